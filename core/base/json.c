@@ -1,0 +1,281 @@
+/*
+ * json - see json.h. yajl reads the grammar; this file adds the depth limit, the
+ * duplicate-key check and places in error messages.
+ *
+ * Keys seen so far are kept as 64-bit fingerprints of (object, key) in an open
+ * hash table: two different keys of one object collide once in 2^64 tries, and
+ * who forces that harms only his own message.
+ */
+#include "base/json.h"
+
+#include "base/text.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yajl/yajl_parse.h>
+
+enum { SEEN_FIRST = 64 };
+
+struct seen {
+    uint64_t *slot; /* 0: free */
+    size_t cap;     /* a power of two */
+    size_t used;
+    uint64_t first[SEEN_FIRST]; /* enough for most bodies, so most need no malloc */
+};
+
+struct reader {
+    const struct json_events *events;
+    void *arg;
+    struct seen seen;
+    uint64_t object[JSON_DEPTH_MAX]; /* serial number of the open object per level */
+    uint64_t objects;                /* serial number of the last one */
+    size_t depth;
+    int code;        /* why a callback stopped the parse */
+    const char *why; /* a reason of this file's */
+    char key[64];    /* the duplicate key, cut */
+};
+
+static void seen_init(struct seen *s)
+{
+    memset(s->first, 0, sizeof s->first);
+    s->slot = s->first;
+    s->cap = SEEN_FIRST;
+    s->used = 0;
+}
+
+static void seen_free(struct seen *s)
+{
+    if (s->slot != s->first)
+        free(s->slot);
+}
+
+/* Puts the print into the table; returns false when it was there already. */
+static bool seen_put(uint64_t *slot, size_t cap, uint64_t print)
+{
+    size_t i = (size_t)print & (cap - 1);
+
+    while (slot[i] != 0) {
+        if (slot[i] == print)
+            return false;
+        i = (i + 1) & (cap - 1);
+    }
+    slot[i] = print;
+    return true;
+}
+
+static int seen_grow(struct seen *s)
+{
+    uint64_t *slot = calloc(s->cap * 2, sizeof *slot);
+
+    if (slot == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < s->cap; i++)
+        if (s->slot[i] != 0)
+            seen_put(slot, s->cap * 2, s->slot[i]);
+    seen_free(s);
+    s->slot = slot;
+    s->cap *= 2;
+    return OK;
+}
+
+static int stop(struct reader *r, int code, const char *why)
+{
+    r->code = code;
+    r->why = why;
+    return 0;
+}
+
+static int forward(struct reader *r, bool go_on)
+{
+    return go_on ? 1 : stop(r, ERR_FAILED, "stopped");
+}
+
+static int on_null(void *ctx)
+{
+    struct reader *r = ctx;
+
+    return forward(r, r->events->null(r->arg));
+}
+
+static int on_boolean(void *ctx, int value)
+{
+    struct reader *r = ctx;
+
+    return forward(r, r->events->boolean(r->arg, value != 0));
+}
+
+static int on_number(void *ctx, const char *text, size_t len)
+{
+    struct reader *r = ctx;
+
+    return forward(r, r->events->number(r->arg, text, len));
+}
+
+static int on_string(void *ctx, const unsigned char *text, size_t len)
+{
+    struct reader *r = ctx;
+
+    return forward(r, r->events->string(r->arg, (const char *)text, len));
+}
+
+static int on_key(void *ctx, const unsigned char *text, size_t len)
+{
+    struct reader *r = ctx;
+    uint64_t print = text_hash(r->object[r->depth - 1] ^ TEXT_HASH_START, text, len);
+
+    if (print == 0)
+        print = 1;
+    if (r->seen.used * 2 >= r->seen.cap && seen_grow(&r->seen) != OK)
+        return stop(r, ERR_NOMEM, "out of memory");
+    if (!seen_put(r->seen.slot, r->seen.cap, print)) {
+        size_t n = len < sizeof r->key - 1 ? len : sizeof r->key - 1;
+
+        memcpy(r->key, text, n);
+        r->key[n] = '\0';
+        r->key[text_utf8_prefix(r->key, n)] = '\0';
+        return stop(r, ERR_INPUT, "duplicate key");
+    }
+    r->seen.used++;
+    return forward(r, r->events->key(r->arg, (const char *)text, len));
+}
+
+static int begin(struct reader *r, bool array)
+{
+    if (r->depth == JSON_DEPTH_MAX)
+        return stop(r, ERR_INPUT, "nested too deeply");
+    r->object[r->depth++] = ++r->objects;
+    return forward(r, r->events->begin(r->arg, array));
+}
+
+static int end(struct reader *r, bool array)
+{
+    r->depth--;
+    return forward(r, r->events->end(r->arg, array));
+}
+
+static int on_begin_object(void *ctx)
+{
+    return begin(ctx, false);
+}
+
+static int on_end_object(void *ctx)
+{
+    return end(ctx, false);
+}
+
+static int on_begin_array(void *ctx)
+{
+    return begin(ctx, true);
+}
+
+static int on_end_array(void *ctx)
+{
+    return end(ctx, true);
+}
+
+static const yajl_callbacks callbacks = {
+    .yajl_null = on_null,
+    .yajl_boolean = on_boolean,
+    .yajl_number = on_number,
+    .yajl_string = on_string,
+    .yajl_start_map = on_begin_object,
+    .yajl_map_key = on_key,
+    .yajl_end_map = on_end_object,
+    .yajl_start_array = on_begin_array,
+    .yajl_end_array = on_end_array,
+};
+
+/* yajl's own text, without its file-like prefix and its line end. */
+static int describe_syntax(yajl_handle h, struct err *err)
+{
+    unsigned char *text = yajl_get_error(h, 0, NULL, 0);
+    const char *why = text ? (const char *)text : "unreadable";
+    const char *colon = strstr(why, "error: ");
+
+    if (colon != NULL)
+        why = colon + strlen("error: ");
+    err_set(err, ERR_INPUT, "bad JSON at byte %zu: %.*s", yajl_get_bytes_consumed(h),
+            (int)strcspn(why, "\n"), why);
+    if (text != NULL)
+        yajl_free_error(h, text);
+    return ERR_INPUT;
+}
+
+static int describe(yajl_handle h, yajl_status status, const struct reader *r, struct err *err)
+{
+    if (status == yajl_status_error)
+        return describe_syntax(h, err);
+    if (r->key[0] != '\0')
+        return err_set(err, ERR_INPUT, "bad JSON at byte %zu: duplicate key \"%s\"",
+                       yajl_get_bytes_consumed(h), r->key);
+    if (r->code == ERR_INPUT)
+        return err_set(err, ERR_INPUT, "bad JSON at byte %zu: %s", yajl_get_bytes_consumed(h),
+                       r->why);
+    return err_set(err, r->code, "%s", r->why);
+}
+
+int json_parse(const char *text, size_t len, const struct json_events *events, void *arg,
+               struct err *err)
+{
+    struct reader r = {.events = events, .arg = arg};
+    size_t good = text_utf8_prefix(text, len);
+    yajl_status status;
+    yajl_handle h;
+    int rc = OK;
+
+    if (good < len)
+        return err_set(err, ERR_INPUT, "bad UTF-8 at byte %zu", good);
+    h = yajl_alloc(&callbacks, NULL, &r);
+    if (h == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    yajl_config(h, yajl_dont_validate_strings, 1); /* done above, eight bytes at a time */
+    seen_init(&r.seen);
+    status = yajl_parse(h, (const unsigned char *)text, len);
+    if (status == yajl_status_ok)
+        status = yajl_complete_parse(h);
+    if (status != yajl_status_ok)
+        rc = describe(h, status, &r, err);
+    seen_free(&r.seen);
+    yajl_free(h);
+    return rc;
+}
+
+static void put_escape(struct buf *b, unsigned char c)
+{
+    static const char short_form[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',
+                                      ['\r'] = 'r', ['"'] = '"',  ['\\'] = '\\'};
+
+    if (c < sizeof short_form && short_form[c] != 0)
+        buf_printf(b, "\\%c", short_form[c]);
+    else
+        buf_printf(b, "\\u%04x", (unsigned)c);
+}
+
+int json_put_string(struct buf *b, const char *text, size_t len)
+{
+    size_t i = 0;
+
+    buf_append(b, "\"", 1);
+    while (i < len) {
+        size_t good = text_utf8_prefix(text + i, len - i), from = i;
+
+        for (; i < from + good; i++) {
+            unsigned char c = (unsigned char)text[i];
+
+            if (c >= 0x20 && c != '"' && c != '\\')
+                continue;
+            buf_append(b, text + from, i - from);
+            put_escape(b, c);
+            good -= i - from + 1;
+            from = i + 1;
+        }
+        buf_append(b, text + from, i - from);
+        if (i < len) {
+            buf_append(b, "\xef\xbf\xbd", 3);
+            i++;
+        }
+    }
+    buf_append(b, "\"", 1);
+    return b->failed ? ERR_LIMIT : OK;
+}

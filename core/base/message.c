@@ -1,0 +1,246 @@
+/* message - see message.h. */
+#include "base/message.h"
+
+#include "base/json.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+/* What a top-level key of the body means; -1: nothing. */
+enum field { FIELD_NONE = -1, FIELD_KEY1, FIELD_KEY2, FIELD_KEY3, FIELD_ID, FIELD_TYPE, FIELDS };
+
+static const char *const field_names[FIELDS] = {"businessKey1", "businessKey2", "businessKey3",
+                                                "id", "messageType"};
+
+/* While reading, a field is an offset into the envelope's store, which moves
+ * when it grows; slices are made at the end. */
+struct span {
+    bool present;
+    size_t at;
+    size_t len;
+};
+
+struct envelope_reader {
+    struct buf *store;
+    struct span found[FIELDS];
+    enum field field; /* of the key just read */
+    size_t depth;
+    char why[96]; /* what is wrong with a field */
+};
+
+bool message_keep(struct arena *a, struct message *m)
+{
+    bool kept = arena_keep(a, &m->id) && arena_keep(a, &m->type);
+
+    for (int i = 0; i < MESSAGE_KEYS; i++)
+        kept = kept && arena_keep(a, &m->key[i]);
+    return kept && arena_keep(a, &m->body) && arena_keep(a, &m->headers) &&
+           arena_keep(a, &m->content_type);
+}
+
+void envelope_init(struct envelope *e)
+{
+    *e = (struct envelope){.type = {NULL, 0}};
+    buf_init(&e->store, MESSAGE_BODY_MAX);
+}
+
+void envelope_free(struct envelope *e)
+{
+    buf_free(&e->store);
+}
+
+/* True where a value belongs to a field of the envelope. */
+static bool wanted(const struct envelope_reader *r)
+{
+    return r->depth == 1 && r->field != FIELD_NONE;
+}
+
+static bool keep(struct envelope_reader *r, const char *text, size_t len)
+{
+    size_t at = r->store->len;
+
+    if (buf_append(r->store, text, len) != OK) {
+        snprintf(r->why, sizeof r->why, "out of memory");
+        return false;
+    }
+    r->found[r->field] = (struct span){.present = true, .at = at, .len = len};
+    return true;
+}
+
+static bool refuse(struct envelope_reader *r, const char *what)
+{
+    snprintf(r->why, sizeof r->why, "%s is %s, not a string or an integer", field_names[r->field],
+             what);
+    return false;
+}
+
+static bool on_null(void *arg)
+{
+    (void)arg; /* a null field is an absent one */
+    return true;
+}
+
+static bool on_boolean(void *arg, bool value)
+{
+    (void)value;
+    return wanted(arg) ? refuse(arg, "a boolean") : true;
+}
+
+static bool on_number(void *arg, const char *text, size_t len)
+{
+    struct envelope_reader *r = arg;
+
+    if (!wanted(r))
+        return true;
+    for (size_t i = 0; i < len; i++)
+        if (strchr(".eE", text[i]) != NULL)
+            return refuse(r, "a number with a fraction or an exponent");
+    return keep(r, text, len);
+}
+
+static bool on_string(void *arg, const char *text, size_t len)
+{
+    return wanted(arg) ? keep(arg, text, len) : true;
+}
+
+static bool on_key(void *arg, const char *text, size_t len)
+{
+    struct envelope_reader *r = arg;
+
+    if (r->depth != 1)
+        return true;
+    r->field = FIELD_NONE;
+    for (int i = 0; i < FIELDS; i++)
+        if (slice_is((struct slice){text, len}, field_names[i]))
+            r->field = (enum field)i;
+    return true;
+}
+
+static bool on_begin(void *arg, bool array)
+{
+    struct envelope_reader *r = arg;
+
+    if (wanted(r))
+        return refuse(r, array ? "an array" : "an object");
+    if (r->depth == 0 && array)
+        r->depth++; /* fields live in a top-level object only: never at depth 1 */
+    r->depth++;
+    return true;
+}
+
+static bool on_end(void *arg, bool array)
+{
+    struct envelope_reader *r = arg;
+
+    (void)array;
+    r->depth--;
+    return true;
+}
+
+static const struct json_events events = {
+    .null = on_null,
+    .boolean = on_boolean,
+    .number = on_number,
+    .string = on_string,
+    .key = on_key,
+    .begin = on_begin,
+    .end = on_end,
+};
+
+static struct slice slice_at(const struct envelope *e, const struct span *s)
+{
+    if (!s->present)
+        return (struct slice){NULL, 0};
+    return (struct slice){s->len > 0 ? e->store.data + s->at : "", s->len};
+}
+
+int envelope_read(struct envelope *e, struct slice body, struct err *err)
+{
+    struct envelope_reader r = {.store = &e->store, .field = FIELD_NONE};
+    int rc;
+
+    buf_clear(&e->store);
+    rc = json_parse(body.data, body.len, &events, &r, err);
+    if (rc == ERR_FAILED)
+        rc = e->store.failed ? err_set(err, ERR_NOMEM, "out of memory")
+                             : err_set(err, ERR_INPUT, "bad envelope: %s", r.why);
+    for (int i = 0; i < MESSAGE_KEYS; i++)
+        e->key[i] = slice_at(e, &r.found[FIELD_KEY1 + i]);
+    e->id = slice_at(e, &r.found[FIELD_ID]);
+    e->type = slice_at(e, &r.found[FIELD_TYPE]);
+    return rc;
+}
+
+bool message_is_json(const struct message *m)
+{
+    static const char json[] = "application/json";
+
+    if (m->content_type.data == NULL || m->content_type.len == 0)
+        return true;
+    return m->content_type.len >= sizeof json - 1 &&
+           strncasecmp(m->content_type.data, json, sizeof json - 1) == 0;
+}
+
+int message_resolve(struct message *m, struct envelope *e, struct err *err)
+{
+    if (m->body.len > MESSAGE_BODY_MAX)
+        return err_set(err, ERR_INPUT, "body of %zu bytes is over the limit of %d", m->body.len,
+                       MESSAGE_BODY_MAX);
+    buf_clear(&e->store);
+    e->type = e->id = e->key[0] = e->key[1] = e->key[2] = (struct slice){NULL, 0};
+    if (message_is_json(m)) {
+        int rc = envelope_read(e, m->body.data ? m->body : slice_of(""), err);
+
+        if (rc != OK)
+            return rc;
+    }
+    if (e->type.data != NULL)
+        m->type = e->type;
+    for (int i = 0; i < MESSAGE_KEYS; i++)
+        if (e->key[i].data != NULL)
+            m->key[i] = e->key[i];
+    if (m->type.data == NULL || m->type.len == 0)
+        return err_set(err, ERR_INPUT,
+                       "no message type: neither \"messageType\" in the body nor the AMQP property "
+                       "\"type\" is set");
+    return OK;
+}
+
+static uint64_t hash_slice(uint64_t hash, struct slice s)
+{
+    /* An absent key differs from an empty one. */
+    return s.data == NULL ? text_hash(hash, "\xff", 1) : text_hash(hash, s.data, s.len);
+}
+
+uint64_t message_fingerprint(const struct message *m)
+{
+    uint64_t hash = hash_slice(TEXT_HASH_START, m->type);
+
+    for (int i = 0; i < MESSAGE_KEYS; i++)
+        hash = hash_slice(hash, m->key[i]);
+    return hash_slice(hash, m->body);
+}
+
+static void put_member(struct buf *b, const char *name, struct slice value, bool *first)
+{
+    if (value.data == NULL)
+        return;
+    buf_printf(b, "%s\"%s\":", *first ? "" : ",", name);
+    json_put_string(b, value.data, value.len);
+    *first = false;
+}
+
+int message_default_body(struct buf *b, const struct message *m, int64_t id)
+{
+    bool first = true;
+
+    buf_text(b, "{");
+    for (int i = 0; i < MESSAGE_KEYS; i++)
+        put_member(b, field_names[i], m->key[i], &first);
+    buf_printf(b, "%s\"id\":%lld", first ? "" : ",", (long long)id);
+    first = false;
+    put_member(b, "messageType", m->type, &first);
+    buf_text(b, "}");
+    return b->failed ? ERR_LIMIT : OK;
+}

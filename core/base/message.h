@@ -1,0 +1,73 @@
+/*
+ * message - what travels: identity, type, business keys, body, headers
+ *
+ * The existing services of this system put everything into the body:
+ *
+ *   {"businessKey1":"16","businessKey2":"60201","id":1,"messageType":"payresult_notify"}
+ *
+ * herald reads type, keys and id from such a body first and from the AMQP
+ * properties where the body has none (DESIGN 3).
+ */
+#ifndef HERALD_BASE_MESSAGE_H
+#define HERALD_BASE_MESSAGE_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/text.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { MESSAGE_KEYS = 3, MESSAGE_BODY_MAX = 16 * 1024 * 1024 };
+
+/* Slices are lent: whoever fills a message says for how long. */
+struct message {
+    struct slice id;                /* AMQP message id; absent: none was given */
+    struct slice type;              /* message type */
+    struct slice key[MESSAGE_KEYS]; /* business keys 1 to 3; key[1] is the order type */
+    struct slice body;              /* as it goes over the wire */
+    struct slice headers;           /* JSON object text of the other headers, or absent */
+    struct slice content_type;      /* absent: application/json */
+    int64_t timestamp_s;            /* seconds since 1970 UTC; 0: none */
+};
+
+/* Replaces every slice by a copy in the arena. Returns false when there is no room. */
+bool message_keep(struct arena *a, struct message *m);
+
+/* What envelope_read found in a body. Text is kept in `store`, so an envelope
+ * must be freed; the slices are valid until then. */
+struct envelope {
+    struct slice type;
+    struct slice key[MESSAGE_KEYS];
+    struct slice id; /* decimal text where it was a number */
+    struct buf store;
+};
+
+void envelope_init(struct envelope *e);
+void envelope_free(struct envelope *e);
+
+/* Checks the whole body (JSON, UTF-8, depth, duplicate keys) and takes the
+ * envelope's fields from its top level when it is an object. Unknown and null
+ * fields are ignored, integer keys become decimal text. Returns OK, or
+ * ERR_INPUT with a reason fit for a dead letter, or ERR_NOMEM. The envelope is
+ * emptied first and its memory used again. */
+int envelope_read(struct envelope *e, struct slice body, struct err *err);
+
+/* True when the content type says that the body is JSON (absent counts). */
+bool message_is_json(const struct message *m);
+
+/* Fills what the properties lack: body first, then properties. Reads the body
+ * into `e`, whose text `m` then lends from. Returns as envelope_read, and
+ * ERR_INPUT for a message without type or over the size limit. */
+int message_resolve(struct message *m, struct envelope *e, struct err *err);
+
+/* 64 bits over type, keys and body: tells two messages of one id apart. */
+uint64_t message_fingerprint(const struct message *m);
+
+/* Appends the body that stands for a null one (DESIGN 3):
+ * {"businessKey1":..,"businessKey2":..,"businessKey3":..,"id":..,"messageType":..},
+ * absent keys left out. */
+int message_default_body(struct buf *b, const struct message *m, int64_t id);
+
+#endif

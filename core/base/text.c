@@ -1,0 +1,159 @@
+/* text - see text.h. */
+#include "base/text.h"
+
+#include <string.h>
+
+struct slice slice_of(const char *text)
+{
+    return (struct slice){text, text ? strlen(text) : 0};
+}
+
+bool slice_equal(struct slice a, struct slice b)
+{
+    if (a.data == NULL || b.data == NULL)
+        return a.data == b.data;
+    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+}
+
+bool slice_is(struct slice s, const char *text)
+{
+    return slice_equal(s, slice_of(text));
+}
+
+/* Length of the well-formed sequence at p, or 0. The ranges are those of the
+ * table in RFC 3629, section 4. */
+static size_t sequence_length(const unsigned char *p, size_t left)
+{
+    unsigned char low = 0x80, high = 0xbf;
+    size_t n;
+
+    if (p[0] < 0x80)
+        return 1;
+    if (p[0] < 0xc2 || p[0] > 0xf4)
+        return 0;
+    n = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+    if (left < n)
+        return 0;
+    if (p[0] == 0xe0)
+        low = 0xa0;
+    else if (p[0] == 0xed)
+        high = 0x9f;
+    else if (p[0] == 0xf0)
+        low = 0x90;
+    else if (p[0] == 0xf4)
+        high = 0x8f;
+    if (p[1] < low || p[1] > high)
+        return 0;
+    for (size_t i = 2; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    return n;
+}
+
+size_t text_utf8_prefix(const char *data, size_t len)
+{
+    const unsigned char *p = (const unsigned char *)data;
+    size_t i = 0;
+
+    while (i < len) {
+        uint64_t eight;
+
+        if (len - i >= sizeof eight) { /* most text is ASCII: eight bytes at a time */
+            memcpy(&eight, p + i, sizeof eight);
+            if ((eight & UINT64_C(0x8080808080808080)) == 0) {
+                i += sizeof eight;
+                continue;
+            }
+        }
+        size_t n = sequence_length(p + i, len - i);
+
+        if (n == 0)
+            return i;
+        i += n;
+    }
+    return len;
+}
+
+bool text_is_utf8(const char *data, size_t len)
+{
+    return text_utf8_prefix(data, len) == len;
+}
+
+void text_redact_url(const char *url, char *out, size_t size)
+{
+    const char *scheme = strstr(url, "://");
+    const char *start = scheme ? scheme + 3 : url;
+    const char *end = start + strcspn(start, "/?");
+    const char *at = NULL;
+    const char *colon = NULL;
+    size_t used = 0;
+
+    for (const char *p = start; p < end; p++)
+        if (*p == '@')
+            at = p; /* the last one: a password may hold an unescaped "@" */
+    if (at != NULL)
+        colon = memchr(start, ':', (size_t)(at - start));
+    for (const char *p = url; *p != '\0' && used + 4 < size; p++) {
+        out[used++] = *p;
+        if (p == colon) {
+            memcpy(out + used, "***", 3);
+            used += 3;
+            p = at - 1;
+        }
+    }
+    out[used] = '\0';
+}
+
+static int64_t unit_ms(struct slice unit)
+{
+    static const struct {
+        const char *word;
+        int64_t ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        if (slice_is(unit, units[i].word))
+            return units[i].ms;
+    return 0;
+}
+
+int text_duration_ms(struct slice s, int64_t *ms_out)
+{
+    const int64_t hundred_years = INT64_C(36525) * 86400000;
+    int64_t number = 0, unit;
+    size_t i = 0;
+
+    while (i < s.len && s.data[i] >= '0' && s.data[i] <= '9') {
+        number = number * 10 + (s.data[i++] - '0');
+        if (number > hundred_years)
+            return -1;
+    }
+    if (i == 0)
+        return -1;
+    unit = unit_ms((struct slice){s.data + i, s.len - i});
+    if (unit == 0 || number > hundred_years / unit)
+        return -1;
+    *ms_out = number * unit;
+    return 0;
+}
+
+/* FNV-1a over eight bytes at a time with a stronger mix at the end of each:
+ * the same on every machine, since it is kept in the store. */
+uint64_t text_hash(uint64_t hash, const void *bytes, size_t len)
+{
+    const unsigned char *p = bytes;
+
+    hash ^= len * UINT64_C(0x9e3779b97f4a7c15);
+    while (len > 0) {
+        uint64_t word = 0;
+        size_t n = len < 8 ? len : 8;
+
+        for (size_t i = 0; i < n; i++)
+            word |= (uint64_t)p[i] << (8 * i);
+        hash = (hash ^ word) * UINT64_C(0xff51afd7ed558ccd);
+        hash ^= hash >> 32;
+        p += n;
+        len -= n;
+    }
+    return hash;
+}

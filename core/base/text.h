@@ -1,0 +1,41 @@
+/*
+ * text - UTF-8, secrets and numbers in text
+ */
+#ifndef HERALD_BASE_TEXT_H
+#define HERALD_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bytes with a length. data NULL means absent, which differs from empty. Not
+ * NUL-terminated unless somebody says so. */
+struct slice {
+    const char *data;
+    size_t len;
+};
+
+struct slice slice_of(const char *text); /* NULL: absent */
+bool slice_equal(struct slice a, struct slice b);
+bool slice_is(struct slice s, const char *text);
+
+/* True when all of it is well-formed UTF-8 (RFC 3629: no surrogates, no
+ * overlong forms, nothing above U+10FFFF). */
+bool text_is_utf8(const char *data, size_t len);
+
+/* How many bytes from the start are well-formed: the place of the first bad one. */
+size_t text_utf8_prefix(const char *data, size_t len);
+
+/* Copies a URL with its password replaced by "***" and cut to `size`. */
+void text_redact_url(const char *url, char *out, size_t size);
+
+/* "250ms", "30s", "15m", "24h", "7d" to milliseconds, at most 100 years.
+ * Returns 0 or -1. */
+int text_duration_ms(struct slice s, int64_t *ms_out);
+
+/* Mixes bytes into a 64-bit fingerprint; start with TEXT_HASH_START. Not for
+ * secrets: equal bytes give equal values, for ever. */
+#define TEXT_HASH_START UINT64_C(0xcbf29ce484222325)
+uint64_t text_hash(uint64_t hash, const void *bytes, size_t len);
+
+#endif

@@ -1,0 +1,76 @@
+/*
+ * topology - what rules ask of a broker: exchanges, queues, destinations
+ *
+ * Declared by Lua rules, carried out by a broker, looked up by the engine. All
+ * strings are owned by whoever owns the struct (a generation) and live as long.
+ */
+#ifndef HERALD_BASE_TOPOLOGY_H
+#define HERALD_BASE_TOPOLOGY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum exchange_kind {
+    EXCHANGE_DEFAULT, /* the nameless one: the routing key is a queue's name */
+    EXCHANGE_FANOUT,
+    EXCHANGE_DIRECT,
+    EXCHANGE_TOPIC,
+};
+
+/* AMQP's word for the kind: "fanout", "direct", "topic"; "direct" for the default. */
+const char *exchange_kind_word(enum exchange_kind kind);
+
+/* Where a message goes, or where a queue is bound: an exchange and a key. */
+struct destination {
+    enum exchange_kind kind;
+    char *exchange;    /* "" for EXCHANGE_DEFAULT */
+    char *routing_key; /* "" where the exchange does not look at it */
+};
+
+/* What a queue must be. QUEUE_ANY takes what exists and creates quorum. */
+enum queue_type { QUEUE_ANY, QUEUE_QUORUM, QUEUE_CLASSIC };
+
+enum retry_kind { RETRY_FIXED, RETRY_LIST, RETRY_EXPONENTIAL };
+
+/* When a failed attempt is tried again. `attempts` counts the first try too. */
+struct retry_policy {
+    int attempts;         /* tries in all; at least 1 */
+    size_t n_delays;      /* RETRY_LIST by giving more than one */
+    int64_t delay_ms[16]; /* delay after try 1, 2, ...; the last one repeats */
+    double factor;        /* multiplies the last delay at each further try; 1: fixed */
+    int64_t delay_max_ms; /* ceiling of a delay */
+    double jitter;        /* 0 to 1: share of a delay that is drawn at random */
+    int64_t max_age_ms;   /* since the first try; 0: no limit */
+};
+
+struct subscription {
+    char *queue;
+    struct destination *from; /* the exchanges the queue is bound to */
+    size_t n_from;
+    enum queue_type queue_type;
+    int prefetch;              /* deliveries held unacked at most, 1 to 65535 */
+    struct retry_policy retry; /* for its handlers that have none of their own */
+    bool unhandled_dead;       /* what no handler wants: true dead letter, false ack */
+    char *origin;              /* "rules/orders.lua:12", for messages to people */
+};
+
+enum unroutable { UNROUTABLE_RETRY, UNROUTABLE_PARK, UNROUTABLE_DROP };
+
+struct route {
+    char *type;
+    char *order_type; /* NULL: any */
+    struct destination to;
+    enum unroutable unroutable;
+    char *origin;
+};
+
+/* All that one generation declares. Lent to a broker until the next one. */
+struct topology {
+    const struct subscription *subscriptions;
+    size_t n_subscriptions;
+    const struct route *routes;
+    size_t n_routes;
+};
+
+#endif

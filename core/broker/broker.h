@@ -1,0 +1,120 @@
+/*
+ * broker - what the engine sees of a message broker
+ *
+ * The functions are named in the order in which a turn calls them (DESIGN 2):
+ *
+ *   inside the store's transaction   take -> accept, publish, settled
+ *   after the commit                 tell
+ *   after a rollback                 forget (as if the turn had not been)
+ *
+ * Two drivers: rabbitmq (deliveries and confirms were gathered by the loop
+ * before the turn; acks and publishes go out in tell) and embedded (all of it
+ * are rows of the store, so publish and ack belong to the transaction).
+ *
+ * All calls come from the engine's thread. Whatever is lent by take and settled
+ * stays valid until tell or forget.
+ */
+#ifndef HERALD_BROKER_BROKER_H
+#define HERALD_BROKER_BROKER_H
+
+#include "base/err.h"
+#include "base/message.h"
+#include "base/topology.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct delivery {
+    const struct subscription *subscription; /* whose queue it came from */
+    struct message message;                  /* as received, before message_resolve */
+    struct slice exchange;                   /* where it was published to */
+    struct slice routing_key;
+    const char *defect; /* lent; not NULL: the body was not kept (too large, ...) and why */
+    bool redelivered;   /* the broker's word; false proves nothing */
+    uint64_t tag;       /* driver's: delivery tag or row id */
+    uint64_t epoch;     /* driver's: which life of the channel; a stale one is never acked */
+    void *owner;        /* driver's */
+};
+
+/* What became of a published outbox row. */
+enum publish_outcome {
+    PUBLISH_CONFIRMED, /* the broker has it: the row may go */
+    PUBLISH_RETURNED,  /* no queue took it */
+    PUBLISH_NACKED,    /* the broker could not */
+    PUBLISH_TIMED_OUT, /* no word in time */
+    PUBLISH_UNKNOWN,   /* the channel went away first; `why` says how */
+};
+
+struct settlement {
+    int64_t row; /* outbox row */
+    enum publish_outcome outcome;
+    const char *why; /* lent; for PUBLISH_RETURNED and _UNKNOWN, else NULL */
+};
+
+/* For status, logs and readiness. */
+struct broker_state {
+    const char *word;  /* "up", "connecting", "waiting", "blocked", "embedded", "stopped" */
+    const char *error; /* why it is not up, or which declaration was refused; "" */
+    bool ready;        /* publishing and every subscription work */
+    size_t in_flight;  /* published rows without an outcome */
+    size_t unacked;    /* deliveries held */
+};
+
+struct broker; /* starts with `const struct broker_ops *ops` */
+
+struct broker_ops {
+    /* Opens links and takes up the topology (lent until the next topology or
+     * free); never blocks, never fails for what the broker says: it tries for
+     * ever and reports through state. The embedded driver declares at once. */
+    int (*start)(struct broker *b, const struct topology *t, struct err *err);
+
+    /* Rows that may be published now; 0 while away or blocked. */
+    size_t (*room)(struct broker *b);
+
+    /* Lends up to `max` deliveries, oldest first, in order per queue: fills
+     * out[0..*n_out). Further calls in a turn lend the ones behind. */
+    int (*take)(struct broker *b, struct delivery **out, size_t max, size_t *n_out,
+                struct err *err);
+
+    /* This delivery's outcome is in the transaction: ack it when told. */
+    int (*accept)(struct broker *b, struct delivery *d, struct err *err);
+
+    /* Publishes an outbox row when told; `m` and `to` are copied or encoded
+     * before it returns. OK; ERR_BUSY: no room on this exchange now, keep the row
+     * and ask again later; ERR_INPUT: this row can never be published as it is
+     * (too large, a key over 255 bytes), with the reason: park it; ERR_BROKER: its
+     * exchange cannot be used, with the reason: postpone it. */
+    int (*publish)(struct broker *b, int64_t row, const struct destination *to,
+                   const struct message *m, struct err *err);
+
+    /* Lends up to `max` settlements, in the order in which they came. */
+    size_t (*settled)(struct broker *b, struct settlement *out, size_t max);
+
+    void (*tell)(struct broker *b);
+    void (*forget)(struct broker *b);
+
+    /* True when take or settled would give something now. */
+    bool (*pending)(struct broker *b);
+
+    void (*state)(struct broker *b, struct broker_state *out);
+
+    /* Stops taking new deliveries; confirms still come in and acks still go out. */
+    void (*drain)(struct broker *b);
+
+    /* Closes the links in an orderly way and calls done(arg) once nothing of it is
+     * left on the loop. Safe to call at any time after start, once. */
+    void (*stop)(struct broker *b, void (*done)(void *arg), void *arg);
+
+    void (*free)(struct broker **b);
+};
+
+struct broker {
+    const struct broker_ops *ops;
+};
+
+/* Called by a driver when something may have become takeable, settled or
+ * publishable. Only sets a flag: it must not call back into the broker. */
+typedef void broker_wake_fn(void *arg);
+
+#endif

@@ -1,0 +1,317 @@
+/* consumer - see consumer.h. The line is a linked list: lent ones in front, then
+ * those that wait. */
+#include "broker/consumer.h"
+
+#include "broker/channel.h"
+#include "broker/feed.h"
+#include "wire/codec.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFECT_MAX = 160 };
+
+struct consumer {
+    struct feed_context context;
+    struct feed **feeds; /* owned; channel n is feeds[n - CHANNEL_FIRST] */
+    size_t n_feeds;
+    struct held *first;   /* the line, in order of arrival */
+    struct held **tail;   /* where the next one is hung in */
+    struct held **unlent; /* where the part begins that is not lent */
+    struct buf scratch;   /* text of headers while a message is read */
+    bool draining;        /* no further deliveries */
+};
+
+/* Walks the line once, frees what is stale and not lent, and finds its parts again. */
+static void sweep(struct consumer *c)
+{
+    struct held **at = &c->first;
+
+    c->unlent = NULL;
+    while (*at != NULL) {
+        struct held *h = *at;
+
+        if (h->state == HELD_QUEUED && h->stale) {
+            *at = h->next;
+            free(h);
+            continue;
+        }
+        if (h->state == HELD_QUEUED && c->unlent == NULL)
+            c->unlent = at;
+        at = &h->next;
+    }
+    c->tail = at;
+    if (c->unlent == NULL)
+        c->unlent = at;
+}
+
+static void on_stale(void *arg)
+{
+    sweep(arg);
+}
+
+struct consumer *consumer_new(const struct consumer_settings *s)
+{
+    struct consumer *c = calloc(1, sizeof *c);
+
+    if (c == NULL)
+        return NULL;
+    c->context = (struct feed_context){
+        .link = s->link,
+        .log = s->log,
+        .clock = s->clock,
+        .declare = s->declare,
+        .backoff_min_ms = s->backoff_min_ms,
+        .backoff_max_ms = s->backoff_max_ms,
+        .stale = on_stale,
+        .stale_arg = c,
+    };
+    c->tail = c->unlent = &c->first;
+    buf_init(&c->scratch, MESSAGE_BODY_MAX);
+    return c;
+}
+
+void consumer_free(struct consumer **c)
+{
+    if (*c == NULL)
+        return;
+    for (size_t i = 0; i < (*c)->n_feeds; i++)
+        feed_free(&(*c)->feeds[i]);
+    while ((*c)->first != NULL) {
+        struct held *h = (*c)->first;
+
+        (*c)->first = h->next;
+        free(h);
+    }
+    buf_free(&(*c)->scratch);
+    free((*c)->feeds);
+    free(*c);
+    *c = NULL;
+}
+
+int consumer_add(struct consumer *c, const struct subscription *s, struct err *err)
+{
+    struct feed **feeds = realloc(c->feeds, (c->n_feeds + 1) * sizeof *feeds);
+    struct feed *f;
+
+    if (feeds == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory for a subscription");
+    c->feeds = feeds;
+    f = feed_new(&c->context, (uint16_t)(CHANNEL_FIRST + c->n_feeds), s);
+    if (f == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory for a subscription");
+    c->feeds[c->n_feeds++] = f;
+    return OK;
+}
+
+bool consumer_pending(const struct consumer *c)
+{
+    return !c->draining && *c->unlent != NULL;
+}
+
+size_t consumer_take(struct consumer *c, struct delivery **out, size_t max)
+{
+    size_t n = 0;
+
+    while (n < max && consumer_pending(c)) {
+        struct held *h = *c->unlent;
+
+        h->state = HELD_LENT;
+        c->unlent = &h->next;
+        out[n++] = &h->delivery;
+    }
+    return n;
+}
+
+/* A stale one is accepted too: the store has its effect, and the broker's second
+ * delivery will find it there. */
+void consumer_accept(struct consumer *c, struct delivery *d)
+{
+    (void)c;
+    REQUIRE(held_of(d)->state == HELD_LENT);
+    held_of(d)->state = HELD_ACCEPTED;
+}
+
+/* Takes back all that is lent: the accepted ones leave the line where the turn was
+ * told, the others stand in front again. */
+static void take_back(struct consumer *c, bool told)
+{
+    struct held **at = &c->first;
+
+    while (*at != NULL && (*at)->state != HELD_QUEUED) {
+        struct held *h = *at;
+        bool leaves = h->stale || (told && h->state == HELD_ACCEPTED);
+
+        h->state = told && h->state == HELD_ACCEPTED ? HELD_SETTLED : HELD_QUEUED;
+        if (leaves)
+            *at = h->next;
+        else
+            at = &h->next;
+        if (h->stale)
+            free(h);
+    }
+    if (*at == NULL)
+        c->tail = at;
+    c->unlent = &c->first;
+}
+
+void consumer_tell(struct consumer *c)
+{
+    take_back(c, true);
+    for (size_t i = 0; i < c->n_feeds; i++)
+        feed_ack(c->feeds[i]);
+}
+
+void consumer_forget(struct consumer *c)
+{
+    take_back(c, false);
+}
+
+void consumer_drain(struct consumer *c)
+{
+    c->draining = true;
+    for (size_t i = 0; i < c->n_feeds; i++)
+        feed_drain(c->feeds[i]);
+}
+
+size_t consumer_unacked(const struct consumer *c)
+{
+    size_t unacked = 0;
+
+    for (size_t i = 0; i < c->n_feeds; i++)
+        unacked += feed_unacked(c->feeds[i]);
+    return unacked;
+}
+
+void consumer_up(struct consumer *c)
+{
+    for (size_t i = 0; i < c->n_feeds; i++)
+        feed_up(c->feeds[i]);
+    consumer_step(c);
+}
+
+void consumer_down(struct consumer *c)
+{
+    for (size_t i = 0; i < c->n_feeds; i++)
+        feed_down(c->feeds[i]);
+}
+
+static struct feed *feed_at(struct consumer *c, uint16_t channel)
+{
+    size_t i = (size_t)channel - CHANNEL_FIRST;
+
+    if (channel >= CHANNEL_FIRST && i < c->n_feeds)
+        return c->feeds[i];
+    c->context.broken = "the broker spoke on a channel that never was opened";
+    return NULL;
+}
+
+void consumer_method(struct consumer *c, uint16_t channel, const amqp_method_t *method)
+{
+    struct feed *f = feed_at(c, channel);
+
+    if (f != NULL)
+        feed_method(f, method);
+}
+
+static struct slice slice_from(amqp_bytes_t bytes)
+{
+    return (struct slice){bytes.len > 0 ? bytes.bytes : "", bytes.len};
+}
+
+/* Fills `m`. What cannot be handed over whole is still handed over: the engine makes
+ * a dead letter of it. Returns the defect's words or NULL. */
+static const char *read_message(struct consumer *c, const struct link_content *content,
+                                struct message *m, char *words, size_t size)
+{
+    struct err err = {0};
+    int rc;
+
+    if (content->nested_too_deep)
+        return "headers are nested too deeply";
+    buf_clear(&c->scratch);
+    rc = codec_message(content, m, &c->scratch, &err);
+    if (rc == OK && !content->oversized)
+        return NULL;
+    if (rc == ERR_NOMEM) /* not the message's fault: the broker shall keep it */
+        c->context.broken = "out of memory for a delivery";
+    m->body = (struct slice){NULL, 0};
+    if (rc != OK)
+        snprintf(words, size, "%s", err.text);
+    else
+        snprintf(words, size, "body of %llu bytes is over the limit of %d",
+                 (unsigned long long)content->body_size, MESSAGE_BODY_MAX);
+    return words;
+}
+
+void consumer_content(struct consumer *c, const struct link_content *content)
+{
+    const amqp_basic_deliver_t *deliver = content->method->decoded;
+    struct feed *f = feed_at(c, content->channel);
+    char words[DEFECT_MAX];
+    struct delivery d = {.subscription = NULL};
+    struct held *h;
+
+    if (f == NULL || content->method->id != AMQP_BASIC_DELIVER_METHOD)
+        return;
+    d.defect = read_message(c, content, &d.message, words, sizeof words);
+    d.exchange = slice_from(deliver->exchange);
+    d.routing_key = slice_from(deliver->routing_key);
+    d.redelivered = deliver->redelivered;
+    d.tag = deliver->delivery_tag;
+    h = c->context.broken == NULL ? feed_deliver(f, &d) : NULL;
+    if (h == NULL)
+        return;
+    *c->tail = h;
+    c->tail = &h->next;
+}
+
+void consumer_step(struct consumer *c)
+{
+    if (!link_is_up(c->context.link))
+        return;
+    for (size_t i = 0; i < c->n_feeds; i++)
+        feed_step(c->feeds[i]);
+    declare_step(c->context.declare);
+}
+
+int64_t consumer_due(const struct consumer *c)
+{
+    int64_t due = INT64_MAX;
+
+    for (size_t i = 0; i < c->n_feeds; i++) {
+        int64_t one = feed_due(c->feeds[i]);
+
+        if (one < due)
+            due = one;
+    }
+    return due;
+}
+
+bool consumer_is_ready(const struct consumer *c)
+{
+    for (size_t i = 0; i < c->n_feeds; i++)
+        if (!feed_is_consuming(c->feeds[i]))
+            return false;
+    return true;
+}
+
+const char *consumer_broken(struct consumer *c)
+{
+    const char *broken = c->context.broken;
+
+    c->context.broken = NULL;
+    return broken;
+}
+
+const char *consumer_trouble(const struct consumer *c)
+{
+    for (size_t i = 0; i < c->n_feeds; i++) {
+        const char *trouble = feed_trouble(c->feeds[i]);
+
+        if (trouble != NULL)
+            return trouble;
+    }
+    return NULL;
+}

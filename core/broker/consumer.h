@@ -1,0 +1,67 @@
+/*
+ * consumer - the consuming half of the rabbit driver: deliveries in, acks out
+ *
+ * Deliveries of all subscriptions stand in one line in the order in which they came
+ * (held.h has the states of one). A turn lends from its front; what it accepts is
+ * acked by tell, with one ack(multiple) per channel at the highest tag below which
+ * nothing is missing; what it took and did not accept stays in front and is lent
+ * again. How long the line can get is the sum of the prefetches.
+ */
+#ifndef HERALD_BROKER_CONSUMER_H
+#define HERALD_BROKER_CONSUMER_H
+
+#include "broker/broker.h"
+#include "broker/declare.h"
+#include "wire/link.h"
+
+struct consumer;
+
+struct consumer_settings {
+    struct link *link;       /* lent for life */
+    struct log *log;         /* lent for life */
+    struct clock clock;      /* for rests */
+    struct declare *declare; /* of the same link; lent for life */
+    int64_t backoff_min_ms;  /* rest after a channel died */
+    int64_t backoff_max_ms;  /* ceiling of that rest */
+};
+
+/* NULL when out of memory. */
+struct consumer *consumer_new(const struct consumer_settings *settings);
+void consumer_free(struct consumer **c); /* NULL is fine */
+
+/* A subscription, lent for life: consumed with the link. OK or ERR_NOMEM. */
+int consumer_add(struct consumer *c, const struct subscription *s, struct err *err);
+
+/* As broker_ops. */
+size_t consumer_take(struct consumer *c, struct delivery **out, size_t max);
+void consumer_accept(struct consumer *c, struct delivery *d);
+void consumer_tell(struct consumer *c);
+void consumer_forget(struct consumer *c);
+void consumer_drain(struct consumer *c);
+
+/* True when consumer_take would give something. */
+bool consumer_pending(const struct consumer *c);
+
+/* Deliveries that are held unacked. */
+size_t consumer_unacked(const struct consumer *c);
+
+/* Events of the link. */
+void consumer_up(struct consumer *c);
+void consumer_down(struct consumer *c);
+void consumer_method(struct consumer *c, uint16_t channel, const amqp_method_t *method);
+void consumer_content(struct consumer *c, const struct link_content *content);
+
+/* Moves on what time or a declaration moves. */
+void consumer_step(struct consumer *c);
+int64_t consumer_due(const struct consumer *c); /* monotonic; INT64_MAX: never */
+
+/* True when every subscription consumes. */
+bool consumer_is_ready(const struct consumer *c);
+
+/* How the broker broke the protocol since the last call, or NULL: reconnect. */
+const char *consumer_broken(struct consumer *c);
+
+/* Why a subscription does not consume, or NULL. */
+const char *consumer_trouble(const struct consumer *c);
+
+#endif

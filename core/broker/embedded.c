@@ -1,0 +1,290 @@
+/*
+ * embedded - see embedded.h.
+ *
+ * Deliveries are copies of queue rows in an arena that lives for one turn. A publish is
+ * settled at once, in the same transaction; its settlement is lent by the same turn, or
+ * by a later one when there were more than it asked for.
+ */
+#include "broker/embedded.h"
+
+#include "store/queue.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    ROOM = 500,
+    ARENA_MAX = 64 * 1024 * 1024,
+    TAKE_MAX = 1000,
+    SETTLED_MAX = 4 * ROOM,
+};
+
+static const char no_queue[] = "no queue is bound to this exchange for this routing key";
+
+struct embedded {
+    struct broker broker;
+    struct db *db;        /* lent */
+    struct clock clock;   /* stamps messages */
+    broker_wake_fn *wake; /* there is something to take */
+    void *wake_arg;
+    const struct topology *topology; /* lent; NULL before start */
+    struct arena arena;              /* text of this turn's deliveries */
+    struct delivery *deliveries;     /* TAKE_MAX of them */
+    size_t n_deliveries;
+    size_t first;               /* subscription that comes first in the next take */
+    struct settlement *settled; /* a line: lent ones first */
+    size_t n_settled;
+    size_t n_kept;   /* of them from committed turns */
+    size_t n_lent;   /* from the head, in this turn */
+    bool maybe_more; /* a queue may hold rows */
+    bool published;  /* this turn put rows into queues */
+    bool draining;
+};
+
+static struct embedded *self(struct broker *b)
+{
+    return (struct embedded *)b;
+}
+
+static int declare(struct embedded *e, const struct topology *t, struct err *err)
+{
+    int rc = OK;
+
+    for (size_t i = 0; i < t->n_routes && rc == OK; i++)
+        if (t->routes[i].to.kind != EXCHANGE_DEFAULT)
+            rc = queue_declare_exchange(e->db, t->routes[i].to.exchange, t->routes[i].to.kind, err);
+    for (size_t i = 0; i < t->n_subscriptions && rc == OK; i++) {
+        const struct subscription *s = &t->subscriptions[i];
+
+        rc = queue_declare(e->db, s->queue, err);
+        for (size_t k = 0; k < s->n_from && rc == OK; k++) {
+            if (s->from[k].kind == EXCHANGE_DEFAULT)
+                continue;
+            rc = queue_declare_exchange(e->db, s->from[k].exchange, s->from[k].kind, err);
+            if (rc == OK)
+                rc = queue_bind(e->db, s->queue, &s->from[k], err);
+        }
+    }
+    return rc;
+}
+
+static int start(struct broker *b, const struct topology *t, struct err *err)
+{
+    struct embedded *e = self(b);
+    int rc = db_begin(e->db, err);
+
+    if (rc != OK)
+        return rc;
+    rc = declare(e, t, err);
+    if (rc == OK)
+        rc = db_commit(e->db, err);
+    if (rc != OK) {
+        db_rollback(e->db);
+        return rc;
+    }
+    e->topology = t;
+    e->maybe_more = true;
+    e->wake(e->wake_arg);
+    return OK;
+}
+
+static size_t room(struct broker *b)
+{
+    return SETTLED_MAX - self(b)->n_settled < ROOM ? 0 : ROOM;
+}
+
+/* One queue's rows on their way into the deliveries. */
+struct taking {
+    struct embedded *e;
+    const struct subscription *subscription;
+    size_t max; /* deliveries in all */
+};
+
+static bool take_item(void *arg, const struct queue_item *item)
+{
+    struct taking *t = arg;
+    struct embedded *e = t->e;
+    struct delivery d = {
+        .subscription = t->subscription,
+        .message = item->message,
+        .exchange = item->exchange,
+        .routing_key = item->routing_key,
+        .tag = (uint64_t)item->id,
+    };
+
+    if (e->n_deliveries == t->max)
+        return false;
+    if (!message_keep(&e->arena, &d.message) || !arena_keep(&e->arena, &d.exchange) ||
+        !arena_keep(&e->arena, &d.routing_key))
+        return false; /* the rest waits for the next turn */
+    e->deliveries[e->n_deliveries++] = d;
+    return true;
+}
+
+/* Every queue gets its share, and another one comes first each time. */
+static int take(struct broker *b, struct delivery **out, size_t max, size_t *n_out, struct err *err)
+{
+    struct embedded *e = self(b);
+    size_t queues = e->topology->n_subscriptions, left = max < TAKE_MAX ? max : TAKE_MAX;
+    int rc = OK;
+
+    *n_out = 0;
+    if (e->draining || queues == 0)
+        return OK;
+    for (size_t i = 0; i < queues && rc == OK && e->n_deliveries < left; i++) {
+        const struct subscription *s = &e->topology->subscriptions[(e->first + i) % queues];
+        size_t share = (left - e->n_deliveries + queues - i - 1) / (queues - i);
+        struct taking t = {.e = e, .subscription = s, .max = e->n_deliveries + share};
+
+        rc = queue_peek(e->db, s->queue, 0, share, take_item, &t, err);
+    }
+    e->first++;
+    for (size_t i = 0; i < e->n_deliveries; i++)
+        out[i] = &e->deliveries[i];
+    *n_out = e->n_deliveries;
+    return rc;
+}
+
+static int accept(struct broker *b, struct delivery *d, struct err *err)
+{
+    return queue_remove(self(b)->db, (int64_t)d->tag, err);
+}
+
+static int publish(struct broker *b, int64_t row, const struct destination *to,
+                   const struct message *m, struct err *err)
+{
+    struct embedded *e = self(b);
+    struct message stamped = *m;
+    size_t queues = 0;
+    int rc;
+
+    if (e->n_settled == SETTLED_MAX)
+        return ERR_BUSY;
+    if (m->body.len > MESSAGE_BODY_MAX)
+        return err_set(err, ERR_INPUT, "body of %zu bytes is over the limit of %d", m->body.len,
+                       MESSAGE_BODY_MAX);
+    stamped.timestamp_s = clock_wall(&e->clock) / 1000;
+    rc = queue_publish(e->db, to, &stamped, &queues, err);
+    if (rc != OK)
+        return rc;
+    e->published = e->published || queues > 0;
+    e->settled[e->n_settled++] = (struct settlement){
+        .row = row,
+        .outcome = queues > 0 ? PUBLISH_CONFIRMED : PUBLISH_RETURNED,
+        .why = queues > 0 ? NULL : no_queue,
+    };
+    return OK;
+}
+
+static size_t settled(struct broker *b, struct settlement *out, size_t max)
+{
+    struct embedded *e = self(b);
+
+    e->n_lent = e->n_settled < max ? e->n_settled : max;
+    memcpy(out, e->settled, e->n_lent * sizeof *out);
+    return e->n_lent;
+}
+
+static void end_turn(struct embedded *e)
+{
+    arena_reset(&e->arena);
+    e->n_deliveries = e->n_lent = 0;
+    e->published = false;
+}
+
+static void tell(struct broker *b)
+{
+    struct embedded *e = self(b);
+
+    memmove(e->settled, e->settled + e->n_lent, (e->n_settled - e->n_lent) * sizeof e->settled[0]);
+    e->n_settled -= e->n_lent;
+    e->n_kept = e->n_settled;
+    e->maybe_more = e->n_deliveries > 0 || e->published;
+    end_turn(e);
+    if (e->maybe_more)
+        e->wake(e->wake_arg);
+}
+
+static void forget(struct broker *b)
+{
+    struct embedded *e = self(b);
+
+    e->n_settled = e->n_kept;
+    e->maybe_more = true;
+    end_turn(e);
+}
+
+static bool pending(struct broker *b)
+{
+    return (self(b)->maybe_more && !self(b)->draining) || self(b)->n_settled > 0;
+}
+
+static void state(struct broker *b, struct broker_state *out)
+{
+    *out = (struct broker_state){
+        .word = "embedded",
+        .error = "",
+        .ready = self(b)->topology != NULL,
+        .in_flight = self(b)->n_settled,
+    };
+}
+
+static void drain(struct broker *b)
+{
+    self(b)->draining = true;
+}
+
+static void stop(struct broker *b, void (*done)(void *arg), void *arg)
+{
+    (void)b;
+    done(arg);
+}
+
+static void free_embedded(struct broker **b)
+{
+    struct embedded *e = self(*b);
+
+    arena_free(&e->arena);
+    free(e->deliveries);
+    free(e->settled);
+    free(e);
+    *b = NULL;
+}
+
+static const struct broker_ops ops = {
+    .start = start,
+    .room = room,
+    .take = take,
+    .accept = accept,
+    .publish = publish,
+    .settled = settled,
+    .tell = tell,
+    .forget = forget,
+    .pending = pending,
+    .state = state,
+    .drain = drain,
+    .stop = stop,
+    .free = free_embedded,
+};
+
+int embedded_new(struct broker **b, struct db *db, struct clock clock, broker_wake_fn *wake,
+                 void *wake_arg, struct err *err)
+{
+    struct embedded *e = calloc(1, sizeof *e);
+
+    if (e == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    e->broker.ops = &ops;
+    e->db = db;
+    e->clock = clock;
+    e->wake = wake;
+    e->wake_arg = wake_arg;
+    arena_init(&e->arena, ARENA_MAX);
+    e->deliveries = calloc(TAKE_MAX, sizeof *e->deliveries);
+    e->settled = calloc(SETTLED_MAX, sizeof *e->settled);
+    *b = &e->broker;
+    if (e->deliveries != NULL && e->settled != NULL)
+        return OK;
+    free_embedded(b);
+    return err_set(err, ERR_NOMEM, "out of memory");
+}

@@ -1,0 +1,95 @@
+/* explain - see explain.h. The forms of the broker's text are those of RabbitMQ's
+ * rabbit_misc:assert_args_equivalence (3.10 to 4.x); a text of another form is
+ * passed on as it is. */
+#include "broker/explain.h"
+
+#include "base/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* What stands in `text` between `before` and `after`; absent where they do not. */
+static struct slice between(const char *text, const char *before, const char *after)
+{
+    const char *start = strstr(text, before);
+    const char *end;
+
+    if (start == NULL)
+        return (struct slice){NULL, 0};
+    start += strlen(before);
+    end = strstr(start, after);
+    return end == NULL ? (struct slice){NULL, 0} : (struct slice){start, (size_t)(end - start)};
+}
+
+/* The value the thing has now: "the value 'quorum' of type 'longstr'", "'false'"
+ * or "none". */
+static struct slice current_value(const char *text)
+{
+    const char *current = strstr(text, "but current is ");
+    struct slice quoted;
+
+    if (current == NULL)
+        return (struct slice){NULL, 0};
+    quoted = between(current, "'", "'");
+    return quoted.data != NULL ? quoted : slice_of("none");
+}
+
+const char *explain_queue_type(enum queue_type type)
+{
+    return type == QUEUE_QUORUM ? "quorum" : type == QUEUE_CLASSIC ? "classic" : "";
+}
+
+/* The setting that makes the rule agree with what is there. */
+static const char *remedy(struct slice argument, struct slice there)
+{
+    if (!slice_is(argument, "x-queue-type"))
+        return "leave queue_type out of the subscription to take the queue as it is";
+    if (slice_is(there, "quorum"))
+        return "leave queue_type out of the subscription or set queue_type = \"quorum\"";
+    if (slice_is(there, "classic"))
+        return "leave queue_type out of the subscription or set queue_type = \"classic\"";
+    return "leave queue_type out of the subscription to take the queue as it is";
+}
+
+static void explain_mismatch(const struct refusal *r, struct slice argument, struct slice there,
+                             char *out, size_t size)
+{
+    bool type = slice_is(argument, "x-queue-type");
+
+    /* A queue that was declared without a type is a classic one. */
+    if (type && slice_is(there, "none"))
+        there = slice_of("classic");
+    snprintf(out, size,
+             "%s \"%s\" exists with %.*s = %.*s, but queue_type = \"%s\"%s%s asks for another; "
+             "%s, or delete the queue so that it is made anew (broker: %s)",
+             r->what, r->name, type ? 4 : (int)argument.len, type ? "type" : argument.data,
+             (int)there.len, there.data, explain_queue_type(r->queue_type), r->origin ? " at " : "",
+             r->origin ? r->origin : "", remedy(argument, there), r->text);
+}
+
+static const char *hint(uint16_t code)
+{
+    switch (code) {
+    case 403:
+        return "; give the broker's user permission to it";
+    case 404:
+        return "; it was deleted meanwhile and will be declared again";
+    case 405:
+        return "; it belongs to another connection (exclusive): use another name";
+    default:
+        return "";
+    }
+}
+
+const char *explain_refusal(const struct refusal *r, char *out, size_t size)
+{
+    struct slice argument = between(r->text, "inequivalent arg '", "'");
+    struct slice there = current_value(r->text);
+
+    if (r->code == 406 && r->queue_type != QUEUE_ANY && argument.data != NULL && there.data != NULL)
+        explain_mismatch(r, argument, there, out, size);
+    else
+        snprintf(out, size, "%s \"%s\"%s%s was refused%s (broker: %s)", r->what, r->name,
+                 r->origin ? " of " : "", r->origin ? r->origin : "", hint(r->code), r->text);
+    return out;
+}

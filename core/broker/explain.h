@@ -1,0 +1,31 @@
+/*
+ * explain - a broker's refusal of a declaration, in words that lead to a setting
+ *
+ * RabbitMQ says: "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue
+ * 'q' in vhost '/': received 'classic' but current is 'quorum'". What a person wants
+ * to know is what is there, what was asked for, and what to change where.
+ */
+#ifndef HERALD_BROKER_EXPLAIN_H
+#define HERALD_BROKER_EXPLAIN_H
+
+#include "base/topology.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct refusal {
+    uint16_t code;              /* the broker's reply code */
+    const char *text;           /* "404 NOT_FOUND - ..." as channel_why gives it */
+    const char *what;           /* "queue", "exchange", "binding" */
+    const char *name;           /* of the thing */
+    const char *origin;         /* "rules/orders.lua:12", or NULL */
+    enum queue_type queue_type; /* what the rule states; QUEUE_ANY for the rest */
+};
+
+/* Writes one line, cut to `size`. Returns `out`. */
+const char *explain_refusal(const struct refusal *r, char *out, size_t size);
+
+/* "quorum", "classic", or "" for QUEUE_ANY. */
+const char *explain_queue_type(enum queue_type type);
+
+#endif

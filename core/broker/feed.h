@@ -1,0 +1,80 @@
+/*
+ * feed - one subscription: a channel that consumes a queue, and what it holds unacked
+ *
+ *          feed_up             queue READY               consume-ok
+ *   DOWN ---------> DECLARING -------------> OPENING ----------------> CONSUMING
+ *    ^                 ^                        |                       |     |
+ *    | feed_down       |  time is over          |   channel.close       |     |
+ *    | (anywhere)      '------------- RESTING <-'-----------------------'     |
+ *    |                                   ^              basic.cancel          |
+ *                                        '---- CLOSING <----------------------'
+ *                                    close-ok
+ *
+ *   DOWN       no link
+ *   DECLARING  waits for the queue (declare.h); stays here while it is refused
+ *   OPENING    channel.open, basic.qos and basic.consume are sent
+ *   CONSUMING  deliveries come and acks go
+ *   CLOSING    the broker cancelled the consumer (the queue was deleted, or moved); we
+ *              close the channel, so that nothing of it is left half alive
+ *   RESTING    waits with back-off, then declares and consumes again
+ *
+ * Each life of the channel is an epoch. Leaving CONSUMING ends it: what was not lent
+ * to a turn is dropped unacked, what was is stale and never acked, and the broker
+ * delivers all of it again. Draining cancels the consumer and keeps the channel, so
+ * that what a turn has still goes out as an ack.
+ */
+#ifndef HERALD_BROKER_FEED_H
+#define HERALD_BROKER_FEED_H
+
+#include "broker/declare.h"
+#include "broker/held.h"
+#include "wire/link.h"
+
+/* What all feeds of a consumer share; owned by the consumer. */
+struct feed_context {
+    struct link *link;       /* lent */
+    struct log *log;         /* lent */
+    struct clock clock;      /* for rests */
+    struct declare *declare; /* of the same link; lent */
+    int64_t backoff_min_ms;  /* rest after a channel died */
+    int64_t backoff_max_ms;  /* ceiling of that rest */
+    uint64_t epoch;          /* last one given to a channel */
+    const char *broken;      /* set when the broker broke the protocol: reconnect */
+    void (*stale)(void *arg); /* some in the line became stale: sweep it */
+    void *stale_arg;          /* lent to it */
+};
+
+struct feed;
+
+/* `context` and `s` are lent for life. NULL when out of memory. */
+struct feed *feed_new(struct feed_context *context, uint16_t channel,
+                      const struct subscription *s);
+void feed_free(struct feed **f); /* leaves what stands in the line as stale; NULL is fine */
+
+void feed_up(struct feed *f);
+void feed_down(struct feed *f);
+
+/* What the broker said on its channel. */
+void feed_method(struct feed *f, const amqp_method_t *method);
+
+/* A delivery that came; its identity (subscription, epoch, owner) is filled in here.
+ * Returns the copy, which the caller puts into the line, or NULL when it is dropped
+ * unacked. */
+struct held *feed_deliver(struct feed *f, struct delivery *d);
+
+/* Sends one ack that covers all that is settled without a gap. */
+void feed_ack(struct feed *f);
+
+/* Cancels the consumer for good. */
+void feed_drain(struct feed *f);
+
+void feed_step(struct feed *f);
+int64_t feed_due(const struct feed *f); /* monotonic; INT64_MAX: never */
+
+bool feed_is_consuming(const struct feed *f);
+size_t feed_unacked(const struct feed *f);
+
+/* Why it does not consume, or NULL. */
+const char *feed_trouble(const struct feed *f);
+
+#endif

@@ -1,0 +1,352 @@
+/* outlet - see outlet.h for the states. */
+#include "broker/outlet.h"
+
+#include "broker/backoff.h"
+#include "broker/channel.h"
+#include "broker/window.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEXT_MAX = 400 };
+
+enum outlet_state {
+    OUTLET_DOWN,
+    OUTLET_DECLARING,
+    OUTLET_OPENING,
+    OUTLET_OPEN,
+    OUTLET_CLOSING,
+    OUTLET_RESTING,
+};
+
+struct outlet {
+    struct outlet_context *context; /* lent */
+    enum outlet_state state;
+    char *exchange;            /* "" for the default one */
+    uint16_t channel;          /* its number, for ever */
+    struct declare_item *item; /* its declaration; NULL for the default exchange */
+    struct window *window;     /* rows in flight; empty but in OPEN */
+    size_t held;               /* places for publishes that are not sent yet */
+    size_t careful;            /* rows still to be sent one by one */
+    bool blame;                /* the row that is dropped now was alone */
+    int64_t due_ms;            /* RESTING: end of it; OPENING, CLOSING: answer is due */
+    struct backoff backoff;    /* how long to rest */
+    struct reason *why;        /* last trouble: words for rows that are dropped */
+    struct reason *returned;   /* words for rows that no queue took */
+};
+
+/* The window hands over a row that left it. */
+static void on_settled(void *arg, int64_t row, enum window_outcome outcome)
+{
+    struct outlet *o = arg;
+    struct settlements *s = o->context->settlements;
+
+    o->context->in_flight--;
+    if (outcome != WINDOW_UNKNOWN && o->careful > 0)
+        o->careful--;
+    switch (outcome) {
+    case WINDOW_CONFIRMED:
+        backoff_reset(&o->backoff);
+        settlements_add(s, row, PUBLISH_CONFIRMED, NULL);
+        break;
+    case WINDOW_RETURNED:
+        settlements_add(s, row, PUBLISH_RETURNED, reason_share(o->returned));
+        break;
+    case WINDOW_NACKED:
+        settlements_add(s, row, PUBLISH_NACKED, NULL);
+        break;
+    case WINDOW_TIMED_OUT:
+        settlements_add(s, row, PUBLISH_TIMED_OUT, NULL);
+        break;
+    case WINDOW_UNKNOWN:
+        settlements_add(s, row, o->blame ? PUBLISH_NACKED : PUBLISH_UNKNOWN, reason_share(o->why));
+        break;
+    }
+}
+
+struct outlet *outlet_new(struct outlet_context *context, uint16_t channel,
+                          const struct destination *to, bool planned)
+{
+    struct outlet *o = calloc(1, sizeof *o);
+
+    if (o == NULL)
+        return NULL;
+    o->context = context;
+    o->channel = channel;
+    backoff_init(&o->backoff, context->backoff_min_ms, context->backoff_max_ms,
+                 (uint64_t)clock_wall(&context->clock) + channel);
+    o->exchange = strdup(to->kind == EXCHANGE_DEFAULT ? "" : to->exchange);
+    o->window = window_new(context->window, on_settled, o);
+    if (o->exchange == NULL || o->window == NULL)
+        goto fail;
+    if (o->exchange[0] != '\0') {
+        o->item = declare_exchange(context->declare, to, planned);
+        if (o->item == NULL)
+            goto fail;
+    }
+    if (link_is_up(context->link))
+        o->state = OUTLET_DECLARING;
+    return o;
+fail:
+    outlet_free(&o);
+    return NULL;
+}
+
+void outlet_free(struct outlet **o)
+{
+    if (*o == NULL)
+        return;
+    window_free(&(*o)->window);
+    reason_drop(&(*o)->why);
+    reason_drop(&(*o)->returned);
+    free((*o)->exchange);
+    free(*o);
+    *o = NULL;
+}
+
+const char *outlet_exchange(const struct outlet *o)
+{
+    return o->exchange;
+}
+
+uint16_t outlet_channel(const struct outlet *o)
+{
+    return o->channel;
+}
+
+static void set_why(struct reason **why, const char *text)
+{
+    struct reason *shared = reason_take(why, text);
+
+    reason_drop(&shared); /* *why itself keeps it */
+}
+
+/* Every row in flight leaves with these words. */
+static void drop_rows(struct outlet *o, const char *why)
+{
+    set_why(&o->why, why);
+    window_drop(o->window);
+}
+
+static bool is_refused(const struct outlet *o)
+{
+    return o->state == OUTLET_DECLARING && o->item != NULL &&
+           declare_state(o->item) == DECLARE_REFUSED;
+}
+
+const char *outlet_trouble(const struct outlet *o)
+{
+    if (is_refused(o))
+        return declare_why(o->item);
+    return o->state == OUTLET_RESTING ? reason_text(o->why) : NULL;
+}
+
+int outlet_usable(const struct outlet *o, struct err *err)
+{
+    const char *trouble = outlet_trouble(o);
+    size_t room;
+
+    if (trouble != NULL)
+        return err_set(err, ERR_BROKER, "exchange \"%s\" cannot be used: %s", o->exchange, trouble);
+    if (o->state != OUTLET_OPEN)
+        return err_set(err, ERR_BUSY, "exchange \"%s\" is not open yet", o->exchange);
+    room = window_room(o->window);
+    if (o->careful > 0)
+        room = window_waiting(o->window) == 0 ? 1 : 0;
+    if (o->held >= room)
+        return err_set(err, ERR_BUSY, "exchange \"%s\" has no room now", o->exchange);
+    return OK;
+}
+
+void outlet_hold(struct outlet *o)
+{
+    o->held++;
+}
+
+void outlet_release(struct outlet *o)
+{
+    o->held--;
+}
+
+void outlet_sent(struct outlet *o, int64_t row, uint64_t mark)
+{
+    int64_t deadline = clock_mono(&o->context->clock) + o->context->confirm_timeout_ms;
+
+    REQUIRE(window_add(o->window, row, mark, deadline) != 0);
+    o->context->in_flight++;
+}
+
+void outlet_up(struct outlet *o)
+{
+    o->state = OUTLET_DECLARING;
+}
+
+void outlet_down(struct outlet *o, const char *why)
+{
+    drop_rows(o, why);
+    o->state = OUTLET_DOWN;
+}
+
+static void rest(struct outlet *o)
+{
+    o->state = OUTLET_RESTING;
+    o->due_ms = clock_mono(&o->context->clock) + backoff_next(&o->backoff);
+}
+
+/* The channel's end is answered already when this is called. */
+static void on_closed(struct outlet *o, const amqp_channel_close_t *close)
+{
+    size_t lost = window_waiting(o->window);
+    char why[TEXT_MAX];
+
+    channel_why(close, why, sizeof why);
+    log_event(o->context->log, LOG_WARN, "broker.channel_closed",
+              LOG_FIELDS(log_text("exchange", o->exchange), log_int("rows", (int64_t)lost),
+                         log_text("why", why)));
+    o->blame = o->careful > 0 && lost == 1;
+    drop_rows(o, why);
+    if (o->blame)
+        o->careful--;
+    else if (lost > 0)
+        o->careful = close->reply_code == AMQP_NOT_FOUND ? 1 : lost;
+    o->blame = false;
+    if (close->reply_code == AMQP_NOT_FOUND && o->item != NULL)
+        o->context->gone(o->context->gone_arg, o->exchange);
+    rest(o);
+}
+
+static void on_close(struct outlet *o, const amqp_channel_close_t *close)
+{
+    struct err err = {0};
+
+    /* A link that cannot take this is going down, which settles the rows as well. */
+    if (channel_close_ok(o->context->link, o->channel, &err) != OK)
+        return;
+    if (o->state == OUTLET_OPENING || o->state == OUTLET_OPEN)
+        on_closed(o, close);
+    /* In CLOSING both sides closed at once: our close-ok is still to come. */
+}
+
+static void on_answer(struct outlet *o, uint64_t tag, bool multiple, bool positive)
+{
+    int rc;
+
+    if (o->state != OUTLET_OPEN)
+        return;
+    rc = positive ? window_ack(o->window, tag, multiple) : window_nack(o->window, tag, multiple);
+    if (rc != 0)
+        o->context->broken = "the broker confirmed a publish that never was";
+}
+
+void outlet_method(struct outlet *o, const amqp_method_t *method)
+{
+    const amqp_basic_ack_t *ack = method->decoded;
+    const amqp_basic_nack_t *nack = method->decoded;
+
+    switch (method->id) {
+    case AMQP_BASIC_ACK_METHOD:
+        on_answer(o, ack->delivery_tag, ack->multiple, true);
+        break;
+    case AMQP_BASIC_NACK_METHOD:
+        on_answer(o, nack->delivery_tag, nack->multiple, false);
+        break;
+    case AMQP_CONFIRM_SELECT_OK_METHOD:
+        if (o->state == OUTLET_OPENING)
+            o->state = OUTLET_OPEN;
+        break;
+    case AMQP_CHANNEL_CLOSE_METHOD:
+        on_close(o, method->decoded);
+        break;
+    case AMQP_CHANNEL_CLOSE_OK_METHOD:
+        if (o->state == OUTLET_CLOSING)
+            o->state = OUTLET_DECLARING;
+        break;
+    default: /* channel.open-ok says nothing that select-ok does not */
+        break;
+    }
+}
+
+void outlet_returned(struct outlet *o, const amqp_basic_return_t *r, uint64_t mark)
+{
+    char why[TEXT_MAX];
+
+    if (o->state != OUTLET_OPEN)
+        return;
+    snprintf(why, sizeof why, "no queue took it: %u %.*s", (unsigned)r->reply_code,
+             (int)r->reply_text.len, (const char *)r->reply_text.bytes);
+    set_why(&o->returned, why);
+    if (window_returned(o->window, mark) != 0)
+        o->context->broken = "the broker returned a message that never was";
+}
+
+void outlet_unblocked(struct outlet *o)
+{
+    window_postpone(o->window, clock_mono(&o->context->clock) + o->context->confirm_timeout_ms);
+}
+
+/* Sends channel.open and confirm.select; the answers need not be awaited one by one. */
+static void open_channel(struct outlet *o)
+{
+    amqp_confirm_select_t select = {.nowait = false};
+    struct err err = {0};
+    int rc = channel_open(o->context->link, o->channel, &err);
+
+    if (rc == OK)
+        rc = link_send(o->context->link, o->channel, AMQP_CONFIRM_SELECT_METHOD, &select, &err);
+    if (rc != OK) {
+        o->context->broken = "a channel could not be opened";
+        return;
+    }
+    o->state = OUTLET_OPENING;
+    o->due_ms = clock_mono(&o->context->clock) + CHANNEL_RPC_MS;
+}
+
+/* A confirm is overdue: the channel is suspect, so it goes, and the other rows on it
+ * have an unknown outcome. */
+static void expire(struct outlet *o, int64_t now)
+{
+    struct err err = {0};
+    size_t late = window_expire(o->window, now);
+
+    if (late == 0)
+        return;
+    log_event(o->context->log, LOG_WARN, "broker.confirm_timeout",
+              LOG_FIELDS(log_text("exchange", o->exchange), log_int("rows", (int64_t)late)));
+    drop_rows(o, "the channel was closed because a confirm before it did not come in time");
+    if (channel_close(o->context->link, o->channel, &err) != OK)
+        o->context->broken = "a channel could not be closed";
+    o->state = OUTLET_CLOSING;
+    o->due_ms = now + CHANNEL_RPC_MS;
+}
+
+void outlet_step(struct outlet *o)
+{
+    int64_t now = clock_mono(&o->context->clock);
+
+    if (o->state == OUTLET_RESTING && o->due_ms <= now) {
+        if (o->item != NULL)
+            declare_again(o->context->declare, o->item);
+        o->state = OUTLET_DECLARING;
+    }
+    if (o->state == OUTLET_DECLARING &&
+        (o->item == NULL || declare_state(o->item) == DECLARE_READY))
+        open_channel(o);
+    if (o->context->blocked)
+        return;
+    if (o->state == OUTLET_OPEN)
+        expire(o, now);
+    if ((o->state == OUTLET_OPENING || o->state == OUTLET_CLOSING) && o->due_ms <= now)
+        o->context->broken = "the broker did not answer in time on a channel for publishing";
+}
+
+int64_t outlet_due(const struct outlet *o)
+{
+    if (o->state == OUTLET_RESTING)
+        return o->due_ms;
+    if (o->context->blocked)
+        return INT64_MAX;
+    if (o->state == OUTLET_OPEN)
+        return window_waiting(o->window) > 0 ? window_deadline(o->window) + 1 : INT64_MAX;
+    return o->state == OUTLET_OPENING || o->state == OUTLET_CLOSING ? o->due_ms : INT64_MAX;
+}

@@ -1,0 +1,96 @@
+/*
+ * outlet - one exchange to publish to: a channel in confirm mode and its window
+ *
+ * A channel per exchange, because the broker answers a publish that it cannot
+ * take by closing the channel, and with it goes every confirm that was still to
+ * come (PITFALLS 0.6).
+ *
+ *           outlet_up           exchange READY            confirm.select-ok
+ *   DOWN ------------> DECLARING -------------> OPENING --------------------> OPEN
+ *    ^                  ^    ^                     |                         |    |
+ *    | outlet_down      |    |  time is over       |  channel.close          |    |
+ *    | (from anywhere)  |    '------- RESTING <----'-------------------------'    |
+ *    |                  |                               a confirm is overdue      |
+ *                       '-------------- CLOSING <---------------------------------'
+ *                          close-ok
+ *
+ *   DOWN       no link: nothing is in flight
+ *   DECLARING  waits for the exchange (declare.h); stays here while it is refused
+ *   OPENING    channel.open and confirm.select are sent
+ *   OPEN       takes publishes; the only state with rows in flight
+ *   CLOSING    we closed it, since a confirm did not come; waits for close-ok
+ *   RESTING    the broker closed it; waits with back-off, then declares again
+ *
+ * Leaving OPEN settles every row: those that timed out as TIMED_OUT, the others as
+ * UNKNOWN with the reason.
+ *
+ * Careful mode. A channel.close does not say which of the rows in flight it was
+ * about. So after one, as many rows as were lost go out one by one; where the channel
+ * closes on a lone row, that row is to blame, and is settled as NACKED with the
+ * broker's words, and the others flow again.
+ */
+#ifndef HERALD_BROKER_OUTLET_H
+#define HERALD_BROKER_OUTLET_H
+
+#include "broker/declare.h"
+#include "broker/settlements.h"
+#include "wire/link.h"
+
+/* What all outlets of a publisher share; owned by the publisher. */
+struct outlet_context {
+    struct link *link;               /* lent */
+    struct log *log;                 /* lent */
+    struct clock clock;              /* for deadlines */
+    struct declare *declare;         /* of the same link; lent */
+    struct settlements *settlements; /* where outcomes go; lent */
+    size_t in_flight;                /* rows in all windows */
+    size_t window;                   /* capacity of each window */
+    int64_t confirm_timeout_ms;      /* a confirm is due after this */
+    int64_t backoff_min_ms;          /* rest after the broker closed a channel */
+    int64_t backoff_max_ms;          /* ceiling of that rest */
+    bool blocked;                    /* connection.blocked: silence proves nothing */
+    const char *broken;              /* set when the broker broke the protocol: reconnect */
+    void (*gone)(void *arg, const char *exchange); /* 404: bindings to it are gone too */
+    void *gone_arg;                                /* lent to it */
+};
+
+struct outlet;
+
+/* `context` is lent for life. NULL when out of memory. */
+struct outlet *outlet_new(struct outlet_context *context, uint16_t channel,
+                          const struct destination *to, bool planned);
+void outlet_free(struct outlet **o); /* NULL is fine */
+
+const char *outlet_exchange(const struct outlet *o);
+uint16_t outlet_channel(const struct outlet *o);
+
+/* OK when it takes one more publish now; ERR_BUSY when it soon will; ERR_BROKER with
+ * the reason when it cannot be used. */
+int outlet_usable(const struct outlet *o, struct err *err);
+
+/* A place in its window is held for a publish that is not sent yet; every hold ends
+ * with a release. */
+void outlet_hold(struct outlet *o);
+void outlet_release(struct outlet *o);
+
+/* A publish of `row` was handed to the link: its window takes it. Only when usable. */
+void outlet_sent(struct outlet *o, int64_t row, uint64_t mark);
+
+void outlet_up(struct outlet *o);
+void outlet_down(struct outlet *o, const char *why);
+
+/* What the broker said on its channel. */
+void outlet_method(struct outlet *o, const amqp_method_t *method);
+void outlet_returned(struct outlet *o, const amqp_basic_return_t *r, uint64_t mark);
+
+/* connection.unblocked: deadlines start anew. */
+void outlet_unblocked(struct outlet *o);
+
+/* Moves on what time or a declaration moves. */
+void outlet_step(struct outlet *o);
+int64_t outlet_due(const struct outlet *o); /* monotonic; INT64_MAX: never */
+
+/* Why it cannot be used, or NULL. */
+const char *outlet_trouble(const struct outlet *o);
+
+#endif

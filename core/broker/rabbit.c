@@ -1,0 +1,326 @@
+/* rabbit - see rabbit.h. What the engine calls, and the making of the whole. */
+#include "broker/rabbit_int.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    CONNECT_TIMEOUT_MS = 10 * 1000,
+    WINDOW_MAX = 65536, /* window.h */
+};
+
+static struct rabbit *rabbit_of(struct broker *b)
+{
+    return (struct rabbit *)b;
+}
+
+static void open_link(struct rabbit *r, struct half *h)
+{
+    h->opened = true;
+    r->open++;
+    link_open(h->link);
+}
+
+static int rabbit_start(struct broker *b, const struct topology *t, struct err *err)
+{
+    struct rabbit *r = rabbit_of(b);
+    int rc = OK;
+
+    REQUIRE(r->state == RABBIT_NEW);
+    for (size_t i = 0; rc == OK && i < t->n_routes; i++)
+        rc = publisher_plan(r->publisher, &t->routes[i].to, err);
+    for (size_t i = 0; rc == OK && i < t->n_subscriptions; i++)
+        rc = consumer_add(r->consumer, &t->subscriptions[i], err);
+    if (rc == OK && uv_timer_init(r->loop, &r->timer) != 0)
+        rc = err_set(err, ERR_FAILED, "no timer for the broker's links");
+    if (rc != OK)
+        return rc;
+    r->timer.data = r;
+    r->open = 1;
+    r->state = RABBIT_RUNNING;
+    open_link(r, &r->publish);
+    if (t->n_subscriptions > 0)
+        open_link(r, &r->consume);
+    return OK;
+}
+
+static size_t rabbit_room(struct broker *b)
+{
+    return publisher_room(rabbit_of(b)->publisher);
+}
+
+static int rabbit_take(struct broker *b, struct delivery **out, size_t max, size_t *n_out,
+                       struct err *err)
+{
+    (void)err; /* what was gathered is in memory: nothing can fail */
+    *n_out = consumer_take(rabbit_of(b)->consumer, out, max);
+    return OK;
+}
+
+static int rabbit_accept(struct broker *b, struct delivery *d, struct err *err)
+{
+    (void)err; /* as in take */
+    consumer_accept(rabbit_of(b)->consumer, d);
+    return OK;
+}
+
+static int rabbit_publish(struct broker *b, int64_t row, const struct destination *to,
+                          const struct message *m, struct err *err)
+{
+    return publisher_publish(rabbit_of(b)->publisher, row, to, m, err);
+}
+
+static size_t rabbit_settled(struct broker *b, struct settlement *out, size_t max)
+{
+    return publisher_settled(rabbit_of(b)->publisher, out, max);
+}
+
+/* Acks first: they are short, and free the broker's prefetch at once. */
+static void rabbit_tell(struct broker *b)
+{
+    struct rabbit *r = rabbit_of(b);
+
+    consumer_tell(r->consumer);
+    publisher_tell(r->publisher);
+    rabbit_flush(r);
+    rabbit_settle_down(r);
+}
+
+static void rabbit_forget(struct broker *b)
+{
+    struct rabbit *r = rabbit_of(b);
+
+    consumer_forget(r->consumer);
+    publisher_forget(r->publisher);
+    rabbit_flush(r); /* a new exchange may have asked for a channel */
+    rabbit_settle_down(r);
+}
+
+static bool rabbit_pending(struct broker *b)
+{
+    struct rabbit *r = rabbit_of(b);
+
+    return consumer_pending(r->consumer) || publisher_pending(r->publisher);
+}
+
+static const char *state_word(const struct rabbit *r)
+{
+    if (r->state != RABBIT_RUNNING)
+        return "stopped";
+    if (!rabbit_half_is_up(&r->publish))
+        return link_state_word(r->publish.link);
+    if (!rabbit_half_is_up(&r->consume))
+        return link_state_word(r->consume.link);
+    return link_is_blocked(r->publish.link) ? "blocked" : "up";
+}
+
+/* The first of what is wrong, the gravest first. */
+static const char *first_trouble(const struct rabbit *r)
+{
+    const char *trouble;
+
+    if (!rabbit_half_is_up(&r->publish))
+        return link_error(r->publish.link);
+    if (!rabbit_half_is_up(&r->consume))
+        return link_error(r->consume.link);
+    if (r->blocked[0] != '\0')
+        return r->blocked;
+    trouble = declare_refused(r->publish.declare);
+    if (trouble == NULL)
+        trouble = declare_refused(r->consume.declare);
+    if (trouble == NULL)
+        trouble = consumer_trouble(r->consumer);
+    if (trouble == NULL)
+        trouble = publisher_trouble(r->publisher);
+    return trouble != NULL ? trouble : "";
+}
+
+static bool is_ready(const struct rabbit *r)
+{
+    return r->state == RABBIT_RUNNING && rabbit_half_is_up(&r->publish) &&
+           rabbit_half_is_up(&r->consume) && !link_is_blocked(r->publish.link) &&
+           consumer_is_ready(r->consumer) && declare_refused(r->publish.declare) == NULL &&
+           declare_refused(r->consume.declare) == NULL;
+}
+
+static void rabbit_report(struct broker *b, struct broker_state *out)
+{
+    const struct rabbit *r = rabbit_of(b);
+
+    *out = (struct broker_state){
+        .word = state_word(r),
+        .error = r->state == RABBIT_RUNNING ? first_trouble(r) : "",
+        .ready = is_ready(r),
+        .in_flight = publisher_in_flight(r->publisher),
+        .unacked = consumer_unacked(r->consumer),
+    };
+}
+
+static void rabbit_drain(struct broker *b)
+{
+    struct rabbit *r = rabbit_of(b);
+
+    consumer_drain(r->consumer);
+    rabbit_flush(r);
+    rabbit_settle_down(r);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    rabbit_part_closed(handle->data);
+}
+
+static void rabbit_stop(struct broker *b, void (*done)(void *arg), void *arg)
+{
+    struct rabbit *r = rabbit_of(b);
+
+    REQUIRE(r->state == RABBIT_RUNNING);
+    r->state = RABBIT_STOPPING;
+    r->done = done;
+    r->done_arg = arg;
+    link_close(r->publish.link);
+    if (r->consume.opened)
+        link_close(r->consume.link);
+    /* The last to close, or at least never before the loop runs again: so done does
+     * not come from inside this call. */
+    uv_close((uv_handle_t *)&r->timer, on_timer_closed);
+}
+
+static void half_free(struct half *h)
+{
+    declare_free(&h->declare);
+    link_free(&h->link);
+}
+
+static void rabbit_free(struct broker **b)
+{
+    struct rabbit *r;
+
+    if (*b == NULL)
+        return;
+    r = rabbit_of(*b);
+    REQUIRE(r->state == RABBIT_NEW || r->state == RABBIT_STOPPED);
+    publisher_free(&r->publisher);
+    consumer_free(&r->consumer);
+    half_free(&r->publish);
+    half_free(&r->consume);
+    url_free(&r->url);
+    free(r);
+    *b = NULL;
+}
+
+static const struct broker_ops rabbit_ops = {
+    .start = rabbit_start,
+    .room = rabbit_room,
+    .take = rabbit_take,
+    .accept = rabbit_accept,
+    .publish = rabbit_publish,
+    .settled = rabbit_settled,
+    .tell = rabbit_tell,
+    .forget = rabbit_forget,
+    .pending = rabbit_pending,
+    .state = rabbit_report,
+    .drain = rabbit_drain,
+    .stop = rabbit_stop,
+    .free = rabbit_free,
+};
+
+static int half_init(struct half *h, struct rabbit *r, const struct rabbit_settings *s,
+                     const char *role, const struct link_events *events)
+{
+    char name[200];
+    struct link_settings settings = {
+        .loop = s->loop,
+        .log = s->log,
+        .clock = s->clock,
+        .url = &r->url,
+        .name = name,
+        .heartbeat_s = r->url.heartbeat_s >= 0 ? r->url.heartbeat_s : s->heartbeat_s,
+        .connect_timeout_ms = CONNECT_TIMEOUT_MS,
+        .backoff_min_ms = s->backoff_min_ms,
+        .backoff_max_ms = s->backoff_max_ms,
+        .body_max = MESSAGE_BODY_MAX,
+        .streams = s->streams,
+    };
+
+    snprintf(name, sizeof name, "%s %s", s->name, role);
+    h->rabbit = r;
+    h->link = link_new(&settings, events, h);
+    if (h->link == NULL)
+        return ERR_NOMEM;
+    h->declare = declare_new(h->link, s->log, s->clock);
+    return h->declare != NULL ? OK : ERR_NOMEM;
+}
+
+static struct publisher *make_publisher(struct rabbit *r, const struct rabbit_settings *s,
+                                        struct err *err)
+{
+    const size_t window = s->window < 1 ? 1 : s->window;
+    struct publisher_settings settings = {
+        .link = r->publish.link,
+        .log = s->log,
+        .clock = s->clock,
+        .declare = r->publish.declare,
+        .window = window > WINDOW_MAX ? WINDOW_MAX : window,
+        .confirm_timeout_ms = s->confirm_timeout_ms,
+        .backoff_min_ms = s->backoff_min_ms,
+        .backoff_max_ms = s->backoff_max_ms,
+        .gone = rabbit_exchange_gone,
+        .gone_arg = r,
+    };
+
+    return publisher_new(&settings, err);
+}
+
+static struct consumer *make_consumer(struct rabbit *r, const struct rabbit_settings *s)
+{
+    struct consumer_settings settings = {
+        .link = r->consume.link,
+        .log = s->log,
+        .clock = s->clock,
+        .declare = r->consume.declare,
+        .backoff_min_ms = s->backoff_min_ms,
+        .backoff_max_ms = s->backoff_max_ms,
+    };
+
+    return consumer_new(&settings);
+}
+
+static int make_parts(struct rabbit *r, const struct rabbit_settings *s, struct err *err)
+{
+    int rc = half_init(&r->publish, r, s, "publish", &rabbit_publish_events);
+
+    if (rc == OK)
+        rc = half_init(&r->consume, r, s, "consume", &rabbit_consume_events);
+    if (rc == OK)
+        r->publisher = make_publisher(r, s, err);
+    if (rc == OK)
+        r->consumer = make_consumer(r, s);
+    if (rc == OK && (r->publisher == NULL || r->consumer == NULL))
+        rc = ERR_NOMEM;
+    return rc == OK ? OK : err_set(err, rc, "out of memory for the broker's links");
+}
+
+int rabbit_new(struct broker **b, const struct rabbit_settings *s, struct err *err)
+{
+    struct rabbit *r = calloc(1, sizeof *r);
+    int rc;
+
+    *b = NULL;
+    if (r == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory for the broker's links");
+    r->base.ops = &rabbit_ops;
+    r->loop = s->loop;
+    r->log = s->log;
+    r->clock = s->clock;
+    r->wake = s->wake;
+    r->wake_arg = s->wake_arg;
+    r->armed_ms = INT64_MAX;
+    *b = &r->base;
+    rc = url_parse(s->url, &r->url, err);
+    if (rc == OK)
+        rc = make_parts(r, s, err);
+    if (rc != OK)
+        rabbit_free(b);
+    return rc;
+}

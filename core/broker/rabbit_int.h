@@ -1,0 +1,68 @@
+/*
+ * rabbit_int - the inside of the rabbit driver, for its own files
+ *
+ * rabbit.c is what the engine calls, rabbit_links.c what the links and the timer call.
+ */
+#ifndef HERALD_BROKER_RABBIT_INT_H
+#define HERALD_BROKER_RABBIT_INT_H
+
+#include "broker/consumer.h"
+#include "broker/declare.h"
+#include "broker/publisher.h"
+#include "broker/rabbit.h"
+#include "wire/link.h"
+
+enum rabbit_state { RABBIT_NEW, RABBIT_RUNNING, RABBIT_STOPPING, RABBIT_STOPPED };
+
+/* One of the two links with what declares on it. */
+struct half {
+    struct rabbit *rabbit;
+    struct link *link;       /* owned */
+    struct declare *declare; /* owned */
+    bool opened;             /* link_open was called, so it must be closed */
+    bool stirred;            /* an answer came that may move declarations or channels */
+};
+
+struct rabbit {
+    struct broker base; /* first: what the engine holds */
+    enum rabbit_state state;
+    uv_loop_t *loop; /* lent */
+    struct log *log; /* lent */
+    struct clock clock;
+    struct url url;       /* owned; the links lend it */
+    broker_wake_fn *wake; /* lent */
+    void *wake_arg;
+    struct half publish;
+    struct half consume;
+    struct publisher *publisher; /* owned; on publish.link */
+    struct consumer *consumer;   /* owned; on consume.link */
+    uv_timer_t timer;            /* for the next thing that is due */
+    int64_t armed_ms;            /* when it fires; INT64_MAX: not armed */
+    bool news;                   /* something may be takeable, settled or publishable */
+    char blocked[160];           /* why the broker blocks publishing; "" */
+    size_t open;                 /* links and timer that are not closed yet */
+    void (*done)(void *arg);     /* of ops->stop */
+    void *done_arg;
+};
+
+/* What the links say; the arg is their half. */
+extern const struct link_events rabbit_publish_events;
+extern const struct link_events rabbit_consume_events;
+
+/* For the publisher: an exchange was deleted. The arg is the rabbit. */
+void rabbit_exchange_gone(void *arg, const char *exchange);
+
+/* Hands to the streams what both links have encoded. */
+void rabbit_flush(struct rabbit *r);
+
+/* What every event and every turn ends with: a link whose broker broke the protocol
+ * starts over, the timer is set, and the engine is woken where there is news. */
+void rabbit_settle_down(struct rabbit *r);
+
+/* A link or the timer is closed for good; the last one ends the stop. */
+void rabbit_part_closed(struct rabbit *r);
+
+/* A link that was never asked for counts as up. */
+bool rabbit_half_is_up(const struct half *h);
+
+#endif

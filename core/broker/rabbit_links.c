@@ -1,0 +1,229 @@
+/* rabbit_links - see rabbit_int.h. Which event of which link concerns whom, and one
+ * timer for all that waits. */
+#include "broker/channel.h"
+#include "broker/rabbit_int.h"
+
+#include <stdio.h>
+
+/* One timer serves all: it is set to the earliest due time and, since deadlines move
+ * on with every confirm, only ever moved to an earlier one here. */
+static void on_timer(uv_timer_t *timer);
+
+static void arm(struct rabbit *r)
+{
+    const int64_t dues[] = {publisher_due(r->publisher), consumer_due(r->consumer),
+                            declare_due(r->publish.declare), declare_due(r->consume.declare)};
+    int64_t due = INT64_MAX;
+    int64_t wait;
+
+    if (r->state != RABBIT_RUNNING)
+        return;
+    for (size_t i = 0; i < sizeof dues / sizeof dues[0]; i++)
+        due = dues[i] < due ? dues[i] : due;
+    if (due >= r->armed_ms)
+        return;
+    wait = due - clock_mono(&r->clock);
+    /* Fails only for a closing handle, which RUNNING rules out. */
+    if (uv_timer_start(&r->timer, on_timer, wait > 1 ? (uint64_t)wait : 1, 0) == 0)
+        r->armed_ms = due;
+}
+
+static void mend(struct half *h, const char *broken)
+{
+    if (broken != NULL && link_is_up(h->link))
+        link_restart(h->link, broken);
+}
+
+/* What every event and every turn ends with. */
+void rabbit_settle_down(struct rabbit *r)
+{
+    mend(&r->publish, publisher_broken(r->publisher));
+    mend(&r->consume, consumer_broken(r->consumer));
+    arm(r);
+    if (r->news && r->wake != NULL)
+        r->wake(r->wake_arg);
+    r->news = false;
+}
+
+void rabbit_flush(struct rabbit *r)
+{
+    if (link_is_up(r->publish.link))
+        link_flush(r->publish.link);
+    if (link_is_up(r->consume.link))
+        link_flush(r->consume.link);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct rabbit *r = timer->data;
+
+    r->armed_ms = INT64_MAX;
+    publisher_step(r->publisher);
+    consumer_step(r->consumer);
+    rabbit_flush(r);
+    r->news = true;
+    rabbit_settle_down(r);
+}
+
+static void on_publish_up(void *arg)
+{
+    struct rabbit *r = ((struct half *)arg)->rabbit;
+
+    declare_up(r->publish.declare);
+    publisher_up(r->publisher);
+    r->news = true;
+}
+
+static void on_consume_up(void *arg)
+{
+    struct rabbit *r = ((struct half *)arg)->rabbit;
+
+    declare_up(r->consume.declare);
+    consumer_up(r->consumer);
+}
+
+static void on_publish_down(void *arg, const struct err *why)
+{
+    struct rabbit *r = ((struct half *)arg)->rabbit;
+
+    r->blocked[0] = '\0';
+    declare_down(r->publish.declare);
+    publisher_down(r->publisher, why);
+    r->news = true;
+    rabbit_settle_down(r);
+}
+
+static void on_consume_down(void *arg, const struct err *why)
+{
+    struct rabbit *r = ((struct half *)arg)->rabbit;
+
+    (void)why; /* the link has logged it and shows it */
+    declare_down(r->consume.declare);
+    consumer_down(r->consumer);
+    rabbit_settle_down(r);
+}
+
+static void on_publish_method(void *arg, uint16_t channel, const amqp_method_t *method)
+{
+    struct half *h = arg;
+
+    h->rabbit->news = true;
+    if (channel == CHANNEL_DECLARE)
+        declare_method(h->declare, method);
+    else
+        publisher_method(h->rabbit->publisher, channel, method);
+    if (method->id != AMQP_BASIC_ACK_METHOD && method->id != AMQP_BASIC_NACK_METHOD)
+        h->stirred = true;
+}
+
+static void on_consume_method(void *arg, uint16_t channel, const amqp_method_t *method)
+{
+    struct half *h = arg;
+
+    h->stirred = true;
+    if (channel == CHANNEL_DECLARE)
+        declare_method(h->declare, method);
+    else
+        consumer_method(h->rabbit->consumer, channel, method);
+}
+
+static void on_publish_content(void *arg, const struct link_content *content)
+{
+    publisher_content(((struct half *)arg)->rabbit->publisher, content);
+}
+
+static void on_consume_content(void *arg, const struct link_content *content)
+{
+    struct rabbit *r = ((struct half *)arg)->rabbit;
+
+    consumer_content(r->consumer, content);
+    r->news = true;
+}
+
+static void on_publish_blocked(void *arg, const char *reason)
+{
+    struct rabbit *r = ((struct half *)arg)->rabbit;
+
+    snprintf(r->blocked, sizeof r->blocked, "the broker takes no messages: %s",
+             reason != NULL ? reason : "");
+    if (reason == NULL)
+        r->blocked[0] = '\0';
+    publisher_blocked(r->publisher, reason);
+    r->news = true;
+}
+
+/* A link that only consumes is never blocked (PITFALLS 2.1). */
+static void on_consume_blocked(void *arg, const char *reason)
+{
+    (void)arg;
+    (void)reason;
+}
+
+static void on_publish_read(void *arg)
+{
+    struct half *h = arg;
+
+    if (h->stirred)
+        publisher_step(h->rabbit->publisher);
+    h->stirred = false;
+    rabbit_settle_down(h->rabbit);
+}
+
+static void on_consume_read(void *arg)
+{
+    struct half *h = arg;
+
+    if (h->stirred)
+        consumer_step(h->rabbit->consumer);
+    h->stirred = false;
+    rabbit_settle_down(h->rabbit);
+}
+
+void rabbit_part_closed(struct rabbit *r)
+{
+    if (--r->open > 0)
+        return;
+    r->state = RABBIT_STOPPED;
+    r->done(r->done_arg);
+}
+
+static void on_link_closed(void *arg)
+{
+    rabbit_part_closed(((struct half *)arg)->rabbit);
+}
+
+const struct link_events rabbit_publish_events = {
+    .up = on_publish_up,
+    .down = on_publish_down,
+    .method = on_publish_method,
+    .content = on_publish_content,
+    .blocked = on_publish_blocked,
+    .read_done = on_publish_read,
+    .closed = on_link_closed,
+};
+
+const struct link_events rabbit_consume_events = {
+    .up = on_consume_up,
+    .down = on_consume_down,
+    .method = on_consume_method,
+    .content = on_consume_content,
+    .blocked = on_consume_blocked,
+    .read_done = on_consume_read,
+    .closed = on_link_closed,
+};
+
+/* Bindings went with the exchange, and the consuming link does not hear of it. */
+void rabbit_exchange_gone(void *arg, const char *exchange)
+{
+    struct rabbit *r = arg;
+
+    declare_exchange_again(r->consume.declare, exchange);
+    declare_step(r->consume.declare);
+    if (link_is_up(r->consume.link))
+        link_flush(r->consume.link);
+}
+
+bool rabbit_half_is_up(const struct half *h)
+{
+    return !h->opened || link_is_up(h->link);
+}

@@ -1,0 +1,44 @@
+/*
+ * counters - what happened since the start, for status and metrics
+ *
+ * A turn counts aside and adds only when it has committed, so nothing is counted
+ * twice when a turn is run again.
+ */
+#ifndef HERALD_ENGINE_COUNTERS_H
+#define HERALD_ENGINE_COUNTERS_H
+
+#include <stdint.h>
+
+/* name, meaning */
+#define COUNTER_MAP(X)                                                                             \
+    X(delivered, "deliveries taken from queues")                                                   \
+    X(handled, "messages whose handler returned")                                                  \
+    X(unhandled, "messages that no handler wanted, acknowledged")                                  \
+    X(duplicates, "deliveries seen before, acknowledged without effect")                           \
+    X(unidentified, "messages without any id, handled at least once")                              \
+    X(failed, "attempts that failed")                                                              \
+    X(retried, "attempts that were repeats")                                                       \
+    X(dead, "messages that became dead letters")                                                   \
+    X(emitted, "outbox rows written by handlers")                                                  \
+    X(published, "publishes handed to the broker")                                                 \
+    X(confirmed, "publishes confirmed by the broker")                                              \
+    X(returned, "publishes that no queue took")                                                    \
+    X(dropped, "unroutable messages dropped as their route says")                                  \
+    X(nacked, "publishes the broker refused")                                                      \
+    X(timed_out, "publishes without an answer in time")                                            \
+    X(interrupted, "publishes whose channel went away first")                                      \
+    X(parked, "outbox rows moved to the dead letters")                                             \
+    X(turns, "transactions committed")                                                             \
+    X(reruns, "turns run again because a handler ended the transaction")                           \
+    X(pruned, "inbox rows older than the window, deleted")
+
+struct counters {
+#define X(name, meaning) int64_t name;
+    COUNTER_MAP(X)
+#undef X
+};
+
+/* to += from */
+void counters_add(struct counters *to, const struct counters *from);
+
+#endif

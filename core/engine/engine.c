@@ -1,0 +1,321 @@
+/* engine - the loop around the turns (engine.h has the states). */
+#include "engine/engine_int.h"
+
+#include "store/outbox.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    HOUSE_EVERY_MS = 100,
+    WATCH_POLL_MS = 250, /* for commits that inotify did not tell */
+    BUSY_MIN_MS = 1,
+    BUSY_MAX_MS = 20,
+    PAUSE_MIN_MS = 250,
+    PAUSE_MAX_MS = 5000,
+    IDLE_QUIET_MS = 500,  /* until_idle: nothing happened for so long */
+    IDLE_SOON_MS = 60000, /* until_idle: what is due within this is waited for */
+};
+
+static int64_t mono(const struct engine *e)
+{
+    return clock_mono(&e->settings.clock);
+}
+
+static void stay_awake(uv_idle_t *handle)
+{
+    (void)handle;
+}
+
+void engine_wake(void *arg)
+{
+    struct engine *e = arg;
+
+    if (e->state != ENGINE_RUNNING && e->state != ENGINE_DRAINING)
+        return;
+    e->woken = true;
+    uv_idle_start(&e->spin, stay_awake);
+}
+
+static void on_due(uv_timer_t *timer)
+{
+    struct engine *e = timer->data;
+
+    if (e->state == ENGINE_PAUSED)
+        e->state = ENGINE_RUNNING;
+    engine_wake(e);
+}
+
+static void wake_in(struct engine *e, int64_t ms)
+{
+    uv_update_time(e->settings.loop);
+    uv_timer_start(&e->due, on_due, (uint64_t)(ms > 0 ? ms : 0), 0);
+}
+
+static void rest(struct engine *e)
+{
+    e->woken = false;
+    uv_idle_stop(&e->spin);
+}
+
+/* Nothing is left to do now: sleep until the next retry or postponed row. */
+static void sleep_until_due(struct engine *e)
+{
+    struct err err = {0};
+    int64_t due_at = INT64_MAX, wait;
+
+    rest(e);
+    if (turn_next_due(e->turn, &due_at, &err) != OK) {
+        wake_in(e, PAUSE_MIN_MS);
+        return;
+    }
+    wait = due_at == INT64_MAX ? INT64_MAX : due_at - clock_wall(&e->settings.clock);
+    if (wait < 3600 * 1000)
+        wake_in(e, wait);
+    else
+        wake_in(e, 3600 * 1000); /* a clock that jumps is noticed within the hour */
+}
+
+static void pause_for(struct engine *e, const struct err *why)
+{
+    rest(e);
+    if (e->paused_for[0] == '\0' || strcmp(e->paused_for, why->text) != 0)
+        log_event(e->settings.log, LOG_ERROR, "engine.paused",
+                  LOG_FIELDS(log_text("kind", err_word(why->code)), log_text("reason", why->text)));
+    snprintf(e->paused_for, sizeof e->paused_for, "%s", why->text);
+    if (e->state == ENGINE_RUNNING)
+        e->state = ENGINE_PAUSED;
+    wake_in(e, e->pause_ms);
+    e->pause_ms = e->pause_ms * 2 < PAUSE_MAX_MS ? e->pause_ms * 2 : PAUSE_MAX_MS;
+}
+
+static void resumed(struct engine *e)
+{
+    e->busy_ms = BUSY_MIN_MS;
+    e->pause_ms = PAUSE_MIN_MS;
+    if (e->paused_for[0] == '\0')
+        return;
+    log_event(e->settings.log, LOG_INFO, "engine.resumed",
+              LOG_FIELDS(log_text("after", e->paused_for)));
+    e->paused_for[0] = '\0';
+}
+
+/* While foreign writers are about, the write lock is left free for as long as it was
+ * held, so that they get their turn too (DESIGN 2). */
+static void go_on(struct engine *e)
+{
+    int64_t seen = db_foreign_seen_ms(e->db);
+
+    if (seen < 0 || mono(e) - seen > 2000)
+        return; /* the spin handle keeps the loop going */
+    rest(e);
+    wake_in(e, turn_held_ms(e->turn));
+}
+
+static _Noreturn void die(struct engine *e, const struct err *why)
+{
+    log_event(e->settings.log, LOG_ERROR, "engine.fatal",
+              LOG_FIELDS(log_text("reason", why->text),
+                         log_text("what_now", "the process ends because it cannot know what is on "
+                                              "disk; start it again, nothing is lost")));
+    _exit(1);
+}
+
+static void run_turn(struct engine *e)
+{
+    struct err err = {0};
+    int64_t before = turn_counters(e->turn)->turns;
+    const struct counters *c = turn_counters(e->turn);
+    int64_t moved = c->delivered + c->retried + c->published + c->confirmed;
+
+    switch (turn_run(e->turn, e->state == ENGINE_RUNNING, &err)) {
+    case TURN_IDLE:
+        sleep_until_due(e);
+        break;
+    case TURN_MORE:
+        go_on(e);
+        break;
+    case TURN_BUSY:
+        rest(e);
+        wake_in(e, e->busy_ms);
+        e->busy_ms = e->busy_ms * 2 < BUSY_MAX_MS ? e->busy_ms * 2 : BUSY_MAX_MS;
+        return;
+    case TURN_PAUSED:
+        pause_for(e, &err);
+        return;
+    case TURN_FATAL:
+        die(e, &err);
+    }
+    if (c->turns > before)
+        resumed(e);
+    if (c->delivered + c->retried + c->published + c->confirmed > moved)
+        e->active_ms = mono(e);
+}
+
+static void on_check(uv_check_t *check)
+{
+    struct engine *e = check->data;
+
+    if (e->woken)
+        run_turn(e);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct engine *e = handle->data;
+
+    if (--e->open_handles > 0)
+        return;
+    e->state = ENGINE_CLOSED;
+    if (e->settings.closed != NULL)
+        e->settings.closed(e->settings.arg);
+}
+
+static void on_broker_stopped(void *arg)
+{
+    struct engine *e = arg;
+
+    watch_stop(&e->watch);
+    uv_close((uv_handle_t *)&e->check, on_handle_closed);
+    uv_close((uv_handle_t *)&e->spin, on_handle_closed);
+    uv_close((uv_handle_t *)&e->due, on_handle_closed);
+    uv_close((uv_handle_t *)&e->house, on_handle_closed);
+}
+
+static void finish_drain(struct engine *e, const struct broker_state *state)
+{
+    if (state->in_flight > 0)
+        log_event(e->settings.log, LOG_WARN, "engine.unconfirmed",
+                  LOG_FIELDS(log_int("rows", (int64_t)state->in_flight),
+                             log_text("what_now", "they stay in the outbox and go out again at "
+                                                  "the next start, with the same ids")));
+    uv_timer_stop(&e->house);
+    rest(e);
+    e->state = ENGINE_CLOSING;
+    e->broker->ops->stop(e->broker, on_broker_stopped, e);
+}
+
+/* until_idle: true when nothing is under way and nothing is due soon. */
+static bool is_idle(struct engine *e, const struct broker_state *state)
+{
+    struct outbox_counts counts = {0};
+    struct err err = {0};
+    int64_t due_at = INT64_MAX;
+
+    if (e->woken || state->in_flight > 0 || e->broker->ops->pending(e->broker))
+        return false;
+    if (!state->ready || mono(e) - e->active_ms < IDLE_QUIET_MS)
+        return false;
+    if (outbox_count(e->db, &counts, &err) != OK || turn_next_due(e->turn, &due_at, &err) != OK)
+        return false;
+    if (due_at != INT64_MAX && due_at - clock_wall(&e->settings.clock) < IDLE_SOON_MS)
+        return false;
+    return counts.pending == 0 || due_at != INT64_MAX;
+}
+
+static void on_house(uv_timer_t *timer)
+{
+    struct engine *e = timer->data;
+    struct broker_state state = {0};
+
+    e->broker->ops->state(e->broker, &state);
+    if (state.ready && !e->was_ready) {
+        e->was_ready = true;
+        if (e->settings.ready != NULL)
+            e->settings.ready(e->settings.arg);
+    }
+    if (e->state == ENGINE_DRAINING &&
+        ((state.in_flight == 0 && !e->woken) || mono(e) >= e->drain_until_ms)) {
+        finish_drain(e, &state);
+        return;
+    }
+    if (!e->woken && mono(e) - e->active_ms >= 1000)
+        db_checkpoint(e->db, true);
+    if (e->settings.until_idle && e->state == ENGINE_RUNNING && is_idle(e, &state))
+        engine_stop(e);
+}
+
+static void init_handles(struct engine *e)
+{
+    uv_loop_t *loop = e->settings.loop;
+
+    /* None of these can fail: they only link a struct into the loop. */
+    uv_check_init(loop, &e->check);
+    uv_idle_init(loop, &e->spin);
+    uv_timer_init(loop, &e->due);
+    uv_timer_init(loop, &e->house);
+    e->check.data = e->spin.data = e->due.data = e->house.data = e;
+    e->open_handles = 4;
+    uv_check_start(&e->check, on_check);
+    uv_timer_start(&e->house, on_house, HOUSE_EVERY_MS, HOUSE_EVERY_MS);
+}
+
+int engine_start(struct engine *e, struct err *err)
+{
+    int rc;
+
+    REQUIRE(e->state == ENGINE_BUILT);
+    rc = watch_start(&e->watch, e->db, e->settings.loop, WATCH_POLL_MS, engine_wake, e, err);
+    if (rc == OK)
+        rc = e->broker->ops->start(e->broker, rules_topology(script_rules(e->script)), err);
+    if (rc != OK) {
+        watch_stop(&e->watch);
+        return rc;
+    }
+    init_handles(e);
+    e->state = ENGINE_RUNNING;
+    e->busy_ms = BUSY_MIN_MS;
+    e->pause_ms = PAUSE_MIN_MS;
+    e->active_ms = mono(e);
+    engine_wake(e);
+    return OK;
+}
+
+void engine_stop(struct engine *e)
+{
+    if (e->state != ENGINE_RUNNING && e->state != ENGINE_PAUSED)
+        return;
+    log_event(e->settings.log, LOG_INFO, "engine.draining", LOG_NO_FIELDS);
+    e->state = ENGINE_DRAINING;
+    e->drain_until_ms = mono(e) + e->settings.stop_timeout_ms;
+    e->broker->ops->drain(e->broker);
+    engine_wake(e);
+}
+
+static const char *state_word(enum engine_state state)
+{
+    switch (state) {
+    case ENGINE_BUILT:
+        return "built";
+    case ENGINE_RUNNING:
+        return "running";
+    case ENGINE_PAUSED:
+        return "paused";
+    case ENGINE_DRAINING:
+        return "draining";
+    case ENGINE_CLOSING:
+    case ENGINE_CLOSED:
+        break;
+    }
+    return "closed";
+}
+
+void engine_status(struct engine *e, struct engine_status *out)
+{
+    const struct topology *t = rules_topology(script_rules(e->script));
+
+    *out = (struct engine_status){
+        .state = state_word(e->state),
+        .paused_for = e->paused_for,
+        .counters = turn_counters(e->turn),
+        .generation = e->generation,
+        .rules_hash = script_hash(e->script),
+        .routes = t->n_routes,
+        .subscriptions = t->n_subscriptions,
+        .handlers = rules_handlers(script_rules(e->script)),
+        .script_memory = script_memory(e->script),
+    };
+    e->broker->ops->state(e->broker, &out->broker);
+}

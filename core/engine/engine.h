@@ -1,0 +1,87 @@
+/*
+ * engine - one thread, one loop, one store, one generation of rules, one broker
+ *
+ *             engine_start              engine_stop                 broker stopped
+ *   BUILT -----------------> RUNNING ----------------> DRAINING --> CLOSING ---> CLOSED
+ *                            ^     |                in flight 0, or time-out
+ *              retry timer   |     | the machine's or the store's trouble
+ *                            '-- PAUSED
+ *
+ * RUNNING: turns run whenever something woke the engine. PAUSED: no turn runs until a
+ * timer tries again; nothing is acked, nothing is published, the reason is visible.
+ * DRAINING: what was taken is finished, confirms are waited for, nothing new begins.
+ * CLOSING: the broker's links are being closed; no turn runs any more.
+ *
+ * A commit whose outcome is unknown ends the process at once (DESIGN 2).
+ */
+#ifndef HERALD_ENGINE_ENGINE_H
+#define HERALD_ENGINE_ENGINE_H
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "broker/broker.h"
+#include "engine/counters.h"
+#include "script/script.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct engine;
+
+/* A folder whose rules and migrations belong to the router. */
+struct engine_folder {
+    const char *path;
+    const char *namespace_; /* "" or the include's name */
+};
+
+struct engine_settings {
+    uv_loop_t *loop; /* lent */
+    struct log *log; /* lent */
+    struct clock clock;
+    const char *store;  /* path of the store; made when absent */
+    const char *broker; /* "embedded" or an amqp:// URL */
+    const char *name;   /* of the connections, for people who look at the broker */
+    const struct engine_folder *folders;
+    size_t n_folders;
+    size_t publish_window;
+    int64_t confirm_timeout_ms;
+    int64_t heartbeat_ms;
+    int64_t inbox_window_ms;
+    int64_t handler_ms;
+    size_t handler_memory;
+    int64_t stop_timeout_ms;   /* for confirms, after engine_stop */
+    bool until_idle;           /* stop when nothing is left to do */
+    void (*ready)(void *arg);  /* the broker is up for the first time; may be NULL */
+    void (*closed)(void *arg); /* nothing of the engine is left on the loop; may be NULL */
+    void *arg;
+};
+
+/* Opens the store, applies migrations, loads the rules, makes the broker. Nothing
+ * runs yet. Strings of the settings are lent for the engine's life. ERR_CONFIG is
+ * the user's to mend; see db_open and script_load for the others. */
+int engine_new(struct engine **e, const struct engine_settings *settings, struct err *err);
+
+int engine_start(struct engine *e, struct err *err);
+
+/* Stops in an orderly way; `closed` comes from the loop. Further calls change nothing. */
+void engine_stop(struct engine *e);
+
+/* Before engine_start or after `closed`. */
+void engine_free(struct engine **e);
+
+struct engine_status {
+    const char *state;      /* "running", "paused", "draining", "closed" */
+    const char *paused_for; /* "" or why */
+    struct broker_state broker;
+    const struct counters *counters;
+    int64_t generation;
+    const char *rules_hash;
+    size_t routes, subscriptions, handlers;
+    size_t script_memory; /* bytes */
+};
+
+void engine_status(struct engine *e, struct engine_status *out);
+
+#endif

@@ -1,0 +1,220 @@
+/* turn - see turn.h; handle.c and publish.c hold the two halves. */
+#include "engine/turn_int.h"
+
+#include "store/inbox.h"
+#include "store/outbox.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    ARENA_MAX = 256 * 1024 * 1024, /* due retries of one turn, each up to 16 MiB */
+    FOREIGN_RECENT_MS = 2000,      /* for so long a foreign writer counts as being about */
+    PRUNE_EVERY_MS = 10000,
+    PRUNE_CHUNK = 200,
+};
+
+int turn_new(struct turn **t_out, const struct turn_settings *settings, struct err *err)
+{
+    struct turn *t = calloc(1, sizeof *t);
+    size_t n = settings->messages_max;
+    int rc;
+
+    if (t == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    t->settings = *settings;
+    envelope_init(&t->envelope);
+    arena_init(&t->arena, ARENA_MAX);
+    chance_seed(&t->chance, settings->seed);
+    t->deliveries = calloc(n, sizeof *t->deliveries);
+    t->retries = calloc(n, sizeof *t->retries);
+    rc = t->deliveries && t->retries ? OK : err_set(err, ERR_NOMEM, "out of memory");
+    if (rc == OK)
+        rc = publish_init(t, err);
+    if (rc == OK)
+        rc = bridge_open(&t->bridge, settings->db, settings->log, settings->clock, &t->delta, err);
+    if (rc != OK)
+        turn_free(&t);
+    *t_out = t;
+    return rc;
+}
+
+void turn_free(struct turn **t)
+{
+    if (*t == NULL)
+        return;
+    bridge_close(&(*t)->bridge);
+    publish_free(*t);
+    free((*t)->deliveries);
+    free((*t)->retries);
+    arena_free(&(*t)->arena);
+    envelope_free(&(*t)->envelope);
+    free(*t);
+    *t = NULL;
+}
+
+const struct script_host *turn_host(struct turn *t)
+{
+    return &t->bridge.host;
+}
+
+void turn_use_script(struct turn *t, struct script **script, int64_t generation)
+{
+    t->script = script;
+    t->generation = generation;
+}
+
+int64_t turn_held_ms(const struct turn *t)
+{
+    return t->held_ms;
+}
+
+const struct counters *turn_counters(const struct turn *t)
+{
+    return &t->total;
+}
+
+int turn_next_due(struct turn *t, int64_t *due_at_out, struct err *err)
+{
+    int64_t retry_at = INT64_MAX, row_at = INT64_MAX;
+    int rc = retry_next_due(t->settings.db, &retry_at, err);
+
+    if (rc == OK)
+        rc = outbox_next_due(t->settings.db, &row_at, err);
+    *due_at_out = retry_at < row_at ? retry_at : row_at;
+    return rc;
+}
+
+static bool foreign_writers_about(const struct turn *t)
+{
+    int64_t seen = db_foreign_seen_ms(t->settings.db);
+
+    return seen >= 0 && t->began_ms - seen < FOREIGN_RECENT_MS;
+}
+
+bool turn_is_old(const struct turn *t)
+{
+    int64_t age = clock_mono(&t->settings.clock) - t->began_ms;
+    int64_t limit = foreign_writers_about(t) ? t->settings.age_shared_ms : t->settings.age_ms;
+
+    return age >= limit;
+}
+
+/* Old inbox rows go a few at a time, more when there is more traffic, so that the
+ * inbox stops growing under any load and no turn is stalled. */
+static int prune(struct turn *t, struct err *err)
+{
+    int64_t before = t->now_ms - t->settings.inbox_window_ms;
+    int rc;
+
+    if (!t->pruning && t->began_ms < t->prune_at_ms)
+        return OK;
+    t->prune_at_ms = t->began_ms + PRUNE_EVERY_MS;
+    rc = inbox_prune(t->settings.db, before, PRUNE_CHUNK + 2 * t->handled, &t->pruning, err);
+    t->more = t->more || t->pruning;
+    return rc;
+}
+
+static int run_inside(struct turn *t, bool publish, struct err *err)
+{
+    int rc = handle_messages(t, err);
+
+    if (rc == OK && publish)
+        rc = publish_rows(t, err);
+    if (rc == OK)
+        rc = settle_rows(t, err);
+    if (rc == OK)
+        rc = prune(t, err);
+    return rc;
+}
+
+static void start_over(struct turn *t)
+{
+    t->delta = (struct counters){0};
+    t->next_cursor = t->cursor;
+    t->handled = 0;
+    t->more = false;
+    t->n_decisions = 0;
+    arena_reset(&t->arena);
+    log_hold(t->settings.log);
+}
+
+/* All that the turn did is durable: only now does anybody hear of it. */
+static enum turn_result finish(struct turn *t)
+{
+    t->delta.turns = 1;
+    counters_add(&t->total, &t->delta);
+    t->cursor = t->next_cursor;
+    t->caution =
+        (struct caution){.limit = t->caution.lone_next ? 1 : 0, .lone = t->caution.lone_next};
+    if (t->caution.lone)
+        t->more = true;
+    log_release(t->settings.log);
+    t->settings.broker->ops->tell(t->settings.broker);
+    db_checkpoint(t->settings.db, false);
+    if (t->script != NULL && t->delta.delivered + t->delta.retried > 0)
+        script_step(*t->script);
+    return t->more ? TURN_MORE : TURN_IDLE;
+}
+
+/* A handler ended the transaction or broke its Lua state. What it did before is
+ * gone with the transaction; so is what its neighbours did. They are run again
+ * without it, then it alone; when it fails alone, that counts as its attempt. */
+static enum turn_result run_again(struct turn *t, int code, struct err *err)
+{
+    struct caution *c = &t->caution;
+    struct caution next = {.limit = 1, .lone = true};
+
+    if (c->lone || t->handled == 0) {
+        if (c->lone) {
+            next.condemned = true;
+            next.verdict = t->outcome;
+            snprintf(next.verdict.error, sizeof next.verdict.error, "%s", err->text);
+            next.verdict.verdict = SCRIPT_FAILED;
+        }
+    } else {
+        next = (struct caution){.limit = t->handled, .lone_next = true};
+    }
+    *c = next;
+    t->total.reruns++;
+    log_event(t->settings.log, LOG_WARN, "turn.again",
+              LOG_FIELDS(log_text("reason", err->text), log_int("kept", (int64_t)t->handled)));
+    if (script_rebuild(t->script, err) != OK)
+        return TURN_PAUSED;
+    return code == ERR_TX_LOST || code == ERR_NOMEM ? TURN_MORE : TURN_PAUSED;
+}
+
+static enum turn_result undo(struct turn *t, int code, bool script_broken, struct err *err)
+{
+    db_rollback(t->settings.db);
+    log_drop(t->settings.log);
+    t->settings.broker->ops->forget(t->settings.broker);
+    return script_broken ? run_again(t, code, err) : TURN_PAUSED;
+}
+
+enum turn_result turn_run(struct turn *t, bool publish, struct err *err)
+{
+    int rc;
+    bool broken;
+
+    t->began_ms = clock_mono(&t->settings.clock);
+    rc = db_begin(t->settings.db, err);
+    if (rc == ERR_BUSY)
+        return TURN_BUSY;
+    if (rc != OK)
+        return TURN_PAUSED;
+    t->now_ms = clock_wall(&t->settings.clock);
+    start_over(t);
+    t->outcome.verdict = SCRIPT_DONE;
+    rc = run_inside(t, publish, err);
+    broken =
+        rc != OK && (t->outcome.verdict == SCRIPT_TX_LOST || t->outcome.verdict == SCRIPT_NOMEM);
+    if (rc == OK) {
+        rc = db_commit(t->settings.db, err);
+        t->held_ms = clock_mono(&t->settings.clock) - t->began_ms;
+        if (rc == ERR_UNKNOWN)
+            return TURN_FATAL;
+    }
+    return rc == OK ? finish(t) : undo(t, rc, broken, err);
+}

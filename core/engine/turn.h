@@ -1,0 +1,70 @@
+/*
+ * turn - one round of the engine: take what is ready, one transaction, then tell
+ *
+ *   begin     one store transaction; rows of the store are read only now
+ *   handle    each due retry and each delivery in a savepoint (handle.c)
+ *   route     fresh and due outbox rows to their exchanges (publish.c)
+ *   settle    what the broker said about published rows (publish.c)
+ *   commit    one fsync for all of it
+ *   tell      ack the deliveries, send the publishes: all of it durable by now
+ *
+ * Whatever ends a turn early undoes all of it, the broker is told nothing, and the
+ * next turn sees the same again (DESIGN 2 has the proof). A turn knows no loop: the
+ * engine calls it and looks at its result.
+ */
+#ifndef HERALD_ENGINE_TURN_H
+#define HERALD_ENGINE_TURN_H
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "broker/broker.h"
+#include "engine/counters.h"
+#include "script/script.h"
+#include "store/db.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct turn;
+
+struct turn_settings {
+    struct db *db; /* lent, like all below */
+    struct broker *broker;
+    struct log *log;
+    struct clock clock;
+    size_t messages_max;   /* messages handled in one turn at most */
+    int64_t age_ms;        /* a turn begins nothing new after this long */
+    int64_t age_shared_ms; /* the same while foreign writers are about (DESIGN 2) */
+    int64_t inbox_window_ms;
+    uint64_t seed; /* of the jitter */
+};
+
+enum turn_result {
+    TURN_IDLE,   /* nothing is left to do now */
+    TURN_MORE,   /* call again soon */
+    TURN_BUSY,   /* another process holds the write lock: call again in a moment */
+    TURN_PAUSED, /* the machine's or the store's trouble, see err: call again later */
+    TURN_FATAL,  /* the outcome of a commit is unknown: the process must end */
+};
+
+/* The scripts' host belongs to the turn: load the script with it, then lend the
+ * script (a turn may rebuild it in place). */
+int turn_new(struct turn **t, const struct turn_settings *settings, struct err *err);
+void turn_free(struct turn **t);
+const struct script_host *turn_host(struct turn *t);
+void turn_use_script(struct turn *t, struct script **script, int64_t generation);
+
+/* Runs one turn. `publish` false: take no outbox rows (the engine is stopping). */
+enum turn_result turn_run(struct turn *t, bool publish, struct err *err);
+
+/* Milliseconds (monotonic) for which the last turn held the write lock. */
+int64_t turn_held_ms(const struct turn *t);
+
+/* When the next retry or postponed row is due, ms since 1970 UTC; INT64_MAX: none. */
+int turn_next_due(struct turn *t, int64_t *due_at_out, struct err *err);
+
+const struct counters *turn_counters(const struct turn *t);
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * turn_int - what the files of a turn share: turn.c, handle.c, publish.c
+ */
+#ifndef HERALD_ENGINE_TURN_INT_H
+#define HERALD_ENGINE_TURN_INT_H
+
+#include "engine/bridge.h"
+#include "engine/policy.h"
+#include "engine/turn.h"
+#include "store/retry.h"
+
+/* What a turn that is run again must do differently. */
+struct caution {
+    size_t limit;   /* messages to handle in the next turn; 0: as many as usual */
+    bool lone_next; /* after that turn, one with the culprit alone */
+    bool lone;      /* this turn holds the culprit alone */
+    bool condemned; /* the culprit failed alone too: `verdict` counts, unrun */
+    struct script_outcome verdict;
+};
+
+struct decision; /* publish.c */
+
+struct turn {
+    struct turn_settings settings;
+    struct bridge bridge;   /* the scripts' way into the transaction */
+    struct script **script; /* lent; NULL until turn_use_script */
+    int64_t generation;     /* of the rules in use */
+    struct chance chance;   /* draws the jitter */
+    struct counters total;  /* of committed turns */
+    struct counters delta;  /* of the running turn */
+    struct caution caution;
+    struct envelope envelope;      /* memory for the message at hand, used again */
+    struct script_outcome outcome; /* of the handler at hand: large, so it lives here */
+
+    struct delivery **deliveries; /* room for messages_max; lent by the broker */
+    struct retry_row *retries;    /* copies of due rows, texts in `arena` */
+    struct arena arena;           /* text of this turn */
+    struct settlement *settlements;
+    int64_t *confirmed;         /* ids of confirmed rows of this turn */
+    struct decision *decisions; /* rows that cannot go out as they are */
+    size_t n_decisions;
+
+    int64_t cursor;      /* outbox ids at or below are in flight, postponed or gone */
+    int64_t next_cursor; /* becomes the cursor when the turn commits */
+    int64_t began_ms;    /* monotonic */
+    int64_t held_ms;     /* how long the last turn held the write lock */
+    int64_t now_ms;      /* wall clock at the begin */
+    size_t handled;      /* messages of this turn so far */
+    bool more;           /* something is left that could be done at once */
+    bool pruning;        /* inbox rows beyond the window are left */
+    int64_t prune_at_ms; /* monotonic: when to look for old inbox rows again */
+};
+
+enum { TURN_ROWS_MAX = 1000 };
+
+/* True when the turn has lasted long enough to end. */
+bool turn_is_old(const struct turn *t);
+
+/* handle.c: due retries, then deliveries. Codes that end the turn are returned. */
+int handle_messages(struct turn *t, struct err *err);
+
+/* publish.c: outbox rows out, and what became of them. */
+int publish_rows(struct turn *t, struct err *err);
+int settle_rows(struct turn *t, struct err *err);
+void publish_free(struct turn *t);
+int publish_init(struct turn *t, struct err *err);
+
+#endif

@@ -1,0 +1,130 @@
+/* cli - see cli.h. */
+#include "face/cli.h"
+
+#include "script/embedded.h"
+#include "script/protect.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct words {
+    int argc;
+    char **argv;
+    int code; /* exit code, once the command has run */
+};
+
+int cli_push_error(lua_State *L, const struct err *err)
+{
+    lua_pushnil(L);
+    lua_pushstring(L, err->code == ERR_CONFIG ? "config" : "failed");
+    lua_pushstring(L, err->text);
+    return 3;
+}
+
+static int free_buf(lua_State *L)
+{
+    buf_free(lua_touserdata(L, 1));
+    return 0;
+}
+
+struct buf *cli_push_buf(lua_State *L, size_t max)
+{
+    struct buf *b = lua_newuserdatauv(L, sizeof *b, 0);
+
+    buf_init(b, max);
+    if (luaL_newmetatable(L, "herald.cli.buf")) {
+        lua_pushcfunction(L, free_buf);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    return b;
+}
+
+static int open_core(lua_State *L)
+{
+    lua_newtable(L);
+    cli_add_system(L);
+    cli_add_store(L);
+    cli_add_router(L);
+    return 1;
+}
+
+/* A searcher for require: the modules that were built into the binary. */
+static int search_embedded(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    const struct embedded *module = embedded_find(name);
+    char chunk[128];
+
+    if (module == NULL) {
+        lua_pushfstring(L, "no module '%s' in the binary", name);
+        return 1;
+    }
+    snprintf(chunk, sizeof chunk, "=%s", name);
+    if (luaL_loadbufferx(L, module->bytes, module->len, chunk, "t") != LUA_OK)
+        return lua_error(L);
+    return 1;
+}
+
+/* Modules come from the binary alone: what lies on the machine must not change what
+ * the command line does. */
+static void use_embedded_modules(lua_State *L)
+{
+    luaL_requiref(L, "herald.core", open_core, 0);
+    lua_pop(L, 1);
+    lua_getglobal(L, "package");
+    lua_createtable(L, 1, 0);
+    lua_pushcfunction(L, search_embedded);
+    lua_rawseti(L, -2, 1);
+    lua_setfield(L, -2, "searchers");
+    lua_pop(L, 1);
+}
+
+static void push_words(lua_State *L, const struct words *w)
+{
+    lua_createtable(L, w->argc, 1);
+    for (int i = 0; i < w->argc; i++) {
+        lua_pushstring(L, w->argv[i]);
+        lua_rawseti(L, -2, i);
+    }
+    lua_setglobal(L, "arg");
+}
+
+/* Runs under script_protect. */
+static int run_main(lua_State *L)
+{
+    struct words *w = lua_touserdata(L, 1);
+
+    luaL_openlibs(L);
+    use_embedded_modules(L);
+    push_words(L, w);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "cli.main");
+    lua_call(L, 1, 1);
+    w->code = (int)lua_tointeger(L, -1);
+    return 0;
+}
+
+int cli_main(int argc, char **argv)
+{
+    struct words words = {.argc = argc, .argv = argv, .code = 1};
+    struct err err = {0};
+    lua_State *L = luaL_newstate();
+
+    if (L == NULL) {
+        fputs("herald: out of memory\n", stderr);
+        return 1;
+    }
+    if (script_protect(L, run_main, &words, &err) != OK) {
+        fprintf(stderr, "herald: internal error: %s\n", err.text);
+        words.code = 1;
+    }
+    lua_close(L);
+    if (fflush(stdout) != 0) {
+        fputs("herald: cannot write to standard output\n", stderr);
+        return 1;
+    }
+    return words.code;
+}

@@ -1,0 +1,73 @@
+/* lib_system - herald.core for the command line: the folder, durations, texts (cli.h). */
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "face/cli.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { TEXT_MAX = 256 * 1024 * 1024 };
+
+/* chdir(path) -> true, or nil and why */
+static int change_folder(lua_State *L)
+{
+    if (chdir(luaL_checkstring(L, 1)) != 0) {
+        lua_pushnil(L);
+        lua_pushstring(L, strerror(errno));
+        return 2;
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* getcwd() -> the folder, absolute */
+static int current_folder(lua_State *L)
+{
+    char path[4096];
+
+    lua_pushstring(L, getcwd(path, sizeof path) ? path : ".");
+    return 1;
+}
+
+/* duration("30s") -> milliseconds, or nil */
+static int duration(lua_State *L)
+{
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    int64_t ms;
+
+    if (text_duration_ms((struct slice){text, len}, &ms) != 0)
+        return 0;
+    lua_pushinteger(L, ms);
+    return 1;
+}
+
+/* json_string(text) -> the text quoted for JSON */
+static int json_string(lua_State *L)
+{
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    struct buf *b = cli_push_buf(L, TEXT_MAX);
+
+    if (json_put_string(b, text, len) != OK)
+        return luaL_error(L, "a text of %d bytes is too long to print", (int)len);
+    lua_pushlstring(L, b->data, b->len);
+    return 1;
+}
+
+void cli_add_system(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"chdir", change_folder},
+                                         {"getcwd", current_folder},
+                                         {"duration", duration},
+                                         {"json_string", json_string},
+                                         {NULL, NULL}};
+
+    lua_pushliteral(L, HERALD_VERSION);
+    lua_setfield(L, -2, "version");
+    luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,219 @@
+/* bounded - see bounded.h. Each function here checks its arguments and then calls the
+ * library's own one in the same frame, so that error messages stay the library's. */
+#include "script/bounded.h"
+
+#include "script/state.h"
+
+#include <lauxlib.h>
+#include <stdint.h>
+
+static const char read_only_field[] = "__readonly";
+
+/* A slot of a table takes at least 16 bytes: a list cannot be longer than this. */
+static lua_Integer items_max(lua_State *L)
+{
+    return (lua_Integer)(state_of(L)->max / 16);
+}
+
+static int original(lua_State *L)
+{
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+static int bounded_rep(lua_State *L)
+{
+    size_t unit, separator;
+    lua_Integer n;
+
+    luaL_checklstring(L, 1, &unit);
+    n = luaL_checkinteger(L, 2);
+    luaL_optlstring(L, 3, "", &separator);
+    if (unit + separator == 0) { /* nothing, however often: no need to count */
+        lua_pushliteral(L, "");
+        return 1;
+    }
+    if (n > 0 && (uint64_t)n > state_of(L)->max / 4 / (unit + separator))
+        return luaL_error(L, "string.rep: the result would be over %d bytes",
+                          (int)(state_of(L)->max / 4));
+    return original(L);
+}
+
+static void check_subject(lua_State *L, const char *name)
+{
+    size_t len;
+
+    luaL_checklstring(L, 1, &len);
+    if (len > BOUNDED_SUBJECT_MAX)
+        luaL_error(L, "string.%s: a subject of %d bytes is over the limit of %d", name, (int)len,
+                   BOUNDED_SUBJECT_MAX);
+}
+
+static int bounded_find(lua_State *L)
+{
+    if (!lua_toboolean(L, 4)) /* plain search takes no time to speak of */
+        check_subject(L, "find");
+    return original(L);
+}
+
+static int bounded_match(lua_State *L)
+{
+    check_subject(L, "match");
+    return original(L);
+}
+
+static int bounded_gmatch(lua_State *L)
+{
+    check_subject(L, "gmatch");
+    return original(L);
+}
+
+static int bounded_gsub(lua_State *L)
+{
+    check_subject(L, "gsub");
+    return original(L);
+}
+
+static void check_count(lua_State *L, const char *name, lua_Integer from, lua_Integer to)
+{
+    if (to >= from && (lua_Unsigned)to - (lua_Unsigned)from >= (lua_Unsigned)items_max(L))
+        luaL_error(L, "table.%s: more items than the limit of %d", name, (int)items_max(L));
+}
+
+/* A __len may say anything. */
+static void check_length(lua_State *L, const char *name)
+{
+    luaL_checkany(L, 1);
+    if (luaL_getmetafield(L, 1, "__len") == LUA_TNIL)
+        return; /* a plain table's length is bounded by memory */
+    lua_pop(L, 1);
+    check_count(L, name, 1, luaL_len(L, 1));
+}
+
+static int bounded_concat(lua_State *L)
+{
+    lua_Integer from = luaL_optinteger(L, 3, 1);
+
+    if (lua_isnoneornil(L, 4))
+        check_length(L, "concat");
+    else
+        check_count(L, "concat", from, luaL_checkinteger(L, 4));
+    return original(L);
+}
+
+static int bounded_insert(lua_State *L)
+{
+    check_length(L, "insert");
+    return original(L);
+}
+
+static int bounded_remove(lua_State *L)
+{
+    check_length(L, "remove");
+    return original(L);
+}
+
+static int bounded_sort(lua_State *L)
+{
+    check_length(L, "sort");
+    return original(L);
+}
+
+static int bounded_unpack(lua_State *L)
+{
+    if (lua_isnoneornil(L, 3))
+        check_length(L, "unpack");
+    return original(L); /* has a limit of its own: the stack's */
+}
+
+static int bounded_move(lua_State *L)
+{
+    check_count(L, "move", luaL_checkinteger(L, 2), luaL_checkinteger(L, 3));
+    return original(L);
+}
+
+static int bounded_setmetatable(lua_State *L)
+{
+    if (lua_type(L, 2) == LUA_TTABLE) {
+        lua_pushliteral(L, "__gc");
+        if (lua_rawget(L, 2) != LUA_TNIL)
+            return luaL_error(L, "setmetatable: __gc is not available to rules; use __close");
+        lua_pop(L, 1);
+    }
+    return original(L);
+}
+
+static int bounded_rawset(lua_State *L)
+{
+    if (luaL_getmetafield(L, 1, read_only_field) != LUA_TNIL)
+        return luaL_error(L, "this table is read-only");
+    lua_settop(L, 3);
+    return original(L);
+}
+
+/* state_check in front: what is ended neither makes nor resumes a coroutine, whose hook
+ * would count from the start. */
+static int bounded_coroutine(lua_State *L)
+{
+    state_check(L);
+    return original(L);
+}
+
+static int call_wrapped(lua_State *L)
+{
+    state_check(L);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
+static int bounded_wrap(lua_State *L)
+{
+    state_check(L);
+    original(L); /* pushes the function that resumes */
+    lua_pushcclosure(L, call_wrapped, 1);
+    return 1;
+}
+
+static const struct cap {
+    const char *library; /* NULL: a global */
+    const char *name;
+    lua_CFunction fn;
+} caps[] = {
+    {"string", "rep", bounded_rep},
+    {"string", "find", bounded_find},
+    {"string", "match", bounded_match},
+    {"string", "gmatch", bounded_gmatch},
+    {"string", "gsub", bounded_gsub},
+    {"table", "concat", bounded_concat},
+    {"table", "insert", bounded_insert},
+    {"table", "remove", bounded_remove},
+    {"table", "sort", bounded_sort},
+    {"table", "unpack", bounded_unpack},
+    {"table", "move", bounded_move},
+    {"coroutine", "create", bounded_coroutine},
+    {"coroutine", "resume", bounded_coroutine},
+    {"coroutine", "close", bounded_coroutine},
+    {"coroutine", "wrap", bounded_wrap},
+    {NULL, "setmetatable", bounded_setmetatable},
+    {NULL, "rawset", bounded_rawset},
+};
+
+void bounded_install(lua_State *L)
+{
+    for (size_t i = 0; i < sizeof caps / sizeof caps[0]; i++) {
+        lua_pushglobaltable(L);
+        if (caps[i].library != NULL)
+            lua_getfield(L, -1, caps[i].library);
+        lua_getfield(L, -1, caps[i].name);
+        lua_pushcclosure(L, caps[i].fn, 1);
+        lua_setfield(L, -2, caps[i].name);
+        lua_pop(L, caps[i].library ? 2 : 1);
+    }
+}
+
+void bounded_mark_read_only(lua_State *L)
+{
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, read_only_field);
+}

@@ -1,0 +1,112 @@
+/* convert - see convert.h. */
+#include "script/convert.h"
+
+#include <lauxlib.h>
+
+/* Its address is the key of herald.null in the registry. */
+static const char null_key = 0;
+
+static int null_tostring(lua_State *L)
+{
+    lua_pushliteral(L, "herald.null");
+    return 1;
+}
+
+void convert_open(lua_State *L)
+{
+    lua_newuserdatauv(L, 0, 0);
+    lua_createtable(L, 0, 3);
+    lua_pushcfunction(L, null_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pushliteral(L, "herald.null");
+    lua_setfield(L, -2, "__name"); /* "attempt to index a herald.null value" */
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &null_key);
+}
+
+void convert_push_null(lua_State *L)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &null_key);
+}
+
+bool convert_is_null(lua_State *L, int index)
+{
+    bool is;
+
+    if (lua_type(L, index) != LUA_TUSERDATA)
+        return false;
+    index = lua_absindex(L, index);
+    convert_push_null(L);
+    is = lua_rawequal(L, index, -1);
+    lua_pop(L, 1);
+    return is;
+}
+
+void convert_push_slice(lua_State *L, struct slice s)
+{
+    if (s.data == NULL)
+        lua_pushnil(L);
+    else
+        lua_pushlstring(L, s.data, s.len);
+}
+
+void convert_push(lua_State *L, const struct value *v)
+{
+    switch (v->kind) {
+    case VALUE_INT:
+        lua_pushinteger(L, v->integer);
+        return;
+    case VALUE_REAL:
+        lua_pushnumber(L, v->real);
+        return;
+    case VALUE_TEXT:
+    case VALUE_BLOB:
+        lua_pushlstring(L, v->bytes.data ? v->bytes.data : "", v->bytes.len);
+        return;
+    case VALUE_NULL:
+        break;
+    }
+    lua_pushnil(L);
+}
+
+static void number_to_value(lua_State *L, int index, struct value *out)
+{
+    if (lua_isinteger(L, index))
+        *out = (struct value){.kind = VALUE_INT, .integer = lua_tointeger(L, index)};
+    else
+        *out = (struct value){.kind = VALUE_REAL, .real = lua_tonumber(L, index)};
+}
+
+bool convert_to_value(lua_State *L, int index, struct value *out)
+{
+    *out = (struct value){.kind = VALUE_NULL};
+    switch (lua_type(L, index)) {
+    case LUA_TNIL:
+        return true;
+    case LUA_TBOOLEAN:
+        *out = (struct value){.kind = VALUE_INT, .integer = lua_toboolean(L, index)};
+        return true;
+    case LUA_TNUMBER:
+        number_to_value(L, index, out);
+        return true;
+    case LUA_TSTRING:
+        out->bytes.data = lua_tolstring(L, index, &out->bytes.len);
+        out->kind = text_is_utf8(out->bytes.data, out->bytes.len) ? VALUE_TEXT : VALUE_BLOB;
+        return true;
+    default:
+        return convert_is_null(L, index);
+    }
+}
+
+bool convert_to_key(lua_State *L, int index, struct slice *out)
+{
+    *out = (struct slice){NULL, 0};
+    if (lua_isnoneornil(L, index) || convert_is_null(L, index))
+        return true;
+    if (lua_type(L, index) != LUA_TSTRING && !lua_isinteger(L, index))
+        return false;
+    out->data = lua_tolstring(L, index, &out->len);
+    return true;
+}

@@ -1,0 +1,40 @@
+/*
+ * convert - Lua values to SQL values and back, and herald.null
+ *
+ *   Lua                       SQL
+ *   nil, herald.null     ->   NULL       (NULL reads as nil: an absent field)
+ *   integer             <->   integer    64 bits, exact
+ *   float               <->   real
+ *   true, false          ->   1, 0
+ *   string               ->   text where it is UTF-8, else blob
+ *   string              <-    text, blob
+ */
+#ifndef HERALD_SCRIPT_CONVERT_H
+#define HERALD_SCRIPT_CONVERT_H
+
+#include "base/value.h"
+
+#include <lua.h>
+#include <stdbool.h>
+
+/* RAISES only for want of memory: makes herald.null. */
+void convert_open(lua_State *L);
+
+/* Pushes herald.null. Never raises. */
+void convert_push_null(lua_State *L);
+bool convert_is_null(lua_State *L, int index);
+
+/* RAISES only for want of memory. */
+void convert_push(lua_State *L, const struct value *v);
+
+/* Bytes are lent by the value at `index`. False: no SQL value can hold it. Never raises. */
+bool convert_to_value(lua_State *L, int index, struct value *out);
+
+/* A string, or an integer as decimal text, put in place at `index`; absent for nil and
+ * herald.null. False: it is something else. RAISES only for want of memory. */
+bool convert_to_key(lua_State *L, int index, struct slice *out);
+
+/* Pushes the slice as a string, or nil for an absent one. RAISES for want of memory. */
+void convert_push_slice(lua_State *L, struct slice s);
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * decode - JSON text to Lua values
+ *
+ * Two phases, because yajl's memory would be lost if Lua raised an error through it:
+ * the events of the parse become tokens in a buffer that the script owns, then the
+ * tokens become Lua values. Tables are made in their final size.
+ *
+ *   integer                  integer where 64 bits hold it, else its decimal text
+ *   number with . or e       float; text where a float would be infinite
+ *   null                     herald.null
+ *   array, object            table; an array is marked, so that [] stays []
+ */
+#ifndef HERALD_SCRIPT_DECODE_H
+#define HERALD_SCRIPT_DECODE_H
+
+#include "base/buf.h"
+#include "base/message.h"
+#include "base/text.h"
+
+#include <lua.h>
+
+/* Ceiling of the tokens: one-digit items have 9 bytes of token for 2 of text. */
+enum { DECODE_TOKENS_MAX = 5 * MESSAGE_BODY_MAX };
+
+/* RAISES only for want of memory: makes the mark of arrays. */
+void decode_open(lua_State *L);
+
+/* Pushes the metatable that marks an array. Never raises. */
+void decode_push_array_mark(lua_State *L);
+
+/* Pushes the value. `tokens` is working memory, owned by the script. RAISES: "what: bad
+ * JSON at byte ...", or for want of memory. */
+void decode_json(lua_State *L, struct buf *tokens, struct slice text, const char *what);
+
+#endif

@@ -1,0 +1,63 @@
+/*
+ * state - a Lua state with a memory ceiling and a time limit it cannot argue with
+ *
+ * The heap is counted by the allocator: growing past the ceiling fails, shrinking never
+ * does. The count hook is set when the state is made and stays: every STATE_HOOK_EVERY
+ * instructions it looks at the clock. A call is ended when its time is up or when the
+ * host failed under it (state_end): from then on the hook raises at every instruction,
+ * in whatever coroutine it finds itself, so that pcall, coroutines and __close can only
+ * hand the error on.
+ *
+ *               state_start               state_end, or the hook
+ *        IDLE -------------> RUNNING ----------------------------> ENDED
+ *          ^                    |                                    |
+ *          `---- state_stop ----+------------- state_stop -----------'
+ *
+ * One state belongs to one thread.
+ */
+#ifndef HERALD_SCRIPT_STATE_H
+#define HERALD_SCRIPT_STATE_H
+
+#include "base/err.h"
+#include "script/script.h"
+
+#include <lua.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { STATE_HOOK_EVERY = 1000 };
+
+struct state {
+    lua_State *L;                   /* owned; NULL when closed */
+    size_t used;                    /* bytes of the heap */
+    size_t max;                     /* ceiling of `used` */
+    size_t refused;                 /* the last request that did not fit; 0: none */
+    script_memory_fn *memory;       /* where the bytes come from; NULL: the C library */
+    void *memory_arg;               /* for `memory` */
+    const struct script_host *host; /* lent: the clock, and what bindings ask for */
+    int64_t deadline_ms;            /* monotonic; INT64_MAX while idle */
+    int64_t limit_ms;               /* what the deadline was made of, for words */
+    struct err end;                 /* why the running call is ended; OK: it is not */
+    struct script_outcome *out;     /* where protect.c writes about an error; lent */
+    void *owner;                    /* the script this state is part of */
+};
+
+/* Makes the Lua state; `max`, `memory` and `host` are set by the caller before.
+ * ERR_NOMEM: it does not fit. On failure nothing is owned. */
+int state_open(struct state *st, struct err *err);
+void state_close(struct state *st);
+
+/* The state of any of its coroutines. */
+struct state *state_of(lua_State *L);
+
+/* Begins and ends a call with a limit of time. */
+void state_start(struct state *st, int64_t limit_ms);
+void state_stop(struct state *st);
+
+/* RAISES when the call is ended or out of time; every door to the host starts here. */
+void state_check(lua_State *L);
+
+/* RAISES always: ends the call for a reason that no pcall can outlive. */
+_Noreturn void state_end(lua_State *L, const struct err *why);
+
+#endif

@@ -1,0 +1,92 @@
+/*
+ * db - one store: three SQLite handles, the schema, transactions
+ *
+ * One file holds the business tables and herald's own, because a handler's SQL
+ * and herald's bookkeeping must commit together. WAL, synchronous=FULL,
+ * foreign_keys=ON, wal_autocheckpoint=0 (PITFALLS 3.2: herald alone checkpoints).
+ *
+ *   work   everything of the turn, and the handlers' statements
+ *   check  nothing but TRUNCATE checkpoints
+ *   guard  an open read mark, so that no foreign writer can restart the WAL
+ *
+ * The router opens with `exclusive`: it takes the lock file, keeps the guard and
+ * checkpoints. The command line opens without: work only, beside a running router.
+ *
+ * One thread. All functions return OK or an ERR_ code and describe it in err.
+ */
+#ifndef HERALD_STORE_DB_H
+#define HERALD_STORE_DB_H
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct db;
+
+struct db_settings {
+    const char *path;        /* of the database file; lent for the call */
+    bool create;             /* make file and schema when absent */
+    bool exclusive;          /* be the router of this store */
+    struct log *log;         /* lent for life */
+    struct clock clock;
+    int64_t wal_limit;       /* checkpoint when the WAL is larger, bytes; 0: 4 MiB */
+};
+
+/* Opens, checks and migrates herald's own schema (forward only, in a transaction;
+ * a newer one is ERR_CONFIG). ERR_BUSY: another router has the store, with its pid.
+ * ERR_NOT_FOUND: no such file and not `create`. */
+int db_open(struct db **db, const struct db_settings *settings, struct err *err);
+void db_close(struct db **db);
+
+/* BEGIN IMMEDIATE; never waits: ERR_BUSY means try again soon. */
+int db_begin(struct db *db, struct err *err);
+
+/* ERR_FULL or ERR_BUSY: rolled back, nothing happened. ERR_UNKNOWN: it may have been
+ * committed (an I/O or fsync error): the process must end (DESIGN 2). */
+int db_commit(struct db *db, struct err *err);
+void db_rollback(struct db *db);
+
+/* One savepoint, not nested. db_release answers ERR_SCRIPT when the savepoint holds
+ * an unsatisfied deferred foreign key (SQLITE_DBSTATUS_DEFERRED_FKS): roll it back. */
+int db_savepoint(struct db *db, struct err *err);
+int db_release(struct db *db, struct err *err);
+int db_rollback_to(struct db *db, struct err *err);
+
+/* False when something ended the transaction behind our back. */
+bool db_in_transaction(const struct db *db);
+
+/* True when another connection committed since the last call (PRAGMA data_version),
+ * and at the first call. */
+bool db_foreign_commits(struct db *db);
+
+/* Milliseconds (monotonic) of the last foreign commit seen; -1: none. */
+int64_t db_foreign_seen_ms(const struct db *db);
+
+/* Checkpoints when the WAL is over its limit, or when `idle` and it holds anything
+ * since the last one. Cheap when there is nothing to do. Busy is not an error. */
+void db_checkpoint(struct db *db, bool idle);
+
+/* The store id to put into message ids for this outbox row: it changes when a store
+ * was restored from a backup (DESIGN 6). Lent until the next call. */
+const char *db_store_id(struct db *db, int64_t outbox_id);
+
+/* Notes that an outbox id has been seen by the outside, in the side file. */
+void db_saw_id(struct db *db, int64_t outbox_id);
+
+const char *db_path(const struct db *db);
+int64_t db_wal_bytes(const struct db *db);
+
+/* The pid of the router that holds this store's lock, 0 when none. */
+int64_t db_router_pid(const char *path);
+
+/* Applies migrations/<name>.sql files of a folder in order of name, each once, each
+ * in a transaction of its own. `namespace_` keeps several folders of one store apart
+ * ("" or the include's name). Returns ERR_CONFIG with file, line and SQLite's words.
+ * A file that was applied and has changed since is an error that says so. */
+int db_migrate(struct db *db, const char *folder, const char *namespace_, int *applied_out,
+               struct err *err);
+
+#endif

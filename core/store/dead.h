@@ -1,0 +1,46 @@
+/*
+ * dead - dead letters: messages nobody will try again by itself, kept whole
+ *
+ * side "inbox": a handler gave up on a delivery; "outbox": a row that could not
+ * be published.
+ */
+#ifndef HERALD_STORE_DEAD_H
+#define HERALD_STORE_DEAD_H
+
+#include "base/message.h"
+#include "store/db.h"
+
+enum dead_side { DEAD_INBOX, DEAD_OUTBOX };
+
+struct dead_letter {
+    int64_t id;
+    enum dead_side side;
+    struct slice queue;     /* side inbox */
+    struct slice identity;  /* the inbox key's id; absent: none */
+    struct message message; /* type and keys resolved where they could be read */
+    struct slice exchange;
+    struct slice routing_key;
+    uint64_t fingerprint;
+    int attempts;
+    const char *error;      /* one line or more, never empty */
+    const char *traceback;  /* NULL: none */
+    int64_t generation;     /* of the rules that gave up; 0: the core itself */
+    int64_t at;             /* ms since 1970 UTC */
+};
+
+typedef bool dead_letter_fn(void *arg, const struct dead_letter *letter);
+
+/* A letter with the same side, queue, identity and fingerprint is kept once: the
+ * second one changes nothing (a redelivery after a crash). */
+int dead_add(struct db *db, const struct dead_letter *letter, int64_t *id_out, struct err *err);
+
+/* Letters with ids above `after`, oldest first, at most `limit`. */
+int dead_list(struct db *db, int64_t after, size_t limit, dead_letter_fn *fn, void *arg,
+              struct err *err);
+/* ERR_NOT_FOUND when there is no such letter. */
+int dead_get(struct db *db, int64_t id, dead_letter_fn *fn, void *arg, struct err *err);
+
+/* Kept up to date by the rows themselves: O(1). */
+int dead_count(struct db *db, int64_t *count_out, struct err *err);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * inbox - one row per (queue, message id) that was ever taken
+ *
+ *   (absent) --inbox_enter--> DONE | WAITING (a retry row exists) | DEAD (a dead letter exists)
+ *
+ * A broker delivery whose key exists is acked and changes nothing; only its own
+ * retry row or dead letter moves it on, in the turn's transaction (DESIGN 3).
+ */
+#ifndef HERALD_STORE_INBOX_H
+#define HERALD_STORE_INBOX_H
+
+#include "base/text.h"
+#include "store/db.h"
+
+enum inbox_state { INBOX_DONE = 0, INBOX_WAITING = 1, INBOX_DEAD = 2 };
+
+struct inbox_seen {
+    bool known;             /* the key was there before; below is what it says */
+    enum inbox_state state;
+    uint64_t fingerprint;   /* message_fingerprint of the first one */
+};
+
+/* Looks the key up and, where it is unknown, enters it as DONE: one statement. A
+ * handler that fails rolls this back with its savepoint; inbox_set then writes the
+ * true state. */
+int inbox_enter(struct db *db, struct slice queue, struct slice id, uint64_t fingerprint,
+                int64_t now_ms, struct inbox_seen *out, struct err *err);
+
+/* Writes the state of a key, entering it when absent. */
+int inbox_set(struct db *db, struct slice queue, struct slice id, uint64_t fingerprint,
+              enum inbox_state state, int64_t now_ms, struct err *err);
+
+/* Deletes up to `limit` DONE rows taken before `before_ms`, oldest first, without
+ * looking at others; *more_out: there are more. */
+int inbox_prune(struct db *db, int64_t before_ms, size_t limit, bool *more_out,
+                struct err *err);
+
+#endif

@@ -1,0 +1,75 @@
+/*
+ * outbox - messages that somebody committed and the broker has not confirmed yet
+ *
+ *                     claim                      confirm
+ *   FRESH (due_at 0) --------> in flight -------------------------> row deleted
+ *     ^                          |   postpone            park
+ *     |  due_at reached, claim   |----------> POSTPONED   `-------> dead letter (side outbox)
+ *     '--------------------------+------------ (due_at > 0)
+ *
+ * "In flight" is not written: a claimed row has due_at 0 and an id at or below
+ * the engine's cursor. After a crash the cursor starts at 0 and such rows are
+ * published again with the same message id. Ids ascend in order of commit (one
+ * writer at a time), so "id above the cursor" misses nothing.
+ *
+ * herald_outbox is a public contract (DESIGN 3): any program may insert.
+ */
+#ifndef HERALD_STORE_OUTBOX_H
+#define HERALD_STORE_OUTBOX_H
+
+#include "base/message.h"
+#include "store/db.h"
+
+/* Lent until the callback returns. The message is complete: id made, a null body
+ * replaced by the default one, content_type absent unless a header gives it (the
+ * wire looks at the headers itself). */
+struct outbox_row {
+    int64_t id;
+    struct message message;
+    int attempts;      /* publishes that failed so far */
+    int64_t created_at; /* ms since 1970 UTC */
+    int64_t due_at;    /* ms since 1970 UTC; above 0 only from outbox_list */
+    const char *reason; /* of the last failed publish; NULL: none */
+};
+
+/* Returns false to stop. */
+typedef bool outbox_row_fn(void *arg, const struct outbox_row *row);
+
+/* Adds a row; message.id absent means that the id is made. */
+int outbox_add(struct db *db, const struct message *m, int64_t due_at, int64_t *id_out,
+               struct err *err);
+
+/* Fresh rows with ids above `after`, in order. Rows that are due later are passed
+ * over. *last_out is the last id looked at (the new cursor) as far as the callback
+ * said true; a row for which it said false is not passed. Looks at `limit` rows. */
+int outbox_claim(struct db *db, int64_t after, size_t limit, outbox_row_fn *fn, void *arg,
+                 int64_t *last_out, struct err *err);
+
+/* Postponed rows at or below the cursor that are due: due_at is set to 0 for those
+ * for which the callback said true. */
+int outbox_claim_due(struct db *db, int64_t cursor, int64_t now_ms, size_t limit,
+                     outbox_row_fn *fn, void *arg, struct err *err);
+
+/* When the earliest postponed row is due; INT64_MAX: none. */
+int outbox_next_due(struct db *db, int64_t *due_at_out, struct err *err);
+
+/* Deletes confirmed rows; sorts `ids`; runs of neighbours are one statement. */
+int outbox_confirm(struct db *db, int64_t *ids, size_t n, struct err *err);
+
+/* How often this row has failed; ERR_NOT_FOUND when it is gone. */
+int outbox_attempts(struct db *db, int64_t id, int *attempts_out, struct err *err);
+
+/* One more failed publish: try again at due_at. A row that is gone is no error. */
+int outbox_postpone(struct db *db, int64_t id, const char *reason, int64_t due_at,
+                    struct err *err);
+
+/* Moves the row to the dead letters (side "outbox") with the reason. */
+int outbox_park(struct db *db, int64_t id, const char *reason, int64_t now_ms, struct err *err);
+
+struct outbox_counts {
+    int64_t pending;    /* rows; exact while small or drained, else see outbox.c */
+    int64_t oldest_at;  /* created_at of the oldest row, ms; 0: none */
+};
+int outbox_count(struct db *db, struct outbox_counts *out, struct err *err);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * retry - messages whose handler failed and that are due again later
+ *
+ * The whole message lives here, not on the broker: the delivery has been acked.
+ */
+#ifndef HERALD_STORE_RETRY_H
+#define HERALD_STORE_RETRY_H
+
+#include "base/message.h"
+#include "store/db.h"
+
+/* Lent until the callback returns (from the store) or for the call (to it). */
+struct retry_row {
+    int64_t id;
+    struct slice queue;
+    struct slice identity;  /* the inbox key's id; absent: no inbox row, handled at least once */
+    struct message message; /* as received, before message_resolve */
+    struct slice exchange;
+    struct slice routing_key;
+    uint64_t fingerprint;
+    int attempts;      /* tries so far, the first included */
+    int64_t first_at;  /* ms since 1970 UTC of the first try */
+    int64_t due_at;
+    const char *error; /* of the last try */
+};
+
+typedef bool retry_row_fn(void *arg, const struct retry_row *row);
+
+int retry_add(struct db *db, const struct retry_row *row, struct err *err);
+
+/* Rows due at `now_ms`, earliest first; the callback may call retry_again or
+ * retry_remove for the row it was given. Returns false to stop. */
+int retry_due(struct db *db, int64_t now_ms, size_t limit, retry_row_fn *fn, void *arg,
+              struct err *err);
+int retry_next_due(struct db *db, int64_t *due_at_out, struct err *err); /* INT64_MAX: none */
+
+int retry_again(struct db *db, int64_t id, int attempts, int64_t due_at, const char *error,
+                struct err *err);
+int retry_remove(struct db *db, int64_t id, struct err *err);
+
+/* Kept up to date by the rows themselves: O(1). */
+int retry_count(struct db *db, int64_t *count_out, struct err *err);
+
+#endif

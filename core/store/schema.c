@@ -1,0 +1,272 @@
+/* schema - herald's own tables, and how older stores become newer ones
+ *
+ * Later versions append a step; a step that has been released never changes. All
+ * tables are made so that more columns and tables can join them by later steps. */
+#include "store/db_int.h"
+
+#include <stdio.h>
+
+/* Conditions on herald_outbox refuse what would never be sent: ids stay exact in
+ * JSON readers that use doubles and above the cursor that starts at 0, and a due
+ * time that is text would compare as later than every number. */
+static const char version_1[] =
+    "create table herald_outbox ("
+    "  id            integer primary key autoincrement,"
+    "  type          text not null,"
+    "  business_key1 text,"
+    "  business_key2 text,"
+    "  business_key3 text,"
+    "  body          blob,"
+    "  headers       text,"
+    "  message_id    text,"
+    "  due_at        integer not null default 0,"
+    "  key           text,"
+    "  created_at    integer not null"
+    "    default (cast((julianday('now') - 2440587.5) * 86400000 as integer)),"
+    /* herald's own: producers leave them alone */
+    "  attempts      integer not null default 0,"
+    "  reason        text,"
+    "  first_sent_at integer,"
+    "  check (id > 0 and id < 9007199254740992),"
+    "  check (typeof(due_at) = 'integer' and due_at >= 0)"
+    ");"
+    "create index herald_outbox_due on herald_outbox(due_at) where due_at > 0;"
+    "create index herald_outbox_key on herald_outbox(key) where key is not null;"
+
+    /* seq is the order in which rows were written, so the oldest are at one end */
+    "create table herald_inbox ("
+    "  seq         integer primary key,"
+    "  queue       text not null,"
+    "  message_id  text not null,"
+    "  state       integer not null,"
+    "  fingerprint integer not null,"
+    "  at          integer not null"
+    ");"
+    "create unique index herald_inbox_key on herald_inbox(queue, message_id);"
+
+    "create table herald_retry ("
+    "  id            integer primary key autoincrement,"
+    "  due_at        integer not null,"
+    "  queue         text not null,"
+    "  identity      text,"
+    "  fingerprint   integer not null,"
+    "  attempts      integer not null,"
+    "  first_at      integer not null,"
+    "  error         text not null,"
+    "  message_id    text,"
+    "  type          text,"
+    "  business_key1 text,"
+    "  business_key2 text,"
+    "  business_key3 text,"
+    "  body          blob,"
+    "  headers       text,"
+    "  content_type  text,"
+    "  timestamp_s   integer not null,"
+    "  exchange      text,"
+    "  routing_key   text"
+    ");"
+    "create index herald_retry_due on herald_retry(due_at);"
+
+    "create table herald_dead ("
+    "  id            integer primary key autoincrement,"
+    "  side          text not null check (side in ('inbox', 'outbox')),"
+    "  queue         text not null," /* '' on side outbox: nulls would never be equal */
+    "  identity      text,"
+    "  fingerprint   integer not null,"
+    "  attempts      integer not null,"
+    "  error         text not null,"
+    "  traceback     text,"
+    "  generation    integer not null,"
+    "  at            integer not null,"
+    "  message_id    text,"
+    "  type          text,"
+    "  business_key1 text,"
+    "  business_key2 text,"
+    "  business_key3 text,"
+    "  body          blob,"
+    "  headers       text,"
+    "  content_type  text,"
+    "  timestamp_s   integer not null,"
+    "  exchange      text,"
+    "  routing_key   text"
+    ");"
+    "create unique index herald_dead_once on herald_dead(side, queue, identity, fingerprint)"
+    "  where identity is not null;"
+
+    /* Retries and dead letters are rare, so triggers may count them. */
+    "create table herald_count (name text primary key, n integer not null) without rowid;"
+    "insert into herald_count values ('retry', 0), ('dead', 0);"
+    "create trigger herald_retry_added after insert on herald_retry"
+    "  begin update herald_count set n = n + 1 where name = 'retry'; end;"
+    "create trigger herald_retry_removed after delete on herald_retry"
+    "  begin update herald_count set n = n - 1 where name = 'retry'; end;"
+    "create trigger herald_dead_added after insert on herald_dead"
+    "  begin update herald_count set n = n + 1 where name = 'dead'; end;"
+    "create trigger herald_dead_removed after delete on herald_dead"
+    "  begin update herald_count set n = n - 1 where name = 'dead'; end;"
+
+    /* the embedded broker */
+    "create table herald_exchange (name text primary key, kind text not null) without rowid;"
+    "create table herald_queue (name text primary key) without rowid;"
+    "create table herald_binding (exchange text not null, queue text not null,"
+    "  routing_key text not null, primary key (exchange, queue, routing_key)) without rowid;"
+    "create table herald_queue_item ("
+    "  id            integer primary key autoincrement,"
+    "  queue         text not null,"
+    "  message_id    text,"
+    "  type          text,"
+    "  business_key1 text,"
+    "  business_key2 text,"
+    "  business_key3 text,"
+    "  body          blob,"
+    "  headers       text,"
+    "  content_type  text,"
+    "  timestamp_s   integer not null,"
+    "  exchange      text,"
+    "  routing_key   text"
+    ");"
+    "create index herald_queue_item_queue on herald_queue_item(queue);"
+
+    "create table herald_migration ("
+    "  namespace  text not null,"
+    "  name       text not null,"
+    "  hash       text not null,"
+    "  applied_at integer not null,"
+    "  primary key (namespace, name)"
+    ") without rowid;"
+
+    "create table herald_epoch (above integer primary key, store_id text not null);"
+    "insert into herald_meta values"
+    "  ('outbox_removed', 0)," /* rows that left the outbox: outbox.c */
+    "  ('inbox_pruned', 0),"   /* the pruning cursor: inbox.c */
+    "  ('opened', 0);";        /* times a router opened the store: epoch.c */
+
+static const struct schema_step steps[] = {{version_1}};
+
+/* 0: herald has never been here. */
+static int read_version(struct db *db, int64_t *version_out, struct err *err)
+{
+    int64_t tables;
+    int rc = db_number(db, db->work,
+                       "select count(*) from sqlite_schema "
+                       "where type = 'table' and name = 'herald_meta'",
+                       0, &tables, err);
+
+    *version_out = 0;
+    if (rc != OK || tables == 0)
+        return rc;
+    rc = db_number(db, db->work, "select value from herald_meta where key = 'schema_version'", -1,
+                   version_out, err);
+    if (rc == OK && *version_out < 1)
+        return err_set(err, ERR_CORRUPT,
+                       "%s: herald_meta has no schema version: the store is damaged, restore a "
+                       "backup",
+                       db->path);
+    return rc;
+}
+
+/* "0.4.0", or "another version" where nobody wrote it down. */
+static void read_writer(struct db *db, char *out, size_t size)
+{
+    sqlite3_stmt *stmt = NULL;
+
+    snprintf(out, size, "another version");
+    if (sqlite3_prepare_v2(db->work, "select value from herald_meta where key = 'herald'", -1,
+                           &stmt, NULL) == SQLITE_OK &&
+        sqlite3_step(stmt) == SQLITE_ROW && column_text(stmt, 0) != NULL)
+        snprintf(out, size, "herald %s", column_text(stmt, 0));
+    (void)sqlite3_finalize(stmt); /* reading words for a message: failing is no news */
+}
+
+static int refuse_newer(struct db *db, int64_t version, int known, struct err *err)
+{
+    char writer[64];
+
+    read_writer(db, writer, sizeof writer);
+    return err_set(err, ERR_CONFIG,
+                   "%s has schema version %lld, made by %s; this is herald %s, which knows "
+                   "versions up to %d: use the newer herald",
+                   db->path, (long long)version, writer, HERALD_VERSION, known);
+}
+
+static int write_version(struct db *db, int version, struct err *err)
+{
+    char sql[256];
+
+    snprintf(sql, sizeof sql,
+             "insert or replace into herald_meta values ('schema_version', %d), ('herald', '%s')",
+             version, HERALD_VERSION);
+    return db_exec(db, db->work, sql, "write the schema version", err);
+}
+
+/* A new store needs a store id before its first row. */
+static int write_first_epoch(struct db *db, struct err *err)
+{
+    char sql[128], id[STORE_ID_LEN + 1];
+
+    epoch_new_id(id);
+    snprintf(sql, sizeof sql, "insert into herald_epoch values (0, '%s')", id);
+    return db_exec(db, db->work, sql, "write the store id", err);
+}
+
+static int run_steps(struct db *db, const struct schema_step *all, int64_t from, int n,
+                     struct err *err)
+{
+    int rc = OK;
+
+    if (from == 0)
+        rc = db_exec(db, db->work,
+                     "create table herald_meta (key text primary key, value) without rowid",
+                     "make the schema", err);
+    for (int64_t i = from; rc == OK && i < n; i++)
+        rc = db_exec(db, db->work, all[i].sql, "upgrade the schema", err);
+    if (rc == OK && from == 0)
+        rc = write_first_epoch(db, err);
+    return rc == OK ? write_version(db, n, err) : rc;
+}
+
+/* The version is read again under the write lock: two programs may open a new store
+ * at the same moment. */
+static int upgrade_locked(struct db *db, const struct schema_step *all, int n, struct err *err)
+{
+    int64_t version;
+    int rc = db_exec(db, db->work, "begin immediate", "upgrade the schema", err);
+
+    if (rc != OK)
+        return rc;
+    rc = read_version(db, &version, err);
+    if (rc == OK && version < n)
+        rc = run_steps(db, all, version, n, err);
+    if (rc == OK)
+        rc = db_exec(db, db->work, "commit", "upgrade the schema", err);
+    if (rc != OK && sqlite3_get_autocommit(db->work) == 0)
+        (void)db_exec(db, db->work, "rollback", "", NULL); /* the first error is the one to tell */
+    return rc;
+}
+
+int schema_upgrade(struct db *db, const struct schema_step *all, int n, bool create,
+                   struct err *err)
+{
+    int64_t version;
+    int rc = read_version(db, &version, err);
+
+    if (rc != OK)
+        return rc;
+    if (version > n)
+        return refuse_newer(db, version, n, err);
+    if (version == n)
+        return OK;
+    if (version == 0 && !create)
+        return err_set(err, ERR_NOT_FOUND, "%s is not a store of herald's", db->path);
+    if (version > 0 && !db->exclusive) /* a running router of that version works on it */
+        return err_set(err, ERR_CONFIG,
+                       "%s has schema version %lld and this herald needs %d: a router of this "
+                       "herald upgrades it when it starts",
+                       db->path, (long long)version, n);
+    return upgrade_locked(db, all, n, err);
+}
+
+int schema_open(struct db *db, bool create, struct err *err)
+{
+    return schema_upgrade(db, steps, (int)(sizeof steps / sizeof steps[0]), create, err);
+}

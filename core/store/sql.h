@@ -1,0 +1,48 @@
+/*
+ * sql - handlers' statements: prepared once, watched by an authorizer
+ *
+ * Between sql_enter and sql_leave the authorizer denies what a handler must not do
+ * (DESIGN 5): transactions, savepoints, ATTACH, PRAGMA, DDL, and any write to
+ * herald_* tables, whose own triggers are allowed. It is set once and switched by a
+ * flag. Every statement that a handler left open is reset by sql_leave.
+ */
+#ifndef HERALD_STORE_SQL_H
+#define HERALD_STORE_SQL_H
+
+#include "base/value.h"
+#include "store/db.h"
+
+struct sql;
+struct sql_stmt;
+
+/* Made and freed with the store's owner; at most `cache` idle statements are kept. */
+int sql_new(struct sql **sql, struct db *db, size_t cache, struct err *err);
+void sql_free(struct sql **sql);
+
+void sql_enter(struct sql *sql);
+void sql_leave(struct sql *sql);
+
+/* A statement from the cache or prepared anew, ready to be bound; exactly one
+ * statement in the text. ERR_SCRIPT: wrong SQL, or forbidden, with SQLite's words
+ * and the statement. */
+int sql_prepare(struct sql *sql, struct slice text, struct sql_stmt **out, struct err *err);
+
+int sql_parameters(const struct sql_stmt *s);               /* how many */
+int sql_parameter(const struct sql_stmt *s, const char *name); /* ":a", "@a", "$a" to 1..n; 0 */
+const char *sql_parameter_name(const struct sql_stmt *s, int index); /* NULL: "?" */
+int sql_bind(struct sql_stmt *s, int index, const struct value *v, struct err *err);
+
+/* 1: a row, 0: the end, ERR_SCRIPT: the statement failed (constraint and the like),
+ * ERR_TX_LOST: it ended the turn's transaction, an environment code: the store's
+ * trouble. */
+int sql_step(struct sql_stmt *s, struct err *err);
+
+int sql_columns(const struct sql_stmt *s);
+const char *sql_column_name(const struct sql_stmt *s, int column);
+void sql_column(const struct sql_stmt *s, int column, struct value *out); /* lent until step */
+int64_t sql_changes(const struct sql *sql);
+
+/* Resets and gives the statement back to the cache. */
+void sql_done(struct sql_stmt **s);
+
+#endif

@@ -1,0 +1,141 @@
+/*
+ * statements - every statement of herald's own, prepared once per store
+ *
+ * The hot path goes by rowid; everything else has its index. A test asks SQLite for
+ * the plan of each and refuses scans and sorts.
+ */
+#ifndef HERALD_STORE_STATEMENTS_H
+#define HERALD_STORE_STATEMENTS_H
+
+#define MESSAGE_COLUMNS                                                                            \
+    "message_id, type, business_key1, business_key2, business_key3, body, headers, "               \
+    "content_type, timestamp_s, exchange, routing_key"
+#define MESSAGE_MARKS "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
+
+#define OUTBOX_COLUMNS                                                                             \
+    "id, due_at, type, business_key1, business_key2, business_key3, body, headers, message_id, "   \
+    "created_at, attempts, reason"
+
+#define RETRY_COLUMNS                                                                              \
+    "id, due_at, queue, identity, fingerprint, attempts, first_at, error, " MESSAGE_COLUMNS
+
+#define DEAD_COLUMNS                                                                               \
+    "id, side, queue, identity, fingerprint, attempts, error, traceback, generation, "             \
+    "at, " MESSAGE_COLUMNS
+
+/* name, what it does (for messages), SQL */
+#define STATEMENT_MAP(X)                                                                           \
+    X(BEGIN, "begin", "begin immediate")                                                           \
+    X(COMMIT, "commit", "commit")                                                                  \
+    X(ROLLBACK, "roll back", "rollback")                                                           \
+    X(SAVEPOINT, "set a savepoint", "savepoint herald")                                            \
+    X(RELEASE, "release a savepoint", "release herald")                                            \
+    X(ROLLBACK_TO, "roll back to a savepoint", "rollback to herald")                               \
+    X(DATA_VERSION, "look for commits of others", "pragma data_version")                           \
+    /* outbox */                                                                                   \
+    X(OUTBOX_ADD, "add an outbox row",                                                             \
+      "insert into herald_outbox(type, business_key1, business_key2, business_key3, body, "        \
+      "headers, message_id, due_at, created_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?)")               \
+    X(OUTBOX_CLAIM, "claim outbox rows",                                                           \
+      "select " OUTBOX_COLUMNS " from herald_outbox where id > ? order by id limit ?")             \
+    X(OUTBOX_DUE, "look for outbox rows that are due",                                             \
+      "select " OUTBOX_COLUMNS " from herald_outbox "                                              \
+      "where due_at > 0 and due_at <= ? order by due_at, id limit ?")                              \
+    X(OUTBOX_WAKE, "claim an outbox row that is due",                                              \
+      "update herald_outbox set due_at = 0 where id = ?")                                          \
+    X(OUTBOX_NEXT_DUE, "look for the next outbox row that is due",                                 \
+      "select due_at from herald_outbox where due_at > 0 order by due_at limit 1")                 \
+    X(OUTBOX_GET, "read an outbox row",                                                            \
+      "select " OUTBOX_COLUMNS " from herald_outbox where id = ?")                                 \
+    X(OUTBOX_DELETE, "delete outbox rows", "delete from herald_outbox where id between ? and ?")   \
+    X(OUTBOX_REMOVED, "count outbox rows",                                                         \
+      "update herald_meta set value = case "                                                       \
+      "when exists (select 1 from herald_outbox) then value + ? "                                  \
+      "else coalesce((select seq from sqlite_sequence where name = 'herald_outbox'), 0) end "      \
+      "where key = 'outbox_removed'")                                                              \
+    X(OUTBOX_ATTEMPTS, "read an outbox row", "select attempts from herald_outbox where id = ?")    \
+    X(OUTBOX_POSTPONE, "postpone an outbox row",                                                   \
+      "update herald_outbox set attempts = attempts + 1, reason = ?, due_at = ?, "                 \
+      "first_sent_at = coalesce(first_sent_at, ?) where id = ?")                                   \
+    X(OUTBOX_FEW, "count outbox rows",                                                             \
+      "select count(*) from (select 1 from herald_outbox limit ?)")                                \
+    X(OUTBOX_MANY, "count outbox rows",                                                            \
+      "select (select seq from sqlite_sequence where name = 'herald_outbox') - value "             \
+      "from herald_meta where key = 'outbox_removed'")                                             \
+    X(OUTBOX_OLDEST, "look for the oldest outbox row",                                             \
+      "select created_at from herald_outbox order by id limit 1")                                  \
+    /* inbox */                                                                                    \
+    X(INBOX_ENTER, "enter an inbox row",                                                           \
+      "insert into herald_inbox(queue, message_id, state, fingerprint, at) "                       \
+      "values (?, ?, 0, ?, ?) on conflict(queue, message_id) do nothing")                          \
+    X(INBOX_GET, "read an inbox row",                                                              \
+      "select state, fingerprint from herald_inbox where queue = ? and message_id = ?")            \
+    X(INBOX_SET, "write an inbox row",                                                             \
+      "insert into herald_inbox(queue, message_id, state, fingerprint, at) "                       \
+      "values (?, ?, ?, ?, ?) on conflict(queue, message_id) do update set "                       \
+      "seq = (select max(seq) + 1 from herald_inbox), state = excluded.state, "                    \
+      "fingerprint = excluded.fingerprint, at = excluded.at")                                      \
+    X(INBOX_CURSOR, "prune the inbox",                                                             \
+      "select value, (select max(seq) from herald_inbox) from herald_meta "                        \
+      "where key = 'inbox_pruned'")                                                                \
+    X(INBOX_OLD, "prune the inbox",                                                                \
+      "select seq, at from herald_inbox where seq > ? and seq < ? order by seq limit ?")           \
+    X(INBOX_DELETE, "prune the inbox",                                                             \
+      "delete from herald_inbox where seq > ? and seq <= ? and state = 0")                         \
+    X(INBOX_MOVE_CURSOR, "prune the inbox",                                                        \
+      "update herald_meta set value = ? where key = 'inbox_pruned'")                               \
+    /* retry */                                                                                    \
+    X(RETRY_ADD, "add a retry",                                                                    \
+      "insert into herald_retry(due_at, queue, identity, fingerprint, attempts, first_at, "        \
+      "error, " MESSAGE_COLUMNS ") values (?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS ")")               \
+    X(RETRY_DUE, "look for retries that are due",                                                  \
+      "select " RETRY_COLUMNS " from herald_retry "                                                \
+      "where (due_at, id) > (?, ?) and due_at <= ? order by due_at, id limit 1")                   \
+    X(RETRY_NEXT_DUE, "look for the next retry that is due",                                       \
+      "select due_at from herald_retry order by due_at limit 1")                                   \
+    X(RETRY_AGAIN, "put off a retry",                                                              \
+      "update herald_retry set attempts = ?, due_at = ?, error = ? where id = ?")                  \
+    X(RETRY_REMOVE, "remove a retry", "delete from herald_retry where id = ?")                     \
+    X(COUNT_GET, "read a count", "select n from herald_count where name = ?")                      \
+    /* dead */                                                                                     \
+    X(DEAD_ADD, "add a dead letter",                                                               \
+      "insert into herald_dead(side, queue, identity, fingerprint, attempts, error, traceback, "   \
+      "generation, at, " MESSAGE_COLUMNS ") values (?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS     \
+      ") on conflict(side, queue, identity, fingerprint) where identity is not null "              \
+      "do nothing")                                                                                \
+    X(DEAD_FIND, "look for a dead letter",                                                         \
+      "select id from herald_dead "                                                                \
+      "where side = ? and queue = ? and identity = ? and fingerprint = ?")                         \
+    X(DEAD_LIST, "list dead letters",                                                              \
+      "select " DEAD_COLUMNS " from herald_dead where id > ? order by id limit ?")                 \
+    /* queue */                                                                                    \
+    X(QUEUE_ADD, "declare a queue",                                                                \
+      "insert into herald_queue(name) values (?) on conflict(name) do nothing")                    \
+    X(QUEUE_FIND, "look for a queue", "select 1 from herald_queue where name = ?")                 \
+    X(EXCHANGE_ADD, "declare an exchange",                                                         \
+      "insert into herald_exchange(name, kind) values (?, ?) on conflict(name) do nothing")        \
+    X(EXCHANGE_FIND, "look for an exchange", "select kind from herald_exchange where name = ?")    \
+    X(BINDING_ADD, "bind a queue",                                                                 \
+      "insert into herald_binding(exchange, queue, routing_key) values (?, ?, ?) "                 \
+      "on conflict(exchange, queue, routing_key) do nothing")                                      \
+    X(BINDING_LIST, "look for bindings",                                                           \
+      "select queue, routing_key from herald_binding where exchange = ? order by queue")           \
+    X(ITEM_ADD, "put a message into a queue",                                                      \
+      "insert into herald_queue_item(queue, " MESSAGE_COLUMNS ") values (?, " MESSAGE_MARKS ")")   \
+    X(ITEM_LIST, "look into a queue",                                                              \
+      "select id, " MESSAGE_COLUMNS " from herald_queue_item "                                     \
+      "where queue = ? and id > ? order by id limit ?")                                            \
+    X(ITEM_REMOVE, "remove a message from a queue",                                                \
+      "delete from herald_queue_item where id = ?")
+
+enum statement {
+#define X(name, doing, sql) STATEMENT_##name,
+    STATEMENT_MAP(X)
+#undef X
+        STATEMENTS
+};
+
+/* The SQL of a statement, for the test of plans. */
+const char *statement_sql(enum statement which);
+
+#endif

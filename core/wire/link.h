@@ -1,0 +1,113 @@
+/*
+ * link - one AMQP 0-9-1 connection with its state machine
+ *
+ * rabbitmq-c is the codec; the bytes go through a stream of our own, so nothing
+ * here ever blocks (PITFALLS 0.1).
+ *
+ *            link_open                  stream connected
+ *   IDLE ------------> RESOLVE/CONNECT -----------------> HANDSHAKE
+ *                        ^                                    | connection.open-ok
+ *              timer     |                                    v
+ *   WAIT ----------------'                                   RUN ---- link_close ---> CLOSING
+ *     ^                                                       |                          |
+ *     |      any error, missed heartbeats, connection.close   |        close-ok or 2 s   v
+ *     '-------------------------------------------------------'                        CLOSED
+ *
+ * In RUN the owner opens channels by number, sends methods on them and gets what
+ * the broker says as events. A link reconnects for ever, with exponential back-off
+ * and jitter, over the hosts of its URL in turn. What a channel means is the
+ * owner's business (publisher, consumer, topology).
+ *
+ * One link belongs to one loop and its thread.
+ */
+#ifndef HERALD_WIRE_LINK_H
+#define HERALD_WIRE_LINK_H
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/message.h"
+#include "wire/stream.h"
+#include "wire/url.h"
+
+#include <amqp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct link;
+
+/* A whole message of the broker: basic.deliver or basic.return with header and
+ * body. Everything is lent until the event returns. */
+struct link_content {
+    uint16_t channel;
+    const amqp_method_t *method;              /* AMQP_BASIC_DELIVER_METHOD or _RETURN_METHOD */
+    const amqp_basic_properties_t *properties;
+    struct slice body;      /* data NULL and `oversized` set when over the limit */
+    uint64_t body_size;     /* as announced */
+    bool oversized;         /* the body was read past and not kept */
+    bool nested_too_deep;   /* headers nested beyond the limit: properties are empty */
+};
+
+struct link_events {
+    void (*up)(void *arg);                          /* RUN is reached: open channels now */
+    void (*down)(void *arg, const struct err *why); /* every channel is gone */
+    void (*method)(void *arg, uint16_t channel, const amqp_method_t *method);
+    void (*content)(void *arg, const struct link_content *content);
+    void (*blocked)(void *arg, const char *reason); /* connection.blocked; NULL: unblocked */
+    void (*read_done)(void *arg);                   /* all bytes of one read are handled */
+    void (*closed)(void *arg);                      /* after link_close: nothing is left on the loop */
+};
+
+struct link_settings {
+    uv_loop_t *loop;             /* lent */
+    struct log *log;             /* lent; may be NULL */
+    struct clock clock;
+    const struct url *url;       /* lent for life */
+    const char *name;            /* connection_name shown by the broker; copied */
+    int heartbeat_s;             /* asked for; the smaller of both sides' counts */
+    int64_t connect_timeout_ms;  /* resolve, connect and handshake each */
+    int64_t backoff_min_ms;      /* first wait after a failure */
+    int64_t backoff_max_ms;
+    size_t body_max;             /* larger bodies are read past and reported as oversized */
+    const struct stream_factory *streams; /* how to make a stream; lent */
+};
+
+/* Returns NULL when out of memory. `events` and `arg` are lent for life. */
+struct link *link_new(const struct link_settings *settings, const struct link_events *events,
+                      void *arg);
+
+/* Starts connecting. */
+void link_open(struct link *l);
+
+/* Closes in an orderly way; events.closed comes once, then link_free may. */
+void link_close(struct link *l);
+
+/* Frees *l and clears it; only before link_open or after events.closed. NULL is fine. */
+void link_free(struct link **l);
+
+bool link_is_up(const struct link *l);
+bool link_is_blocked(const struct link *l);
+const char *link_state_word(const struct link *l); /* "connecting", "up", "waiting", ... */
+const char *link_error(const struct link *l);      /* why it is not up; "" when up */
+uint32_t link_frame_max(const struct link *l);     /* negotiated, valid in RUN */
+
+/* Encodes a method into the output buffer (flushed by link_flush or at the end
+ * of the read that is being handled). OK, ERR_CLOSED when not up, ERR_LIMIT when
+ * the output buffer is full, ERR_INPUT when it cannot be encoded. */
+int link_send(struct link *l, uint16_t channel, amqp_method_number_t id, void *method,
+              struct err *err);
+
+/* Encodes basic.publish with header and body frames: persistent, mandatory, with
+ * the properties of DESIGN 3. Codes as link_send; ERR_INPUT says what is wrong with
+ * the message (a short string over 255 bytes, headers that are no JSON object). */
+int link_publish(struct link *l, uint16_t channel, const char *exchange, const char *routing_key,
+                 const struct message *m, struct err *err);
+
+/* Hands what is encoded to the stream in one write. */
+void link_flush(struct link *l);
+
+/* Bytes encoded or handed over that the kernel has not taken yet. */
+size_t link_backlog(const struct link *l);
+
+#endif

@@ -1,0 +1,285 @@
+/* table - see table.h: the walk that comes before the decoder, and the way to JSON. */
+#include "wire/table.h"
+
+#include "base/json.h"
+#include "wire/bytes.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A walk over bytes that nobody has checked yet. */
+struct walk {
+    const char *at;
+    const char *end;
+    int depth;      /* of the table or array that is being walked */
+    size_t fields;  /* seen so far */
+    struct err *err;
+};
+
+static size_t left(const struct walk *w)
+{
+    return (size_t)(w->end - w->at);
+}
+
+static int damaged(struct walk *w)
+{
+    return err_set(w->err, ERR_INPUT, "damaged header table: a value ends beyond its table");
+}
+
+static int skip(struct walk *w, size_t n)
+{
+    if (left(w) < n)
+        return damaged(w);
+    w->at += n;
+    return OK;
+}
+
+/* Bytes of a value after its kind, of those that have a fixed size; -1: no such. */
+static int fixed_size(uint8_t kind)
+{
+    switch (kind) {
+    case AMQP_FIELD_KIND_VOID:
+        return 0;
+    case AMQP_FIELD_KIND_BOOLEAN:
+    case AMQP_FIELD_KIND_I8:
+    case AMQP_FIELD_KIND_U8:
+        return 1;
+    case AMQP_FIELD_KIND_I16:
+    case AMQP_FIELD_KIND_U16:
+        return 2;
+    case AMQP_FIELD_KIND_I32:
+    case AMQP_FIELD_KIND_U32:
+    case AMQP_FIELD_KIND_F32:
+        return 4;
+    case AMQP_FIELD_KIND_DECIMAL:
+        return 5;
+    case AMQP_FIELD_KIND_I64:
+    case AMQP_FIELD_KIND_U64:
+    case AMQP_FIELD_KIND_F64:
+    case AMQP_FIELD_KIND_TIMESTAMP:
+        return 8;
+    default:
+        return -1;
+    }
+}
+
+static int walk_fields(struct walk *w, bool named);
+
+/* A size and that many bytes, which are fields, items, or nothing to look into. */
+static int walk_sized(struct walk *w, uint8_t kind)
+{
+    const char *outer = w->end;
+    uint32_t size;
+    int rc;
+
+    if (left(w) < 4)
+        return damaged(w);
+    size = get32(w->at);
+    w->at += 4;
+    if (left(w) < size)
+        return damaged(w);
+    if (kind == AMQP_FIELD_KIND_UTF8 || kind == AMQP_FIELD_KIND_BYTES)
+        return skip(w, size);
+    w->end = w->at + size;
+    rc = walk_fields(w, kind == AMQP_FIELD_KIND_TABLE);
+    w->end = outer;
+    return rc;
+}
+
+static int walk_value(struct walk *w)
+{
+    uint8_t kind;
+    int fixed;
+
+    if (left(w) < 1)
+        return damaged(w);
+    kind = get8(w->at++);
+    fixed = fixed_size(kind);
+    if (fixed >= 0)
+        return skip(w, (size_t)fixed);
+    if (kind == AMQP_FIELD_KIND_UTF8 || kind == AMQP_FIELD_KIND_BYTES ||
+        kind == AMQP_FIELD_KIND_TABLE || kind == AMQP_FIELD_KIND_ARRAY)
+        return walk_sized(w, kind);
+    return err_set(w->err, ERR_INPUT, "damaged header table: a value of unknown kind 0x%02x",
+                   (unsigned)kind);
+}
+
+/* Recursion is safe here: its depth is what is being limited. */
+static int walk_fields(struct walk *w, bool named)
+{
+    int rc = OK;
+
+    if (w->depth == TABLE_DEPTH_MAX)
+        return err_set(w->err, ERR_LIMIT, "headers nested deeper than %d", TABLE_DEPTH_MAX);
+    w->depth++;
+    while (rc == OK && w->at < w->end) {
+        if (++w->fields > TABLE_FIELDS_MAX)
+            return err_set(w->err, ERR_LIMIT, "headers of more than %d fields", TABLE_FIELDS_MAX);
+        if (named)
+            rc = skip(w, (size_t)get8(w->at) + 1);
+        if (rc == OK)
+            rc = walk_value(w);
+    }
+    w->depth--;
+    return rc;
+}
+
+int table_check(const char *bytes, size_t len, size_t *size_out, struct err *err)
+{
+    struct walk w = {.at = bytes, .end = bytes + len, .err = err};
+
+    *size_out = 0;
+    if (len < 4 || len - 4 < get32(bytes))
+        return err_set(err, ERR_INPUT, "damaged header table: it ends beyond its frame");
+    *size_out = (size_t)get32(bytes) + 4;
+    return walk_sized(&w, AMQP_FIELD_KIND_TABLE);
+}
+
+/* The shortest text that reads as the same value; a whole one keeps its ".0". */
+static int put_real(struct buf *out, double value, bool single)
+{
+    char text[40];
+
+    if (!isfinite(value))
+        return buf_text(out, isnan(value) ? "\"nan\"" : value > 0 ? "\"inf\"" : "\"-inf\"");
+    for (int digits = single ? 6 : 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (single ? strtof(text, NULL) == (float)value : strtod(text, NULL) == value)
+            break;
+    }
+    buf_text(out, text);
+    return strpbrk(text, ".e") != NULL ? OK : buf_text(out, ".0");
+}
+
+/* 12345 with 2 decimals is 123.45. */
+static int put_decimal(struct buf *out, amqp_decimal_t d)
+{
+    int32_t value = (int32_t)d.value; /* RabbitMQ reads and writes it signed */
+    char digits[12];
+    int n = snprintf(digits, sizeof digits, "%" PRId64, value < 0 ? -(int64_t)value : value);
+
+    if (value < 0)
+        buf_text(out, "-");
+    if (d.decimals == 0)
+        return buf_text(out, digits);
+    if (n > d.decimals)
+        return buf_printf(out, "%.*s.%s", n - d.decimals, digits, digits + n - d.decimals);
+    return buf_printf(out, "0.%0*d%s", d.decimals - n, 0, digits);
+}
+
+bool table_integer(const amqp_field_value_t *value, char out[static 24])
+{
+    int64_t n;
+
+    switch (value->kind) {
+    case AMQP_FIELD_KIND_I8:
+        n = value->value.i8;
+        break;
+    case AMQP_FIELD_KIND_U8:
+        n = value->value.u8;
+        break;
+    case AMQP_FIELD_KIND_I16:
+        n = value->value.i16;
+        break;
+    case AMQP_FIELD_KIND_U16:
+        n = value->value.u16;
+        break;
+    case AMQP_FIELD_KIND_I32:
+        n = value->value.i32;
+        break;
+    case AMQP_FIELD_KIND_U32:
+        n = value->value.u32;
+        break;
+    case AMQP_FIELD_KIND_I64:
+        n = value->value.i64;
+        break;
+    case AMQP_FIELD_KIND_U64:
+    case AMQP_FIELD_KIND_TIMESTAMP:
+        snprintf(out, 24, "%" PRIu64, value->value.u64);
+        return true;
+    default:
+        return false;
+    }
+    snprintf(out, 24, "%" PRId64, n);
+    return true;
+}
+
+static int put_value(struct buf *out, const amqp_field_value_t *v);
+
+static int put_array(struct buf *out, const amqp_array_t *array)
+{
+    buf_text(out, "[");
+    for (int i = 0; i < array->num_entries; i++) {
+        if (i > 0)
+            buf_text(out, ",");
+        put_value(out, &array->entries[i]);
+    }
+    return buf_text(out, "]");
+}
+
+static int put_value(struct buf *out, const amqp_field_value_t *v)
+{
+    char digits[24];
+
+    if (table_integer(v, digits))
+        return buf_text(out, digits);
+    switch (v->kind) {
+    case AMQP_FIELD_KIND_BOOLEAN:
+        return buf_text(out, v->value.boolean ? "true" : "false");
+    case AMQP_FIELD_KIND_F32:
+        return put_real(out, (double)v->value.f32, true);
+    case AMQP_FIELD_KIND_F64:
+        return put_real(out, v->value.f64, false);
+    case AMQP_FIELD_KIND_DECIMAL:
+        return put_decimal(out, v->value.decimal);
+    case AMQP_FIELD_KIND_UTF8:
+    case AMQP_FIELD_KIND_BYTES:
+        return json_put_string(out, v->value.bytes.bytes, v->value.bytes.len);
+    case AMQP_FIELD_KIND_TABLE:
+        return table_to_json(out, &v->value.table, NULL, NULL);
+    case AMQP_FIELD_KIND_ARRAY:
+        return put_array(out, &v->value.array);
+    default:
+        return buf_text(out, "null");
+    }
+}
+
+/* Strict readers refuse an object with a name twice, so one must go. Tables are
+ * small (TABLE_FIELDS_MAX), a walk will do. */
+static bool comes_again(const amqp_table_t *table, int i)
+{
+    amqp_bytes_t name = table->entries[i].key;
+
+    for (int j = i + 1; j < table->num_entries; j++) {
+        amqp_bytes_t other = table->entries[j].key;
+
+        if (other.len == name.len &&
+            (name.len == 0 || memcmp(other.bytes, name.bytes, name.len) == 0))
+            return true;
+    }
+    return false;
+}
+
+int table_to_json(struct buf *out, const amqp_table_t *table, table_skip_fn *skip_entry, void *arg)
+{
+    bool first = true;
+
+    buf_text(out, "{");
+    for (int i = 0; i < table->num_entries; i++) {
+        const amqp_table_entry_t *e = &table->entries[i];
+
+        if (comes_again(table, i) || (skip_entry != NULL && skip_entry(arg, e)))
+            continue;
+        if (!first)
+            buf_text(out, ",");
+        first = false;
+        json_put_string(out, e->key.bytes, e->key.len);
+        buf_text(out, ":");
+        put_value(out, &e->value);
+    }
+    buf_text(out, "}");
+    return !out->failed ? OK : out->cap > out->max / 2 ? ERR_LIMIT : ERR_NOMEM;
+}

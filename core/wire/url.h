@@ -1,0 +1,37 @@
+/*
+ * url - amqp://user:password@host:port,host:port/vhost?heartbeat=10
+ *
+ * After the RabbitMQ URI specification: percent-encoding, an absent path is the
+ * vhost "/", an empty one ("amqp://host/") is taken as "/" too, because that is
+ * what people mean. Several hosts are tried in turn.
+ */
+#ifndef HERALD_WIRE_URL_H
+#define HERALD_WIRE_URL_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { URL_HOSTS_MAX = 16 };
+
+struct url {
+    bool tls; /* amqps */
+    char *user;
+    char *password;
+    char *vhost;
+    size_t n_hosts;
+    struct {
+        char *name; /* without brackets for IPv6 */
+        uint16_t port;
+    } host[URL_HOSTS_MAX];
+    int heartbeat_s; /* -1: not given */
+};
+
+/* Returns OK, or ERR_CONFIG with what is wrong and an example (the password never
+ * shows), or ERR_NOMEM. */
+int url_parse(const char *text, struct url *out, struct err *err);
+void url_free(struct url *u);
+
+#endif

@@ -1,0 +1,293 @@
+-- commands: what each command of the command line does.
+--
+-- Each takes the parsed words and returns an exit code and, when something is wrong,
+-- a text for the user.
+
+local core = require "herald.core"
+local json = require "cli.json"
+local settings = require "cli.settings"
+local show = require "cli.show"
+
+local commands = {}
+
+local FAILED, USAGE <const> = 1, 2
+
+-- Milliseconds since 1970 as ISO 8601 UTC.
+local function iso8601(ms)
+  return os.date("!%Y-%m-%dT%H:%M:%S", ms // 1000) .. (".%03dZ"):format(ms % 1000)
+end
+
+local digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+local function base64(bytes)
+  local text = bytes:gsub("..?.?", function(group)
+    local a, b, c = group:byte(1, 3)
+    local bits = a << 16 | (b or 0) << 8 | (c or 0)
+    local four = ""
+    for shift = 18, 0, -6 do
+      local at = (bits >> shift & 63) + 1
+      four = four .. digits:sub(at, at)
+    end
+    return four:sub(1, #group + 1) .. ("="):rep(3 - #group)
+  end)
+  return text
+end
+
+local function out(text)
+  io.stdout:write(text, "\n")
+end
+
+-- ERR_CONFIG and usage errors end with 2, everything else with 1.
+local function exit_code(kind)
+  return kind == "config" and USAGE or FAILED
+end
+
+-- Goes to the router's folder; settings with overrides, or nil, code, problem.
+local function open(args)
+  local folder = args.directory or "."
+  local ok, why = core.chdir(folder)
+  if not ok then
+    return nil, USAGE, ("no folder %s: %s. Give the router's folder with -C DIR"):format(folder, why)
+  end
+  local loaded, problem = settings.load(folder, {
+    store = args.store,
+    broker = args.broker or os.getenv("HERALD_BROKER"),
+    log_level = args.log_level,
+  })
+  if not loaded then return nil, USAGE, problem end
+  return loaded
+end
+
+local function whole_number(text, name, min, max)
+  local number = math.tointeger(tonumber(text))
+  if number and number >= min and number <= max then return number end
+  return nil, ("%s is %q, but must be a whole number from %d to %d"):format(name, text, min, max)
+end
+
+function commands.version(args)
+  local v = { { "herald", core.version }, { "lua", _VERSION:match("%S+$") } }
+  for name, number in pairs(core.libraries) do v[#v + 1] = { name, number } end
+  table.sort(v, function(a, b) return a[1] < b[1] end)
+  if args.json then
+    out(json.encode(json.object(v)))
+  else
+    out(show.pairs(v))
+  end
+end
+
+function commands.run_router(args)
+  local s, code, problem = open(args)
+  if not s then return code, problem end
+  s.until_idle = args.until_idle or false
+  s.folders = {}
+  for i, name in ipairs(s.include or { "" }) do
+    s.folders[i] = { path = name == "" and "." or name, namespace = name }
+  end
+  local done, kind, why = core.run(s)
+  if not done then return exit_code(kind), why end
+end
+
+-- The text behind --body: JSON, @FILE, or - for standard input.
+local function read_body(given)
+  if given == nil then return nil end
+  if given == "-" then return io.read("a") end
+  if given:sub(1, 1) ~= "@" then return given end
+  local file, why = io.open(given:sub(2), "rb")
+  if not file then return nil, "--body: " .. why end
+  local text = file:read("a")
+  file:close()
+  return text
+end
+
+function commands.emit(args)
+  local count, bad = whole_number(args.count, "--count", 1, 10000000)
+  if not count then return USAGE, bad end
+  local body, unreadable = read_body(args.body) -- before open changes the folder
+  if unreadable then return FAILED, unreadable end
+  local s, code, problem = open(args)
+  if not s then return code, problem end
+  local ids, kind, why = core.emit(s.store, {
+    type = args.type, key1 = args.key1, key2 = args.key2, key3 = args.key3, body = body, id = args.id,
+  }, count)
+  if not ids then return exit_code(kind), why end
+  if args.json then
+    out(json.encode(json.object { { "ids", ids } }))
+  else
+    for _, id in ipairs(ids) do out(id) end
+  end
+end
+
+-- "1m 5s" is easier to read than 65000.
+local function age(ms)
+  local s = ms // 1000
+  if s < 60 then return s .. " s" end
+  if s < 3600 then return ("%d min %d s"):format(s // 60, s % 60) end
+  return ("%d h %d min"):format(s // 3600, s % 3600 // 60)
+end
+
+local function status_json(counts, live)
+  local counters = json.object {}
+  for _, pair in ipairs(live.counters) do counters[#counters + 1] = { pair[1], pair[2] } end
+  return json.encode(json.object {
+    { "running", live.running },
+    { "state", live.state },
+    { "paused_for", live.paused_for },
+    { "outbox", json.object { { "pending", counts.pending }, { "oldest_ms", counts.oldest_ms } } },
+    { "retries", counts.retries },
+    { "dead", counts.dead },
+    { "rules", json.object {
+      { "generation", live.generation or json.null }, { "hash", live.hash or json.null },
+      { "error", json.null },
+      { "routes", live.routes }, { "subscriptions", live.subscriptions }, { "handlers", live.handlers },
+    } },
+    { "broker", json.object {
+      { "state", live.broker_state }, { "error", live.broker_error }, { "ready", live.ready },
+      { "in_flight", live.in_flight }, { "unacked", live.unacked },
+    } },
+    { "store", json.object { { "path", counts.path }, { "wal_bytes", counts.wal_bytes } } },
+    { "counters", #live.counters > 0 and counters or nil },
+  })
+end
+
+local function status_text(counts, live)
+  local list = {
+    { "router", live.running and live.state or "not running" },
+    { "outbox", counts.pending .. " pending"
+      .. (counts.pending > 0 and ", the oldest for " .. age(counts.oldest_ms) or "") },
+    { "retries", counts.retries .. " waiting" },
+    { "dead", counts.dead .. (counts.dead > 0 and " letters: herald dead list" or " letters") },
+    { "broker", live.broker_state .. (live.ready == false and ", not ready" or "") },
+  }
+  if live.broker_error and live.broker_error ~= "" then list[#list + 1] = { "", live.broker_error } end
+  if live.paused_for and live.paused_for ~= "" then
+    list[#list + 1] = { "paused", live.paused_for }
+  end
+  if live.running then
+    list[#list + 1] = { "rules", ("generation %d (%s): %d routes, %d subscriptions, %d handlers"):format(
+      live.generation, live.hash, live.routes, live.subscriptions, live.handlers) }
+  end
+  list[#list + 1] = { "store", ("%s, WAL %d KiB"):format(counts.path, counts.wal_bytes // 1024) }
+  for _, pair in ipairs(live.counters) do
+    if pair[2] ~= 0 then list[#list + 1] = { "  " .. pair[1], pair[2] } end
+  end
+  return show.pairs(list)
+end
+
+-- What the running router says of itself, or that there is none.
+local function ask_router(store)
+  local pid = core.router_pid(store)
+  local live = { running = pid ~= 0, state = "stopped", broker_state = "stopped", counters = {} }
+  if pid == 0 then return live end
+  local answer, why = core.ask("status")
+  if not answer then
+    live.state, live.broker_state = "running, but it does not answer: " .. why, "unknown"
+    return live
+  end
+  for key, value in answer:gmatch("([%w_.]+)\t([^\n]*)\n") do
+    local counter = key:match("^counter%.(.+)")
+    local number = math.tointeger(tonumber(value))
+    if counter then
+      live.counters[#live.counters + 1] = { counter, number }
+    elseif key == "ready" then
+      live.ready = value == "true"
+    elseif key == "hash" then
+      live.hash = value
+    else
+      live[key] = number or value
+    end
+  end
+  return live
+end
+
+function commands.status(args)
+  local s, code, problem = open(args)
+  if not s then return code, problem end
+  local counts, kind, why = core.counts(s.store)
+  if not counts then return exit_code(kind), why end
+  local live = ask_router(s.store)
+  out((args.json and status_json or status_text)(counts, live))
+end
+
+local function body_members(body)
+  if body == nil then return { "body", json.null } end
+  if utf8.len(body) then return { "body", body } end
+  return { "body_base64", base64(body) }
+end
+
+local function letter_json(l)
+  local members = json.object {
+    { "id", l.id }, { "message_id", l.message_id or json.null }, { "type", l.type or json.null },
+    { "order_type", l.key2 or json.null }, { "queue", l.queue or json.null }, { "side", l.side },
+    { "attempts", l.attempts }, { "error", l.error }, { "at", iso8601(l.at) },
+    { "business_key1", l.key1 or json.null }, { "business_key2", l.key2 or json.null },
+    { "business_key3", l.key3 or json.null }, { "exchange", l.exchange },
+    { "routing_key", l.routing_key }, { "generation", l.generation },
+    { "headers", l.headers }, { "traceback", l.traceback },
+  }
+  members[#members + 1] = body_members(l.body)
+  return members
+end
+
+local function dead_list(args, s)
+  local limit, bad = whole_number(args.limit, "--limit", 1, 1000000)
+  if not limit then return USAGE, bad end
+  local after, wrong = whole_number(args.after, "--after", 0, math.maxinteger)
+  if not after then return USAGE, wrong end
+  local letters, kind, why = core.dead_list(s.store, after, limit)
+  if not letters then return exit_code(kind), why end
+  if args.json then
+    for i, l in ipairs(letters) do letters[i] = letter_json(l) end
+    out(json.encode(letters))
+    return
+  end
+  if #letters == 0 then
+    out("no dead letters")
+    return
+  end
+  local rows = {}
+  for i, l in ipairs(letters) do
+    rows[i] = { tostring(l.id), iso8601(l.at):sub(1, 19) .. "Z", l.queue or l.side,
+      show.line(l.type or "-", 40), show.line(l.key2 or "-", 20), tostring(l.attempts),
+      show.line(l.error, 100) }
+  end
+  out(show.table({ "ID", "AT", "QUEUE", "TYPE", "ORDER", "TRIES", "ERROR" }, rows))
+end
+
+local function dead_show(args, s)
+  local id, bad = whole_number(args.id, "ID", 1, math.maxinteger)
+  if not id then return USAGE, bad end
+  local l, kind, why = core.dead_get(s.store, id)
+  if not l then return exit_code(kind), why end
+  if args.json then
+    out(json.encode(letter_json(l)))
+    return
+  end
+  local body = l.body and (utf8.len(l.body) and show.line(l.body, 2000) or
+    "(not UTF-8, base64) " .. base64(l.body):sub(1, 2000)) or "(none)"
+  out(show.pairs {
+    { "id", l.id }, { "at", iso8601(l.at) }, { "side", l.side }, { "queue", l.queue or "-" },
+    { "message id", l.message_id or "-" }, { "type", l.type or "-" },
+    { "business keys", table.concat({ l.key1 or "-", l.key2 or "-", l.key3 or "-" }, "  ") },
+    { "exchange", l.exchange or "-" }, { "routing key", l.routing_key or "-" },
+    { "attempts", l.attempts }, { "rules", l.generation == 0 and "the core" or "generation " .. l.generation },
+    { "headers", l.headers or "-" }, { "body", body }, { "error", l.error },
+  })
+  if l.traceback then out(l.traceback) end
+end
+
+function commands.dead(args)
+  local s, code, problem = open(args)
+  if not s then return code, problem end
+  return (args.action == "list" and dead_list or dead_show)(args, s)
+end
+
+-- Runs the command that the words name.
+function commands.run(args)
+  local by_name = {
+    run = commands.run_router, emit = commands.emit, status = commands.status,
+    dead = commands.dead, version = commands.version,
+  }
+  return by_name[args.command](args)
+end
+
+return commands

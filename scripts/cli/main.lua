@@ -1,0 +1,70 @@
+-- main: the command line. Parses the words, reads the settings, calls the core, and
+-- presents what comes back. Returns the exit code: 0 done, 1 it failed, 2 bad usage or
+-- bad configuration.
+
+local argparse = require "argparse"
+local core = require "herald.core"
+local commands = require "cli.commands"
+
+local DONE, FAILED, USAGE <const> = 0, 1, 2
+
+-- Options that stand before or after the command.
+local function common(command)
+  command:option("-C --directory", "The router's folder."):argname("DIR")
+  command:option("--store", "The store, instead of the setting; relative to the folder."):argname("FILE")
+  command:option("--broker", 'The broker, instead of the setting: "embedded" or amqp://...')
+    :argname("URL")
+end
+
+local function build()
+  local parser = argparse("herald", "Routes business events between services, by rules in Lua.")
+  parser:command_target("command"):require_command(true)
+  common(parser)
+
+  local run = parser:command("run", "Run the router in the foreground.")
+  run:flag("--until-idle", "Stop once nothing is left to do: the outbox is empty, nothing is in "
+    .. "flight, and no retry is due within a minute.")
+  run:option("--log-level", "debug, info, warn or error, instead of the setting."):argname("LEVEL")
+
+  local emit = parser:command("emit", "Add rows to the outbox and print their ids.")
+  emit:option("--type", "Message type."):argname("T"):count(1)
+  for i = 1, 3 do
+    emit:option("--key" .. i, i == 2 and "Business key 2, the order type." or "Business key " .. i .. ".")
+      :argname("KEY")
+  end
+  emit:option("--body", "JSON, @FILE, or - for standard input."):argname("JSON")
+  emit:option("--id", "Message id; without it one is made."):argname("ID")
+  emit:option("--count", "How many rows."):argname("N"):default("1")
+  emit:flag("--json", "Print JSON.")
+
+  local status = parser:command("status", "What is waiting, what failed, and how the router does.")
+  status:flag("--json", "Print JSON.")
+
+  local dead = parser:command("dead", "Dead letters."):require_command(true)
+  dead:command_target("action")
+  local list = dead:command("list", "List them, the oldest first.")
+  list:option("--limit", "How many at most."):argname("N"):default("100")
+  list:option("--after", "Only letters with a larger id."):argname("ID"):default("0")
+  list:flag("--json", "Print JSON.")
+  local letter = dead:command("show", "Show one, whole.")
+  letter:argument("id", "Its id, from `herald dead list`.")
+  letter:flag("--json", "Print JSON.")
+
+  local version = parser:command("version", "Print versions.")
+  version:flag("--json", "Print JSON.")
+
+  for _, command in ipairs { run, emit, status, dead, list, letter, version } do common(command) end
+  return parser
+end
+
+local parser = build()
+local ok, args = parser:pparse(arg)
+if not ok then
+  io.stderr:write("herald: ", args, "\n", parser:get_usage(), "\n",
+    "Try: herald --help, or herald COMMAND --help\n")
+  return USAGE
+end
+
+local code, problem = commands.run(args, core)
+if problem then io.stderr:write("herald: ", problem, "\n") end
+return code or (problem and FAILED or DONE)

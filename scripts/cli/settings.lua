@@ -1,0 +1,139 @@
+-- settings: reads a router folder's herald.lua, which is data only, and checks it.
+--
+-- The result has every setting with its default, durations in milliseconds and
+-- sizes in bytes. What is wrong comes back as text: what, where, what to do.
+
+local core = require "herald.core"
+local nearest = require "herald.nearest"
+
+local settings = {}
+
+-- name, kind, default, and what the kind needs. Kept in the order of the README.
+settings.schema = {
+  { name = "store", kind = "string", default = "herald.db" },
+  { name = "broker", kind = "string", default = "embedded" },
+  { name = "include", kind = "names" },
+  { name = "name", kind = "string", default = "herald" },
+  { name = "log_level", kind = "choice", default = "info",
+    choices = { "debug", "info", "warn", "error" } },
+  { name = "log_format", kind = "choice", default = "logfmt", choices = { "logfmt", "json" } },
+  { name = "publish_window", kind = "integer", default = 1000, min = 1, max = 65536 },
+  { name = "confirm_timeout", kind = "duration", default = "30s", min = "1s", max = "10m" },
+  { name = "heartbeat", kind = "duration", default = "15s", min = "2s", max = "10m" },
+  { name = "handler_timeout", kind = "duration", default = "5s", min = "10ms", max = "5m" },
+  { name = "handler_memory", kind = "size", default = "64MiB", min = 1 << 20, max = 1 << 34 },
+  { name = "inbox_window", kind = "duration", default = "7d", min = "1m", max = "3650d" },
+  { name = "stop_timeout", kind = "duration", default = "10s", min = "0s", max = "10m" },
+}
+
+local units = { B = 1, KiB = 1 << 10, MiB = 1 << 20, GiB = 1 << 30 }
+
+local kinds = {}
+
+function kinds.string(value)
+  if type(value) ~= "string" or value == "" then return nil, "a text" end
+  return value
+end
+
+function kinds.names(value)
+  if type(value) ~= "table" then return nil, 'a list of folders such as { "orders", "learning" }' end
+  local seen, names = {}, {}
+  for key, name in pairs(value) do
+    if math.type(key) ~= "integer" or type(name) ~= "string" or not name:match("^[%w_-]+$") then
+      return nil, "a list of folder names made of letters, digits, - and _"
+    end
+    if seen[name] then return nil, ("a list without repeats (%q stands twice)"):format(name) end
+    seen[name] = true
+  end
+  for i, name in ipairs(value) do names[i] = name end
+  if #names == 0 then return nil, "a list with at least one folder" end
+  return names
+end
+
+function kinds.choice(value, entry)
+  for _, choice in ipairs(entry.choices) do
+    if value == choice then return value end
+  end
+  return nil, "one of " .. table.concat(entry.choices, ", ")
+end
+
+function kinds.integer(value, entry)
+  if math.type(value) == "integer" and value >= entry.min and value <= entry.max then return value end
+  return nil, ("a whole number from %d to %d"):format(entry.min, entry.max)
+end
+
+function kinds.duration(value, entry)
+  local ms = type(value) == "string" and core.duration(value)
+  if ms and ms >= core.duration(entry.min) and ms <= core.duration(entry.max) then return ms end
+  return nil, ('a duration such as "30s" (ms, s, m, h, d) from %s to %s'):format(entry.min, entry.max)
+end
+
+function kinds.size(value, entry)
+  local number, unit = tostring(value):match("^(%d+)%s*(%a+)$")
+  local bytes = number and units[unit] and tonumber(number) * units[unit]
+  if bytes and bytes >= entry.min and bytes <= entry.max then return bytes end
+  return nil, ('a size such as "64MiB" from %dMiB to %dMiB'):format(entry.min >> 20, entry.max >> 20)
+end
+
+local function shown(value)
+  return type(value) == "string" and ("%q"):format(value) or tostring(value)
+end
+
+-- Checks a table of settings; returns the complete one, or nil and what is wrong.
+function settings.check(given)
+  local names, checked = {}, {}
+  for _, entry in ipairs(settings.schema) do names[#names + 1] = entry.name end
+  for key in pairs(given) do
+    local known = false
+    for _, name in ipairs(names) do known = known or name == key end
+    if not known then
+      local guess = nearest(tostring(key), names)
+      return nil, ("unknown setting '%s'%s (known: %s)"):format(tostring(key),
+        guess and (": did you mean '%s'?"):format(guess) or "", table.concat(names, ", "))
+    end
+  end
+  for _, entry in ipairs(settings.schema) do
+    local value = given[entry.name]
+    if value == nil then value = entry.default end
+    if value ~= nil then
+      local good, wanted = kinds[entry.kind](value, entry)
+      if good == nil then
+        return nil, ("setting '%s' is %s, but must be %s"):format(entry.name, shown(value), wanted)
+      end
+      checked[entry.name] = good
+    end
+  end
+  -- A handler that runs must not make the broker believe that we are gone (DESIGN 6).
+  if checked.handler_timeout * 2 > checked.heartbeat then
+    return nil, ("handler_timeout (%d ms) must be at most half of heartbeat (%d ms)"):format(
+      checked.handler_timeout, checked.heartbeat)
+  end
+  return checked
+end
+
+-- Reads herald.lua in the current folder. `overrides` (store, broker, log_level) stand
+-- above the file. Returns the settings, or nil and what is wrong.
+function settings.load(folder, overrides)
+  local file, problem = io.open("herald.lua", "rb")
+  if not file then
+    return nil, ("no router in %s: herald.lua cannot be read (%s). Give the folder with -C DIR; "
+      .. "a minimal herald.lua is: return { broker = \"embedded\" }"):format(folder, problem)
+  end
+  local text = file:read("a")
+  file:close()
+  local chunk, wrong = load(text, "@herald.lua", "t", {})
+  if not chunk then return nil, wrong end
+  local ok, given = pcall(chunk)
+  if not ok then
+    return nil, tostring(given) .. " (herald.lua is data only: no function can be called in it)"
+  end
+  if type(given) ~= "table" then
+    return nil, "herald.lua must return a table of settings, but returned " .. type(given)
+  end
+  for key, value in pairs(overrides) do given[key] = value end
+  local checked, why = settings.check(given)
+  if not checked then return nil, "herald.lua: " .. why end
+  return checked
+end
+
+return settings

@@ -1,0 +1,76 @@
+-- show: tables and pairs for people, with columns that align wide characters.
+
+local show = {}
+
+-- Cells that a terminal uses for a character: East Asian wide forms take two,
+-- combining marks none (Unicode Standard Annex 11, the blocks that matter here).
+local function width_of(code)
+  if code < 0x300 then return 1 end
+  if code <= 0x36f or (code >= 0x200b and code <= 0x200f) or (code >= 0xfe00 and code <= 0xfe0f) then
+    return 0
+  end
+  if (code >= 0x1100 and code <= 0x115f) or (code >= 0x2e80 and code <= 0xa4cf)
+    or (code >= 0xac00 and code <= 0xd7a3) or (code >= 0xf900 and code <= 0xfaff)
+    or (code >= 0xfe30 and code <= 0xfe6f) or (code >= 0xff00 and code <= 0xff60)
+    or (code >= 0xffe0 and code <= 0xffe6) or (code >= 0x1f300 and code <= 0x1faff)
+    or (code >= 0x20000 and code <= 0x3fffd) then
+    return 2
+  end
+  return 1
+end
+
+-- Cells that a text takes; bytes that are not UTF-8 count one each.
+function show.width(text)
+  if not utf8.len(text) then return #text end
+  local cells = 0
+  for _, code in utf8.codes(text) do cells = cells + width_of(code) end
+  return cells
+end
+
+-- One line, without control characters, cut to `max` cells.
+function show.line(text, max)
+  text = text:gsub("[%c]+", " ")
+  if not utf8.len(text) then return (text:sub(1, max):gsub("[\x80-\xff]", "?")) end
+  local cells, out = 0, {}
+  for _, code in utf8.codes(text) do
+    cells = cells + width_of(code)
+    if cells > max then
+      out[#out] = "…"
+      break
+    end
+    out[#out + 1] = utf8.char(code)
+  end
+  return table.concat(out)
+end
+
+-- rows of texts under headings; the last column is not padded.
+function show.table(headings, rows)
+  local widths, lines = {}, {}
+  local function measure(row)
+    for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, show.width(cell)) end
+  end
+  local function put(row)
+    local cells = {}
+    for i, cell in ipairs(row) do
+      cells[i] = i == #row and cell or cell .. (" "):rep(widths[i] - show.width(cell))
+    end
+    lines[#lines + 1] = table.concat(cells, "  ")
+  end
+  measure(headings)
+  for _, row in ipairs(rows) do measure(row) end
+  put(headings)
+  for _, row in ipairs(rows) do put(row) end
+  return table.concat(lines, "\n")
+end
+
+-- "name   value" lines.
+function show.pairs(list)
+  local widest, lines = 0, {}
+  for _, pair in ipairs(list) do widest = math.max(widest, show.width(pair[1])) end
+  for _, pair in ipairs(list) do
+    lines[#lines + 1] = pair[1] .. (" "):rep(widest - show.width(pair[1])) .. "  " .. tostring(pair[2])
+  end
+  return table.concat(lines, "\n")
+end
+
+return show

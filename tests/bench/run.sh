@@ -1,0 +1,238 @@
+#!/bin/sh
+# Measures herald against what rabbitmq-c alone does on the same broker in the same minutes.
+#
+#   sh tests/bench/run.sh [--json] [--messages N] [--rounds N] [--bare]
+#
+# drain    herald publishes N outbox rows               bare: bare_publish, window 1000
+# handle   herald handles N messages, one insert each   bare: bare_consume, which does nothing
+# latency  from the commit in another process to the    bare: from a plain publish to the
+#          arrival at a consumer, 200 times                   arrival at the same consumer
+#
+# Messages are 256 bytes, persistent, mandatory, confirmed, on quorum queues of a private
+# RabbitMQ. Rounds alternate, since a machine's speed drifts; only the ratio of one round means
+# much. --bare measures the yardstick alone; HERALD names a binary to measure instead of a build.
+set -eu
+cd "$(dirname "$0")/../.."
+bench=tests/bench
+herald=${HERALD:-$PWD/build/herald}
+python=/usr/bin/python3 # the one that Debian's python3-pika is for
+
+messages=100000
+rounds=3
+latencies=200
+json=
+with_herald=yes
+
+usage() {
+    echo "usage: run.sh [--json] [--messages N] [--rounds N] [--bare]" >&2
+    exit 2
+}
+
+while [ $# -gt 0 ]; do
+    case $1 in
+    --json) json=--json ;;
+    --bare) with_herald=no ;;
+    --messages | --rounds)
+        [ $# -ge 2 ] || usage
+        case $2 in '' | *[!0-9]* | 0) usage ;; esac
+        if [ "$1" = --messages ]; then messages=$2; else rounds=$2; fi
+        shift
+        ;;
+    *) usage ;;
+    esac
+    shift
+done
+
+work=$(mktemp -d)
+child='' # the program that is being waited for
+router='' # a herald in the background
+
+clean_up() {
+    for pid in $child $router; do kill "$pid" 2>/dev/null || :; done
+    for pid in $child $router; do wait "$pid" 2>/dev/null || :; done
+    [ ! -f "$work/rabbit/env" ] || sh tests/lib/rabbit.sh kill "$work/rabbit" || :
+    rm -rf "$work"
+}
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+trap clean_up EXIT
+
+say() {
+    echo "$*" >&2
+}
+
+# Waits for a program in the background, so that a signal is heard at once.
+run() {
+    "$@" &
+    child=$!
+    status=0
+    wait "$child" || status=$?
+    child=
+    return "$status"
+}
+
+quietly() {
+    run "$@" >"$work/output" 2>&1 || {
+        cat "$work/output" >&2
+        say "run.sh: failed: $*"
+        exit 1
+    }
+}
+
+# note ROUND MEASURE WHO COMMAND...: the command's figures become a line of the report.
+note() {
+    prefix="round=$1 measure=$2 who=$3"
+    shift 3
+    run "$@" >"$work/figures" || {
+        say "run.sh: failed: $prefix: $*"
+        [ ! -f "$work/router.log" ] || tail -n 20 "$work/router.log" >&2
+        exit 1
+    }
+    read -r line <"$work/figures"
+    echo "$prefix $line" | tee -a "$work/results" >&2
+}
+
+# --- the yardstick ---------------------------------------------------------------------------
+
+build() {
+    say "building into build/"
+    mkdir -p build/bench
+    flags="-std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra"
+    for program in bare_publish bare_consume; do
+        quietly cc $flags -o "build/bench/$program" "$bench/$program.c" "$bench/bare.c" -lrabbitmq
+    done
+    [ "$with_herald" = yes ] && [ -z "${HERALD:-}" ] || return 0
+    quietly cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DHERALD_TESTS=OFF
+    quietly cmake --build build -j2
+}
+
+declare_queue() {
+    quietly "$python" "$bench/bench.py" declare "$RABBIT_URL" "$1"
+}
+
+# Always run in the background: with exec a signal reaches the program itself.
+publish_bare() {
+    exec build/bench/bare_publish --prefix "$1" "$RABBIT_URL" "$2" "$messages"
+}
+
+# --- routers ---------------------------------------------------------------------------------
+
+# make_router DIR; the rules come from standard input.
+make_router() {
+    mkdir -p "$1/rules" "$1/migrations"
+    printf 'return { store = "herald.db", broker = "%s" }\n' "$RABBIT_URL" >"$1/herald.lua"
+    cat >"$1/rules/bench.lua"
+    echo 'create table seen (id integer primary key, business_key1 text not null);' \
+        >"$1/migrations/001_seen.sql"
+    quietly "$herald" -C "$1" status
+}
+
+make_publishing_router() {
+    make_router "$1" <<END
+local herald = require "herald"
+herald.route { type = "bench", to = herald.fanout "$2" }
+END
+}
+
+make_handling_router() {
+    make_router "$1" <<END
+local herald = require "herald"
+herald.subscribe {
+  queue = "$2", from = herald.fanout "$2", queue_type = "quorum", prefetch = 1000,
+}
+herald.on("bench", "60201", function(msg, tx)
+  tx:exec("insert into seen(business_key1) values (?)", msg.business_key1)
+end)
+END
+}
+
+# The rows a producer would have committed while herald was down: the bare publisher's bodies.
+fill_outbox() {
+    cat >"$work/fill.sql" <<END
+pragma synchronous = full;
+pragma wal_autocheckpoint = 0;
+with recursive n(i) as (select 1 union all select i + 1 from n where i < $messages),
+     open(i, head) as (select i, '{"businessKey1":"' || i || '","businessKey2":"60201","id":' || i
+                                 || ',"messageType":"bench","pad":"' from n)
+insert into herald_outbox(type, business_key1, business_key2, body)
+select 'bench', i, '60201', head || printf('%.*c', 256 - length(head) - 2, 'x') || '"}' from open;
+END
+    quietly sqlite3 -bail "$1/herald.db" ".read $work/fill.sql"
+}
+
+start_router() {
+    dir=$1
+    shift
+    "$herald" -C "$dir" run "$@" >"$work/router.log" 2>&1 &
+    router=$!
+}
+
+# The router ends by itself (--until-idle), or is told to.
+end_router() {
+    [ $# -eq 0 ] || kill "-$1" "$router" 2>/dev/null || :
+    status=0
+    wait "$router" || status=$?
+    router=
+    [ "$status" -eq 0 ] || {
+        tail -n 20 "$work/router.log" >&2
+        say "run.sh: herald ended with exit code $status"
+        exit 1
+    }
+}
+
+# --- the three measures ----------------------------------------------------------------------
+
+measure_drain() {
+    declare_queue drain
+    note "$1" drain bare publish_bare "drain-$1" drain
+    [ "$with_herald" = yes ] || return 0
+    declare_queue drain
+    make_publishing_router "$work/drain.$1" drain
+    fill_outbox "$work/drain.$1"
+    start_router "$work/drain.$1" --until-idle
+    note "$1" drain herald "$python" "$bench/bench.py" drain "$work/drain.$1/herald.db" \
+        "$router" "$messages"
+    end_router
+    quietly "$python" "$bench/bench.py" expect "$RABBIT_URL" drain "$messages"
+}
+
+measure_handle() {
+    declare_queue handle
+    quietly publish_bare "handle-$1-a" handle
+    note "$1" handle bare build/bench/bare_consume "$RABBIT_URL" handle "$messages"
+    [ "$with_herald" = yes ] || return 0
+    declare_queue handle
+    make_handling_router "$work/handle.$1" handle
+    quietly publish_bare "handle-$1-b" handle
+    start_router "$work/handle.$1" --until-idle
+    note "$1" handle herald "$python" "$bench/bench.py" handle "$work/handle.$1/herald.db" \
+        "$router" "$messages"
+    end_router
+    quietly "$python" "$bench/bench.py" expect "$RABBIT_URL" handle 0
+}
+
+measure_latency() {
+    declare_queue latency
+    note "$1" latency bare "$python" "$bench/bench.py" latency "$RABBIT_URL" latency "$latencies"
+    [ "$with_herald" = yes ] || return 0
+    declare_queue latency
+    make_publishing_router "$work/latency.$1" latency
+    start_router "$work/latency.$1"
+    note "$1" latency herald "$python" "$bench/bench.py" latency "$RABBIT_URL" latency \
+        "$latencies" "$work/latency.$1/herald.db"
+    end_router TERM
+}
+
+build
+say "starting a private RabbitMQ"
+quietly sh tests/lib/rabbit.sh start "$work/rabbit"
+. "$work/rabbit/env"
+round=1
+while [ "$round" -le "$rounds" ]; do
+    measure_drain "$round"
+    measure_handle "$round"
+    measure_latency "$round"
+    round=$((round + 1))
+done
+"$python" "$bench/bench.py" report $json "$work/results"

@@ -1,0 +1,178 @@
+#!/bin/sh
+# Who may include whom, which library belongs to which folder, which calls are never made, and
+# how long a file may be. Everything that is allowed is in the tables of rules().
+#
+#   sh tests/floors.sh [ROOT]
+set -eu
+cd "${1:-$(dirname "$0")/..}"
+
+rules() {
+    cat <<'END'
+# floor FOLDER: the folders it may include besides itself; from the ground up
+floor base:
+floor store:  base
+floor wire:   base
+floor broker: base store wire
+floor script: base
+floor engine: base store broker script
+floor face:   base store broker script engine
+
+# library HEADER (a name, or a folder of headers): who may include it
+library sqlite3.h:      store
+library lua.h:          script face
+library lauxlib.h:      script face
+library lualib.h:       script face
+library amqp.h:         wire broker
+library amqp_framing.h: wire broker
+library amqp_tcp_socket.h:
+library amqp_ssl_socket.h:
+library yajl/:          base
+library uv.h:           wire broker engine face store/watch.c store/watch.h
+library openssl/:       wire
+library microhttpd.h:   face
+
+# never CALL: the files that may make it all the same
+never strcpy:
+never strcat:
+never sprintf:
+never strtok:
+never atoi:
+never gets:
+never luaL_openlibs:
+never lua_pcall:   script/protect.c
+never lua_pcallk:  script/protect.c
+never lua_resume:  script/protect.c
+
+longest 500
+END
+}
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+
+rules >"$work/rules"
+for folder in core scripts include; do
+    [ -d "$folder" ] || continue
+    find "$folder" -type f \( -name '*.c' -o -name '*.h' -o -name '*.lua' \)
+done >"$work/unsorted"
+LC_ALL=C sort "$work/unsorted" >"$work/files"
+
+cat >"$work/check.awk" <<'AWK'
+function complain(text) { print FILENAME ":" FNR ": " text; bad[FILENAME] = 1 }
+
+# Is `name` (folder/file.c) one of the words, or in a folder that is?
+function among(name, words,    n, i, w) {
+    n = split(words, w, " ")
+    for (i = 1; i <= n; i++)
+        if (w[i] == name || index(name, w[i] "/") == 1) return 1
+    return 0
+}
+
+# Blanks out comments, strings and characters, which may name anything.
+function code_of(line,    out, c, two, quote) {
+    out = ""
+    while (line != "") {
+        c = substr(line, 1, 1); two = substr(line, 1, 2)
+        if (in_comment) {
+            if (two == "*/") { in_comment = 0; line = substr(line, 3); out = out " " }
+            else line = substr(line, 2)
+        } else if (two == "/*") { in_comment = 1; line = substr(line, 3) }
+        else if (two == "//") return out
+        else if (c == "\"" || c == "'") {
+            quote = c; line = substr(line, 2)
+            while (line != "" && (c = substr(line, 1, 1)) != quote)
+                line = substr(line, c == "\\" ? 3 : 2)
+            line = substr(line, 2); out = out "0"
+        } else { out = out c; line = substr(line, 2) }
+    }
+    return out
+}
+
+function check_own_include(header,    target) {
+    target = header
+    if (!sub(/\/.*/, "", target) || !(target in rank))
+        complain("includes \"" header "\": write it as \"folder/file.h\" with a folder of core/")
+    else if (folder != target && !among(target, may_include[folder]))
+        complain("includes " header ", which is " (rank[target] > rank[folder] ? \
+                 "a floor above" : "not among what " folder "/ may know"))
+}
+
+function check_library(header,    key) {
+    key = header
+    if (!(key in may_use)) sub(/\/.*/, "/", key)
+    if (key in may_use && !among(name, may_use[key]))
+        complain("includes <" header ">, which " \
+                 (may_use[key] == "" ? "nobody may" : "only " may_use[key] " may"))
+}
+
+function check_calls(line,    word) {
+    while (match(line, /[A-Za-z_][A-Za-z0-9_]*[ \t]*\(/)) {
+        word = substr(line, RSTART, RLENGTH - 1)
+        line = substr(line, RSTART + RLENGTH)
+        sub(/[ \t]+$/, "", word)
+        if (word in allowed_callers && !among(name, allowed_callers[word]))
+            complain("calls " word "()" \
+                     (allowed_callers[word] == "" ? "" : ", which only " allowed_callers[word] " may"))
+    }
+}
+
+function words_after_colon(    text) {
+    text = $0
+    sub(/^[^:]*:[ \t]*/, "", text)
+    gsub(/[ \t]+/, " ", text)
+    return text
+}
+
+FILENAME == rules_file {
+    key = $2
+    sub(/:$/, "", key)
+    if ($1 == "floor") { rank[key] = ++floors; may_include[key] = words_after_colon() }
+    else if ($1 == "library") may_use[key] = words_after_colon()
+    else if ($1 == "never") allowed_callers[key] = words_after_colon()
+    else if ($1 == "longest") longest = $2
+    next
+}
+
+FNR == 1 {
+    in_comment = 0
+    in_core = index(FILENAME, "core/") == 1
+    name = substr(FILENAME, 6)
+    folder = name
+    sub(/\/.*/, "", folder)
+    if (in_core && !(folder in rank)) complain("no floor is called " folder)
+}
+
+FNR == longest + 1 { complain("is longer than " longest " lines") }
+
+FILENAME ~ /\.lua$/ { next }
+
+!in_comment && /^[ \t]*#[ \t]*include[ \t]*["<]/ {
+    header = $0
+    sub(/^[^"<]*["<]/, "", header)
+    sub(/[">].*/, "", header)
+    if (in_core) {
+        if ($0 ~ /include[ \t]*"/) check_own_include(header)
+        else check_library(header)
+    }
+    code_of($0) # a comment may begin behind it
+    next
+}
+
+{ check_calls(code_of($0)) }
+
+END {
+    for (i = 2; i < ARGC; i++) if (ARGV[i] in bad) failed++; else passed++
+    printf "%d passed, %d failed\n", passed, failed
+    exit failed > 0 || passed == 0
+}
+AWK
+
+# One argument a line, spaces or not.
+set -f
+IFS='
+'
+set -- $(cat "$work/files")
+awk -v rules_file="$work/rules" -f "$work/check.awk" "$work/rules" "$@"
