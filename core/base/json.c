@@ -122,7 +122,8 @@ static int on_string(void *ctx, const unsigned char *text, size_t len)
 static int on_key(void *ctx, const unsigned char *text, size_t len)
 {
     struct reader *r = ctx;
-    uint64_t print = text_hash(r->object[r->depth - 1] ^ TEXT_HASH_START, text, len);
+    uint64_t object = text_hash(TEXT_HASH_START, &r->object[r->depth - 1], sizeof r->object[0]);
+    uint64_t print = text_hash(object, text, len);
 
     if (print == 0)
         print = 1;
@@ -215,6 +216,46 @@ static int describe(yajl_handle h, yajl_status status, const struct reader *r, s
     return err_set(err, r->code, "%s", r->why);
 }
 
+/* The code unit of a "\\uXXXX" at p, or -1. */
+static int unit_at(const char *p, size_t left)
+{
+    int unit = 0;
+
+    if (left < 6 || p[0] != '\\' || p[1] != 'u')
+        return -1;
+    for (int i = 2; i < 6; i++) {
+        const char *digits = "0123456789abcdef", *at;
+
+        at = p[i] != '\0' ? strchr(digits, p[i] | 0x20) : NULL;
+        if (at == NULL)
+            return -1;
+        unit = unit * 16 + (int)(at - digits);
+    }
+    return unit;
+}
+
+/* yajl turns half a surrogate pair into "?": such a body is refused instead. Returns
+ * where the first one is, or `len`. */
+static size_t find_half_pair(const char *text, size_t len)
+{
+    const char *p = memchr(text, '\\', len);
+
+    while (p != NULL) {
+        size_t at = (size_t)(p - text), step = 2;
+        int unit = unit_at(p, len - at);
+
+        if (unit >= 0xd800 && unit <= 0xdfff) {
+            int low = len - at > 6 ? unit_at(p + 6, len - at - 6) : -1;
+
+            if (unit > 0xdbff || low < 0xdc00 || low > 0xdfff)
+                return at;
+            step = 12;
+        }
+        p = len - at > step ? memchr(p + step, '\\', len - at - step) : NULL;
+    }
+    return len;
+}
+
 int json_parse(const char *text, size_t len, const struct json_events *events, void *arg,
                struct err *err)
 {
@@ -226,6 +267,9 @@ int json_parse(const char *text, size_t len, const struct json_events *events, v
 
     if (good < len)
         return err_set(err, ERR_INPUT, "bad UTF-8 at byte %zu", good);
+    good = find_half_pair(text, len);
+    if (good < len)
+        return err_set(err, ERR_INPUT, "bad JSON at byte %zu: half a surrogate pair", good);
     h = yajl_alloc(&callbacks, NULL, &r);
     if (h == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");

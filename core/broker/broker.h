@@ -30,7 +30,7 @@ struct delivery {
     struct message message;                  /* as received, before message_resolve */
     struct slice exchange;                   /* where it was published to */
     struct slice routing_key;
-    const char *defect; /* lent; not NULL: the body was not kept (too large, ...) and why */
+    const char *defect; /* lent, normally NULL: why it is a dead letter (too large: no body) */
     bool redelivered;   /* the broker's word; false proves nothing */
     uint64_t tag;       /* driver's: delivery tag or row id */
     uint64_t epoch;     /* driver's: which life of the channel; a stale one is never acked */
@@ -49,7 +49,8 @@ enum publish_outcome {
 struct settlement {
     int64_t row; /* outbox row */
     enum publish_outcome outcome;
-    const char *why; /* lent; for PUBLISH_RETURNED and _UNKNOWN, else NULL */
+    const char
+        *why; /* lent; for RETURNED, UNKNOWN, and a NACKED that closed its channel; else NULL */
 };
 
 /* For status, logs and readiness. */

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFECT_MAX = 160 };
+enum { DEFECT_MAX = 320 };
 
 struct consumer {
     struct feed_context context;
@@ -228,20 +228,17 @@ static const char *read_message(struct consumer *c, const struct link_content *c
     struct err err = {0};
     int rc;
 
-    if (content->nested_too_deep)
-        return "headers are nested too deeply";
     buf_clear(&c->scratch);
     rc = codec_message(content, m, &c->scratch, &err);
     if (rc == OK && !content->oversized)
         return NULL;
     if (rc == ERR_NOMEM) /* not the message's fault: the broker shall keep it */
         c->context.broken = "out of memory for a delivery";
-    m->body = (struct slice){NULL, 0};
-    if (rc != OK)
-        snprintf(words, size, "%s", err.text);
-    else
+    if (content->oversized)
         snprintf(words, size, "body of %llu bytes is over the limit of %d",
                  (unsigned long long)content->body_size, MESSAGE_BODY_MAX);
+    else
+        snprintf(words, size, "%.*s", (int)size - 1, err.text);
     return words;
 }
 

@@ -32,14 +32,14 @@
 
 /* What all feeds of a consumer share; owned by the consumer. */
 struct feed_context {
-    struct link *link;       /* lent */
-    struct log *log;         /* lent */
-    struct clock clock;      /* for rests */
-    struct declare *declare; /* of the same link; lent */
-    int64_t backoff_min_ms;  /* rest after a channel died */
-    int64_t backoff_max_ms;  /* ceiling of that rest */
-    uint64_t epoch;          /* last one given to a channel */
-    const char *broken;      /* set when the broker broke the protocol: reconnect */
+    struct link *link;        /* lent */
+    struct log *log;          /* lent */
+    struct clock clock;       /* for rests */
+    struct declare *declare;  /* of the same link; lent */
+    int64_t backoff_min_ms;   /* rest after a channel died */
+    int64_t backoff_max_ms;   /* ceiling of that rest */
+    uint64_t epoch;           /* last one given to a channel */
+    const char *broken;       /* set when the broker broke the protocol: reconnect */
     void (*stale)(void *arg); /* some in the line became stale: sweep it */
     void *stale_arg;          /* lent to it */
 };
@@ -47,8 +47,7 @@ struct feed_context {
 struct feed;
 
 /* `context` and `s` are lent for life. NULL when out of memory. */
-struct feed *feed_new(struct feed_context *context, uint16_t channel,
-                      const struct subscription *s);
+struct feed *feed_new(struct feed_context *context, uint16_t channel, const struct subscription *s);
 void feed_free(struct feed **f); /* leaves what stands in the line as stale; NULL is fine */
 
 void feed_up(struct feed *f);

@@ -44,7 +44,7 @@ static int64_t mono_ms(const struct state *st)
 
 static void set_time_is_up(struct state *st)
 {
-    err_set(&st->end, ERR_LIMIT, "over its time limit of %lld ms", (long long)st->limit_ms);
+    err_set(&st->end, ERR_LIMIT, "ran over its time limit of %lld ms", (long long)st->limit_ms);
 }
 
 /* Raises the reason with the place where the script is now; level 0 inside the hook,
@@ -85,25 +85,39 @@ static int on_panic(lua_State *L)
     err_bug("a Lua error outside of protect", __FILE__, __LINE__);
 }
 
-int state_open(struct state *st, struct err *err)
+int state_new(struct state **out, const struct script_settings *settings, void *owner,
+              struct err *err)
 {
-    st->used = st->refused = 0;
+    struct state *st = calloc(1, sizeof *st);
+
+    if (st == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    st->max = settings->memory_max;
+    st->memory = settings->memory;
+    st->memory_arg = settings->memory_arg;
+    st->host = settings->host;
+    st->owner = owner;
     st->deadline_ms = INT64_MAX;
-    st->end.code = OK;
     st->L = lua_newstate(allocate, st);
-    if (st->L == NULL)
-        return err_set(err, ERR_NOMEM, "no memory for a Lua state (limit: %zu bytes)", st->max);
+    if (st->L == NULL) {
+        free(st);
+        return err_set(err, ERR_NOMEM, "no memory for a Lua state (the limit is %zu bytes)",
+                       settings->memory_max);
+    }
     *(struct state **)lua_getextraspace(st->L) = st;
     lua_atpanic(st->L, on_panic);
     lua_sethook(st->L, on_count, LUA_MASKCOUNT, STATE_HOOK_EVERY);
+    *out = st;
     return OK;
 }
 
-void state_close(struct state *st)
+void state_free(struct state **st)
 {
-    if (st->L != NULL)
-        lua_close(st->L);
-    st->L = NULL;
+    if (*st == NULL)
+        return;
+    lua_close((*st)->L);
+    free(*st);
+    *st = NULL;
 }
 
 struct state *state_of(lua_State *L)

@@ -28,7 +28,7 @@
 enum { STATE_HOOK_EVERY = 1000 };
 
 struct state {
-    lua_State *L;                   /* owned; NULL when closed */
+    lua_State *L;                   /* owned */
     size_t used;                    /* bytes of the heap */
     size_t max;                     /* ceiling of `used` */
     size_t refused;                 /* the last request that did not fit; 0: none */
@@ -42,10 +42,13 @@ struct state {
     void *owner;                    /* the script this state is part of */
 };
 
-/* Makes the Lua state; `max`, `memory` and `host` are set by the caller before.
- * ERR_NOMEM: it does not fit. On failure nothing is owned. */
-int state_open(struct state *st, struct err *err);
-void state_close(struct state *st);
+/* Limits and host are taken from the settings; `owner` is lent for life. ERR_NOMEM: it
+ * does not fit. */
+int state_new(struct state **st, const struct script_settings *settings, void *owner,
+              struct err *err);
+
+/* Closes it and clears *st; NULL is fine. Statements must have been given back. */
+void state_free(struct state **st);
 
 /* The state of any of its coroutines. */
 struct state *state_of(lua_State *L);

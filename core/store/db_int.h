@@ -13,7 +13,7 @@
 #include <sqlite3.h>
 #include <stddef.h>
 
-enum { STORE_ID_LEN = 12, EPOCHS_MAX = 1024 };
+enum { STORE_ID_LEN = 12 };
 
 /* Rows with ids above `above` carry this store id, up to the next epoch's `above`. */
 struct epoch {
@@ -64,6 +64,7 @@ struct db {
     int64_t wal_limit;           /* bytes; above, a checkpoint is due */
     int64_t checkpoint_after_ms; /* monotonic; not before, after one that failed */
     int64_t checkpoint_pause_ms; /* the pause after the next failure */
+    int64_t idle_after_ms;       /* monotonic; not for idleness before */
     int naps_left;               /* milliseconds the running checkpoint may still wait */
     bool looked_under_lock;      /* foreign commits were looked at under its write lock */
 };
@@ -81,6 +82,10 @@ int db_exec(struct db *db, sqlite3 *handle, const char *sql, const char *doing, 
 /* One integer from a query made on the spot; `absent` where it has no row. */
 int db_number(struct db *db, sqlite3 *handle, const char *sql, int64_t absent, int64_t *out,
               struct err *err);
+
+/* transaction.c: notes whether others have committed, for db_foreign_commits. */
+void db_look(struct db *db);
+int db_read_version(struct db *db, int64_t *version_out);
 
 /* statements.c: prepares and frees `own`. */
 int statements_open(struct db *db, struct err *err);
@@ -144,6 +149,8 @@ void epoch_sync(struct db *db);
 void epoch_close(struct db *db);
 
 /* checkpoint.c: the check and guard handles of an exclusive opener. */
+/* Opens the read mark where it is not open; nothing for others. */
+void guard_take(struct db *db);
 int checkpoint_open(struct db *db, struct err *err);
 void checkpoint_close(struct db *db);
 

@@ -95,10 +95,20 @@ void query_message(struct query *q, const struct message *m, struct slice exchan
     query_slice(q, routing_key);
 }
 
+/* Where a handler's statement ended the transaction, a write would commit by itself. */
+static bool would_commit(const struct query *q)
+{
+    return q->db->began && sqlite3_get_autocommit(q->db->work) != 0 &&
+           sqlite3_stmt_readonly(q->stmt) == 0;
+}
+
 int query_row(struct query *q, struct err *err)
 {
-    int rc = q->rc != SQLITE_OK ? q->rc : sqlite3_step(q->stmt);
+    int rc;
 
+    if (would_commit(q))
+        return err_set(err, ERR_TX_LOST, "a statement ended the transaction");
+    rc = q->rc != SQLITE_OK ? q->rc : sqlite3_step(q->stmt);
     if (rc == SQLITE_ROW)
         return 1;
     if (rc == SQLITE_DONE)

@@ -104,6 +104,14 @@ int link_send(struct link *l, uint16_t channel, amqp_method_number_t id, void *m
 int link_publish(struct link *l, uint16_t channel, const char *exchange, const char *routing_key,
                  const struct message *m, struct err *err);
 
+/* Adds whole frames that were encoded before (codec.h, link_frame_max). Codes as link_send. */
+int link_write(struct link *l, const void *frames, size_t len, struct err *err);
+
+/* The broker broke the protocol on a channel: drops the connection and connects again
+ * after a back-off, as for any other error. events.down comes from inside this call
+ * or later; may be called from inside an event. Does nothing when not up. */
+void link_restart(struct link *l, const char *why);
+
 /* Hands what is encoded to the stream in one write. */
 void link_flush(struct link *l);
 

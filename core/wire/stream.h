@@ -8,8 +8,10 @@
 #ifndef HERALD_WIRE_STREAM_H
 #define HERALD_WIRE_STREAM_H
 
+#include "base/buf.h"
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <uv.h>
@@ -25,8 +27,11 @@ struct stream_events {
 };
 
 struct stream_ops {
-    /* Sends the bytes (copied or taken over before it returns). OK, ERR_NOMEM, ERR_CLOSED. */
+    /* Sends the bytes, which are copied. OK, ERR_NOMEM, ERR_CLOSED. */
     int (*write)(struct stream *s, const char *bytes, size_t len, struct err *err);
+    /* Like write, but takes the buffer's memory over: `b` comes back empty, often with
+     * the memory of an earlier one. May be NULL: then write is used. */
+    int (*give)(struct stream *s, struct buf *b, struct err *err);
     /* Bytes not yet taken by the kernel. */
     size_t (*backlog)(const struct stream *s);
     /* Stops events but `closed`, which comes later from the loop and after which the
@@ -47,6 +52,7 @@ struct stream_factory {
                            const struct stream_events *events, void *events_arg,
                            struct err *err);
     void *arg;
+    bool tls; /* its streams speak TLS: for amqps:// and for nothing else */
 };
 
 #endif

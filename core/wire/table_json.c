@@ -17,7 +17,6 @@ struct writer {
     table_take_fn *take;            /* may be NULL */
     void *arg;                      /* of take */
     size_t size_at[TABLE_DEPTH_MAX]; /* where the sizes of the open tables and arrays go */
-    bool is_array[TABLE_DEPTH_MAX]; /* whether its items have names */
     int depth;                      /* how many are open, the outermost included */
     size_t fields;                  /* so far */
     size_t name_at;                 /* where the name of the value to come lies in `out` */
@@ -166,8 +165,6 @@ static bool on_key(void *arg, const char *text, size_t len)
     return true;
 }
 
-/* What is taken out is a string; a table of that name stays, unless its owner says
- * otherwise by failing on it. */
 static bool on_begin(void *arg, bool array)
 {
     struct writer *w = arg;
@@ -179,12 +176,14 @@ static bool on_begin(void *arg, bool array)
     if (w->depth == 0) { /* the caller writes the size of the outermost */
         if (array)
             return refuse(w, "not a JSON object");
+    } else if (taken(w, NULL)) {
+        return refuse(w, "an object or array where a plain value is due");
     } else {
         if (begin_value(w, array ? AMQP_FIELD_KIND_ARRAY : AMQP_FIELD_KIND_TABLE, 4) == NULL)
             return false;
         w->size_at[w->depth] = w->out->len - 4;
     }
-    w->is_array[w->depth++] = array;
+    w->depth++;
     return true;
 }
 

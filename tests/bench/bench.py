@@ -64,6 +64,14 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def has_ended(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            return stat.read().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
 def progress(db, pid, query, done_of):
     """Samples until all is done. Counts from the first sample with progress, so that the
     start of the process is no part of the figure."""
@@ -72,6 +80,7 @@ def progress(db, pid, query, done_of):
     last_done = 0
     last_change = time.monotonic()
     while True:
+        ended = has_ended(pid)  # before the look, which then sees the last it did
         row = store.execute(query).fetchone()
         now = time.monotonic()
         done, complete = done_of(row)
@@ -81,6 +90,8 @@ def progress(db, pid, query, done_of):
             first = (now, cpu_seconds(pid), done)
         if complete:
             break
+        if ended:
+            die(f"herald ended after {done} messages")
         if now - last_change > STALL_SECONDS:
             die(f"no progress for {STALL_SECONDS} s after {done} messages")
         time.sleep(SAMPLE_SECONDS)

@@ -1,0 +1,200 @@
+/* lib_msg - see lib_msg.h. */
+#include "script/lib_msg.h"
+
+#include "script/convert.h"
+#include "script/decode.h"
+#include "script/lent.h"
+#include "script/suggest.h"
+
+#include <lauxlib.h>
+
+#define MSG_CLASS "herald.msg"
+
+enum { BODY_VALUE = 1, HEADERS_VALUE, USER_VALUES = HEADERS_VALUE };
+
+enum field {
+    ID,
+    TYPE,
+    ORDER_TYPE,
+    KEY1,
+    KEY2,
+    KEY3,
+    BODY,
+    RAW,
+    HEADERS,
+    ATTEMPT,
+    QUEUE,
+    EXCHANGE,
+    ROUTING_KEY,
+    TIMESTAMP,
+    REDELIVERED,
+    FIELDS
+};
+
+static const char *const names[FIELDS] = {
+    [ID] = "id",
+    [TYPE] = "type",
+    [ORDER_TYPE] = "order_type",
+    [KEY1] = "business_key1",
+    [KEY2] = "business_key2",
+    [KEY3] = "business_key3",
+    [BODY] = "body",
+    [RAW] = "raw",
+    [HEADERS] = "headers",
+    [ATTEMPT] = "attempt",
+    [QUEUE] = "queue",
+    [EXCHANGE] = "exchange",
+    [ROUTING_KEY] = "routing_key",
+    [TIMESTAMP] = "timestamp",
+    [REDELIVERED] = "redelivered",
+};
+
+/* Both are decoded when first asked for, and kept with the message. */
+static void push_body(lua_State *L, struct script *s, const struct message *m)
+{
+    if (lua_getiuservalue(L, 1, BODY_VALUE) != LUA_TNIL)
+        return;
+    if (m->body.data == NULL || !message_is_json(m))
+        return; /* the nil is there */
+    decode_json(L, &s->tokens, m->body, "message body");
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, 1, BODY_VALUE);
+}
+
+static void push_headers(lua_State *L, struct script *s, const struct message *m)
+{
+    if (lua_getiuservalue(L, 1, HEADERS_VALUE) != LUA_TNIL)
+        return;
+    if (m->headers.data != NULL)
+        decode_json(L, &s->tokens, m->headers, "message headers");
+    else
+        lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, 1, HEADERS_VALUE);
+}
+
+static void push_timestamp(lua_State *L, const struct message *m)
+{
+    if (m->timestamp_s == 0)
+        lua_pushnil(L);
+    else
+        lua_pushinteger(L, m->timestamp_s);
+}
+
+static void push_field(lua_State *L, struct script *s, enum field field)
+{
+    const struct script_message *sm = s->call.message;
+    const struct message *m = sm->message;
+
+    switch (field) {
+    case ID:
+        convert_push_slice(L, m->id);
+        return;
+    case TYPE:
+        convert_push_slice(L, m->type);
+        return;
+    case KEY1:
+        convert_push_slice(L, m->key[0]);
+        return;
+    case ORDER_TYPE:
+    case KEY2:
+        convert_push_slice(L, m->key[1]);
+        return;
+    case KEY3:
+        convert_push_slice(L, m->key[2]);
+        return;
+    case BODY:
+        push_body(L, s, m);
+        return;
+    case RAW:
+        convert_push_slice(L, m->body);
+        return;
+    case HEADERS:
+        push_headers(L, s, m);
+        return;
+    case ATTEMPT:
+        lua_pushinteger(L, sm->attempt);
+        return;
+    case QUEUE:
+        convert_push_slice(L, sm->queue);
+        return;
+    case EXCHANGE:
+        convert_push_slice(L, sm->exchange);
+        return;
+    case ROUTING_KEY:
+        convert_push_slice(L, sm->routing_key);
+        return;
+    case TIMESTAMP:
+        push_timestamp(L, m);
+        return;
+    case REDELIVERED:
+        lua_pushboolean(L, sm->redelivered);
+        return;
+    case FIELDS:
+        break;
+    }
+    err_bug("an unknown field", __FILE__, __LINE__);
+}
+
+/* Upvalue 1: name to number. */
+static int msg_index(lua_State *L)
+{
+    struct script *s = lent_check(L, 1, MSG_CLASS, "message");
+    const char *name;
+
+    lua_settop(L, 2);
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL) {
+        push_field(L, s, (enum field)lua_tointeger(L, -1));
+        return 1;
+    }
+    name = luaL_tolstring(L, 2, NULL);
+    suggest_push(L, name, names, FIELDS);
+    return luaL_error(L, "a message has no field '%s'%s", name, lua_tostring(L, -1));
+}
+
+static int msg_newindex(lua_State *L)
+{
+    luaL_checkudata(L, 1, MSG_CLASS);
+    return luaL_error(L, "a message is read-only");
+}
+
+static int msg_tostring(lua_State *L)
+{
+    const struct lent *l = luaL_checkudata(L, 1, MSG_CLASS);
+    const struct script *s = script_of(L);
+
+    lua_pushliteral(L, MSG_CLASS " ");
+    if (!lent_alive(s, l))
+        lua_pushliteral(L, "(its handler returned)");
+    else if (s->call.message->message->id.data == NULL)
+        lua_pushliteral(L, "(without id)");
+    else
+        convert_push_slice(L, s->call.message->message->id);
+    lua_concat(L, 2);
+    return 1;
+}
+
+void lib_msg_open(lua_State *L)
+{
+    luaL_newmetatable(L, MSG_CLASS);
+    lua_createtable(L, 0, FIELDS);
+    for (int i = 0; i < FIELDS; i++) {
+        lua_pushinteger(L, i);
+        lua_setfield(L, -2, names[i]);
+    }
+    lua_pushcclosure(L, msg_index, 1);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, msg_newindex);
+    lua_setfield(L, -2, "__newindex");
+    lua_pushcfunction(L, msg_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 1);
+}
+
+void lib_msg_push(lua_State *L)
+{
+    lent_push(L, MSG_CLASS, USER_VALUES);
+}

@@ -1,0 +1,92 @@
+/* loader - see loader.h. */
+#include "script/loader.h"
+
+#include "script/convert.h"
+#include "script/decode.h"
+#include "script/lib_herald.h"
+#include "script/lib_log.h"
+#include "script/lib_msg.h"
+#include "script/lib_tx.h"
+#include "script/protect.h"
+#include "script/sandbox.h"
+#include "script/verdict.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+/* Runs under protect, before any file. */
+static int open_all(lua_State *L)
+{
+    convert_open(L);
+    decode_open(L);
+    verdict_open(L);
+    sandbox_open(L, lib_log_print);
+    lib_msg_open(L);
+    lib_tx_open(L);
+    lib_herald_open(L);
+    return 0;
+}
+
+/* Runs under protect: one file in an environment of its own. */
+static int run_file(lua_State *L)
+{
+    const struct source *f = lua_touserdata(L, 1);
+    struct slice code = source_code(f);
+
+    if (luaL_loadbufferx(L, code.data, code.len, f->chunk, "t") != LUA_OK)
+        return lua_error(L);
+    sandbox_push_env(L);
+    lua_setupvalue(L, -2, 1);
+    lua_call(L, 0, 0);
+    return 0;
+}
+
+/* Words for a failure: the file is named where the error does not name it. */
+static int explain(const struct script *s, const struct state *st, int rc, struct err *err)
+{
+    const char *file = s->file ? s->file : "the rules' library";
+    const char *text = s->answer.error;
+
+    if (st->end.code == ERR_NOMEM || (rc == ERR_NOMEM && st->refused == 0))
+        return err_set(err, ERR_NOMEM, "out of memory while loading %s", file);
+    if (rc == ERR_NOMEM)
+        return err_set(err, ERR_CONFIG, "%s: needs more memory than the limit of %zu bytes", file,
+                       st->max);
+    if (strstr(text, file) != NULL)
+        return err_set(err, ERR_CONFIG, "%s", text);
+    return err_set(err, ERR_CONFIG, "%s: %s", file, text);
+}
+
+static int run_all(struct script *s, struct state *st, struct err *err)
+{
+    int rc = protect(st, open_all, NULL, &s->answer);
+
+    for (size_t i = 0; rc == OK && i < s->sources.n; i++) {
+        s->file = s->sources.files[i].chunk + 1;
+        rc = protect(st, run_file, &s->sources.files[i], &s->answer);
+    }
+    return rc == OK ? OK : explain(s, st, rc, err);
+}
+
+int loader_run(struct script *s, struct rules *rules, struct state **state_out, struct err *err)
+{
+    struct state *st = NULL;
+    int rc = state_new(&st, &s->settings, s, err);
+
+    if (rc != OK)
+        return rc;
+    s->loading = rules;
+    s->file = NULL;
+    state_start(st, s->settings.load_ms);
+    rc = run_all(s, st, err);
+    state_stop(st);
+    s->loading = NULL;
+    s->file = NULL;
+    if (rc == OK)
+        rc = rules_seal(rules, err);
+    if (rc == OK)
+        *state_out = st;
+    else
+        state_free(&st);
+    return rc;
+}

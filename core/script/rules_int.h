@@ -1,0 +1,14 @@
+/*
+ * rules_int - what only the script floor does with rules
+ */
+#ifndef HERALD_SCRIPT_RULES_INT_H
+#define HERALD_SCRIPT_RULES_INT_H
+
+#include "script/rules.h"
+
+/* After a rebuild: the handlers of `from`, made in a fresh state from the same files,
+ * take the place of r's. Routes and subscriptions of r stay where they are, since the
+ * engine and the broker lend them. Both are sealed. */
+void rules_take_handlers(struct rules *r, struct rules *from);
+
+#endif

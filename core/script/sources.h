@@ -1,0 +1,36 @@
+/*
+ * sources - the text of all rule files of a generation, read once
+ *
+ * A rebuilt state is made from the same bytes, whatever lies on the disk by then.
+ */
+#ifndef HERALD_SCRIPT_SOURCES_H
+#define HERALD_SCRIPT_SOURCES_H
+
+#include "base/err.h"
+#include "base/text.h"
+#include "script/script.h"
+
+enum { SOURCES_FILE_MAX = 4 * 1024 * 1024, SOURCES_HASH_SIZE = 13 };
+
+struct source {
+    char *chunk; /* "@learning/rules/enrol.lua": the name relative to the router folder */
+    char *text;  /* as it lies on the disk, with its byte order mark */
+    size_t len;
+};
+
+struct sources {
+    struct source *files; /* by folder as given, then by name */
+    size_t n;
+    char hash[SOURCES_HASH_SIZE]; /* 12 hex digits over names and contents */
+};
+
+/* Reads rules/ *.lua of each folder: regular files, no hidden ones. ERR_CONFIG says which
+ * path and what to do; ERR_NOMEM. On failure nothing is owned. */
+int sources_read(struct sources *s, const struct script_folder *folders, size_t n,
+                 struct err *err);
+void sources_free(struct sources *s);
+
+/* The code of a file, past its byte order mark. */
+struct slice source_code(const struct source *f);
+
+#endif

@@ -1,0 +1,153 @@
+/* transaction - begin, commit, savepoints, and what others commit */
+#include "store/db_int.h"
+
+#include <limits.h>
+
+/* Between begin and commit, `began` says what should be and SQLite's autocommit flag
+ * what is: a statement may have ended the transaction. */
+bool db_in_transaction(const struct db *db)
+{
+    return db->began && sqlite3_get_autocommit(db->work) == 0;
+}
+
+static int lost(struct err *err)
+{
+    return err_set(err, ERR_TX_LOST, "a statement ended the transaction");
+}
+
+static int simple(struct db *db, enum statement which, struct err *err)
+{
+    struct query q = query_start(db, which);
+
+    return query_run(&q, err);
+}
+
+int db_begin(struct db *db, struct err *err)
+{
+    int rc;
+
+    REQUIRE(!db->began);
+    if (db->broken)
+        return err_set(err, ERR_UNKNOWN,
+                       "%s: what was written last may or may not be on the disk: end the process "
+                       "and start it again",
+                       db->path);
+    rc = simple(db, STATEMENT_BEGIN, err);
+    db->began = rc == OK;
+    return rc;
+}
+
+/* Nothing is left half done: what did not commit is rolled back, except where nobody
+ * can tell. An I/O error of a commit may come after the commit record was written
+ * (PITFALLS 0.8). */
+static int commit_failed(struct db *db, int rc, struct err *err)
+{
+    int code = db_fail(db, db->work, rc, "commit", err);
+
+    if ((rc & 0xff) == SQLITE_IOERR) {
+        db->broken = true;
+        code = ERR_UNKNOWN;
+        if (err != NULL)
+            err->code = code;
+    } else if ((rc & 0xff) == SQLITE_CONSTRAINT) {
+        code = ERR_SCRIPT; /* a deferred foreign key */
+        if (err != NULL)
+            err->code = code;
+    }
+    db_rollback(db);
+    return code;
+}
+
+int db_commit(struct db *db, struct err *err)
+{
+    struct query q;
+    int rc;
+
+    if (!db_in_transaction(db)) {
+        db->began = false;
+        return lost(err);
+    }
+    q = query_start(db, STATEMENT_COMMIT);
+    rc = sqlite3_step(q.stmt);
+    query_end(&q);
+    if (rc != SQLITE_DONE)
+        return commit_failed(db, rc, err);
+    db->began = false;
+    guard_take(db);
+    return OK;
+}
+
+void db_rollback(struct db *db)
+{
+    db->began = false;
+    if (sqlite3_get_autocommit(db->work) != 0)
+        return;
+    /* A rollback ends the transaction even where it reports an error. */
+    (void)simple(db, STATEMENT_ROLLBACK, NULL);
+    REQUIRE(sqlite3_get_autocommit(db->work) != 0);
+}
+
+/* Outside a transaction a savepoint would begin one of its own. */
+int db_savepoint(struct db *db, struct err *err)
+{
+    return db_in_transaction(db) ? simple(db, STATEMENT_SAVEPOINT, err) : lost(err);
+}
+
+int db_release(struct db *db, struct err *err)
+{
+    int unsatisfied = 0, high = 0;
+
+    if (!db_in_transaction(db))
+        return lost(err);
+    if (sqlite3_db_status(db->work, SQLITE_DBSTATUS_DEFERRED_FKS, &unsatisfied, &high, 0) ==
+            SQLITE_OK &&
+        unsatisfied != 0)
+        return err_set(err, ERR_SCRIPT, "a deferred foreign key is not satisfied");
+    return simple(db, STATEMENT_RELEASE, err);
+}
+
+/* ROLLBACK TO keeps the savepoint; the next db_savepoint would nest in it. */
+int db_rollback_to(struct db *db, struct err *err)
+{
+    int rc = db_in_transaction(db) ? simple(db, STATEMENT_ROLLBACK_TO, err) : lost(err);
+
+    return rc == OK ? simple(db, STATEMENT_RELEASE, err) : rc;
+}
+
+int db_read_version(struct db *db, int64_t *version_out)
+{
+    struct query q = query_start(db, STATEMENT_DATA_VERSION);
+
+    return query_get_int(&q, version_out, NULL);
+}
+
+/* Where the version cannot be read, looking into the outbox in vain costs little. */
+void db_look(struct db *db)
+{
+    int64_t version = db->data_version;
+    bool known = db->version_known;
+
+    db->version_known = db_read_version(db, &version) == OK;
+    if (known && db->version_known && version == db->data_version)
+        return;
+    db->foreign_pending = true;
+    if (known && db->version_known)
+        db->foreign_seen_ms = clock_mono(&db->clock);
+    db->data_version = version;
+}
+
+bool db_foreign_commits(struct db *db)
+{
+    bool pending;
+
+    db_look(db);
+    pending = db->foreign_pending;
+    db->foreign_pending = false;
+    guard_take(db);
+    return pending;
+}
+
+int64_t db_foreign_seen_ms(const struct db *db)
+{
+    return db->foreign_seen_ms;
+}

@@ -1,0 +1,148 @@
+/* What a body says about its message, and the body that stands for none. */
+#include "base/message.h"
+
+#include "check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void put(char *out, size_t size, const char *name, struct slice s)
+{
+    size_t used = strlen(out);
+
+    if (s.data != NULL)
+        snprintf(out + used, size - used, "%s=%.*s ", name, (int)s.len, s.data);
+}
+
+/* The resolved message as text. */
+static void assert_resolved(struct message m, const char *body, const char *want)
+{
+    struct envelope e;
+    struct err err = {0};
+    char story[256] = "";
+
+    envelope_init(&e);
+    m.body = slice_of(body);
+    assert_int_equal(message_resolve(&m, &e, &err), OK);
+    put(story, sizeof story, "type", m.type);
+    put(story, sizeof story, "1", m.key[0]);
+    put(story, sizeof story, "2", m.key[1]);
+    put(story, sizeof story, "3", m.key[2]);
+    put(story, sizeof story, "id", e.id);
+    assert_string_equal(story, want);
+    envelope_free(&e);
+}
+
+static void assert_refused(struct message m, const char *body, const char *want)
+{
+    struct envelope e;
+    struct err err = {0};
+
+    envelope_init(&e);
+    m.body = slice_of(body);
+    assert_int_equal(message_resolve(&m, &e, &err), ERR_INPUT);
+    if (strstr(err.text, want) == NULL)
+        fail_msg("wanted \"%s\" in \"%s\"", want, err.text);
+    envelope_free(&e);
+}
+
+static const struct message nothing;
+
+static void the_body_of_the_existing_services_is_an_envelope(void **state)
+{
+    (void)state;
+    assert_resolved(nothing,
+                    "{\"businessKey1\":\"16\",\"businessKey2\":\"60201\",\"id\":1,"
+                    "\"messageType\":\"payresult_notify\"}",
+                    "type=payresult_notify 1=16 2=60201 id=1 ");
+}
+
+static void integer_keys_become_text_and_nulls_are_absent(void **state)
+{
+    (void)state;
+    assert_resolved(nothing,
+                    "{\"businessKey1\":1624350000000000001,\"businessKey2\":60201,"
+                    "\"businessKey3\":null,\"messageType\":\"t\",\"returnDate\":1700000000000,"
+                    "\"more\":{\"businessKey3\":\"no\",\"list\":[{\"id\":9}]}}",
+                    "type=t 1=1624350000000000001 2=60201 ");
+}
+
+static void properties_fill_what_the_body_lacks(void **state)
+{
+    const struct message m = {.type = slice_of("from_property"),
+                              .key = {slice_of("p1"), slice_of("p2"), {NULL, 0}}};
+
+    (void)state;
+    assert_resolved(m, "{\"total\":1}", "type=from_property 1=p1 2=p2 ");
+    assert_resolved(m, "{\"messageType\":\"own\",\"businessKey1\":\"b1\"}", "type=own 1=b1 2=p2 ");
+    assert_resolved(m, "[{\"messageType\":\"not a field\"}]", "type=from_property 1=p1 2=p2 ");
+    assert_resolved(m, "7", "type=from_property 1=p1 2=p2 ");
+}
+
+static void a_body_that_is_not_json_by_its_content_type_is_left_alone(void **state)
+{
+    const struct message m = {.type = slice_of("t"), .content_type = slice_of("text/plain")};
+
+    (void)state;
+    assert_resolved(m, "hello \xff", "type=t ");
+}
+
+static void what_cannot_be_an_envelope_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(nothing, "{}", "no message type");
+    assert_refused(nothing, "hello", "bad JSON at byte");
+    assert_refused(nothing, "", "bad JSON at byte");
+    assert_refused(nothing, "{\"messageType\":\"\"}", "no message type");
+    assert_refused(nothing, "{\"messageType\":{}}", "messageType is an object");
+    assert_refused(nothing, "{\"businessKey1\":[1]}", "businessKey1 is an array");
+    assert_refused(nothing, "{\"businessKey2\":true}", "businessKey2 is a boolean");
+    assert_refused(nothing, "{\"id\":1.5}", "id is a number with a fraction");
+}
+
+static void the_fingerprint_tells_messages_of_one_id_apart(void **state)
+{
+    struct message a = {.type = slice_of("t"), .key = {slice_of("1")}, .body = slice_of("{}")};
+    struct message b = a;
+
+    (void)state;
+    assert_true(message_fingerprint(&a) == message_fingerprint(&b));
+    b.key[0] = slice_of("2");
+    assert_true(message_fingerprint(&a) != message_fingerprint(&b));
+    b = a;
+    b.key[1] = slice_of("");
+    assert_true(message_fingerprint(&a) != message_fingerprint(&b));
+    b = a;
+    b.body = slice_of("{} ");
+    assert_true(message_fingerprint(&a) != message_fingerprint(&b));
+}
+
+static void a_null_body_goes_out_as_the_services_expect_it(void **state)
+{
+    struct message m = {.type = slice_of("payresult_notify"),
+                        .key = {slice_of("16"), slice_of("60201"), {NULL, 0}}};
+    struct buf b;
+
+    (void)state;
+    buf_init(&b, 1024);
+    assert_int_equal(message_default_body(&b, &m, 1), OK);
+    buf_append(&b, "", 1);
+    assert_string_equal(b.data, "{\"businessKey1\":\"16\",\"businessKey2\":\"60201\",\"id\":1,"
+                                "\"messageType\":\"payresult_notify\"}");
+    buf_free(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_body_of_the_existing_services_is_an_envelope),
+        cmocka_unit_test(integer_keys_become_text_and_nulls_are_absent),
+        cmocka_unit_test(properties_fill_what_the_body_lacks),
+        cmocka_unit_test(a_body_that_is_not_json_by_its_content_type_is_left_alone),
+        cmocka_unit_test(what_cannot_be_an_envelope_is_refused),
+        cmocka_unit_test(the_fingerprint_tells_messages_of_one_id_apart),
+        cmocka_unit_test(a_null_body_goes_out_as_the_services_expect_it),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,92 @@
+/* A refusal in words: what is there, what was asked for, what to change. */
+#include "broker/explain.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define INEQUIVALENT "406 PRECONDITION_FAILED - inequivalent arg "
+
+static void expect(enum queue_type asked, uint16_t code, const char *broker, const char *want)
+{
+    char out[900];
+    struct refusal r = {.code = code,
+                        .text = broker,
+                        .what = "queue",
+                        .name = "q",
+                        .origin = "rules/a.lua:3",
+                        .queue_type = asked};
+
+    assert_string_equal(explain_refusal(&r, out, sizeof out), want);
+}
+
+static void a_quorum_queue_where_classic_was_asked_for(void **state)
+{
+    (void)state;
+    expect(QUEUE_CLASSIC, 406,
+           INEQUIVALENT "'x-queue-type' for queue 'q' in vhost '/': received none but current is "
+                        "the value 'quorum' of type 'longstr'",
+           "queue \"q\" exists with type = quorum, but queue_type = \"classic\" at rules/a.lua:3 "
+           "asks for another; leave queue_type out of the subscription or set queue_type = "
+           "\"quorum\", or delete the queue so that it is made anew (broker: " INEQUIVALENT
+           "'x-queue-type' for queue 'q' in vhost '/': received none but current is the value "
+           "'quorum' of type 'longstr')");
+}
+
+static void a_plain_queue_where_quorum_was_asked_for(void **state)
+{
+    (void)state;
+    expect(QUEUE_QUORUM, 406,
+           INEQUIVALENT "'x-queue-type' for queue 'q' in vhost '/': received the value 'quorum' "
+                        "of type 'longstr' but current is none",
+           "queue \"q\" exists with type = classic, but queue_type = \"quorum\" at rules/a.lua:3 "
+           "asks for another; leave queue_type out of the subscription or set queue_type = "
+           "\"classic\", or delete the queue so that it is made anew (broker: " INEQUIVALENT
+           "'x-queue-type' for queue 'q' in vhost '/': received the value 'quorum' of type "
+           "'longstr' but current is none)");
+}
+
+static void another_argument_says_to_take_the_queue_as_it_is(void **state)
+{
+    (void)state;
+    expect(QUEUE_CLASSIC, 406,
+           INEQUIVALENT "'x-message-ttl' for queue 'q' in vhost '/': received none but current is "
+                        "the value '60000' of type 'signedint'",
+           "queue \"q\" exists with x-message-ttl = 60000, but queue_type = \"classic\" at "
+           "rules/a.lua:3 asks for another; leave queue_type out of the subscription to take the "
+           "queue as it is, or delete the queue so that it is made anew (broker: " INEQUIVALENT
+           "'x-message-ttl' for queue 'q' in vhost '/': received none but current is the value "
+           "'60000' of type 'signedint')");
+}
+
+static void no_permission_says_whose(void **state)
+{
+    (void)state;
+    expect(QUEUE_ANY, 403, "403 ACCESS_REFUSED - access to queue 'q' in vhost '/' refused",
+           "queue \"q\" of rules/a.lua:3 was refused; give the broker's user permission to it "
+           "(broker: 403 ACCESS_REFUSED - access to queue 'q' in vhost '/' refused)");
+}
+
+static void a_text_of_an_unknown_form_is_passed_on(void **state)
+{
+    (void)state;
+    expect(QUEUE_QUORUM, 406, "406 PRECONDITION_FAILED - no way",
+           "queue \"q\" of rules/a.lua:3 was refused (broker: 406 PRECONDITION_FAILED - no way)");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_quorum_queue_where_classic_was_asked_for),
+        cmocka_unit_test(a_plain_queue_where_quorum_was_asked_for),
+        cmocka_unit_test(another_argument_says_to_take_the_queue_as_it_is),
+        cmocka_unit_test(no_permission_says_whose),
+        cmocka_unit_test(a_text_of_an_unknown_form_is_passed_on),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,543 @@
+/* Rows go out after the commit, and every one of them gets exactly one outcome. */
+#include "broker/fake_link.h"
+#include "broker/publisher.h"
+
+#include <stdlib.h>
+
+enum { WINDOW = 8, TIMEOUT = 5000 };
+
+static struct declare *declare;
+static struct publisher *publisher;
+static char gone[32]; /* exchange that was reported as deleted */
+
+static char x_name[] = "x", y_name[] = "y", empty[] = "", key[] = "k";
+static const struct destination to_x = {EXCHANGE_FANOUT, x_name, empty};
+static const struct destination to_y = {EXCHANGE_TOPIC, y_name, key};
+static const struct destination to_queue = {EXCHANGE_DEFAULT, empty, key};
+
+static void on_gone(void *arg, const char *exchange)
+{
+    (void)arg;
+    snprintf(gone, sizeof gone, "%s", exchange);
+}
+
+static void method(uint16_t channel, amqp_method_number_t id, void *decoded)
+{
+    amqp_method_t m = method_of(id, decoded);
+
+    if (channel == 1)
+        declare_method(declare, &m);
+    else
+        publisher_method(publisher, channel, &m);
+    publisher_step(publisher);
+}
+
+static void ack(uint16_t channel, uint64_t tag, bool multiple)
+{
+    amqp_basic_ack_t m = {.delivery_tag = tag, .multiple = multiple};
+
+    method(channel, AMQP_BASIC_ACK_METHOD, &m);
+}
+
+static void nack(uint16_t channel, uint64_t tag, bool multiple)
+{
+    amqp_basic_nack_t m = {.delivery_tag = tag, .multiple = multiple};
+
+    method(channel, AMQP_BASIC_NACK_METHOD, &m);
+}
+
+static void closed(uint16_t channel, uint16_t code, const char *text)
+{
+    amqp_channel_close_t close;
+    amqp_method_t m = close_of(&close, code, text);
+
+    method(channel, m.id, m.decoded);
+}
+
+/* The broker returns the message that a row carried. */
+static void returned(uint16_t channel, int64_t row, const char *routing_key)
+{
+    char id[16];
+    amqp_basic_return_t r = {.reply_code = 312,
+                             .reply_text = amqp_cstring_bytes("NO_ROUTE"),
+                             .routing_key = amqp_cstring_bytes(routing_key)};
+    amqp_basic_properties_t properties = {._flags = AMQP_BASIC_MESSAGE_ID_FLAG};
+    amqp_method_t m = method_of(AMQP_BASIC_RETURN_METHOD, &r);
+    struct link_content content = {.channel = channel, .method = &m, .properties = &properties};
+
+    snprintf(id, sizeof id, "s:%lld", (long long)row);
+    properties.message_id = amqp_cstring_bytes(id);
+    publisher_content(publisher, &content);
+}
+
+static int publish(int64_t row, const struct destination *to)
+{
+    char id[16];
+    struct err err = {0};
+    struct message m = {.type = slice_of("t"), .body = slice_of("{}")};
+
+    snprintf(id, sizeof id, "s:%lld", (long long)row);
+    m.id = slice_of(id);
+    return publisher_publish(publisher, row, to, &m, &err);
+}
+
+/* Publishes rows from..to and tells. */
+static void publish_rows(int64_t from, int64_t to, const struct destination *destination)
+{
+    for (int64_t row = from; row <= to; row++)
+        assert_int_equal(publish(row, destination), OK);
+    publisher_tell(publisher);
+    fake_link.said[0] = '\0';
+}
+
+/* What the next turn learns: "7+" confirmed, "7r" returned, "7-" nacked, "7t" timed
+ * out, "7?" unknown. Told, so that it is learned once. */
+static const char *learn(void)
+{
+    static char text[512];
+    struct settlement out[64];
+    size_t n = publisher_settled(publisher, out, 64);
+
+    text[0] = '\0';
+    for (size_t i = 0; i < n; i++) {
+        size_t used = strlen(text);
+
+        snprintf(text + used, sizeof text - used, "%s%lld%c", used ? " " : "",
+                 (long long)out[i].row, "+r-t?"[out[i].outcome]);
+    }
+    return text;
+}
+
+static void settled(const char *want)
+{
+    assert_string_equal(learn(), want);
+    publisher_tell(publisher);
+}
+
+/* The words of the oldest settlement. */
+static const char *first_why(void)
+{
+    struct settlement s = {.why = ""};
+
+    assert_int_equal(publisher_settled(publisher, &s, 1), 1);
+    publisher_forget(publisher);
+    return s.why;
+}
+
+/* A publisher with x on channel 2 and y on channel 3, both open. */
+static int begin(void **state)
+{
+    struct publisher_settings settings = {
+        .link = &fake_link,
+        .clock = fake_clock,
+        .window = WINDOW,
+        .confirm_timeout_ms = TIMEOUT,
+        .backoff_min_ms = 100,
+        .backoff_max_ms = 1000,
+        .gone = on_gone,
+    };
+    struct err err = {0};
+
+    (void)state;
+    fake_begin();
+    declare = declare_new(&fake_link, NULL, fake_clock);
+    settings.declare = declare;
+    publisher = publisher_new(&settings, &err);
+    assert_non_null(publisher);
+    gone[0] = '\0';
+    assert_int_equal(publisher_plan(publisher, &to_x, &err), OK);
+    assert_int_equal(publisher_plan(publisher, &to_y, &err), OK);
+    declare_up(declare);
+    publisher_up(publisher);
+    sent("1:open 1:exchange.declare?(x)");
+    method(1, AMQP_EXCHANGE_DECLARE_OK_METHOD, NULL);
+    sent("1:exchange.declare?(y) 2:open 2:confirm");
+    method(1, AMQP_EXCHANGE_DECLARE_OK_METHOD, NULL);
+    sent("3:open 3:confirm");
+    assert_int_equal(publish(1, &to_x), ERR_BUSY);
+    method(2, AMQP_CHANNEL_OPEN_OK_METHOD, NULL);
+    method(2, AMQP_CONFIRM_SELECT_OK_METHOD, NULL);
+    method(3, AMQP_CONFIRM_SELECT_OK_METHOD, NULL);
+    sent("");
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    publisher_free(&publisher);
+    declare_free(&declare);
+    assert_null(publisher);
+    return 0;
+}
+
+static void nothing_is_sent_before_it_is_told(void **state)
+{
+    (void)state;
+    assert_int_equal(publish(1, &to_x), OK);
+    assert_int_equal(publish(2, &to_y), OK);
+    assert_int_equal(publish(3, &to_x), OK);
+    sent("");
+    assert_int_equal(publisher_room(publisher), WINDOW - 3);
+    assert_int_equal(publisher_in_flight(publisher), 0);
+    publisher_tell(publisher);
+    sent("2:publish(x/) 3:publish(y/k) 2:publish(x/)");
+    assert_int_equal(publisher_in_flight(publisher), 3);
+}
+
+static void a_turn_that_is_forgotten_publishes_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(publish(1, &to_x), OK);
+    publisher_forget(publisher);
+    sent("");
+    assert_int_equal(publisher_room(publisher), WINDOW);
+    assert_int_equal(publish(2, &to_x), OK);
+    publisher_tell(publisher);
+    sent("2:publish(x/)");
+    ack(2, 1, false);
+    settled("2+");
+}
+
+static void acks_come_out_of_order_and_overlap(void **state)
+{
+    (void)state;
+    publish_rows(1, 5, &to_x);
+    publish_rows(6, 6, &to_y);
+    ack(2, 4, false);
+    ack(3, 1, false);
+    ack(2, 3, true);
+    ack(2, 5, true);
+    settled("4+ 6+ 1+ 2+ 3+ 5+");
+    assert_int_equal(publisher_room(publisher), WINDOW);
+    assert_null(publisher_broken(publisher));
+}
+
+static void a_return_before_the_ack_is_a_failure_with_words(void **state)
+{
+    (void)state;
+    publish_rows(1, 3, &to_x);
+    publish_rows(4, 4, &to_y);
+    returned(2, 2, "");
+    returned(3, 4, "k");
+    ack(2, 0, true);
+    assert_int_equal(publisher_settled(publisher, (struct settlement[1]){{0}}, 1), 1);
+    publisher_tell(publisher);
+    assert_string_equal(first_why(), "no queue took it: 312 NO_ROUTE");
+    ack(3, 1, false);
+    settled("2r 3+ 4r");
+}
+
+static void a_nack_covers_many(void **state)
+{
+    (void)state;
+    publish_rows(1, 4, &to_x);
+    nack(2, 3, true);
+    ack(2, 4, false);
+    settled("1- 2- 3- 4+");
+}
+
+static void what_was_forgotten_is_settled_again(void **state)
+{
+    (void)state;
+    publish_rows(1, 2, &to_x);
+    ack(2, 2, true);
+    assert_true(publisher_pending(publisher));
+    assert_string_equal(learn(), "1+ 2+");
+    assert_false(publisher_pending(publisher));
+    publisher_forget(publisher);
+    assert_true(publisher_pending(publisher));
+    settled("1+ 2+");
+    assert_false(publisher_pending(publisher));
+}
+
+static void an_unknown_exchange_closes_only_its_own_channel(void **state)
+{
+    int64_t due;
+
+    (void)state;
+    publish_rows(1, 2, &to_x);
+    publish_rows(3, 3, &to_y);
+    closed(2, 404, "NOT_FOUND - no exchange 'x' in vhost '/'");
+    sent("2:close-ok");
+    assert_string_equal(gone, "x");
+    assert_string_equal(first_why(), "404 NOT_FOUND - no exchange 'x' in vhost '/'");
+    settled("1? 2?");
+    assert_int_equal(publish(4, &to_x), ERR_BROKER);
+    ack(3, 1, false);
+    settled("3+");
+    assert_int_equal(publish(5, &to_y), OK);
+    publisher_forget(publisher);
+
+    due = publisher_due(publisher);
+    assert_in_range(due - fake_now, 50, 100);
+    fake_now = due;
+    publisher_step(publisher);
+    sent("1:exchange.declare?(x)");
+    closed(1, 404, "NOT_FOUND - no exchange 'x' in vhost '/'");
+    sent("1:close-ok 1:open 1:exchange.declare(x,fanout,durable)");
+    method(1, AMQP_EXCHANGE_DECLARE_OK_METHOD, NULL);
+    sent("2:open 2:confirm");
+    method(2, AMQP_CONFIRM_SELECT_OK_METHOD, NULL);
+    publish_rows(1, 1, &to_x);
+    ack(2, 1, false);
+    settled("1+");
+}
+
+/* Opens channel 2 again after the broker closed it. */
+static void reopen(void)
+{
+    fake_now = publisher_due(publisher);
+    publisher_step(publisher);
+    method(1, AMQP_EXCHANGE_DECLARE_OK_METHOD, NULL);
+    method(2, AMQP_CONFIRM_SELECT_OK_METHOD, NULL);
+    fake_link.said[0] = '\0';
+}
+
+static void careful_mode_finds_the_row_to_blame(void **state)
+{
+    static const char too_large[] = "PRECONDITION_FAILED - message size is larger than configured";
+
+    (void)state;
+    publish_rows(1, 3, &to_x);
+    closed(2, 406, too_large);
+    settled("1? 2? 3?");
+    reopen();
+    assert_int_equal(publish(1, &to_x), OK);
+    assert_int_equal(publish(2, &to_x), ERR_BUSY); /* one by one now */
+    publisher_tell(publisher);
+    assert_int_equal(publish(2, &to_x), ERR_BUSY);
+    ack(2, 1, false);
+    settled("1+");
+    publish_rows(2, 2, &to_x);
+    closed(2, 406, too_large);
+    assert_string_equal(first_why(), "406 PRECONDITION_FAILED - message size is larger than "
+                                     "configured");
+    settled("2-"); /* it was alone */
+    reopen();
+    publish_rows(3, 3, &to_x);
+    ack(2, 1, false);
+    settled("3+");
+    publish_rows(4, 8, &to_x); /* and the rest flows */
+    ack(2, 6, true);
+    settled("4+ 5+ 6+ 7+ 8+");
+}
+
+static void a_missing_confirm_closes_the_channel_and_opens_a_new_one(void **state)
+{
+    (void)state;
+    publish_rows(1, 1, &to_x);
+    fake_now += 1000;
+    publish_rows(2, 2, &to_x);
+    publish_rows(3, 3, &to_y);
+    assert_int_equal(publisher_due(publisher), fake_now - 1000 + TIMEOUT + 1);
+    fake_now = publisher_due(publisher);
+    publisher_step(publisher);
+    sent("2:close");
+    settled("1t 2?");
+    assert_int_equal(publish(4, &to_x), ERR_BUSY);
+    ack(2, 1, false); /* too late: nobody waits for it */
+    settled("");
+    method(2, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    sent("2:open 2:confirm");
+    method(2, AMQP_CONFIRM_SELECT_OK_METHOD, NULL);
+    publish_rows(5, 5, &to_x);
+    ack(2, 1, false);
+    ack(3, 1, false);
+    settled("5+ 3+");
+    assert_null(publisher_broken(publisher));
+}
+
+static void blocked_takes_nothing_and_silence_proves_nothing(void **state)
+{
+    (void)state;
+    publish_rows(1, 1, &to_x);
+    publisher_blocked(publisher, "low on memory");
+    assert_int_equal(publisher_room(publisher), 0);
+    assert_int_equal(publish(2, &to_x), ERR_BUSY);
+    fake_now += 10 * TIMEOUT;
+    publisher_step(publisher);
+    settled("");
+    publisher_blocked(publisher, NULL);
+    assert_int_equal(publisher_room(publisher), WINDOW - 1);
+    publisher_step(publisher);
+    settled("");
+    fake_now += TIMEOUT + 1;
+    publisher_step(publisher);
+    settled("1t");
+}
+
+static void a_lost_link_makes_everything_unknown_and_starts_over(void **state)
+{
+    struct err why = {ERR_CLOSED, "connection reset by peer"};
+
+    (void)state;
+    publish_rows(1, 2, &to_x);
+    publish_rows(3, 3, &to_y);
+    returned(2, 2, "");
+    fake_link.up = false;
+    declare_down(declare);
+    publisher_down(publisher, &why);
+    assert_int_equal(publisher_room(publisher), 0);
+    assert_string_equal(first_why(), "connection reset by peer");
+    settled("1? 2r 3?");
+    assert_int_equal(publish(1, &to_x), ERR_BUSY);
+    fake_link.up = true;
+    declare_up(declare);
+    publisher_up(publisher);
+    method(1, AMQP_EXCHANGE_DECLARE_OK_METHOD, NULL);
+    method(1, AMQP_EXCHANGE_DECLARE_OK_METHOD, NULL);
+    sent("1:open 1:exchange.declare?(x) 1:exchange.declare?(y) 2:open 2:confirm 3:open 3:confirm");
+    method(2, AMQP_CONFIRM_SELECT_OK_METHOD, NULL);
+    publish_rows(1, 1, &to_x);
+    ack(2, 1, false);
+    settled("1+");
+}
+
+static void what_cannot_be_sent_any_more_is_unknown(void **state)
+{
+    (void)state;
+    assert_int_equal(publish(1, &to_x), OK);
+    fake_link.up = false;
+    publisher_tell(publisher);
+    assert_string_equal(first_why(), "not connected");
+    settled("1?");
+    assert_int_equal(publisher_in_flight(publisher), 0);
+}
+
+static void nonsense_from_the_broker_means_reconnect(void **state)
+{
+    (void)state;
+    publish_rows(1, 1, &to_x);
+    ack(2, 2, false);
+    assert_non_null(publisher_broken(publisher));
+    assert_null(publisher_broken(publisher)); /* said once */
+    returned(2, 9, "");
+    assert_non_null(publisher_broken(publisher));
+    ack(77, 1, false);
+    assert_non_null(publisher_broken(publisher));
+}
+
+static void a_refused_exchange_says_why_and_others_work(void **state)
+{
+    static char z_name[] = "z";
+    static const struct destination to_z = {EXCHANGE_DIRECT, z_name, key};
+    struct err err = {0};
+    struct message m = {.id = slice_of("s:1"), .type = slice_of("t"), .body = slice_of("{}")};
+
+    (void)state;
+    assert_int_equal(publish(1, &to_z), ERR_BUSY); /* not seen before: it is asked for */
+    publisher_tell(publisher);
+    sent("1:exchange.declare?(z)");
+    closed(1, 403, "ACCESS_REFUSED - access to exchange 'z' in vhost '/' refused");
+    assert_int_equal(publisher_publish(publisher, 1, &to_z, &m, &err), ERR_BROKER);
+    assert_non_null(strstr(err.text, "403 ACCESS_REFUSED"));
+    assert_non_null(publisher_trouble(publisher));
+    assert_null(declare_refused(declare)); /* the rules did not name it */
+    assert_int_equal(publish(2, &to_x), OK);
+}
+
+static void the_default_exchange_is_never_declared(void **state)
+{
+    (void)state;
+    assert_int_equal(publish(1, &to_queue), ERR_BUSY);
+    publisher_tell(publisher);
+    sent("4:open 4:confirm");
+    method(4, AMQP_CONFIRM_SELECT_OK_METHOD, NULL);
+    assert_int_equal(publish(1, &to_queue), OK);
+    publisher_tell(publisher);
+    sent("4:publish(/k)");
+}
+
+static void the_window_bounds_all_exchanges_together(void **state)
+{
+    (void)state;
+    publish_rows(1, 5, &to_x);
+    publish_rows(6, WINDOW, &to_y);
+    assert_int_equal(publisher_room(publisher), 0);
+    assert_int_equal(publish(9, &to_y), ERR_BUSY);
+    ack(2, 0, true);
+    assert_int_equal(publisher_room(publisher), 5);
+    publish_rows(9, 13, &to_x); /* outcomes wait for a turn, and the window is used again */
+    ack(2, 0, true);
+    assert_int_equal(publisher_room(publisher), 3);
+    publish_rows(14, 16, &to_x);
+    ack(2, 0, true);
+    assert_int_equal(publisher_room(publisher), 0); /* twice the window is untold */
+    settled("1+ 2+ 3+ 4+ 5+ 9+ 10+ 11+ 12+ 13+ 14+ 15+ 16+");
+    assert_int_equal(publisher_room(publisher), 5);
+}
+
+static void unsent_bytes_stop_the_flow(void **state)
+{
+    (void)state;
+    fake_link.backlog = (4 << 20) + 1;
+    assert_int_equal(publisher_room(publisher), 0);
+    assert_int_equal(publish(1, &to_x), ERR_BUSY);
+    fake_link.backlog = 0;
+    assert_int_equal(publish(1, &to_x), OK);
+}
+
+static void what_no_broker_would_take_is_bad_input(void **state)
+{
+    static char long_key[300];
+    struct destination to = {EXCHANGE_FANOUT, x_name, long_key};
+    struct message m = {.id = slice_of("s:1"), .type = slice_of("t"), .body = slice_of("{}")};
+    struct err err = {0};
+
+    (void)state;
+    memset(long_key, 'k', sizeof long_key - 1);
+    assert_int_equal(publisher_publish(publisher, 1, &to, &m, &err), ERR_INPUT);
+    m.body.len = MESSAGE_BODY_MAX + 1;
+    assert_int_equal(publisher_publish(publisher, 1, &to_x, &m, &err), ERR_INPUT);
+    m.body.len = 2;
+    m.type = slice_of(long_key);
+    assert_int_equal(publisher_publish(publisher, 1, &to_x, &m, &err), ERR_INPUT);
+    m.type = slice_of("t");
+    m.headers = slice_of("[1]");
+    assert_int_equal(publisher_publish(publisher, 1, &to_x, &m, &err), ERR_INPUT);
+    publisher_tell(publisher);
+    sent("");
+    assert_int_equal(publisher_room(publisher), WINDOW);
+}
+
+static void a_channel_that_is_not_answered_means_reconnect(void **state)
+{
+    (void)state;
+    closed(2, 404, "NOT_FOUND - no exchange 'x' in vhost '/'");
+    fake_now = publisher_due(publisher);
+    publisher_step(publisher);
+    method(1, AMQP_EXCHANGE_DECLARE_OK_METHOD, NULL);
+    assert_null(publisher_broken(publisher));
+    fake_now = publisher_due(publisher);
+    publisher_step(publisher);
+    assert_non_null(publisher_broken(publisher));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+    const struct CMUnitTest tests[] = {
+        TEST(nothing_is_sent_before_it_is_told),
+        TEST(a_turn_that_is_forgotten_publishes_nothing),
+        TEST(acks_come_out_of_order_and_overlap),
+        TEST(a_return_before_the_ack_is_a_failure_with_words),
+        TEST(a_nack_covers_many),
+        TEST(what_was_forgotten_is_settled_again),
+        TEST(an_unknown_exchange_closes_only_its_own_channel),
+        TEST(careful_mode_finds_the_row_to_blame),
+        TEST(a_missing_confirm_closes_the_channel_and_opens_a_new_one),
+        TEST(blocked_takes_nothing_and_silence_proves_nothing),
+        TEST(a_lost_link_makes_everything_unknown_and_starts_over),
+        TEST(what_cannot_be_sent_any_more_is_unknown),
+        TEST(nonsense_from_the_broker_means_reconnect),
+        TEST(a_refused_exchange_says_why_and_others_work),
+        TEST(the_default_exchange_is_never_declared),
+        TEST(the_window_bounds_all_exchanges_together),
+        TEST(unsent_bytes_stop_the_flow),
+        TEST(what_no_broker_would_take_is_bad_input),
+        TEST(a_channel_that_is_not_answered_means_reconnect),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
