@@ -119,7 +119,7 @@ tidy() {
     trap '' INT TERM HUP PIPE
     stop_routers || :
     if [ -n "$job" ]; then
-        kill -TERM -- "-$job" 2>/dev/null || :
+        kill -TERM "-$job" 2>/dev/null || :
         wait "$job" 2>/dev/null || :
     fi
     [ "$rabbit" = no ] || [ ! -f "$scratch/rabbit/env" ] ||

@@ -200,7 +200,7 @@ suite_spec() {
     status=0
     # A bare busted may run under another Lua than ours.
     run "$work/log" 300 env HERALD="$root/build-ci/herald" \
-        LUA_PATH_5_4="$root/scripts/?.lua;$root/scripts/?/init.lua;;" \
+        LUA_PATH_5_4="$root/scripts/?.lua;$root/tests/spec/?.lua;$root/examples/?.lua;;" \
         busted --lua=/usr/bin/lua5.4 --output=plainTerminal "$@" || status=$?
     judge busted "$work/log" "$status" "$(busted_count success)" \
         "$(($(busted_count failure) + $(busted_count error)))"

@@ -47,10 +47,9 @@ enum publish_outcome {
 };
 
 struct settlement {
-    int64_t row; /* outbox row */
-    enum publish_outcome outcome;
-    const char
-        *why; /* lent; for RETURNED, UNKNOWN, and a NACKED that closed its channel; else NULL */
+    int64_t row;                  /* outbox row */
+    enum publish_outcome outcome; /* what became of it */
+    const char *why; /* lent; RETURNED, UNKNOWN, a NACKED that closed its channel; else NULL */
 };
 
 /* For status, logs and readiness. */

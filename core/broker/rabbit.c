@@ -1,5 +1,6 @@
 /* rabbit - see rabbit.h. What the engine calls, and the making of the whole. */
 #include "broker/rabbit_int.h"
+#include "wire/tcp.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -240,7 +241,7 @@ static int half_init(struct half *h, struct rabbit *r, const struct rabbit_setti
         .backoff_min_ms = s->backoff_min_ms,
         .backoff_max_ms = s->backoff_max_ms,
         .body_max = MESSAGE_BODY_MAX,
-        .streams = s->streams,
+        .streams = s->streams != NULL ? s->streams : &tcp_streams,
     };
 
     snprintf(name, sizeof name, "%s %s", s->name, role);

@@ -4,6 +4,7 @@
 #include "broker/embedded.h"
 #include "broker/rabbit.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +18,21 @@ enum {
     BACKOFF_MAX_MS = 15000,
 };
 
+/* Business tables of one folder: its migrations/, if it has any. */
+static int migrate(struct engine *e, const struct engine_folder *folder, struct err *err)
+{
+    bool here = strcmp(folder->path, ".") == 0;
+    char path[4096];
+    int applied = 0, rc;
+
+    snprintf(path, sizeof path, "%s%smigrations", here ? "" : folder->path, here ? "" : "/");
+    rc = db_migrate(e->db, path, folder->namespace_, &applied, err);
+    if (rc == OK && applied > 0)
+        log_event(e->settings.log, LOG_INFO, "store.migrated",
+                  LOG_FIELDS(log_text("folder", path), log_int("applied", applied)));
+    return rc;
+}
+
 static int open_store(struct engine *e, struct err *err)
 {
     const struct engine_settings *s = &e->settings;
@@ -29,15 +45,8 @@ static int open_store(struct engine *e, struct err *err)
     };
     int rc = db_open(&e->db, &settings, err);
 
-    for (size_t i = 0; i < s->n_folders && rc == OK; i++) {
-        int applied = 0;
-
-        rc = db_migrate(e->db, s->folders[i].path, s->folders[i].namespace_, &applied, err);
-        if (rc == OK && applied > 0)
-            log_event(
-                s->log, LOG_INFO, "store.migrated",
-                LOG_FIELDS(log_text("folder", s->folders[i].path), log_int("applied", applied)));
-    }
+    for (size_t i = 0; i < s->n_folders && rc == OK; i++)
+        rc = migrate(e, &s->folders[i], err);
     return rc;
 }
 

@@ -38,7 +38,7 @@ struct engine {
     int64_t busy_ms;        /* wait after a busy store; grows up to a bound */
     int64_t pause_ms;       /* the same after trouble */
     int64_t drain_until_ms; /* monotonic */
-    char paused_for[512];   /* why, "" when not */
+    char paused_for[1024];  /* why, "" when not */
 };
 
 /* A broker_wake_fn and watch_fn: wants a turn in this iteration of the loop. */

@@ -225,8 +225,9 @@ static int settle_one(struct turn *t, const struct settlement *s, struct err *er
         return settle_returned(t, s, err);
     case PUBLISH_NACKED:
         t->delta.nacked++;
-        return settle_failed(t, s, "the broker refused it (basic.nack): its queue may be full",
-                             err);
+        return settle_failed(
+            t, s, s->why ? s->why : "the broker refused it (basic.nack): its queue may be full",
+            err);
     case PUBLISH_TIMED_OUT:
         t->delta.timed_out++;
         return settle_failed(t, s, "no confirm in time", err);

@@ -2,7 +2,6 @@
 #include "face/cli.h"
 
 #include "script/embedded.h"
-#include "script/protect.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -92,7 +91,7 @@ static void push_words(lua_State *L, const struct words *w)
     lua_setglobal(L, "arg");
 }
 
-/* Runs under script_protect. */
+/* Runs behind the lua_pcall of cli_main. */
 static int run_main(lua_State *L)
 {
     struct words *w = lua_touserdata(L, 1);
@@ -110,15 +109,18 @@ static int run_main(lua_State *L)
 int cli_main(int argc, char **argv)
 {
     struct words words = {.argc = argc, .argv = argv, .code = 1};
-    struct err err = {0};
     lua_State *L = luaL_newstate();
 
     if (L == NULL) {
         fputs("herald: out of memory\n", stderr);
         return 1;
     }
-    if (script_protect(L, run_main, &words, &err) != OK) {
-        fprintf(stderr, "herald: internal error: %s\n", err.text);
+    lua_pushcfunction(L, run_main);
+    lua_pushlightuserdata(L, &words);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+        const char *why = lua_tostring(L, -1);
+
+        fprintf(stderr, "herald: internal error: %s\n", why ? why : "unknown");
         words.code = 1;
     }
     lua_close(L);

@@ -47,8 +47,8 @@ static void put_path(struct buf *path, const struct place *p)
     if (p->key.data == NULL)
         buf_printf(path, "[%lld]", (long long)p->item);
     else
-        buf_printf(path, "%s%.*s", p->parent ? "." : "",
-                   (int)(p->key.len < 64 ? p->key.len : 64), p->key.data);
+        buf_printf(path, "%s%.*s", p->parent ? "." : "", (int)(p->key.len < 64 ? p->key.len : 64),
+                   p->key.data);
 }
 
 /* RAISES "cannot write body.items[3] as JSON: why". The path is built in e->keys, which

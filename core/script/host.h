@@ -43,8 +43,7 @@ struct script_host {
     int (*emit)(void *arg, const struct script_emit *emit, int64_t *id_out, struct err *err);
 
     /* herald.log.*; held until the turn commits. `fields` as in log.h. */
-    void (*log)(void *arg, enum log_level level, const char *event,
-                const struct log_field *fields);
+    void (*log)(void *arg, enum log_level level, const char *event, const struct log_field *fields);
 
     int64_t (*now_ms)(void *arg);  /* wall clock */
     int64_t (*mono_ms)(void *arg); /* for the time limit of a call */

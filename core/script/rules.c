@@ -21,7 +21,7 @@ struct rules {
     bool sealed;
 };
 
-static void clear_handler(struct handler *h)
+void rules_drop_handler(struct handler *h)
 {
     free(h->type);
     free(h->order_type);
@@ -29,7 +29,7 @@ static void clear_handler(struct handler *h)
     *h = (struct handler){.ref = 0};
 }
 
-static void clear_route(struct route *r)
+void rules_drop_route(struct route *r)
 {
     free(r->type);
     free(r->order_type);
@@ -39,7 +39,7 @@ static void clear_route(struct route *r)
     *r = (struct route){.type = NULL};
 }
 
-static void clear_subscription(struct subscription *s)
+void rules_drop_subscription(struct subscription *s)
 {
     for (size_t i = 0; i < s->n_from; i++) {
         free(s->from[i].exchange);
@@ -59,7 +59,7 @@ struct rules *rules_new(void)
 static void free_handlers(struct rules *r)
 {
     for (size_t i = 0; i < r->n_handlers; i++)
-        clear_handler(&r->handlers[i]);
+        rules_drop_handler(&r->handlers[i]);
     free(r->handlers);
     r->handlers = NULL;
     r->n_handlers = r->room_handlers = 0;
@@ -73,9 +73,9 @@ void rules_free(struct rules **rules)
         return;
     free_handlers(r);
     for (size_t i = 0; i < r->n_routes; i++)
-        clear_route(&r->routes[i]);
+        rules_drop_route(&r->routes[i]);
     for (size_t i = 0; i < r->n_subscriptions; i++)
-        clear_subscription(&r->subscriptions[i]);
+        rules_drop_subscription(&r->subscriptions[i]);
     free(r->routes);
     free(r->subscriptions);
     free(r);
@@ -125,8 +125,7 @@ static int check_route(const struct rules *r, const struct route *route, struct 
             same(r->routes[i].order_type, route->order_type))
             return err_set(err, ERR_CONFIG,
                            "%s: a second route for type \"%s\"%s%s%s: the first one is at %s",
-                           route->origin, route->type,
-                           route->order_type ? ", order type \"" : "",
+                           route->origin, route->type, route->order_type ? ", order type \"" : "",
                            route->order_type ? route->order_type : "",
                            route->order_type ? "\"" : "", r->routes[i].origin);
     return OK;
@@ -153,7 +152,7 @@ int rules_add_handler(struct rules *r, struct handler *h, struct err *err)
     if (rc == OK)
         rc = check_handler(r, h, err);
     if (rc != OK) {
-        clear_handler(h);
+        rules_drop_handler(h);
         return rc;
     }
     r->handlers[r->n_handlers++] = *h;
@@ -172,7 +171,7 @@ int rules_add_route(struct rules *r, struct route *route, struct err *err)
     if (rc == OK)
         rc = check_route(r, route, err);
     if (rc != OK) {
-        clear_route(route);
+        rules_drop_route(route);
         return rc;
     }
     r->routes[r->n_routes++] = *route;
@@ -192,7 +191,7 @@ int rules_add_subscription(struct rules *r, struct subscription *s, struct err *
     if (rc == OK)
         rc = check_subscription(r, s, err);
     if (rc != OK) {
-        clear_subscription(s);
+        rules_drop_subscription(s);
         return rc;
     }
     r->subscriptions[r->n_subscriptions++] = *s;

@@ -45,7 +45,6 @@ const struct handler *rules_handler(const struct rules *r, struct slice type,
                                     struct slice order_type);
 
 /* (type, order type) first, then the type's route without order type; NULL: none. */
-const struct route *rules_route(const struct rules *r, struct slice type,
-                                struct slice order_type);
+const struct route *rules_route(const struct rules *r, struct slice type, struct slice order_type);
 
 #endif

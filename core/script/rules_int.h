@@ -6,6 +6,11 @@
 
 #include "script/rules.h"
 
+/* Free the strings of a struct that was not added, and clear it. */
+void rules_drop_handler(struct handler *h);
+void rules_drop_route(struct route *r);
+void rules_drop_subscription(struct subscription *s);
+
 /* After a rebuild: the handlers of `from`, made in a fresh state from the same files,
  * take the place of r's. Routes and subscriptions of r stay where they are, since the
  * engine and the broker lend them. Both are sealed. */

@@ -5,6 +5,7 @@
 
 #include <lauxlib.h>
 #include <lualib.h>
+#include <stdbool.h>
 #include <string.h>
 
 /* Their addresses are keys in the registry. */
@@ -26,9 +27,9 @@ static const struct library {
 };
 
 static const char *const functions[] = {
-    "assert",   "error",  "getmetatable", "ipairs", "next",         "pairs",    "pcall", "rawequal",
-    "rawget",   "rawlen", "rawset",       "select", "setmetatable", "tonumber", "type",  "tostring",
-    "_VERSION", "xpcall",
+    "assert",       "error",    "getmetatable", "ipairs",   "next",     "pairs",
+    "pcall",        "rawequal", "rawget",       "rawlen",   "rawset",   "select",
+    "setmetatable", "tonumber", "type",         "tostring", "_VERSION", "xpcall",
 };
 
 /* True when `name` is one of the words of `list`. */

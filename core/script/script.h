@@ -20,7 +20,7 @@
 /* One folder of rules. `namespace_` is "" or the include's name; file names in
  * messages are relative to the router folder ("learning/rules/enrol.lua:12"). */
 struct script_folder {
-    const char *path;       /* absolute or relative to the process: where rules/ is */
+    const char *path; /* absolute or relative to the process: where rules/ is */
     const char *namespace_;
 };
 
@@ -30,9 +30,9 @@ typedef void *script_memory_fn(void *arg, void *p, size_t size);
 struct script_settings {
     const struct script_folder *folders;
     size_t n_folders;
-    size_t memory_max;      /* bytes of a state */
-    int64_t handler_ms;     /* a handler's time limit */
-    int64_t load_ms;        /* for all files together */
+    size_t memory_max;              /* bytes of a state */
+    int64_t handler_ms;             /* a handler's time limit */
+    int64_t load_ms;                /* for all files together */
     const struct script_host *host; /* lent for life */
     script_memory_fn *memory;       /* NULL: the C library's; tests make it fail */
     void *memory_arg;
@@ -60,7 +60,7 @@ struct script_message {
     struct slice queue;
     struct slice exchange;
     struct slice routing_key;
-    int attempt;       /* 1 for the first try */
+    int attempt; /* 1 for the first try */
     bool redelivered;
 };
 
@@ -76,10 +76,10 @@ enum script_verdict {
 
 struct script_outcome {
     enum script_verdict verdict;
-    int code;               /* ERR_ code behind TX_LOST and ENVIRONMENT */
-    int64_t delay_ms;       /* SCRIPT_RETRY; -1: by policy */
-    char error[1024];       /* first what, with file and line; "" when done */
-    char traceback[4096];   /* short; "" when there is none */
+    int code;             /* ERR_ code behind TX_LOST and ENVIRONMENT */
+    int64_t delay_ms;     /* SCRIPT_RETRY; -1: by policy */
+    char error[1024];     /* first what, with file and line; "" when done */
+    char traceback[4096]; /* short; "" when there is none */
 };
 
 /* Calls the handler. Never fails by itself: the outcome says it all. */

@@ -128,8 +128,8 @@ static int read_file(const char *path, struct buf *text, bool *regular, struct e
     return rc;
 }
 
-static int add_source(struct sources *s, const char *namespace_, const char *name,
-                      struct buf *text, struct err *err)
+static int add_source(struct sources *s, const char *namespace_, const char *name, struct buf *text,
+                      struct err *err)
 {
     struct source *moved = realloc(s->files, (s->n + 1) * sizeof *moved);
     size_t size = strlen(namespace_) + strlen(name) + sizeof "@/rules/";
@@ -185,8 +185,7 @@ static void make_hash(struct sources *s)
     snprintf(s->hash, sizeof s->hash, "%012llx", (unsigned long long)(hash >> 16));
 }
 
-int sources_read(struct sources *s, const struct script_folder *folders, size_t n,
-                 struct err *err)
+int sources_read(struct sources *s, const struct script_folder *folders, size_t n, struct err *err)
 {
     int rc = OK;
 

@@ -26,8 +26,7 @@ struct sources {
 
 /* Reads rules/ *.lua of each folder: regular files, no hidden ones. ERR_CONFIG says which
  * path and what to do; ERR_NOMEM. On failure nothing is owned. */
-int sources_read(struct sources *s, const struct script_folder *folders, size_t n,
-                 struct err *err);
+int sources_read(struct sources *s, const struct script_folder *folders, size_t n, struct err *err);
 void sources_free(struct sources *s);
 
 /* The code of a file, past its byte order mark. */

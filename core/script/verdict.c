@@ -62,7 +62,7 @@ static int64_t check_delay(lua_State *L, int index)
 
         if (isnan(seconds) || seconds < 0 || seconds > DELAY_MAX_S)
             luaL_error(L, "herald.retry: a delay is 0 seconds to 100 years");
-        return (int64_t)llround(seconds * 1000);
+        return (int64_t)(seconds * 1000 + 0.5);
     }
     if (lua_type(L, index) != LUA_TSTRING)
         luaL_error(L, "herald.retry: the delay is a %s; give text such as \"30s\", or seconds",

@@ -179,8 +179,8 @@ static int open_guard(struct db *db, struct err *err)
 
     if (rc != OK)
         return rc;
-    rc = sqlite3_prepare_v3(db->guard, "select key from herald_meta", -1,
-                            SQLITE_PREPARE_PERSISTENT, &db->guard_read, NULL);
+    rc = sqlite3_prepare_v3(db->guard, "select key from herald_meta", -1, SQLITE_PREPARE_PERSISTENT,
+                            &db->guard_read, NULL);
     if (rc != SQLITE_OK)
         return db_fail(db, db->guard, rc, "guard the WAL", err);
     guard_take(db);

@@ -100,8 +100,8 @@ int db_connect(struct db *db, int flags, sqlite3 **out, struct err *err)
     static const char pragmas[] = "pragma synchronous = full; pragma wal_autocheckpoint = 0;"
                                   "pragma mmap_size = 0; pragma foreign_keys = on;"
                                   "pragma temp_store = memory;";
-    int rc = sqlite3_open_v2(db->path, out, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-                             NULL);
+    int rc =
+        sqlite3_open_v2(db->path, out, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
 
     if (rc != SQLITE_OK)
         return *out == NULL ? err_set(err, ERR_NOMEM, "out of memory")
@@ -145,8 +145,8 @@ static int text_is(struct db *db, const char *sql, const char *want, bool *is_ou
 
     if (rc == SQLITE_OK)
         rc = sqlite3_step(stmt);
-    if (rc == SQLITE_ROW)
-        *is_out = slice_is(column_slice(stmt, 0), want);
+    if (rc == SQLITE_ROW) /* as UTF-8, whatever the database's encoding is */
+        *is_out = slice_is(slice_of(column_text(stmt, 0)), want);
     else
         db_fail(db, db->work, rc, "open", err);
     (void)sqlite3_finalize(stmt); /* repeats rc */
@@ -174,8 +174,8 @@ static int enter_wal(struct db *db, bool create, struct err *err)
 
 static int open_work(struct db *db, bool create, struct err *err)
 {
-    int rc = db_connect(db, SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0), &db->work,
-                        err);
+    int rc =
+        db_connect(db, SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0), &db->work, err);
 
     if (rc != OK)
         return rc;

@@ -27,12 +27,12 @@
 struct db;
 
 struct db_settings {
-    const char *path;        /* of the database file; lent for the call */
-    bool create;             /* make file and schema when absent */
-    bool exclusive;          /* be the router of this store */
-    struct log *log;         /* lent for life */
+    const char *path; /* of the database file; lent for the call */
+    bool create;      /* make file and schema when absent */
+    bool exclusive;   /* be the router of this store */
+    struct log *log;  /* lent for life */
     struct clock clock;
-    int64_t wal_limit;       /* checkpoint when the WAL is larger, bytes; 0: 4 MiB */
+    int64_t wal_limit; /* checkpoint when the WAL is larger, bytes; 0: 4 MiB */
 };
 
 /* Opens, checks and migrates herald's own schema (forward only, in a transaction;

@@ -32,31 +32,31 @@ struct lock_spy;   /* lock_spy.c */
 struct epoch_page; /* epoch.c */
 
 struct db {
-    sqlite3 *work;                /* everything of the turn */
-    sqlite3 *check;               /* TRUNCATE checkpoints only; NULL unless exclusive */
-    sqlite3 *guard;               /* holds a read mark; NULL unless exclusive */
+    sqlite3 *work;                 /* everything of the turn */
+    sqlite3 *check;                /* TRUNCATE checkpoints only; NULL unless exclusive */
+    sqlite3 *guard;                /* holds a read mark; NULL unless exclusive */
     sqlite3_stmt *own[STATEMENTS]; /* herald's statements on `work` */
-    char *path;                   /* absolute, symbolic links resolved */
-    char *wal_path;               /* path + "-wal" */
-    struct log *log;              /* lent; may be NULL */
-    struct clock clock;           /* for created_at and for when things were seen */
-    bool exclusive;               /* this is the store's router */
-    bool began;                   /* between db_begin and its commit or rollback */
-    bool broken;                  /* an outcome is unknown: no further transaction */
+    char *path;                    /* absolute, symbolic links resolved */
+    char *wal_path;                /* path + "-wal" */
+    struct log *log;               /* lent; may be NULL */
+    struct clock clock;            /* for created_at and for when things were seen */
+    bool exclusive;                /* this is the store's router */
+    bool began;                    /* between db_begin and its commit or rollback */
+    bool broken;                   /* an outcome is unknown: no further transaction */
 
     enum watched watched; /* who the authorizer watches now */
     char denied[160];     /* why the authorizer last said no; "" when it did not */
 
     int lock_fd; /* of the lock file; -1: not held */
 
-    struct epoch *epochs;           /* ascending by `above`; the first starts at 0 */
-    size_t n_epochs;                /* of them */
-    struct epoch_page *epoch_page;  /* mapped side file; NULL unless exclusive */
+    struct epoch *epochs;          /* ascending by `above`; the first starts at 0 */
+    size_t n_epochs;               /* of them */
+    struct epoch_page *epoch_page; /* mapped side file; NULL unless exclusive */
 
-    bool version_known;         /* data_version has been read once */
-    int64_t data_version;       /* as last read */
-    int64_t foreign_seen_ms;    /* monotonic; -1: never */
-    bool foreign_pending;       /* noticed inside a checkpoint, not reported yet */
+    bool version_known;      /* data_version has been read once */
+    int64_t data_version;    /* as last read */
+    int64_t foreign_seen_ms; /* monotonic; -1: never */
+    bool foreign_pending;    /* noticed inside a checkpoint, not reported yet */
 
     struct lock_spy *spy;        /* which WAL lock `check` waits for */
     sqlite3_stmt *guard_read;    /* its open row is the read mark */
@@ -159,6 +159,9 @@ int lock_spy_attach(struct lock_spy **spy, sqlite3 *handle);
 bool lock_spy_wants_write(const struct lock_spy *spy);
 /* After the handle is closed. */
 void lock_spy_free(struct lock_spy **spy);
+
+/* sql.c: behind white space and comments, as SQLite sees them. */
+const char *sql_skip_blank(const char *p, const char *end);
 
 /* authorizer.c: set once per work handle, before anything is prepared. */
 int authorizer_open(struct db *db, struct err *err);

@@ -22,10 +22,10 @@ struct dead_letter {
     struct slice routing_key;
     uint64_t fingerprint;
     int attempts;
-    const char *error;      /* one line or more, never empty */
-    const char *traceback;  /* NULL: none */
-    int64_t generation;     /* of the rules that gave up; 0: the core itself */
-    int64_t at;             /* ms since 1970 UTC */
+    const char *error;     /* one line or more, never empty */
+    const char *traceback; /* NULL: none */
+    int64_t generation;    /* of the rules that gave up; 0: the core itself */
+    int64_t at;            /* ms since 1970 UTC */
 };
 
 typedef bool dead_letter_fn(void *arg, const struct dead_letter *letter);

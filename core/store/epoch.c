@@ -170,8 +170,8 @@ static int write_page(struct db *db, const struct found *f, struct err *err)
 static int load(struct db *db, struct err *err)
 {
     sqlite3_stmt *stmt = NULL;
-    int rc = sqlite3_prepare_v2(
-        db->work, "select above, store_id from herald_epoch order by above", -1, &stmt, NULL);
+    int rc = sqlite3_prepare_v2(db->work, "select above, store_id from herald_epoch order by above",
+                                -1, &stmt, NULL);
 
     free(db->epochs);
     db->epochs = NULL;

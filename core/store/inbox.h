@@ -15,9 +15,9 @@
 enum inbox_state { INBOX_DONE = 0, INBOX_WAITING = 1, INBOX_DEAD = 2 };
 
 struct inbox_seen {
-    bool known;             /* the key was there before; below is what it says */
+    bool known; /* the key was there before; below is what it says */
     enum inbox_state state;
-    uint64_t fingerprint;   /* message_fingerprint of the first one */
+    uint64_t fingerprint; /* message_fingerprint of the first one */
 };
 
 /* Looks the key up and, where it is unknown, enters it as DONE: one statement. A
@@ -32,7 +32,6 @@ int inbox_set(struct db *db, struct slice queue, struct slice id, uint64_t finge
 
 /* Deletes up to `limit` DONE rows taken before `before_ms`, oldest first, without
  * looking at others; *more_out: there are more. */
-int inbox_prune(struct db *db, int64_t before_ms, size_t limit, bool *more_out,
-                struct err *err);
+int inbox_prune(struct db *db, int64_t before_ms, size_t limit, bool *more_out, struct err *err);
 
 #endif

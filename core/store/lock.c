@@ -23,9 +23,9 @@ static const struct {
     unsigned long type;
     const char *name;
 } refused[] = {
-    {0x6969, "NFS"},       {0x517b, "SMB"},       {0xff534d42, "CIFS"}, {0xfe534d42, "SMB2"},
-    {0x5346414f, "AFS"},   {0x00c36400, "Ceph"},  {0x01021997, "9P"},   {0x564c, "NCP"},
-    {0x73757245, "Coda"},
+    {0x6969, "NFS"},      {0x517b, "SMB"},     {0xff534d42, "CIFS"},
+    {0xfe534d42, "SMB2"}, {0x5346414f, "AFS"}, {0x00c36400, "Ceph"},
+    {0x01021997, "9P"},   {0x564c, "NCP"},     {0x73757245, "Coda"},
 };
 
 const char *lock_refused_fs(unsigned long type)

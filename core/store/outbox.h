@@ -26,9 +26,9 @@
 struct outbox_row {
     int64_t id;
     struct message message;
-    int attempts;      /* publishes that failed so far */
+    int attempts;       /* publishes that failed so far */
     int64_t created_at; /* ms since 1970 UTC */
-    int64_t due_at;    /* ms since 1970 UTC; above 0 only from outbox_list */
+    int64_t due_at;     /* ms since 1970 UTC; above 0 only from outbox_list */
     const char *reason; /* of the last failed publish; NULL: none */
 };
 
@@ -47,8 +47,8 @@ int outbox_claim(struct db *db, int64_t after, size_t limit, outbox_row_fn *fn, 
 
 /* Postponed rows at or below the cursor that are due: due_at is set to 0 for those
  * for which the callback said true. */
-int outbox_claim_due(struct db *db, int64_t cursor, int64_t now_ms, size_t limit,
-                     outbox_row_fn *fn, void *arg, struct err *err);
+int outbox_claim_due(struct db *db, int64_t cursor, int64_t now_ms, size_t limit, outbox_row_fn *fn,
+                     void *arg, struct err *err);
 
 /* When the earliest postponed row is due; INT64_MAX: none. */
 int outbox_next_due(struct db *db, int64_t *due_at_out, struct err *err);
@@ -60,15 +60,14 @@ int outbox_confirm(struct db *db, int64_t *ids, size_t n, struct err *err);
 int outbox_attempts(struct db *db, int64_t id, int *attempts_out, struct err *err);
 
 /* One more failed publish: try again at due_at. A row that is gone is no error. */
-int outbox_postpone(struct db *db, int64_t id, const char *reason, int64_t due_at,
-                    struct err *err);
+int outbox_postpone(struct db *db, int64_t id, const char *reason, int64_t due_at, struct err *err);
 
 /* Moves the row to the dead letters (side "outbox") with the reason. */
 int outbox_park(struct db *db, int64_t id, const char *reason, int64_t now_ms, struct err *err);
 
 struct outbox_counts {
-    int64_t pending;    /* rows; exact while small or drained, else see outbox.c */
-    int64_t oldest_at;  /* created_at of the oldest row, ms; 0: none */
+    int64_t pending;   /* rows; exact while small or drained, else see outbox.c */
+    int64_t oldest_at; /* created_at of the oldest row, ms; 0: none */
 };
 int outbox_count(struct db *db, struct outbox_counts *out, struct err *err);
 

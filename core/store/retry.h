@@ -18,8 +18,8 @@ struct retry_row {
     struct slice exchange;
     struct slice routing_key;
     uint64_t fingerprint;
-    int attempts;      /* tries so far, the first included */
-    int64_t first_at;  /* ms since 1970 UTC of the first try */
+    int attempts;     /* tries so far, the first included */
+    int64_t first_at; /* ms since 1970 UTC of the first try */
     int64_t due_at;
     const char *error; /* of the last try */
 };

@@ -6,9 +6,10 @@
 
 #include <stdio.h>
 
-/* Conditions on herald_outbox refuse what would never be sent: ids stay exact in
- * JSON readers that use doubles and above the cursor that starts at 0, and a due
- * time that is text would compare as later than every number. */
+/* Conditions on herald_outbox refuse what would never be sent, where its producer
+ * still sees it: ids stay exact in JSON readers that use doubles and above the cursor
+ * that starts at 0; a due time that is text would compare as later than every number;
+ * a body that is too large could not even be read to be parked. */
 static const char version_1[] =
     "create table herald_outbox ("
     "  id            integer primary key autoincrement,"
@@ -28,7 +29,12 @@ static const char version_1[] =
     "  reason        text,"
     "  first_sent_at integer,"
     "  check (id > 0 and id < 9007199254740992),"
-    "  check (typeof(due_at) = 'integer' and due_at >= 0)"
+    "  check (typeof(due_at) = 'integer' and due_at >= 0),"
+    "  check (ifnull(length(cast(body as blob)), 0) + ifnull(length(cast(headers as blob)), 0)"
+    "    + ifnull(length(cast(message_id as blob)), 0) + length(cast(type as blob))"
+    "    + ifnull(length(cast(business_key1 as blob)), 0)"
+    "    + ifnull(length(cast(business_key2 as blob)), 0)"
+    "    + ifnull(length(cast(business_key3 as blob)), 0) <= 16777216)" /* MESSAGE_BODY_MAX */
     ");"
     "create index herald_outbox_due on herald_outbox(due_at) where due_at > 0;"
     "create index herald_outbox_key on herald_outbox(key) where key is not null;"

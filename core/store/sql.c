@@ -1,32 +1,43 @@
-/* sql - see sql.h. Statements are found by their text in a hash table; idle ones are
- * also in a list, the one used longest ago first, and leave when there are too many. */
+/* sql - see sql.h
+ *
+ * A statement is in one of three rings: IDLE (may be given out; the one used longest
+ * ago first, and gone when there are too many), USED (given out), OVER (its handler
+ * has returned, but a script may still hold it until its garbage is collected). All
+ * are found by their text in a hash table; a text may be there more than once, when
+ * a handler runs the same statement inside itself. */
 #include "store/sql.h"
 
 #include "store/db_int.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+enum place { IDLE, USED, OVER, PLACES };
+
+struct ring {
+    struct ring *prev, *next; /* a head alone points at itself */
+};
+
 struct sql_stmt {
-    struct sql *sql;       /* lent */
-    sqlite3_stmt *stmt;    /* owned */
-    struct sql_stmt *next; /* in the bucket */
-    struct sql_stmt *prev_idle, *next_idle; /* in the ring of idle ones, while idle */
-    uint64_t hash;         /* of the text */
-    bool idle;             /* may be given out */
-    bool over;             /* its handler has returned: it gives no more rows */
-    size_t len;            /* of the text */
-    char text[];           /* the key; not terminated */
+    struct ring ring;           /* first, so that a ring leads here */
+    enum place place;           /* whose ring that is */
+    struct sql *sql;            /* lent */
+    sqlite3_stmt *stmt;         /* owned */
+    struct sql_stmt *in_bucket; /* the next one there */
+    uint64_t hash;              /* of the text */
+    size_t len;                 /* of the text */
+    char text[];                /* the key; not terminated */
 };
 
 struct sql {
     struct db *db;            /* lent */
     size_t cache;             /* idle statements kept at most */
     size_t n_idle;            /* of them now */
-    struct sql_stmt idle;     /* head of the ring: next is the oldest, prev the youngest */
+    struct ring head[PLACES]; /* next is the oldest */
     size_t n_buckets;         /* a power of two */
-    struct sql_stmt **bucket; /* all statements, idle or not */
+    struct sql_stmt **bucket; /* all statements */
 };
 
 int sql_new(struct sql **out, struct db *db, size_t cache, struct err *err)
@@ -46,7 +57,8 @@ int sql_new(struct sql **out, struct db *db, size_t cache, struct err *err)
     sql->db = db;
     sql->cache = cache;
     sql->n_buckets = buckets;
-    sql->idle.prev_idle = sql->idle.next_idle = &sql->idle;
+    for (int i = 0; i < PLACES; i++)
+        sql->head[i].prev = sql->head[i].next = &sql->head[i];
     *out = sql;
     return OK;
 }
@@ -56,24 +68,30 @@ static struct sql_stmt **bucket_of(struct sql *sql, uint64_t hash)
     return &sql->bucket[hash & (sql->n_buckets - 1)];
 }
 
-static void enter_ring(struct sql_stmt *s)
+static void enter_ring(struct sql_stmt *s, enum place place)
 {
-    struct sql_stmt *head = &s->sql->idle;
+    struct ring *head = &s->sql->head[place];
 
-    s->prev_idle = head->prev_idle;
-    s->next_idle = head;
-    head->prev_idle->next_idle = s;
-    head->prev_idle = s;
-    s->idle = true;
-    s->sql->n_idle++;
+    s->ring = (struct ring){.prev = head->prev, .next = head};
+    head->prev->next = &s->ring;
+    head->prev = &s->ring;
+    s->place = place;
+    s->sql->n_idle += place == IDLE;
 }
 
 static void leave_ring(struct sql_stmt *s)
 {
-    s->prev_idle->next_idle = s->next_idle;
-    s->next_idle->prev_idle = s->prev_idle;
-    s->idle = false;
-    s->sql->n_idle--;
+    s->ring.prev->next = s->ring.next;
+    s->ring.next->prev = s->ring.prev;
+    s->sql->n_idle -= s->place == IDLE;
+}
+
+/* The oldest of a place; NULL: nobody there. */
+static struct sql_stmt *oldest(struct sql *sql, enum place place)
+{
+    struct ring *first = sql->head[place].next;
+
+    return first == &sql->head[place] ? NULL : (struct sql_stmt *)first;
 }
 
 static void destroy(struct sql_stmt *s)
@@ -81,10 +99,9 @@ static void destroy(struct sql_stmt *s)
     struct sql_stmt **p = bucket_of(s->sql, s->hash);
 
     while (*p != s)
-        p = &(*p)->next;
-    *p = s->next;
-    if (s->idle)
-        leave_ring(s);
+        p = &(*p)->in_bucket;
+    *p = s->in_bucket;
+    leave_ring(s);
     (void)sqlite3_finalize(s->stmt); /* repeats what its last step said */
     free(s);
 }
@@ -95,9 +112,9 @@ void sql_free(struct sql **out)
 
     if (sql == NULL)
         return;
-    for (size_t i = 0; i < sql->n_buckets; i++)
-        while (sql->bucket[i] != NULL)
-            destroy(sql->bucket[i]);
+    for (int place = 0; place < PLACES; place++)
+        while (oldest(sql, (enum place)place) != NULL)
+            destroy(oldest(sql, (enum place)place));
     free(sql->bucket);
     free(sql);
     *out = NULL;
@@ -108,16 +125,274 @@ void sql_enter(struct sql *sql)
     sql_leave(sql);
 }
 
-/* Only statements in use can be open, and a handler leaves few of those behind; but
- * they are in no list of their own, so all buckets are walked when there are any. */
+/* An open SELECT would keep its read mark beyond the turn and the WAL growing. */
 void sql_leave(struct sql *sql)
 {
-    if (sql->n_used == 0)
+    struct sql_stmt *s;
+
+    while ((s = oldest(sql, USED)) != NULL) {
+        (void)sqlite3_reset(s->stmt); /* repeats what its last step said */
+        leave_ring(s);
+        enter_ring(s, OVER);
+    }
+}
+
+/* Every statement of a handler is compiled and stepped while watched: compiling
+ * happens in both (see authorizer.c). */
+static void watch(struct db *db)
+{
+    db->watched = WATCH_HANDLER;
+    db->denied[0] = '\0';
+}
+
+static void unwatch(struct db *db)
+{
+    db->watched = WATCH_NOBODY;
+}
+
+static int refuse(struct slice text, const char *why, struct err *err)
+{
+    int shown = text.len > 400 ? 400 : (int)text.len;
+
+    return err_set(err, ERR_SCRIPT, "%s in: %.*s%s", why, shown, text.data,
+                   text.len > 400 ? " ..." : "");
+}
+
+/* The store's trouble keeps its code; anything else is the statement's fault. A busy
+ * lock inside a transaction is the statement's, too (it waits for itself). */
+static int failed(struct sql *sql, struct slice text, int rc, struct err *err)
+{
+    int code = db_code(rc);
+    const char *words = sqlite3_errmsg(sql->db->work);
+
+    if (err_is_environment(code))
+        return db_fail(sql->db, sql->db->work, rc, "run a handler's statement", err);
+    if (sql->db->began && sqlite3_get_autocommit(sql->db->work) != 0) {
+        refuse(text, words, err);
+        code = ERR_TX_LOST;
+        if (err != NULL) {
+            err->code = code;
+            err_prefix(err, "this statement ended the transaction");
+        }
+        return code;
+    }
+    if (sql->db->denied[0] != '\0')
+        words = sql->db->denied;
+    return refuse(text, words, err);
+}
+
+const char *sql_skip_blank(const char *p, const char *end)
+{
+    while (p < end) {
+        if (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r' || *p == '\f') {
+            p++;
+        } else if (end - p >= 2 && p[0] == '-' && p[1] == '-') {
+            while (p < end && *p != '\n')
+                p++;
+        } else if (end - p >= 2 && p[0] == '/' && p[1] == '*') {
+            p += 2;
+            while (p < end && !(end - p >= 2 && p[0] == '*' && p[1] == '/'))
+                p++;
+            p = end - p >= 2 ? p + 2 : end;
+        } else {
+            break;
+        }
+    }
+    return p;
+}
+
+static int compile(struct sql *sql, struct slice text, sqlite3_stmt **out, struct err *err)
+{
+    const char *tail = text.data;
+    int rc;
+
+    *out = NULL;
+    if (text.len > INT_MAX)
+        return err_set(err, ERR_SCRIPT, "a statement of %zu bytes is too long", text.len);
+    watch(sql->db);
+    rc = sqlite3_prepare_v3(sql->db->work, text.data, (int)text.len, SQLITE_PREPARE_PERSISTENT, out,
+                            &tail);
+    unwatch(sql->db);
+    if (rc != SQLITE_OK)
+        return failed(sql, text, rc, err);
+    if (*out == NULL)
+        return refuse(text, "no statement", err);
+    if (sql_skip_blank(tail, text.data + text.len) == text.data + text.len)
+        return OK;
+    (void)sqlite3_finalize(*out); /* never stepped */
+    return refuse(text, "more than one statement", err);
+}
+
+static struct sql_stmt *find_idle(struct sql *sql, struct slice text, uint64_t hash)
+{
+    for (struct sql_stmt *s = *bucket_of(sql, hash); s != NULL; s = s->in_bucket)
+        if (s->place == IDLE && s->hash == hash && s->len == text.len &&
+            memcmp(s->text, text.data, text.len) == 0)
+            return s;
+    return NULL;
+}
+
+static int make(struct sql *sql, struct slice text, uint64_t hash, struct sql_stmt **out,
+                struct err *err)
+{
+    struct sql_stmt *s = malloc(sizeof *s + text.len);
+    struct sql_stmt **bucket = bucket_of(sql, hash);
+    int rc;
+
+    if (s == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    *s = (struct sql_stmt){.sql = sql, .hash = hash, .len = text.len, .in_bucket = *bucket};
+    memcpy(s->text, text.data, text.len);
+    rc = compile(sql, text, &s->stmt, err);
+    if (rc != OK) {
+        free(s);
+        return rc;
+    }
+    *bucket = s;
+    enter_ring(s, USED);
+    *out = s;
+    return OK;
+}
+
+int sql_prepare(struct sql *sql, struct slice text, struct sql_stmt **out, struct err *err)
+{
+    struct slice t = text.data != NULL ? text : slice_of("");
+    uint64_t hash = text_hash(TEXT_HASH_START, t.data, t.len);
+
+    *out = find_idle(sql, t, hash);
+    if (*out == NULL)
+        return make(sql, t, hash, out, err);
+    leave_ring(*out);
+    enter_ring(*out, USED);
+    return OK;
+}
+
+int sql_parameters(const struct sql_stmt *s)
+{
+    return sqlite3_bind_parameter_count(s->stmt);
+}
+
+int sql_parameter(const struct sql_stmt *s, const char *name)
+{
+    return sqlite3_bind_parameter_index(s->stmt, name);
+}
+
+const char *sql_parameter_name(const struct sql_stmt *s, int index)
+{
+    return sqlite3_bind_parameter_name(s->stmt, index);
+}
+
+/* Text is copied: the script's strings may be gone when an iterator steps. */
+static int bind_bytes(sqlite3_stmt *stmt, int index, const struct value *v)
+{
+    const char *data = v->bytes.data != NULL ? v->bytes.data : "";
+
+    if (v->kind == VALUE_TEXT)
+        return sqlite3_bind_text64(stmt, index, data, v->bytes.len, SQLITE_TRANSIENT, SQLITE_UTF8);
+    return sqlite3_bind_blob64(stmt, index, data, v->bytes.len, SQLITE_TRANSIENT);
+}
+
+int sql_bind(struct sql_stmt *s, int index, const struct value *v, struct err *err)
+{
+    struct slice text = {s->text, s->len};
+    int rc = SQLITE_MISUSE;
+
+    if (v->kind == VALUE_REAL && isnan(v->real)) /* SQLite would make it a null */
+        return refuse(text, "NaN has no value in SQL", err);
+    switch (v->kind) {
+    case VALUE_NULL:
+        rc = sqlite3_bind_null(s->stmt, index);
+        break;
+    case VALUE_INT:
+        rc = sqlite3_bind_int64(s->stmt, index, v->integer);
+        break;
+    case VALUE_REAL:
+        rc = sqlite3_bind_double(s->stmt, index, v->real);
+        break;
+    case VALUE_TEXT:
+    case VALUE_BLOB:
+        rc = bind_bytes(s->stmt, index, v);
+        break;
+    }
+    if (rc == SQLITE_OK)
+        return OK;
+    return rc == SQLITE_RANGE ? refuse(text, "no such parameter", err)
+                              : failed(s->sql, text, rc, err);
+}
+
+int sql_step(struct sql_stmt *s, struct err *err)
+{
+    struct db *db = s->sql->db;
+    struct slice text = {s->text, s->len};
+    int rc;
+
+    if (s->place != USED)
+        return refuse(text, "a statement used after its handler returned", err);
+    if (db->began && sqlite3_get_autocommit(db->work) != 0)
+        return err_set(err, ERR_TX_LOST, "the transaction has ended");
+    watch(db);
+    rc = sqlite3_step(s->stmt);
+    unwatch(db);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        return failed(s->sql, text, rc, err);
+    if (db->began && sqlite3_get_autocommit(db->work) != 0)
+        return failed(s->sql, text, SQLITE_ERROR, err);
+    return rc == SQLITE_ROW;
+}
+
+int sql_columns(const struct sql_stmt *s)
+{
+    return sqlite3_column_count(s->stmt);
+}
+
+const char *sql_column_name(const struct sql_stmt *s, int column)
+{
+    const char *name = sqlite3_column_name(s->stmt, column);
+
+    return name != NULL ? name : ""; /* out of memory */
+}
+
+void sql_column(const struct sql_stmt *s, int column, struct value *out)
+{
+    *out = (struct value){.kind = VALUE_NULL};
+    switch (sqlite3_column_type(s->stmt, column)) {
+    case SQLITE_INTEGER:
+        out->kind = VALUE_INT;
+        out->integer = sqlite3_column_int64(s->stmt, column);
+        break;
+    case SQLITE_FLOAT:
+        out->kind = VALUE_REAL;
+        out->real = sqlite3_column_double(s->stmt, column);
+        break;
+    case SQLITE_TEXT:
+        out->kind = VALUE_TEXT;
+        out->bytes = column_slice(s->stmt, column);
+        break;
+    case SQLITE_BLOB:
+        out->kind = VALUE_BLOB;
+        out->bytes = column_slice(s->stmt, column);
+        break;
+    default:
+        break;
+    }
+}
+
+int64_t sql_changes(const struct sql *sql)
+{
+    return sqlite3_changes64(sql->db->work);
+}
+
+void sql_done(struct sql_stmt **out)
+{
+    struct sql_stmt *s = *out;
+
+    if (s == NULL)
         return;
-    for (size_t i = 0; i < sql->n_buckets; i++)
-        for (struct sql_stmt *s = sql->bucket[i]; s != NULL; s = s->next)
-            if (!s->idle) {
-                (void)sqlite3_reset(s->stmt); /* repeats what its last step said */
-                s->over = true;
-            }
+    (void)sqlite3_reset(s->stmt);          /* repeats what its last step said */
+    (void)sqlite3_clear_bindings(s->stmt); /* always SQLITE_OK */
+    leave_ring(s);
+    enter_ring(s, IDLE);
+    if (s->sql->n_idle > s->sql->cache)
+        destroy(oldest(s->sql, IDLE));
+    *out = NULL;
 }

@@ -27,7 +27,7 @@ void sql_leave(struct sql *sql);
  * and the statement. */
 int sql_prepare(struct sql *sql, struct slice text, struct sql_stmt **out, struct err *err);
 
-int sql_parameters(const struct sql_stmt *s);               /* how many */
+int sql_parameters(const struct sql_stmt *s);                  /* how many */
 int sql_parameter(const struct sql_stmt *s, const char *name); /* ":a", "@a", "$a" to 1..n; 0 */
 const char *sql_parameter_name(const struct sql_stmt *s, int index); /* NULL: "?" */
 int sql_bind(struct sql_stmt *s, int index, const struct value *v, struct err *err);

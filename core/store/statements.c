@@ -118,7 +118,7 @@ int query_row(struct query *q, struct err *err)
 
 void query_end(struct query *q)
 {
-    (void)sqlite3_reset(q->stmt); /* repeats what query_row said */
+    (void)sqlite3_reset(q->stmt);          /* repeats what query_row said */
     (void)sqlite3_clear_bindings(q->stmt); /* always SQLITE_OK; lent text ends here */
 }
 

@@ -89,8 +89,8 @@
       "insert into herald_retry(due_at, queue, identity, fingerprint, attempts, first_at, "        \
       "error, " MESSAGE_COLUMNS ") values (?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS ")")               \
     X(RETRY_DUE, "look for retries that are due",                                                  \
-      "select " RETRY_COLUMNS " from herald_retry "                                                \
-      "where (due_at, id) > (?, ?) and due_at <= ? order by due_at, id limit 1")                   \
+      "select id from herald_retry where due_at <= ? order by due_at, id limit ?")                 \
+    X(RETRY_GET, "read a retry", "select " RETRY_COLUMNS " from herald_retry where id = ?")        \
     X(RETRY_NEXT_DUE, "look for the next retry that is due",                                       \
       "select due_at from herald_retry order by due_at limit 1")                                   \
     X(RETRY_AGAIN, "put off a retry",                                                              \
@@ -125,8 +125,12 @@
     X(ITEM_LIST, "look into a queue",                                                              \
       "select id, " MESSAGE_COLUMNS " from herald_queue_item "                                     \
       "where queue = ? and id > ? order by id limit ?")                                            \
-    X(ITEM_REMOVE, "remove a message from a queue",                                                \
-      "delete from herald_queue_item where id = ?")
+    X(ITEM_REMOVE, "remove a message from a queue", "delete from herald_queue_item where id = ?")  \
+    /* migrate */                                                                                  \
+    X(MIGRATION_GET, "look for a migration",                                                       \
+      "select hash, applied_at from herald_migration where namespace = ? and name = ?")            \
+    X(MIGRATION_ADD, "note a migration",                                                           \
+      "insert into herald_migration(namespace, name, hash, applied_at) values (?, ?, ?, ?)")
 
 enum statement {
 #define X(name, doing, sql) STATEMENT_##name,

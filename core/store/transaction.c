@@ -1,8 +1,6 @@
 /* transaction - begin, commit, savepoints, and what others commit */
 #include "store/db_int.h"
 
-#include <limits.h>
-
 /* Between begin and commit, `began` says what should be and SQLite's autocommit flag
  * what is: a statement may have ended the transaction. */
 bool db_in_transaction(const struct db *db)
@@ -106,12 +104,9 @@ int db_release(struct db *db, struct err *err)
     return simple(db, STATEMENT_RELEASE, err);
 }
 
-/* ROLLBACK TO keeps the savepoint; the next db_savepoint would nest in it. */
 int db_rollback_to(struct db *db, struct err *err)
 {
-    int rc = db_in_transaction(db) ? simple(db, STATEMENT_ROLLBACK_TO, err) : lost(err);
-
-    return rc == OK ? simple(db, STATEMENT_RELEASE, err) : rc;
+    return db_in_transaction(db) ? simple(db, STATEMENT_ROLLBACK_TO, err) : lost(err);
 }
 
 int db_read_version(struct db *db, int64_t *version_out)

@@ -11,13 +11,13 @@ enum {
 };
 
 struct assembly {
-    uint16_t channel;    /* whose content it is */
-    bool has_header;     /* the header came; what lacks is body */
-    size_t method_len;   /* bytes of `head` that are the method's */
-    uint64_t body_size;  /* as announced */
-    uint64_t received;   /* of it so far */
-    struct buf head;     /* method and header: their frames do not live long enough */
-    struct buf body;     /* of a body in several frames */
+    uint16_t channel;   /* whose content it is */
+    bool has_header;    /* the header came; what lacks is body */
+    size_t method_len;  /* bytes of `head` that are the method's */
+    uint64_t body_size; /* as announced */
+    uint64_t received;  /* of it so far */
+    struct buf head;    /* method and header: their frames do not live long enough */
+    struct buf body;    /* of a body in several frames */
 };
 
 void assemble_init(struct assemble *a, size_t body_max)
@@ -78,7 +78,7 @@ static int make_part(struct assemble *a, struct err *err)
     struct assembly *parts;
 
     if (a->made == ASSEMBLE_MAX)
-        return err_set(err, ERR_BROKER, "more than %d unfinished contents", ASSEMBLE_MAX);
+        return err_set(err, ERR_INPUT, "more than %d unfinished contents", ASSEMBLE_MAX);
     parts = realloc(a->parts, (a->made + 1) * sizeof *parts);
     if (parts == NULL)
         return err_set(err, ERR_NOMEM, "out of memory for a content");
@@ -129,7 +129,7 @@ static int take_header(struct assembly *part, const struct frame *f, struct err 
     if (rc != OK)
         return rc;
     if (part->has_header)
-        return err_set(err, ERR_BROKER, "a second header for one content");
+        return err_set(err, ERR_INPUT, "a second header for one content");
     part->has_header = true;
     if (buf_append(&part->head, f->payload.data, f->payload.len) == OK)
         return OK;
@@ -140,9 +140,9 @@ static int take_body(const struct assemble *a, struct assembly *part, struct sli
                      struct err *err)
 {
     if (!part->has_header)
-        return err_set(err, ERR_BROKER, "a body without its header");
+        return err_set(err, ERR_INPUT, "a body without its header");
     if (bytes.len > part->body_size - part->received)
-        return err_set(err, ERR_BROKER, "a body longer than the %llu bytes that were announced",
+        return err_set(err, ERR_INPUT, "a body longer than the %llu bytes that were announced",
                        (unsigned long long)part->body_size);
     part->received += bytes.len;
     if (part->body_size > a->body_max || bytes.len == part->body_size)
@@ -162,7 +162,7 @@ int assemble_frame(struct assemble *a, const struct frame *f, struct assembled *
 
     *whole = false;
     if (part == NULL)
-        return err_set(err, ERR_BROKER, "a %s frame without its method on channel %u",
+        return err_set(err, ERR_INPUT, "a %s frame without its method on channel %u",
                        f->type == FRAME_HEADER ? "header" : "body", (unsigned)f->channel);
     rc = f->type == FRAME_HEADER ? take_header(part, f, err) : take_body(a, part, f->payload, err);
     if (rc != OK || part->received < part->body_size)

@@ -54,11 +54,11 @@ void assemble_drop(struct assemble *a, uint16_t channel);
 /* True while a content of this channel is unfinished. */
 bool assemble_is_busy(const struct assemble *a, uint16_t channel);
 
-/* The method frame that begins a content. OK, ERR_BROKER or ERR_NOMEM. */
+/* The method frame that begins a content. OK, ERR_INPUT or ERR_NOMEM. */
 int assemble_method(struct assemble *a, const struct frame *f, struct err *err);
 
 /* A header or body frame. Sets *whole and fills `out` when the content is complete: use
- * it and call assemble_done. OK, ERR_BROKER or ERR_NOMEM. */
+ * it and call assemble_done. OK, ERR_INPUT or ERR_NOMEM. */
 int assemble_frame(struct assemble *a, const struct frame *f, struct assembled *out, bool *whole,
                    struct err *err);
 

@@ -131,7 +131,7 @@ int codec_body(struct buf *out, uint16_t channel, struct slice body, size_t fram
 int codec_method_id(struct slice payload, amqp_method_number_t *id_out, struct err *err)
 {
     if (payload.len < 4)
-        return err_set(err, ERR_BROKER, "a method frame of %zu bytes", payload.len);
+        return err_set(err, ERR_INPUT, "a method frame of %zu bytes", payload.len);
     *id_out = get32(payload.data);
     return OK;
 }
@@ -167,8 +167,6 @@ bool codec_is_from_server(amqp_method_number_t id)
     case AMQP_BASIC_CANCEL_OK_METHOD:
     case AMQP_BASIC_RETURN_METHOD:
     case AMQP_BASIC_DELIVER_METHOD:
-    case AMQP_BASIC_GET_OK_METHOD:
-    case AMQP_BASIC_GET_EMPTY_METHOD:
     case AMQP_BASIC_ACK_METHOD:
     case AMQP_BASIC_NACK_METHOD:
     case AMQP_BASIC_RECOVER_OK_METHOD:
@@ -182,7 +180,7 @@ bool codec_is_from_server(amqp_method_number_t id)
 bool codec_has_content(amqp_method_number_t id)
 {
     return id == AMQP_BASIC_DELIVER_METHOD || id == AMQP_BASIC_RETURN_METHOD ||
-           id == AMQP_BASIC_GET_OK_METHOD || id == AMQP_BASIC_PUBLISH_METHOD;
+           id == AMQP_BASIC_PUBLISH_METHOD;
 }
 
 /* connection.start: two bytes of version, then the server's properties. */
@@ -192,10 +190,10 @@ static int check_start(struct slice payload, struct err *err)
     size_t size;
 
     if (payload.len < 6)
-        return err_set(err, ERR_BROKER, "connection.start of %zu bytes", payload.len);
+        return err_set(err, ERR_INPUT, "connection.start of %zu bytes", payload.len);
     if (table_check(payload.data + 6, payload.len - 6, &size, &why) == OK)
         return OK;
-    return err_set(err, ERR_BROKER, "connection.start: %s", why.text);
+    return err_set(err, ERR_INPUT, "connection.start: %s", why.text);
 }
 
 int codec_decode_method(struct slice payload, amqp_pool_t *pool, amqp_method_t *out,
@@ -215,19 +213,19 @@ int codec_decode_method(struct slice payload, amqp_pool_t *pool, amqp_method_t *
         return OK;
     if (rc == AMQP_STATUS_NO_MEMORY)
         return err_set(err, ERR_NOMEM, "out of memory for a method");
-    return err_set(err, ERR_BROKER, "a method that cannot be decoded (0x%08x, %zu bytes)",
+    return err_set(err, ERR_INPUT, "a method that cannot be decoded (0x%08x, %zu bytes)",
                    (unsigned)out->id, payload.len);
 }
 
 int codec_body_size(struct slice payload, uint64_t *size_out, struct err *err)
 {
     if (payload.len < CONTENT_FIXED + 2 || get16(payload.data) != AMQP_BASIC_CLASS)
-        return err_set(err, ERR_BROKER, "a content header that is none (%zu bytes)", payload.len);
+        return err_set(err, ERR_INPUT, "a content header that is none (%zu bytes)", payload.len);
     *size_out = get64(payload.data + 4);
     return OK;
 }
 
-/* Where the header table starts in the properties, 0 when there is none; rc ERR_BROKER
+/* Where the header table starts in the properties, 0 when there is none; rc ERR_INPUT
  * when what comes before it is damaged. */
 static int find_table(struct slice properties, size_t *at_out, struct err *err)
 {
@@ -236,18 +234,18 @@ static int find_table(struct slice properties, size_t *at_out, struct err *err)
 
     *at_out = 0;
     if ((flags & 1) != 0) /* more flags would follow: the basic class has none */
-        return err_set(err, ERR_BROKER, "a content header with unknown properties");
+        return err_set(err, ERR_INPUT, "a content header with unknown properties");
     if ((flags & AMQP_BASIC_HEADERS_FLAG) == 0)
         return OK;
     for (int i = 0; i < SECTIONS_SHORT; i++) {
         if ((flags & (AMQP_BASIC_CONTENT_TYPE_FLAG >> i)) == 0)
             continue;
         if (at >= properties.len)
-            return err_set(err, ERR_BROKER, "a content header that ends early");
+            return err_set(err, ERR_INPUT, "a content header that ends early");
         at += get8(properties.data + at) + (size_t)1;
     }
     if (at > properties.len)
-        return err_set(err, ERR_BROKER, "a content header that ends early");
+        return err_set(err, ERR_INPUT, "a content header that ends early");
     *at_out = at;
     return OK;
 }
@@ -269,9 +267,31 @@ static int without_table(struct slice *properties, size_t at, size_t size, amqp_
     return OK;
 }
 
+/* The library leaves what is absent as it found the memory. */
+static void clear_absent(amqp_basic_properties_t *p)
+{
+#define CLEAR(flag, member)                                                                        \
+    if ((p->_flags & AMQP_BASIC_##flag##_FLAG) == 0)                                               \
+    memset(&p->member, 0, sizeof p->member)
+    CLEAR(CONTENT_TYPE, content_type);
+    CLEAR(CONTENT_ENCODING, content_encoding);
+    CLEAR(HEADERS, headers);
+    CLEAR(DELIVERY_MODE, delivery_mode);
+    CLEAR(PRIORITY, priority);
+    CLEAR(CORRELATION_ID, correlation_id);
+    CLEAR(REPLY_TO, reply_to);
+    CLEAR(EXPIRATION, expiration);
+    CLEAR(MESSAGE_ID, message_id);
+    CLEAR(TIMESTAMP, timestamp);
+    CLEAR(TYPE, type);
+    CLEAR(USER_ID, user_id);
+    CLEAR(APP_ID, app_id);
+    CLEAR(CLUSTER_ID, cluster_id);
+#undef CLEAR
+}
+
 int codec_decode_properties(struct slice payload, amqp_pool_t *pool,
-                            const amqp_basic_properties_t **out, struct err *fault,
-                            struct err *err)
+                            const amqp_basic_properties_t **out, struct err *fault, struct err *err)
 {
     struct slice raw = {payload.data + CONTENT_FIXED, payload.len - CONTENT_FIXED};
     size_t at, size = 0;
@@ -281,7 +301,7 @@ int codec_decode_properties(struct slice payload, amqp_pool_t *pool,
     fault->code = OK;
     if (rc == OK && at > 0 && table_check(raw.data + at, raw.len - at, &size, fault) != OK) {
         if (size == 0)
-            return err_set(err, ERR_BROKER, "%s", fault->text);
+            return err_set(err, ERR_INPUT, "%s", fault->text);
         rc = without_table(&raw, at, size, pool, err);
     }
     if (rc != OK)
@@ -291,7 +311,8 @@ int codec_decode_properties(struct slice payload, amqp_pool_t *pool,
     if (rc == AMQP_STATUS_NO_MEMORY)
         return err_set(err, ERR_NOMEM, "out of memory for a content header");
     if (rc < 0)
-        return err_set(err, ERR_BROKER, "a content header that cannot be decoded");
+        return err_set(err, ERR_INPUT, "a content header that cannot be decoded");
+    clear_absent(decoded);
     *out = decoded;
     return OK;
 }

@@ -47,25 +47,26 @@ int codec_header(struct buf *out, uint16_t channel, amqp_basic_properties_t *pro
 int codec_body(struct buf *out, uint16_t channel, struct slice body, size_t frame_max,
                struct err *err);
 
-/* A method's number, and whether it is one that a server sends. Of those only
- * connection.start holds a table. `payload` is a method frame's. */
+/* A method's number, and whether it is one that a server sends us: basic.get is never
+ * asked, so its answers are not. Of those only connection.start holds a table.
+ * `payload` is a method frame's. */
 int codec_method_id(struct slice payload, amqp_method_number_t *id_out, struct err *err);
 bool codec_is_from_server(amqp_method_number_t id);
 bool codec_has_content(amqp_method_number_t id);
 
 /* Decodes into the pool; strings lie in the payload. Tables are checked first. OK,
- * ERR_BROKER for bytes that are no such method, or ERR_NOMEM. */
+ * ERR_INPUT for bytes that are no such method, or ERR_NOMEM. */
 int codec_decode_method(struct slice payload, amqp_pool_t *pool, amqp_method_t *out,
                         struct err *err);
 
-/* Decodes a header frame's payload into the pool. A header table that is nested too
- * deeply, too large or damaged is left out and `fault` says why (else it is OK); that
- * is one message's trouble and not the connection's. OK, ERR_BROKER, ERR_NOMEM. */
+/* Decodes a header frame's payload into the pool; what is absent is zero. A header table that is
+ * nested too deeply, too large or damaged is left out and `fault` says why (else it is OK); that is
+ * one message's trouble and not the connection's. OK, ERR_INPUT, ERR_NOMEM. */
 int codec_decode_properties(struct slice payload, amqp_pool_t *pool,
                             const amqp_basic_properties_t **out, struct err *fault,
                             struct err *err);
 
-/* The size of the body that a header frame's payload announces. OK or ERR_BROKER. */
+/* The size of the body that a header frame's payload announces. OK or ERR_INPUT. */
 int codec_body_size(struct slice payload, uint64_t *size_out, struct err *err);
 
 struct link_content;

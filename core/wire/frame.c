@@ -18,9 +18,9 @@ static size_t frame_length(const struct frame_reader *r, const char *bytes, size
 
     if (!is_type(get8(bytes))) {
         if (bytes[0] == 'A') /* a protocol header: this server speaks another version */
-            err_set(err, ERR_BROKER, "the server does not speak AMQP 0-9-1");
+            err_set(err, ERR_INPUT, "the server does not speak AMQP 0-9-1");
         else
-            err_set(err, ERR_BROKER, "bytes that are no AMQP frame (type %u); is it an AMQP port?",
+            err_set(err, ERR_INPUT, "bytes that are no AMQP frame (type %u); is it an AMQP port?",
                     (unsigned)get8(bytes));
         return 0;
     }
@@ -28,7 +28,7 @@ static size_t frame_length(const struct frame_reader *r, const char *bytes, size
         return FRAME_PREFIX;
     size = get32(bytes + 3);
     if (size > r->frame_max - FRAME_OVERHEAD) {
-        err_set(err, ERR_BROKER, "a frame of %u bytes is over the limit of %zu", (unsigned)size,
+        err_set(err, ERR_INPUT, "a frame of %u bytes is over the limit of %zu", (unsigned)size,
                 r->frame_max);
         return 0;
     }
@@ -44,7 +44,7 @@ static int give_frame(const char *bytes, size_t len, frame_fn *each, void *arg, 
     };
 
     if (get8(bytes + len - 1) != FRAME_END)
-        return err_set(err, ERR_BROKER, "a frame of %zu bytes ends in 0x%02x, not in 0xce", len,
+        return err_set(err, ERR_INPUT, "a frame of %zu bytes ends in 0x%02x, not in 0xce", len,
                        (unsigned)get8(bytes + len - 1));
     return each(arg, &f, err);
 }
@@ -77,7 +77,7 @@ static int finish_rest(struct frame_reader *r, const char *bytes, size_t len, si
         int rc;
 
         if (whole == 0)
-            return ERR_BROKER;
+            return ERR_INPUT;
         if (whole == r->rest.len && whole > FRAME_PREFIX) {
             rc = give_frame(r->rest.data, whole, each, arg, err);
             buf_clear(&r->rest);
@@ -105,7 +105,7 @@ int frame_reader_feed(struct frame_reader *r, const char *bytes, size_t len, fra
         size_t whole = frame_length(r, bytes + at, len - at, err);
 
         if (whole == 0)
-            return ERR_BROKER;
+            return ERR_INPUT;
         if (whole > len - at) { /* also where its size has not come yet */
             rc = buf_append(&r->rest, bytes + at, len - at);
             return rc == OK ? OK : err_set(err, rc, "no room for a frame of %zu bytes", whole);

@@ -21,12 +21,12 @@
 enum frame_type { FRAME_METHOD = 1, FRAME_HEADER = 2, FRAME_BODY = 3, FRAME_HEARTBEAT = 8 };
 
 enum {
-    FRAME_PREFIX = 7,          /* bytes before the payload */
-    FRAME_OVERHEAD = 8,        /* and with the end byte */
-    FRAME_END = 0xCE,          /* the end byte */
-    FRAME_MAX_START = 131072,  /* limit before a limit is agreed, and where none is offered */
-    FRAME_MAX_LEAST = 8192,    /* RabbitMQ 4.1 refuses less */
-    FRAME_MAX_MOST = 1048576,  /* what we agree to at most: a split frame is kept in memory */
+    FRAME_PREFIX = 7,         /* bytes before the payload */
+    FRAME_OVERHEAD = 8,       /* and with the end byte */
+    FRAME_END = 0xCE,         /* the end byte */
+    FRAME_MAX_START = 131072, /* limit before a limit is agreed, and where none is offered */
+    FRAME_MAX_LEAST = 8192,   /* RabbitMQ 4.1 refuses less */
+    FRAME_MAX_MOST = 1048576, /* what we agree to at most: a split frame is kept in memory */
 };
 
 struct frame {
@@ -50,7 +50,7 @@ void frame_reader_free(struct frame_reader *r);
 void frame_reader_reset(struct frame_reader *r);
 
 /* Calls `each` for every frame that gets whole with these bytes; most lie in them
- * and are not copied. Returns OK, what `each` returned, ERR_BROKER for bytes that
+ * and are not copied. Returns OK, what `each` returned, ERR_INPUT for bytes that
  * are no such frames (the reader must be reset), or ERR_NOMEM. */
 int frame_reader_feed(struct frame_reader *r, const char *bytes, size_t len, frame_fn *each,
                       void *arg, struct err *err);

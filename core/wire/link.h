@@ -15,8 +15,9 @@
  *
  * In RUN the owner opens channels by number, sends methods on them and gets what
  * the broker says as events. A link reconnects for ever, with exponential back-off
- * and jitter, over the hosts of its URL in turn. What a channel means is the
- * owner's business (publisher, consumer, topology).
+ * and jitter, over the hosts of its URL in turn; a URL that no stream can serve
+ * (amqps without TLS) leaves it in WAIT for good, with the reason. What a channel
+ * means is the owner's business (publisher, consumer, topology).
  *
  * One link belongs to one loop and its thread.
  */
@@ -40,36 +41,42 @@ struct link;
 /* A whole message of the broker: basic.deliver or basic.return with header and
  * body. Everything is lent until the event returns. */
 struct link_content {
-    uint16_t channel;
-    const amqp_method_t *method;              /* AMQP_BASIC_DELIVER_METHOD or _RETURN_METHOD */
+    uint16_t channel;            /* the one that it came on */
+    const amqp_method_t *method; /* AMQP_BASIC_DELIVER_METHOD or _RETURN_METHOD */
     const amqp_basic_properties_t *properties;
-    struct slice body;      /* data NULL and `oversized` set when over the limit */
-    uint64_t body_size;     /* as announced */
-    bool oversized;         /* the body was read past and not kept */
-    bool nested_too_deep;   /* headers nested beyond the limit: properties are empty */
+    struct slice body;         /* data NULL and `oversized` set when over the limit */
+    uint64_t body_size;        /* as announced */
+    bool oversized;            /* the body was read past and not kept */
+    bool nested_too_deep;      /* header table over a limit of table.h: `properties` lack it */
+    const char *headers_fault; /* why `properties` lack the header table, or NULL; set for
+                                * a damaged table, too (codec_message reports it) */
 };
 
+/* All come from the loop, never from inside a call to the link, and none but
+ * `closed` after link_close. An event may call the link, link_close included. */
 struct link_events {
     void (*up)(void *arg);                          /* RUN is reached: open channels now */
-    void (*down)(void *arg, const struct err *why); /* every channel is gone */
+    void (*down)(void *arg, const struct err *why); /* RUN is left: every channel is gone, and it
+                                                     * is no longer blocked; logged already */
     void (*method)(void *arg, uint16_t channel, const amqp_method_t *method);
     void (*content)(void *arg, const struct link_content *content);
     void (*blocked)(void *arg, const char *reason); /* connection.blocked; NULL: unblocked */
     void (*read_done)(void *arg);                   /* all bytes of one read are handled */
-    void (*closed)(void *arg);                      /* after link_close: nothing is left on the loop */
+    void (*closed)(void *arg); /* after link_close: nothing is left on the loop */
 };
 
 struct link_settings {
-    uv_loop_t *loop;             /* lent */
-    struct log *log;             /* lent; may be NULL */
-    struct clock clock;
-    const struct url *url;       /* lent for life */
-    const char *name;            /* connection_name shown by the broker; copied */
-    int heartbeat_s;             /* asked for; the smaller of both sides' counts */
-    int64_t connect_timeout_ms;  /* resolve, connect and handshake each */
-    int64_t backoff_min_ms;      /* first wait after a failure */
-    int64_t backoff_max_ms;
-    size_t body_max;             /* larger bodies are read past and reported as oversized */
+    uv_loop_t *loop;            /* lent */
+    struct log *log;            /* lent; may be NULL */
+    struct clock clock;         /* copied */
+    const struct url *url;      /* lent for life */
+    const char *name;           /* connection_name shown by the broker; copied */
+    int heartbeat_s;            /* asked for where the URL says nothing; the smaller of both
+                                 * sides' counts */
+    int64_t connect_timeout_ms; /* resolve and connect, and again the handshake */
+    int64_t backoff_min_ms;     /* first wait after a failure */
+    int64_t backoff_max_ms;     /* the longest */
+    size_t body_max;            /* larger bodies are read past and reported as oversized */
     const struct stream_factory *streams; /* how to make a stream; lent */
 };
 
@@ -108,8 +115,8 @@ int link_publish(struct link *l, uint16_t channel, const char *exchange, const c
 int link_write(struct link *l, const void *frames, size_t len, struct err *err);
 
 /* The broker broke the protocol on a channel: drops the connection and connects again
- * after a back-off, as for any other error. events.down comes from inside this call
- * or later; may be called from inside an event. Does nothing when not up. */
+ * after a back-off, as for any other error. It is down at once, events.down comes later
+ * from the loop; may be called from inside an event. Does nothing when not up. */
 void link_restart(struct link *l, const char *why);
 
 /* Hands what is encoded to the stream in one write. */

@@ -23,12 +23,12 @@ struct plan {
     struct slice exchange;
     struct slice routing_key;
     struct slice content_type;
-    struct buf fields;        /* header fields out of m->headers; its content type lies in `type` */
-    struct buf type;          /* content type named by a header */
-    bool type_is_no_text;     /* that header is something else */
-    size_t table;             /* bytes of the header table without its size */
-    size_t method;            /* payload of the method frame */
-    size_t header;            /* payload of the header frame */
+    struct buf fields;    /* header fields out of m->headers; its content type lies in `type` */
+    struct buf type;      /* content type named by a header */
+    bool type_is_no_text; /* that header is something else */
+    size_t table;         /* bytes of the header table without its size */
+    size_t method;        /* payload of the method frame */
+    size_t header;        /* payload of the header frame */
 };
 
 static bool is_present(struct slice s)
@@ -56,8 +56,8 @@ static int check_texts(const struct plan *p, struct err *err)
         struct slice text;
         const char *what;
     } checks[] = {
-        {p->exchange, "exchange's name"}, {p->routing_key, "routing key"},
-        {p->m->id, "message id"},         {p->m->type, "message type"},
+        {p->exchange, "exchange's name"},  {p->routing_key, "routing key"},
+        {p->m->id, "message id"},          {p->m->type, "message type"},
         {p->content_type, "content type"},
     };
     int rc = OK;
@@ -90,13 +90,14 @@ static int read_headers(struct plan *p, size_t frame_max, struct err *err)
     p->type.max = CODEC_SHORT_MAX;
     rc = table_from_json(&p->fields, p->m->headers, take_field, p, err);
     if (rc == OK && p->type_is_no_text)
-        rc = err_set(err, ERR_INPUT, "headers: the content type must be a string of at most %d bytes",
+        rc = err_set(err, ERR_INPUT,
+                     "headers: the content type must be a string of at most %d bytes",
                      CODEC_SHORT_MAX);
     if (rc == OK && p->type.len > 0)
         p->content_type = (struct slice){p->type.data, p->type.len};
-    return rc == ERR_LIMIT ? err_set(err, ERR_INPUT, "headers do not fit in a frame of %zu bytes",
-                                     frame_max)
-                           : rc;
+    return rc == ERR_LIMIT
+               ? err_set(err, ERR_INPUT, "headers do not fit in a frame of %zu bytes", frame_max)
+               : rc;
 }
 
 static int measure(struct plan *p, size_t frame_max, struct err *err)
@@ -218,8 +219,9 @@ static int write_plan(struct buf *out, const struct plan *p, uint16_t channel, s
 int codec_publish(struct buf *out, uint16_t channel, const char *exchange, const char *routing_key,
                   const struct message *m, size_t frame_max, struct err *err)
 {
-    struct plan p = {.m = m, .exchange = slice_of(exchange != NULL ? exchange : ""),
- .routing_key = slice_of(routing_key != NULL ? routing_key : "")};
+    struct plan p = {.m = m,
+                     .exchange = slice_of(exchange != NULL ? exchange : ""),
+                     .routing_key = slice_of(routing_key != NULL ? routing_key : "")};
     int rc = make_plan(&p, frame_max, err);
 
     if (rc == OK)

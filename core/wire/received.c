@@ -115,9 +115,12 @@ static int check_utf8(const struct message *m, struct err *err)
         struct slice text;
         const char *what;
     } checks[] = {
-        {m->id, "message id"},         {m->type, "type"},
-        {m->content_type, "content type"}, {m->key[0], "header business-key-1"},
-        {m->key[1], "header business-key-2"}, {m->key[2], "header business-key-3"},
+        {m->id, "message id"},
+        {m->type, "type"},
+        {m->content_type, "content type"},
+        {m->key[0], "header business-key-1"},
+        {m->key[1], "header business-key-2"},
+        {m->key[2], "header business-key-3"},
     };
 
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
@@ -148,7 +151,7 @@ enum { SLICES = 5 + MESSAGE_KEYS };
 
 static void list_slices(struct message *m, struct slice *list[static SLICES])
 {
-    struct slice *all[SLICES] = {&m->id,   &m->type,    &m->key[0],      &m->key[1],
+    struct slice *all[SLICES] = {&m->id,     &m->type,    &m->key[0],       &m->key[1],
                                  &m->key[2], &m->headers, &m->content_type, &m->body};
 
     memcpy(list, all, sizeof all);

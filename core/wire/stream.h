@@ -49,8 +49,7 @@ struct stream_factory {
      * when out of memory. host and events are lent until the call returns and for the
      * stream's life. */
     struct stream *(*open)(void *arg, uv_loop_t *loop, const char *host, uint16_t port,
-                           const struct stream_events *events, void *events_arg,
-                           struct err *err);
+                           const struct stream_events *events, void *events_arg, struct err *err);
     void *arg;
     bool tls; /* its streams speak TLS: for amqps:// and for nothing else */
 };

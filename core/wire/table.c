@@ -14,8 +14,8 @@
 struct walk {
     const char *at;
     const char *end;
-    int depth;      /* of the table or array that is being walked */
-    size_t fields;  /* seen so far */
+    int depth;     /* of the table or array that is being walked */
+    size_t fields; /* seen so far */
     struct err *err;
 };
 

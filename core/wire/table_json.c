@@ -14,12 +14,12 @@
 
 struct writer {
     struct buf *out;
-    table_take_fn *take;            /* may be NULL */
-    void *arg;                      /* of take */
+    table_take_fn *take;             /* may be NULL */
+    void *arg;                       /* of take */
     size_t size_at[TABLE_DEPTH_MAX]; /* where the sizes of the open tables and arrays go */
-    int depth;                      /* how many are open, the outermost included */
-    size_t fields;                  /* so far */
-    size_t name_at;                 /* where the name of the value to come lies in `out` */
+    int depth;                       /* how many are open, the outermost included */
+    size_t fields;                   /* so far */
+    size_t name_at;                  /* where the name of the value to come lies in `out` */
     struct err *err;
 };
 
@@ -96,8 +96,8 @@ static bool put_string(struct writer *w, const char *text, size_t len)
 static bool put_integer(struct writer *w, int64_t value)
 {
     bool small = value >= INT32_MIN && value <= INT32_MAX;
-    char *p = small ? begin_value(w, AMQP_FIELD_KIND_I32, 4)
-                    : begin_value(w, AMQP_FIELD_KIND_I64, 8);
+    char *p =
+        small ? begin_value(w, AMQP_FIELD_KIND_I32, 4) : begin_value(w, AMQP_FIELD_KIND_I64, 8);
 
     if (p != NULL && small)
         put32(p, (uint32_t)value);

@@ -8,12 +8,12 @@
 #include <string.h>
 
 enum {
-    SPARES_MAX = 4,          /* finished writes that are kept for the next ones */
-    SPARE_KEPT = 1 << 20,    /* memory that a spare may keep */
-    WRITE_MAX = 1 << 30,     /* the owner bounds its backlog; this is only a backstop */
+    SPARES_MAX = 4,       /* finished writes that are kept for the next ones */
+    SPARE_KEPT = 1 << 20, /* memory that a spare may keep */
+    WRITE_MAX = 1 << 30,  /* the owner bounds its backlog; this is only a backstop */
 };
 
-enum tcp_state { TCP_RESOLVE, TCP_CONNECT, TCP_OPEN, TCP_FAILED, TCP_CLOSING };
+enum tcp_state { STATE_RESOLVE, STATE_CONNECT, STATE_OPEN, STATE_FAILED, STATE_CLOSING };
 
 struct tcp;
 
@@ -32,8 +32,8 @@ struct tcp {
     uv_loop_t *loop;                    /* lent */
     uv_tcp_t socket;                    /* made anew for every address */
     uv_timer_t timer;                   /* patience with an address */
-    uv_getaddrinfo_t resolve;           /* busy in TCP_RESOLVE */
-    uv_connect_t connect;               /* busy in TCP_CONNECT */
+    uv_getaddrinfo_t resolve;           /* busy in STATE_RESOLVE */
+    uv_connect_t connect;               /* busy in STATE_CONNECT */
     enum tcp_state state;
     bool resolving;            /* the resolver's callback is still to come */
     bool has_socket;           /* the socket is open or being closed */
@@ -73,7 +73,7 @@ static void finish_if_closed(struct tcp *t)
     const struct stream_events *events = t->events;
     void *arg = t->arg;
 
-    if (t->state != TCP_CLOSING || t->resolving || t->has_socket || !t->timer_closed)
+    if (t->state != STATE_CLOSING || t->resolving || t->has_socket || !t->timer_closed)
         return;
     free_writes(t);
     if (t->found != NULL)
@@ -87,7 +87,7 @@ static void on_socket_closed(uv_handle_t *handle)
     struct tcp *t = handle->data;
 
     t->has_socket = t->socket_closing = false;
-    if (t->state == TCP_CONNECT)
+    if (t->state == STATE_CONNECT)
         try_next(t);
     else
         finish_if_closed(t);
@@ -104,9 +104,9 @@ static void close_socket(struct tcp *t)
 /* `failed` comes once: nothing but close follows. */
 static void fail(struct tcp *t, const struct err *why)
 {
-    if (t->state == TCP_CLOSING || t->state == TCP_FAILED)
+    if (t->state == STATE_CLOSING || t->state == STATE_FAILED)
         return;
-    t->state = TCP_FAILED;
+    t->state = STATE_FAILED;
     uv_timer_stop(&t->timer);
     if (t->has_socket && !t->socket_closing)
         uv_read_stop((uv_stream_t *)&t->socket);
@@ -134,7 +134,7 @@ static void on_read(uv_stream_t *socket, ssize_t n, const uv_buf_t *bytes)
     struct tcp *t = socket->data;
     struct err why;
 
-    if (t->state != TCP_OPEN || n == 0)
+    if (t->state != STATE_OPEN || n == 0)
         return;
     if (n > 0) {
         t->events->data(t->arg, bytes->base, (size_t)n);
@@ -150,7 +150,7 @@ static void on_connected(uv_connect_t *connect, int status)
 {
     struct tcp *t = connect->data;
 
-    if (t->state != TCP_CONNECT)
+    if (t->state != STATE_CONNECT)
         return; /* closing: the socket's own callback comes next */
     uv_timer_stop(&t->timer);
     if (status == 0)
@@ -158,7 +158,7 @@ static void on_connected(uv_connect_t *connect, int status)
     if (status == 0)
         status = uv_read_start((uv_stream_t *)&t->socket, on_alloc, on_read);
     if (status == 0) {
-        t->state = TCP_OPEN;
+        t->state = STATE_OPEN;
         t->events->opened(t->arg);
         return;
     }
@@ -171,7 +171,7 @@ static void on_patience_end(uv_timer_t *timer)
 {
     struct tcp *t = timer->data;
 
-    if (t->state != TCP_CONNECT)
+    if (t->state != STATE_CONNECT)
         return;
     err_set(&t->why, ERR_IO, "cannot connect to %s: no answer in %d s", t->name,
             TCP_ADDRESS_MS / 1000);
@@ -220,7 +220,7 @@ static void on_resolved(uv_getaddrinfo_t *resolve, int status, struct addrinfo *
 
     t->resolving = false;
     t->found = t->next = found;
-    if (t->state == TCP_CLOSING) {
+    if (t->state == STATE_CLOSING) {
         finish_if_closed(t);
         return;
     }
@@ -228,7 +228,7 @@ static void on_resolved(uv_getaddrinfo_t *resolve, int status, struct addrinfo *
         fail_uv(t, "cannot find the address of", status);
         return;
     }
-    t->state = TCP_CONNECT;
+    t->state = STATE_CONNECT;
     err_set(&t->why, ERR_IO, "cannot connect to %s: the name has no address", t->name);
     try_next(t);
 }
@@ -271,7 +271,7 @@ static void on_written(uv_write_t *request, int status)
 
     t->backlog -= w->bytes.len;
     keep_spare(t, w);
-    if (t->state != TCP_OPEN)
+    if (t->state != STATE_OPEN)
         return;
     if (status != 0)
         fail_uv(t, "lost the connection to", status);
@@ -294,7 +294,7 @@ static int start_write(struct tcp *t, struct tcp_write *w, struct err *err)
 
 static int begin_write(struct tcp *t, struct tcp_write **w, struct err *err)
 {
-    if (t->state != TCP_OPEN)
+    if (t->state != STATE_OPEN)
         return err_set(err, ERR_CLOSED, "not connected to %s", t->name);
     *w = take_spare(t);
     return *w != NULL ? OK : err_set(err, ERR_NOMEM, "out of memory for a write");
@@ -352,9 +352,9 @@ static void tcp_close(struct stream *s)
 {
     struct tcp *t = tcp_of(s);
 
-    if (t->state == TCP_CLOSING)
+    if (t->state == STATE_CLOSING)
         return;
-    t->state = TCP_CLOSING;
+    t->state = STATE_CLOSING;
     if (t->resolving)
         (void)uv_cancel((uv_req_t *)&t->resolve);
     close_socket(t);

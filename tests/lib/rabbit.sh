@@ -139,8 +139,11 @@ launch() {
         as_node setsid --fork sh -c '
             echo $$ >"$HOME/session.new" && mv "$HOME/session.new" "$HOME/session"
             epmd -address 127.0.0.1 &
-            until epmd -names >/dev/null 2>&1; do
-                kill -0 $! || exit 1
+            until timeout 2 epmd -names >/dev/null 2>&1; do
+                kill -0 $! 2>/dev/null || {
+                    echo "epmd ended at once (eaddrinuse?)"
+                    exit 1
+                }
                 sleep 0.05
             done
             exec rabbitmq-server'
@@ -150,21 +153,28 @@ launch() {
     save_env
 }
 
-# A port that answers is not yet a broker whose queues are open, so the node is asked too.
+still_starting() {
+    beam_lives && [ "$(date +%s)" -lt "$deadline" ]
+}
+
+# A port that listens may be somebody else's, and is not yet a broker whose queues are open:
+# the node itself must say so.
 wait_up() {
     deadline=$(($(date +%s) + START_SECONDS))
     until listening "$RABBIT_PORT"; do
-        beam_lives || return 1
-        [ "$(date +%s)" -lt "$deadline" ] || return 1
+        still_starting || return 1
         sleep 0.1
     done
-    as_node rabbitmqctl -q await_startup --timeout "$START_SECONDS" >>"$dir/console" 2>&1 || return 1
+    until as_node rabbitmqctl -q await_startup --timeout "$START_SECONDS" >>"$dir/console" 2>&1; do
+        still_starting || return 1
+        sleep 0.2
+    done
     beam_lives
 }
 
 show_console() {
     echo "rabbit.sh: the node did not start; the end of $dir/console and its log:" >&2
-    tail -n 20 "$dir/console" "$dir"/log/*.log >&2 2>/dev/null || :
+    tail -n 40 "$dir/console" "$dir"/log/*.log >&2 2>/dev/null || :
 }
 
 # Leaves no half-started node behind, whatever ends this script.
@@ -197,7 +207,7 @@ start() {
         choose_ports
         ! boot || return 0
         kill_members
-        grep -qs eaddrinuse "$dir/console" "$dir"/log/*.log || break
+        grep -Eqs 'eaddrinuse|port_already_used' "$dir/console" "$dir"/log/*.log || break
         echo "rabbit.sh: a port was taken meanwhile (attempt $attempt), others are tried" >&2
         rm -rf "$dir/data" "$dir/log"
     done

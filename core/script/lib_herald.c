@@ -1,0 +1,130 @@
+/* lib_herald - see lib_herald.h. */
+#include "script/lib_herald.h"
+
+#include "script/convert.h"
+#include "script/declare.h"
+#include "script/decode.h"
+#include "script/embedded.h"
+#include "script/lib_log.h"
+#include "script/sandbox.h"
+#include "script/script_int.h"
+#include "script/suggest.h"
+#include "script/verdict.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+
+static int herald_now(lua_State *L)
+{
+    const struct script_host *host = host_of(L);
+
+    lua_pushinteger(L, host->now_ms(host->arg));
+    return 1;
+}
+
+static int herald_env(lua_State *L)
+{
+    lua_pushstring(L, getenv(luaL_checkstring(L, 1))); /* NULL becomes nil */
+    return 1;
+}
+
+static int json_encode(lua_State *L)
+{
+    struct script *s = script_of(L);
+
+    luaL_checkany(L, 1);
+    encode_json(L, &s->encoder, 1, "value");
+    lua_pushlstring(L, s->encoder.out.data, s->encoder.out.len);
+    return 1;
+}
+
+static int json_decode(lua_State *L)
+{
+    struct script *s = script_of(L);
+    struct slice text;
+
+    text.data = luaL_checklstring(L, 1, &text.len);
+    decode_json(L, &s->tokens, text, "herald.json.decode");
+    return 1;
+}
+
+/* herald.json.array([t]): the table, marked as an array even when it is empty. */
+static int json_array(lua_State *L)
+{
+    if (lua_isnoneornil(L, 1))
+        lua_newtable(L);
+    else
+        luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    if (!lua_getmetatable(L, 1)) {
+        decode_push_array_mark(L);
+        lua_setmetatable(L, 1);
+        return 1;
+    }
+    decode_push_array_mark(L);
+    if (!lua_rawequal(L, -1, -2))
+        return luaL_error(L, "herald.json.array: the table has a metatable of its own");
+    lua_settop(L, 1);
+    return 1;
+}
+
+static const luaL_Reg json_functions[] = {
+    {"encode", json_encode}, {"decode", json_decode}, {"array", json_array}, {NULL, NULL}};
+
+static const luaL_Reg functions[] = {{"retry", verdict_retry},
+                                     {"reject", verdict_reject},
+                                     {"now", herald_now},
+                                     {"env", herald_env},
+                                     {NULL, NULL}};
+
+/* Pushes what an embedded chunk returns, called with the top `nargs` values. */
+static void run_embedded(lua_State *L, const char *name, const char *chunk, int nargs)
+{
+    const struct embedded *file = embedded_find(name);
+
+    REQUIRE(file != NULL);
+    if (luaL_loadbufferx(L, file->bytes, file->len, chunk, "t") != LUA_OK)
+        lua_error(L);
+    lua_insert(L, -nargs - 1);
+    lua_call(L, nargs, 1);
+}
+
+/* Wraps each function of the table on top into a declaration and puts it into the
+ * module at `module`. */
+static void add_declarations(lua_State *L, int module)
+{
+    lua_pushnil(L);
+    while (lua_next(L, -2)) {
+        declare_wrap(L, lua_tostring(L, -2));
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, module);
+    }
+    lua_pop(L, 1);
+}
+
+void lib_herald_open(lua_State *L)
+{
+    int module;
+
+    run_embedded(L, "herald.nearest", "=[herald.nearest]", 0);
+    lua_pushvalue(L, -1);
+    suggest_open(L);
+    luaL_newlib(L, functions);
+    module = lua_gettop(L);
+    convert_push_null(L);
+    lua_setfield(L, module, "null");
+    luaL_newlib(L, json_functions);
+    sandbox_lock(L, "herald.json");
+    lua_setfield(L, module, "json");
+    lib_log_push(L);
+    sandbox_lock(L, "herald.log");
+    lua_setfield(L, module, "log");
+    declare_push_native(L);
+    lua_pushvalue(L, module - 1); /* nearest */
+    run_embedded(L, "herald.rules", "=[herald.rules]", 2);
+    add_declarations(L, module);
+    sandbox_lock(L, "herald");
+    sandbox_provide(L, "herald");
+    lua_pop(L, 1);
+}

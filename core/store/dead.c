@@ -1,0 +1,126 @@
+/* dead - see dead.h. */
+#include "store/dead.h"
+
+#include "store/db_int.h"
+
+static const char *const sides[] = {[DEAD_INBOX] = "inbox", [DEAD_OUTBOX] = "outbox"};
+
+/* An absent queue is kept as '': nulls are never equal, and a letter of side outbox
+ * must be kept once, too. */
+static struct slice queue_of(const struct dead_letter *letter)
+{
+    return letter->queue.data != NULL ? letter->queue : slice_of("");
+}
+
+/* The id of the letter that was there first. */
+static int find(struct db *db, const struct dead_letter *letter, int64_t *id_out, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_DEAD_FIND);
+
+    query_text(&q, sides[letter->side]);
+    query_slice(&q, queue_of(letter));
+    query_slice(&q, letter->identity);
+    query_int(&q, (int64_t)letter->fingerprint);
+    return query_get_int(&q, id_out, err);
+}
+
+int dead_add(struct db *db, const struct dead_letter *letter, int64_t *id_out, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_DEAD_ADD);
+    int rc;
+
+    query_text(&q, sides[letter->side]);
+    query_slice(&q, queue_of(letter));
+    query_slice(&q, letter->identity);
+    query_int(&q, (int64_t)letter->fingerprint);
+    query_int(&q, letter->attempts);
+    /* Nobody should, but error("") in a handler can. */
+    query_text(&q, letter->error != NULL && letter->error[0] != '\0' ? letter->error
+                                                                     : "(no reason given)");
+    query_text(&q, letter->traceback);
+    query_int(&q, letter->generation);
+    query_int(&q, letter->at);
+    query_message(&q, &letter->message, letter->exchange, letter->routing_key);
+    rc = query_run(&q, err);
+    if (rc != OK || id_out == NULL)
+        return rc;
+    *id_out = sqlite3_last_insert_rowid(db->work);
+    return sqlite3_changes64(db->work) > 0 ? OK : find(db, letter, id_out, err);
+}
+
+static void read_letter(sqlite3_stmt *stmt, struct dead_letter *letter)
+{
+    int c = 0;
+
+    letter->id = sqlite3_column_int64(stmt, c++);
+    letter->side = slice_is(column_slice(stmt, c++), "outbox") ? DEAD_OUTBOX : DEAD_INBOX;
+    letter->queue = column_slice(stmt, c++);
+    if (letter->queue.len == 0)
+        letter->queue = (struct slice){NULL, 0};
+    letter->identity = column_slice(stmt, c++);
+    letter->fingerprint = (uint64_t)sqlite3_column_int64(stmt, c++);
+    letter->attempts = sqlite3_column_int(stmt, c++);
+    letter->error = column_text(stmt, c++);
+    if (letter->error == NULL) /* out of memory */
+        letter->error = "?";
+    letter->traceback = column_text(stmt, c++);
+    letter->generation = sqlite3_column_int64(stmt, c++);
+    letter->at = sqlite3_column_int64(stmt, c++);
+    (void)column_message(stmt, c, &letter->message, &letter->exchange, &letter->routing_key);
+}
+
+int dead_list(struct db *db, int64_t after, size_t limit, dead_letter_fn *fn, void *arg,
+              struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_DEAD_LIST);
+    struct dead_letter letter = {.id = 0};
+    int rc;
+
+    query_int(&q, after);
+    query_int(&q, (int64_t)limit);
+    while ((rc = query_row(&q, err)) == 1) {
+        read_letter(q.stmt, &letter);
+        if (!fn(arg, &letter))
+            break;
+    }
+    query_end(&q);
+    return rc < 0 ? rc : OK;
+}
+
+/* The letter's id, or the first one behind it, is what dead_list starts with. */
+struct one {
+    int64_t id;         /* wanted */
+    bool found;         /* it was there */
+    dead_letter_fn *fn; /* the caller's */
+    void *arg;
+};
+
+static bool give_one(void *arg, const struct dead_letter *letter)
+{
+    struct one *one = arg;
+
+    if (letter->id == one->id) {
+        one->found = true;
+        (void)one->fn(one->arg, letter); /* there is nothing to stop */
+    }
+    return false;
+}
+
+int dead_get(struct db *db, int64_t id, dead_letter_fn *fn, void *arg, struct err *err)
+{
+    struct one one = {.id = id, .fn = fn, .arg = arg};
+    int rc = id > 0 ? dead_list(db, id - 1, 1, give_one, &one, err) : OK;
+
+    if (rc == OK && !one.found)
+        return err_set(err, ERR_NOT_FOUND, "no dead letter %lld", (long long)id);
+    return rc;
+}
+
+int dead_count(struct db *db, int64_t *count_out, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_COUNT_GET);
+
+    *count_out = 0;
+    query_text(&q, "dead");
+    return query_get_int(&q, count_out, err);
+}

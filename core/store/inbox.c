@@ -1,0 +1,126 @@
+/* inbox - see inbox.h
+ *
+ * Rows stand in order of the time they were written, so the old ones are at one end
+ * and pruning needs no index on the time. It keeps a cursor, in the store and so part
+ * of the transaction: behind it only rows with a retry or a dead letter are left, and
+ * those are never looked at again. When such a row changes state it moves to the young
+ * end, in front of the cursor, and its time starts anew. The youngest row is never
+ * pruned: an empty table would number from 1 again, behind the cursor. */
+#include "store/inbox.h"
+
+#include "store/db_int.h"
+
+/* Fingerprints are unsigned, SQLite's integers are not: the bits are kept. */
+static int64_t kept(uint64_t fingerprint)
+{
+    return (int64_t)fingerprint;
+}
+
+static int get(struct db *db, struct slice queue, struct slice id, struct inbox_seen *out,
+               struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_INBOX_GET);
+    int rc;
+
+    query_slice(&q, queue);
+    query_slice(&q, id);
+    rc = query_row(&q, err);
+    if (rc == 1) {
+        out->known = true;
+        out->state = (enum inbox_state)sqlite3_column_int(q.stmt, 0);
+        out->fingerprint = (uint64_t)sqlite3_column_int64(q.stmt, 1);
+    }
+    query_end(&q);
+    return rc < 0 ? rc : OK;
+}
+
+int inbox_enter(struct db *db, struct slice queue, struct slice id, uint64_t fingerprint,
+                int64_t now_ms, struct inbox_seen *out, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_INBOX_ENTER);
+    int rc;
+
+    *out = (struct inbox_seen){.known = false};
+    query_slice(&q, queue);
+    query_slice(&q, id);
+    query_int(&q, kept(fingerprint));
+    query_int(&q, now_ms);
+    rc = query_run(&q, err);
+    if (rc != OK || sqlite3_changes64(db->work) > 0)
+        return rc;
+    return get(db, queue, id, out, err); /* known: the rare case pays the second look */
+}
+
+int inbox_set(struct db *db, struct slice queue, struct slice id, uint64_t fingerprint,
+              enum inbox_state state, int64_t now_ms, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_INBOX_SET);
+
+    query_slice(&q, queue);
+    query_slice(&q, id);
+    query_int(&q, state);
+    query_int(&q, kept(fingerprint));
+    query_int(&q, now_ms);
+    return query_run(&q, err);
+}
+
+static int read_cursor(struct db *db, int64_t *cursor, int64_t *youngest, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_INBOX_CURSOR);
+    int rc = query_row(&q, err);
+
+    *cursor = *youngest = 0;
+    if (rc == 1) {
+        *cursor = sqlite3_column_int64(q.stmt, 0);
+        *youngest = sqlite3_column_int64(q.stmt, 1);
+    }
+    query_end(&q);
+    if (*cursor > *youngest) /* somebody emptied the table by hand */
+        *cursor = 0;
+    return rc < 0 ? rc : OK;
+}
+
+/* The last of at most `limit` old rows behind the cursor; *more: the limit ended it. */
+static int find_end(struct db *db, int64_t cursor, int64_t youngest, int64_t before_ms,
+                    size_t limit, int64_t *end, bool *more, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_INBOX_OLD);
+    size_t seen = 0;
+    int rc;
+
+    *end = cursor;
+    query_int(&q, cursor);
+    query_int(&q, youngest);
+    query_int(&q, (int64_t)limit);
+    while ((rc = query_row(&q, err)) == 1 && sqlite3_column_int64(q.stmt, 1) < before_ms) {
+        *end = sqlite3_column_int64(q.stmt, 0);
+        seen++;
+    }
+    query_end(&q);
+    *more = rc == 0 && seen == limit;
+    return rc < 0 ? rc : OK;
+}
+
+static int run(struct db *db, enum statement which, int64_t a, int64_t b, int n, struct err *err)
+{
+    struct query q = query_start(db, which);
+
+    query_int(&q, a);
+    if (n > 1)
+        query_int(&q, b);
+    return query_run(&q, err);
+}
+
+int inbox_prune(struct db *db, int64_t before_ms, size_t limit, bool *more_out, struct err *err)
+{
+    int64_t cursor, youngest, end;
+    int rc = read_cursor(db, &cursor, &youngest, err);
+
+    *more_out = false;
+    if (rc == OK)
+        rc = find_end(db, cursor, youngest, before_ms, limit, &end, more_out, err);
+    if (rc != OK || end == cursor)
+        return rc;
+    rc = run(db, STATEMENT_INBOX_DELETE, cursor, end, 2, err);
+    return rc == OK ? run(db, STATEMENT_INBOX_MOVE_CURSOR, end, 0, 1, err) : rc;
+}

@@ -1,0 +1,323 @@
+/* outbox - see outbox.h for the states
+ *
+ * How many rows are pending is told without counting them: the sequence says how many
+ * were ever written, and herald_meta's outbox_removed how many herald has removed,
+ * moved in the transaction that removes them. Rows that others delete, and ids that
+ * producers leave out, make the difference too large; it is set right whenever the
+ * outbox runs empty. Up to FEW rows are counted, so a small number is always exact. */
+#include "store/outbox.h"
+
+#include "store/db_int.h"
+#include "store/dead.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { FEW = 1000 };
+
+/* Room for what a row lacks: its id and its body. */
+struct filler {
+    char id[STORE_ID_LEN + 24]; /* "<store id>:<row>" */
+    struct buf body;            /* owned; the default body */
+};
+
+int outbox_add(struct db *db, const struct message *m, int64_t due_at, int64_t *id_out,
+               struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_OUTBOX_ADD);
+    int rc;
+
+    query_slice(&q, m->type);
+    for (int i = 0; i < MESSAGE_KEYS; i++)
+        query_slice(&q, m->key[i]);
+    query_blob(&q, m->body);
+    query_slice(&q, m->headers);
+    query_slice(&q, m->id);
+    query_int(&q, due_at);
+    query_int(&q, clock_wall(&db->clock));
+    rc = query_run(&q, err);
+    if (rc == OK && id_out != NULL)
+        *id_out = sqlite3_last_insert_rowid(db->work);
+    return rc;
+}
+
+static void read_row(sqlite3_stmt *stmt, struct outbox_row *row)
+{
+    struct message *m = &row->message;
+    int c = 0;
+
+    *row = (struct outbox_row){.id = sqlite3_column_int64(stmt, c++)};
+    row->due_at = sqlite3_column_int64(stmt, c++);
+    m->type = column_slice(stmt, c++);
+    for (int i = 0; i < MESSAGE_KEYS; i++)
+        m->key[i] = column_slice(stmt, c++);
+    m->body = column_slice(stmt, c++);
+    m->headers = column_slice(stmt, c++);
+    m->id = column_slice(stmt, c++);
+    row->created_at = sqlite3_column_int64(stmt, c++);
+    row->attempts = sqlite3_column_int(stmt, c++);
+    row->reason = column_text(stmt, c++);
+    m->timestamp_s = row->created_at / 1000;
+}
+
+/* What a producer left out (DESIGN 3). */
+static int fill(struct db *db, struct outbox_row *row, struct filler *f, struct err *err)
+{
+    struct message *m = &row->message;
+
+    if (m->id.data == NULL) {
+        int n =
+            snprintf(f->id, sizeof f->id, "%s:%lld", db_store_id(db, row->id), (long long)row->id);
+
+        m->id = (struct slice){f->id, (size_t)n};
+    }
+    if (m->body.data == NULL) {
+        buf_clear(&f->body);
+        if (message_default_body(&f->body, m, row->id) != OK)
+            return err_set(err, ERR_NOMEM, "out of memory");
+        m->body = (struct slice){f->body.data, f->body.len};
+    }
+    return OK;
+}
+
+static void filler_init(struct filler *f)
+{
+    /* The schema bounds the keys, and quoting makes a byte six at most: what fails is
+     * memory, never the limit, which no later try would pass. */
+    buf_init(&f->body, (size_t)8 * MESSAGE_BODY_MAX);
+}
+
+static void filler_free(struct filler *f)
+{
+    buf_free(&f->body);
+}
+
+int outbox_claim(struct db *db, int64_t after, size_t limit, outbox_row_fn *fn, void *arg,
+                 int64_t *last_out, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_OUTBOX_CLAIM);
+    struct outbox_row row;
+    struct filler f;
+    int rc;
+
+    filler_init(&f);
+    query_int(&q, after);
+    query_int(&q, (int64_t)limit);
+    *last_out = after;
+    while ((rc = query_row(&q, err)) == 1) {
+        read_row(q.stmt, &row);
+        if (row.due_at == 0) {
+            rc = fill(db, &row, &f, err);
+            if (rc != OK || !fn(arg, &row))
+                break;
+        }
+        *last_out = row.id;
+    }
+    query_end(&q);
+    filler_free(&f);
+    return rc < 0 ? rc : OK;
+}
+
+/* Calls back for due rows and notes the ids that were taken. Rows above the cursor
+ * are left to it: outbox_claim passes them first, so the cursor gets there. Looking
+ * at `limit` rows at most keeps this flat when a million are due after a restart. */
+static int take_due(struct db *db, int64_t cursor, int64_t now_ms, size_t limit, outbox_row_fn *fn,
+                    void *arg, int64_t *ids, size_t *n_out, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_OUTBOX_DUE);
+    struct outbox_row row;
+    struct filler f;
+    int rc;
+
+    filler_init(&f);
+    query_int(&q, now_ms);
+    query_int(&q, (int64_t)limit);
+    while ((rc = query_row(&q, err)) == 1) {
+        read_row(q.stmt, &row);
+        if (row.id > cursor)
+            continue;
+        rc = fill(db, &row, &f, err);
+        if (rc != OK || !fn(arg, &row))
+            break;
+        ids[(*n_out)++] = row.id;
+    }
+    query_end(&q);
+    filler_free(&f);
+    return rc < 0 ? rc : OK;
+}
+
+/* Rows are woken after the walk: waking moves them in the index that is walked. */
+int outbox_claim_due(struct db *db, int64_t cursor, int64_t now_ms, size_t limit, outbox_row_fn *fn,
+                     void *arg, struct err *err)
+{
+    int64_t *ids = calloc(limit > 0 ? limit : 1, sizeof *ids);
+    size_t n = 0;
+    int rc;
+
+    if (ids == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    rc = take_due(db, cursor, now_ms, limit, fn, arg, ids, &n, err);
+    for (size_t i = 0; i < n; i++) {
+        struct query q = query_start(db, STATEMENT_OUTBOX_WAKE);
+        int woken;
+
+        query_int(&q, ids[i]);
+        woken = query_run(&q, rc == OK ? err : NULL);
+        rc = rc == OK ? woken : rc;
+    }
+    free(ids);
+    return rc;
+}
+
+int outbox_next_due(struct db *db, int64_t *due_at_out, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_OUTBOX_NEXT_DUE);
+
+    *due_at_out = INT64_MAX;
+    return query_get_int(&q, due_at_out, err);
+}
+
+static int compare(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static int delete_run(struct db *db, int64_t first, int64_t last, int64_t *removed, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_OUTBOX_DELETE);
+    int rc;
+
+    query_int(&q, first);
+    query_int(&q, last);
+    rc = query_run(&q, err);
+    if (rc == OK)
+        *removed += sqlite3_changes64(db->work);
+    return rc;
+}
+
+static int note_removed(struct db *db, int64_t removed, struct err *err)
+{
+    struct query q;
+
+    if (removed == 0)
+        return OK;
+    q = query_start(db, STATEMENT_OUTBOX_REMOVED);
+    query_int(&q, removed);
+    return query_run(&q, err);
+}
+
+int outbox_confirm(struct db *db, int64_t *ids, size_t n, struct err *err)
+{
+    int64_t removed = 0;
+    int rc = OK;
+
+    if (n > 1)
+        qsort(ids, n, sizeof *ids, compare);
+    for (size_t i = 0, end; rc == OK && i < n; i = end) {
+        /* A second word about the same row does no harm. */
+        for (end = i + 1; end < n && ids[end] - ids[end - 1] <= 1; end++)
+            continue;
+        rc = delete_run(db, ids[i], ids[end - 1], &removed, err);
+    }
+    return rc == OK ? note_removed(db, removed, err) : rc;
+}
+
+int outbox_attempts(struct db *db, int64_t id, int *attempts_out, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_OUTBOX_ATTEMPTS);
+    int64_t attempts = -1;
+    int rc;
+
+    query_int(&q, id);
+    rc = query_get_int(&q, &attempts, err);
+    if (rc != OK)
+        return rc;
+    if (attempts < 0)
+        return err_set(err, ERR_NOT_FOUND, "no outbox row %lld", (long long)id);
+    *attempts_out = (int)attempts;
+    return OK;
+}
+
+int outbox_postpone(struct db *db, int64_t id, const char *reason, int64_t due_at, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_OUTBOX_POSTPONE);
+
+    query_text(&q, reason);
+    query_int(&q, due_at > 0 ? due_at : 1); /* 0 would be a fresh row below the cursor */
+    query_int(&q, clock_wall(&db->clock));
+    query_int(&q, id);
+    return query_run(&q, err);
+}
+
+/* The letter is written while the row is still lent by the query. */
+static int bury(struct db *db, int64_t id, const char *reason, int64_t now_ms, bool *found,
+                struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_OUTBOX_GET);
+    struct dead_letter letter = {.side = DEAD_OUTBOX, .error = reason, .at = now_ms};
+    struct outbox_row row;
+    struct filler f;
+    int rc;
+
+    filler_init(&f);
+    query_int(&q, id);
+    rc = query_row(&q, err);
+    *found = rc == 1;
+    if (rc == 1) {
+        read_row(q.stmt, &row);
+        rc = fill(db, &row, &f, err);
+        letter.identity = row.message.id;
+        letter.message = row.message;
+        letter.fingerprint = message_fingerprint(&row.message);
+        letter.attempts = row.attempts;
+        if (rc == OK)
+            rc = dead_add(db, &letter, NULL, err);
+    }
+    query_end(&q);
+    filler_free(&f);
+    return rc;
+}
+
+int outbox_park(struct db *db, int64_t id, const char *reason, int64_t now_ms, struct err *err)
+{
+    int64_t removed = 0;
+    bool found;
+    int rc = bury(db, id, reason, now_ms, &found, err);
+
+    if (rc != OK || !found)
+        return rc;
+    rc = delete_run(db, id, id, &removed, err);
+    return rc == OK ? note_removed(db, removed, err) : rc;
+}
+
+static int count_pending(struct db *db, int64_t *out, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_OUTBOX_FEW);
+    int64_t many = 0;
+    int rc;
+
+    query_int(&q, FEW + 1);
+    rc = query_get_int(&q, out, err);
+    if (rc != OK || *out <= FEW)
+        return rc;
+    q = query_start(db, STATEMENT_OUTBOX_MANY);
+    rc = query_get_int(&q, &many, err);
+    if (many > *out)
+        *out = many;
+    return rc;
+}
+
+int outbox_count(struct db *db, struct outbox_counts *out, struct err *err)
+{
+    struct query q;
+    int rc;
+
+    *out = (struct outbox_counts){.pending = 0};
+    rc = count_pending(db, &out->pending, err);
+    if (rc != OK)
+        return rc;
+    q = query_start(db, STATEMENT_OUTBOX_OLDEST);
+    return query_get_int(&q, &out->oldest_at, err);
+}

@@ -1,0 +1,265 @@
+/* queue - see queue.h. Routing follows AMQP 0-9-1, 3.1.3. */
+#include "store/queue.h"
+
+#include "store/db_int.h"
+
+#include <string.h>
+
+int queue_declare(struct db *db, const char *queue, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_QUEUE_ADD);
+
+    query_text(&q, queue);
+    return query_run(&q, err);
+}
+
+/* *kind_out: EXCHANGE_DEFAULT stands for "no such exchange", which is never kept. */
+static int find_exchange(struct db *db, const char *exchange, enum exchange_kind *kind_out,
+                         struct err *err)
+{
+    static const enum exchange_kind kinds[] = {EXCHANGE_FANOUT, EXCHANGE_DIRECT, EXCHANGE_TOPIC};
+    struct query q = query_start(db, STATEMENT_EXCHANGE_FIND);
+    int rc;
+
+    *kind_out = EXCHANGE_DEFAULT;
+    query_text(&q, exchange);
+    rc = query_row(&q, err);
+    for (size_t i = 0; rc == 1 && i < sizeof kinds / sizeof kinds[0]; i++)
+        if (slice_is(column_slice(q.stmt, 0), exchange_kind_word(kinds[i])))
+            *kind_out = kinds[i];
+    query_end(&q);
+    return rc < 0 ? rc : OK;
+}
+
+int queue_declare_exchange(struct db *db, const char *exchange, enum exchange_kind kind,
+                           struct err *err)
+{
+    struct query q;
+    enum exchange_kind there;
+    int rc;
+
+    if (kind == EXCHANGE_DEFAULT) /* is always there */
+        return OK;
+    q = query_start(db, STATEMENT_EXCHANGE_ADD);
+    query_text(&q, exchange);
+    query_text(&q, exchange_kind_word(kind));
+    rc = query_run(&q, err);
+    if (rc != OK || sqlite3_changes64(db->work) > 0)
+        return rc;
+    rc = find_exchange(db, exchange, &there, err);
+    if (rc == OK && there != kind)
+        return err_set(err, ERR_BROKER, "exchange %s is there and is %s, not %s", exchange,
+                       exchange_kind_word(there), exchange_kind_word(kind));
+    return rc;
+}
+
+static int queue_exists(struct db *db, struct slice queue, bool *is_out, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_QUEUE_FIND);
+    int64_t found = 0;
+    int rc;
+
+    query_slice(&q, queue);
+    rc = query_get_int(&q, &found, err);
+    *is_out = found == 1;
+    return rc;
+}
+
+/* Every queue is bound to the default exchange by its own name, and cannot be
+ * otherwise. */
+static int bind_default(const char *queue, const struct destination *from, struct err *err)
+{
+    if (strcmp(from->routing_key, queue) == 0)
+        return OK;
+    return err_set(err, ERR_BROKER, "queue %s cannot be bound to the default exchange as %s", queue,
+                   from->routing_key);
+}
+
+int queue_bind(struct db *db, const char *queue, const struct destination *from, struct err *err)
+{
+    enum exchange_kind kind;
+    struct query q;
+    bool exists;
+    int rc = queue_exists(db, slice_of(queue), &exists, err);
+
+    if (rc == OK && !exists)
+        return err_set(err, ERR_BROKER, "no queue %s", queue);
+    if (rc != OK || from->kind == EXCHANGE_DEFAULT)
+        return rc != OK ? rc : bind_default(queue, from, err);
+    rc = find_exchange(db, from->exchange, &kind, err);
+    if (rc == OK && kind == EXCHANGE_DEFAULT)
+        return err_set(err, ERR_BROKER, "no exchange %s", from->exchange);
+    if (rc != OK)
+        return rc;
+    q = query_start(db, STATEMENT_BINDING_ADD);
+    query_text(&q, from->exchange);
+    query_text(&q, queue);
+    query_text(&q, from->routing_key);
+    return query_run(&q, err);
+}
+
+/* Takes the next word off *s: up to a dot or the end. False: there is none left. */
+static bool next_word(struct slice *s, struct slice *word)
+{
+    const char *dot;
+
+    if (s->data == NULL)
+        return false;
+    dot = s->len > 0 ? memchr(s->data, '.', s->len) : NULL;
+    word->data = s->data;
+    word->len = dot != NULL ? (size_t)(dot - s->data) : s->len;
+    if (dot == NULL)
+        *s = (struct slice){NULL, 0};
+    else
+        *s = (struct slice){dot + 1, s->len - word->len - 1};
+    return true;
+}
+
+/* "*" stands for one word, "#" for any number of them. As with file name patterns,
+ * going back to the last "#" alone is enough, so it takes no longer than the product
+ * of both lengths. */
+static bool topic_matches(struct slice pattern, struct slice key)
+{
+    struct slice after_hash = {NULL, 0}, key_then = {NULL, 0};
+    struct slice p, k;
+    bool hash_seen = false;
+
+    for (;;) {
+        struct slice rest = pattern;
+        bool have_p = next_word(&rest, &p);
+
+        if (have_p && slice_is(p, "#")) {
+            pattern = after_hash = rest;
+            key_then = key;
+            hash_seen = true;
+            continue;
+        }
+        if (key.data == NULL && !have_p)
+            return true;
+        if (key.data != NULL && have_p) {
+            struct slice key_rest = key;
+
+            (void)next_word(&key_rest, &k); /* there is one */
+            if (slice_is(p, "*") || slice_equal(p, k)) {
+                pattern = rest;
+                key = key_rest;
+                continue;
+            }
+        }
+        /* No match so: the last "#" takes one word more, while there is one. */
+        if (!hash_seen || !next_word(&key_then, &k))
+            return false;
+        pattern = after_hash;
+        key = key_then;
+    }
+}
+
+static bool binding_matches(enum exchange_kind kind, struct slice bound, struct slice key)
+{
+    if (kind == EXCHANGE_FANOUT)
+        return true;
+    /* An empty key has no words. */
+    return kind == EXCHANGE_TOPIC ? topic_matches(bound.len > 0 ? bound : (struct slice){NULL, 0},
+                                                  key.len > 0 ? key : (struct slice){NULL, 0})
+                                  : slice_equal(bound, key);
+}
+
+static int put(struct db *db, struct slice queue, const struct destination *to,
+               const struct message *m, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_ITEM_ADD);
+
+    query_slice(&q, queue);
+    query_message(&q, m, slice_of(to->exchange), slice_of(to->routing_key));
+    return query_run(&q, err);
+}
+
+static int publish_default(struct db *db, const struct destination *to, const struct message *m,
+                           size_t *n_out, struct err *err)
+{
+    struct slice queue = slice_of(to->routing_key);
+    bool exists;
+    int rc = queue_exists(db, queue, &exists, err);
+
+    if (rc != OK || !exists)
+        return rc;
+    *n_out = 1;
+    return put(db, queue, to, m, err);
+}
+
+/* Bindings come in order of queue: one that has the message already is passed over
+ * until the name changes. */
+static int publish_bound(struct db *db, enum exchange_kind kind, const struct destination *to,
+                         const struct message *m, size_t *n_out, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_BINDING_LIST);
+    struct slice key = slice_of(to->routing_key);
+    struct buf done;
+    int rc;
+
+    buf_init(&done, MESSAGE_BODY_MAX);
+    query_text(&q, to->exchange);
+    while ((rc = query_row(&q, err)) == 1) {
+        struct slice queue = column_slice(q.stmt, 0);
+
+        if (*n_out > 0 && slice_equal(queue, (struct slice){done.data, done.len}))
+            continue;
+        if (!binding_matches(kind, column_slice(q.stmt, 1), key))
+            continue;
+        rc = put(db, queue, to, m, err);
+        if (rc != OK)
+            break;
+        (*n_out)++;
+        buf_clear(&done);
+        if (buf_append(&done, queue.data, queue.len) != OK) {
+            rc = err_set(err, ERR_NOMEM, "out of memory");
+            break;
+        }
+    }
+    query_end(&q);
+    buf_free(&done);
+    return rc < 0 ? rc : OK;
+}
+
+int queue_publish(struct db *db, const struct destination *to, const struct message *m,
+                  size_t *n_out, struct err *err)
+{
+    enum exchange_kind kind;
+    int rc;
+
+    *n_out = 0;
+    if (to->kind == EXCHANGE_DEFAULT)
+        return publish_default(db, to, m, n_out, err);
+    rc = find_exchange(db, to->exchange, &kind, err);
+    if (rc == OK && kind == EXCHANGE_DEFAULT)
+        return err_set(err, ERR_BROKER, "no exchange %s", to->exchange);
+    return rc == OK ? publish_bound(db, kind, to, m, n_out, err) : rc;
+}
+
+int queue_peek(struct db *db, const char *queue, int64_t after, size_t limit, queue_item_fn *fn,
+               void *arg, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_ITEM_LIST);
+    struct queue_item item = {.id = 0};
+    int rc;
+
+    query_text(&q, queue);
+    query_int(&q, after);
+    query_int(&q, (int64_t)limit);
+    while ((rc = query_row(&q, err)) == 1) {
+        item.id = sqlite3_column_int64(q.stmt, 0);
+        (void)column_message(q.stmt, 1, &item.message, &item.exchange, &item.routing_key);
+        if (!fn(arg, &item))
+            break;
+    }
+    query_end(&q);
+    return rc < 0 ? rc : OK;
+}
+
+int queue_remove(struct db *db, int64_t id, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_ITEM_REMOVE);
+
+    query_int(&q, id);
+    return query_run(&q, err);
+}

@@ -1,0 +1,128 @@
+/* retry - see retry.h. */
+#include "store/retry.h"
+
+#include "store/db_int.h"
+
+#include <stdlib.h>
+
+int retry_add(struct db *db, const struct retry_row *row, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_RETRY_ADD);
+
+    query_int(&q, row->due_at);
+    query_slice(&q, row->queue);
+    query_slice(&q, row->identity);
+    query_int(&q, (int64_t)row->fingerprint);
+    query_int(&q, row->attempts);
+    query_int(&q, row->first_at);
+    query_text(&q, row->error != NULL ? row->error : "");
+    query_message(&q, &row->message, row->exchange, row->routing_key);
+    return query_run(&q, err);
+}
+
+static void read_row(sqlite3_stmt *stmt, struct retry_row *row)
+{
+    int c = 0;
+
+    row->id = sqlite3_column_int64(stmt, c++);
+    row->due_at = sqlite3_column_int64(stmt, c++);
+    row->queue = column_slice(stmt, c++);
+    row->identity = column_slice(stmt, c++);
+    row->fingerprint = (uint64_t)sqlite3_column_int64(stmt, c++);
+    row->attempts = sqlite3_column_int(stmt, c++);
+    row->first_at = sqlite3_column_int64(stmt, c++);
+    row->error = column_text(stmt, c++);
+    if (row->error == NULL) /* out of memory */
+        row->error = "";
+    (void)column_message(stmt, c, &row->message, &row->exchange, &row->routing_key);
+}
+
+/* Notes which rows are due before any is given: the callback changes the rows, and
+ * with them the index; one that is put off to a time already past waits for the next
+ * call. */
+static int list_due(struct db *db, int64_t now_ms, size_t limit, int64_t *ids, size_t *n_out,
+                    struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_RETRY_DUE);
+    int rc;
+
+    *n_out = 0;
+    query_int(&q, now_ms);
+    query_int(&q, (int64_t)limit);
+    while ((rc = query_row(&q, err)) == 1)
+        ids[(*n_out)++] = sqlite3_column_int64(q.stmt, 0);
+    query_end(&q);
+    return rc;
+}
+
+/* A row that an earlier callback removed is passed over. */
+static int give(struct db *db, int64_t id, retry_row_fn *fn, void *arg, bool *go_on,
+                struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_RETRY_GET);
+    struct retry_row row = {.id = 0};
+    int rc;
+
+    query_int(&q, id);
+    rc = query_row(&q, err);
+    if (rc == 1) {
+        read_row(q.stmt, &row);
+        *go_on = fn(arg, &row);
+    }
+    query_end(&q);
+    return rc < 0 ? rc : OK;
+}
+
+int retry_due(struct db *db, int64_t now_ms, size_t limit, retry_row_fn *fn, void *arg,
+              struct err *err)
+{
+    int64_t *ids = calloc(limit > 0 ? limit : 1, sizeof *ids);
+    bool go_on = true;
+    size_t n = 0;
+    int rc;
+
+    if (ids == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    rc = list_due(db, now_ms, limit, ids, &n, err);
+    for (size_t i = 0; rc == OK && go_on && i < n; i++)
+        rc = give(db, ids[i], fn, arg, &go_on, err);
+    free(ids);
+    return rc;
+}
+
+int retry_next_due(struct db *db, int64_t *due_at_out, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_RETRY_NEXT_DUE);
+
+    *due_at_out = INT64_MAX;
+    return query_get_int(&q, due_at_out, err);
+}
+
+int retry_again(struct db *db, int64_t id, int attempts, int64_t due_at, const char *error,
+                struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_RETRY_AGAIN);
+
+    query_int(&q, attempts);
+    query_int(&q, due_at);
+    query_text(&q, error != NULL ? error : "");
+    query_int(&q, id);
+    return query_run(&q, err);
+}
+
+int retry_remove(struct db *db, int64_t id, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_RETRY_REMOVE);
+
+    query_int(&q, id);
+    return query_run(&q, err);
+}
+
+int retry_count(struct db *db, int64_t *count_out, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_COUNT_GET);
+
+    *count_out = 0;
+    query_text(&q, "retry");
+    return query_get_int(&q, count_out, err);
+}

@@ -1,0 +1,50 @@
+-- nearest: the known word that somebody probably meant.
+--
+--   local nearest = require "herald.nearest"
+--   nearest("qeue", { "queue", "from" })  --> "queue"
+--
+-- Distance is Damerau-Levenshtein's (a swap of neighbours is one slip), over words
+-- without case, "_" and "-", so that businessKey1 finds business_key1.
+
+local function bare(word)
+  return (word:lower():gsub("[_%-]", ""))
+end
+
+local function distance(a, b)
+  local before, previous, row = nil, {}, nil
+  for j = 0, #b do previous[j] = j end
+  for i = 1, #a do
+    row = { [0] = i }
+    for j = 1, #b do
+      local cost = a:byte(i) == b:byte(j) and 0 or 1
+      row[j] = math.min(previous[j] + 1, row[j - 1] + 1, previous[j - 1] + cost)
+      if before and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
+        row[j] = math.min(row[j], before[j - 2] + 1)
+      end
+    end
+    before, previous = previous, row
+  end
+  return previous[#b]
+end
+
+-- A third of the word may be wrong, and never more than three letters.
+local function tolerance(word)
+  return math.min(3, math.max(1, #word // 3))
+end
+
+local WORD_MAX = 64
+
+local function nearest(word, known)
+  local best, best_distance
+  if type(word) ~= "string" or #word > WORD_MAX then return nil end
+  local wanted = bare(word)
+  for _, candidate in ipairs(known) do
+    local d = distance(wanted, bare(candidate))
+    if d <= tolerance(candidate) and (not best or d < best_distance) then
+      best, best_distance = candidate, d
+    end
+  end
+  return best
+end
+
+return nearest

@@ -1,0 +1,381 @@
+"""harness: router folders, router processes, and waiting for what must become true.
+
+A test derives from Case. Everything it makes lies in its own folder and has names of its own
+on the broker, so tests do not see each other; at its end every router must stop in good order
+and have said nothing that betrays a bug of memory or a password.
+"""
+
+import ctypes
+import itertools
+import json
+import os
+import re
+import signal
+import sqlite3
+import string
+import subprocess
+import time
+import unittest
+
+import rabbit
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+EXAMPLE = os.path.join(ROOT, "examples", "course-enrolment")
+
+# Signs of a bug in what a router wrote, whatever the test was about.
+BUGS = ("AddressSanitizer", "LeakSanitizer", "runtime error", "leftover_handles", "invariant")
+
+PATIENCE = 60  # seconds until something that must happen counts as never happening
+POLL = 0.02
+
+# Records every message it is given; a test adds rules of its own or replaces this one.
+RECORD = """
+create table effect (
+  id integer primary key, queue text, message_id text, type text,
+  key1 text, key2 text, key3 text, attempt integer, raw blob
+);
+"""
+RULES = """
+local herald = require "herald"
+herald.route { type = "note", to = herald.fanout "$exchange" }
+herald.subscribe {
+  queue = "$queue", from = herald.fanout "$exchange",
+  retry = { attempts = 3, delay = "20ms", factor = 1 },
+}
+local function record(msg, tx)
+  tx:exec("insert into effect (queue, message_id, type, key1, key2, key3, attempt, raw) "
+    .. "values (?, ?, ?, ?, ?, ?, ?, ?)", msg.queue, msg.id, msg.type, msg.business_key1,
+    msg.business_key2, msg.business_key3, msg.attempt, msg.raw)
+end
+herald.on("note", "*", record)
+"""
+RECORDER = {"migrations/001_effect.sql": RECORD, "rules/a.lua": RULES}
+
+libc = ctypes.CDLL(None)
+numbers = itertools.count(1)
+
+
+class World:
+    """What all tests of a run share; run.py fills it in."""
+
+    herald = None  # path of the binary
+    folder = None  # everything is made below
+    node = None  # the broker (rabbit.Node)
+    long = False
+
+
+def die_with_parent():
+    libc.prctl(1, signal.SIGKILL)
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def lua(value):
+    if isinstance(value, str):
+        return json.dumps(value)
+    if isinstance(value, (list, tuple)):
+        return "{ " + ", ".join(lua(v) for v in value) + " }"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+class Answer:
+    """What a command of the command line said."""
+
+    def __init__(self, process, out, err):
+        self.code = process.returncode
+        self.out = out
+        self.err = err
+
+
+class Router:
+    """A router's folder, and at most one process that runs it."""
+
+    def __init__(self, case, name, files, settings, broker):
+        self.case = case
+        self.name = name
+        self.folder = os.path.join(case.folder, name)
+        self.broker = broker
+        self.process = None
+        self.logs = [os.path.join(case.folder, f"{name}.{kind}") for kind in ("out", "err")]
+        self.store = os.path.join(self.folder, settings.get("store", "herald.db"))
+        self.socket = os.path.join(self.folder, "herald.sock")
+        os.makedirs(self.folder)
+        for path, text in files.items():
+            self.write(path, text)
+        if "herald.lua" not in files:
+            pairs = "".join(f"  {key} = {lua(value)},\n" for key, value in settings.items())
+            self.write("herald.lua", "return {\n" + pairs + "}\n")
+
+    def write(self, path, text):
+        path = os.path.join(self.folder, path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(string.Template(text).safe_substitute(self.case.names))
+
+    def environment(self):
+        keep = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+        keep.update((k, v) for k, v in os.environ.items() if k.endswith("SAN_OPTIONS"))
+        if self.broker is not None:
+            keep["HERALD_BROKER"] = self.broker
+        return keep
+
+    # --- the process ---
+
+    def start(self, *options, ready=True):
+        self.case.assertFalse(self.running(), f"{self.name} runs already")
+        said = len(self.said(0))
+        with open(self.logs[0], "ab") as out, open(self.logs[1], "ab") as err:
+            self.process = subprocess.Popen(
+                [World.herald, "-C", self.folder, "run", *options], stdin=subprocess.DEVNULL,
+                stdout=out, stderr=err, env=self.environment(), preexec_fn=die_with_parent)
+        if ready:
+            self.case.wait_for(f"{self.name} to be ready", lambda: "ready:" in self.said(0)[said:])
+        return self
+
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def wait_exit(self, seconds=PATIENCE):
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self.case.fail(f"{self.name} did not end within {seconds} s")
+        self.process = None
+        return code
+
+    def stop(self, seconds=PATIENCE):
+        self.signal(signal.SIGTERM)
+        self.case.assertEqual(self.wait_exit(seconds), 0, f"exit code of {self.name} at SIGTERM")
+
+    def kill(self):
+        self.signal(signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+
+    def check_alive(self):
+        if self.process is not None and self.process.poll() is not None:
+            code = self.process.returncode
+            self.process = None
+            self.case.fail(f"{self.name} ended by itself with code {code}")
+
+    def finish(self):
+        """At the end of a test, on every path."""
+        try:
+            if self.process is not None:
+                self.check_alive()
+                self.stop()
+        finally:
+            if self.process is not None:
+                self.kill()
+            for i in range(2):
+                self.case.check_words(self.said(i), self.name)
+
+    def said(self, which):
+        try:
+            with open(self.logs[which], encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+    def events(self, name):
+        """The lines of its log with this event."""
+        return [line for line in self.said(1).split("\n") if f" {name} " in line + " "]
+
+    def cpu_share(self, seconds=2):
+        """Share of one core that it takes while nothing can be done."""
+        before = cpu_seconds(self.process.pid)
+        time.sleep(seconds)
+        return (cpu_seconds(self.process.pid) - before) / seconds
+
+    # --- the command line ---
+
+    def run(self, *words, code=0, stdin=b"", folder=None):
+        """Runs `herald -C FOLDER WORDS` and checks its exit code."""
+        where = [] if folder is False else ["-C", folder or self.folder]
+        process = subprocess.Popen(
+            [World.herald, *where, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, env=self.environment(), cwd=self.case.folder,
+            preexec_fn=die_with_parent)
+        try:
+            out, err = process.communicate(stdin, PATIENCE)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+        answer = Answer(process, out.decode(errors="replace"), err.decode(errors="replace"))
+        said = answer.out + answer.err
+        self.case.check_words(said, "herald " + " ".join(words)[:80])
+        if code == "any":  # but not by a signal
+            self.case.assertIn(answer.code, (1, 2), f"exit code of {words}, which said: {said}")
+        else:
+            self.case.assertEqual(answer.code, code, f"exit code of {words}, which said: {said}")
+        return answer
+
+    def json(self, *words):
+        return json.loads(self.run(*words, "--json").out)
+
+    def status(self):
+        return self.json("status")
+
+    def counter(self, name):
+        return self.status()["counters"][name]
+
+    def dead(self):
+        return self.json("dead", "list")
+
+    def emit(self, type_, key1=None, key2=None, key3=None, count=1):
+        keys = [(f"--key{i}", key) for i, key in ((1, key1), (2, key2), (3, key3)) if key is not None]
+        words = [word for pair in keys for word in pair]
+        return self.json("emit", "--type", type_, *words, "--count", str(count))["ids"]
+
+    # --- the store ---
+
+    def sql(self, script):
+        """Runs a script through the sqlite3 shell, as another program would."""
+        done = subprocess.run(["sqlite3", "-bail", self.store], input=".timeout 5000\n" + script,
+                              capture_output=True, text=True, timeout=PATIENCE, check=False)
+        self.case.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def rows(self, query, *values):
+        store = sqlite3.connect(f"file:{self.store}?mode=ro", uri=True, timeout=5)
+        try:
+            return store.execute(query, values).fetchall()
+        finally:
+            store.close()
+
+    def column(self, query, *values):
+        return [row[0] for row in self.rows(query, *values)]
+
+    def value(self, query, *values):
+        return self.rows(query, *values)[0][0]
+
+    def effects(self):
+        return self.column("select key1 from effect order by id")
+
+
+class Case(unittest.TestCase):
+    """One test: its folder, its names, its routers."""
+
+    timeout = 120  # seconds for the whole test
+
+    def setUp(self):
+        self.tag = f"t{os.getpid()}-{next(numbers)}"
+        self.folder = os.path.join(World.folder, self.tag)
+        os.mkdir(self.folder)
+        self.routers = []
+        self.peers = []
+        self.names = {}
+        self.named = []
+        self.use_names("exchange", "queue")
+        self.addCleanup(self.sweep_broker)
+
+    def use_names(self, *words):
+        """$word in a router's files becomes a name of this test's own."""
+        for word in words:
+            self.names[word] = f"{self.tag}-{word}"
+            self.named.append(self.names[word])
+
+    def sweep_broker(self):
+        for peer in self.peers:
+            peer.close()
+        if self.peers or any(r.broker not in (None, "embedded") for r in self.routers):
+            World.node.remove(self.named)
+
+    def router(self, files=None, name="router", broker="rabbit", **settings):
+        """Makes a folder. `broker` goes into HERALD_BROKER: "rabbit" for the shared one, None
+        for what the settings say."""
+        if broker == "rabbit":
+            broker = World.node.url
+        router = Router(self, name, RECORDER if files is None else files, settings, broker)
+        self.routers.append(router)
+        self.addCleanup(router.finish)
+        return router
+
+    def recorder(self, rules="", **options):
+        """A router with RULES and more of them."""
+        return self.router({**RECORDER, "rules/b.lua": 'local herald = require "herald"\n' + rules},
+                           **options)
+
+    def peer(self):
+        peer = rabbit.Peer(World.node.url)
+        self.peers.append(peer)
+        return peer
+
+    # --- waiting ---
+
+    def wait_for(self, what, condition, seconds=PATIENCE):
+        """Waits until condition() is true and returns what it gave."""
+        deadline = time.monotonic() + seconds
+        while True:
+            value = condition()
+            if value:
+                return value
+            for router in self.routers:
+                router.check_alive()
+            if time.monotonic() > deadline:
+                self.fail(f"waited {seconds} s for {what}; the last answer was {value!r}")
+            time.sleep(POLL)
+
+    def wait_equal(self, what, function, wanted, seconds=PATIENCE):
+        last = [None]
+
+        def equal():
+            last[0] = function()
+            return last[0] == wanted
+
+        try:
+            self.wait_for(what, equal, seconds)
+        except AssertionError as problem:
+            self.fail(f"{problem}: it is {last[0]!r} instead of {wanted!r}")
+
+    def wait_dead(self, router, count):
+        """Waits for this many dead letters, and returns them."""
+        self.wait_equal(f"{count} dead letters of {router.name}",
+                        lambda: router.value("select count(*) from herald_dead"), count)
+        return router.dead()
+
+    def wait_drained(self, router):
+        self.wait_equal(f"the outbox of {router.name} to be empty",
+                        lambda: router.value("select count(*) from herald_outbox"), 0)
+
+    def wait_settled(self, router, queue="queue"):
+        """Waits until nothing of a queue is on the broker or with the router."""
+        name = self.names.get(queue, queue)
+
+        def settled():
+            status = router.status()
+            return (status["broker"]["ready"], World.node.depth(name),
+                    status["broker"]["unacked"]) == (True, 0, 0)
+
+        self.wait_for(f"{name} to be drained", settled)
+
+    # --- checks ---
+
+    def check_words(self, text, whose):
+        for word in BUGS:
+            self.assertNotIn(word, text, f"a bug, in what {whose} said")
+        for secret in rabbit.SECRETS:
+            self.assertNotIn(secret, text, f"a password, in what {whose} said")
+
+    def assert_words(self, text, *words):
+        for word in words:
+            self.assertRegex(text, re.compile(word, re.IGNORECASE))
+
+    def story(self, lines=40):
+        """What the routers said last, for a failure."""
+        parts = []
+        for router in self.routers:
+            for kind, which in (("said", 0), ("logged", 1)):
+                text = router.said(which).rstrip("\n").split("\n")[-lines:]
+                parts.append(f"--- {router.name} {kind}:\n" + "\n".join(line[:400] for line in text))
+        return "\n".join(parts)

@@ -1,0 +1,49 @@
+"""load: paying orders steadily from a thread, while a test makes things fail."""
+
+import threading
+import time
+
+import enrolment
+
+
+class Load:
+    """Pays orders `numbers` at about `rate` a second. `orders` is their router."""
+
+    def __init__(self, orders, numbers, rate):
+        self.path = orders.store
+        self.numbers = numbers
+        self.rate = rate
+        self.paid = 0
+        self.problem = None
+        self.ending = threading.Event()
+        self.thread = threading.Thread(target=self.work, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ending.set()
+        self.thread.join()
+
+    def work(self):
+        store = enrolment.connect(self.path)
+        began = time.monotonic()
+        try:
+            for number in self.numbers:
+                if self.ending.is_set():
+                    return
+                enrolment.pay(store, number)
+                self.paid += 1
+                ahead = self.paid / self.rate - (time.monotonic() - began)
+                if ahead > 0:
+                    time.sleep(ahead)
+        except Exception as problem:  # told by join, in the test's own thread
+            self.problem = problem
+        finally:
+            store.close()
+
+    def reached(self, count):
+        if self.problem is not None:
+            raise self.problem
+        return self.paid >= count

@@ -1,0 +1,239 @@
+"""rabbit: the broker that the tests share, other services on it, and a wire to cut."""
+
+import os
+import select
+import socket
+import subprocess
+import threading
+import time
+from urllib.parse import quote
+
+import pika
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SCRIPT = os.path.join(os.path.dirname(HERE), "lib", "rabbit.sh")
+
+# Every router logs in with this password, and no router may ever say it.
+USER = "tester"
+PASSWORD = "Zq7/p@ss-word"
+WRONG = "Wq8-not-this"
+SECRETS = (PASSWORD, quote(PASSWORD, safe=""), WRONG)
+
+CONTROL_SECONDS = 180
+
+
+class Node:
+    """A broker of tests/lib/rabbit.sh. `folder` None: one of our own in `scratch`."""
+
+    def __init__(self, folder, scratch):
+        self.ours = folder is None
+        self.folder = folder or os.path.join(scratch, "rabbit")
+        self.tidy = None  # connection for what belongs to no test
+
+    def start(self):
+        if self.ours:
+            self.script("start")
+        with open(os.path.join(self.folder, "env"), encoding="utf-8") as env:
+            pairs = dict(line.rstrip("\n").split("=", 1) for line in env)
+        self.port = int(pairs["RABBIT_PORT"])
+        self.url = self.url_for(USER, PASSWORD)
+        self.add_user(USER, PASSWORD)
+
+    def url_for(self, user, password, vhost="", port=None):
+        return (f"amqp://{user}:{quote(password, safe='')}@127.0.0.1:{port or self.port}/"
+                + quote(vhost, safe=""))
+
+    def script(self, verb, *words):
+        done = subprocess.run(["sh", SCRIPT, verb, self.folder, *words], text=True,
+                              capture_output=True, timeout=CONTROL_SECONDS, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"rabbit.sh {verb} {words}: {done.stderr}{done.stdout}")
+        return done.stdout
+
+    def ctl(self, *words):
+        return self.script("ctl", *words)
+
+    def add_user(self, user, password, configure=".*", write=".*", read=".*"):
+        """One call instead of three, each of which takes a second."""
+        self.ctl("eval", f"""
+            catch rabbit_auth_backend_internal:delete_user(<<"{user}">>, <<"t">>),
+            ok = rabbit_auth_backend_internal:add_user(<<"{user}">>, <<"{password}">>, <<"t">>),
+            rabbit_auth_backend_internal:set_permissions(<<"{user}">>, <<"/">>, <<"{configure}">>,
+                <<"{write}">>, <<"{read}">>, <<"t">>).""")
+
+    def kill(self):
+        self.tidy = None
+        self.script("kill")
+
+    def restart(self):
+        self.tidy = None
+        self.script("restart")
+
+    def channel(self):
+        if self.tidy is None or self.tidy.is_closed:
+            self.tidy = pika.BlockingConnection(pika.URLParameters(self.url))
+        return self.tidy.channel()
+
+    def remove(self, names):
+        channel = self.channel()
+        for name in names:
+            channel.queue_delete(name)
+            channel.exchange_delete(name)
+        channel.close()
+
+    def depth(self, queue):
+        """Messages that wait in a queue; None while it does not exist."""
+        channel = self.channel()
+        try:
+            return channel.queue_declare(queue, passive=True).method.message_count
+        except pika.exceptions.ChannelClosedByBroker:
+            return None
+        finally:
+            if channel.is_open:
+                channel.close()
+
+    def close(self):
+        """On every path, whatever state it is in."""
+        try:
+            if self.ours:
+                self.script("kill")
+            else:
+                self.ctl("delete_user", USER)
+        except RuntimeError as problem:
+            print(problem)
+
+
+class Peer:
+    """Another service on the broker, with pika."""
+
+    def __init__(self, url):
+        self.connection = pika.BlockingConnection(pika.URLParameters(url))
+        self.channel = self.connection.channel()
+        self.channel.confirm_delivery()
+
+    def listen(self, queue, exchange, kind="fanout", key=""):
+        """As the existing services do: durable classic queue, durable exchange."""
+        self.channel.exchange_declare(exchange, kind, durable=True)
+        self.channel.queue_declare(queue, durable=True)
+        self.channel.queue_bind(queue, exchange, key)
+
+    def send(self, exchange, body, routing_key="", **properties):
+        if isinstance(body, str):
+            body = body.encode()
+        properties.setdefault("delivery_mode", 2)
+        self.channel.basic_publish(exchange, routing_key, body,
+                                   pika.BasicProperties(**properties), mandatory=True)
+
+    def get(self, queue, seconds=60):
+        """The next message of a queue: its properties and its body."""
+        deadline = time.monotonic() + seconds
+        while True:
+            method, properties, body = self.channel.basic_get(queue, auto_ack=True)
+            if method is not None:
+                return properties, body
+            if time.monotonic() > deadline:
+                raise AssertionError(f"waited {seconds} s for a message in {queue}")
+            self.connection.sleep(0.005)
+
+    def close(self):
+        if self.connection.is_open:
+            self.connection.close()
+
+
+class Relay:
+    """A TCP port that leads to the broker, while it is open.
+
+    close() refuses connections and cuts those there are. swallow() loses all that the client says
+    from then on, so that an ack never arrives; mute() all that the broker says.
+    """
+
+    def __init__(self, port):
+        self.target = port
+        probe = socket.create_server(("127.0.0.1", 0))
+        self.port = probe.getsockname()[1]
+        probe.close()
+        self.server = None
+        self.deaf = threading.Event()
+        self.dumb = threading.Event()
+        self.pairs = []
+        self.lock = threading.Lock()
+
+    def open(self):
+        self.deaf.clear()
+        self.dumb.clear()
+        self.server = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self.accept, args=(self.server,), daemon=True).start()
+
+    def swallow(self):
+        self.deaf.set()
+
+    def mute(self):
+        self.dumb.set()
+
+    def accept(self, server):
+        while True:
+            try:
+                client, _ = server.accept()
+            except OSError:
+                return
+            try:
+                broker = socket.create_connection(("127.0.0.1", self.target), 10)
+            except OSError:
+                client.close()
+                continue
+            with self.lock:
+                self.pairs.append((client, broker))
+            threading.Thread(target=self.carry, args=(client, broker), daemon=True).start()
+
+    def carry(self, client, broker):
+        try:
+            while True:
+                for end in select.select([client, broker], [], [])[0]:
+                    data = end.recv(65536)
+                    if not data:
+                        return
+                    if end is broker and not self.dumb.is_set():
+                        client.sendall(data)
+                    elif end is client and not self.deaf.is_set():
+                        broker.sendall(data)
+        except (OSError, ValueError):
+            pass
+        finally:
+            client.close()
+            broker.close()
+
+    def close(self):
+        if self.server is not None:
+            self.server.shutdown(socket.SHUT_RDWR)
+            self.server.close()
+            self.server = None
+        with self.lock:
+            pairs, self.pairs = self.pairs, []
+        for pair in pairs:
+            for end in pair:
+                try:
+                    end.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+
+class Chatter:
+    """A port where somebody answers every connection with the same words and hangs up."""
+
+    def __init__(self, words):
+        self.words = words
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = self.server.getsockname()[1]
+        threading.Thread(target=self.answer, daemon=True).start()
+
+    def answer(self):
+        while True:
+            try:
+                with self.server.accept()[0] as client:
+                    client.sendall(self.words)
+            except OSError:
+                return
+
+    def close(self):
+        self.server.shutdown(socket.SHUT_RDWR)
+        self.server.close()

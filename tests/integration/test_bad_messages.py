@@ -1,0 +1,154 @@
+"""Messages that nobody can handle: dead letters with their reason, and no harm to others."""
+
+import base64
+import json
+
+from harness import Case
+
+MIB = 1 << 20
+GOOD = '{"messageType":"note","businessKey1":"%s"}'
+
+
+class BadMessages(Case):
+    def setUp(self):
+        super().setUp()
+        self.router_ = self.router().start()
+        self.client = self.peer()
+
+    def send(self, body, **properties):
+        self.client.send(self.names["exchange"], body, **properties)
+
+    def bury(self, body, *words, **properties):
+        """Sends it between two good ones. Returns its dead letter."""
+        self.send(GOOD % "before")
+        self.send(body, **properties)
+        self.send(GOOD % "after")
+        letter = self.wait_dead(self.router_, 1)[0]
+        self.assert_words(letter["error"], *words)
+        self.assertEqual((letter["queue"], letter["attempts"]), (self.names["queue"], 1))
+        self.assertRegex(letter["at"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+        self.wait_equal("its neighbours", self.router_.effects, ["before", "after"])
+        self.wait_settled(self.router_)
+        self.assertEqual(self.router_.counter("dead"), 1)
+        self.assertEqual(self.router_.json("dead", "show", str(letter["id"])), letter)
+        return letter
+
+    def test_no_json(self):
+        letter = self.bury("not json", "JSON", message_id="m1", type="note")
+        self.assertEqual((letter["body"], letter["message_id"]), ("not json", "m1"))
+        self.send("not json", message_id="m1", type="note")
+        self.wait_equal("the same again to be known",
+                        lambda: self.router_.counter("duplicates"), 1)
+        self.assertEqual(len(self.router_.dead()), 1)
+
+    def test_empty_body(self):
+        self.assertIn(self.bury("", "JSON|empty", type="note")["body"], ("", None))
+
+    def test_not_utf8(self):
+        body = b'{"messageType":"note","businessKey1":"\xff\xfe\x00"}'
+        letter = self.bury(body, "UTF-8")
+        self.assertNotIn("body", letter)
+        self.assertEqual(base64.b64decode(letter["body_base64"]), body)
+        text = self.router_.run("dead", "show", str(letter["id"])).out
+        self.assertIn("base64", text)
+
+    def test_text_that_is_not_utf8(self):
+        letter = self.bury(b"\xffplain", "no message type", content_type="text/plain")
+        self.assertEqual(base64.b64decode(letter["body_base64"]), b"\xffplain")
+
+    def test_no_type(self):
+        letter = self.bury('{"businessKey1":"16"}', "no message type", "messageType")
+        self.assertEqual((letter["type"], letter["body"]), (None, '{"businessKey1":"16"}'))
+
+    def test_type_that_is_no_text(self):
+        self.bury('{"messageType":["note"]}', "messageType")
+
+    def test_key_that_is_a_fraction(self):
+        self.bury('{"messageType":"note","businessKey1":1.5}', "businessKey1")
+
+    def test_same_key_twice(self):
+        self.bury('{"messageType":"note","messageType":"other"}', "messageType|twice|duplicate")
+
+    def test_cut_off(self):
+        self.bury('{"messageType":"note","businessKey1":"16"', "JSON")
+
+    def test_more_behind_the_end(self):
+        self.bury(GOOD % "a" + GOOD % "b", "JSON")
+
+    def test_nested_absurdly(self):
+        self.bury('{"messageType":"note","x":' + "[" * 100000 + "]" * 100000 + "}", "deep|nest")
+
+    def test_nul_bytes(self):
+        """FAULTS 40."""
+        letter = self.bury(b'{"messageType":"note"}\x00\x00', "JSON")
+        self.assertEqual(letter["body"], '{"messageType":"note"}\0\0')
+
+    def test_17_mib(self):
+        """FAULTS 40: over the limit; the body is not kept, the rest is."""
+        letter = self.bury(b" " * 17 * MIB, "over the limit", str(17 * MIB), message_id="huge",
+                           type="note", headers={"business-key-1": "16"})
+        self.assertEqual((letter["message_id"], letter["type"]), ("huge", "note"))
+        self.assertLess(self.router_.value("select sum(coalesce(length(body), 0)) from herald_dead"),
+                        MIB)
+
+    def test_16_mib(self):
+        """FAULTS 40: the largest that fits is handled."""
+        start, end = '{"messageType":"note","businessKey1":"big","x":"', '"}'
+        self.send(start + "y" * (16 * MIB - len(start) - len(end)) + end)
+        self.wait_equal("the effect", lambda: self.router_.rows(
+            "select key1, length(raw) from effect"), [("big", 16 * MIB)])
+
+    def test_many_at_once(self):
+        """All of them bad, but a few: none spins, none is lost."""
+        for number in range(300):
+            self.send("x" if number % 3 else GOOD % number, type="note", message_id=f"m{number}")
+        self.wait_dead(self.router_, 200)
+        self.wait_equal("the good ones", self.router_.effects,
+                        [str(n) for n in range(0, 300, 3)])
+        self.wait_settled(self.router_)
+        self.assertLess(self.router_.cpu_share(), 0.25)
+        page = self.router_.json("dead", "list", "--limit", "7", "--after", "3")
+        self.assertEqual([letter["id"] for letter in page], list(range(4, 11)))
+
+
+class BadRows(Case):
+    """The same on the way out: rows of the outbox that cannot be published."""
+
+    def test_type_without_route(self):
+        router = self.router(broker="embedded").start()
+        for type_ in ("note", "unheard", "note"):
+            router.emit(type_, "16", "60201")
+        letter = self.wait_dead(router, 1)[0]
+        self.assert_words(letter["error"], "no route", "unheard", "herald.route")
+        self.assertEqual((letter["side"], letter["queue"], letter["type"], letter["order_type"],
+                          letter["business_key1"]), ("outbox", None, "unheard", "60201", "16"))
+        self.wait_equal("its neighbours", router.effects, ["16", "16"])
+        self.wait_drained(router)
+        self.assertEqual(router.counter("parked"), 1)
+
+    def test_rows_that_fit_into_no_message(self):
+        """FAULTS 40: a key of 256 bytes fits, a type does not; headers must be an object."""
+        router = self.router().start()
+        router.sql(f"""
+            begin immediate;
+            insert into herald_outbox (type, business_key1) values ('note', 'before');
+            insert into herald_outbox (type, headers) values ('note', 'no json');
+            insert into herald_outbox (type, headers) values ('note', '[1]');
+            insert into herald_outbox (type, message_id) values ('note', '{"i" * 256}');
+            insert into herald_outbox (type, body) values ('note', zeroblob({17 * MIB}));
+            insert into herald_outbox (type, business_key1) values ('note', '{"k" * 256}');
+            commit;""")
+        letters = self.wait_dead(router, 4)
+        for letter, words in zip(letters, ("header", "header", "message.?id|255", "over the limit|large")):
+            self.assert_words(letter["error"], words)
+            self.assertEqual(letter["side"], "outbox")
+        self.wait_equal("the good ones", router.effects, ["before", "k" * 256])
+        self.wait_drained(router)
+
+    def test_bad_json_of_a_program(self):
+        """A body goes out as it is, whatever it is; the consumer's side says what is wrong."""
+        router = self.router().start()
+        router.sql("insert into herald_outbox (type, body) values ('note', '{bad');")
+        letter = self.wait_dead(router, 1)[0]
+        self.assertEqual((letter["side"], letter["body"]), ("inbox", "{bad"))
+        self.assertEqual(json.loads(router.run("dead", "list", "--json").out)[0], letter)

@@ -1,0 +1,265 @@
+local helper = require "helper"
+local commands = require "cli.commands"
+
+describe("herald", function()
+  local undo
+
+  before_each(function()
+    helper.reset()
+    undo = helper.with_herald_lua 'return { store = "shop.db" }'
+  end)
+
+  after_each(function() undo() end)
+
+  -- Runs a command; returns its exit code (nil: done), its problem, and what it printed.
+  local function run(args)
+    local results, out = helper.caught(commands.run, args)
+    return results[1], results[2], out
+  end
+
+  describe("version", function()
+    it("prints herald's own and the libraries', as text and as JSON", function()
+      helper.core.libraries = { sqlite = "3.40.1" }
+      local _, _, text = run { command = "version" }
+      assert.matches("herald +1%.2%.3\n", text)
+      assert.matches("sqlite +3%.40%.1\n", text)
+      local _, _, out = run { command = "version", json = true }
+      assert.equal('{"herald":"1.2.3","lua":"5.4","sqlite":"3.40.1"}\n', out)
+    end)
+  end)
+
+  describe("in a folder that does not exist", function()
+    it("is bad usage", function()
+      helper.answers.chdir = { nil, "No such file or directory" }
+      local code, problem = run { command = "status", directory = "nowhere" }
+      assert.equal(2, code)
+      assert.equal("no folder nowhere: No such file or directory. Give the router's folder with "
+        .. "-C DIR", problem)
+    end)
+  end)
+
+  describe("with wrong settings", function()
+    it("is bad usage", function()
+      undo()
+      undo = helper.with_herald_lua "return { storr = 1 }"
+      for _, command in ipairs { "run", "status" } do
+        local code, problem = run { command = command }
+        assert.equal(2, code)
+        assert.matches("did you mean 'store'", problem)
+      end
+    end)
+  end)
+
+  describe("run", function()
+    it("hands settings and folders to the router", function()
+      helper.answers.run = { true }
+      assert.is_nil(run { command = "run", directory = "shop", until_idle = true, store = "x.db" })
+      assert.equal("shop", helper.call "chdir")
+      local s = helper.call "run"
+      assert.same({ "x.db", "embedded", true }, { s.store, s.broker, s.until_idle })
+      assert.same({ { path = ".", namespace = "" } }, s.folders)
+    end)
+
+    it("gives each included folder a name space", function()
+      undo()
+      undo = helper.with_herald_lua 'return { include = { "orders", "learning" } }'
+      helper.answers.run = { true }
+      run { command = "run" }
+      assert.same({ { path = "orders", namespace = "orders" },
+        { path = "learning", namespace = "learning" } }, helper.call("run").folders)
+    end)
+
+    it("ends with 2 for bad configuration and with 1 for everything else", function()
+      helper.answers.run = { nil, "config", "rules/a.lua:1: no" }
+      local code, problem = run { command = "run" }
+      assert.same({ 2, "rules/a.lua:1: no" }, { code, problem })
+      helper.answers.run = { nil, "failed", "disk is full" }
+      code, problem = run { command = "run" }
+      assert.same({ 1, "disk is full" }, { code, problem })
+    end)
+  end)
+
+  describe("emit", function()
+    it("prints an id a line", function()
+      helper.answers.emit = { { 7, 8 } }
+      local code, _, out = run { command = "emit", type = "t", key1 = "王", count = "2" }
+      assert.is_nil(code)
+      assert.equal("7\n8\n", out)
+      local store, message, count = helper.call "emit"
+      assert.equal("shop.db", store)
+      assert.same({ type = "t", key1 = "王" }, message)
+      assert.equal(2, count)
+    end)
+
+    it("prints JSON", function()
+      helper.answers.emit = { { 7 } }
+      local _, _, out = run { command = "emit", type = "t", count = "1", json = true }
+      assert.equal('{"ids":[7]}\n', out)
+    end)
+
+    for _, count in ipairs { "0", "-1", "1.5", "x", "", "10000001" } do
+      it(("refuses --count %q"):format(count), function()
+        local code, problem = run { command = "emit", type = "t", count = count }
+        assert.equal(2, code)
+        assert.equal(('--count is "%s", but must be a whole number from 1 to 10000000'):format(count),
+          problem)
+        assert.is_nil(helper.call "emit")
+      end)
+    end
+
+    it("reads a body from a file, all of it", function()
+      local path = os.tmpname()
+      local file = assert(io.open(path, "wb"))
+      file:write('{"a":"王"}\n\0')
+      file:close()
+      helper.answers.emit = { { 1 } }
+      run { command = "emit", type = "t", count = "1", body = "@" .. path }
+      os.remove(path)
+      local _, message = helper.call "emit"
+      assert.equal('{"a":"王"}\n\0', message.body)
+    end)
+
+    it("says which body cannot be read", function()
+      local code, problem = run { command = "emit", type = "t", count = "1", body = "@/no/such" }
+      assert.equal(1, code)
+      assert.equal("--body: /no/such: No such file or directory", problem)
+    end)
+  end)
+
+  describe("status", function()
+    before_each(function()
+      helper.answers.counts = { {
+        pending = 2, oldest_ms = 65000, retries = 1, dead = 3, wal_bytes = 4096, path = "shop.db",
+      } }
+    end)
+
+    it("without a router tells what the store knows", function()
+      helper.answers.router_pid = { 0 }
+      local _, _, out = run { command = "status" }
+      assert.matches("router +not running\n", out)
+      assert.matches("outbox +2 pending, the oldest for 1 min 5 s\n", out)
+      assert.matches("dead +3 letters: herald dead list\n", out)
+      local _, _, json = run { command = "status", json = true }
+      assert.truthy(json:find('"running":false', 1, true))
+      assert.truthy(json:find('"outbox":{"pending":2,"oldest_ms":65000},"retries":1,"dead":3', 1, true))
+      assert.truthy(json:find('"rules":{"generation":null,"hash":null,"error":null', 1, true), json)
+    end)
+
+    it("with a router tells how it does", function()
+      helper.answers.router_pid = { 4242 }
+      helper.answers.ask = { "state\trunning\ngeneration\t2\nhash\t0123\nroutes\t1\n"
+        .. "subscriptions\t1\nhandlers\t3\nbroker_state\tup\nbroker_error\t\nready\ttrue\n"
+        .. "in_flight\t4\nunacked\t5\ncounter.handled\t6\ncounter.failed\t0\n" }
+      local _, _, out = run { command = "status" }
+      assert.matches("router +running\n", out)
+      assert.matches("rules +generation 2 %(0123%): 1 routes, 1 subscriptions, 3 handlers\n", out)
+      assert.matches("handled +6", out)
+      assert.is_nil(out:find("failed", 1, true))
+      local _, _, json = run { command = "status", json = true }
+      assert.truthy(json:find('"generation":2,"hash":"0123"', 1, true), json)
+      assert.truthy(json:find('"ready":true,"in_flight":4,"unacked":5', 1, true), json)
+      assert.truthy(json:find('"counters":{"handled":6,"failed":0}', 1, true), json)
+    end)
+
+    it("says when the router does not answer", function()
+      helper.answers.router_pid = { 4242 }
+      helper.answers.ask = { nil, "timed out" }
+      local code, _, out = run { command = "status" }
+      assert.is_nil(code)
+      assert.matches("does not answer: timed out", out)
+    end)
+
+    it("fails without a store", function()
+      helper.answers.counts = { nil, "failed", "no store at shop.db" }
+      local code, problem = run { command = "status" }
+      assert.same({ 1, "no store at shop.db" }, { code, problem })
+    end)
+  end)
+
+  describe("dead", function()
+    local letter
+
+    before_each(function()
+      letter = {
+        id = 1, at = 1764000000123, side = "inbox", queue = "q", message_id = "m:1", type = "t",
+        key1 = "404", key2 = "60201", attempts = 3, error = "no choice\n404", generation = 1,
+        body = "{}",
+      }
+    end)
+
+    local function list(json)
+      return run { command = "dead", action = "list", limit = "100", after = "0", json = json }
+    end
+
+    it("list says when there is none", function()
+      helper.answers.dead_list = { {} }
+      assert.same({ "no dead letters\n", "[]\n" }, { (select(3, list())), (select(3, list(true))) })
+    end)
+
+    it("list shows a letter a line", function()
+      letter.type = "付款"
+      helper.answers.dead_list = { { letter } }
+      local _, _, out = list()
+      assert.equal("ID  AT                    QUEUE  TYPE  ORDER  TRIES  ERROR\n"
+        .. "1   2025-11-24T16:00:00Z  q      付款  60201  3      no choice 404\n", out)
+    end)
+
+    it("list --json has every part of a letter", function()
+      helper.answers.dead_list = { { letter } }
+      local _, _, out = list(true)
+      assert.truthy(out:find('[{"id":1,"message_id":"m:1","type":"t","order_type":"60201","queue":"q",'
+        .. '"side":"inbox","attempts":3,"error":"no choice\\n404","at":"2025-11-24T16:00:00.123Z"',
+        1, true), out)
+      assert.truthy(out:find('"business_key3":null', 1, true), out)
+      assert.truthy(out:find('"body":"{}"}]\n', 1, true), out)
+    end)
+
+    it("list --json shows a body that is no UTF-8 in base64", function()
+      for bytes, coded in pairs { ["\xff"] = "/w==", ["\xff\xfe"] = "//4=", ["\xff\xfea"] = "//5h",
+        ["\xff\xfeab"] = "//5hYg==" } do
+        letter.body = bytes
+        helper.answers.dead_list = { { letter } }
+        local _, _, out = list(true)
+        assert.truthy(out:find(('"body_base64":"%s"}]'):format(coded), 1, true), out)
+      end
+    end)
+
+    it("list refuses a wrong --limit or --after", function()
+      local code, problem = run { command = "dead", action = "list", limit = "0", after = "0" }
+      assert.same({ 2, '--limit is "0", but must be a whole number from 1 to 1000000' },
+        { code, problem })
+      code = run { command = "dead", action = "list", limit = "1", after = "-1" }
+      assert.equal(2, code)
+    end)
+
+    it("show shows one, whole", function()
+      letter.traceback = "stack traceback:\n\trules/a.lua:3"
+      helper.answers.dead_get = { letter }
+      local _, _, out = run { command = "dead", action = "show", id = "1" }
+      assert.matches("business keys +404  60201  %-\n", out)
+      assert.matches("rules +generation 1\n", out)
+      assert.matches("body +{}\n", out)
+      assert.matches("rules/a.lua:3\n$", out)
+    end)
+
+    it("show lets no terminal sequence through", function()
+      letter.error, letter.message_id, letter.type = "a\27[2J", "m\27[2J", "t\27[2J"
+      letter.headers, letter.key1 = '{"a":"\27[2J"}', "k\27[2J"
+      helper.answers.dead_get = { letter }
+      local _, _, out = run { command = "dead", action = "show", id = "1" }
+      assert.is_nil(out:find("\27", 1, true))
+    end)
+
+    it("show fails for a letter that is not there", function()
+      helper.answers.dead_get = { nil, "failed", "no dead letter 9" }
+      local code, problem = run { command = "dead", action = "show", id = "9" }
+      assert.same({ 1, "no dead letter 9" }, { code, problem })
+    end)
+
+    it("show refuses what is no id", function()
+      local code, problem = run { command = "dead", action = "show", id = "x" }
+      assert.equal(2, code)
+      assert.matches('^ID is "x"', problem)
+    end)
+  end)
+end)

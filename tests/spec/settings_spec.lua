@@ -1,0 +1,192 @@
+local helper = require "helper"
+local settings = require "cli.settings"
+
+describe("settings.check", function()
+  it("fills in the defaults", function()
+    assert.same({
+      store = "herald.db", broker = "embedded", name = "herald", log_level = "info",
+      log_format = "logfmt", publish_window = 1000, confirm_timeout = 30000, heartbeat = 15000,
+      handler_timeout = 5000, handler_memory = 64 << 20, inbox_window = 7 * 86400000,
+      stop_timeout = 10000,
+    }, settings.check {})
+  end)
+
+  it("turns durations into milliseconds and sizes into bytes", function()
+    local s = assert(settings.check {
+      confirm_timeout = "1500ms", heartbeat = "1m", inbox_window = "2h", handler_memory = "1GiB",
+    })
+    assert.same({ 1500, 60000, 7200000, 1 << 30 },
+      { s.confirm_timeout, s.heartbeat, s.inbox_window, s.handler_memory })
+  end)
+
+  it("takes the ends of a range", function()
+    assert(settings.check { publish_window = 1 })
+    assert(settings.check { publish_window = 65536 })
+    assert(settings.check { stop_timeout = "0s" })
+    assert(settings.check { handler_memory = "1MiB" })
+    assert(settings.check { handler_memory = "16GiB" })
+    assert(settings.check { handler_memory = "1024 KiB" })
+  end)
+
+  it("copies the list of folders", function()
+    local given = { "orders", "learning_2", "a-b" }
+    local s = assert(settings.check { include = given })
+    assert.same(given, s.include)
+    assert.not_equal(given, s.include)
+  end)
+
+  -- given, and what the message must be
+  local wrong = {
+    { { store = 1 }, "setting 'store' is 1, but must be a text" },
+    { { store = "" }, "setting 'store' is \"\", but must be a text" },
+    { { store = true }, "setting 'store' is true, but must be a text" },
+    { { broker = false }, "setting 'broker' is false, but must be a text" },
+    { { log_level = "loud" },
+      "setting 'log_level' is \"loud\", but must be one of debug, info, warn, error" },
+    { { log_format = 1 }, "setting 'log_format' is 1, but must be one of logfmt, json" },
+    { { publish_window = "10" },
+      "setting 'publish_window' is \"10\", but must be a whole number from 1 to 65536" },
+    { { publish_window = 0 },
+      "setting 'publish_window' is 0, but must be a whole number from 1 to 65536" },
+    { { publish_window = 65537 },
+      "setting 'publish_window' is 65537, but must be a whole number from 1 to 65536" },
+    { { publish_window = 1.5 },
+      "setting 'publish_window' is 1.5, but must be a whole number from 1 to 65536" },
+    { { heartbeat = 15 }, "setting 'heartbeat' is 15, but must be a duration such as \"30s\" "
+      .. "(ms, s, m, h, d) from 2s to 10m" },
+    { { heartbeat = "15" }, "setting 'heartbeat' is \"15\", but must be a duration such as \"30s\" "
+      .. "(ms, s, m, h, d) from 2s to 10m" },
+    { { heartbeat = "1s" }, "setting 'heartbeat' is \"1s\", but must be a duration such as \"30s\" "
+      .. "(ms, s, m, h, d) from 2s to 10m" },
+    { { inbox_window = "1 week" }, "setting 'inbox_window' is \"1 week\", but must be a duration "
+      .. "such as \"30s\" (ms, s, m, h, d) from 1m to 3650d" },
+    { { handler_memory = 1048576 }, "setting 'handler_memory' is 1048576, but must be a size such "
+      .. "as \"64MiB\" from 1MiB to 16384MiB" },
+    { { handler_memory = "64MB" }, "setting 'handler_memory' is \"64MB\", but must be a size such "
+      .. "as \"64MiB\" from 1MiB to 16384MiB" },
+    { { handler_memory = "1KiB" }, "setting 'handler_memory' is \"1KiB\", but must be a size such "
+      .. "as \"64MiB\" from 1MiB to 16384MiB" },
+    { { handler_memory = "99999999999999999999GiB" }, "setting 'handler_memory' is "
+      .. "\"99999999999999999999GiB\", but must be a size such as \"64MiB\" from 1MiB to 16384MiB" },
+    { { include = "orders" }, "^setting 'include' is \"orders\", but must be a list of folders "
+      .. 'such as { "orders", "learning" }' },
+  }
+  for _, case in ipairs(wrong) do
+    local name, value = next(case[1])
+    it(("refuses %s = %s"):format(name, tostring(value)), function()
+      local s, why = settings.check(case[1])
+      assert.is_nil(s)
+      assert.equal((case[2]:gsub("^%^", "")), why)
+    end)
+  end
+
+  -- the message names the table by its address, so only the end is compared
+  local lists = {
+    { "empty", {}, "a list with at least one folder" },
+    { "a path", { "a/b" }, "a list of folder names made of letters, digits, - and _" },
+    { "the parent", { ".." }, "a list of folder names made of letters, digits, - and _" },
+    { "a number", { 1 }, "a list of folder names made of letters, digits, - and _" },
+    { "a key", { "a", b = "c" }, "a list of folder names made of letters, digits, - and _" },
+    { "a repeat", { "a", "b", "a" }, 'a list without repeats ("a" stands twice)' },
+  }
+  for _, case in ipairs(lists) do
+    it("refuses an include list with " .. case[1], function()
+      local s, why = settings.check { include = case[2] }
+      assert.is_nil(s)
+      assert.truthy(why:find("setting 'include' is ", 1, true))
+      assert.truthy(why:find("must be " .. case[3], 1, true), why)
+    end)
+  end
+
+  it("refuses an include list with a hole instead of losing folders", function()
+    assert.is_nil((settings.check { include = { [1] = "a", [3] = "c" } }))
+  end)
+
+  it("suggests the nearest name for an unknown one", function()
+    local s, why = settings.check { heartbeet = "15s" }
+    assert.is_nil(s)
+    assert.truthy(why:find("unknown setting 'heartbeet': did you mean 'heartbeat'? (known: store,",
+      1, true), why)
+  end)
+
+  it("suggests nothing for a name that is like none", function()
+    local _, why = settings.check { zzzzzzzzzzzzzzz = 1 }
+    assert.truthy(why:find("unknown setting 'zzzzzzzzzzzzzzz' (known: ", 1, true), why)
+  end)
+
+  it("refuses a value without a name", function()
+    local _, why = settings.check { "embedded" }
+    assert.truthy(why:find("unknown setting '1' (known: ", 1, true), why)
+  end)
+
+  it("keeps a handler from outliving half a heartbeat", function()
+    assert(settings.check { handler_timeout = "5s", heartbeat = "10s" })
+    local s, why = settings.check { handler_timeout = "6s", heartbeat = "10s" }
+    assert.is_nil(s)
+    assert.equal("handler_timeout (6000 ms) must be at most half of heartbeat (10000 ms)", why)
+  end)
+end)
+
+describe("settings.load", function()
+  local undo
+
+  after_each(function() undo() end)
+
+  local function load_text(text, overrides)
+    undo = helper.with_herald_lua(text)
+    return settings.load("shop", overrides or {})
+  end
+
+  it("reads herald.lua", function()
+    local s = assert(load_text('return { name = "orders", store = "orders.db" }'))
+    assert.same({ "orders", "orders.db", "embedded" }, { s.name, s.store, s.broker })
+  end)
+
+  it("lets overrides stand above the file", function()
+    local s = assert(load_text('return { broker = "embedded", log_level = "warn" }',
+      { broker = "amqp://h/", log_level = "debug" }))
+    assert.same({ "amqp://h/", "debug" }, { s.broker, s.log_level })
+  end)
+
+  it("checks overrides, too", function()
+    local s, why = load_text("return {}", { log_level = "loud" })
+    assert.is_nil(s)
+    assert.matches("log_level' is \"loud\"", why)
+  end)
+
+  it("says which folder has no herald.lua, and what to do", function()
+    local s, why = load_text(nil)
+    assert.is_nil(s)
+    assert.matches("^no router in shop: herald.lua cannot be read %(.*No such file", why)
+    assert.matches("%-C DIR", why)
+  end)
+
+  it("names file and line of a syntax error", function()
+    local s, why = load_text("return {\n  store = = 1\n}")
+    assert.is_nil(s)
+    assert.matches("^herald.lua:2: ", why)
+  end)
+
+  it("is data only: there is nothing to call", function()
+    local s, why = load_text('return { store = os.getenv("HOME") }')
+    assert.is_nil(s)
+    assert.matches("^herald.lua:1: .*data only", why)
+  end)
+
+  it("is text only", function()
+    local s, why = load_text(string.dump(load "return {}"))
+    assert.is_nil(s)
+    assert.matches("binary chunk", why)
+  end)
+
+  it("must return a table", function()
+    local s, why = load_text("local t = {}")
+    assert.is_nil(s)
+    assert.equal("herald.lua must return a table of settings, but returned nil", why)
+  end)
+
+  it("says that a wrong setting stands in herald.lua", function()
+    local _, why = load_text("return { publish_window = 0 }")
+    assert.matches("^herald.lua: setting 'publish_window' is 0", why)
+  end)
+end)

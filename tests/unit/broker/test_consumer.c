@@ -1,0 +1,442 @@
+/* Deliveries are lent in order, acked only when told, and never on another channel. */
+#include "broker/consumer.h"
+#include "broker/fake_link.h"
+
+#include <stdlib.h>
+
+static struct declare *declare;
+static struct consumer *consumer;
+
+static char q_name[] = "q", r_name[] = "r", x_name[] = "x", empty[] = "";
+static struct destination from_x = {EXCHANGE_FANOUT, x_name, empty};
+static const struct subscription on_q = {
+    .queue = q_name, .from = &from_x, .n_from = 1, .prefetch = 100};
+static const struct subscription on_r = {.queue = r_name, .prefetch = 7};
+
+static void method(uint16_t channel, amqp_method_number_t id, void *decoded)
+{
+    amqp_method_t m = method_of(id, decoded);
+
+    if (channel == 1)
+        declare_method(declare, &m);
+    else
+        consumer_method(consumer, channel, &m);
+    consumer_step(consumer);
+}
+
+static void closed(uint16_t channel, uint16_t code, const char *text)
+{
+    amqp_channel_close_t close;
+    amqp_method_t m = close_of(&close, code, text);
+
+    method(channel, m.id, m.decoded);
+}
+
+static void cancelled(uint16_t channel)
+{
+    amqp_basic_cancel_t cancel = {.consumer_tag = amqp_cstring_bytes("herald")};
+
+    method(channel, AMQP_BASIC_CANCEL_METHOD, &cancel);
+}
+
+/* A delivery whose body is "<channel>/<tag>"; `change` may spoil it. */
+static void deliver_with(uint16_t channel, uint64_t tag, void (*change)(struct link_content *c))
+{
+    char body[32];
+    amqp_basic_deliver_t d = {.consumer_tag = amqp_cstring_bytes("herald"),
+                              .delivery_tag = tag,
+                              .redelivered = tag % 2 == 0,
+                              .exchange = amqp_cstring_bytes("x"),
+                              .routing_key = amqp_cstring_bytes("k")};
+    amqp_basic_properties_t properties = {._flags =
+                                              AMQP_BASIC_TYPE_FLAG | AMQP_BASIC_MESSAGE_ID_FLAG,
+                                          .type = amqp_cstring_bytes("payresult_notify"),
+                                          .message_id = amqp_cstring_bytes("s:1")};
+    amqp_method_t m = method_of(AMQP_BASIC_DELIVER_METHOD, &d);
+    struct link_content content = {.channel = channel, .method = &m, .properties = &properties};
+
+    snprintf(body, sizeof body, "%u/%llu", channel, (unsigned long long)tag);
+    content.body = slice_of(body);
+    content.body_size = content.body.len;
+    if (change != NULL)
+        change(&content);
+    consumer_content(consumer, &content);
+    memset(body, '#', sizeof body); /* it was only lent */
+}
+
+static void deliver(uint16_t channel, uint64_t first, uint64_t last)
+{
+    for (uint64_t tag = first; tag <= last; tag++)
+        deliver_with(channel, tag, NULL);
+}
+
+static struct delivery *lent[64]; /* what the last take lent */
+
+/* Takes up to `max` more of this turn; their bodies must be these. */
+static void take(size_t max, const char *want)
+{
+    char text[512] = "";
+    size_t n = consumer_take(consumer, lent, max);
+
+    for (size_t i = 0; i < n; i++) {
+        size_t used = strlen(text);
+
+        snprintf(text + used, sizeof text - used, "%s%.*s", used ? " " : "",
+                 (int)lent[i]->message.body.len, lent[i]->message.body.data);
+    }
+    assert_string_equal(text, want);
+}
+
+static void accepted(size_t i)
+{
+    consumer_accept(consumer, lent[i]);
+}
+
+/* Opens a channel again: the queue exists, and is consumed. */
+static void consume_again(uint16_t channel)
+{
+    method(1, AMQP_QUEUE_DECLARE_OK_METHOD, NULL);
+    method(channel, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+}
+
+/* A consumer of q on channel 2 and r on channel 3. */
+static int begin(void **state)
+{
+    struct consumer_settings settings = {
+        .link = &fake_link, .clock = fake_clock, .backoff_min_ms = 100, .backoff_max_ms = 1000};
+    struct err err = {0};
+
+    (void)state;
+    fake_begin();
+    declare = declare_new(&fake_link, NULL, fake_clock);
+    settings.declare = declare;
+    consumer = consumer_new(&settings);
+    assert_non_null(consumer);
+    fake_link.up = false;
+    assert_int_equal(consumer_add(consumer, &on_q, &err), OK);
+    assert_int_equal(consumer_add(consumer, &on_r, &err), OK);
+    fake_link.up = true;
+    declare_up(declare);
+    consumer_up(consumer);
+    method(1, AMQP_QUEUE_DECLARE_OK_METHOD, NULL);
+    method(1, AMQP_EXCHANGE_DECLARE_OK_METHOD, NULL);
+    sent("1:open 1:queue.declare?(q) 1:exchange.declare?(x) 2:open 2:qos(100,each) 2:consume(q) "
+         "1:bind(q,x,)");
+    assert_false(consumer_is_ready(consumer));
+    method(1, AMQP_QUEUE_BIND_OK_METHOD, NULL);
+    method(1, AMQP_QUEUE_DECLARE_OK_METHOD, NULL);
+    sent("1:queue.declare?(r) 3:open 3:qos(7,each) 3:consume(r)");
+    method(2, AMQP_BASIC_QOS_OK_METHOD, NULL);
+    method(2, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    method(3, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    sent("");
+    assert_true(consumer_is_ready(consumer));
+    assert_false(consumer_pending(consumer));
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    assert_null(consumer_broken(consumer));
+    consumer_free(&consumer);
+    declare_free(&declare);
+    return 0;
+}
+
+static void a_delivery_is_copied_with_all_it_says(void **state)
+{
+    (void)state;
+    deliver(2, 1, 2);
+    take(64, "2/1 2/2");
+    assert_ptr_equal(lent[0]->subscription, &on_q);
+    assert_true(slice_is(lent[0]->message.type, "payresult_notify"));
+    assert_true(slice_is(lent[0]->message.id, "s:1"));
+    assert_true(slice_is(lent[0]->exchange, "x"));
+    assert_true(slice_is(lent[0]->routing_key, "k"));
+    assert_null(lent[0]->defect);
+    assert_null(lent[0]->message.key[0].data);
+    assert_int_equal(lent[0]->tag, 1);
+    assert_false(lent[0]->redelivered);
+    assert_true(lent[1]->redelivered);
+}
+
+static void deliveries_are_lent_in_order_of_arrival_and_acked_once_per_channel(void **state)
+{
+    (void)state;
+    deliver(2, 1, 2);
+    deliver(3, 1, 1);
+    deliver(2, 3, 3);
+    take(3, "2/1 2/2 3/1");
+    for (size_t i = 0; i < 3; i++)
+        accepted(i);
+    sent("");
+    assert_int_equal(consumer_unacked(consumer), 4);
+    consumer_tell(consumer);
+    sent("2:ack(2+) 3:ack(1+)");
+    take(64, "2/3");
+    accepted(0);
+    consumer_tell(consumer);
+    sent("2:ack(3+)");
+    assert_int_equal(consumer_unacked(consumer), 0);
+}
+
+static void a_turn_may_take_in_pieces(void **state)
+{
+    (void)state;
+    deliver(2, 1, 3);
+    take(1, "2/1");
+    accepted(0);
+    take(1, "2/2");
+    accepted(0);
+    take(64, "2/3");
+    take(64, "");
+    consumer_tell(consumer);
+    sent("2:ack(2+)");
+    take(64, "2/3");
+}
+
+static void an_ack_stops_at_the_first_that_was_not_accepted(void **state)
+{
+    (void)state;
+    deliver(2, 1, 5);
+    take(4, "2/1 2/2 2/3 2/4");
+    accepted(0);
+    accepted(2);
+    accepted(3);
+    consumer_tell(consumer);
+    sent("2:ack(1+)");
+    take(64, "2/2 2/5"); /* it is lent again, in front */
+    accepted(0);
+    consumer_tell(consumer);
+    sent("2:ack(4+)");
+    take(64, "2/5");
+    accepted(0);
+    consumer_tell(consumer);
+    sent("2:ack(5+)");
+}
+
+static void what_was_forgotten_is_lent_again(void **state)
+{
+    (void)state;
+    deliver(2, 1, 2);
+    take(64, "2/1 2/2");
+    accepted(0);
+    accepted(1);
+    assert_false(consumer_pending(consumer));
+    consumer_forget(consumer);
+    sent("");
+    assert_true(consumer_pending(consumer));
+    take(64, "2/1 2/2");
+    accepted(0);
+    accepted(1);
+    consumer_tell(consumer);
+    sent("2:ack(2+)");
+}
+
+static void a_stale_delivery_is_never_acked(void **state)
+{
+    (void)state;
+    deliver(2, 1, 3);
+    deliver(3, 1, 1);
+    take(2, "2/1 2/2");
+    closed(2, 406, "PRECONDITION_FAILED - delivery acknowledgement timed out");
+    sent("2:close-ok");
+    assert_int_equal(consumer_unacked(consumer), 1);
+    accepted(0);
+    accepted(1);
+    consumer_tell(consumer);
+    sent("");
+    take(64, "3/1"); /* 2/3 was dropped unacked */
+    accepted(0);
+    consumer_tell(consumer);
+    sent("3:ack(1+)");
+}
+
+static void a_closed_channel_is_consumed_again_and_counts_anew(void **state)
+{
+    (void)state;
+    deliver(2, 1, 2);
+    closed(2, 406, "PRECONDITION_FAILED - timeout");
+    assert_false(consumer_is_ready(consumer));
+    assert_string_equal(consumer_trouble(consumer), "406 PRECONDITION_FAILED - timeout");
+    assert_in_range(consumer_due(consumer) - fake_now, 50, 100);
+    sent("2:close-ok");
+    fake_now = consumer_due(consumer);
+    consumer_step(consumer);
+    sent("1:queue.declare?(q)");
+    method(1, AMQP_QUEUE_DECLARE_OK_METHOD, NULL);
+    sent("1:bind(q,x,) 2:open 2:qos(100,each) 2:consume(q)");
+    method(2, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    assert_true(consumer_is_ready(consumer));
+    assert_null(consumer_trouble(consumer));
+    deliver(2, 1, 1);
+    take(64, "2/1");
+    accepted(0);
+    consumer_tell(consumer);
+    sent("2:ack(1+)");
+}
+
+static void a_deleted_queue_is_made_and_consumed_again(void **state)
+{
+    (void)state;
+    deliver(2, 1, 1);
+    cancelled(2);
+    sent("2:close");
+    assert_false(consumer_is_ready(consumer));
+    assert_non_null(strstr(consumer_trouble(consumer), "cancelled"));
+    deliver(2, 2, 2); /* was under way */
+    take(64, "");
+    method(2, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    fake_now = consumer_due(consumer);
+    consumer_step(consumer);
+    closed(1, 404, "NOT_FOUND - no queue 'q' in vhost '/'");
+    sent("1:queue.declare?(q) 1:close-ok 1:open 1:queue.declare(q,quorum,durable)");
+    method(1, AMQP_QUEUE_DECLARE_OK_METHOD, NULL);
+    sent("1:bind(q,x,) 2:open 2:qos(100,each) 2:consume(q)");
+    method(2, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    assert_true(consumer_is_ready(consumer));
+}
+
+static void a_reconnect_declares_and_consumes_everything_again(void **state)
+{
+    (void)state;
+    deliver(2, 1, 3);
+    take(1, "2/1");
+    fake_link.up = false;
+    declare_down(declare);
+    consumer_down(consumer);
+    assert_false(consumer_pending(consumer));
+    accepted(0);
+    consumer_tell(consumer);
+    sent("");
+    fake_link.up = true;
+    declare_up(declare);
+    consumer_up(consumer);
+    sent("1:open 1:queue.declare?(q)");
+    method(1, AMQP_QUEUE_DECLARE_OK_METHOD, NULL);
+    method(1, AMQP_EXCHANGE_DECLARE_OK_METHOD, NULL);
+    method(1, AMQP_QUEUE_BIND_OK_METHOD, NULL);
+    sent("1:exchange.declare?(x) 2:open 2:qos(100,each) 2:consume(q) 1:bind(q,x,) "
+         "1:queue.declare?(r)");
+    consume_again(3);
+    method(2, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    fake_link.said[0] = '\0';
+    deliver(2, 1, 1);
+    take(64, "2/1");
+    accepted(0);
+    consumer_tell(consumer);
+    sent("2:ack(1+)");
+}
+
+static void draining_cancels_and_drops_what_no_turn_has(void **state)
+{
+    (void)state;
+    deliver(2, 1, 3);
+    deliver(3, 1, 1);
+    take(1, "2/1");
+    consumer_drain(consumer);
+    sent("2:cancel 3:cancel");
+    assert_false(consumer_pending(consumer));
+    assert_int_equal(consumer_unacked(consumer), 1);
+    accepted(0);
+    consumer_tell(consumer);
+    sent("2:ack(1+)");
+    deliver(2, 4, 4); /* was under way */
+    take(64, "");
+    consumer_drain(consumer);
+    sent("");
+}
+
+static void draining_after_a_gap_never_acks_over_it(void **state)
+{
+    (void)state;
+    deliver(2, 1, 3);
+    take(2, "2/1 2/2");
+    accepted(1);
+    consumer_tell(consumer);
+    sent("");
+    consumer_drain(consumer);
+    sent("2:cancel 3:cancel");
+    assert_int_equal(consumer_unacked(consumer), 0);
+    take(64, "");
+}
+
+static void oversize(struct link_content *c)
+{
+    c->oversized = true;
+    c->body_size = 17825792;
+    c->body = (struct slice){NULL, 0};
+}
+
+static void an_oversized_body_becomes_a_defect(void **state)
+{
+    (void)state;
+    deliver_with(2, 1, oversize);
+    take(64, "");
+    assert_string_equal(lent[0]->defect, "body of 17825792 bytes is over the limit of 16777216");
+    assert_null(lent[0]->message.body.data);
+    assert_true(slice_is(lent[0]->message.type, "payresult_notify"));
+    accepted(0);
+    consumer_tell(consumer);
+    sent("2:ack(1+)");
+}
+
+static void a_channel_that_was_never_opened_is_a_broken_protocol(void **state)
+{
+    (void)state;
+    deliver(9, 1, 1);
+    assert_non_null(consumer_broken(consumer));
+    assert_null(consumer_broken(consumer));
+}
+
+static void a_refused_queue_is_told_and_the_other_consumes(void **state)
+{
+    (void)state;
+    cancelled(3);
+    method(3, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    fake_now = consumer_due(consumer);
+    consumer_step(consumer);
+    closed(1, 403, "ACCESS_REFUSED - access to queue 'r' in vhost '/' refused");
+    assert_non_null(strstr(consumer_trouble(consumer), "access to queue 'r'"));
+    assert_non_null(declare_refused(declare));
+    fake_link.said[0] = '\0';
+    deliver(2, 1, 1);
+    take(64, "2/1");
+    accepted(0);
+    consumer_tell(consumer);
+    sent("2:ack(1+)");
+}
+
+static void thousands_that_are_dropped_cost_one_walk(void **state)
+{
+    (void)state;
+    deliver(2, 1, 50000);
+    deliver(3, 1, 1);
+    closed(2, 406, "PRECONDITION_FAILED - timeout");
+    take(64, "3/1");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+    const struct CMUnitTest tests[] = {
+        TEST(a_delivery_is_copied_with_all_it_says),
+        TEST(deliveries_are_lent_in_order_of_arrival_and_acked_once_per_channel),
+        TEST(a_turn_may_take_in_pieces),
+        TEST(an_ack_stops_at_the_first_that_was_not_accepted),
+        TEST(what_was_forgotten_is_lent_again),
+        TEST(a_stale_delivery_is_never_acked),
+        TEST(a_closed_channel_is_consumed_again_and_counts_anew),
+        TEST(a_deleted_queue_is_made_and_consumed_again),
+        TEST(a_reconnect_declares_and_consumes_everything_again),
+        TEST(draining_cancels_and_drops_what_no_turn_has),
+        TEST(draining_after_a_gap_never_acks_over_it),
+        TEST(an_oversized_body_becomes_a_defect),
+        TEST(a_channel_that_was_never_opened_is_a_broken_protocol),
+        TEST(a_refused_queue_is_told_and_the_other_consumes),
+        TEST(thousands_that_are_dropped_cost_one_walk),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,299 @@
+/* scene - see scene.h. */
+#include "scene.h"
+
+#include "check.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct scene *self(struct broker *b)
+{
+    return (struct scene *)b;
+}
+
+static int64_t clock_now(void *arg)
+{
+    return ((struct scene *)arg)->now_ms;
+}
+
+static size_t room(struct broker *b)
+{
+    return self(b)->room;
+}
+
+static int take(struct broker *b, struct delivery **out, size_t max, size_t *n_out, struct err *err)
+{
+    struct scene *s = self(b);
+
+    (void)err;
+    *n_out = 0;
+    for (size_t i = 0; i < s->n_deliveries && *n_out < max; i++)
+        if (!s->deliveries[i].acked)
+            out[(*n_out)++] = &s->deliveries[i].delivery;
+    return OK;
+}
+
+static int accept(struct broker *b, struct delivery *d, struct err *err)
+{
+    (void)b;
+    (void)err;
+    ((struct scene_delivery *)d->owner)->accepted = true;
+    return OK;
+}
+
+static int publish(struct broker *b, int64_t row, const struct destination *to,
+                   const struct message *m, struct err *err)
+{
+    struct scene *s = self(b);
+    size_t used = strlen(s->pending);
+
+    (void)m;
+    if (s->publish_code != OK)
+        return err_set(err, s->publish_code, "the fake broker says no");
+    snprintf(s->pending + used, sizeof s->pending - used, "%lld>%s ", (long long)row, to->exchange);
+    return OK;
+}
+
+static size_t settled(struct broker *b, struct settlement *out, size_t max)
+{
+    struct scene *s = self(b);
+
+    s->n_lent = s->n_answers < max ? s->n_answers : max;
+    memcpy(out, s->answers, s->n_lent * sizeof *out);
+    return s->n_lent;
+}
+
+static void tell(struct broker *b)
+{
+    struct scene *s = self(b);
+    size_t used = strlen(s->published);
+
+    for (size_t i = 0; i < s->n_deliveries; i++) {
+        s->deliveries[i].acked = s->deliveries[i].acked || s->deliveries[i].accepted;
+        s->deliveries[i].accepted = false;
+    }
+    snprintf(s->published + used, sizeof s->published - used, "%s", s->pending);
+    s->pending[0] = '\0';
+    memmove(s->answers, s->answers + s->n_lent, (s->n_answers - s->n_lent) * sizeof s->answers[0]);
+    s->n_answers -= s->n_lent;
+    s->n_lent = 0;
+}
+
+static void forget(struct broker *b)
+{
+    struct scene *s = self(b);
+
+    for (size_t i = 0; i < s->n_deliveries; i++)
+        s->deliveries[i].accepted = false;
+    s->pending[0] = '\0';
+    s->n_lent = 0;
+    s->forgotten++;
+}
+
+static const struct broker_ops ops = {
+    .room = room,
+    .take = take,
+    .accept = accept,
+    .publish = publish,
+    .settled = settled,
+    .tell = tell,
+    .forget = forget,
+};
+
+static void write_file(struct scene *s, const char *name, const char *text)
+{
+    char path[128];
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/%s", s->folder, name);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fputs(text, f) >= 0, 1);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void make_folder(struct scene *s, const char *name)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/%s", s->folder, name);
+    assert_int_equal(mkdir(path, 0700), 0);
+}
+
+static void require_ok(int rc, const struct err *err)
+{
+    if (rc != OK)
+        fail_msg("%s: %s", err_word(rc), err->text);
+}
+
+static void open_store(struct scene *s, struct clock clock)
+{
+    char path[128], migrations[128];
+    struct db_settings settings = {
+        .path = path, .create = true, .exclusive = true, .log = s->log, .clock = clock};
+    struct err err = {0};
+    int applied;
+
+    snprintf(path, sizeof path, "%s/herald.db", s->folder);
+    require_ok(db_open(&s->db, &settings, &err), &err);
+    snprintf(migrations, sizeof migrations, "%s/migrations", s->folder);
+    require_ok(db_migrate(s->db, migrations, "", &applied, &err), &err);
+}
+
+static void make_turn(struct scene *s, struct clock clock)
+{
+    const struct turn_settings settings = {
+        .db = s->db,
+        .broker = &s->broker,
+        .log = s->log,
+        .clock = clock,
+        .messages_max = 50,
+        .age_ms = 1000,
+        .age_shared_ms = 1000,
+        .inbox_window_ms = 7 * 86400000,
+        .seed = 1,
+    };
+    const struct script_folder folder = {s->folder, ""};
+    struct err err = {0};
+
+    require_ok(turn_new(&s->turn, &settings, &err), &err);
+    require_ok(script_load(&s->script,
+                           &(struct script_settings){.folders = &folder,
+                                                     .n_folders = 1,
+                                                     .memory_max = 16 * 1024 * 1024,
+                                                     .handler_ms = 2000,
+                                                     .load_ms = 10000,
+                                                     .host = turn_host(s->turn)},
+                           &err),
+               &err);
+    turn_use_script(s->turn, &s->script, 1);
+}
+
+void scene_begin(struct scene *s, const char *rules, const char *migration)
+{
+    struct clock clock = {.wall_ms = clock_now, .mono_ms = clock_now, .arg = s};
+
+    memset(s, 0, sizeof *s);
+    s->broker.ops = &ops;
+    s->now_ms = INT64_C(1700000000000);
+    s->room = 20;
+    snprintf(s->folder, sizeof s->folder, "/tmp/herald-scene-XXXXXX");
+    assert_non_null(mkdtemp(s->folder));
+    make_folder(s, "rules");
+    make_folder(s, "migrations");
+    write_file(s, "rules/rules.lua", rules);
+    write_file(s, "migrations/001.sql", migration);
+    s->log = log_new(STDERR_FILENO, LOG_ERROR, LOG_LOGFMT, clock);
+    assert_non_null(s->log);
+    open_store(s, clock);
+    make_turn(s, clock);
+}
+
+void scene_end(struct scene *s)
+{
+    char command[128];
+
+    script_free(&s->script);
+    turn_free(&s->turn);
+    db_close(&s->db);
+    log_free(&s->log);
+    snprintf(command, sizeof command, "rm -rf '%s'", s->folder);
+    assert_int_equal(system(command), 0);
+}
+
+void scene_deliver(struct scene *s, const char *id, const char *type, const char *body)
+{
+    struct scene_delivery *d = &s->deliveries[s->n_deliveries++];
+
+    assert_true(s->n_deliveries <= SCENE_MAX);
+    snprintf(d->body, sizeof d->body, "%s", body);
+    snprintf(d->id, sizeof d->id, "%s", id ? id : "");
+    snprintf(d->type, sizeof d->type, "%s", type ? type : "");
+    d->delivery = (struct delivery){
+        .subscription = &rules_topology(script_rules(s->script))->subscriptions[0],
+        .message = {.id = slice_of(id ? d->id : NULL),
+                    .type = slice_of(type ? d->type : NULL),
+                    .body = slice_of(d->body)},
+        .exchange = slice_of("x"),
+        .routing_key = slice_of(""),
+        .owner = d,
+    };
+}
+
+void scene_answer(struct scene *s, int64_t row, enum publish_outcome outcome, const char *why)
+{
+    s->answers[s->n_answers++] = (struct settlement){row, outcome, why};
+}
+
+enum turn_result scene_turn(struct scene *s, struct err *err)
+{
+    return turn_run(s->turn, true, err);
+}
+
+void scene_run(struct scene *s)
+{
+    struct err err = {0};
+    enum turn_result result;
+
+    do {
+        result = scene_turn(s, &err);
+        if (result != TURN_MORE && result != TURN_IDLE)
+            fail_msg("turn: %s", err.text);
+    } while (result == TURN_MORE);
+}
+
+size_t scene_acked(const struct scene *s)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->n_deliveries; i++)
+        n += s->deliveries[i].acked;
+    return n;
+}
+
+static sqlite3 *connect(struct scene *s)
+{
+    char path[128];
+    sqlite3 *db;
+
+    snprintf(path, sizeof path, "%s/herald.db", s->folder);
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_busy_timeout(db, 2000), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "pragma wal_autocheckpoint=0", NULL, NULL, NULL), SQLITE_OK);
+    return db;
+}
+
+struct sqlite3 *scene_lock(struct scene *s)
+{
+    sqlite3 *db = connect(s);
+
+    assert_int_equal(sqlite3_exec(db, "begin immediate", NULL, NULL, NULL), SQLITE_OK);
+    return db;
+}
+
+void scene_unlock(struct sqlite3 *db)
+{
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+const char *scene_sql(struct scene *s, const char *sql)
+{
+    static char out[4096];
+    sqlite3 *db = connect(s);
+    sqlite3_stmt *st;
+    const unsigned char *text;
+
+    if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    out[0] = '\0';
+    text = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_text(st, 0) : NULL;
+    if (text != NULL)
+        snprintf(out, sizeof out, "%s", (const char *)text);
+    sqlite3_finalize(st);
+    sqlite3_close(db);
+    return out;
+}

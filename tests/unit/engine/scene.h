@@ -1,0 +1,70 @@
+/*
+ * scene - a turn with a real store and real rules, and a broker that does as told
+ *
+ * Rules and migrations are texts; the clock stands still until it is moved; the broker
+ * hands out what scene_deliver and scene_answer gave it and notes what it is told.
+ */
+#ifndef HERALD_TESTS_SCENE_H
+#define HERALD_TESTS_SCENE_H
+
+#include "broker/broker.h"
+#include "engine/turn.h"
+#include "script/script.h"
+#include "store/db.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { SCENE_MAX = 64 };
+
+struct scene_delivery {
+    struct delivery delivery;
+    char id[64], body[512], type[64];
+    bool accepted; /* in the running turn */
+    bool acked;    /* told */
+};
+
+struct scene {
+    struct broker broker; /* first: the ops get this scene */
+    char folder[64];      /* temporary; removed at the end */
+    struct log *log;
+    int64_t now_ms; /* both clocks */
+    struct db *db;
+    struct script *script;
+    struct turn *turn;
+
+    struct scene_delivery deliveries[SCENE_MAX];
+    size_t n_deliveries;
+    struct settlement answers[SCENE_MAX];
+    size_t n_answers, n_lent;
+    char pending[1024];   /* publishes of the running turn: "ID>exchange " */
+    char published[4096]; /* told */
+    int publish_code;     /* what publish answers */
+    size_t room;
+    int forgotten; /* turns that were rolled back */
+};
+
+void scene_begin(struct scene *s, const char *rules, const char *migration);
+void scene_end(struct scene *s);
+
+/* The next delivery of the first subscription; NULL id: none, NULL type: none. */
+void scene_deliver(struct scene *s, const char *id, const char *type, const char *body);
+void scene_answer(struct scene *s, int64_t row, enum publish_outcome outcome, const char *why);
+
+/* Turns until nothing is left to do. Fails the test when a turn is paused. */
+void scene_run(struct scene *s);
+
+/* One turn. */
+enum turn_result scene_turn(struct scene *s, struct err *err);
+
+size_t scene_acked(const struct scene *s);
+
+/* The first column of the first row as text, from another connection; "" for null or
+ * no row. Valid until the next call. */
+const char *scene_sql(struct scene *s, const char *sql);
+
+/* Another process's write transaction, open until scene_unlock. */
+struct sqlite3 *scene_lock(struct scene *s);
+void scene_unlock(struct sqlite3 *db);
+
+#endif

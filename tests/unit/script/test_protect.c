@@ -1,0 +1,113 @@
+/* Whatever a script raises becomes words, and never more than that. */
+#include "fake_host.h"
+
+static void error_objects_of_every_kind_become_words(void **state)
+{
+    static const struct {
+        const char *body, *words;
+    } cases[] = {
+        {"error()", "(error object is a nil value)"},
+        {"error(nil)", "(error object is a nil value)"},
+        {"error('plain', 0)", "plain"},
+        {"error(12)", "12"},
+        {"error(1.5)", "1.5"},
+        {"error(true)", "(error object is a boolean value)"},
+        {"error({})", "(error object is a table value)"},
+        {"error({ code = 3, message = 'by table' })", "by table"},
+        {"error({ message = {} })", "(error object is a table value)"},
+        {"error(print)", "(error object is a function value)"},
+        {"error(herald.null)", "herald.null"},
+        {"error(msg)", "herald.msg m-1"},
+        {"error(tx)", "herald.tx"},
+        {"error(coroutine.create(print))", "(error object is a thread value)"},
+        {"error(setmetatable({}, { __tostring = function() return 'an object' end }))",
+         "an object"},
+        {"error(setmetatable({}, { __tostring = function() error('worse') end }))",
+         "(error object is a table value)"},
+        {"error(setmetatable({}, { __tostring = function(x) error(x) end }))",
+         "(error object is a table value)"},
+        {"error(setmetatable({}, { __tostring = function() return {} end }))",
+         "(error object is a table value)"},
+        {"error(setmetatable({}, { __tostring = 5 }))", "(error object is a table value)"},
+        {"error(setmetatable({}, { __name = 'Thing' }))", "(error object is a table value)"},
+        {"error('caf\\xc3\\xa9 \\xff|\\0|', 0)", "caf\xc3\xa9 ?|?|"},
+        {"local x x.y = 1", "rules/a.lua:3: attempt to index a nil value (local 'x')"},
+        {"local a <close> = setmetatable({}, { __close = function() error('closing', 0) end })\n"
+         "error('first', 0)",
+         "closing"},
+    };
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        FAILS(&s, cases[i].body, cases[i].words);
+    end(&s);
+}
+
+static void a_long_error_is_cut_at_a_whole_character(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    assert_int_equal(run(&s, "error('x' .. ('\\u{20ac}'):rep(1000), 0)"), SCRIPT_FAILED);
+    assert_in_range(strlen(s.out.error), 1000, sizeof s.out.error - 1);
+    assert_true(text_is_utf8(s.out.error, strlen(s.out.error)));
+    end(&s);
+}
+
+static void runaway_recursion_is_a_plain_error(void **state)
+{
+    static const char *const ways[] = {
+        "local function f() return 1 + f() end f()",
+        "local t = setmetatable({}, {}) getmetatable(t).__index = function(t, k) return t[k] end\n"
+        "local x = t.y",
+        "local function f() pcall(f) error('up') end f()",
+        "local function f() return coroutine.wrap(f)() end f()",
+        "local function f(x) return (x:gsub('.', f)) end f('x')",
+        "local function f() error(setmetatable({}, { __tostring = f })) end f()",
+        "local s = ('('):rep(1000) error((select(2, load('return ' .. s))), 0)",
+    };
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    s.settings.handler_ms = 100000;
+    s.settings.memory_max = 64 * 1024 * 1024; /* Lua's own limit of its stack takes 32 MiB */
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        if (run(&s, ways[i]) != SCRIPT_FAILED)
+            fail_msg("way %zu: verdict %d: %s", i, (int)s.out.verdict, s.out.error);
+        assert_true(s.out.error[0] != '\0');
+        assert_int_equal(again(&s), SCRIPT_FAILED);
+    }
+    end(&s);
+}
+
+static void a_traceback_is_short(void **state)
+{
+    struct scene s;
+    int lines = 1;
+
+    (void)state;
+    begin(&s);
+    assert_int_equal(run(&s, "local function f(n) if n == 0 then error('deep') end f(n - 1) end\n"
+                             "f(100)"),
+                     SCRIPT_FAILED);
+    for (const char *p = s.out.traceback; *p != '\0'; p++)
+        lines += *p == '\n';
+    assert_int_equal(lines, 12);
+    end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(error_objects_of_every_kind_become_words),
+        cmocka_unit_test(a_long_error_is_cut_at_a_whole_character),
+        cmocka_unit_test(runaway_recursion_is_a_plain_error),
+        cmocka_unit_test(a_traceback_is_short),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

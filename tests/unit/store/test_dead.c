@@ -1,0 +1,162 @@
+/* Letters nobody will try again by itself. */
+#include "store.h"
+
+#include "store/dead.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct dead_letter letter = {
+    .side = DEAD_INBOX,
+    .queue = {"q", 1},
+    .identity = {"id", 2},
+    .message = {.id = {"m", 1}, .type = {"t", 1}, .body = {"{}", 2}},
+    .fingerprint = 7,
+    .attempts = 3,
+    .error = "no choice 16",
+    .traceback = "rules/orders.lua:12",
+    .generation = 4,
+    .at = 1234,
+};
+
+static int64_t add(struct store *s, const struct dead_letter *d)
+{
+    int64_t id;
+
+    assert_ok(s, dead_add(s->db, d, &id, &s->err));
+    return id;
+}
+
+static bool note(void *arg, const struct dead_letter *d)
+{
+    char *text = arg;
+
+    snprintf(text + strlen(text), 256, "%s%lld %s", text[0] ? ", " : "", (long long)d->id,
+             d->error);
+    return true;
+}
+
+static void a_letter_is_kept_whole(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    assert_int_equal(add(s, &letter), 1);
+    assert_string_equal(other_rows(s, "select side, queue, identity, fingerprint, attempts, error,"
+                                      " traceback, generation, at, message_id, type,"
+                                      " business_key1, body, exchange from herald_dead"),
+                        "inbox|q|id|7|3|no choice 16|rules/orders.lua:12|4|1234|m|t|-|{}|-");
+}
+
+static int64_t count(struct store *s)
+{
+    int64_t n;
+
+    assert_ok(s, dead_count(s->db, &n, &s->err));
+    return n;
+}
+
+static void the_same_letter_is_kept_once(void **state)
+{
+    struct store *s = *state;
+    struct dead_letter d = letter;
+
+    store_open(s);
+    assert_int_equal(add(s, &letter), 1);
+    d.error = "told again after a crash";
+    assert_int_equal(add(s, &d), 1);
+    assert_int_equal(count(s), 1);
+    assert_string_equal(other_rows(s, "select error from herald_dead"), "no choice 16");
+}
+
+static void letters_that_differ_are_kept_apart(void **state)
+{
+    struct store *s = *state;
+    struct dead_letter d = letter;
+    int64_t outbox;
+
+    store_open(s);
+    (void)add(s, &letter);
+    d.fingerprint = 8; /* another message with its id */
+    assert_int_not_equal(add(s, &d), 1);
+    d.queue = slice_of("r");
+    (void)add(s, &d);
+    assert_int_equal(count(s), 3);
+    d.side = DEAD_OUTBOX;
+    d.queue = (struct slice){NULL, 0};
+    outbox = add(s, &d);
+    assert_int_equal(add(s, &d), outbox);
+    assert_int_equal(count(s), 4);
+    d.identity = (struct slice){NULL, 0}; /* nobody can tell these apart */
+    (void)add(s, &d);
+    (void)add(s, &d);
+    assert_int_equal(count(s), 6);
+}
+
+static void letters_are_listed_page_by_page(void **state)
+{
+    struct store *s = *state;
+    struct dead_letter d = letter;
+    char text[256] = "";
+
+    store_open(s);
+    d.identity = (struct slice){NULL, 0};
+    for (int i = 0; i < 5; i++)
+        (void)add(s, &d);
+    assert_ok(s, dead_list(s->db, 1, 2, note, text, &s->err));
+    assert_string_equal(text, "2 no choice 16, 3 no choice 16");
+}
+
+static bool without_queue(void *arg, const struct dead_letter *d)
+{
+    *(bool *)arg = d->queue.data == NULL && d->side == DEAD_OUTBOX && d->traceback == NULL;
+    return true;
+}
+
+static void one_letter_is_found_or_not(void **state)
+{
+    struct store *s = *state;
+    const struct dead_letter d = {.side = DEAD_OUTBOX, .identity = {"i", 1}, .error = ""};
+    char text[256] = "";
+    bool as_put = false;
+
+    store_open(s);
+    (void)add(s, &letter);
+    (void)add(s, &d);
+    assert_ok(s, dead_get(s->db, 1, note, text, &s->err));
+    assert_string_equal(text, "1 no choice 16");
+    assert_ok(s, dead_get(s->db, 2, note, text, &s->err));
+    assert_contains(text, "2 (no reason given)");
+    assert_ok(s, dead_get(s->db, 2, without_queue, &as_put, &s->err));
+    assert_true(as_put);
+    other_exec(s, "delete from herald_dead where id = 1");
+    assert_refused(s, dead_get(s->db, 1, note, text, &s->err), ERR_NOT_FOUND, "no dead letter 1");
+    assert_int_equal(dead_get(s->db, 3, note, text, &s->err), ERR_NOT_FOUND);
+    assert_int_equal(dead_get(s->db, -1, note, text, &s->err), ERR_NOT_FOUND);
+}
+
+static void numbers_are_never_given_twice(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    assert_int_equal(add(s, &letter), 1);
+    other_exec(s, "delete from herald_dead");
+    assert_int_equal(add(s, &letter), 2);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_letter_is_kept_whole),
+        TEST(the_same_letter_is_kept_once),
+        TEST(letters_that_differ_are_kept_apart),
+        TEST(letters_are_listed_page_by_page),
+        TEST(one_letter_is_found_or_not),
+        TEST(numbers_are_never_given_twice),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

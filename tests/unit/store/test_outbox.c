@@ -1,0 +1,382 @@
+/* Rows of the outbox from their insert to the broker's word. */
+#include "store.h"
+
+#include "store/dead.h"
+#include "store/outbox.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What claims handed out: "1 2 3"; stops before the row with the id `stop`. */
+struct claimed {
+    char text[1024];
+    int64_t stop;
+    struct store *store; /* of which store ids are replaced by "store" */
+    bool whole;          /* note the messages, too */
+};
+
+static void put(struct claimed *c, const char *what, size_t len)
+{
+    size_t used = strlen(c->text);
+
+    snprintf(c->text + used, sizeof c->text - used, "%.*s", (int)len, what);
+}
+
+static void put_slice(struct claimed *c, const char *before, struct slice s)
+{
+    put(c, before, strlen(before));
+    if (s.data == NULL)
+        put(c, "-", 1);
+    else
+        put(c, s.data, s.len);
+}
+
+static bool note(void *arg, const struct outbox_row *row)
+{
+    struct claimed *c = arg;
+    const struct message *m = &row->message;
+    char id[32];
+    int n = snprintf(id, sizeof id, "%s%lld", c->text[0] ? " " : "", (long long)row->id);
+
+    if (row->id == c->stop)
+        return false;
+    put(c, id, (size_t)n);
+    if (c->whole) {
+        put_slice(c, "|", m->id);
+        put_slice(c, "|", m->type);
+        put_slice(c, "|", m->key[0]);
+        put_slice(c, "|", m->body);
+        put_slice(c, "|", m->headers);
+    }
+    return true;
+}
+
+static int64_t claim(struct store *s, int64_t after, size_t limit, int64_t stop, const char *want)
+{
+    struct claimed c = {.stop = stop};
+    int64_t last;
+
+    assert_ok(s, outbox_claim(s->db, after, limit, note, &c, &last, &s->err));
+    assert_string_equal(c.text, want);
+    return last;
+}
+
+static void claim_due(struct store *s, int64_t cursor, int64_t now_ms, size_t limit,
+                      const char *want)
+{
+    struct claimed c = {.stop = 0};
+
+    assert_ok(s, outbox_claim_due(s->db, cursor, now_ms, limit, note, &c, &s->err));
+    assert_string_equal(c.text, want);
+}
+
+static void begin(struct store *s)
+{
+    assert_ok(s, db_begin(s->db, &s->err));
+}
+
+static void commit(struct store *s)
+{
+    assert_ok(s, db_commit(s->db, &s->err));
+}
+
+static void rows(struct store *s, int n)
+{
+    char sql[192];
+
+    snprintf(sql, sizeof sql,
+             "with recursive n(i) as (select 1 union all select i + 1 from n where i < %d) "
+             "insert into herald_outbox(type) select 't' from n",
+             n);
+    other_exec(s, sql);
+}
+
+static void rows_are_claimed_in_order_behind_the_cursor(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    rows(s, 5);
+    assert_int_equal(claim(s, 0, 2, 0, "1 2"), 2);
+    assert_int_equal(claim(s, 2, 100, 0, "3 4 5"), 5);
+    assert_int_equal(claim(s, 5, 100, 0, ""), 5);
+}
+
+static void a_refused_row_stays_in_front_of_the_cursor(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    rows(s, 5);
+    assert_int_equal(claim(s, 0, 100, 3, "1 2"), 2);
+    assert_int_equal(claim(s, 0, 100, 1, ""), 0);
+}
+
+static void rows_that_are_due_later_are_passed_over(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    other_exec(s, "insert into herald_outbox(type, due_at) "
+                  "values ('t', 0), ('t', 500), ('t', 0), ('t', 300)");
+    assert_int_equal(claim(s, 0, 100, 0, "1 3"), 4);
+}
+
+static void due_rows_come_by_time_and_become_fresh(void **state)
+{
+    struct store *s = *state;
+    int64_t due_at;
+
+    store_open(s);
+    other_exec(s, "insert into herald_outbox(type, due_at) "
+                  "values ('t', 0), ('t', 500), ('t', 300), ('t', 400)");
+    assert_ok(s, outbox_next_due(s->db, &due_at, &s->err));
+    assert_int_equal(due_at, 300);
+    claim_due(s, 4, 299, 10, "");
+    begin(s);
+    claim_due(s, 4, 450, 1, "3");
+    claim_due(s, 4, 450, 10, "4");
+    commit(s);
+    assert_string_equal(other_rows(s, "select id, due_at from herald_outbox"),
+                        "1|0, 2|500, 3|0, 4|0");
+    begin(s);
+    claim_due(s, 4, 500, 10, "2");
+    commit(s);
+    assert_ok(s, outbox_next_due(s->db, &due_at, &s->err));
+    assert_true(due_at == INT64_MAX);
+}
+
+static void due_rows_above_the_cursor_wait_for_it(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    other_exec(s, "insert into herald_outbox(type, due_at) values ('t', 1), ('t', 2), ('t', 3)");
+    begin(s);
+    claim_due(s, 0, 100, 10, "");
+    claim_due(s, 2, 100, 10, "1 2");
+    assert_int_equal(claim(s, 2, 10, 0, ""), 3);
+    claim_due(s, 3, 100, 10, "3");
+    commit(s);
+}
+
+static void a_due_row_that_is_refused_stays_due(void **state)
+{
+    struct store *s = *state;
+    struct claimed c = {.stop = 2};
+
+    store_open(s);
+    other_exec(s, "insert into herald_outbox(type, due_at) values ('t', 1), ('t', 2), ('t', 3)");
+    begin(s);
+    assert_ok(s, outbox_claim_due(s->db, 3, 100, 10, note, &c, &s->err));
+    commit(s);
+    assert_string_equal(c.text, "1");
+    assert_string_equal(other_rows(s, "select due_at from herald_outbox"), "0, 2, 3");
+}
+
+static void what_a_producer_leaves_out_is_made(void **state)
+{
+    struct store *s = *state;
+    struct claimed c = {.whole = true};
+    char want[512];
+    int64_t last;
+
+    store_open(s);
+    other_exec(s, "insert into herald_outbox(type, business_key1, business_key2) "
+                  "values ('payresult_notify', '16', '60201')");
+    assert_ok(s, outbox_claim(s->db, 0, 1, note, &c, &last, &s->err));
+    snprintf(want, sizeof want,
+             "1|%s:1|payresult_notify|16|{\"businessKey1\":\"16\",\"businessKey2\":\"60201\","
+             "\"id\":1,\"messageType\":\"payresult_notify\"}|-",
+             db_store_id(s->db, 1));
+    assert_string_equal(c.text, want);
+}
+
+static void what_a_producer_gives_goes_out_verbatim(void **state)
+{
+    struct store *s = *state;
+    struct claimed c = {.whole = true};
+    int64_t last;
+
+    store_open(s);
+    other_exec(s, "insert into herald_outbox(type, business_key1, body, headers, message_id) values"
+                  " ('t', 16, '{ \"a\": 99.90 }', '{\"h\":1}', 'mine'), ('t', '', x'', '', 7)");
+    assert_ok(s, outbox_claim(s->db, 0, 2, note, &c, &last, &s->err));
+    assert_string_equal(c.text, "1|mine|t|16|{ \"a\": 99.90 }|{\"h\":1} 2|7|t|||");
+}
+
+static void an_added_row_keeps_every_byte(void **state)
+{
+    struct store *s = *state;
+    const struct message m = {.type = slice_of("t"),
+                              .key = {slice_of("k"), {NULL, 0}, slice_of("")},
+                              .body = {"a\0b", 3},
+                              .headers = slice_of("{}")};
+    int64_t id;
+
+    store_open(s);
+    begin(s);
+    assert_ok(s, outbox_add(s->db, &m, 77, &id, &s->err));
+    commit(s);
+    assert_int_equal(id, 1);
+    assert_string_equal(other_rows(s, "select type, business_key1, business_key2, business_key3, "
+                                      "hex(body), headers, message_id, due_at, "
+                                      "created_at between 1000000 and 1001000, attempts "
+                                      "from herald_outbox"),
+                        "t|k|-||610062|{}|-|77|1|0");
+}
+
+static void confirms_delete_in_any_order_and_with_gaps(void **state)
+{
+    struct store *s = *state;
+    int64_t ids[] = {9, 1, 3, 2, 7, 3, 20};
+
+    store_open(s);
+    rows(s, 10);
+    begin(s);
+    assert_ok(s, outbox_confirm(s->db, ids, 7, &s->err));
+    assert_ok(s, outbox_confirm(s->db, NULL, 0, &s->err));
+    commit(s);
+    assert_string_equal(other_rows(s, "select id from herald_outbox"), "4, 5, 6, 8, 10");
+}
+
+static void a_failed_publish_is_postponed_and_counted(void **state)
+{
+    struct store *s = *state;
+    int attempts;
+
+    store_open(s);
+    rows(s, 1);
+    begin(s);
+    assert_ok(s, outbox_attempts(s->db, 1, &attempts, &s->err));
+    assert_int_equal(attempts, 0);
+    assert_ok(s, outbox_postpone(s->db, 1, "nacked", 5000, &s->err));
+    assert_ok(s, outbox_postpone(s->db, 1, "returned", 6000, &s->err));
+    assert_ok(s, outbox_postpone(s->db, 99, "gone already", 6000, &s->err));
+    assert_ok(s, outbox_attempts(s->db, 1, &attempts, &s->err));
+    assert_int_equal(attempts, 2);
+    assert_int_equal(outbox_attempts(s->db, 99, &attempts, &s->err), ERR_NOT_FOUND);
+    commit(s);
+    assert_string_equal(other_rows(s, "select due_at, reason, attempts, "
+                                      "first_sent_at between 1000000 and 1001000 "
+                                      "from herald_outbox"),
+                        "6000|returned|2|1");
+}
+
+static void a_parked_row_is_a_whole_dead_letter(void **state)
+{
+    struct store *s = *state;
+    char want[128];
+
+    store_open(s);
+    other_exec(s, "insert into herald_outbox(type, business_key1, headers) "
+                  "values ('t', 'k', '{\"a\":1}')");
+    begin(s);
+    assert_ok(s, outbox_postpone(s->db, 1, "nacked", 5000, &s->err));
+    assert_ok(s, outbox_park(s->db, 1, "no route for type \"t\"", 4444, &s->err));
+    assert_ok(s, outbox_park(s->db, 1, "again", 4445, &s->err)); /* gone: no error */
+    commit(s);
+    assert_int_equal(other_int(s, "select count(*) from herald_outbox"), 0);
+    snprintf(want, sizeof want, "outbox||%s:1|%s:1|1|no route for type \"t\"|4444|t|k|{\"a\":1}",
+             db_store_id(s->db, 1), db_store_id(s->db, 1));
+    assert_string_equal(other_rows(s, "select side, queue, identity, message_id, attempts, error, "
+                                      "at, type, business_key1, headers from herald_dead"),
+                        want);
+    assert_string_equal(other_rows(s, "select body from herald_dead"),
+                        "{\"businessKey1\":\"k\",\"id\":1,\"messageType\":\"t\"}");
+}
+
+static struct outbox_counts counts(struct store *s)
+{
+    struct outbox_counts c;
+
+    assert_ok(s, outbox_count(s->db, &c, &s->err));
+    return c;
+}
+
+static void confirm_up_to(struct store *s, int64_t first, int64_t last)
+{
+    size_t n = (size_t)(last - first + 1);
+    int64_t *ids = calloc(n, sizeof *ids);
+
+    assert_non_null(ids);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = first + (int64_t)i;
+    begin(s);
+    assert_ok(s, outbox_confirm(s->db, ids, n, &s->err));
+    commit(s);
+    free(ids);
+}
+
+static void pending_rows_are_counted_without_counting(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    assert_int_equal(counts(s).pending, 0);
+    assert_int_equal(counts(s).oldest_at, 0);
+    other_exec(s, "insert into herald_outbox(type, created_at) values ('t', 4711)");
+    assert_int_equal(counts(s).pending, 1);
+    assert_int_equal(counts(s).oldest_at, 4711);
+    rows(s, 4999);
+    assert_int_equal(counts(s).pending, 5000);
+    confirm_up_to(s, 1, 2000);
+    assert_int_equal(counts(s).pending, 3000);
+    other_exec(s, "delete from herald_outbox where id > 4500"); /* somebody's hand */
+    assert_int_equal(counts(s).pending, 3000);                  /* an estimate */
+    confirm_up_to(s, 2001, 4000);
+    assert_int_equal(counts(s).pending, 500); /* few: exact */
+    confirm_up_to(s, 4001, 4500);
+    rows(s, 2000);
+    assert_int_equal(counts(s).pending, 2000); /* was empty: exact again */
+}
+
+static void a_rolled_back_confirm_is_not_counted(void **state)
+{
+    struct store *s = *state;
+    int64_t ids[] = {1, 2, 3};
+
+    store_open(s);
+    rows(s, 3000);
+    begin(s);
+    assert_ok(s, outbox_confirm(s->db, ids, 3, &s->err));
+    db_rollback(s->db);
+    assert_int_equal(counts(s).pending, 3000);
+}
+
+static void ids_are_never_used_again(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    rows(s, 3);
+    confirm_up_to(s, 1, 3);
+    rows(s, 1);
+    assert_string_equal(other_rows(s, "select id from herald_outbox"), "4");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(rows_are_claimed_in_order_behind_the_cursor),
+        TEST(a_refused_row_stays_in_front_of_the_cursor),
+        TEST(rows_that_are_due_later_are_passed_over),
+        TEST(due_rows_come_by_time_and_become_fresh),
+        TEST(due_rows_above_the_cursor_wait_for_it),
+        TEST(a_due_row_that_is_refused_stays_due),
+        TEST(what_a_producer_leaves_out_is_made),
+        TEST(what_a_producer_gives_goes_out_verbatim),
+        TEST(an_added_row_keeps_every_byte),
+        TEST(confirms_delete_in_any_order_and_with_gaps),
+        TEST(a_failed_publish_is_postponed_and_counted),
+        TEST(a_parked_row_is_a_whole_dead_letter),
+        TEST(pending_rows_are_counted_without_counting),
+        TEST(a_rolled_back_confirm_is_not_counted),
+        TEST(ids_are_never_used_again),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

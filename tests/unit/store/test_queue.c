@@ -1,0 +1,213 @@
+/* The embedded broker routes as AMQP says. */
+#include "store.h"
+
+#include "store/queue.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static char names[8][32];
+static size_t n_names;
+
+/* destination has no const: its owner elsewhere frees it */
+static struct destination to(enum exchange_kind kind, const char *exchange, const char *key)
+{
+    char *x = names[n_names++ % 8], *k = names[n_names++ % 8];
+
+    snprintf(x, 32, "%s", exchange);
+    snprintf(k, 32, "%s", key);
+    return (struct destination){.kind = kind, .exchange = x, .routing_key = k};
+}
+
+static void bound(struct store *s, const char *queue, enum exchange_kind kind, const char *exchange,
+                  const char *key)
+{
+    const struct destination from = to(kind, exchange, key);
+
+    assert_ok(s, queue_declare(s->db, queue, &s->err));
+    assert_ok(s, queue_declare_exchange(s->db, exchange, kind, &s->err));
+    assert_ok(s, queue_bind(s->db, queue, &from, &s->err));
+}
+
+/* Publishes and says which queues got it: "2: a b". */
+static const char *publish(struct store *s, enum exchange_kind kind, const char *exchange,
+                           const char *key)
+{
+    static char text[512];
+    const struct destination d = to(kind, exchange, key);
+    const struct message m = {.type = slice_of("t"), .body = slice_of("b")};
+    size_t n;
+
+    assert_ok(s, queue_publish(s->db, &d, &m, &n, &s->err));
+    snprintf(text, sizeof text, "%zu: %s", n,
+             other_rows(s, "select group_concat(queue, ' ') from herald_queue_item"));
+    other_exec(s, "delete from herald_queue_item");
+    return text;
+}
+
+static void the_default_exchange_goes_by_the_name_of_the_queue(void **state)
+{
+    struct store *s = *state;
+    const struct destination own = to(EXCHANGE_DEFAULT, "", "q");
+    const struct destination foreign = to(EXCHANGE_DEFAULT, "", "other");
+
+    store_open(s);
+    assert_ok(s, queue_declare(s->db, "q", &s->err));
+    assert_ok(s, queue_declare(s->db, "q", &s->err));
+    assert_string_equal(publish(s, EXCHANGE_DEFAULT, "", "q"), "1: q");
+    assert_string_equal(publish(s, EXCHANGE_DEFAULT, "", "nobody"), "0: -");
+    assert_ok(s, queue_bind(s->db, "q", &own, &s->err));
+    assert_refused(s, queue_bind(s->db, "q", &foreign, &s->err), ERR_BROKER, "default exchange");
+}
+
+static void fanout_reaches_every_queue_once(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    bound(s, "b", EXCHANGE_FANOUT, "x", "");
+    bound(s, "a", EXCHANGE_FANOUT, "x", "");
+    bound(s, "a", EXCHANGE_FANOUT, "x", "twice");
+    bound(s, "c", EXCHANGE_FANOUT, "y", "");
+    assert_string_equal(publish(s, EXCHANGE_FANOUT, "x", "whatever"), "2: a b");
+}
+
+static void direct_compares_keys(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    bound(s, "a", EXCHANGE_DIRECT, "x", "red");
+    bound(s, "a", EXCHANGE_DIRECT, "x", "blue");
+    bound(s, "b", EXCHANGE_DIRECT, "x", "blue");
+    assert_string_equal(publish(s, EXCHANGE_DIRECT, "x", "red"), "1: a");
+    assert_string_equal(publish(s, EXCHANGE_DIRECT, "x", "blue"), "2: a b");
+    assert_string_equal(publish(s, EXCHANGE_DIRECT, "x", "re"), "0: -");
+    assert_string_equal(publish(s, EXCHANGE_DIRECT, "x", ""), "0: -");
+}
+
+static void topic_patterns_match_words(void **state)
+{
+    static const struct {
+        const char *pattern, *key;
+        bool matches;
+    } cases[] = {
+        {"a.b", "a.b", true},
+        {"a.b", "a.c", false},
+        {"a.b", "a", false},
+        {"a", "a.b", false},
+        {"*", "a", true},
+        {"*", "", false},
+        {"*", "a.b", false},
+        {"*.b", "a.b", true},
+        {"a.*", "a", false},
+        {"a.*", "a.", true}, /* an empty word is a word */
+        {"#", "", true},
+        {"#", "a", true},
+        {"#", "a.b.c", true},
+        {"a.#", "a", true},
+        {"a.#", "a.b.c", true},
+        {"a.#", "ab", false},
+        {"#.c", "c", true},
+        {"#.c", "a.b.c", true},
+        {"#.c", "a.b", false},
+        {"a.#.c", "a.c", true},
+        {"a.#.c", "a.c.b.c", true},
+        {"a.#.c", "a.c.b", false},
+        {"#.*", "a", true},
+        {"#.*", "", false},
+        {"*.#", "", false},
+        {"#.#", "", true},
+        {"#.b.#", "a.b.c", true},
+        {"#.b.#", "a.c", false},
+        {"*.*.#.c", "a.b.c", true},
+        {"*.*.#.c", "a.c", false},
+        {"", "", true},
+        {"", "a", false},
+    };
+    struct store *s = *state;
+
+    store_open(s);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *got;
+
+        bound(s, "q", EXCHANGE_TOPIC, "x", cases[i].pattern);
+        got = publish(s, EXCHANGE_TOPIC, "x", cases[i].key);
+        if ((strcmp(got, "1: q") == 0) != cases[i].matches)
+            fail_msg("\"%s\" and \"%s\": %s", cases[i].pattern, cases[i].key, got);
+        other_exec(s, "delete from herald_binding");
+    }
+}
+
+static void what_is_not_there_is_told(void **state)
+{
+    struct store *s = *state;
+    const struct destination d = to(EXCHANGE_FANOUT, "x", "");
+    const struct message m = {.type = slice_of("t")};
+    size_t n;
+
+    store_open(s);
+    assert_refused(s, queue_publish(s->db, &d, &m, &n, &s->err), ERR_BROKER, "no exchange x");
+    assert_refused(s, queue_bind(s->db, "q", &d, &s->err), ERR_BROKER, "no queue q");
+    assert_ok(s, queue_declare(s->db, "q", &s->err));
+    assert_refused(s, queue_bind(s->db, "q", &d, &s->err), ERR_BROKER, "no exchange x");
+}
+
+static void an_exchange_keeps_its_kind(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    assert_ok(s, queue_declare_exchange(s->db, "x", EXCHANGE_TOPIC, &s->err));
+    assert_ok(s, queue_declare_exchange(s->db, "x", EXCHANGE_TOPIC, &s->err));
+    assert_refused(s, queue_declare_exchange(s->db, "x", EXCHANGE_FANOUT, &s->err), ERR_BROKER,
+                   "is topic, not fanout");
+}
+
+static bool note(void *arg, const struct queue_item *item)
+{
+    char *text = arg;
+
+    snprintf(text + strlen(text), 128, "%lld:%.*s:%.*s:%.*s ", (long long)item->id,
+             (int)item->message.body.len, item->message.body.data, (int)item->exchange.len,
+             item->exchange.data, (int)item->routing_key.len, item->routing_key.data);
+    return true;
+}
+
+static void items_are_seen_in_order_until_they_are_removed(void **state)
+{
+    struct store *s = *state;
+    const struct destination d = to(EXCHANGE_DEFAULT, "", "q");
+    struct message m = {.type = slice_of("t")};
+    char text[256] = "";
+    size_t n;
+
+    store_open(s);
+    assert_ok(s, queue_declare(s->db, "q", &s->err));
+    for (int i = 0; i < 4; i++) {
+        m.body = (struct slice){"abcd" + i, 1};
+        assert_ok(s, queue_publish(s->db, &d, &m, &n, &s->err));
+    }
+    assert_ok(s, queue_remove(s->db, 2, &s->err));
+    assert_ok(s, queue_peek(s->db, "q", 1, 1, note, text, &s->err));
+    assert_ok(s, queue_peek(s->db, "q", 3, 10, note, text, &s->err));
+    assert_ok(s, queue_peek(s->db, "p", 0, 10, note, text, &s->err));
+    assert_string_equal(text, "3:c::q 4:d::q ");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_default_exchange_goes_by_the_name_of_the_queue),
+        TEST(fanout_reaches_every_queue_once),
+        TEST(direct_compares_keys),
+        TEST(topic_patterns_match_words),
+        TEST(what_is_not_there_is_told),
+        TEST(an_exchange_keeps_its_kind),
+        TEST(items_are_seen_in_order_until_they_are_removed),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

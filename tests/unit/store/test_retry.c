@@ -1,0 +1,181 @@
+/* Messages that are due again later. */
+#include "store.h"
+
+#include "store/retry.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void add(struct store *s, const char *body, int64_t due_at)
+{
+    const struct retry_row row = {
+        .queue = slice_of("q"),
+        .identity = slice_of("id"),
+        .message = {.id = slice_of("m"), .body = slice_of(body), .timestamp_s = 5},
+        .exchange = slice_of("x"),
+        .fingerprint = UINT64_MAX - 1,
+        .attempts = 1,
+        .first_at = 50,
+        .due_at = due_at,
+        .error = "no luck",
+    };
+
+    assert_ok(s, retry_add(s->db, &row, &s->err));
+}
+
+/* What came, and what is done with it: "remove", "again" (to `due_at`), "stop". */
+struct taken {
+    struct store *store;
+    const char *then;
+    int64_t due_at;
+    char text[512];
+};
+
+static bool take(void *arg, const struct retry_row *row)
+{
+    struct taken *t = arg;
+    struct store *s = t->store;
+    size_t used = strlen(t->text);
+
+    if (strcmp(t->then, "remove") == 0)
+        assert_ok(s, retry_remove(s->db, row->id, &s->err));
+    if (strcmp(t->then, "again") == 0)
+        assert_ok(s,
+                  retry_again(s->db, row->id, row->attempts + 1, t->due_at, "still no", &s->err));
+    /* the row is lent until the callback returns, whatever was done with it */
+    snprintf(t->text + used, sizeof t->text - used, "%s%.*s", used ? " " : "",
+             (int)row->message.body.len, row->message.body.data);
+    return strcmp(t->then, "stop") != 0;
+}
+
+static void due(struct store *s, int64_t now_ms, size_t limit, const char *then, int64_t due_at,
+                const char *want)
+{
+    struct taken t = {.store = s, .then = then, .due_at = due_at};
+
+    assert_ok(s, retry_due(s->db, now_ms, limit, take, &t, &s->err));
+    assert_string_equal(t.text, want);
+}
+
+static int64_t next_due(struct store *s)
+{
+    int64_t due_at;
+
+    assert_ok(s, retry_next_due(s->db, &due_at, &s->err));
+    return due_at;
+}
+
+static int64_t count(struct store *s)
+{
+    int64_t n;
+
+    assert_ok(s, retry_count(s->db, &n, &s->err));
+    return n;
+}
+
+static bool same(void *arg, const struct retry_row *row)
+{
+    (void)arg;
+    assert_true(slice_is(row->queue, "q"));
+    assert_null(row->identity.data);
+    assert_true(slice_is(row->message.id, "m"));
+    assert_null(row->message.type.data);
+    assert_true(slice_is(row->message.key[2], ""));
+    assert_int_equal(row->message.body.len, 3);
+    assert_memory_equal(row->message.body.data, "a\0b", 3);
+    assert_true(slice_is(row->message.content_type, "text/plain"));
+    assert_int_equal(row->message.timestamp_s, 5);
+    assert_true(slice_is(row->exchange, "x"));
+    assert_null(row->routing_key.data);
+    assert_true(row->fingerprint == UINT64_MAX - 1);
+    assert_int_equal(row->attempts, 3);
+    assert_int_equal(row->first_at, 50);
+    assert_string_equal(row->error, "no luck");
+    return true;
+}
+
+static void a_message_comes_back_whole(void **state)
+{
+    struct store *s = *state;
+    const struct retry_row row = {
+        .queue = slice_of("q"),
+        .message = {.id = slice_of("m"),
+                    .key = {{NULL, 0}, {NULL, 0}, slice_of("")},
+                    .body = {"a\0b", 3},
+                    .content_type = slice_of("text/plain"),
+                    .timestamp_s = 5},
+        .exchange = slice_of("x"),
+        .fingerprint = UINT64_MAX - 1,
+        .attempts = 3,
+        .first_at = 50,
+        .due_at = 100,
+        .error = "no luck",
+    };
+
+    store_open(s);
+    assert_ok(s, retry_add(s->db, &row, &s->err));
+    assert_ok(s, retry_due(s->db, 100, 1, same, NULL, &s->err));
+}
+
+static void due_messages_come_earliest_first(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    assert_true(next_due(s) == INT64_MAX);
+    add(s, "late", 300);
+    add(s, "early", 100);
+    add(s, "middle", 200);
+    add(s, "too", 100);
+    assert_int_equal(next_due(s), 100);
+    due(s, 99, 10, "look", 0, "");
+    due(s, 250, 10, "look", 0, "early too middle");
+    due(s, 250, 2, "look", 0, "early too");
+    due(s, 250, 10, "stop", 0, "early");
+}
+
+static void a_message_may_be_removed_or_put_off_while_it_is_given(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    add(s, "a", 100);
+    add(s, "b", 200);
+    due(s, 250, 10, "again", 220, "a b"); /* due already, yet not given twice */
+    assert_string_equal(other_rows(s, "select attempts, due_at, error from herald_retry"),
+                        "2|220|still no, 2|220|still no");
+    due(s, 250, 10, "again", 1000, "a b");
+    assert_int_equal(next_due(s), 1000);
+    due(s, 1000, 10, "remove", 0, "a b");
+    assert_true(next_due(s) == INT64_MAX);
+}
+
+static void the_count_follows_the_rows(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    assert_int_equal(count(s), 0);
+    add(s, "a", 100);
+    add(s, "b", 200);
+    assert_int_equal(count(s), 2);
+    assert_ok(s, retry_remove(s->db, 1, &s->err));
+    assert_ok(s, retry_remove(s->db, 1, &s->err));
+    assert_int_equal(count(s), 1);
+    other_exec(s, "delete from herald_retry");
+    assert_int_equal(count(s), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_message_comes_back_whole),
+        TEST(due_messages_come_earliest_first),
+        TEST(a_message_may_be_removed_or_put_off_while_it_is_given),
+        TEST(the_count_follows_the_rows),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

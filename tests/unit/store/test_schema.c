@@ -1,0 +1,273 @@
+/* What db_open makes of the files it may find. */
+#include "store.h"
+
+#include "store/db_int.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void a_new_store_has_the_public_table(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    other_exec(s, "insert into herald_outbox(type, business_key1, business_key2) "
+                  "values ('payresult_notify', '16', '60201')");
+    assert_string_equal(
+        other_rows(s, "select id, type, business_key1, business_key2, business_key3, body, headers,"
+                      " message_id, due_at, key from herald_outbox"),
+        "1|payresult_notify|16|60201|-|-|-|-|0|-");
+    assert_int_equal(other_int(s, "select abs(created_at - strftime('%s') * 1000) < 5000 "
+                                  "from herald_outbox"),
+                     1);
+    assert_string_equal(other_rows(s, "pragma journal_mode"), "wal");
+}
+
+static void the_outbox_refuses_what_could_never_be_sent(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    assert_int_equal(other_try(s, "insert into herald_outbox(business_key1) values ('16')"),
+                     SQLITE_CONSTRAINT);
+    assert_int_equal(other_try(s, "insert into herald_outbox(id, type) values (0, 't')"),
+                     SQLITE_CONSTRAINT);
+    assert_int_equal(
+        other_try(s, "insert into herald_outbox(id, type) values (9007199254740992, 't')"),
+        SQLITE_CONSTRAINT);
+    assert_int_equal(other_try(s, "insert into herald_outbox(type, due_at) values ('t', 'soon')"),
+                     SQLITE_CONSTRAINT);
+    assert_int_equal(other_try(s, "insert into herald_outbox(type, due_at) values ('t', -1)"),
+                     SQLITE_CONSTRAINT);
+    assert_int_equal(
+        other_try(s, "insert into herald_outbox(type, body) values ('t', zeroblob(16777216))"),
+        SQLITE_CONSTRAINT);
+    assert_int_equal(
+        other_try(s, "insert into herald_outbox(type, body) values ('t', zeroblob(16777215))"),
+        SQLITE_OK);
+}
+
+static void a_store_is_opened_again_as_it_was(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    other_exec(s, "insert into herald_outbox(type) values ('t')");
+    other_close(s);
+    store_close(s);
+    assert_ok(s, store_try(s, s->path, false, true, &s->db));
+    assert_int_equal(other_int(s, "select count(*) from herald_outbox"), 1);
+}
+
+static void a_database_with_business_tables_becomes_a_store(void **state)
+{
+    struct store *s = *state;
+    sqlite3 *db;
+
+    assert_int_equal(sqlite3_open(s->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "create table orders(id); insert into orders values (1)",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    assert_refused(s, store_try(s, s->path, false, false, &s->db), ERR_NOT_FOUND, "not a store");
+    assert_string_equal(other_rows(s, "pragma journal_mode"), "delete"); /* left as it was */
+    other_close(s);
+    store_open(s);
+    assert_int_equal(other_int(s, "select count(*) from orders"), 1);
+}
+
+static void what_is_absent_is_not_made_unasked(void **state)
+{
+    struct store *s = *state;
+
+    assert_refused(s, store_try(s, s->path, false, true, &s->db), ERR_NOT_FOUND, "no such store");
+    assert_null(s->db);
+    assert_int_not_equal(access(s->path, F_OK), 0);
+    assert_refused(s, store_try(s, "/nowhere/at/all.db", true, true, &s->db), ERR_NOT_FOUND,
+                   "/nowhere/at/all.db");
+}
+
+static void a_newer_store_is_refused_with_both_versions(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    store_close(s);
+    other_exec(s, "update herald_meta set value = 99 where key = 'schema_version';"
+                  "update herald_meta set value = '7.8.9' where key = 'herald'");
+    other_close(s);
+    assert_refused(s, store_try(s, s->path, true, true, &s->db), ERR_CONFIG, "schema version 99");
+    assert_contains(s->err.text, "herald 7.8.9");
+    assert_contains(s->err.text, "herald " HERALD_VERSION);
+    assert_null(s->db);
+}
+
+static void a_file_that_is_no_database_is_damage(void **state)
+{
+    struct store *s = *state;
+    char junk[4097];
+
+    memset(junk, 'x', sizeof junk - 1);
+    junk[sizeof junk - 1] = '\0';
+    store_write(s, "store.db", junk);
+    assert_refused(s, store_try(s, s->path, true, true, &s->db), ERR_CORRUPT, "restore a backup");
+    assert_contains(s->err.text, s->path);
+}
+
+static void a_store_without_its_version_is_damage(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    store_close(s);
+    other_exec(s, "delete from herald_meta where key = 'schema_version'");
+    other_close(s);
+    assert_refused(s, store_try(s, s->path, true, true, &s->db), ERR_CORRUPT, "no schema version");
+}
+
+static void a_database_in_utf_16_is_refused(void **state)
+{
+    struct store *s = *state;
+    sqlite3 *db;
+
+    assert_int_equal(sqlite3_open(s->path, &db), SQLITE_OK);
+    sqlite3_exec(db, "pragma encoding = 'UTF-16'; create table t(x)", NULL, NULL, NULL);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    assert_refused(s, store_try(s, s->path, true, true, &s->db), ERR_CONFIG, "UTF-16");
+}
+
+static const struct schema_step made_up[] = {
+    {""}, /* version 1 is what is there */
+    {"alter table herald_outbox add column leg integer; create table herald_leg(id)"},
+    {"insert into herald_leg values (3)"},
+    {"create table herald_leg(id)"}, /* fails */
+};
+
+static void an_older_store_is_brought_forward_step_by_step(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    assert_ok(s, schema_upgrade(s->db, made_up, 3, false, &s->err));
+    assert_string_equal(other_rows(s, "select id, (select value from herald_meta where key = "
+                                      "'schema_version') from herald_leg"),
+                        "3|3");
+    assert_ok(s, schema_upgrade(s->db, made_up, 3, false, &s->err)); /* once */
+    assert_int_equal(other_int(s, "select count(*) from herald_leg"), 1);
+}
+
+static void a_step_that_fails_changes_nothing(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    assert_int_equal(schema_upgrade(s->db, made_up, 4, false, &s->err), ERR_FAILED);
+    assert_contains(s->err.text, "herald_leg already exists");
+    assert_int_equal(other_int(s, "select value from herald_meta where key = 'schema_version'"), 1);
+    assert_int_equal(other_int(s, "select count(*) from sqlite_schema where name = 'herald_leg'"),
+                     0);
+}
+
+static void the_command_line_leaves_upgrading_to_the_router(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    store_close(s);
+    assert_ok(s, store_try(s, s->path, false, false, &s->db));
+    assert_refused(s, schema_upgrade(s->db, made_up, 2, false, &s->err), ERR_CONFIG,
+                   "when it starts");
+}
+
+/* No full scans and no sorting, whatever the tables hold: cost must not grow with what
+ * lies around. The few exceptions take the first row of an order, count to 1,000, or read
+ * tables that stay small. */
+static bool may_scan(enum statement which, const char *detail)
+{
+    return which == STATEMENT_OUTBOX_FEW || which == STATEMENT_OUTBOX_REMOVED ||
+           which == STATEMENT_OUTBOX_OLDEST || which == STATEMENT_OUTBOX_NEXT_DUE ||
+           which == STATEMENT_RETRY_NEXT_DUE || strstr(detail, "sqlite_sequence") != NULL ||
+           strstr(detail, "(subquery") != NULL;
+}
+
+static void check_plan(struct store *s, enum statement which)
+{
+    char sql[4096];
+    sqlite3_stmt *stmt;
+
+    snprintf(sql, sizeof sql, "explain query plan %s", statement_sql(which));
+    assert_int_equal(sqlite3_prepare_v2(s->other, sql, -1, &stmt, NULL), SQLITE_OK);
+    while (sqlite3_step(stmt) == SQLITE_ROW) {
+        const char *detail = (const char *)sqlite3_column_text(stmt, 3);
+
+        if (strstr(detail, "TEMP B-TREE") != NULL ||
+            (strncmp(detail, "SCAN", 4) == 0 && !may_scan(which, detail)))
+            fail_msg("%s: %s", statement_sql(which), detail);
+    }
+    assert_int_equal(sqlite3_finalize(stmt), SQLITE_OK);
+}
+
+static void no_statement_scans_or_sorts(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    other_int(s, "select 1");
+    for (int i = 0; i < STATEMENTS; i++)
+        if (i > STATEMENT_DATA_VERSION) /* those before have no plan */
+            check_plan(s, (enum statement)i);
+}
+
+static const char *plan_of(struct store *s, enum statement which)
+{
+    static char plan[512];
+    char sql[4096];
+
+    snprintf(sql, sizeof sql, "explain query plan %s", statement_sql(which));
+    snprintf(plan, sizeof plan, "%s", other_rows(s, sql));
+    return plan;
+}
+
+static void claims_and_due_look_ups_use_rowid_and_index(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    assert_contains(plan_of(s, STATEMENT_OUTBOX_CLAIM), "INTEGER PRIMARY KEY (rowid>?)");
+    assert_contains(plan_of(s, STATEMENT_OUTBOX_DELETE),
+                    "INTEGER PRIMARY KEY (rowid>? AND rowid<?)");
+    assert_contains(plan_of(s, STATEMENT_OUTBOX_DUE),
+                    "INDEX herald_outbox_due (due_at>? AND due_at<?)");
+    assert_contains(plan_of(s, STATEMENT_OUTBOX_NEXT_DUE), "INDEX herald_outbox_due");
+    assert_contains(plan_of(s, STATEMENT_INBOX_OLD), "INTEGER PRIMARY KEY (rowid>? AND rowid<?)");
+    assert_contains(plan_of(s, STATEMENT_INBOX_GET), "INDEX herald_inbox_key");
+    assert_contains(plan_of(s, STATEMENT_RETRY_DUE), "INDEX herald_retry_due");
+    assert_contains(plan_of(s, STATEMENT_RETRY_NEXT_DUE), "INDEX herald_retry_due");
+    assert_contains(plan_of(s, STATEMENT_DEAD_FIND), "INDEX herald_dead_once");
+    assert_contains(plan_of(s, STATEMENT_ITEM_LIST), "INDEX herald_queue_item_queue");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_new_store_has_the_public_table),
+        TEST(the_outbox_refuses_what_could_never_be_sent),
+        TEST(a_store_is_opened_again_as_it_was),
+        TEST(a_database_with_business_tables_becomes_a_store),
+        TEST(what_is_absent_is_not_made_unasked),
+        TEST(a_newer_store_is_refused_with_both_versions),
+        TEST(a_file_that_is_no_database_is_damage),
+        TEST(a_store_without_its_version_is_damage),
+        TEST(a_database_in_utf_16_is_refused),
+        TEST(an_older_store_is_brought_forward_step_by_step),
+        TEST(a_step_that_fails_changes_nothing),
+        TEST(the_command_line_leaves_upgrading_to_the_router),
+        TEST(no_statement_scans_or_sorts),
+        TEST(claims_and_due_look_ups_use_rowid_and_index),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

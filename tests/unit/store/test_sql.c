@@ -1,0 +1,430 @@
+/* What handlers' statements may do, and that values come back as they were. */
+#include "store.h"
+
+#include "store/db_int.h"
+#include "store/outbox.h"
+#include "store/sql.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct sql *sql; /* of the running test */
+
+static int setup(void **state)
+{
+    struct store *s;
+
+    store_setup(state);
+    s = *state;
+    store_open(s);
+    other_exec(s, "create table t(id integer primary key, v unique);"
+                  "create table parent(id primary key);"
+                  "create table child(id, parent references parent(id)"
+                  " deferrable initially deferred);"
+                  "create view seen as select id from herald_outbox;"
+                  "create trigger tell after insert on t when new.v = 'tell' begin"
+                  " insert into herald_outbox(type) values ('told'); end;"
+                  "create table forged(v);"
+                  "create trigger forge after insert on forged begin"
+                  " delete from herald_inbox; end;"
+                  "create trigger gone after insert on t when new.v = 'gone' begin"
+                  " select raise(rollback, 'all of it'); end;");
+    other_close(s);
+    assert_ok(s, sql_new(&sql, s->db, 4, &s->err));
+    assert_ok(s, db_begin(s->db, &s->err));
+    sql_enter(sql);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct store *s = *state;
+
+    sql_leave(sql);
+    sql_free(&sql);
+    db_rollback(s->db);
+    return store_teardown(state);
+}
+
+/* Prepares and runs to the end; the first code that is not a row. */
+static int run(struct store *s, const char *text)
+{
+    struct sql_stmt *stmt;
+    int rc = sql_prepare(sql, slice_of(text), &stmt, &s->err);
+
+    if (rc != OK)
+        return rc;
+    do
+        rc = sql_step(stmt, &s->err);
+    while (rc == 1);
+    sql_done(&stmt);
+    return rc;
+}
+
+static void refuse(struct store *s, const char *text, const char *words)
+{
+    assert_refused(s, run(s, text), ERR_SCRIPT, words);
+    assert_true(db_in_transaction(s->db));
+}
+
+/* Sends a value through SQL and back. */
+static struct value round_trip(struct store *s, struct sql_stmt **stmt, struct value in)
+{
+    struct value out;
+
+    assert_ok(s, sql_prepare(sql, slice_of("select ?"), stmt, &s->err));
+    assert_ok(s, sql_bind(*stmt, 1, &in, &s->err));
+    assert_int_equal(sql_step(*stmt, &s->err), 1);
+    sql_column(*stmt, 0, &out);
+    return out;
+}
+
+static void integers_are_exact(void **state)
+{
+    static const int64_t numbers[] = {
+        0, -1, INT64_MAX, INT64_MIN, (INT64_C(1) << 53) + 1, 1029384756102938475};
+    struct store *s = *state;
+
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        struct sql_stmt *stmt;
+        struct value v =
+            round_trip(s, &stmt, (struct value){.kind = VALUE_INT, .integer = numbers[i]});
+
+        assert_int_equal(v.kind, VALUE_INT);
+        assert_true(v.integer == numbers[i]);
+        sql_done(&stmt);
+    }
+}
+
+static void reals_stay_reals(void **state)
+{
+    static const double numbers[] = {0.5, 99.90, 3.0, -0.1, 1e300, INFINITY};
+    struct store *s = *state;
+
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        struct sql_stmt *stmt;
+        struct value v =
+            round_trip(s, &stmt, (struct value){.kind = VALUE_REAL, .real = numbers[i]});
+
+        assert_int_equal(v.kind, VALUE_REAL);
+        assert_true(v.real >= numbers[i] && v.real <= numbers[i]);
+        sql_done(&stmt);
+    }
+}
+
+static void nan_is_refused_rather_than_made_null(void **state)
+{
+    struct store *s = *state;
+    struct sql_stmt *stmt;
+    const struct value nan_value = {.kind = VALUE_REAL, .real = NAN};
+
+    assert_ok(s, sql_prepare(sql, slice_of("select ?"), &stmt, &s->err));
+    assert_refused(s, sql_bind(stmt, 1, &nan_value, &s->err), ERR_SCRIPT, "NaN");
+    sql_done(&stmt);
+}
+
+static void text_blobs_and_null_keep_kind_and_bytes(void **state)
+{
+    static const struct value values[] = {
+        {.kind = VALUE_TEXT, .bytes = {"a\0b", 3}},
+        {.kind = VALUE_TEXT, .bytes = {"", 0}},
+        {.kind = VALUE_TEXT, .bytes = {NULL, 0}},
+        {.kind = VALUE_BLOB, .bytes = {"\0\xff", 2}},
+        {.kind = VALUE_BLOB, .bytes = {"", 0}},
+        {.kind = VALUE_BLOB, .bytes = {NULL, 0}},
+        {.kind = VALUE_NULL},
+    };
+    struct store *s = *state;
+
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        struct sql_stmt *stmt;
+        struct value v = round_trip(s, &stmt, values[i]);
+
+        assert_int_equal(v.kind, values[i].kind);
+        assert_int_equal(v.bytes.len, values[i].bytes.len);
+        if (v.bytes.len > 0)
+            assert_memory_equal(v.bytes.data, values[i].bytes.data, v.bytes.len);
+        sql_done(&stmt);
+    }
+}
+
+static void bound_text_outlives_its_lender(void **state)
+{
+    struct store *s = *state;
+    struct sql_stmt *stmt;
+    struct value v;
+    char *text = strdup("here today");
+    const struct value in = {.kind = VALUE_TEXT, .bytes = slice_of(text)};
+
+    assert_ok(s, sql_prepare(sql, slice_of("select ?"), &stmt, &s->err));
+    assert_ok(s, sql_bind(stmt, 1, &in, &s->err));
+    free(text);
+    assert_int_equal(sql_step(stmt, &s->err), 1);
+    sql_column(stmt, 0, &v);
+    assert_true(slice_is(v.bytes, "here today"));
+    sql_done(&stmt);
+}
+
+static void parameters_and_columns_have_names(void **state)
+{
+    struct store *s = *state;
+    struct sql_stmt *stmt;
+    const struct value v = {.kind = VALUE_INT, .integer = 1};
+
+    assert_ok(s, sql_prepare(sql, slice_of("select :a as x, @b y, ?, :a"), &stmt, &s->err));
+    assert_int_equal(sql_parameters(stmt), 3);
+    assert_int_equal(sql_parameter(stmt, "@b"), 2);
+    assert_int_equal(sql_parameter(stmt, ":c"), 0);
+    assert_string_equal(sql_parameter_name(stmt, 1), ":a");
+    assert_null(sql_parameter_name(stmt, 3));
+    assert_int_equal(sql_columns(stmt), 4);
+    assert_string_equal(sql_column_name(stmt, 1), "y");
+    assert_refused(s, sql_bind(stmt, 4, &v, &s->err), ERR_SCRIPT, "no such parameter");
+    sql_done(&stmt);
+}
+
+static void business_tables_are_open(void **state)
+{
+    struct store *s = *state;
+
+    assert_ok(s, run(s, "insert into t(v) values ('a'), ('b')"));
+    assert_int_equal(sql_changes(sql), 2);
+    assert_ok(s, run(s, "update t set v = 'c' where id = 1"));
+    assert_ok(s, run(s, "with recursive n(i) as (select 1 union all select i + 1 from n where "
+                        "i < 5) select max(i) from n, t"));
+    assert_ok(s, run(s, "delete from t"));
+    assert_ok(s, run(s, "select * from herald_outbox, herald_dead, seen"));
+}
+
+static void what_handlers_must_not_do_is_denied_in_words(void **state)
+{
+    static const char *const cases[][2] = {
+        {"begin", "a handler may not begin or end a transaction in: begin"},
+        {"commit", "transaction"},
+        {"end", "transaction"},
+        {"rollback", "transaction"},
+        {"savepoint x", "savepoints"},
+        {"release herald", "savepoints"},
+        {"rollback to herald", "savepoints"},
+        {"attach ':memory:' as m", "attach"},
+        {"detach main", "detach"},
+        {"pragma user_version", "pragma"},
+        {"pragma user_version = 3", "pragma"},
+        {"pragma synchronous = off", "pragma"},
+        {"select * from pragma_table_info('t')", ""},
+        {"create table x(a)", "change the schema"},
+        {"create temp table x(a)", "change the schema"},
+        {"create table x as select 1", "change the schema"},
+        {"create index x on t(v)", "change the schema"},
+        {"create view x as select 1", "change the schema"},
+        {"create trigger x after insert on t begin select 1; end", "change the schema"},
+        {"create virtual table x using fts5(a)", "change the schema"},
+        {"drop table t", ""},
+        {"drop view seen", ""},
+        {"drop trigger tell", ""},
+        {"alter table t add column x", "change the schema"},
+        {"alter table t rename to u", "change the schema"},
+        {"reindex", "change the schema"},
+        {"analyze", ""},
+        {"vacuum", "VACUUM"},
+        {"select load_extension('x')", ""},
+        {"insert into herald_outbox(type) values ('x')", "write to herald_outbox"},
+        {"INSERT INTO HERALD_OUTBOX(type) VALUES ('x')", "write to herald_outbox"},
+        {"replace into herald_meta values ('a', 1)", "write to herald_meta"},
+        {"update herald_meta set value = 0", "write to herald_meta"},
+        {"delete from herald_inbox", "write to herald_inbox"},
+        {"with x as (select 1) delete from herald_retry", "write to herald_retry"},
+        {"update sqlite_sequence set seq = 0", "write to sqlite_sequence"},
+        {"delete from sqlite_schema", ""},
+    };
+    struct store *s = *state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        refuse(s, cases[i][0], cases[i][1]);
+}
+
+static void a_statement_of_heralds_own_is_never_watched(void **state)
+{
+    struct store *s = *state;
+    const struct message m = {.type = slice_of("t")};
+    int64_t id;
+
+    assert_ok(s, db_commit(s->db, &s->err));
+    other_exec(s, "create table later(x)"); /* everything is compiled anew */
+    other_close(s);
+    assert_ok(s, db_begin(s->db, &s->err));
+    assert_ok(s, run(s, "select 1"));
+    assert_ok(s, outbox_add(s->db, &m, 0, &id, &s->err));
+    refuse(s, "delete from herald_outbox", "write to herald_outbox");
+    assert_ok(s, outbox_add(s->db, &m, 0, &id, &s->err));
+}
+
+static void a_kept_statement_stays_watched_when_the_schema_changes(void **state)
+{
+    struct store *s = *state;
+    const char *text = "insert into t(v) values ('later')";
+
+    assert_ok(s, run(s, text));
+    db_rollback(s->db);
+    other_exec(s, "create trigger sly after insert on t begin delete from herald_dead; end");
+    assert_ok(s, db_begin(s->db, &s->err));
+    assert_refused(s, run(s, text), ERR_SCRIPT, "write to herald_dead");
+    other_exec(s, "select 1");
+}
+
+static void or_rollback_is_noticed(void **state)
+{
+    struct store *s = *state;
+
+    assert_ok(s, run(s, "insert into t(v) values ('a')"));
+    assert_refused(s, run(s, "insert or rollback into t(v) values ('a')"), ERR_TX_LOST,
+                   "this statement ended the transaction: UNIQUE");
+    assert_false(db_in_transaction(s->db));
+    assert_int_equal(run(s, "select 1"), ERR_TX_LOST);
+    assert_int_equal(db_savepoint(s->db, &s->err), ERR_TX_LOST);
+    assert_int_equal(db_release(s->db, &s->err), ERR_TX_LOST);
+    assert_int_equal(db_commit(s->db, &s->err), ERR_TX_LOST);
+}
+
+static void heralds_own_writes_do_not_commit_by_themselves_afterwards(void **state)
+{
+    struct store *s = *state;
+    const struct message m = {.type = slice_of("t")};
+
+    assert_ok(s, run(s, "insert into t(v) values ('a')"));
+    assert_int_equal(run(s, "insert or rollback into t(v) values ('a')"), ERR_TX_LOST);
+    assert_int_equal(outbox_add(s->db, &m, 0, NULL, &s->err), ERR_TX_LOST);
+    db_rollback(s->db);
+    assert_int_equal(other_int(s, "select count(*) from herald_outbox"), 0);
+}
+
+static void wrong_sql_is_told_with_its_text(void **state)
+{
+    struct store *s = *state;
+
+    refuse(s, "selec 1", "near \"selec\": syntax error in: selec 1");
+    refuse(s, "select * from nowhere", "no such table: nowhere");
+    refuse(s, "", "no statement");
+    refuse(s, " -- nothing", "no statement");
+    assert_ok(s, run(s, "insert into t(v) values (1)"));
+    refuse(s, "insert into t(v) values (1)", "UNIQUE constraint failed: t.v");
+}
+
+static void exactly_one_statement_is_taken(void **state)
+{
+    struct store *s = *state;
+    const struct slice nul = {"select 1\0; delete from t", 24};
+    struct sql_stmt *stmt;
+
+    assert_ok(s, run(s, "select 1;"));
+    assert_ok(s, run(s, "/* one */ select 1 ; -- done\n\t/* really * / */ -- "));
+    refuse(s, "select 1; select 2", "more than one statement");
+    refuse(s, "select 1;;", "more than one statement");
+    assert_ok(s, run(s, "select 1; /* open")); /* a comment to SQLite, too */
+    assert_refused(s, sql_prepare(sql, nul, &stmt, &s->err), ERR_SCRIPT, "more than one");
+}
+
+static void the_cache_forgets_the_statement_used_longest_ago(void **state)
+{
+    struct store *s = *state;
+    struct sql_stmt *a, *b, *again;
+
+    assert_ok(s, sql_prepare(sql, slice_of("select 'a'"), &a, &s->err));
+    b = a;
+    sql_done(&a);
+    assert_null(a);
+    assert_ok(s, sql_prepare(sql, slice_of("select 'a'"), &again, &s->err));
+    assert_ptr_equal(again, b); /* kept */
+    sql_done(&again);
+    assert_ok(s, run(s, "select 1"));
+    assert_ok(s, run(s, "select 2"));
+    assert_ok(s, run(s, "select 'a'"));
+    assert_ok(s, run(s, "select 3"));
+    assert_ok(s, run(s, "select 4")); /* five for four places: "select 1" goes */
+    assert_int_equal(
+        sqlite3_stmt_status(sqlite3_next_stmt(s->db->work, NULL), SQLITE_STMTSTATUS_RUN, 0),
+        1); /* the newest */
+    for (sqlite3_stmt *p = sqlite3_next_stmt(s->db->work, NULL); p != NULL;
+         p = sqlite3_next_stmt(s->db->work, p))
+        assert_string_not_equal(sqlite3_sql(p), "select 1");
+}
+
+static void a_statement_may_run_inside_itself(void **state)
+{
+    struct store *s = *state;
+    struct sql_stmt *outer, *inner;
+
+    assert_ok(s, run(s, "insert into t(v) values ('a'), ('b')"));
+    assert_ok(s, sql_prepare(sql, slice_of("select id from t"), &outer, &s->err));
+    assert_int_equal(sql_step(outer, &s->err), 1);
+    assert_ok(s, sql_prepare(sql, slice_of("select id from t"), &inner, &s->err));
+    assert_ptr_not_equal(outer, inner);
+    assert_int_equal(sql_step(inner, &s->err), 1);
+    assert_int_equal(sql_step(inner, &s->err), 1);
+    assert_int_equal(sql_step(inner, &s->err), 0);
+    sql_done(&inner);
+    assert_int_equal(sql_step(outer, &s->err), 1);
+    assert_int_equal(sql_step(outer, &s->err), 0);
+    sql_done(&outer);
+}
+
+static void a_statement_left_open_ends_with_its_handler(void **state)
+{
+    struct store *s = *state;
+    struct sql_stmt *stmt;
+
+    assert_ok(s, run(s, "insert into t(v) values ('a'), ('b')"));
+    assert_ok(s, sql_prepare(sql, slice_of("select id from t"), &stmt, &s->err));
+    assert_int_equal(sql_step(stmt, &s->err), 1);
+    sql_leave(sql);
+    assert_refused(s, sql_step(stmt, &s->err), ERR_SCRIPT, "after its handler returned");
+    sql_enter(sql);
+    assert_refused(s, sql_step(stmt, &s->err), ERR_SCRIPT, "after its handler returned");
+    sql_done(&stmt); /* as a garbage collector would, late */
+    assert_ok(s, run(s, "select id from t"));
+}
+
+static void a_trigger_sends_and_others_are_stopped(void **state)
+{
+    struct store *s = *state;
+
+    refuse(s, "insert into forged values (1)", "write to herald_inbox");
+    assert_ok(s, run(s, "insert into t(v) values ('tell')"));
+    assert_int_equal(run(s, "insert into t(v) values ('gone')"), ERR_TX_LOST);
+    assert_contains(s->err.text, "all of it");
+    db_rollback(s->db);
+    assert_ok(s, db_begin(s->db, &s->err));
+    assert_ok(s, run(s, "insert into t(v) values ('tell')"));
+    assert_ok(s, db_commit(s->db, &s->err));
+    assert_string_equal(other_rows(s, "select type from herald_outbox"), "told");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(integers_are_exact),
+        TEST(reals_stay_reals),
+        TEST(nan_is_refused_rather_than_made_null),
+        TEST(text_blobs_and_null_keep_kind_and_bytes),
+        TEST(bound_text_outlives_its_lender),
+        TEST(parameters_and_columns_have_names),
+        TEST(business_tables_are_open),
+        TEST(what_handlers_must_not_do_is_denied_in_words),
+        TEST(a_statement_of_heralds_own_is_never_watched),
+        TEST(a_kept_statement_stays_watched_when_the_schema_changes),
+        TEST(or_rollback_is_noticed),
+        TEST(heralds_own_writes_do_not_commit_by_themselves_afterwards),
+        TEST(wrong_sql_is_told_with_its_text),
+        TEST(exactly_one_statement_is_taken),
+        TEST(the_cache_forgets_the_statement_used_longest_ago),
+        TEST(a_statement_may_run_inside_itself),
+        TEST(a_statement_left_open_ends_with_its_handler),
+        TEST(a_trigger_sends_and_others_are_stopped),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
