@@ -454,6 +454,14 @@ int64_t declare_due(const struct declare *d)
     return due;
 }
 
+bool declare_is_settled(const struct declare *d)
+{
+    for (size_t i = 0; i < d->n_items; i++)
+        if (d->items[i]->state == DECLARE_WAITING)
+            return false;
+    return true;
+}
+
 const char *declare_refused(const struct declare *d)
 {
     for (size_t i = 0; i < d->n_items; i++)

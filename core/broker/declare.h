@@ -77,6 +77,9 @@ void declare_step(struct declare *d);
 /* When declare_step has to be called at the latest (monotonic); INT64_MAX: never. */
 int64_t declare_due(const struct declare *d);
 
+/* True when nothing waits: each item is ready or refused. */
+bool declare_is_settled(const struct declare *d);
+
 /* The first refused item that the rules name, in words, or NULL. */
 const char *declare_refused(const struct declare *d);
 

@@ -39,6 +39,7 @@ static int rabbit_start(struct broker *b, const struct topology *t, struct err *
     r->timer.data = r;
     r->open = 1;
     r->state = RABBIT_RUNNING;
+    r->bound = t->n_subscriptions == 0;
     open_link(r, &r->publish);
     if (t->n_subscriptions > 0)
         open_link(r, &r->consume);
@@ -47,7 +48,9 @@ static int rabbit_start(struct broker *b, const struct topology *t, struct err *
 
 static size_t rabbit_room(struct broker *b)
 {
-    return publisher_room(rabbit_of(b)->publisher);
+    struct rabbit *r = rabbit_of(b);
+
+    return r->bound ? publisher_room(r->publisher) : 0;
 }
 
 static int rabbit_take(struct broker *b, struct delivery **out, size_t max, size_t *n_out,
@@ -68,7 +71,11 @@ static int rabbit_accept(struct broker *b, struct delivery *d, struct err *err)
 static int rabbit_publish(struct broker *b, int64_t row, const struct destination *to,
                           const struct message *m, struct err *err)
 {
-    return publisher_publish(rabbit_of(b)->publisher, row, to, m, err);
+    struct rabbit *r = rabbit_of(b);
+
+    if (!r->bound)
+        return err_set(err, ERR_BUSY, "the router's own queues are being declared");
+    return publisher_publish(r->publisher, row, to, m, err);
 }
 
 static size_t rabbit_settled(struct broker *b, struct settlement *out, size_t max)
@@ -316,7 +323,7 @@ int rabbit_new(struct broker **b, const struct rabbit_settings *s, struct err *e
     r->clock = s->clock;
     r->wake = s->wake;
     r->wake_arg = s->wake_arg;
-    r->armed_ms = INT64_MAX;
+    r->armed_ms = r->bound_by_ms = INT64_MAX;
     *b = &r->base;
     rc = url_parse(s->url, &r->url, err);
     if (rc == OK)

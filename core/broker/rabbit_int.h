@@ -38,6 +38,8 @@ struct rabbit {
     struct consumer *consumer;   /* owned; on consume.link */
     uv_timer_t timer;            /* for the next thing that is due */
     int64_t armed_ms;            /* when it fires; INT64_MAX: not armed */
+    bool bound;                  /* own queues are bound, or were waited for long enough */
+    int64_t bound_by_ms;         /* end of that wait; INT64_MAX: not begun, or over */
     bool news;                   /* something may be takeable, settled or publishable */
     char blocked[160];           /* why the broker blocks publishing; "" */
     size_t open;                 /* links and timer that are not closed yet */

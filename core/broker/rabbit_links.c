@@ -5,14 +5,17 @@
 
 #include <stdio.h>
 
-/* One timer serves all: it is set to the earliest due time and, since deadlines move
- * on with every confirm, only ever moved to an earlier one here. */
+enum { BOUND_WAIT_MS = 10 * 1000 }; /* patience with the consuming link at the start */
+
 static void on_timer(uv_timer_t *timer);
 
+/* One timer serves all: it is set to the earliest due time and, since deadlines move
+ * on with every confirm, only ever moved to an earlier one here. */
 static void arm(struct rabbit *r)
 {
     const int64_t dues[] = {publisher_due(r->publisher), consumer_due(r->consumer),
-                            declare_due(r->publish.declare), declare_due(r->consume.declare)};
+                            declare_due(r->publish.declare), declare_due(r->consume.declare),
+                            r->bound_by_ms};
     int64_t due = INT64_MAX;
     int64_t wait;
 
@@ -53,11 +56,25 @@ void rabbit_flush(struct rabbit *r)
         link_flush(r->consume.link);
 }
 
+/* A new router would have its first messages returned by an exchange that its own
+ * queues are not bound to yet. So the first publish waits for the consuming link to
+ * have declared, but not for ever: that link may be the one in trouble. */
+static void end_wait(struct rabbit *r)
+{
+    if (r->bound)
+        return;
+    r->bound = true;
+    r->bound_by_ms = INT64_MAX;
+    r->news = true;
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct rabbit *r = timer->data;
 
     r->armed_ms = INT64_MAX;
+    if (r->bound_by_ms <= clock_mono(&r->clock))
+        end_wait(r);
     publisher_step(r->publisher);
     consumer_step(r->consumer);
     rabbit_flush(r);
@@ -69,6 +86,8 @@ static void on_publish_up(void *arg)
 {
     struct rabbit *r = ((struct half *)arg)->rabbit;
 
+    if (!r->bound)
+        r->bound_by_ms = clock_mono(&r->clock) + BOUND_WAIT_MS;
     declare_up(r->publish.declare);
     publisher_up(r->publisher);
     r->news = true;
@@ -175,6 +194,8 @@ static void on_consume_read(void *arg)
 
     if (h->stirred)
         consumer_step(h->rabbit->consumer);
+    if (h->stirred && declare_is_settled(h->declare))
+        end_wait(h->rabbit);
     h->stirred = false;
     rabbit_settle_down(h->rabbit);
 }

@@ -150,28 +150,85 @@ static int bounded_rawset(lua_State *L)
     return original(L);
 }
 
-/* state_check in front: what is ended neither makes nor resumes a coroutine, whose hook
- * would count from the start. */
+/* Upvalue 1: the script's handler. */
+static int guarded_handler(lua_State *L)
+{
+    if (!state_handles_errors(state_of(L)))
+        return 1; /* the error as it is */
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 1);
+    return 1;
+}
+
+static int bounded_xpcall(lua_State *L)
+{
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_pushvalue(L, 2);
+    lua_pushcclosure(L, guarded_handler, 1);
+    lua_replace(L, 2);
+    return original(L);
+}
+
+/* What is ended neither makes nor resumes a coroutine, whose hook would count from the
+ * start. */
 static int bounded_coroutine(lua_State *L)
 {
     state_check(L);
     return original(L);
 }
 
+static int bounded_close(lua_State *L)
+{
+    state_check(L);
+    luaL_checktype(L, 1, LUA_TTHREAD);
+    if (!state_may_close(lua_tothread(L, 1)))
+        return luaL_error(L, "this coroutine was stopped by a limit and cannot be closed");
+    return original(L);
+}
+
+enum { WRAP_THREAD = 1, WRAP_RESUME, WRAP_CLOSE };
+
+/* The error of the coroutine is on top; its pending __close may put another there. */
+static int raise_wrapped(lua_State *L)
+{
+    lua_State *co = lua_tothread(L, lua_upvalueindex(WRAP_THREAD));
+
+    state_check(L);
+    if (lua_status(co) > LUA_YIELD && state_may_close(co)) {
+        lua_pushvalue(L, lua_upvalueindex(WRAP_CLOSE));
+        lua_pushvalue(L, lua_upvalueindex(WRAP_THREAD));
+        lua_call(L, 1, 2);
+        if (lua_toboolean(L, -2))
+            lua_pop(L, 2);
+    }
+    return lua_error(L);
+}
+
+/* What coroutine.wrap gives: the library's own would close a dead coroutine unasked. */
 static int call_wrapped(lua_State *L)
 {
     state_check(L);
-    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushvalue(L, lua_upvalueindex(WRAP_RESUME));
     lua_insert(L, 1);
+    lua_pushvalue(L, lua_upvalueindex(WRAP_THREAD));
+    lua_insert(L, 2);
     lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-    return lua_gettop(L);
+    if (!lua_toboolean(L, 1))
+        return raise_wrapped(L);
+    return lua_gettop(L) - 1;
 }
 
+/* Upvalue 1: the coroutine library. */
 static int bounded_wrap(lua_State *L)
 {
-    state_check(L);
-    original(L); /* pushes the function that resumes */
-    lua_pushcclosure(L, call_wrapped, 1);
+    lua_settop(L, 1);
+    lua_getfield(L, lua_upvalueindex(1), "create");
+    lua_insert(L, 1);
+    lua_call(L, 1, 1);
+    lua_getfield(L, lua_upvalueindex(1), "resume");
+    lua_getfield(L, lua_upvalueindex(1), "close");
+    lua_pushcclosure(L, call_wrapped, WRAP_CLOSE);
     return 1;
 }
 
@@ -193,10 +250,10 @@ static const struct cap {
     {"table", "move", bounded_move},
     {"coroutine", "create", bounded_coroutine},
     {"coroutine", "resume", bounded_coroutine},
-    {"coroutine", "close", bounded_coroutine},
-    {"coroutine", "wrap", bounded_wrap},
+    {"coroutine", "close", bounded_close},
     {NULL, "setmetatable", bounded_setmetatable},
     {NULL, "rawset", bounded_rawset},
+    {NULL, "xpcall", bounded_xpcall},
 };
 
 void bounded_install(lua_State *L)
@@ -210,6 +267,11 @@ void bounded_install(lua_State *L)
         lua_setfield(L, -2, caps[i].name);
         lua_pop(L, caps[i].library ? 2 : 1);
     }
+    lua_getglobal(L, "coroutine");
+    lua_pushvalue(L, -1);
+    lua_pushcclosure(L, bounded_wrap, 1);
+    lua_setfield(L, -2, "wrap");
+    lua_pop(L, 1);
 }
 
 void bounded_mark_read_only(lua_State *L)

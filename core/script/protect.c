@@ -145,8 +145,7 @@ static int judge(const struct state *st, int status, struct script_outcome *out)
     }
     if (st->end.code == OK || (rc == ERR_NOMEM && st->end.code == ERR_LIMIT))
         return rc;
-    if (rc == OK || out->error[0] == '\0' || rc == ERR_NOMEM)
-        snprintf(out->error, sizeof out->error, "%s", st->end.text);
+    snprintf(out->error, sizeof out->error, "%s", st->end.text);
     return st->end.code;
 }
 

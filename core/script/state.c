@@ -2,6 +2,7 @@
 #include "script/state.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static void *resize(const struct state *st, void *p, size_t size)
@@ -42,41 +43,78 @@ static int64_t mono_ms(const struct state *st)
     return st->host->mono_ms(st->host->arg);
 }
 
-static void set_time_is_up(struct state *st)
+/* The nearest Lua code from `level` on: what a script calls through pcall has C between. */
+static bool find_place(lua_State *L, int level, lua_Debug *ar)
 {
-    err_set(&st->end, ERR_LIMIT, "ran over its time limit of %lld ms", (long long)st->limit_ms);
+    for (; lua_getstack(L, level, ar); level++)
+        if (lua_getinfo(L, "Sl", ar) && ar->currentline > 0)
+            return true;
+    return L != state_of(L)->L && find_place(state_of(L)->L, 0, ar);
 }
 
-/* Raises the reason with the place where the script is now; level 0 inside the hook,
- * 1 inside a C function. */
-static _Noreturn void raise_end(lua_State *L, int level)
+/* Notes why the call is ended, with the place where the script is. The first reason is
+ * kept. */
+static void note_end(lua_State *L, int code, const char *text)
 {
     struct state *st = state_of(L);
+    lua_Debug ar;
 
-    luaL_where(L, level);
-    lua_pushstring(L, st->end.text);
-    lua_concat(L, 2);
+    if (st->end.code != OK)
+        return;
+    if (find_place(L, 0, &ar))
+        err_set(&st->end, code, "%s:%d: %s", ar.short_src, ar.currentline, text);
+    else
+        err_set(&st->end, code, "%s", text);
+}
+
+static void note_time(lua_State *L)
+{
+    char text[64];
+
+    snprintf(text, sizeof text, "ran over its time limit of %lld ms",
+             (long long)state_of(L)->limit_ms);
+    note_end(L, ERR_LIMIT, text);
+}
+
+static _Noreturn void raise_end(lua_State *L)
+{
+    lua_pushstring(L, state_of(L)->end.text);
     lua_error(L);
     abort(); /* lua_error does not return */
+}
+
+static void on_count(lua_State *L, lua_Debug *ar);
+
+/* From now on every instruction of this coroutine, and of the main one, is looked at. */
+static void arm(lua_State *L)
+{
+    lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
+    lua_sethook(state_of(L)->L, on_count, LUA_MASKCOUNT, 1);
 }
 
 static void on_count(lua_State *L, lua_Debug *ar)
 {
     struct state *st = state_of(L);
+    lua_Debug deep;
 
     (void)ar;
+    st->hook_raised = false;
+    if (st->end.code == OK && mono_ms(st) >= st->deadline_ms)
+        note_time(L);
     if (st->end.code == OK) {
-        if (mono_ms(st) < st->deadline_ms) {
-            /* A coroutine that was stopped in an earlier call runs again. */
-            if (lua_gethookcount(L) != STATE_HOOK_EVERY)
-                lua_sethook(L, on_count, LUA_MASKCOUNT, STATE_HOOK_EVERY);
+        if (lua_gethookcount(L) != STATE_HOOK_EVERY) /* armed, and the call was not ended */
+            lua_sethook(L, on_count, LUA_MASKCOUNT, STATE_HOOK_EVERY);
+        if (!lua_getstack(L, STATE_DEPTH_MAX, &deep))
             return;
-        }
-        set_time_is_up(st);
     }
-    lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
-    lua_sethook(st->L, on_count, LUA_MASKCOUNT, 1);
-    raise_end(L, 0);
+    arm(L);
+    st->hook_raised = true;
+    if (st->end.code != OK)
+        raise_end(L);
+    luaL_where(L, 0);
+    lua_pushliteral(L, "stack overflow: the calls are too deep");
+    lua_concat(L, 2);
+    lua_error(L);
 }
 
 static int on_panic(lua_State *L)
@@ -130,6 +168,7 @@ void state_start(struct state *st, int64_t limit_ms)
     int64_t now = mono_ms(st);
 
     st->end.code = OK;
+    st->hook_raised = false;
     st->refused = 0;
     st->limit_ms = limit_ms;
     st->deadline_ms = limit_ms > INT64_MAX - now ? INT64_MAX : now + limit_ms;
@@ -137,7 +176,7 @@ void state_start(struct state *st, int64_t limit_ms)
 
 void state_stop(struct state *st)
 {
-    if (st->end.code != OK)
+    if (lua_gethookcount(st->L) != STATE_HOOK_EVERY)
         lua_sethook(st->L, on_count, LUA_MASKCOUNT, STATE_HOOK_EVERY);
     st->end.code = OK;
     st->deadline_ms = INT64_MAX;
@@ -149,20 +188,30 @@ void state_check(lua_State *L)
 
     if (st->end.code == OK && mono_ms(st) < st->deadline_ms)
         return;
-    if (st->end.code == OK)
-        set_time_is_up(st);
-    lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
-    lua_sethook(st->L, on_count, LUA_MASKCOUNT, 1);
-    raise_end(L, 1);
+    note_time(L);
+    arm(L);
+    raise_end(L);
 }
 
 _Noreturn void state_end(lua_State *L, const struct err *why)
 {
-    struct state *st = state_of(L);
+    note_end(L, why->code, why->text);
+    arm(L);
+    raise_end(L);
+}
 
-    if (st->end.code == OK)
-        st->end = *why;
-    lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
-    lua_sethook(st->L, on_count, LUA_MASKCOUNT, 1);
-    raise_end(L, 1);
+bool state_handles_errors(struct state *st)
+{
+    bool hook_raised = st->hook_raised;
+
+    st->hook_raised = false;
+    return !hook_raised && st->end.code == OK;
+}
+
+/* What died of the hook is still armed; so is what died of state_end, which is over. */
+bool state_may_close(lua_State *co)
+{
+    int status = lua_status(co);
+
+    return status == LUA_OK || status == LUA_YIELD || lua_gethookcount(co) != 1;
 }

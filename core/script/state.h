@@ -6,7 +6,12 @@
  * instructions it looks at the clock. A call is ended when its time is up or when the
  * host failed under it (state_end): from then on the hook raises at every instruction,
  * in whatever coroutine it finds itself, so that pcall, coroutines and __close can only
- * hand the error on.
+ * hand the error on. The hook also stops runaway recursion, with an ordinary error, long
+ * before the stack has eaten the heap.
+ *
+ * Lua turns hooks off while one runs, and what a hook raises leaves them off for a
+ * message handler (xpcall), and in a coroutine that dies of it for its pending __close.
+ * bounded.c keeps scripts' code out of both (state_handles_errors, state_may_close).
  *
  *               state_start               state_end, or the hook
  *        IDLE -------------> RUNNING ----------------------------> ENDED
@@ -22,10 +27,11 @@
 #include "script/script.h"
 
 #include <lua.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { STATE_HOOK_EVERY = 1000 };
+enum { STATE_HOOK_EVERY = 1000, STATE_DEPTH_MAX = 16000 };
 
 struct state {
     lua_State *L;                   /* owned */
@@ -37,6 +43,7 @@ struct state {
     const struct script_host *host; /* lent: the clock, and what bindings ask for */
     int64_t deadline_ms;            /* monotonic; INT64_MAX while idle */
     int64_t limit_ms;               /* what the deadline was made of, for words */
+    bool hook_raised;               /* the last error came from the hook */
     struct err end;                 /* why the running call is ended; OK: it is not */
     struct script_outcome *out;     /* where protect.c writes about an error; lent */
     void *owner;                    /* the script this state is part of */
@@ -59,6 +66,12 @@ void state_stop(struct state *st);
 
 /* RAISES when the call is ended or out of time; every door to the host starts here. */
 void state_check(lua_State *L);
+
+/* False while a message handler of a script would run without a hook. */
+bool state_handles_errors(struct state *st);
+
+/* False for a dead coroutine whose __close would run without a hook. */
+bool state_may_close(lua_State *co);
 
 /* RAISES always: ends the call for a reason that no pcall can outlive. */
 _Noreturn void state_end(lua_State *L, const struct err *why);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SQL_SHOWN = 200, NAMED_MAX = 128 };
+enum { SQL_SHOWN = 200, NAMED_MAX = 128, MENTION = 24 };
 
 void statement_finish(struct script *s)
 {
@@ -42,11 +42,12 @@ static void shorten(char *out, size_t size, struct slice sql)
     }
 }
 
+/* The host may have put the statement into its words already. */
 static bool mentions(const char *text, struct slice sql)
 {
-    size_t n = sql.len < 24 ? sql.len : 24;
+    size_t n = sql.len < MENTION ? sql.len : MENTION;
 
-    return n > 0 && memmem(text, strlen(text), sql.data, n) != NULL;
+    return n >= MENTION / 2 && memmem(text, strlen(text), sql.data, n) != NULL;
 }
 
 _Noreturn void statement_fail(lua_State *L, struct script *s, int sql, struct err *err)

@@ -60,7 +60,7 @@ static int percent_byte(const char *p, const char *end)
 
 static int copy_decoded(struct part p, const char *what, char **out, struct err *err)
 {
-    char *to = malloc((size_t)(p.end - p.first) + 1);
+    char *to = calloc(1, (size_t)(p.end - p.first) + 1); /* a C string at every moment */
 
     *out = to;
     if (to == NULL)
@@ -80,7 +80,6 @@ static int copy_decoded(struct part p, const char *what, char **out, struct err 
         *to++ = (char)byte;
         p.first++;
     }
-    *to = '\0';
     return OK;
 }
 

@@ -32,6 +32,12 @@ local function tolerance(word)
   return math.min(3, math.max(1, #word // 3))
 end
 
+-- "execute" for "exec": one word is the beginning of the other.
+local function begins(a, b)
+  if #a > #b then a, b = b, a end
+  return #a >= 3 and b:sub(1, #a) == a
+end
+
 local WORD_MAX = 64
 
 local function nearest(word, known)
@@ -39,7 +45,9 @@ local function nearest(word, known)
   if type(word) ~= "string" or #word > WORD_MAX then return nil end
   local wanted = bare(word)
   for _, candidate in ipairs(known) do
-    local d = distance(wanted, bare(candidate))
+    local known_word = bare(candidate)
+    local d = distance(wanted, known_word)
+    if d > 1 and begins(wanted, known_word) then d = 1 end
     if d <= tolerance(candidate) and (not best or d < best_distance) then
       best, best_distance = candidate, d
     end

@@ -24,6 +24,7 @@ local function sorted_keys(t)
 end
 
 local function article(value)
+  if value == nil then return "nil" end
   local kind = math.type(value) or type(value)
   return (kind:find("^[aeiou]") and "an " or "a ") .. kind
 end
@@ -116,20 +117,22 @@ end
 
 -- Destinations -------------------------------------------------------------------
 
-local frozen = { __metatable = "herald.destination",
-                 __name = "herald.destination",
-                 __tostring = function(d) return d.text end }
-frozen.__newindex = function() error("a destination is read-only", 2) end
+local function refuse_write()
+  error("a destination is read-only", 2)
+end
 
+-- What a script holds is empty; the fields that count stay here.
 local function destination(kind, exchange, routing_key)
-  local fields = { kind = kind, exchange = exchange, routing_key = routing_key,
-                   text = ("herald.%s \"%s\""):format(kind, kind == "queue" and routing_key
-                     or exchange) }
-  local d = setmetatable({}, { __index = fields, __metatable = frozen.__metatable,
-                               __name = frozen.__name, __tostring = frozen.__tostring,
-                               __newindex = frozen.__newindex })
-  destinations[d] = fields
-  return d
+  local fields = { kind = kind, exchange = exchange, routing_key = routing_key }
+  local text = ("herald.%s \"%s\""):format(kind, kind == "queue" and routing_key or exchange)
+  local handle = setmetatable({}, {
+    __index = fields,
+    __newindex = refuse_write,
+    __tostring = function() return text end,
+    __metatable = "herald.destination",
+  })
+  destinations[handle] = fields
+  return handle
 end
 
 local function check_routing_key(origin, what, key)

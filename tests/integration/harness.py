@@ -11,6 +11,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sqlite3
 import string
 import subprocess
@@ -103,7 +104,6 @@ class Router:
         self.process = None
         self.logs = [os.path.join(case.folder, f"{name}.{kind}") for kind in ("out", "err")]
         self.store = os.path.join(self.folder, settings.get("store", "herald.db"))
-        self.socket = os.path.join(self.folder, "herald.sock")
         os.makedirs(self.folder)
         for path, text in files.items():
             self.write(path, text)
@@ -135,7 +135,13 @@ class Router:
                 stdout=out, stderr=err, env=self.environment(), preexec_fn=die_with_parent)
         if ready:
             self.case.wait_for(f"{self.name} to be ready", lambda: "ready:" in self.said(0)[said:])
+        else:
+            self.case.wait_for(f"{self.name} to listen", self.listens)
         return self
+
+    def listens(self):
+        with socket.socket(socket.AF_UNIX) as control:
+            return control.connect_ex(os.path.join(self.folder, "herald.sock")) == 0
 
     def running(self):
         return self.process is not None and self.process.poll() is None
@@ -239,12 +245,12 @@ class Router:
 
     # --- the store ---
 
-    def sql(self, script):
+    def sql(self, script, code=0):
         """Runs a script through the sqlite3 shell, as another program would."""
         done = subprocess.run(["sqlite3", "-bail", self.store], input=".timeout 5000\n" + script,
                               capture_output=True, text=True, timeout=PATIENCE, check=False)
-        self.case.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout
+        self.case.assertEqual(done.returncode, code, done.stderr)
+        return done.stdout + done.stderr
 
     def rows(self, query, *values):
         store = sqlite3.connect(f"file:{self.store}?mode=ro", uri=True, timeout=5)

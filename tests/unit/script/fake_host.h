@@ -57,7 +57,8 @@ struct fake {
     int emit_code; /* what emit answers */
 };
 
-HELPER void put(char *out, size_t size, const char *format, ...)
+HELPER void __attribute__((format(printf, 3, 4)))
+put(char *out, size_t size, const char *format, ...)
 {
     size_t used = strlen(out);
     va_list args;

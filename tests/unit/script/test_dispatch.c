@@ -20,8 +20,7 @@ static void an_error_names_file_and_line_and_has_a_traceback(void **state)
 
     (void)state;
     begin(&s);
-    FAILS(&s, "local function deep() error('no course') end\ndeep()",
-          "rules/a.lua:3: no course");
+    FAILS(&s, "local function deep() error('no course') end\ndeep()", "rules/a.lua:3: no course");
     assert_string_equal(s.out.traceback, "rules/a.lua:3 in 'deep'\n"
                                          "rules/a.lua:4 in the function of line 2");
     end(&s);
@@ -50,53 +49,6 @@ static void a_call_after_a_failed_one_starts_afresh(void **state)
     end(&s);
 }
 
-static void a_lent_object_is_dead_once_its_handler_returned(void **state)
-{
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    assert_string_equal(
-        load(&s, "local kept\n"
-                 "local function refused(words, fn, ...)\n"
-                 "  local ok, e = pcall(fn, ...)\n"
-                 "  assert(not ok and e:find(words, 1, true), e)\n"
-                 "end\n"
-                 "require 'herald'.on('*', '*', function(msg, tx)\n"
-                 "  if kept then\n"
-                 "    refused('message used after its handler returned', function()\n"
-                 "      return kept.msg.id end)\n"
-                 "    refused('message used after its handler returned', function()\n"
-                 "      return kept.msg.body end)\n"
-                 "    refused('tx used after its handler returned', kept.tx.exec, kept.tx, 'none')\n"
-                 "  end\n"
-                 "  kept = { msg = msg, tx = tx }\n"
-                 "end)"),
-        "");
-    assert_int_equal(again(&s), SCRIPT_DONE);
-    assert_int_equal(again(&s), SCRIPT_DONE);
-    end(&s);
-}
-
-static void a_query_is_dead_once_its_handler_returned(void **state)
-{
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    assert_string_equal(load(&s, "local kept\n"
-                                 "require 'herald'.on('*', '*', function(msg, tx)\n"
-                                 "  if kept then kept() end\n"
-                                 "  kept = tx:query('count 3')\n"
-                                 "  assert(kept().n == 1)\n"
-                                 "end)"),
-                        "");
-    assert_int_equal(again(&s), SCRIPT_DONE); /* `again` looks for open statements */
-    assert_int_equal(again(&s), SCRIPT_FAILED);
-    assert_string_equal(s.out.error, "rules/a.lua:3: query used after its handler returned");
-    end(&s);
-}
-
 static void a_lost_transaction_ends_the_handler_beyond_its_pcall(void **state)
 {
     struct scene s;
@@ -120,7 +72,8 @@ static void after_a_host_failure_nothing_reaches_the_host(void **state)
         "tx:exec 'full'",
         "local co = coroutine.create(function() tx:exec 'full' end)\n"
         "coroutine.resume(co) tx:emit { type = 'x' }",
-        "local f = coroutine.wrap(function() pcall(tx.exec, tx, 'full') tx:emit { type = 'x' } end)\n"
+        "local f = coroutine.wrap(function() pcall(tx.exec, tx, 'full') tx:emit { type = 'x' } "
+        "end)\n"
         "pcall(f) tx:emit { type = 'x' }",
         "return pcall(pcall, tx.exec, tx, 'full')",
         "local t = setmetatable({}, { __index = function() tx:exec 'full' end })\n"
@@ -168,34 +121,16 @@ static void a_memory_hog_asks_for_a_new_state(void **state)
     end(&s);
 }
 
-static void statements_left_open_are_given_back(void **state)
-{
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    RUNS(&s, "for row in tx:query 'count 3' do break end\n"
-             "tx:query('count 3')() tx:query('count 2')()");
-    assert_int_equal(run(&s, "for row in tx:query 'count 3' do error 'in a loop' end"),
-                     SCRIPT_FAILED);
-    assert_int_equal(run(&s, "for row in tx:query 'count 3' do while true do end end"),
-                     SCRIPT_FAILED);
-    end(&s);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_handler_that_returns_is_done),
         cmocka_unit_test(an_error_names_file_and_line_and_has_a_traceback),
         cmocka_unit_test(a_call_after_a_failed_one_starts_afresh),
-        cmocka_unit_test(a_lent_object_is_dead_once_its_handler_returned),
-        cmocka_unit_test(a_query_is_dead_once_its_handler_returned),
         cmocka_unit_test(a_lost_transaction_ends_the_handler_beyond_its_pcall),
         cmocka_unit_test(after_a_host_failure_nothing_reaches_the_host),
         cmocka_unit_test(a_failing_emit_of_the_environment_ends_it_too),
         cmocka_unit_test(a_memory_hog_asks_for_a_new_state),
-        cmocka_unit_test(statements_left_open_are_given_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,14 +12,31 @@ static void every_endless_loop_ends_at_its_limit(void **state)
         "while true do local co = coroutine.create(function() while true do end end)\n"
         "coroutine.resume(co) end",
         "while true do pcall(coroutine.wrap(function() while true do end end)) end",
-        "local function nest(n) coroutine.wrap(function() while true do pcall(nest, n + 1) end end)()\n"
+        "local function nest(n) coroutine.wrap(function() while true do pcall(nest, n + 1) end "
+        "end)()\n"
         "end\nwhile true do pcall(nest, 1) end",
         "local mt = {} mt.__close = function() while true do end end\n"
         "while true do local a <close> = setmetatable({}, mt)\n"
         "local b <close> = setmetatable({}, mt) end",
         "local function again() while true do end end\n"
         "while true do xpcall(again, again) end",
-        "repeat until tostring(setmetatable({}, { __tostring = function() while true do end end }))",
+        "xpcall(function() while true do end end, function() while true do end end)",
+        "local mt = { __close = function() while true do end end }\n"
+        "coroutine.wrap(function() local x <close> = setmetatable({}, mt)\n"
+        "while true do end end)()",
+        "local mt = { __close = function() while true do end end }\n"
+        "local co = coroutine.create(function() local x <close> = setmetatable({}, mt)\n"
+        "while true do end end)\ncoroutine.resume(co) coroutine.close(co)",
+        "local mt = { __close = function() while true do end end }\n"
+        "pcall(coroutine.wrap(function() local x <close> = setmetatable({}, mt)\n"
+        "local function deep() return 1 + deep() end deep() end)) while true do end",
+        "local function deep() return 1 + deep() end\n"
+        "xpcall(deep, function() while true do end end) while true do end",
+        "local mt = { __close = function() while true do end end }\n"
+        "local x <close> = setmetatable({}, mt)\n"
+        "local function deep() return 1 + deep() end deep()",
+        "repeat until tostring(setmetatable({}, { __tostring = function() while true do end end "
+        "}))",
         "error(setmetatable({}, { __tostring = function() while true do end end }))",
         "table.sort({ 3, 2, 1 }, function() while true do end end)",
         "('x'):gsub('.', function() while true do end end)",
@@ -33,10 +50,12 @@ static void every_endless_loop_ends_at_its_limit(void **state)
     (void)state;
     begin(&s);
     for (size_t i = 0; i < sizeof loops / sizeof loops[0]; i++) {
+        alarm(20); /* so that a loop that nothing ends fails the test */
         if (run(&s, loops[i]) != SCRIPT_FAILED)
             fail_msg("loop %zu: verdict %d: %s", i, (int)s.out.verdict, s.out.error);
         if (strstr(s.out.error, "ran over its time limit of 200 ms") == NULL)
             fail_msg("loop %zu: %s", i, s.out.error);
+        alarm(0);
         assert_true(strncmp(s.out.error, "rules/a.lua:", 12) == 0);
     }
     end(&s);
@@ -88,6 +107,71 @@ static void a_coroutine_stopped_in_one_call_works_in_the_next(void **state)
     end(&s);
 }
 
+/* A coroutine that died of a limit may have a __close that was waiting for this. */
+static void a_coroutine_that_a_limit_killed_cannot_be_closed_later(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    assert_string_equal(load(&s, "local n, co = 0, nil\n"
+                                 "local mt = { __close = function() while true do end end }\n"
+                                 "require 'herald'.on('*', '*', function(msg, tx)\n"
+                                 "  n = n + 1\n"
+                                 "  if n == 2 then coroutine.close(co) end\n"
+                                 "  co = coroutine.create(function()\n"
+                                 "    local x <close> = setmetatable({}, mt)\n"
+                                 "    while true do end\n"
+                                 "  end)\n"
+                                 "  coroutine.resume(co)\n"
+                                 "end)"),
+                        "");
+    alarm(20);
+    assert_int_equal(again(&s), SCRIPT_FAILED);
+    assert_int_equal(again(&s), SCRIPT_FAILED);
+    alarm(0);
+    assert_string_equal(s.out.error, "rules/a.lua:5: this coroutine was stopped by a limit and "
+                                     "cannot be closed");
+    end(&s);
+}
+
+static void wrapped_coroutines_behave_as_ever(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    RUNS(&s, "local t = {}\n"
+             "for a, b in coroutine.wrap(function() for i = 1, 3 do coroutine.yield(i, i * i) end\n"
+             "end) do t[#t + 1] = a + b end\n"
+             "assert(table.concat(t, ' ') == '2 6 12')\n"
+             "local f = coroutine.wrap(function(x) local y = coroutine.yield(x + 1)\n"
+             "error({ y }) end)\n"
+             "assert(f(1) == 2)\n"
+             "local ok, e = pcall(f, 'last') assert(not ok and e[1] == 'last')\n"
+             "ok, e = pcall(f) assert(not ok and e == 'cannot resume dead coroutine', e)\n"
+             "local closed\n"
+             "f = coroutine.wrap(function()\n"
+             "local x <close> = setmetatable({}, { __close = function() closed = true end })\n"
+             "error('here', 0) end)\n"
+             "ok, e = pcall(f) assert(not ok and e == 'here' and closed)\n"
+             "f = coroutine.wrap(function()\n"
+             "local x <close> = setmetatable({}, { __close = function() error('close', 0) end })\n"
+             "error('here', 0) end)\n"
+             "ok, e = pcall(f) assert(not ok and e == 'close')\n"
+             "local co = coroutine.create(function()\n"
+             "return pcall(function() coroutine.yield(1) error('after', 0) end) end)\n"
+             "coroutine.resume(co)\n"
+             "local _, fine, why = coroutine.resume(co) assert(not fine and why == 'after')\n"
+             "co = coroutine.create(function()\n"
+             "return xpcall(function() coroutine.yield(1) error('after', 0) end,\n"
+             "function(m) return m .. '!' end) end)\n"
+             "coroutine.resume(co)\n"
+             "_, fine, why = coroutine.resume(co) assert(not fine and why == 'after!')\n"
+             "assert(not pcall(coroutine.wrap, 5))");
+    end(&s);
+}
+
 static void loading_has_a_limit_too(void **state)
 {
     struct scene s;
@@ -130,6 +214,8 @@ int main(void)
         cmocka_unit_test(a_limit_that_was_swallowed_still_counts),
         cmocka_unit_test(a_host_call_after_the_limit_is_refused),
         cmocka_unit_test(a_coroutine_stopped_in_one_call_works_in_the_next),
+        cmocka_unit_test(a_coroutine_that_a_limit_killed_cannot_be_closed_later),
+        cmocka_unit_test(wrapped_coroutines_behave_as_ever),
         cmocka_unit_test(loading_has_a_limit_too),
         cmocka_unit_test(memory_is_counted_to_the_byte),
     };

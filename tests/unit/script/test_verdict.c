@@ -53,8 +53,7 @@ static void a_bad_delay_is_an_error_of_its_own(void **state)
     FAILS(&s, "herald.retry('10 min')",
           "rules/a.lua:3: herald.retry: \"10 min\" is not a duration; write a whole number with "
           "ms, s, m, h or d, such as \"30s\"");
-    FAILS(&s, "herald.retry(-1)",
-          "rules/a.lua:3: herald.retry: a delay is 0 seconds to 100 years");
+    FAILS(&s, "herald.retry(-1)", "rules/a.lua:3: herald.retry: a delay is 0 seconds to 100 years");
     FAILS(&s, "herald.retry(0/0)",
           "rules/a.lua:3: herald.retry: a delay is 0 seconds to 100 years");
     FAILS(&s, "herald.retry(math.huge)",

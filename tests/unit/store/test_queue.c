@@ -185,7 +185,7 @@ static void items_are_seen_in_order_until_they_are_removed(void **state)
     store_open(s);
     assert_ok(s, queue_declare(s->db, "q", &s->err));
     for (int i = 0; i < 4; i++) {
-        m.body = (struct slice){"abcd" + i, 1};
+        m.body = (struct slice){&"abcd"[i], 1};
         assert_ok(s, queue_publish(s->db, &d, &m, &n, &s->err));
     }
     assert_ok(s, queue_remove(s->db, 2, &s->err));

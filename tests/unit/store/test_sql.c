@@ -23,6 +23,7 @@ static int setup(void **state)
                   "create table parent(id primary key);"
                   "create table child(id, parent references parent(id)"
                   " deferrable initially deferred);"
+                  "create virtual table words using fts5(word);"
                   "create view seen as select id from herald_outbox;"
                   "create trigger tell after insert on t when new.v = 'tell' begin"
                   " insert into herald_outbox(type) values ('told'); end;"
@@ -196,6 +197,8 @@ static void business_tables_are_open(void **state)
                         "i < 5) select max(i) from n, t"));
     assert_ok(s, run(s, "delete from t"));
     assert_ok(s, run(s, "select * from herald_outbox, herald_dead, seen"));
+    assert_ok(s, run(s, "insert into words values ('some words')"));
+    assert_ok(s, run(s, "select * from words where words match 'some'"));
 }
 
 static void what_handlers_must_not_do_is_denied_in_words(void **state)

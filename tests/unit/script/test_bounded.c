@@ -1,0 +1,91 @@
+/* Library calls that the count hook cannot stop. */
+#include "fake_host.h"
+
+static void bombs_are_refused_at_once(void **state)
+{
+    static const struct {
+        const char *body, *words;
+    } cases[] = {
+        {"return ('x'):rep(1 << 40)",
+         "rules/a.lua:3: string.rep: the result would be over 4194304 bytes"},
+        {"return ('x'):rep(5000000)",
+         "rules/a.lua:3: string.rep: the result would be over 4194304 bytes"},
+        {"return ('x'):rep(1 << 62, 'yy')",
+         "rules/a.lua:3: string.rep: the result would be over 4194304 bytes"},
+        {"return (''):rep(1 << 62, 'y')",
+         "rules/a.lua:3: string.rep: the result would be over 4194304 bytes"},
+        {"local s = ('a'):rep(1048577) return s:find('b')",
+         "rules/a.lua:3: string.find: a subject of 1048577 bytes is over the limit of 1048576"},
+        {"local s = ('a'):rep(1048577) return s:match('b')",
+         "rules/a.lua:3: string.match: a subject of 1048577 bytes is over the limit of 1048576"},
+        {"local s = ('a'):rep(1048577) return s:gmatch('b')",
+         "rules/a.lua:3: string.gmatch: a subject of 1048577 bytes is over the limit of 1048576"},
+        {"local s = ('a'):rep(1048577) return s:gsub('b', '')",
+         "rules/a.lua:3: string.gsub: a subject of 1048577 bytes is over the limit of 1048576"},
+        {"table.move({}, 1, 1 << 50, 2)",
+         "rules/a.lua:3: table.move: more items than the limit of 1048576"},
+        {"table.move({}, math.mininteger, math.maxinteger, 2)",
+         "rules/a.lua:3: table.move: more items than the limit of 1048576"},
+        {"table.insert(setmetatable({}, { __len = function() return 1 << 50 end }), 1, 2)",
+         "rules/a.lua:3: table.insert: more items than the limit of 1048576"},
+        {"table.remove(setmetatable({}, { __len = function() return 1 << 50 end }), 1)",
+         "rules/a.lua:3: table.remove: more items than the limit of 1048576"},
+        {"table.sort(setmetatable({}, { __len = function() return 1 << 30 end }))",
+         "rules/a.lua:3: table.sort: more items than the limit of 1048576"},
+        {"table.concat(setmetatable({}, { __len = function() return 1 << 50 end }))",
+         "rules/a.lua:3: table.concat: more items than the limit of 1048576"},
+        {"table.concat({}, '', 1, 1 << 50)",
+         "rules/a.lua:3: table.concat: more items than the limit of 1048576"},
+        {"table.unpack(setmetatable({}, { __len = function() return 1 << 50 end }))",
+         "rules/a.lua:3: table.unpack: more items than the limit of 1048576"},
+        {"table.unpack({}, 1, 1e7)", "rules/a.lua:3: too many results to unpack"},
+    };
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    alarm(20);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        FAILS(&s, cases[i].body, cases[i].words);
+    alarm(0);
+    end(&s);
+}
+
+static void ordinary_use_is_as_ever(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    RUNS(&s, "assert(('ab'):rep(3, '-') == 'ab-ab-ab' and (''):rep(1 << 62) == '')\n"
+             "assert(('x'):rep(0) == '' and ('x'):rep(-5) == '')\n"
+             "assert(#('x'):rep(4194304) == 4194304)\n"
+             "assert(('a.b'):find('.', 1, true) == 2 and ('key=v'):match('(%w+)=') == 'key')\n"
+             "assert(('aXbX'):gsub('X', '-') == 'a-b-')\n"
+             "local n = 0 for w in ('a b c'):gmatch('%a') do n = n + 1 end assert(n == 3)\n"
+             "local t = { 1, 2, 3 } table.insert(t, 4) table.insert(t, 1, 0)\n"
+             "assert(table.concat(t, ',') == '0,1,2,3,4' and table.remove(t) == 4)\n"
+             "assert(table.concat(t, ',', 2, 3) == '1,2')\n"
+             "table.sort(t, function(a, b) return a > b end) assert(t[1] == 3)\n"
+             "assert(select('#', table.unpack(t)) == 4)\n"
+             "assert(#table.move(t, 1, 4, 5) == 8)\n"
+             "local s = ('a'):rep(2000000) assert(not s:find('b', 1, true))\n"
+             "local p = setmetatable({}, { __len = function() return 3 end,\n"
+             "__index = function(_, i) return i end })\n"
+             "assert(table.concat(p, ' ') == '1 2 3')");
+    FAILS(&s, "('x'):rep()",
+          "rules/a.lua:3: bad argument #1 to 'rep' (number expected, got no "
+          "value)");
+    FAILS(&s, "table.concat()", "rules/a.lua:3: bad argument #1 to 'concat' (value expected)");
+    end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bombs_are_refused_at_once),
+        cmocka_unit_test(ordinary_use_is_as_ever),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,273 @@
+/* What authors may declare, and what they are told when they err. */
+#include "fake_host.h"
+
+#define PREFIX "local herald = require 'herald'\n"
+
+static void declarations_become_rules(void **state)
+{
+    const struct topology *t;
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    assert_string_equal(
+        load(&s,
+             PREFIX "herald.route { type = 'paid', to = herald.fanout 'x' }\n"
+                    "herald.route { type = 'paid', order_type = 60201, unroutable = 'park',\n"
+                    "  to = herald.topic('y', 'orders.paid') }\n"
+                    "herald.subscribe {\n"
+                    "  queue = 'q', queue_type = 'classic', prefetch = 10, unhandled = 'dead',\n"
+                    "  from = { herald.fanout 'x', herald.direct('z', 'k') },\n"
+                    "  retry = { attempts = 3, delay = { '1s', 5, '250ms' }, factor = 1.5,\n"
+                    "    max_delay = '2h', jitter = 0.5, max_age = '1d' },\n"
+                    "}\n"
+                    "herald.subscribe { queue = 'plain' }\n"
+                    "return herald.on('paid', '*', function() end)\n"),
+        "");
+    t = rules_topology(script_rules(s.script));
+    assert_int_equal(t->n_routes, 2);
+    assert_null(t->routes[0].order_type);
+    assert_string_equal(t->routes[0].to.exchange, "x");
+    assert_int_equal(t->routes[0].to.kind, EXCHANGE_FANOUT);
+    assert_int_equal(t->routes[0].unroutable, UNROUTABLE_RETRY);
+    assert_string_equal(t->routes[0].origin, "rules/a.lua:2");
+    assert_string_equal(t->routes[1].order_type, "60201");
+    assert_string_equal(t->routes[1].to.routing_key, "orders.paid");
+    assert_int_equal(t->routes[1].unroutable, UNROUTABLE_PARK);
+    assert_int_equal(t->n_subscriptions, 2);
+    assert_string_equal(t->subscriptions[0].queue, "q");
+    assert_int_equal(t->subscriptions[0].queue_type, QUEUE_CLASSIC);
+    assert_int_equal(t->subscriptions[0].prefetch, 10);
+    assert_true(t->subscriptions[0].unhandled_dead);
+    assert_int_equal(t->subscriptions[0].n_from, 2);
+    assert_string_equal(t->subscriptions[0].from[1].exchange, "z");
+    assert_string_equal(t->subscriptions[0].from[1].routing_key, "k");
+    assert_int_equal(t->subscriptions[0].from[1].kind, EXCHANGE_DIRECT);
+    assert_int_equal(t->subscriptions[0].retry.attempts, 3);
+    assert_int_equal(t->subscriptions[0].retry.n_delays, 3);
+    assert_int_equal(t->subscriptions[0].retry.delay_ms[1], 5000);
+    assert_int_equal(t->subscriptions[0].retry.delay_ms[2], 250);
+    assert_true(t->subscriptions[0].retry.factor == 1.5);
+    assert_int_equal(t->subscriptions[0].retry.delay_max_ms, 7200000);
+    assert_true(t->subscriptions[0].retry.jitter == 0.5);
+    assert_int_equal(t->subscriptions[0].retry.max_age_ms, 86400000);
+    assert_string_equal(t->subscriptions[0].origin, "rules/a.lua:5");
+    end(&s);
+}
+
+static void defaults_are_the_documented_ones(void **state)
+{
+    const struct subscription *sub;
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    assert_string_equal(load(&s, PREFIX "herald.subscribe { queue = 'q' }\n"
+                                        "herald.on('t', 'x', print)"),
+                        "");
+    sub = rules_topology(script_rules(s.script))->subscriptions;
+    assert_int_equal(sub->n_from, 0);
+    assert_int_equal(sub->queue_type, QUEUE_ANY);
+    assert_int_equal(sub->prefetch, 500);
+    assert_false(sub->unhandled_dead);
+    assert_int_equal(sub->retry.attempts, 10);
+    assert_int_equal(sub->retry.n_delays, 1);
+    assert_int_equal(sub->retry.delay_ms[0], 1000);
+    assert_true(sub->retry.factor == 2);
+    assert_int_equal(sub->retry.delay_max_ms, 3600000);
+    assert_true(sub->retry.jitter == 0.1);
+    assert_int_equal(sub->retry.max_age_ms, 0);
+    assert_int_equal(rules_handlers(script_rules(s.script)), 1);
+    end(&s);
+}
+
+/* Each is line 2 of the file, which the error must name. */
+static const struct {
+    const char *code, *words;
+} mistakes[] = {
+    /* unknown keys */
+    {"herald.subscribe { qeue = 'q' }",
+     "unknown key 'qeue' in herald.subscribe: did you mean 'queue'?"},
+    {"herald.subscribe { queue = 'q', zzzzzz = 1 }",
+     "unknown key 'zzzzzz' in herald.subscribe (known: from, prefetch, queue, queue_type, retry, "
+     "unhandled)"},
+    {"herald.subscribe { queue = 'q', retry = { atempts = 3 } }",
+     "unknown key 'atempts' in the retry of herald.subscribe: did you mean 'attempts'?"},
+    {"herald.route { typ = 't' }", "unknown key 'typ' in herald.route: did you mean 'type'?"},
+    {"herald.route { 't' }", "herald.route takes named fields: there is an integer among the keys"},
+    {"herald.route 'x'", "herald.route takes a table, not a string"},
+    {"herald.subscribe()", "herald.subscribe takes a table, not nil"},
+    /* names */
+    {"herald.subscribe {}", "queue in herald.subscribe is missing"},
+    {"herald.subscribe { queue = 5 }", "queue in herald.subscribe is an integer, not a string"},
+    {"herald.subscribe { queue = '' }", "queue in herald.subscribe is empty"},
+    {"herald.subscribe { queue = ('q'):rep(256) }",
+     "queue in herald.subscribe is longer than 255 bytes"},
+    {"herald.subscribe { queue = '\\xff' }", "queue in herald.subscribe is not UTF-8 text"},
+    {"herald.subscribe { queue = 'a\\0b' }", "queue in herald.subscribe is not UTF-8 text"},
+    {"herald.fanout()", "the exchange of herald.fanout is missing"},
+    {"herald.fanout('x', 'k')",
+     "herald.fanout takes an exchange and no routing key: a fanout ignores it"},
+    {"herald.topic('x')", "the routing key of herald.topic is missing"},
+    {"herald.direct('x', {})", "the routing key of herald.direct is a table, not a string"},
+    {"herald.queue {}", "the name in herald.queue is a table, not a string"},
+    /* routes */
+    {"herald.route { to = herald.fanout 'x' }", "type in herald.route is missing"},
+    {"herald.route { type = '*', to = herald.fanout 'x' }",
+     "type in herald.route is \"*\": a route is for one type"},
+    {"herald.route { type = 't', order_type = 1.5, to = herald.fanout 'x' }",
+     "order_type in herald.route is the float 1.5: write a string or a whole number"},
+    {"herald.route { type = 't', unroutable = 'requeue', to = herald.fanout 'x' }",
+     "unroutable in herald.route is \"requeue\", not one of \"retry\", \"park\", \"drop\""},
+    {"herald.route { type = 't', unroutable = false, to = herald.fanout 'x' }",
+     "unroutable in herald.route is a boolean, not one of \"retry\", \"park\", \"drop\""},
+    {"herald.route { type = 't' }", "to is missing in herald.route: write herald.fanout"},
+    {"herald.route { type = 't', to = 'x' }",
+     "to in herald.route is a string, not a destination: write herald.fanout"},
+    {"herald.route { type = 't', to = { kind = 'fanout', exchange = 'x', routing_key = '' } }",
+     "to in herald.route is a table, not a destination"},
+    {"herald.route { type = 't', to = { herald.fanout 'x', herald.fanout 'y' } }",
+     "to in herald.route is a list: it takes one destination; a fanout exchange feeds any number "
+     "of queues"},
+    {"herald.route { type = 't', to = function() end }",
+     "to in herald.route is a function: it takes one destination"},
+    /* subscriptions */
+    {"herald.subscribe { queue = 'q', from = 'x' }",
+     "from in herald.subscribe has a string, not a destination"},
+    {"herald.subscribe { queue = 'q', from = { herald.fanout 'x', 'y' } }",
+     "from in herald.subscribe has a string, not a destination"},
+    {"herald.subscribe { queue = 'q', from = {} }",
+     "from in herald.subscribe is one destination or a list of them"},
+    {"herald.subscribe { queue = 'q', from = { x = herald.fanout 'x' } }",
+     "from in herald.subscribe is one destination or a list of them"},
+    {"herald.subscribe { queue = 'q', from = herald.queue 'other' }",
+     "from in herald.subscribe is a queue: a queue takes from exchanges"},
+    {"herald.subscribe { queue = 'q', queue_type = 'stream' }",
+     "queue_type in herald.subscribe is \"stream\", not one of \"quorum\", \"classic\""},
+    {"herald.subscribe { queue = 'q', unhandled = 'drop' }",
+     "unhandled in herald.subscribe is \"drop\", not one of \"ack\", \"dead\""},
+    {"herald.subscribe { queue = 'q', prefetch = 0 }",
+     "prefetch in herald.subscribe is 0: it must be between 1 and 65535"},
+    {"herald.subscribe { queue = 'q', prefetch = 1.5 }",
+     "prefetch in herald.subscribe is 1.5, not a whole number"},
+    {"herald.subscribe { queue = 'q', prefetch = '5' }",
+     "prefetch in herald.subscribe is a string, not a number"},
+    {"herald.subscribe { queue = 'q', retry = 3 }",
+     "the retry of herald.subscribe takes a table, not an integer"},
+    {"herald.subscribe { queue = 'q', retry = { attempts = 0 } }",
+     "attempts in the retry of herald.subscribe is 0: it must be between 1 and 1000000"},
+    {"herald.subscribe { queue = 'q', retry = { delay = '1 min' } }",
+     "delay in the retry of herald.subscribe is \"1 min\", not a duration: write a whole number "
+     "with ms, s, m, h or d, such as \"30s\""},
+    {"herald.subscribe { queue = 'q', retry = { delay = {} } }",
+     "delay in the retry of herald.subscribe is a list of 0: it takes 1 to 16 durations"},
+    {"herald.subscribe { queue = 'q', retry = { delay = { 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,"
+     "17 } } }",
+     "delay in the retry of herald.subscribe is a list of 17: it takes 1 to 16 durations"},
+    {"herald.subscribe { queue = 'q', retry = { delay = true } }",
+     "delay in the retry of herald.subscribe is a boolean: write a duration such as \"30s\", or "
+     "seconds"},
+    {"herald.subscribe { queue = 'q', retry = { delay = -1 } }",
+     "delay in the retry of herald.subscribe is -1: it must be between 0 and"},
+    {"herald.subscribe { queue = 'q', retry = { factor = 0.5 } }",
+     "factor in the retry of herald.subscribe is 0.5: it must be between 1 and 1000"},
+    {"herald.subscribe { queue = 'q', retry = { factor = 0/0 } }",
+     "factor in the retry of herald.subscribe is"},
+    {"herald.subscribe { queue = 'q', retry = { jitter = 1.1 } }",
+     "jitter in the retry of herald.subscribe is 1.1: it must be between 0 and 1"},
+    {"herald.subscribe { queue = 'q', retry = { max_age = 'old' } }",
+     "max_age in the retry of herald.subscribe is \"old\", not a duration"},
+    /* handlers */
+    {"herald.on()", "the type of herald.on is missing"},
+    {"herald.on('t', function() end)",
+     "herald.on takes a type, an order type and a function: write herald.on(\"t\", \"*\", "
+     "function(msg, tx) ... end)"},
+    {"herald.on('t')", "the order type of herald.on is missing"},
+    {"herald.on('t', 'x')", "the handler of herald.on is nil, not a function"},
+    {"herald.on('t', 'x', {})", "the handler of herald.on is a table, not a function"},
+    {"herald.on('*', '60201', print)",
+     "herald.on(\"*\", \"60201\") matches nothing: an order type belongs to a type"},
+    /* duplicates name both places */
+    {"herald.on('t', 'x', print)\nherald.on('t', 'x', print)",
+     "rules/a.lua:3: a second handler for type \"t\", order type \"x\": the first one is at "
+     "rules/a.lua:2"},
+    {"local x = herald.fanout 'x' herald.route { type = 't', to = x }\n"
+     "herald.route { type = 't', order_type = '*', to = x }",
+     "rules/a.lua:3: a second route for type \"t\": the first one is at rules/a.lua:2"},
+    {"herald.subscribe { queue = 'q' }\nherald.subscribe { queue = 'q' }",
+     "rules/a.lua:3: a second subscription for queue \"q\": the first one is at rules/a.lua:2"},
+};
+
+static void every_mistake_is_named_with_its_place(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
+        char code[1024], words[1024];
+        const char *got;
+
+        snprintf(code, sizeof code, PREFIX "%s\n", mistakes[i].code);
+        snprintf(words, sizeof words, "%s%s",
+                 strncmp(mistakes[i].words, "rules/", 6) ? "rules/a.lua:2: " : "",
+                 mistakes[i].words);
+        got = load(&s, code);
+        assert_int_equal(s.err.code, ERR_CONFIG);
+        if (strncmp(got, words, strlen(words)) != 0)
+            fail_msg("%s\n%s\n%s", mistakes[i].code, words, got);
+    }
+    end(&s);
+}
+
+static void a_place_is_known_even_in_a_tail_call_or_a_pcall(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    assert_string_equal(load(&s, PREFIX "return herald.route { type = 't' , x = 1}"),
+                        "rules/a.lua:2: unknown key 'x' in herald.route (known: order_type, to, "
+                        "type, unroutable)");
+    assert_string_equal(load(&s, PREFIX "local ok, e = pcall(herald.queue)\nerror(e, 0)"),
+                        "rules/a.lua: the name in herald.queue is missing");
+    end(&s);
+}
+
+static void destinations_cannot_be_changed(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    assert_string_equal(load(&s, PREFIX "local d = herald.fanout 'x'\n"
+                                        "assert(tostring(d) == 'herald.fanout \"x\"')\n"
+                                        "d.exchange = 'y'"),
+                        "rules/a.lua:4: a destination is read-only");
+    end(&s);
+}
+
+static void a_handler_cannot_change_the_rules(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    FAILS(&s, "herald.on('x', 'y', print)",
+          "rules/a.lua:3: herald.on is for loading: a handler cannot change the rules");
+    end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(declarations_become_rules),
+        cmocka_unit_test(defaults_are_the_documented_ones),
+        cmocka_unit_test(every_mistake_is_named_with_its_place),
+        cmocka_unit_test(a_place_is_known_even_in_a_tail_call_or_a_pcall),
+        cmocka_unit_test(destinations_cannot_be_changed),
+        cmocka_unit_test(a_handler_cannot_change_the_rules),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

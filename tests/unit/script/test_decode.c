@@ -1,0 +1,118 @@
+/* JSON to Lua: nothing is changed silently. */
+#include "fake_host.h"
+
+static void integers_are_exact_to_64_bits(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    s.message.body = slice_of(
+        "{\"max\":9223372036854775807,\"min\":-9223372036854775808,\"snow\":9007199254740993,"
+        "\"over\":9223372036854775808,\"under\":-9223372036854775809,"
+        "\"big\":123456789012345678901234567890,\"zero\":0,\"minus\":-0}");
+    RUNS(&s, "local b = msg.body\n"
+             "assert(b.max == math.maxinteger and b.min == math.mininteger)\n"
+             "assert(math.type(b.max) == 'integer' and math.type(b.min) == 'integer')\n"
+             "assert(b.snow == 9007199254740993 and math.type(b.snow) == 'integer')\n"
+             "assert(b.over == '9223372036854775808' and b.under == '-9223372036854775809')\n"
+             "assert(b.big == '123456789012345678901234567890')\n"
+             "assert(b.zero == 0 and b.minus == 0 and math.type(b.minus) == 'integer')");
+    end(&s);
+}
+
+static void reals_are_floats(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    s.message.body = slice_of("[1.0,99.90,1e2,-0.5,5e-324,1.7976931348623157e308,1e999,-1e999]");
+    RUNS(&s, "local b = msg.body\n"
+             "assert(math.type(b[1]) == 'float' and b[1] == 1 and b[2] == 99.9 and b[3] == 100)\n"
+             "assert(math.type(b[3]) == 'float' and b[4] == -0.5 and b[5] > 0)\n"
+             "assert(b[6] < math.huge and b[7] == '1e999' and b[8] == '-1e999')");
+    end(&s);
+}
+
+static void null_is_kept(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    s.message.body = slice_of("{\"a\":null,\"list\":[null,1,null]}");
+    RUNS(&s, "local b = msg.body\n"
+             "assert(b.a == herald.null and b.list[1] == herald.null and #b.list == 3)\n"
+             "assert(b.list[3] == herald.null and tostring(b.a) == 'herald.null')\n"
+             "assert(herald.json.decode('null') == herald.null)\n"
+             "local ok, e = pcall(function() return b.a.x end)\n"
+             "assert(e:find('index a herald.null value'), e)");
+    end(&s);
+}
+
+static void strings_keys_and_nesting_arrive_whole(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    s.message.body = slice_of("{\"k\\u0000y\":\"a\\u0000b\",\"\":\"\\ud83d\\ude00\",\"t\":true,"
+                              "\"f\":false,\"deep\":[[[{\"x\":[]}]]]}");
+    RUNS(&s, "local b = msg.body\n"
+             "assert(b['k\\0y'] == 'a\\0b' and b[''] == '\\u{1f600}')\n"
+             "assert(b.t == true and b.f == false and #b.deep[1][1][1].x == 0)");
+    end(&s);
+}
+
+static void deep_and_wide_values_arrive_whole(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    s.settings.handler_ms = 100000;
+    RUNS(&s, "local text = ('['):rep(200) .. (']'):rep(200)\n"
+             "local v, depth = herald.json.decode(text), 0\n"
+             "while v[1] do v, depth = v[1], depth + 1 end assert(depth == 199)\n"
+             "local parts = {} for i = 1, 50000 do parts[i] = tostring(i) end\n"
+             "v = herald.json.decode('[' .. table.concat(parts, ',') .. ']')\n"
+             "assert(#v == 50000 and v[50000] == 50000)\n"
+             "for i = 1, 2000 do parts[i] = ('\"k%d\":{\"v\":%d}'):format(i, i) end\n"
+             "v = herald.json.decode('{' .. table.concat(parts, ',', 1, 2000) .. '}')\n"
+             "assert(v.k1.v == 1 and v.k2000.v == 2000)");
+    end(&s);
+}
+
+static void bad_json_says_where(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    FAILS(&s, "herald.json.decode '{\"a\":1,\"a\":2}'",
+          "rules/a.lua:3: herald.json.decode: bad JSON at byte 10: duplicate key \"a\"");
+    FAILS(&s, "herald.json.decode '\\xff'",
+          "rules/a.lua:3: herald.json.decode: bad UTF-8 at byte 0");
+    assert_int_equal(run(&s, "herald.json.decode(('['):rep(201) .. (']'):rep(201))"),
+                     SCRIPT_FAILED);
+    assert_non_null(strstr(s.out.error, "nested too deeply"));
+    assert_int_equal(run(&s, "herald.json.decode ''"), SCRIPT_FAILED);
+    assert_int_equal(run(&s, "herald.json.decode '1 2'"), SCRIPT_FAILED);
+    assert_int_equal(run(&s, "herald.json.decode({})"), SCRIPT_FAILED);
+    end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(integers_are_exact_to_64_bits),
+        cmocka_unit_test(reals_are_floats),
+        cmocka_unit_test(null_is_kept),
+        cmocka_unit_test(strings_keys_and_nesting_arrive_whole),
+        cmocka_unit_test(deep_and_wide_values_arrive_whole),
+        cmocka_unit_test(bad_json_says_where),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,93 @@
+/* tx:emit: what becomes an outbox row. */
+#include "fake_host.h"
+
+static const char *emitted(struct scene *s, const char *spec)
+{
+    char body[1024];
+
+    s->fake.emitted[0] = '\0';
+    snprintf(body, sizeof body, "return assert(tx:emit(%s))", spec);
+    RUNS(s, body);
+    return s->fake.emitted;
+}
+
+static void an_emit_becomes_a_message(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    assert_string_equal(emitted(&s, "{ type = 'enrolled' }"), " type=enrolled");
+    assert_string_equal(emitted(&s, "{ type = 't', business_key1 = 16, business_key2 = '60201',\n"
+                                    "business_key3 = '', message_id = 9007199254740993 }"),
+                        " type=t key1=16 key2=60201 key3= id=9007199254740993");
+    assert_string_equal(emitted(&s, "{ type = 't', body = 'as it is' }"), " type=t body=as it is");
+    assert_string_equal(emitted(&s, "{ type = 't', body = { b = 1, a = { 1.0, herald.null } } }"),
+                        " type=t body={\"a\":[1.0,null],\"b\":1}");
+    assert_string_equal(emitted(&s, "{ type = 't', headers = { z = 'x', n = 5, b = true }, body = "
+                                    "{} }"),
+                        " type=t headers={\"b\":true,\"n\":5,\"z\":\"x\"} body={}");
+    assert_string_equal(emitted(&s, "{ type = 't', headers = {}, business_key1 = herald.null,\n"
+                                    "body = herald.null }"),
+                        " type=t");
+    RUNS(&s, "assert(tx:emit { type = 'x' } + 1 == tx:emit { type = 'x' })");
+    end(&s);
+}
+
+static void mistakes_are_named(void **state)
+{
+    static const struct {
+        const char *spec, *words;
+    } cases[] = {
+        {"{}", "tx:emit needs a type, such as type = \"course_enrolled\""},
+        {"{ type = '' }", "tx:emit needs a type, such as type = \"course_enrolled\""},
+        {"{ type = true }", "tx:emit: type is a boolean, not a string or an integer"},
+        {"{ type = 't', business_key1 = 1.5 }",
+         "tx:emit: business_key1 is a number, not a string or an integer"},
+        {"{ type = 't', business_key1 = {} }",
+         "tx:emit: business_key1 is a table, not a string or an integer"},
+        {"{ type = 't', business_key1 = '\\xff' }", "tx:emit: business_key1 is not UTF-8 text"},
+        {"{ type = ('t'):rep(256) }", "tx:emit: type is longer than 255 bytes"},
+        {"{ type = 't', message_id = ('t'):rep(256) }",
+         "tx:emit: message_id is longer than 255 bytes"},
+        {"{ type = 't', businessKey1 = 1 }",
+         "unknown key 'businessKey1' in tx:emit: did you mean 'business_key1'?"},
+        {"{ type = 't', bodi = 1 }", "unknown key 'bodi' in tx:emit: did you mean 'body'?"},
+        {"{ type = 't', 5 }", "tx:emit takes a table of named fields; a key is a number"},
+        {"{ type = 't', body = 5 }",
+         "tx:emit: body is a number, not a table (written as JSON) or a string"},
+        {"{ type = 't', body = { items = { { price = print } } } }",
+         "cannot write body.items[1].price as JSON: it is a function"},
+        {"{ type = 't', headers = 5 }", "tx:emit: headers is a number, not a table"},
+        {"{ type = 't', headers = { x = {} } }",
+         "tx:emit: headers.x is a table: only strings, integers and booleans travel"},
+        {"{ type = 't', headers = { x = 1.5 } }",
+         "tx:emit: headers.x is a number: only strings, integers and booleans travel"},
+        {"{ type = 't', headers = { 'x' } }", "tx:emit: headers are named; a key is a number"},
+        {"{ type = 't', headers = { [''] = 'x' } }", "tx:emit: a header's name has 1 to 255 bytes"},
+        {"'t'", "bad argument #1 to 'emit' (table expected, got string)"},
+    };
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char body[512], words[512];
+
+        snprintf(body, sizeof body, "tx:emit(%s)", cases[i].spec);
+        snprintf(words, sizeof words, "rules/a.lua:3: %s", cases[i].words);
+        FAILS(&s, body, words);
+    }
+    assert_int_equal(s.fake.emits, 0);
+    end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_emit_becomes_a_message),
+        cmocka_unit_test(mistakes_are_named),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,49 @@
+/* SQL from a handler: values both ways, parameters, rows, errors. */
+#include "fake_host.h"
+
+static void exec_row_value_and_query_answer(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    RUNS(&s, "assert(tx:exec('change 5') == 5 and tx:exec('change 0') == 0)\n"
+             "assert(tx:row('none') == nil and tx:value('none') == nil)\n"
+             "assert(tx:row('count 2').n == 1 and tx:value('count 2') == 1)\n"
+             "local sum = 0\n"
+             "for row in tx:query('count 100') do sum = sum + row.n end assert(sum == 5050)\n"
+             "for a in tx:query('count 3') do for b in tx:query('count 3') do sum = sum + b.n end\n"
+             "end assert(sum == 5068)\n"
+             "local rows = tx:query('count 2')\n"
+             "assert(rows().n == 1 and rows().n == 2 and rows() == nil and rows() == nil)\n"
+             "for row in tx:query('none') do error 'no' end");
+    end(&s);
+}
+
+static void wrong_use_is_explained(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    FAILS(&s, "tx:execute('none')",
+          "rules/a.lua:3: tx has no method 'execute': did you mean 'exec'?");
+    FAILS(&s, "tx.exec('none')",
+          "rules/a.lua:3: bad argument #1 to 'exec' (herald.tx expected, "
+          "got string)");
+    FAILS(&s, "tx:exec()",
+          "rules/a.lua:3: bad argument #1 to 'exec' (string expected, got no "
+          "value)");
+    FAILS(&s, "tx.x = 1", "rules/a.lua:3: tx is read-only");
+    end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(exec_row_value_and_query_answer),
+        cmocka_unit_test(wrong_use_is_explained),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,183 @@
+/* Which rule a message gets. */
+#include "script/rules_int.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static char *copy(const char *text)
+{
+    return text ? strdup(text) : NULL;
+}
+
+static int add_handler(struct rules *r, const char *type, const char *order, const char *origin,
+                       struct err *err)
+{
+    struct handler h = {copy(type), copy(order), 1, copy(origin)};
+
+    return rules_add_handler(r, &h, err);
+}
+
+static int add_route(struct rules *r, const char *type, const char *order, const char *origin,
+                     struct err *err)
+{
+    struct route route = {.type = copy(type),
+                          .order_type = copy(order),
+                          .to = {EXCHANGE_FANOUT, copy("x"), copy("")},
+                          .origin = copy(origin)};
+
+    return rules_add_route(r, &route, err);
+}
+
+static const char *handler_of(const struct rules *r, const char *type, const char *order)
+{
+    const struct handler *h = rules_handler(r, slice_of(type), slice_of(order));
+
+    return h ? h->origin : "none";
+}
+
+static const char *route_of(const struct rules *r, const char *type, const char *order)
+{
+    const struct route *route = rules_route(r, slice_of(type), slice_of(order));
+
+    return route ? route->origin : "none";
+}
+
+static void the_most_specific_handler_wins(void **state)
+{
+    struct rules *r = rules_new();
+    struct err err;
+
+    (void)state;
+    assert_int_equal(add_handler(r, "*", "*", "any", &err), OK);
+    assert_int_equal(add_handler(r, "paid", "*", "paid", &err), OK);
+    assert_int_equal(add_handler(r, "paid", "60201", "paid 60201", &err), OK);
+    assert_int_equal(add_handler(r, "paid", "6020", "paid 6020", &err), OK);
+    assert_int_equal(add_handler(r, "pai", "60201", "pai", &err), OK);
+    assert_int_equal(rules_seal(r, &err), OK);
+    assert_string_equal(handler_of(r, "paid", "60201"), "paid 60201");
+    assert_string_equal(handler_of(r, "paid", "6020"), "paid 6020");
+    assert_string_equal(handler_of(r, "paid", "602"), "paid");
+    assert_string_equal(handler_of(r, "paid", NULL), "paid");
+    assert_string_equal(handler_of(r, "paid", ""), "paid");
+    assert_string_equal(handler_of(r, "pai", "1"), "any");
+    assert_string_equal(handler_of(r, "other", "60201"), "any");
+    assert_int_equal(rules_handlers(r), 5);
+    rules_free(&r);
+    assert_null(r);
+}
+
+static void nothing_matches_nothing(void **state)
+{
+    struct rules *r = rules_new();
+    struct err err;
+
+    (void)state;
+    assert_int_equal(rules_seal(r, &err), OK);
+    assert_string_equal(handler_of(r, "paid", "60201"), "none");
+    assert_string_equal(route_of(r, "paid", NULL), "none");
+    assert_int_equal(rules_topology(r)->n_routes, 0);
+    rules_free(&r);
+    rules_free(&r);
+}
+
+static void a_route_with_its_order_type_comes_first(void **state)
+{
+    struct rules *r = rules_new();
+    struct err err;
+
+    (void)state;
+    assert_int_equal(add_route(r, "paid", NULL, "paid", &err), OK);
+    assert_int_equal(add_route(r, "paid", "60201", "paid 60201", &err), OK);
+    assert_int_equal(add_route(r, "sent", "1", "sent 1", &err), OK);
+    assert_int_equal(rules_seal(r, &err), OK);
+    assert_string_equal(route_of(r, "paid", "60201"), "paid 60201");
+    assert_string_equal(route_of(r, "paid", "7"), "paid");
+    assert_string_equal(route_of(r, "paid", NULL), "paid");
+    assert_string_equal(route_of(r, "sent", "1"), "sent 1");
+    assert_string_equal(route_of(r, "sent", NULL), "none");
+    rules_free(&r);
+}
+
+static void duplicates_name_both_places(void **state)
+{
+    struct rules *r = rules_new();
+    struct subscription s = {.queue = copy("q"), .origin = copy("a.lua:1")};
+    struct err err;
+
+    (void)state;
+    assert_int_equal(add_handler(r, "t", "o", "a.lua:1", &err), OK);
+    assert_int_equal(add_handler(r, "t", "o", "b.lua:2", &err), ERR_CONFIG);
+    assert_string_equal(err.text, "b.lua:2: a second handler for type \"t\", order type \"o\": "
+                                  "the first one is at a.lua:1");
+    assert_int_equal(add_route(r, "t", "o", "a.lua:1", &err), OK);
+    assert_int_equal(add_route(r, "t", NULL, "a.lua:2", &err), OK);
+    assert_int_equal(add_route(r, "t", "o", "b.lua:2", &err), ERR_CONFIG);
+    assert_string_equal(err.text, "b.lua:2: a second route for type \"t\", order type \"o\": "
+                                  "the first one is at a.lua:1");
+    assert_int_equal(rules_add_subscription(r, &s, &err), OK);
+    s = (struct subscription){.queue = copy("q"), .origin = copy("b.lua:2")};
+    assert_int_equal(rules_add_subscription(r, &s, &err), ERR_CONFIG);
+    assert_string_equal(err.text, "b.lua:2: a second subscription for queue \"q\": "
+                                  "the first one is at a.lua:1");
+    rules_free(&r);
+}
+
+static void many_handlers_are_found_each(void **state)
+{
+    struct rules *r = rules_new();
+    struct err err;
+    char order[16];
+
+    (void)state;
+    for (int i = 0; i < 500; i++) {
+        snprintf(order, sizeof order, "%d", (i * 37) % 500);
+        assert_int_equal(add_handler(r, "t", order, order, &err), OK);
+    }
+    assert_int_equal(rules_seal(r, &err), OK);
+    for (int i = 0; i < 500; i++) {
+        snprintf(order, sizeof order, "%d", i);
+        assert_string_equal(handler_of(r, "t", order), order);
+    }
+    rules_free(&r);
+}
+
+static void handlers_of_a_rebuilt_state_take_the_old_ones_place(void **state)
+{
+    struct rules *old = rules_new(), *fresh = rules_new();
+    const struct route *routes;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(add_route(old, "t", NULL, "old", &err), OK);
+    assert_int_equal(add_handler(old, "t", "*", "old", &err), OK);
+    assert_int_equal(rules_seal(old, &err), OK);
+    routes = rules_topology(old)->routes;
+    assert_int_equal(add_handler(fresh, "t", "*", "fresh", &err), OK);
+    assert_int_equal(rules_seal(fresh, &err), OK);
+    rules_take_handlers(old, fresh);
+    rules_free(&fresh);
+    assert_string_equal(handler_of(old, "t", "1"), "fresh");
+    assert_ptr_equal(rules_topology(old)->routes, routes);
+    rules_free(&old);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_most_specific_handler_wins),
+        cmocka_unit_test(nothing_matches_nothing),
+        cmocka_unit_test(a_route_with_its_order_type_comes_first),
+        cmocka_unit_test(duplicates_name_both_places),
+        cmocka_unit_test(many_handlers_are_found_each),
+        cmocka_unit_test(handlers_of_a_rebuilt_state_take_the_old_ones_place),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,140 @@
+/* What a rule file can see, and what it cannot. */
+#include "fake_host.h"
+
+static void only_the_allowed_names_are_there(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    RUNS(&s,
+         "for _, name in ipairs { 'io', 'debug', 'package', 'dofile', 'loadfile',\n"
+         "'collectgarbage', 'warn', 'herald_', 'loadstring' } do\n"
+         "assert(_G[name] == nil, name) end\n"
+         "assert(string.dump == nil and os.execute == nil and os.getenv == nil)\n"
+         "assert(os.exit == nil and os.remove == nil and os.setlocale == nil)\n"
+         "assert(os.time() > 0 and os.clock() >= 0 and os.date('%Y') and os.difftime(2, 1) == 1)\n"
+         "assert(math.max(1, 2) == 2 and utf8.char(8364) == '\\u{20ac}')\n"
+         "assert(('x'):upper() == 'X' and #table.pack(1, 2) == 2)\n"
+         "assert(_VERSION == 'Lua 5.4' and tostring(1) == '1')");
+    end(&s);
+}
+
+static void bytecode_is_refused_everywhere(void **state)
+{
+    static const char bytecode[] = "\x1bLua\x54\x00\x19\x93\r\n\x1a\n";
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    RUNS(&s, "local f, why = load('\\27Lua')\n"
+             "assert(not f and why:find('binary'), why)\n"
+             "f, why = load('\\27Lua', 'x', 'bt') assert(not f and why:find('binary'))\n"
+             "f, why = load(function() return nil end) assert(f)\n"
+             "assert(not pcall(load, 'return 1', 'x', 'b'))");
+    script_free(&s.script);
+    write_rules(&s, "a.lua", bytecode, sizeof bytecode - 1);
+    assert_int_equal(script_load(&s.script, &s.settings, &s.err), ERR_CONFIG);
+    assert_string_equal(s.err.text, "rules/a.lua: attempt to load a binary chunk (mode is 't')");
+    end(&s);
+}
+
+static void loaded_text_lives_in_the_files_environment(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    RUNS(&s, "mine = 5\n"
+             "assert(load('return mine')() == 5)\n"
+             "load('mine = 6')() assert(mine == 6)\n"
+             "assert(load('return mine', 'c', 't', { mine = 7 })() == 7)\n"
+             "assert(load('return io')() == nil)\n"
+             "local parts = { 'return ', 'mine' } local i = 0\n"
+             "assert(load(function() i = i + 1 return parts[i] end)() == 6)\n"
+             "local f, why = load('x =', '=chunk') assert(not f and why:find('chunk:1:'))");
+    end(&s);
+}
+
+static void globals_stay_in_their_file(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    write_rules(&s, "a.lua", "shared = 1 _G.other = 2 rawset(_G, 'third', 3)", 46);
+    write_rules(&s, "b.lua", "assert(shared == nil and other == nil and third == nil)", 55);
+    assert_int_equal(script_load(&s.script, &s.settings, &s.err), OK);
+    RUNS(&s, "print = nil tostring = 5 assert(tostring == 5)");
+    end(&s);
+}
+
+static void libraries_cannot_be_changed(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    FAILS(&s, "string.upper = nil", "rules/a.lua:3: string is read-only");
+    FAILS(&s, "function math.half(x) return x / 2 end", "rules/a.lua:3: math is read-only");
+    FAILS(&s, "herald.on = nil", "rules/a.lua:3: herald is read-only");
+    FAILS(&s, "herald.json.x = 1", "rules/a.lua:3: herald.json is read-only");
+    FAILS(&s, "rawset(string, 'upper', 1)", "rules/a.lua:3: this table is read-only");
+    FAILS(&s, "table.insert(table, 1)", "table is read-only");
+    FAILS(&s, "setmetatable(string, {})", "rules/a.lua:3: cannot change a protected metatable");
+    FAILS(&s, "setmetatable(_G, {})", "rules/a.lua:3: cannot change a protected metatable");
+    RUNS(&s, "assert(getmetatable('') == false and getmetatable(string) == false)\n"
+             "assert(getmetatable(msg) == false and getmetatable(tx) == false)\n"
+             "assert(getmetatable(herald.null) == false and getmetatable(_ENV) == false)\n"
+             "local seen = false\n"
+             "for name, f in pairs(string) do seen = seen or name == 'rep' end\n"
+             "assert(seen)\n"
+             "for name, f in pairs(herald) do assert(herald[name] == f) end");
+    end(&s);
+}
+
+static void require_knows_one_module(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    RUNS(&s, "assert(require 'herald' == herald and require('herald') == herald)");
+    FAILS(&s, "require 'socket.http'",
+          "rules/a.lua:3: cannot require 'socket.http': a rule file can require 'herald' and "
+          "nothing else");
+    FAILS(&s, "require 'string'", "rules/a.lua:3: 'string' needs no require: it is there already");
+    FAILS(&s, "require()",
+          "rules/a.lua:3: bad argument #1 to 'require' (string expected, got no value)");
+    end(&s);
+}
+
+static void a_finalizer_is_refused(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    FAILS(&s, "setmetatable({}, { __gc = function() end })",
+          "rules/a.lua:3: setmetatable: __gc is not available to rules; use __close");
+    RUNS(&s, "local closed local mt = { __close = function() closed = true end }\n"
+             "do local x <close> = setmetatable({}, mt) end assert(closed)\n"
+             "mt.__gc = function() end local y = {}\n"
+             "assert(not pcall(setmetatable, y, mt))");
+    end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_the_allowed_names_are_there),
+        cmocka_unit_test(bytecode_is_refused_everywhere),
+        cmocka_unit_test(loaded_text_lives_in_the_files_environment),
+        cmocka_unit_test(globals_stay_in_their_file),
+        cmocka_unit_test(libraries_cannot_be_changed),
+        cmocka_unit_test(require_knows_one_module),
+        cmocka_unit_test(a_finalizer_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

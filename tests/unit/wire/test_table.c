@@ -1,0 +1,247 @@
+/* Header tables: from JSON to AMQP and back, and the hostile ones. */
+#include "check.h"
+#include "wire/bytes.h"
+#include "wire/table.h"
+
+#include <amqp_framing.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char text[65536];
+
+/* JSON to a table's bytes, through the library's own decoder, and back to JSON. */
+static const char *round_trip(const char *json)
+{
+    struct buf bytes, back;
+    struct err err = {.code = OK};
+    amqp_pool_t pool;
+    amqp_table_t table;
+    size_t offset = 0, size;
+
+    buf_init(&bytes, 1 << 20);
+    buf_init(&back, 1 << 20);
+    init_amqp_pool(&pool, 4096);
+    buf_append(&bytes, "\0\0\0\0", 4);
+    snprintf(text, sizeof text, "ok");
+    if (table_from_json(&bytes, slice_of(json), NULL, NULL, &err) != OK) {
+        snprintf(text, sizeof text, "%s", err.text);
+    } else {
+        put32(bytes.data, (uint32_t)bytes.len - 4);
+        assert_int_equal(table_check(bytes.data, bytes.len, &size, &err), OK);
+        assert_int_equal(size, bytes.len);
+        assert_int_equal(
+            amqp_decode_table((amqp_bytes_t){bytes.len, bytes.data}, &pool, &table, &offset),
+            AMQP_STATUS_OK);
+        assert_int_equal(table_to_json(&back, &table, NULL, NULL), OK);
+        snprintf(text, sizeof text, "%.*s", (int)back.len, back.data);
+    }
+    buf_free(&bytes);
+    buf_free(&back);
+    empty_amqp_pool(&pool);
+    return text;
+}
+
+static void unchanged(const char *json)
+{
+    assert_string_equal(round_trip(json), json);
+}
+
+static void values_come_back_as_they_went(void **state)
+{
+    (void)state;
+    unchanged("{}");
+    unchanged("{\"\":\"\"}");
+    unchanged("{\"a\":\"text \\\"quoted\\\" \\u0000 \xc3\xa4\"}");
+    unchanged("{\"a\":0,\"b\":-1,\"c\":2147483647,\"d\":-2147483648}");
+    unchanged("{\"a\":2147483648,\"b\":9223372036854775807,\"c\":-9223372036854775808}");
+    unchanged("{\"a\":true,\"b\":false,\"c\":null}");
+    unchanged("{\"a\":99.9,\"b\":-0.5,\"c\":1.0,\"d\":1e+300,\"e\":0.1}");
+    unchanged("{\"a\":{\"b\":{\"c\":[]}},\"d\":[1,[2,[\"x\",null]],{\"e\":{}}]}");
+}
+
+static void an_integer_beyond_64_bits_becomes_text(void **state)
+{
+    (void)state;
+    assert_string_equal(round_trip("{\"a\":9223372036854775808}"),
+                        "{\"a\":\"9223372036854775808\"}");
+    assert_string_equal(round_trip("{\"a\":-99999999999999999999}"),
+                        "{\"a\":\"-99999999999999999999\"}");
+}
+
+static const char *nested(int depth, const char *open, const char *inner, const char *close)
+{
+    static char out[4096];
+    size_t n = 0;
+
+    for (int i = 0; i < depth; i++)
+        n += (size_t)snprintf(out + n, sizeof out - n, "%s", open);
+    n += (size_t)snprintf(out + n, sizeof out - n, "%s", inner);
+    for (int i = 0; i < depth; i++)
+        n += (size_t)snprintf(out + n, sizeof out - n, "%s", close);
+    return out;
+}
+
+static void headers_that_cannot_go_out_are_refused_in_words(void **state)
+{
+    char *many = malloc(32768), *at = many;
+    char name[400];
+
+    (void)state;
+    assert_string_equal(round_trip("[1]"), "headers: not a JSON object");
+    assert_string_equal(round_trip("1"), "headers: not a JSON object");
+    assert_string_equal(round_trip("null"), "headers: not a JSON object");
+    assert_string_equal(round_trip("{\"a\":1e999}"),
+                        "headers: a number beyond the range of a double");
+    assert_non_null(strstr(round_trip("{\"a\":1"), "headers: bad JSON"));
+    assert_non_null(strstr(round_trip("{\"a\":1,\"a\":2}"), "duplicate key"));
+    snprintf(name, sizeof name, "{\"%0300d\":1}", 0);
+    assert_string_equal(round_trip(name), "headers: a name of more than 255 bytes");
+    unchanged(nested(64, "{\"a\":", "1", "}"));
+    assert_string_equal(round_trip(nested(65, "{\"a\":", "1", "}")),
+                        "headers: nested deeper than 64");
+    assert_non_null(many);
+    at += snprintf(at, 16, "{\"a\":[0");
+    for (int i = 0; i < 1023; i++)
+        at += snprintf(at, 4, ",1");
+    memcpy(at, "]}", 3);
+    assert_string_equal(round_trip(many), "headers: more than 1024 fields");
+    free(many);
+}
+
+/* One field "a" of raw bytes. */
+static const char *read_value(const char *value, size_t len)
+{
+    struct buf bytes, back;
+    struct err err = {.code = OK};
+    amqp_pool_t pool;
+    amqp_table_t table;
+    size_t offset = 0, size;
+
+    buf_init(&bytes, 1 << 20);
+    buf_init(&back, 1 << 20);
+    init_amqp_pool(&pool, 4096);
+    buf_append(&bytes, "\0\0\0\0\1a", 6);
+    buf_append(&bytes, value, len);
+    put32(bytes.data, (uint32_t)bytes.len - 4);
+    if (table_check(bytes.data, bytes.len, &size, &err) != OK) {
+        snprintf(text, sizeof text, "%s", err.text);
+    } else {
+        assert_int_equal(
+            amqp_decode_table((amqp_bytes_t){bytes.len, bytes.data}, &pool, &table, &offset),
+            AMQP_STATUS_OK);
+        assert_int_equal(table_to_json(&back, &table, NULL, NULL), OK);
+        snprintf(text, sizeof text, "%.*s", (int)back.len, back.data);
+    }
+    buf_free(&bytes);
+    buf_free(&back);
+    empty_amqp_pool(&pool);
+    return text;
+}
+
+#define VALUE(bytes) read_value(bytes, sizeof(bytes) - 1)
+
+static void every_kind_of_value_has_a_json_form(void **state)
+{
+    (void)state;
+    assert_string_equal(VALUE("t\x02"), "{\"a\":true}");
+    assert_string_equal(VALUE("b\xff"), "{\"a\":-1}");
+    assert_string_equal(VALUE("B\xff"), "{\"a\":255}");
+    assert_string_equal(VALUE("s\xff\xfe"), "{\"a\":-2}");
+    assert_string_equal(VALUE("u\xff\xfe"), "{\"a\":65534}");
+    assert_string_equal(VALUE("I\xff\xff\xff\xfd"), "{\"a\":-3}");
+    assert_string_equal(VALUE("i\xff\xff\xff\xfd"), "{\"a\":4294967293}");
+    assert_string_equal(VALUE("l\x80\0\0\0\0\0\0\0"), "{\"a\":-9223372036854775808}");
+    assert_string_equal(VALUE("L\xff\xff\xff\xff\xff\xff\xff\xff"), "{\"a\":18446744073709551615}");
+    assert_string_equal(VALUE("T\0\0\0\0\x65\x53\xf1\0"), "{\"a\":1700000000}");
+    assert_string_equal(VALUE("f\x3d\xcc\xcc\xcd"), "{\"a\":0.1}");
+    assert_string_equal(VALUE("d\x7f\xf8\0\0\0\0\0\0"), "{\"a\":\"nan\"}");
+    assert_string_equal(VALUE("d\xff\xf0\0\0\0\0\0\0"), "{\"a\":\"-inf\"}");
+    assert_string_equal(VALUE("D\2\0\0\x30\x39"), "{\"a\":123.45}");
+    assert_string_equal(VALUE("D\2\xff\xff\xff\xff"), "{\"a\":-0.01}");
+    assert_string_equal(VALUE("D\0\0\0\0\7"), "{\"a\":7}");
+    assert_string_equal(VALUE("x\0\0\0\3a\xff\""), "{\"a\":\"a\xef\xbf\xbd\\\"\"}");
+    assert_string_equal(VALUE("V"), "{\"a\":null}");
+}
+
+static void of_two_fields_of_one_name_the_last_counts(void **state)
+{
+    (void)state;
+    assert_string_equal(VALUE("B\1\1aB\2\1bB\3\1aB\4"), "{\"b\":3,\"a\":4}");
+}
+
+static void damaged_tables_are_found_before_they_are_decoded(void **state)
+{
+    static const char beyond[] = "damaged header table: a value ends beyond its table";
+
+    (void)state;
+    assert_string_equal(VALUE("Z"), "damaged header table: a value of unknown kind 0x5a");
+    assert_string_equal(VALUE(""), beyond);
+    assert_string_equal(VALUE("I\0\0\0"), beyond);
+    assert_string_equal(VALUE("S\0\0\0\1"), beyond);
+    assert_string_equal(VALUE("S\xff\xff\xff\xff"), beyond);
+    assert_string_equal(VALUE("F\0\0\0\2\1b"), beyond);
+    assert_string_equal(VALUE("A\0\0\0\1I\0\0\0\0"), beyond);
+    assert_string_equal(VALUE("V\xff"), beyond);
+}
+
+static void a_table_of_any_depth_is_refused_without_recursion(void **state)
+{
+    const size_t levels = 18000;
+    char *bytes = malloc(4 + levels * 7), *at = bytes;
+    struct err err;
+    size_t size;
+
+    (void)state;
+    assert_non_null(bytes);
+    at = put32(at, (uint32_t)(levels * 7));
+    for (size_t i = 0; i < levels; i++) {
+        at = put_bytes(at, "\1aF", 3);
+        at = put32(at, (uint32_t)((levels - i - 1) * 7));
+    }
+    assert_int_equal(table_check(bytes, (size_t)(at - bytes), &size, &err), ERR_LIMIT);
+    assert_string_equal(err.text, "headers nested deeper than 64");
+    assert_int_equal(size, at - bytes); /* so that it can be cut out */
+    free(bytes);
+}
+
+static void a_table_cut_anywhere_or_bent_anywhere_does_no_harm(void **state)
+{
+    static const char whole[] = "\0\0\0\x30\1aF\0\0\0\x0a\1bI\0\0\0\1\1cV\1dA\0\0\0\7S\0\0\0\2xyt"
+                                "\1eD\1\0\0\0\2\1fl\0\0\0\0";
+    struct err err;
+    size_t size;
+
+    (void)state;
+    for (size_t len = 0; len < sizeof whole; len++) {
+        char *copy = malloc(len + 1);
+
+        assert_non_null(copy);
+        memcpy(copy, whole, len);
+        (void)table_check(copy, len, &size, &err); /* the sanitizer watches */
+        for (size_t i = 0; i < len; i++) {
+            for (int bit = 0; bit < 8; bit++) {
+                copy[i] = (char)(whole[i] ^ 1 << bit);
+                (void)table_check(copy, len, &size, &err);
+            }
+            copy[i] = whole[i];
+        }
+        free(copy);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_come_back_as_they_went),
+        cmocka_unit_test(an_integer_beyond_64_bits_becomes_text),
+        cmocka_unit_test(headers_that_cannot_go_out_are_refused_in_words),
+        cmocka_unit_test(every_kind_of_value_has_a_json_form),
+        cmocka_unit_test(of_two_fields_of_one_name_the_last_counts),
+        cmocka_unit_test(damaged_tables_are_found_before_they_are_decoded),
+        cmocka_unit_test(a_table_of_any_depth_is_refused_without_recursion),
+        cmocka_unit_test(a_table_cut_anywhere_or_bent_anywhere_does_no_harm),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
