@@ -358,7 +358,7 @@ see_enrolment() {
     [ -n "$message_id" ] || fail "the inbox has no row for $QUEUE"
     say "delivered  from $QUEUE, inbox row $message_id"
     until_true "the handler should have logged" grep -q enrolled "$log"
-    say "handled    by rules/enrol.lua, in one transaction with the inbox row"
+    say "handled    by learning/rules/enrol.lua, in one transaction with the inbox row"
     same "the choice's status" 701001 \
         "$(ask "$learning_db" "select status from xc_choose_course where id = $CHOICE")"
     say "enrolled   $(ask "$learning_db" "select user_id || ', ' || course_name || ', ' ||
@@ -417,7 +417,7 @@ END
     say "a body that is no JSON, by the sqlite3 shell"
     until_true "both should be dead letters" has_both_letters
     letter_says "business_key1 = '404' and error like '%no choice 404%'"
-    letter_says "body like '%oops' and error <> ''"
+    letter_says "cast(body as text) like '%oops' and error like 'bad JSON%'"
     [ "$(business)" = "$enrolled" ] || fail "rows of the business tables changed"
     printf '\n'
     indented "$herald" -C "$learning" dead list || fail "herald dead list failed"

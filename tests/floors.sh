@@ -39,7 +39,7 @@ never strtok:
 never atoi:
 never gets:
 never luaL_openlibs: face/cli.c
-never lua_pcall:     script/protect.c
+never lua_pcall:     script/protect.c face/cli.c
 never lua_pcallk:    script/protect.c
 never lua_resume:    script/protect.c
 

@@ -201,8 +201,6 @@ static void tell(struct broker *b)
     e->n_kept = e->n_settled;
     e->maybe_more = e->n_deliveries > 0 || e->published;
     end_turn(e);
-    if (e->maybe_more)
-        e->wake(e->wake_arg);
 }
 
 static void forget(struct broker *b)

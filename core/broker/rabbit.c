@@ -2,6 +2,7 @@
 #include "broker/rabbit_int.h"
 #include "wire/tcp.h"
 
+#include <amqp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -331,4 +332,9 @@ int rabbit_new(struct broker **b, const struct rabbit_settings *s, struct err *e
     if (rc != OK)
         rabbit_free(b);
     return rc;
+}
+
+const char *rabbit_codec_version(void)
+{
+    return amqp_version();
 }

@@ -11,6 +11,9 @@
  * is up and not blocked, every subscription consumes, and no declaration of the rules
  * is refused.
  *
+ * The first publish waits until the consuming link has declared, or for 10 s: else a
+ * new router's first messages would be returned, since its own queues are not bound yet.
+ *
  * Memory is bounded by `window` rows and the prefetches of the subscriptions.
  */
 #ifndef HERALD_BROKER_RABBIT_H
@@ -37,6 +40,8 @@ struct rabbit_settings {
     broker_wake_fn *wake;
     void *wake_arg;
 };
+
+const char *rabbit_codec_version(void); /* rabbitmq-c's */
 
 /* ERR_CONFIG for a bad URL. The result is freed by its ops->free, after stop. */
 int rabbit_new(struct broker **b, const struct rabbit_settings *settings, struct err *err);

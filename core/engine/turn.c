@@ -155,7 +155,7 @@ static enum turn_result finish(struct turn *t)
     db_checkpoint(t->settings.db, false);
     if (t->script != NULL && t->delta.delivered + t->delta.retried > 0)
         script_step(*t->script);
-    return t->more ? TURN_MORE : TURN_IDLE;
+    return t->more || t->settings.broker->ops->pending(t->settings.broker) ? TURN_MORE : TURN_IDLE;
 }
 
 /* A handler ended the transaction or broke its Lua state. What it did before is

@@ -1,4 +1,5 @@
 /* lib_router - herald.core for the command line: run, and asking one that runs (cli.h). */
+#include "broker/rabbit.h"
 #include "face/cli.h"
 #include "face/control.h"
 #include "face/router.h"
@@ -115,10 +116,26 @@ static int router_pid(lua_State *L)
     return 1;
 }
 
+/* libraries() -> {name = version} of those that decide how herald behaves */
+static int libraries(lua_State *L)
+{
+    lua_newtable(L);
+    lua_pushstring(L, db_library_version());
+    lua_setfield(L, -2, "sqlite");
+    lua_pushstring(L, rabbit_codec_version());
+    lua_setfield(L, -2, "rabbitmq-c");
+    lua_pushstring(L, uv_version_string());
+    lua_setfield(L, -2, "libuv");
+    return 1;
+}
+
 void cli_add_router(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"run", run}, {"ask", ask}, {"router_pid", router_pid}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"run", run},
+                                         {"ask", ask},
+                                         {"router_pid", router_pid},
+                                         {"libraries", libraries},
+                                         {NULL, NULL}};
 
     luaL_setfuncs(L, functions, 0);
 }

@@ -2,8 +2,8 @@
 #include "script/lib_herald.h"
 
 #include "script/convert.h"
-#include "script/declare.h"
 #include "script/decode.h"
+#include "script/dsl.h"
 #include "script/embedded.h"
 #include "script/lib_log.h"
 #include "script/sandbox.h"
@@ -95,7 +95,7 @@ static void add_declarations(lua_State *L, int module)
 {
     lua_pushnil(L);
     while (lua_next(L, -2)) {
-        declare_wrap(L, lua_tostring(L, -2));
+        dsl_wrap(L, lua_tostring(L, -2));
         lua_pushvalue(L, -2);
         lua_insert(L, -2);
         lua_rawset(L, module);
@@ -120,7 +120,7 @@ void lib_herald_open(lua_State *L)
     lib_log_push(L);
     sandbox_lock(L, "herald.log");
     lua_setfield(L, module, "log");
-    declare_push_native(L);
+    dsl_push_native(L);
     lua_pushvalue(L, module - 1); /* nearest */
     run_embedded(L, "herald.rules", "=[herald.rules]", 2);
     add_declarations(L, module);

@@ -272,3 +272,8 @@ const char *db_path(const struct db *db)
 {
     return db->path;
 }
+
+const char *db_library_version(void)
+{
+    return sqlite3_libversion();
+}

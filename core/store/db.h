@@ -35,38 +35,45 @@ struct db_settings {
     int64_t wal_limit; /* checkpoint when the WAL is larger, bytes; 0: 4 MiB */
 };
 
-/* Opens, checks and migrates herald's own schema (forward only, in a transaction;
- * a newer one is ERR_CONFIG). ERR_BUSY: another router has the store, with its pid.
- * ERR_NOT_FOUND: no such file and not `create`. */
+/* Opens, checks and migrates herald's own schema (forward only, in a transaction, by
+ * the router alone; a newer one is ERR_CONFIG). ERR_BUSY: another router has the store,
+ * with its pid. ERR_NOT_FOUND: no such file, or no store of herald's, and not `create`. */
 int db_open(struct db **db, const struct db_settings *settings, struct err *err);
 void db_close(struct db **db);
 
-/* BEGIN IMMEDIATE; never waits: ERR_BUSY means try again soon. */
+/* BEGIN IMMEDIATE. The router never waits: ERR_BUSY means try again soon; others wait
+ * up to 5 s. ERR_UNKNOWN: an earlier commit or checkpoint could not be written to the
+ * disk: as for db_commit. */
 int db_begin(struct db *db, struct err *err);
 
-/* ERR_FULL or ERR_BUSY: rolled back, nothing happened. ERR_UNKNOWN: it may have been
+/* ERR_FULL, ERR_BUSY, ERR_NOMEM, ERR_SCRIPT (a deferred foreign key): rolled back,
+ * nothing happened. ERR_TX_LOST: a statement ended it before. ERR_UNKNOWN: it may have been
  * committed (an I/O or fsync error): the process must end (DESIGN 2). */
 int db_commit(struct db *db, struct err *err);
 void db_rollback(struct db *db);
 
 /* One savepoint, not nested. db_release answers ERR_SCRIPT when the savepoint holds
  * an unsatisfied deferred foreign key (SQLITE_DBSTATUS_DEFERRED_FKS): roll it back. */
+/* All three answer ERR_TX_LOST outside the transaction. */
 int db_savepoint(struct db *db, struct err *err);
 int db_release(struct db *db, struct err *err);
+/* The savepoint stays: db_release follows, as in SQL. */
 int db_rollback_to(struct db *db, struct err *err);
 
 /* False when something ended the transaction behind our back. */
 bool db_in_transaction(const struct db *db);
 
 /* True when another connection committed since the last call (PRAGMA data_version),
- * and at the first call. */
+ * and at the first call. Herald's own checkpoints do not count. */
 bool db_foreign_commits(struct db *db);
 
 /* Milliseconds (monotonic) of the last foreign commit seen; -1: none. */
 int64_t db_foreign_seen_ms(const struct db *db);
 
-/* Checkpoints when the WAL is over its limit, or when `idle` and it holds anything
- * since the last one. Cheap when there is nothing to do. Busy is not an error. */
+/* Checkpoints when the WAL is over its limit, or when `idle` and it holds anything, at
+ * most once a second. Cheap when there is nothing to do; waits at most 50 ms for
+ * others. Busy is not an error: it is tried again after a pause that grows to 8 s.
+ * Nothing inside a transaction, and for anybody but the router. */
 void db_checkpoint(struct db *db, bool idle);
 
 /* The store id to put into message ids for this outbox row: it changes when a store
@@ -77,6 +84,7 @@ const char *db_store_id(struct db *db, int64_t outbox_id);
 void db_saw_id(struct db *db, int64_t outbox_id);
 
 const char *db_path(const struct db *db);
+const char *db_library_version(void); /* SQLite's */
 int64_t db_wal_bytes(const struct db *db);
 
 /* The pid of the router that holds this store's lock, 0 when none. */
@@ -85,7 +93,10 @@ int64_t db_router_pid(const char *path);
 /* Applies migrations/<name>.sql files of a folder in order of name, each once, each
  * in a transaction of its own. `namespace_` keeps several folders of one store apart
  * ("" or the include's name). Returns ERR_CONFIG with file, line and SQLite's words.
- * A file that was applied and has changed since is an error that says so. */
+ * A file that was applied and has changed since is an error that says so. Foreign keys
+ * are checked at the end of each file, not while it runs. Migrations may not control
+ * transactions, use PRAGMA or touch herald_* tables, except by triggers of their own
+ * tables that write to herald_outbox. Not inside a transaction. */
 int db_migrate(struct db *db, const char *folder, const char *namespace_, int *applied_out,
                struct err *err);
 

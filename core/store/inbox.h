@@ -26,12 +26,13 @@ struct inbox_seen {
 int inbox_enter(struct db *db, struct slice queue, struct slice id, uint64_t fingerprint,
                 int64_t now_ms, struct inbox_seen *out, struct err *err);
 
-/* Writes the state of a key, entering it when absent. */
+/* Writes the state of a key, entering it when absent. Its time starts anew: a row that
+ * waited for weeks is not pruned the moment it is done. */
 int inbox_set(struct db *db, struct slice queue, struct slice id, uint64_t fingerprint,
               enum inbox_state state, int64_t now_ms, struct err *err);
 
-/* Deletes up to `limit` DONE rows taken before `before_ms`, oldest first, without
- * looking at others; *more_out: there are more. */
+/* Looks at up to `limit` rows taken before `before_ms`, oldest first, and deletes those
+ * that are DONE; the others are not looked at again. *more_out: there may be more. */
 int inbox_prune(struct db *db, int64_t before_ms, size_t limit, bool *more_out, struct err *err);
 
 #endif

@@ -32,7 +32,8 @@ struct outbox_row {
     const char *reason; /* of the last failed publish; NULL: none */
 };
 
-/* Returns false to stop. */
+/* Returns false to stop. May postpone or park the row it was given, and write to
+ * anything else, but not call the function it was called from. */
 typedef bool outbox_row_fn(void *arg, const struct outbox_row *row);
 
 /* Adds a row; message.id absent means that the id is made. */

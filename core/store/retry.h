@@ -29,7 +29,7 @@ typedef bool retry_row_fn(void *arg, const struct retry_row *row);
 int retry_add(struct db *db, const struct retry_row *row, struct err *err);
 
 /* Rows due at `now_ms`, earliest first; the callback may call retry_again or
- * retry_remove for the row it was given. Returns false to stop. */
+ * retry_remove for any row. Returns false to stop. No row is given twice in a call. */
 int retry_due(struct db *db, int64_t now_ms, size_t limit, retry_row_fn *fn, void *arg,
               struct err *err);
 int retry_next_due(struct db *db, int64_t *due_at_out, struct err *err); /* INT64_MAX: none */

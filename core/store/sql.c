@@ -109,12 +109,13 @@ static void destroy(struct sql_stmt *s)
 void sql_free(struct sql **out)
 {
     struct sql *sql = *out;
+    struct sql_stmt *s;
 
     if (sql == NULL)
         return;
     for (int place = 0; place < PLACES; place++)
-        while (oldest(sql, (enum place)place) != NULL)
-            destroy(oldest(sql, (enum place)place));
+        while ((s = oldest(sql, (enum place)place)) != NULL)
+            destroy(s);
     free(sql->bucket);
     free(sql);
     *out = NULL;
@@ -384,7 +385,7 @@ int64_t sql_changes(const struct sql *sql)
 
 void sql_done(struct sql_stmt **out)
 {
-    struct sql_stmt *s = *out;
+    struct sql_stmt *s = *out, *old;
 
     if (s == NULL)
         return;
@@ -392,7 +393,8 @@ void sql_done(struct sql_stmt **out)
     (void)sqlite3_clear_bindings(s->stmt); /* always SQLITE_OK */
     leave_ring(s);
     enter_ring(s, IDLE);
-    if (s->sql->n_idle > s->sql->cache)
-        destroy(oldest(s->sql, IDLE));
+    old = oldest(s->sql, IDLE);
+    if (s->sql->n_idle > s->sql->cache && old != NULL)
+        destroy(old);
     *out = NULL;
 }

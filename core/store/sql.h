@@ -1,10 +1,12 @@
 /*
  * sql - handlers' statements: prepared once, watched by an authorizer
  *
- * Between sql_enter and sql_leave the authorizer denies what a handler must not do
- * (DESIGN 5): transactions, savepoints, ATTACH, PRAGMA, DDL, and any write to
- * herald_* tables, whose own triggers are allowed. It is set once and switched by a
- * flag. Every statement that a handler left open is reset by sql_leave.
+ * What is prepared and stepped here is watched: the authorizer denies what a handler
+ * must not do (DESIGN 5): transactions, savepoints, ATTACH, PRAGMA, DDL, and any write
+ * to herald_* tables, except that triggers of business tables may write to
+ * herald_outbox. It is set once and switched by a flag; herald's own statements are
+ * never watched. Every statement that a handler left open is reset by sql_leave, and
+ * answers ERR_SCRIPT from then on until it is given back.
  */
 #ifndef HERALD_STORE_SQL_H
 #define HERALD_STORE_SQL_H
@@ -15,7 +17,8 @@
 struct sql;
 struct sql_stmt;
 
-/* Made and freed with the store's owner; at most `cache` idle statements are kept. */
+/* Made and freed with the store's owner, before db_close; at most `cache` idle
+ * statements are kept. sql_free takes statements along that were not given back. */
 int sql_new(struct sql **sql, struct db *db, size_t cache, struct err *err);
 void sql_free(struct sql **sql);
 

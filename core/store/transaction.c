@@ -80,9 +80,11 @@ void db_rollback(struct db *db)
     db->began = false;
     if (sqlite3_get_autocommit(db->work) != 0)
         return;
-    /* A rollback ends the transaction even where it reports an error. */
+    /* A rollback ends the transaction even where it reports an error; should it not,
+     * no further one may be mixed with it. */
     (void)simple(db, STATEMENT_ROLLBACK, NULL);
-    REQUIRE(sqlite3_get_autocommit(db->work) != 0);
+    if (sqlite3_get_autocommit(db->work) == 0)
+        db->broken = true;
 }
 
 /* Outside a transaction a savepoint would begin one of its own. */

@@ -30,8 +30,8 @@ enum {
 };
 
 struct frame {
-    enum frame_type type;
-    uint16_t channel;
+    enum frame_type type; /* one of those and no other */
+    uint16_t channel;     /* 0: the connection itself */
     struct slice payload; /* lent */
 };
 

@@ -41,9 +41,9 @@ struct link;
 /* A whole message of the broker: basic.deliver or basic.return with header and
  * body. Everything is lent until the event returns. */
 struct link_content {
-    uint16_t channel;            /* the one that it came on */
-    const amqp_method_t *method; /* AMQP_BASIC_DELIVER_METHOD or _RETURN_METHOD */
-    const amqp_basic_properties_t *properties;
+    uint16_t channel;                          /* the one that it came on */
+    const amqp_method_t *method;               /* AMQP_BASIC_DELIVER_METHOD or _RETURN_METHOD */
+    const amqp_basic_properties_t *properties; /* what is absent is zero */
     struct slice body;         /* data NULL and `oversized` set when over the limit */
     uint64_t body_size;        /* as announced */
     bool oversized;            /* the body was read past and not kept */

@@ -40,29 +40,29 @@ struct link {
     const struct link_events *events; /* lent */
     void *arg;                        /* of events */
     char *name;                       /* owned; settings.name points to it */
-    enum link_state state;
-    enum link_step step;   /* in LINK_HANDSHAKE */
-    struct stream *stream; /* in CONNECT, HANDSHAKE, RUN and CLOSING, else NULL */
-    unsigned streams;      /* streams that are not closed yet */
-    uint64_t life;         /* counts the streams that were dropped */
-    uv_timer_t timer;      /* what it is for depends on the state: see on_timer */
-    bool timer_closed;     /* its handle is gone (in CLOSED) */
-    bool ending;           /* link_close was called */
-    bool blocked;          /* in RUN: connection.blocked was heard */
-    size_t host;           /* index of the host that is tried or used */
-    unsigned failures;     /* in a row; decides the wait */
-    uint64_t dice;         /* state of the jitter's random numbers */
-    int64_t run_since_ms;  /* when RUN was reached */
-    uint16_t channel_max;  /* agreed */
-    uint32_t frame_max;    /* agreed */
-    struct heartbeat heartbeat;
-    struct frame_reader reader; /* bytes in */
-    struct assemble assemble;   /* contents in */
-    amqp_pool_t pool;           /* decoded things; emptied after each frame */
-    struct buf out;             /* frames to be handed to the stream */
-    char server[64];            /* "RabbitMQ 3.10.8", for the log */
-    struct err why;             /* why it is not up */
-    uint64_t logged;            /* fingerprint of the failure that was logged last */
+    enum link_state state;            /* see link.c for what is true in each */
+    enum link_step step;              /* in LINK_HANDSHAKE */
+    struct stream *stream;            /* in CONNECT, HANDSHAKE, RUN and CLOSING, else NULL */
+    unsigned streams;                 /* streams that are not closed yet */
+    uint64_t life;                    /* counts the streams that were dropped */
+    uv_timer_t timer;                 /* what it is for depends on the state: see on_timer */
+    bool timer_closed;                /* its handle is gone (in CLOSED) */
+    bool ending;                      /* link_close was called */
+    bool blocked;                     /* in RUN: connection.blocked was heard */
+    size_t host;                      /* index of the host that is tried or used */
+    unsigned failures;                /* in a row; decides the wait */
+    uint64_t dice;                    /* state of the jitter's random numbers */
+    int64_t run_since_ms;             /* when RUN was reached */
+    uint16_t channel_max;             /* agreed */
+    uint32_t frame_max;               /* agreed */
+    struct heartbeat heartbeat;       /* agreed in the handshake */
+    struct frame_reader reader;       /* bytes in */
+    struct assemble assemble;         /* contents in */
+    amqp_pool_t pool;                 /* decoded things; emptied after each frame */
+    struct buf out;                   /* frames to be handed to the stream */
+    char server[64];                  /* "RabbitMQ 3.10.8", for the log */
+    struct err why;                   /* why it is not up */
+    uint64_t logged;                  /* fingerprint of the failure that was logged last */
 };
 
 /* "host:port" of the host in turn, for people. */

@@ -19,16 +19,16 @@ enum {
 
 /* What goes out, looked at before the first byte is written. */
 struct plan {
-    const struct message *m;
-    struct slice exchange;
-    struct slice routing_key;
-    struct slice content_type;
-    struct buf fields;    /* header fields out of m->headers; its content type lies in `type` */
-    struct buf type;      /* content type named by a header */
-    bool type_is_no_text; /* that header is something else */
-    size_t table;         /* bytes of the header table without its size */
-    size_t method;        /* payload of the method frame */
-    size_t header;        /* payload of the header frame */
+    const struct message *m;   /* lent, like all slices here */
+    struct slice exchange;     /* never absent */
+    struct slice routing_key;  /* never absent */
+    struct slice content_type; /* the one that counts */
+    struct buf fields;         /* header fields out of m->headers; owned */
+    struct buf type;           /* content type named by a header; owned */
+    bool type_is_no_text;      /* that header is something else */
+    size_t table;              /* bytes of the header table without its size */
+    size_t method;             /* payload of the method frame */
+    size_t header;             /* payload of the header frame */
 };
 
 static bool is_present(struct slice s)

@@ -10,9 +10,9 @@ static const char key_prefix[] = "business-key-";
 
 /* Text in the scratch buffer, which moves while it grows. */
 struct span {
-    bool present;
-    size_t at;
-    size_t len;
+    bool present; /* else it is no text at all */
+    size_t at;    /* offset */
+    size_t len;   /* bytes */
 };
 
 static struct slice slice_in(amqp_bytes_t bytes)

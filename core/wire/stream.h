@@ -40,7 +40,7 @@ struct stream_ops {
 };
 
 struct stream {
-    const struct stream_ops *ops;
+    const struct stream_ops *ops; /* of the kind of stream that it is */
 };
 
 /* Makes streams: the TCP one is `tcp_streams` (wire/tcp.h). */
@@ -50,8 +50,8 @@ struct stream_factory {
      * stream's life. */
     struct stream *(*open)(void *arg, uv_loop_t *loop, const char *host, uint16_t port,
                            const struct stream_events *events, void *events_arg, struct err *err);
-    void *arg;
-    bool tls; /* its streams speak TLS: for amqps:// and for nothing else */
+    void *arg; /* of open */
+    bool tls;  /* its streams speak TLS: for amqps:// and for nothing else */
 };
 
 #endif

@@ -12,11 +12,11 @@
 
 /* A walk over bytes that nobody has checked yet. */
 struct walk {
-    const char *at;
-    const char *end;
-    int depth;     /* of the table or array that is being walked */
-    size_t fields; /* seen so far */
-    struct err *err;
+    const char *at;  /* the next byte */
+    const char *end; /* of the table or array that is being walked */
+    int depth;       /* of the table or array that is being walked */
+    size_t fields;   /* seen so far */
+    struct err *err; /* what is wrong */
 };
 
 static size_t left(const struct walk *w)

@@ -13,14 +13,14 @@
 #include <string.h>
 
 struct writer {
-    struct buf *out;
+    struct buf *out;                 /* the table's bytes */
     table_take_fn *take;             /* may be NULL */
     void *arg;                       /* of take */
     size_t size_at[TABLE_DEPTH_MAX]; /* where the sizes of the open tables and arrays go */
     int depth;                       /* how many are open, the outermost included */
     size_t fields;                   /* so far */
     size_t name_at;                  /* where the name of the value to come lies in `out` */
-    struct err *err;
+    struct err *err;                 /* why a callback said stop */
 };
 
 static bool refuse(struct writer *w, const char *why)

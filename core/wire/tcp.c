@@ -19,7 +19,7 @@ struct tcp;
 
 /* One uv_write and the bytes that it sends. */
 struct tcp_write {
-    uv_write_t request;
+    uv_write_t request;     /* the loop's */
     struct tcp *tcp;        /* whose it is */
     struct buf bytes;       /* owned until the kernel has them */
     struct tcp_write *next; /* among the spares */
@@ -34,19 +34,19 @@ struct tcp {
     uv_timer_t timer;                   /* patience with an address */
     uv_getaddrinfo_t resolve;           /* busy in STATE_RESOLVE */
     uv_connect_t connect;               /* busy in STATE_CONNECT */
-    enum tcp_state state;
-    bool resolving;            /* the resolver's callback is still to come */
-    bool has_socket;           /* the socket is open or being closed */
-    bool socket_closing;       /* uv_close was called on it */
-    bool timer_closed;         /* its close callback came */
-    struct addrinfo *found;    /* all addresses; owned */
-    struct addrinfo *next;     /* the address to try next */
-    struct err why;            /* why the address before failed */
-    struct tcp_write *spares;  /* finished writes */
-    size_t n_spares;           /* how many */
-    size_t backlog;            /* bytes of unfinished writes */
-    char name[300];            /* "host:port", for people */
-    char input[TCP_READ_SIZE]; /* the bytes of one read */
+    enum tcp_state state;               /* see tcp.h */
+    bool resolving;                     /* the resolver's callback is still to come */
+    bool has_socket;                    /* the socket is open or being closed */
+    bool socket_closing;                /* uv_close was called on it */
+    bool timer_closed;                  /* its close callback came */
+    struct addrinfo *found;             /* all addresses; owned */
+    struct addrinfo *next;              /* the address to try next */
+    struct err why;                     /* why the address before failed */
+    struct tcp_write *spares;           /* finished writes */
+    size_t n_spares;                    /* how many */
+    size_t backlog;                     /* bytes of unfinished writes */
+    char name[300];                     /* "host:port", for people */
+    char input[TCP_READ_SIZE];          /* the bytes of one read */
 };
 
 static void try_next(struct tcp *t);
@@ -163,7 +163,8 @@ static void on_connected(uv_connect_t *connect, int status)
         return;
     }
     if (status != UV_ECANCELED) /* else the timer ended it and said why */
-        err_set(&t->why, ERR_IO, "cannot connect to %s: %s", t->name, uv_strerror(status));
+        err_set(&t->why, ERR_IO, "cannot connect to %s: %s%s", t->name, uv_strerror(status),
+                status == UV_ECONNREFUSED ? " (is the broker running there?)" : "");
     close_socket(t);
 }
 

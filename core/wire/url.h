@@ -17,16 +17,16 @@
 enum { URL_HOSTS_MAX = 16 };
 
 struct url {
-    bool tls; /* amqps */
-    char *user;
-    char *password;
-    char *vhost;
-    size_t n_hosts;
+    bool tls;       /* amqps */
+    char *user;     /* owned, as all strings here; decoded */
+    char *password; /* wiped when freed */
+    char *vhost;    /* without the "/" that parts it from the host */
+    size_t n_hosts; /* at least 1 */
     struct {
-        char *name; /* without brackets for IPv6 */
-        uint16_t port;
-    } host[URL_HOSTS_MAX];
-    int heartbeat_s; /* -1: not given */
+        char *name;        /* without brackets for IPv6 */
+        uint16_t port;     /* the scheme's where none is given */
+    } host[URL_HOSTS_MAX]; /* to be tried in this order */
+    int heartbeat_s;       /* -1: not given */
 };
 
 /* Returns OK, or ERR_CONFIG with what is wrong and an example (the password never

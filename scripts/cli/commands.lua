@@ -66,7 +66,7 @@ end
 
 function commands.version(args)
   local v = { { "herald", core.version }, { "lua", _VERSION:match("%S+$") } }
-  for name, number in pairs(core.libraries) do v[#v + 1] = { name, number } end
+  for name, number in pairs(core.libraries()) do v[#v + 1] = { name, number } end
   table.sort(v, function(a, b) return a[1] < b[1] end)
   if args.json then
     out(json.encode(json.object(v)))

@@ -1,6 +1,6 @@
-/* declare - see declare.h. The structs are made when nothing can raise any more: all
+/* dsl - see dsl.h. The structs are made when nothing can raise any more: all
  * arguments are checked first, and their bytes stay on the Lua stack meanwhile. */
-#include "script/declare.h"
+#include "script/dsl.h"
 
 #include "base/text.h"
 #include "script/script_int.h"
@@ -235,7 +235,7 @@ static const luaL_Reg native[] = {{"add_route", add_route},
                                   {"duration", duration},
                                   {NULL, NULL}};
 
-void declare_push_native(lua_State *L)
+void dsl_push_native(lua_State *L)
 {
     luaL_newlib(L, native);
 }
@@ -272,7 +272,7 @@ static int call_declaration(lua_State *L)
     return lua_gettop(L);
 }
 
-void declare_wrap(lua_State *L, const char *name)
+void dsl_wrap(lua_State *L, const char *name)
 {
     lua_pushstring(L, name);
     lua_pushcclosure(L, call_declaration, 2);

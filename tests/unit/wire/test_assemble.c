@@ -1,0 +1,150 @@
+/* Contents out of their frames: what is lent, what is copied, what is let go. */
+#include "check.h"
+#include "wire/assemble.h"
+#include "wire/bytes.h"
+#include "wire/codec.h"
+
+#include <string.h>
+
+static struct frame frame(enum frame_type type, uint16_t channel, const char *bytes, size_t len)
+{
+    return (struct frame){.type = type, .channel = channel, .payload = {bytes, len}};
+}
+
+static struct frame header(uint16_t channel, uint64_t size)
+{
+    static char payload[14];
+
+    put16(put64(put16(put16(payload, AMQP_BASIC_CLASS), 0), size), 0);
+    return frame(FRAME_HEADER, channel, payload, sizeof payload);
+}
+
+/* A content that has its method and its header. */
+static void begin(struct assemble *a, uint16_t channel, uint64_t size)
+{
+    struct frame method = frame(FRAME_METHOD, channel, "\0\x3c\0\x3c", 4),
+                 head = header(channel, size);
+    struct assembled out;
+    struct err err;
+    bool whole;
+
+    assert_int_equal(assemble_method(a, &method, &err), OK);
+    assert_int_equal(assemble_frame(a, &head, &out, &whole, &err), OK);
+    assert_false(whole);
+}
+
+static void a_body_in_one_frame_is_lent_as_it_is(void **state)
+{
+    struct frame body = frame(FRAME_BODY, 1, "abc", 3);
+    struct assembled out;
+    struct assemble a;
+    struct err err;
+    bool whole;
+
+    (void)state;
+    assemble_init(&a, 100);
+    begin(&a, 1, 3);
+    assert_int_equal(assemble_frame(&a, &body, &out, &whole, &err), OK);
+    assert_true(whole);
+    assert_ptr_equal(out.body.data, body.payload.data);
+    assert_int_equal(out.method.len, 4);
+    assert_int_equal(out.header.len, 14);
+    assert_true(assemble_is_busy(&a, 1));
+    assemble_done(&a, 1);
+    assert_false(assemble_is_busy(&a, 1));
+    assemble_free(&a);
+}
+
+static void an_empty_body_is_whole_with_its_header(void **state)
+{
+    struct frame method = frame(FRAME_METHOD, 1, "\0\x3c\0\x3c", 4), head = header(1, 0);
+    struct assembled out;
+    struct assemble a;
+    struct err err;
+    bool whole;
+
+    (void)state;
+    assemble_init(&a, 100);
+    assert_int_equal(assemble_method(&a, &method, &err), OK);
+    assert_int_equal(assemble_frame(&a, &head, &out, &whole, &err), OK);
+    assert_true(whole);
+    assert_non_null(out.body.data); /* empty, not absent */
+    assert_int_equal(out.body.len, 0);
+    assemble_free(&a);
+}
+
+/* The announced size is only believed as far as bytes come. */
+static void a_huge_announcement_takes_no_memory(void **state)
+{
+    struct frame body = frame(FRAME_BODY, 1, "abc", 3);
+    struct assembled out;
+    struct assemble a;
+    struct err err;
+    bool whole;
+
+    (void)state;
+    assemble_init(&a, 100);
+    begin(&a, 1, UINT64_MAX);
+    assert_int_equal(assemble_frame(&a, &body, &out, &whole, &err), OK);
+    assert_false(whole);
+    assemble_free(&a);
+}
+
+static void what_is_over_the_limit_is_counted_and_not_kept(void **state)
+{
+    struct frame body = frame(FRAME_BODY, 1, "abcdef", 6);
+    struct assembled out;
+    struct assemble a;
+    struct err err;
+    bool whole = false;
+
+    (void)state;
+    assemble_init(&a, 11);
+    begin(&a, 1, 12);
+    assert_int_equal(assemble_frame(&a, &body, &out, &whole, &err), OK);
+    assert_false(whole);
+    assert_int_equal(assemble_frame(&a, &body, &out, &whole, &err), OK);
+    assert_true(whole);
+    assert_true(out.oversized);
+    assert_null(out.body.data);
+    assert_int_equal(out.body_size, 12);
+    assemble_free(&a);
+}
+
+static void a_dropped_content_leaves_the_others_alone(void **state)
+{
+    struct frame first = frame(FRAME_BODY, 1, "ab", 2), last = frame(FRAME_BODY, 1, "cd", 2);
+    struct frame gone = frame(FRAME_BODY, 2, "xx", 2);
+    struct assembled out;
+    struct assemble a;
+    struct err err;
+    bool whole;
+
+    (void)state;
+    assemble_init(&a, 100);
+    begin(&a, 2, 4);
+    begin(&a, 1, 4);
+    assert_int_equal(assemble_frame(&a, &first, &out, &whole, &err), OK);
+    assemble_drop(&a, 2);
+    assemble_drop(&a, 9); /* nothing there */
+    assert_int_equal(assemble_frame(&a, &gone, &out, &whole, &err), ERR_INPUT);
+    assert_int_equal(assemble_frame(&a, &last, &out, &whole, &err), OK);
+    assert_true(whole);
+    assert_memory_equal(out.body.data, "abcd", 4);
+    assemble_reset(&a);
+    assert_false(assemble_is_busy(&a, 1));
+    assemble_free(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_body_in_one_frame_is_lent_as_it_is),
+        cmocka_unit_test(an_empty_body_is_whole_with_its_header),
+        cmocka_unit_test(a_huge_announcement_takes_no_memory),
+        cmocka_unit_test(what_is_over_the_limit_is_counted_and_not_kept),
+        cmocka_unit_test(a_dropped_content_leaves_the_others_alone),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
