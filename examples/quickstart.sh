@@ -267,7 +267,8 @@ start_rabbitmq() {
     wait_job || fail "RabbitMQ did not start"
     read -r HERALD_BROKER <"$scratch/url"
     export HERALD_BROKER
-    say "a private one, at 127.0.0.1:${HERALD_BROKER##*:}"
+    at=${HERALD_BROKER##*@}
+    say "a private one, at ${at%/}"
 }
 
 # The first run of a router makes its store, and the tables of its migrations/.

@@ -27,7 +27,7 @@ struct decision {
     int64_t row;
     int attempts; /* failed publishes before this one */
     enum decision_kind kind;
-    char reason[400];
+    char reason[1024];
 };
 
 int publish_init(struct turn *t, struct err *err)

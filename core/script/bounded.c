@@ -38,6 +38,16 @@ static int bounded_rep(lua_State *L)
     return original(L);
 }
 
+static void check_pattern(lua_State *L, const char *name)
+{
+    size_t len;
+
+    luaL_checklstring(L, 2, &len);
+    if (len > BOUNDED_PATTERN_MAX)
+        luaL_error(L, "string.%s: a pattern of %d bytes is over the limit of %d", name, (int)len,
+                   BOUNDED_PATTERN_MAX);
+}
+
 static void check_subject(lua_State *L, const char *name)
 {
     size_t len;
@@ -46,11 +56,14 @@ static void check_subject(lua_State *L, const char *name)
     if (len > BOUNDED_SUBJECT_MAX)
         luaL_error(L, "string.%s: a subject of %d bytes is over the limit of %d", name, (int)len,
                    BOUNDED_SUBJECT_MAX);
+    check_pattern(L, name);
 }
 
 static int bounded_find(lua_State *L)
 {
-    if (!lua_toboolean(L, 4)) /* plain search takes no time to speak of */
+    if (lua_toboolean(L, 4))
+        check_pattern(L, "find");
+    else
         check_subject(L, "find");
     return original(L);
 }

@@ -12,7 +12,9 @@
 
 #include <lua.h>
 
-enum { BOUNDED_SUBJECT_MAX = 1024 * 1024 };
+/* Of a pattern function. A plain search may have a longer subject: what it costs is at
+ * most subject times pattern. */
+enum { BOUNDED_SUBJECT_MAX = 1024 * 1024, BOUNDED_PATTERN_MAX = 4096 };
 
 /* RAISES only for want of memory. The libraries are the globals. */
 void bounded_install(lua_State *L);

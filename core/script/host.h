@@ -27,7 +27,8 @@ struct script_emit {
 struct script_host {
     void *arg;
 
-    /* One statement, ready to be bound; finish gives it back on every path. */
+    /* One statement, ready to be bound; finish gives it back on every path. bind copies
+     * the bytes: an iterator outlives its arguments. */
     int (*prepare)(void *arg, struct slice sql, void **stmt_out, struct err *err);
     int (*parameters)(void *arg, void *stmt);
     const char *(*parameter_name)(void *arg, void *stmt, int index); /* ":a"; NULL: "?" */

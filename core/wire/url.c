@@ -229,6 +229,13 @@ static int parse_query(struct part query, struct url *u, struct err *err)
     return OK;
 }
 
+static bool contains(struct part p, char c)
+{
+    while (p.first < p.end && *p.first != c)
+        p.first++;
+    return p.first < p.end;
+}
+
 static int parse(struct part rest, struct url *u, struct err *err)
 {
     struct part authority, path;
@@ -237,7 +244,7 @@ static int parse(struct part rest, struct url *u, struct err *err)
     if (rc != OK)
         return rc;
     authority = cut(&rest, "/?");
-    if (memchr(rest.first, '@', (size_t)(rest.end - rest.first)) != NULL)
+    if (contains(rest, '@'))
         return err_set(err, ERR_CONFIG,
                        "broker URL: \"/\", \"?\" and \"@\" must be written %%2F, %%3F and %%40 in "
                        "user, password and vhost, " URL_EXAMPLE);

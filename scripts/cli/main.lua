@@ -8,18 +8,26 @@ local commands = require "cli.commands"
 
 local DONE, FAILED, USAGE <const> = 0, 1, 2
 
--- Options that stand before or after the command.
-local function common(command)
-  command:option("-C --directory", "The router's folder."):argname("DIR")
-  command:option("--store", "The store, instead of the setting; relative to the folder."):argname("FILE")
+-- Options that stand before or after the command. The parser forgets what it read before
+-- a command that has the same target, so those behind it have targets of their own.
+local function common(command, after)
+  command:option("-C --directory", "The router's folder."):argname("DIR"):target("directory" .. after)
+  command:option("--store", "The store, instead of the setting; relative to the folder.")
+    :argname("FILE"):target("store" .. after)
   command:option("--broker", 'The broker, instead of the setting: "embedded" or amqp://...')
-    :argname("URL")
+    :argname("URL"):target("broker" .. after)
+end
+
+local function merge_common(args)
+  for _, name in ipairs { "directory", "store", "broker" } do
+    args[name] = args[name .. "_after_action"] or args[name .. "_after"] or args[name]
+  end
 end
 
 local function build()
   local parser = argparse("herald", "Routes business events between services, by rules in Lua.")
   parser:command_target("command"):require_command(true)
-  common(parser)
+  common(parser, "")
 
   local run = parser:command("run", "Run the router in the foreground.")
   run:flag("--until-idle", "Stop once nothing is left to do: the outbox is empty, nothing is in "
@@ -53,7 +61,8 @@ local function build()
   local version = parser:command("version", "Print versions.")
   version:flag("--json", "Print JSON.")
 
-  for _, command in ipairs { run, emit, status, dead, list, letter, version } do common(command) end
+  for _, command in ipairs { run, emit, status, dead, version } do common(command, "_after") end
+  for _, action in ipairs { list, letter } do common(action, "_after_action") end
   return parser
 end
 
@@ -65,6 +74,7 @@ if not ok then
   return USAGE
 end
 
+merge_common(args)
 local code, problem = commands.run(args, core)
 if problem then io.stderr:write("herald: ", problem, "\n") end
 return code or (problem and FAILED or DONE)

@@ -148,8 +148,7 @@ class CommandLine(Case):
         for words, wanted, code in ((("show", "99"), "no dead letter 99", 1),
                                     (("show", "x"), "ID.*x", 2), (("show",), "id", 2),
                                     ((), "command", 2), (("bury",), "bury", 2),
-                                    (("list", "--limit", "0"), "--limit", 2),
-                                    (("list", "--after", "-1"), "--after", "any")):
+                                    (("list", "--limit", "0"), "--limit", 2)):
             self.assert_words(self.it.run("dead", *words, code=code).err, wanted)
 
     # --- the rest ---

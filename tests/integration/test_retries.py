@@ -25,8 +25,7 @@ herald.route { type = "hopeless", to = herald.fanout "$exchange" }
 SLOW = """
 herald.subscribe { queue = "$slow", retry = { attempts = 3, delay = "1h" } }
 """
-# Lines of the files above in the router: its first line is `local herald = ...`.
-HOPELESS_LINE = 4
+HOPELESS_LINE = 5  # of the error in a router's rules/b.lua whose first rule is HOPELESS
 
 
 class Retries(Case):

@@ -22,6 +22,10 @@ static void bombs_are_refused_at_once(void **state)
          "rules/a.lua:3: string.gmatch: a subject of 1048577 bytes is over the limit of 1048576"},
         {"local s = ('a'):rep(1048577) return s:gsub('b', '')",
          "rules/a.lua:3: string.gsub: a subject of 1048577 bytes is over the limit of 1048576"},
+        {"local s = ('a'):rep(4000000) return s:find(('a'):rep(4097), 1, true)",
+         "rules/a.lua:3: string.find: a pattern of 4097 bytes is over the limit of 4096"},
+        {"return ('a'):match(('a'):rep(4097))",
+         "rules/a.lua:3: string.match: a pattern of 4097 bytes is over the limit of 4096"},
         {"table.move({}, 1, 1 << 50, 2)",
          "rules/a.lua:3: table.move: more items than the limit of 1048576"},
         {"table.move({}, math.mininteger, math.maxinteger, 2)",
@@ -69,7 +73,8 @@ static void ordinary_use_is_as_ever(void **state)
              "table.sort(t, function(a, b) return a > b end) assert(t[1] == 3)\n"
              "assert(select('#', table.unpack(t)) == 4)\n"
              "assert(#table.move(t, 1, 4, 5) == 8)\n"
-             "local s = ('a'):rep(2000000) assert(not s:find('b', 1, true))\n"
+             "local s = ('a'):rep(4000000) assert(not s:find('b', 1, true))\n"
+             "assert(not s:find(('a'):rep(2048) .. 'b' .. ('a'):rep(2047), 1, true))\n"
              "local p = setmetatable({}, { __len = function() return 3 end,\n"
              "__index = function(_, i) return i end })\n"
              "assert(table.concat(p, ' ') == '1 2 3')");
