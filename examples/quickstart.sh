@@ -84,12 +84,15 @@ same() {
 
 job=      # a build or a broker on its way up: leader of a process group
 routers=  # pids of running heralds
+known=    # the last of them that is noted: a signal may come between start and note
 rabbit=no # a RabbitMQ lives in $scratch/rabbit
+scratch=
 
 # Background jobs, so that a signal is obeyed at once.
 run_job() {
     setsid "$@" 9>&- &
     job=$!
+    known=$!
 }
 
 wait_job() {
@@ -117,22 +120,24 @@ stop_routers() {
 
 tidy() {
     trap '' INT TERM HUP PIPE
+    [ "${!:-}" = "$known" ] || job=$!
     stop_routers || :
     if [ -n "$job" ]; then
-        kill -TERM "-$job" 2>/dev/null || :
+        kill -TERM "-$job" "$job" 2>/dev/null || :
         wait "$job" 2>/dev/null || :
     fi
+    [ -n "$scratch" ] || return 0
     [ "$rabbit" = no ] || [ ! -f "$scratch/rabbit/env" ] ||
         sh "$root/tests/lib/rabbit.sh" stop "$scratch/rabbit" || :
     rm -rf "$scratch"
 }
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/herald-quickstart.XXXXXX")
 trap tidy EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 141' PIPE
 trap 'exit 143' TERM
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/herald-quickstart.XXXXXX")
 
 # --- the database ----------------------------------------------------------------------------
 
@@ -186,6 +191,7 @@ start_router() {
     "$herald" -C "$1" run >"$log" 2>&1 9>&- &
     pid=$!
     routers="$routers $pid"
+    known=$pid
     until_true "herald should be ready" is_ready
 }
 
@@ -276,6 +282,7 @@ make_tables() {
     log=$1/first-run.log
     "$herald" -C "$1" run --until-idle >"$log" 2>&1 9>&- &
     routers=$!
+    known=$!
     wait "$routers" || fail "herald run --until-idle in $1 failed"
     routers=
 }

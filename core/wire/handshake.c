@@ -95,25 +95,27 @@ static bool has_word(amqp_bytes_t list, const char *word)
     return false;
 }
 
+/* The text of one of the server's properties, "" when it is none. */
+static struct slice property(const amqp_table_t *properties, const char *key)
+{
+    for (int i = 0; i < properties->num_entries; i++) {
+        const amqp_table_entry_t *e = &properties->entries[i];
+
+        if (e->value.kind == AMQP_FIELD_KIND_UTF8 && e->key.len == strlen(key) &&
+            memcmp(e->key.bytes, key, e->key.len) == 0)
+            return (struct slice){e->value.value.bytes.bytes, e->value.value.bytes.len};
+    }
+    return (struct slice){"", 0};
+}
+
 /* "RabbitMQ 3.10.8", as far as the server says. */
 static void note_server(struct link *l, const amqp_table_t *properties)
 {
-    static const char *const keys[] = {"product", "version"};
-    size_t used = 0;
+    struct slice product = property(properties, "product");
+    struct slice version = property(properties, "version");
 
-    l->server[0] = '\0';
-    for (size_t k = 0; k < 2; k++) {
-        for (int i = 0; i < properties->num_entries; i++) {
-            const amqp_table_entry_t *e = &properties->entries[i];
-
-            if (e->value.kind != AMQP_FIELD_KIND_UTF8 || e->key.len != strlen(keys[k]) ||
-                memcmp(e->key.bytes, keys[k], e->key.len) != 0 || used >= sizeof l->server / 2)
-                continue;
-            used += (size_t)snprintf(l->server + used, sizeof l->server / 2, "%s%.*s",
-                                     used > 0 ? " " : "", (int)(e->value.value.bytes.len % 24),
-                                     (const char *)e->value.value.bytes.bytes);
-        }
-    }
+    snprintf(l->server, sizeof l->server, "%.*s %.*s", product.len < 24 ? (int)product.len : 24,
+             product.data, version.len < 24 ? (int)version.len : 24, version.data);
 }
 
 static int on_start(struct link *l, const amqp_connection_start_t *start, struct err *err)

@@ -1,6 +1,6 @@
 /*
  * link_int - what the files of a link share: link.c (states), handshake.c (connection
- * class up to open-ok), dispatch.c (frames to events)
+ * class up to open-ok), dispatch.c (frames to events), output.c (frames out)
  */
 #ifndef HERALD_WIRE_LINK_INT_H
 #define HERALD_WIRE_LINK_INT_H
@@ -70,6 +70,10 @@ const char *link_peer(const struct link *l, char out[static 300]);
 
 /* link.c: the handshake is through. */
 void link_run(struct link *l);
+
+/* link.c: RUN is over, found out inside a call of the owner: `down` comes later from
+ * the loop. Nothing happens in another state. */
+void link_break(struct link *l, const struct err *why);
 
 /* handshake.c: the first bytes; a method of the connection class; and better words for
  * a stream that failed meanwhile. */

@@ -178,7 +178,7 @@ class Router:
         try:
             if self.process is not None:
                 self.check_alive()
-                self.stop()
+                self.stop(PATIENCE / 2)
         finally:
             if self.process is not None:
                 self.kill()
@@ -377,7 +377,7 @@ class Case(unittest.TestCase):
         for word in words:
             self.assertRegex(text, re.compile(word, re.IGNORECASE))
 
-    def story(self, lines=40):
+    def story(self, lines=int(os.environ.get("TAIL", 40))):
         """What the routers said last, for a failure."""
         parts = []
         for router in self.routers:

@@ -22,6 +22,12 @@ SECRETS = (PASSWORD, quote(PASSWORD, safe=""), WRONG)
 CONTROL_SECONDS = 180
 
 
+def connect(url):
+    parameters = pika.URLParameters(url)
+    parameters.heartbeat = 0  # nobody sends ours while a test waits for something else
+    return pika.BlockingConnection(parameters)
+
+
 class Node:
     """A broker of tests/lib/rabbit.sh. `folder` None: one of our own in `scratch`."""
 
@@ -71,7 +77,7 @@ class Node:
 
     def channel(self):
         if self.tidy is None or self.tidy.is_closed:
-            self.tidy = pika.BlockingConnection(pika.URLParameters(self.url))
+            self.tidy = connect(self.url)
         return self.tidy.channel()
 
     def remove(self, names):
@@ -107,7 +113,7 @@ class Peer:
     """Another service on the broker, with pika."""
 
     def __init__(self, url):
-        self.connection = pika.BlockingConnection(pika.URLParameters(url))
+        self.connection = connect(url)
         self.channel = self.connection.channel()
         self.channel.confirm_delivery()
 
