@@ -172,6 +172,84 @@ int envelope_read(struct envelope *e, struct slice body, struct err *err)
     return rc;
 }
 
+/* Looks for one header of the top level. */
+struct header_reader {
+    struct buf *out;
+    size_t depth;
+    bool wanted; /* the value that comes next is the one */
+    bool found;
+};
+
+static bool pass_null(void *arg)
+{
+    ((struct header_reader *)arg)->wanted = false;
+    return true;
+}
+
+static bool pass_boolean(void *arg, bool value)
+{
+    (void)value;
+    return pass_null(arg);
+}
+
+static bool pass_number(void *arg, const char *text, size_t len)
+{
+    (void)text;
+    (void)len;
+    return pass_null(arg);
+}
+
+static bool take_string(void *arg, const char *text, size_t len)
+{
+    struct header_reader *r = arg;
+
+    if (r->wanted)
+        r->found = buf_append(r->out, text, len) == OK;
+    return pass_null(arg);
+}
+
+static bool look_at_key(void *arg, const char *text, size_t len)
+{
+    struct header_reader *r = arg;
+    struct slice name = {text, len};
+
+    r->wanted = r->depth == 1 && (slice_is(name, "content-type") || slice_is(name, "content_type"));
+    return true;
+}
+
+static bool go_down(void *arg, bool array)
+{
+    (void)array;
+    ((struct header_reader *)arg)->depth++;
+    return pass_null(arg);
+}
+
+static bool go_up(void *arg, bool array)
+{
+    (void)array;
+    ((struct header_reader *)arg)->depth--;
+    return true;
+}
+
+bool message_content_type(struct slice headers, struct buf *out)
+{
+    static const struct json_events look = {
+        .null = pass_null,
+        .boolean = pass_boolean,
+        .number = pass_number,
+        .string = take_string,
+        .key = look_at_key,
+        .begin = go_down,
+        .end = go_up,
+    };
+    struct header_reader r = {.out = out};
+
+    buf_clear(out);
+    if (headers.data == NULL || json_parse(headers.data, headers.len, &look, &r, NULL) != OK)
+        return false;
+    return r.found;
+}
+
 bool message_is_json(const struct message *m)
 {
     static const char json[] = "application/json";

@@ -57,6 +57,11 @@ int envelope_read(struct envelope *e, struct slice body, struct err *err);
 /* True when the content type says that the body is JSON (absent counts). */
 bool message_is_json(const struct message *m);
 
+/* Finds the header content-type (or content_type) in a message's headers, which names the
+ * content type of an outbox row, and puts its text into `out`. Returns false when there is
+ * none, or when the headers cannot be read. */
+bool message_content_type(struct slice headers, struct buf *out);
+
 /* Fills what the properties lack: body first, then properties. Reads the body
  * into `e`, whose text `m` then lends from. Returns as envelope_read, and
  * ERR_INPUT for a message without type or over the size limit. */

@@ -17,15 +17,16 @@ enum {
     ARENA_MAX = 64 * 1024 * 1024,
     TAKE_MAX = 1000,
     SETTLED_MAX = 4 * ROOM,
+    CONTENT_TYPE_MAX = 256,
 };
 
 static const char no_queue[] = "no queue is bound to this exchange for this routing key";
 
 struct embedded {
     struct broker broker;
-    struct db *db;        /* lent */
-    struct clock clock;   /* stamps messages */
-    broker_wake_fn *wake; /* there is something to take */
+    struct db *db;           /* lent */
+    struct buf content_type; /* of the message at hand, where a header names it */
+    broker_wake_fn *wake;    /* there is something to take */
     void *wake_arg;
     const struct topology *topology; /* lent; NULL before start */
     struct arena arena;              /* text of this turn's deliveries */
@@ -154,7 +155,7 @@ static int publish(struct broker *b, int64_t row, const struct destination *to,
                    const struct message *m, struct err *err)
 {
     struct embedded *e = self(b);
-    struct message stamped = *m;
+    struct message labelled = *m;
     size_t queues = 0;
     int rc;
 
@@ -163,8 +164,9 @@ static int publish(struct broker *b, int64_t row, const struct destination *to,
     if (m->body.len > MESSAGE_BODY_MAX)
         return err_set(err, ERR_INPUT, "body of %zu bytes is over the limit of %d", m->body.len,
                        MESSAGE_BODY_MAX);
-    stamped.timestamp_s = clock_wall(&e->clock) / 1000;
-    rc = queue_publish(e->db, to, &stamped, &queues, err);
+    if (message_content_type(m->headers, &e->content_type))
+        labelled.content_type = (struct slice){e->content_type.data, e->content_type.len};
+    rc = queue_publish(e->db, to, &labelled, &queues, err);
     if (rc != OK)
         return rc;
     e->published = e->published || queues > 0;
@@ -243,6 +245,7 @@ static void free_embedded(struct broker **b)
     struct embedded *e = self(*b);
 
     arena_free(&e->arena);
+    buf_free(&e->content_type);
     free(e->deliveries);
     free(e->settled);
     free(e);
@@ -265,8 +268,8 @@ static const struct broker_ops ops = {
     .free = free_embedded,
 };
 
-int embedded_new(struct broker **b, struct db *db, struct clock clock, broker_wake_fn *wake,
-                 void *wake_arg, struct err *err)
+int embedded_new(struct broker **b, struct db *db, broker_wake_fn *wake, void *wake_arg,
+                 struct err *err)
 {
     struct embedded *e = calloc(1, sizeof *e);
 
@@ -274,7 +277,7 @@ int embedded_new(struct broker **b, struct db *db, struct clock clock, broker_wa
         return err_set(err, ERR_NOMEM, "out of memory");
     e->broker.ops = &ops;
     e->db = db;
-    e->clock = clock;
+    buf_init(&e->content_type, CONTENT_TYPE_MAX);
     e->wake = wake;
     e->wake_arg = wake_arg;
     arena_init(&e->arena, ARENA_MAX);

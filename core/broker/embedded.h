@@ -8,12 +8,11 @@
 #ifndef HERALD_BROKER_EMBEDDED_H
 #define HERALD_BROKER_EMBEDDED_H
 
-#include "base/clock.h"
 #include "broker/broker.h"
 #include "store/db.h"
 
 /* `db` is lent for life. Freed by its ops->free. */
-int embedded_new(struct broker **b, struct db *db, struct clock clock, broker_wake_fn *wake,
-                 void *wake_arg, struct err *err);
+int embedded_new(struct broker **b, struct db *db, broker_wake_fn *wake, void *wake_arg,
+                 struct err *err);
 
 #endif

@@ -55,7 +55,7 @@ static int make_broker(struct engine *e, struct err *err)
     const struct engine_settings *s = &e->settings;
 
     if (strcmp(s->broker, "embedded") == 0)
-        return embedded_new(&e->broker, e->db, s->clock, engine_wake, e, err);
+        return embedded_new(&e->broker, e->db, engine_wake, e, err);
     return rabbit_new(&e->broker,
                       &(struct rabbit_settings){
                           .loop = s->loop,

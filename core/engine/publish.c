@@ -77,9 +77,11 @@ static bool publish_row(void *arg, const struct outbox_row *row)
 {
     struct turn *t = arg;
     struct broker *b = t->settings.broker;
+    struct message m = row->message;
     const struct route *route;
     struct err err = {0};
 
+    m.timestamp_s = row->created_at / 1000;
     if (t->n_decisions == TURN_ROWS_MAX || turn_is_old(t)) {
         t->more = true;
         return false;
@@ -89,7 +91,7 @@ static bool publish_row(void *arg, const struct outbox_row *row)
         park_unrouted(t, row);
         return true;
     }
-    switch (b->ops->publish(b, row->id, &route->to, &row->message, &err)) {
+    switch (b->ops->publish(b, row->id, &route->to, &m, &err)) {
     case OK:
         t->delta.published++;
         db_saw_id(t->settings.db, row->id);

@@ -35,8 +35,10 @@ def read_example(part):
             path = os.path.join(folder, name)
             with open(path, encoding="utf-8") as file:
                 text = file.read()
-            text = text.replace("paynotify_queue", "$queue")
-            files[os.path.relpath(path, top)] = text.replace("paynotify_exchange_fanout", "$exchange")
+            for fixed, own in (("paynotify_queue", "$queue"),
+                               ("paynotify_exchange_fanout", "$exchange")):
+                text = text.replace(fixed, own)
+            files[os.path.relpath(path, top)] = text
     return files
 
 
@@ -78,7 +80,8 @@ def insert(store, table, rows):
 def seed_orders(store, numbers):
     insert(store, "xc_orders", [
         ("id, total_price, user_id, order_type, order_name, out_business_id",
-         ORDER + i, 99.90, f"user-{i}", "60201", COURSE_NAME % i, str(CHOICE + i)) for i in numbers])
+         ORDER + i, 99.90, f"user-{i}", "60201", COURSE_NAME % i, str(CHOICE + i))
+        for i in numbers])
     insert(store, "xc_pay_record", [
         ("id, pay_no, order_id, total_price", PAY_NO + 1000000 + i, PAY_NO + i, ORDER + i, 99.90)
         for i in numbers])
@@ -115,7 +118,8 @@ def check_enrolled(case, learning, numbers, counted=True):
     wanted = sorted(CHOICE + i for i in numbers)
     case.assertEqual(sorted(learning.column(
         "select id from xc_choose_course where status = '701001'")), wanted)
-    case.assertEqual(sorted(learning.column("select choose_course_id from xc_course_tables")), wanted)
+    case.assertEqual(sorted(learning.column(
+        "select choose_course_id from xc_course_tables")), wanted)
     if counted:
         case.assertEqual(sorted(learning.column("select choice from effect")), wanted)
     case.assertEqual(learning.dead(), [])

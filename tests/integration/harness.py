@@ -239,9 +239,10 @@ class Router:
         return self.json("dead", "list")
 
     def emit(self, type_, key1=None, key2=None, key3=None, count=1):
-        keys = [(f"--key{i}", key) for i, key in ((1, key1), (2, key2), (3, key3)) if key is not None]
-        words = [word for pair in keys for word in pair]
-        return self.json("emit", "--type", type_, *words, "--count", str(count))["ids"]
+        words = ["emit", "--type", type_, "--count", str(count)]
+        for option, key in (("--key1", key1), ("--key2", key2), ("--key3", key3)):
+            words += [] if key is None else [option, key]
+        return self.json(*words)["ids"]
 
     # --- the store ---
 
@@ -317,6 +318,12 @@ class Case(unittest.TestCase):
         self.peers.append(peer)
         return peer
 
+    def relay(self):
+        """A wire to the broker that can be cut, and the URL that leads over it."""
+        relay = rabbit.Relay(World.node.port)
+        self.addCleanup(relay.close)
+        return relay, World.node.url_for(rabbit.USER, rabbit.PASSWORD, port=relay.port)
+
     # --- waiting ---
 
     def wait_for(self, what, condition, seconds=PATIENCE):
@@ -377,11 +384,11 @@ class Case(unittest.TestCase):
         for word in words:
             self.assertRegex(text, re.compile(word, re.IGNORECASE))
 
-    def story(self, lines=int(os.environ.get("TAIL", 40))):
+    def story(self, tail=40):
         """What the routers said last, for a failure."""
         parts = []
         for router in self.routers:
             for kind, which in (("said", 0), ("logged", 1)):
-                text = router.said(which).rstrip("\n").split("\n")[-lines:]
-                parts.append(f"--- {router.name} {kind}:\n" + "\n".join(line[:400] for line in text))
+                lines = router.said(which).splitlines()[-tail:]
+                parts += [f"--- {router.name} {kind}:", *(line[:400] for line in lines)]
         return "\n".join(parts)

@@ -87,16 +87,25 @@ class Node:
             channel.exchange_delete(name)
         channel.close()
 
-    def depth(self, queue):
-        """Messages that wait in a queue; None while it does not exist."""
+    def ask(self, question):
+        """What question(channel) gives; None where what it asks for does not exist."""
         channel = self.channel()
         try:
-            return channel.queue_declare(queue, passive=True).method.message_count
+            return question(channel)
         except pika.exceptions.ChannelClosedByBroker:
             return None
         finally:
             if channel.is_open:
                 channel.close()
+
+    def depth(self, queue):
+        """Messages that wait in a queue."""
+        answer = self.ask(lambda channel: channel.queue_declare(queue, passive=True))
+        return answer and answer.method.message_count
+
+    def has_exchange(self, exchange):
+        answer = self.ask(lambda channel: channel.exchange_declare(exchange, passive=True))
+        return answer is not None
 
     def close(self):
         """On every path, whatever state it is in."""

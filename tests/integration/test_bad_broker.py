@@ -25,14 +25,12 @@ class Away(Case):
 
     def test_no_broker_at_start(self):
         """FAULTS 5: it starts, keeps what is written, and drains once the broker is there."""
-        relay = rabbit.Relay(World.node.port)
-        self.addCleanup(relay.close)
-        router = self.start_away(World.node.url_for(rabbit.USER, rabbit.PASSWORD, port=relay.port),
-                                 "refused|connect", str(relay.port))
+        relay, url = self.relay()
+        router = self.start_away(url, "refused|connect", str(relay.port))
         relay.open()
         self.wait_equal("the outbox to drain", router.effects, ["early"] * 3)
         self.wait_drained(router)
-        self.assertIn("ready:", router.said(0))
+        self.wait_for("it to say that it is ready", lambda: "ready:" in router.said(0))
         relay.close()
         router.emit("note", "between")
         self.wait_equal("the loss to be seen",
@@ -43,13 +41,15 @@ class Away(Case):
     def test_wrong_password(self):
         """FAULTS 16: harness looks for the password in everything that is said."""
         user = f"{self.tag}-user"
-        router = self.start_away(World.node.url_for(user, rabbit.WRONG), "ACCESS_REFUSED|login|password")
+        url = World.node.url_for(user, rabbit.WRONG)
+        router = self.start_away(url, "ACCESS_REFUSED|login|password")
         World.node.add_user(user, rabbit.WRONG)
         self.addCleanup(World.node.ctl, "delete_user", user)
         self.wait_equal("it to log in at last", router.effects, ["early"] * 3)
 
     def test_unknown_vhost(self):
-        self.start_away(World.node.url_for(rabbit.USER, rabbit.PASSWORD, vhost="nowhere"), "nowhere")
+        url = World.node.url_for(rabbit.USER, rabbit.PASSWORD, vhost="nowhere")
+        self.start_away(url, "nowhere")
 
     def test_something_else_listens(self):
         """A port where nobody speaks AMQP."""
@@ -81,8 +81,8 @@ class Refused(Case):
             herald.subscribe { queue = "$strict", queue_type = "classic" }
             herald.subscribe { queue = "$other", queue_type = "quorum" }
             """).start(ready=False)
-        self.wait_refused(router, self.names["strict"], "type = quorum", r'queue_type = \\?"classic',
-                          r"rules/b\.lua:3")
+        self.wait_refused(router, self.names["strict"], "type = quorum",
+                          r'queue_type = \\?"classic', r"rules/b\.lua:3")
         text = "\n".join(router.events("broker.refused"))
         self.assert_words(text, self.names["other"], "type = classic", r'queue_type = \\?"quorum',
                           r"rules/b\.lua:4", r"leave queue_type out")

@@ -3,6 +3,7 @@
 import os
 
 import enrolment
+import rabbit
 from harness import RECORDER, RULES, Case
 
 
@@ -26,7 +27,8 @@ class BadConfig(Case):
         self.refuse(self.router(broker=None, name="r2", heartbeat="1s"), "heartbeat", "2s")
 
     def test_settings_that_are_no_data(self):
-        router = self.router({**RECORDER, "herald.lua": "return { store = os.getenv 'X' }"}, broker=None)
+        router = self.router({**RECORDER, "herald.lua": "return { store = os.getenv 'X' }"},
+                             broker=None)
         self.refuse(router, r"herald\.lua:1", "data only")
         router.write("herald.lua", "return {\n  store = \n}")
         self.refuse(router, r"herald\.lua:3")
@@ -34,8 +36,9 @@ class BadConfig(Case):
         self.refuse(router, r"herald\.lua", "table", "number")
 
     def test_malformed_url(self):
-        for broker in ("amqp://user:Wq8-not-this@host:port/", "amqp:/nothing", "http://x:Wq8-not-this@y/",
-                       "amqp://u:Wq8-not-this@127.0.0.1:99999/", "amqp://u:Wq8-not-this@/x/y", "embeded"):
+        secret = rabbit.WRONG
+        for broker in (f"amqp://user:{secret}@host:port/", "amqp:/nothing", f"http://x:{secret}@y/",
+                       f"amqp://u:{secret}@127.0.0.1:99999/", f"amqp://u:{secret}@/x/y", "embeded"):
             router = self.router(name=f"r{len(self.routers)}", broker=broker)
             self.refuse(router, "amqp://|embedded")
             router.run("run", "--broker", broker, code=2)
@@ -92,7 +95,8 @@ class BadConfig(Case):
     def test_changed_migration(self):
         router = self.router(broker=None)
         router.run("run", "--until-idle")
-        router.write("migrations/001_effect.sql", RECORDER["migrations/001_effect.sql"] + "-- more\n")
+        name = "migrations/001_effect.sql"
+        router.write(name, RECORDER[name] + "-- more\n")
         self.refuse(router, r"001_effect\.sql", "changed")
 
     def test_store_of_a_newer_version(self):
@@ -106,7 +110,7 @@ class BadConfig(Case):
 
     def test_store_that_is_none(self):
         router = self.router(broker=None)
-        router.write("herald.db", "this is no database, and long enough to have a header of it" * 20)
+        router.write("herald.db", "this is no database, and long enough to have a header " * 20)
         self.refuse(router, r"herald\.db", "not a database|damaged|no store", code="any")
 
     def test_second_router_of_a_store(self):

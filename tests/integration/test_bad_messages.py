@@ -12,7 +12,7 @@ GOOD = '{"messageType":"note","businessKey1":"%s"}'
 class BadMessages(Case):
     def setUp(self):
         super().setUp()
-        self.router_ = self.router().start()
+        self.target = self.router().start()
         self.client = self.peer()
 
     def send(self, body, **properties):
@@ -23,14 +23,14 @@ class BadMessages(Case):
         self.send(GOOD % "before")
         self.send(body, **properties)
         self.send(GOOD % "after")
-        letter = self.wait_dead(self.router_, 1)[0]
+        letter = self.wait_dead(self.target, 1)[0]
         self.assert_words(letter["error"], *words)
         self.assertEqual((letter["queue"], letter["attempts"]), (self.names["queue"], 1))
         self.assertRegex(letter["at"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
-        self.wait_equal("its neighbours", self.router_.effects, ["before", "after"])
-        self.wait_settled(self.router_)
-        self.assertEqual(self.router_.counter("dead"), 1)
-        self.assertEqual(self.router_.json("dead", "show", str(letter["id"])), letter)
+        self.wait_equal("its neighbours", self.target.effects, ["before", "after"])
+        self.wait_settled(self.target)
+        self.assertEqual(self.target.counter("dead"), 1)
+        self.assertEqual(self.target.json("dead", "show", str(letter["id"])), letter)
         return letter
 
     def test_no_json(self):
@@ -38,8 +38,8 @@ class BadMessages(Case):
         self.assertEqual((letter["body"], letter["message_id"]), ("not json", "m1"))
         self.send("not json", message_id="m1", type="note")
         self.wait_equal("the same again to be known",
-                        lambda: self.router_.counter("duplicates"), 1)
-        self.assertEqual(len(self.router_.dead()), 1)
+                        lambda: self.target.counter("duplicates"), 1)
+        self.assertEqual(len(self.target.dead()), 1)
 
     def test_empty_body(self):
         self.assertIn(self.bury("", "JSON|empty", type="note")["body"], ("", None))
@@ -49,7 +49,7 @@ class BadMessages(Case):
         letter = self.bury(body, "UTF-8")
         self.assertNotIn("body", letter)
         self.assertEqual(base64.b64decode(letter["body_base64"]), body)
-        text = self.router_.run("dead", "show", str(letter["id"])).out
+        text = self.target.run("dead", "show", str(letter["id"])).out
         self.assertIn("base64", text)
 
     def test_text_that_is_not_utf8(self):
@@ -88,26 +88,26 @@ class BadMessages(Case):
         letter = self.bury(b" " * 17 * MIB, "over the limit", str(17 * MIB), message_id="huge",
                            type="note", headers={"business-key-1": "16"})
         self.assertEqual((letter["message_id"], letter["type"]), ("huge", "note"))
-        self.assertLess(self.router_.value("select sum(coalesce(length(body), 0)) from herald_dead"),
-                        MIB)
+        self.assertLess(self.target.value(
+            "select sum(coalesce(length(body), 0)) from herald_dead"), MIB)
 
     def test_16_mib(self):
         """FAULTS 40: the largest that fits is handled."""
         start, end = '{"messageType":"note","businessKey1":"big","x":"', '"}'
         self.send(start + "y" * (16 * MIB - len(start) - len(end)) + end)
-        self.wait_equal("the effect", lambda: self.router_.rows(
+        self.wait_equal("the effect", lambda: self.target.rows(
             "select key1, length(raw) from effect"), [("big", 16 * MIB)])
 
     def test_many_at_once(self):
         """All of them bad, but a few: none spins, none is lost."""
         for number in range(300):
             self.send("x" if number % 3 else GOOD % number, type="note", message_id=f"m{number}")
-        self.wait_dead(self.router_, 200)
-        self.wait_equal("the good ones", self.router_.effects,
+        self.wait_dead(self.target, 200)
+        self.wait_equal("the good ones", self.target.effects,
                         [str(n) for n in range(0, 300, 3)])
-        self.wait_settled(self.router_)
-        self.assertLess(self.router_.cpu_share(), 0.25)
-        page = self.router_.json("dead", "list", "--limit", "7", "--after", "3")
+        self.wait_settled(self.target)
+        self.assertLess(self.target.cpu_share(), 0.25)
+        page = self.target.json("dead", "list", "--limit", "7", "--after", "3")
         self.assertEqual([letter["id"] for letter in page], list(range(4, 11)))
 
 

@@ -1,7 +1,6 @@
 """What a broker does to its clients, under load."""
 
 import load
-import rabbit
 import test_kills
 from harness import RECORDER, RULES, Case, World
 
@@ -59,6 +58,18 @@ class Faults(Case):
         self.wait_drained(router)
         self.assertEqual(router.dead(), [])
 
+    def test_exchange_is_deleted_twice(self):
+        """FAULTS 15: again, right after the consuming side has made it anew."""
+        router = self.router().start()
+        channel = World.node.channel()
+        channel.exchange_delete(self.names["exchange"])
+        router.emit("note", "x", count=5)
+        self.wait_for("the exchange to be there again",
+                      lambda: World.node.has_exchange(self.names["exchange"]))
+        channel.exchange_delete(self.names["exchange"])
+        self.wait_equal("the messages", router.effects, ["x"] * 5)
+        self.wait_drained(router)
+
     def test_queue_is_purged(self):
         """FAULTS 14: the loss is the operator's, and nobody falls over."""
         router = self.router().start()
@@ -85,7 +96,8 @@ class Faults(Case):
         self.wait_equal("only the lonely ones to be left", lambda: router.rows(
             "select type, count(*) from herald_outbox group by type"), [("lonely", 5)])
         self.wait_equal("all to have a reason", lambda: router.value(
-            "select count(*) from herald_outbox where reason like '%NO_ROUTE%' and attempts > 0"), 5)
+            "select count(*) from herald_outbox "
+            "where reason like '%NO_ROUTE%' and attempts > 0"), 5)
         counters = router.status()["counters"]
         self.assertEqual((counters["dropped"], counters["parked"]), (5, 5))
         self.assertGreaterEqual(counters["returned"], 15)
@@ -141,11 +153,9 @@ class Faults(Case):
         """FAULTS 10: the broker has the rows, its word does not arrive; one effect each."""
         self.use_names("spy")
         self.peer().listen(self.names["spy"], self.names["exchange"])
-        relay = rabbit.Relay(World.node.port)
+        relay, url = self.relay()
         relay.open()
-        self.addCleanup(relay.close)
-        router = self.router(broker=World.node.url_for(rabbit.USER, rabbit.PASSWORD, port=relay.port))
-        router.start()
+        router = self.router(broker=url).start()
         relay.mute()
         router.emit("note", "x", count=50)
         self.wait_equal("the rows on the broker", lambda: World.node.depth(self.names["spy"]), 50)

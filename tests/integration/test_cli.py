@@ -9,35 +9,37 @@ from harness import Case
 class CommandLine(Case):
     def setUp(self):
         super().setUp()
-        self.it = self.router(broker=None)
+        self.target = self.router(broker=None)
 
     def outbox(self):
-        return self.it.rows("select type, business_key1, business_key2, business_key3, "
+        return self.target.rows("select type, business_key1, business_key2, business_key3, "
                             "cast(body as text), message_id from herald_outbox order by id")
 
     # --- emit ---
 
     def test_emit_prints_ids(self):
-        self.assertEqual(self.it.run("emit", "--type", "note").out, "1\n")
-        said = self.it.run("emit", "--type", "note", "--key1", "16", "--key2", "60201", "--key3",
-                           "第三", "--count", "3", "--body", '{"n": 9007199254740993}').out
-        self.assertEqual(said, "2\n3\n4\n")
+        self.assertEqual(self.target.run("emit", "--type", "note").out, "1\n")
+        said = self.target.run("emit", "--type", "note", "--key1", "16", "--key2", "60201",
+                               "--key3", "第三", "--count", "3",
+                               "--body", '{"n": 9007199254740993}')
+        self.assertEqual(said.out, "2\n3\n4\n")
         self.assertEqual(self.outbox(), [
             ("note", None, None, None, None, None),
             *[("note", "16", "60201", "第三", '{"n": 9007199254740993}', None)] * 3])
 
     def test_emit_json(self):
-        self.assertEqual(self.it.json("emit", "--type", "note", "--count", "2"), {"ids": [1, 2]})
-        self.it.run("emit", "--type", "note", "--id", "my-id")
+        said = self.target.json("emit", "--type", "note", "--count", "2")
+        self.assertEqual(said, {"ids": [1, 2]})
+        self.target.run("emit", "--type", "note", "--id", "my-id")
         self.assertEqual(self.outbox()[-1][-1], "my-id")
 
     def test_emit_body_of_file_and_of_input(self):
         path = os.path.join(self.folder, "body.json")
         with open(path, "wb") as file:
             file.write('{"名": "值"}\n'.encode())
-        self.it.run("emit", "--type", "note", "--body", "@" + path)
-        self.it.run("emit", "--type", "note", "--body", "@body.json")  # relative to the caller
-        self.it.run("emit", "--type", "note", "--body", "-", stdin=b"[1, 2]")
+        self.target.run("emit", "--type", "note", "--body", "@" + path)
+        self.target.run("emit", "--type", "note", "--body", "@body.json")  # relative to the caller
+        self.target.run("emit", "--type", "note", "--body", "-", stdin=b"[1, 2]")
         self.assertEqual([row[4] for row in self.outbox()],
                          ['{"名": "值"}\n', '{"名": "值"}\n', "[1, 2]"])
 
@@ -54,16 +56,15 @@ class CommandLine(Case):
                 (("--type", "note", "--count", "many"), "--count.*many", 2),
                 (("--type", "note", "--id", "x", "--count", "2"), "--id", 2),
                 (("--type", "note", "--colour", "red"), "--colour", 2)):
-            said = self.it.run("emit", *words, code=code)
+            said = self.target.run("emit", *words, code=code)
             self.assert_words(said.err, wanted)
             self.assertEqual(said.out, "")
-        self.assertEqual(self.it.json("status")["outbox"]["pending"] if os.path.exists(self.it.store)
-                         else 0, 0)
+        self.assertFalse(os.path.exists(self.target.store))  # nor did any of them make a store
 
     def test_emit_beside_a_running_router(self):
-        self.it.start()
-        self.assertEqual(self.it.emit("note", "x", count=3), [1, 2, 3])
-        self.wait_equal("the effects", self.it.effects, ["x"] * 3)
+        self.target.start()
+        self.assertEqual(self.target.emit("note", "x", count=3), [1, 2, 3])
+        self.wait_equal("the effects", self.target.effects, ["x"] * 3)
 
     # --- status ---
 
@@ -76,23 +77,24 @@ class CommandLine(Case):
         self.assertEqual(status["running"], running)
 
     def test_status_without_router(self):
-        said = self.it.run("status", code="any")  # there is no store yet
+        said = self.target.run("status", code="any")  # there is no store yet
         self.assert_words(said.err, "no store", "emit|run")
-        self.it.emit("note", count=2)
-        status = self.it.status()
+        self.target.emit("note", count=2)
+        status = self.target.status()
         self.check_status(status, False)
         self.assertEqual(status["outbox"]["pending"], 2)
         self.assertEqual(status["broker"]["state"], "stopped")
         self.assertIsNone(status["rules"]["generation"])
-        self.wait_for("them to age", lambda: self.it.status()["outbox"]["oldest_ms"] > 100)
-        self.assert_words(self.it.run("status").out, "not running", "2 pending", "stopped")
+        self.wait_for("them to age", lambda: self.target.status()["outbox"]["oldest_ms"] > 100)
+        self.assert_words(self.target.run("status").out, "not running", "2 pending", "stopped")
 
     def test_status_of_a_router(self):
-        self.it.start()
-        status = self.it.status()
+        self.target.start()
+        status = self.target.status()
         self.check_status(status, True)
         self.assertEqual(status["outbox"], {"pending": 0, "oldest_ms": 0})
-        self.assertEqual((status["rules"]["generation"], status["broker"]["state"]), (1, "embedded"))
+        self.assertEqual(status["rules"]["generation"], 1)
+        self.assertEqual(status["broker"]["state"], "embedded")
         self.assertRegex(status["rules"]["hash"], r"^[0-9a-f]{12}$")
         self.assertEqual([status["rules"][key] for key in ("routes", "subscriptions", "handlers")],
                          [1, 1, 1])
@@ -100,103 +102,107 @@ class CommandLine(Case):
         for name in ("delivered", "handled", "unhandled", "duplicates", "failed", "dead",
                      "published", "confirmed", "returned", "parked"):
             self.assertEqual(status["counters"][name], 0, name)
-        self.assert_words(self.it.run("status").out, "running", "embedded", "generation 1",
+        self.assert_words(self.target.run("status").out, "running", "embedded", "generation 1",
                           status["rules"]["hash"])
 
     def test_status_of_a_router_that_was_killed(self):
-        self.it.start().kill()
-        status = self.it.status()
+        self.target.start().kill()
+        status = self.target.status()
         self.assertFalse(status["running"])
-        self.it.start()  # its socket and lock file are no obstacle
-        self.assertTrue(self.it.status()["running"])
+        self.target.start()  # its socket and lock file are no obstacle
+        self.assertTrue(self.target.status()["running"])
 
     def test_status_of_a_router_that_hangs(self):
-        self.it.start()
-        self.it.signal(19)
+        self.target.start()
+        self.target.signal(19)
         try:
-            status = self.it.status()
+            status = self.target.status()
         finally:
-            self.it.signal(18)
+            self.target.signal(18)
         self.assertTrue(status["running"])
         self.assert_words(status["state"], "not answer")
 
     # --- dead ---
 
     def test_empty_listing(self):
-        self.it.run("run", "--until-idle")
-        self.assertEqual(self.it.run("dead", "list", "--json").out, "[]\n")
-        self.assertEqual(self.it.run("dead", "list").out, "no dead letters\n")
+        self.target.run("run", "--until-idle")
+        self.assertEqual(self.target.run("dead", "list", "--json").out, "[]\n")
+        self.assertEqual(self.target.run("dead", "list").out, "no dead letters\n")
 
     def test_dead_list_and_show(self):
-        self.it.start()
+        self.target.start()
         for key in ("16", "长名字"):
-            self.it.emit("unrouted", key, "60201")
-        letters = self.wait_dead(self.it, 2)
+            self.target.emit("unrouted", key, "60201")
+        letters = self.wait_dead(self.target, 2)
         for letter in letters:
             self.assertTrue({"id", "message_id", "type", "order_type", "queue", "attempts", "error",
                              "at"} <= set(letter))
-        self.assertEqual(self.it.json("dead", "list", "--limit", "1"), letters[:1])
-        self.assertEqual(self.it.json("dead", "list", "--after", "1"), letters[1:])
-        lines = self.it.run("dead", "list").out.split("\n")
+        self.assertEqual(self.target.json("dead", "list", "--limit", "1"), letters[:1])
+        self.assertEqual(self.target.json("dead", "list", "--after", "1"), letters[1:])
+        lines = self.target.run("dead", "list").out.split("\n")
         self.assert_words(lines[0], "ID.*AT.*QUEUE.*TYPE.*ORDER.*TRIES.*ERROR")
         self.assert_words(lines[1], "unrouted.*60201.*no route")
-        self.assertEqual(self.it.json("dead", "show", "2"), letters[1])
-        self.assert_words(self.it.run("dead", "show", "2").out, "长名字", "no route", "unrouted")
+        self.assertEqual(self.target.json("dead", "show", "2"), letters[1])
+        self.assert_words(self.target.run("dead", "show", "2").out, "长名字", "no route", "unrouted")
 
     def test_dead_refuses(self):
-        self.it.emit("note")
+        self.target.emit("note")
         for words, wanted, code in ((("show", "99"), "no dead letter 99", 1),
                                     (("show", "x"), "ID.*x", 2), (("show",), "id", 2),
                                     ((), "command", 2), (("bury",), "bury", 2),
                                     (("list", "--limit", "0"), "--limit", 2)):
-            self.assert_words(self.it.run("dead", *words, code=code).err, wanted)
+            self.assert_words(self.target.run("dead", *words, code=code).err, wanted)
 
     # --- the rest ---
 
     def test_version(self):
-        numbers = json.loads(self.it.run("version", "--json", folder=False).out)
+        numbers = json.loads(self.target.run("version", "--json", folder=False).out)
         self.assertRegex(numbers["herald"], r"^\d+\.\d+\.\d+$")
         self.assertTrue({"lua"} < set(numbers))
-        self.assert_words(self.it.run("version", folder=False).out, f"herald +{numbers['herald']}")
+        said = self.target.run("version", folder=False)
+        self.assert_words(said.out, f"herald +{numbers['herald']}")
 
     def test_usage(self):
         for words in ((), ("fly",), ("run", "--fast")):
-            said = self.it.run(*words, code=2, folder=False)
+            said = self.target.run(*words, code=2, folder=False)
             self.assert_words(said.err, "usage", "--help")
             self.assertEqual(said.out, "")
-        self.assert_words(self.it.run("--help", folder=False).out, "run", "emit", "status", "dead")
-        self.assert_words(self.it.run("emit", "--help", folder=False).out, "--body", "--count")
+        said = self.target.run("--help", folder=False)
+        self.assert_words(said.out, "run", "emit", "status", "dead")
+        said = self.target.run("emit", "--help", folder=False)
+        self.assert_words(said.out, "--body", "--count")
 
     def test_options_before_and_after_the_command(self):
-        self.it.write("herald.lua", 'return { store = "other.db", broker = "amqp://127.0.0.1:1/" }')
-        where = self.it.folder
+        self.target.write("herald.lua",
+                          'return { store = "other.db", broker = "amqp://127.0.0.1:1/" }')
+        where = self.target.folder
         for words in (("-C", where, "--store", "a.db", "emit", "--type", "note"),
                       ("emit", "--type", "note", "-C", where, "--store", "a.db"),
                       ("--store", "a.db", "emit", "-C", where, "--type", "note")):
-            self.it.run(*words, folder=False)
-        status = json.loads(self.it.run("status", "--json", "-C", where, "--store", "a.db",
+            self.target.run(*words, folder=False)
+        status = json.loads(self.target.run("status", "--json", "-C", where, "--store", "a.db",
                                         folder=False).out)
         self.assertEqual(status["outbox"]["pending"], 3)
         self.assertFalse(os.path.exists(os.path.join(where, "other.db")))
-        self.it.run("-C", where, "--store", "a.db", "run", "--broker", "embedded", "--until-idle",
-                    folder=False)
-        self.it.run("--broker", "embedded", "run", "-C", where, "--store", "a.db", "--until-idle",
-                    folder=False)
-        status = json.loads(self.it.run("--store", "a.db", "status", "--json").out)
+        for words in (("-C", where, "--store", "a.db", "run", "--broker", "embedded"),
+                      ("--broker", "embedded", "run", "-C", where, "--store", "a.db")):
+            self.target.run(*words, "--until-idle", folder=False)
+        status = json.loads(self.target.run("--store", "a.db", "status", "--json").out)
         self.assertEqual(status["outbox"]["pending"], 0)
 
     def test_broker_of_the_environment(self):
         """Option above environment above file."""
-        self.it.write("herald.lua", 'return { broker = "amqp://127.0.0.1:1/" }')
-        self.it.broker = "embedded"
-        self.it.run("run", "--until-idle")
-        self.assert_words(self.it.run("run", "--broker", "nonsense", code=2).err, "nonsense|amqp://")
+        self.target.write("herald.lua", 'return { broker = "amqp://127.0.0.1:1/" }')
+        self.target.broker = "embedded"
+        self.target.run("run", "--until-idle")
+        said = self.target.run("run", "--broker", "nonsense", code=2)
+        self.assert_words(said.err, "nonsense|amqp://")
 
     def test_ready_line_names_everything(self):
-        self.it.start("--log-level", "debug")
-        lines = self.it.said(0).splitlines()
+        self.target.start("--log-level", "debug")
+        lines = self.target.said(0).splitlines()
         self.assertEqual(len(lines), 1)
-        self.assert_words(lines[0], r"ready:", self.it.folder, r"herald\.db", "embedded",
+        self.assert_words(lines[0], r"ready:", self.target.folder, r"herald\.db", "embedded",
                           r"generation 1 \([0-9a-f]{12}\)", "1 routes, 1 subscriptions, 1 handlers")
 
     def test_json_log(self):

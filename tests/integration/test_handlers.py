@@ -178,10 +178,11 @@ class Handlers(Case):
             "local x <close> = setmetatable({}, { __close = function() while true do end end })")
 
     def test_endless_statements(self):
-        """FAULTS 38: the limit of time counts inside SQL too, where it reads and where it writes."""
+        """FAULTS 38: the limit of time counts inside SQL too, reading and writing."""
         endless = "with recursive c(n) as (select 1 union all select n + 1 from c) "
-        self.check_endless(f'tx:value("{endless} select count(*) from c")',
-                           f'pcall(tx.exec, tx, "{endless} insert into effect (key1) select n from c")')
+        self.check_endless(
+            f'tx:value("{endless} select count(*) from c")',
+            f'pcall(tx.exec, tx, "{endless} insert into effect (key1) select n from c")')
 
     def test_memory_hog(self):
         """FAULTS 37."""

@@ -117,7 +117,8 @@ class Recording(Case):
 
     def test_fields_of_a_message(self):
         router, peer = self.start()
-        body = '{"messageType":"note","businessKey1":"一","businessKey2":2,"businessKey3":"","x":1.10}'
+        body = ('{"messageType":"note","businessKey1":"一","businessKey2":2,'
+                '"businessKey3":"","x":1.10}')
         peer.send(self.names["exchange"], body, message_id="m-1", timestamp=1769860800)
         self.wait_equal("one effect", lambda: router.rows(
             "select queue, message_id, type, key1, key2, key3, attempt, cast(raw as text) "

@@ -47,10 +47,11 @@ class Published(Case):
         self.assertEqual(second.message_id, first.message_id[:-1] + "2")
 
     def test_body_of_its_own_goes_out_verbatim(self):
-        bodies = ['{ "a" : 99.90, "a b":[1 ,2],"n":12345678901234567890,"名":"值" }', "", "\u0001 no json"]
+        bodies = ['{ "a" : 99.90, "a b":[1 ,2],"n":12345678901234567890,"名":"值" }', "",
+                  "\u0001 no json"]
+        headers = '{"content_type":"text/plain"}'
         for text in bodies:
-            self.insert("type, body, headers, message_id",
-                        f"'payresult_notify', '{text}', '{{\"content_type\":\"text/plain\"}}', null")
+            self.insert("type, body, headers", f"'payresult_notify', '{text}', '{headers}'")
         self.insert("type, body", "'payresult_notify', x'00ff80'")
         for text in bodies:
             properties, body = self.get()
@@ -59,9 +60,9 @@ class Published(Case):
         self.assertEqual(self.get()[1], b"\x00\xff\x80")
 
     def test_headers_and_message_id_of_its_own(self):
+        headers = '{"trace":"甲","n":9007199254740993,"yes":true}'
         self.insert("type, business_key1, headers, message_id",
-                    "'payresult_notify', '1', '{\"trace\":\"甲\",\"n\":9007199254740993,\"yes\":true}', "
-                    "'my own id'")
+                    f"'payresult_notify', '1', '{headers}', 'my own id'")
         properties, _ = self.get()
         self.assertEqual(properties.message_id, "my own id")
         self.assertEqual(properties.headers, {"business-key-1": "1", "trace": "甲",

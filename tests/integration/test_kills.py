@@ -41,7 +41,8 @@ class Kills(Services):
             for kill in range(1, kills + 1):
                 moment = random.uniform(kill - 0.8, kill) * count / kills
                 self.wait_for(f"moment {kill}", lambda: payer.reached(moment), 600)
-                victims = random.choice(([self.orders], [self.learning], [self.orders, self.learning]))
+                both = [self.orders, self.learning]
+                victims = random.sample(both, random.choice((1, 1, 2)))
                 duplicates += self.learning.counter("duplicates")
                 for victim in victims:
                     victim.kill()

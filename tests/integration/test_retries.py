@@ -3,8 +3,7 @@
 import json
 import time
 
-import rabbit
-from harness import Case, World
+from harness import Case
 
 FLAKY = """
 herald.on("flaky", "*", function(msg, tx)
@@ -104,18 +103,18 @@ class Retries(Case):
         for _ in range(3):
             peer.send("", "{}", routing_key=self.names["slow"], type="hopeless", message_id="same")
         self.wait_equal("two duplicates", lambda: router.counter("duplicates"), 2)
-        self.assertEqual(router.rows("select message_id, attempts from herald_retry"), [("same", 1)])
+        self.assertEqual(router.rows("select message_id, attempts from herald_retry"),
+                         [("same", 1)])
         self.assertEqual(router.counter("failed"), 1)
 
     def test_redelivery_after_a_committed_attempt(self):
         """FAULTS 1, between commit and ack: the acks are lost on the wire."""
         self.use_names("slow")
-        relay = rabbit.Relay(World.node.port)
+        relay, url = self.relay()
         relay.open()
-        self.addCleanup(relay.close)
         router = self.recorder(SLOW + HOPELESS + """
             herald.on("rejected", "*", function() herald.reject("no") end)
-            """, broker=World.node.url_for(rabbit.USER, rabbit.PASSWORD, port=relay.port)).start()
+            """, broker=url).start()
         relay.swallow()
         peer = self.peer()
         for type_ in ("hopeless", "rejected", "note"):
@@ -138,7 +137,8 @@ class Retries(Case):
         router = self.recorder("""
             herald.on("late", "*", function(msg, tx)
               if msg.attempt < 3 then herald.retry("1500ms") end
-              tx:exec("insert into effect (key1, attempt) values (?, ?)", msg.business_key1, msg.attempt)
+              tx:exec("insert into effect (key1, attempt) values (?, ?)",
+                msg.business_key1, msg.attempt)
             end)
             """).start()
         peer = self.peer()

@@ -4,21 +4,19 @@ import signal
 import time
 
 import enrolment
-import rabbit
 from harness import Case, World
 
 
 class Stop(Case):
     def through_relay(self, **settings):
-        relay = rabbit.Relay(World.node.port)
+        relay, url = self.relay()
         relay.open()
-        self.addCleanup(relay.close)
-        url = World.node.url_for(rabbit.USER, rabbit.PASSWORD, port=relay.port)
         return relay, self.router(broker=url, **settings).start()
 
     def test_under_load(self):
-        """Both services are told to stop in the middle, several times; each order is enrolled once."""
-        orders, learning = enrolment.make_orders(self).start(), enrolment.make_learning(self).start()
+        """Both services are told to stop in the middle; each order is enrolled once."""
+        orders = enrolment.make_orders(self).start()
+        learning = enrolment.make_learning(self).start()
         numbers = range(900)
         enrolment.seed_orders(orders.store, numbers)
         enrolment.seed_choices(learning.store, numbers)
@@ -111,8 +109,7 @@ class Stop(Case):
         self.assertEqual(router.value("select count(*) from herald_outbox"), 1)
 
     def test_broker_never_was_there(self):
-        relay = rabbit.Relay(World.node.port)  # closed
-        router = self.router(broker=World.node.url_for(rabbit.USER, rabbit.PASSWORD, port=relay.port))
+        router = self.router(broker=self.relay()[1])
         router.start(ready=False)
         self.wait_for("a failed try",
                       lambda: "broker" in router.said(1) or "link" in router.said(1))

@@ -23,6 +23,10 @@ function core.json_string(text)
   end) .. '"'
 end
 
+function core.libraries()
+  return helper.answers.libraries or {}
+end
+
 -- Specs stay where they are; the folder is recorded.
 function core.chdir(path)
   helper.calls[#helper.calls + 1] = { "chdir", path }

@@ -9,7 +9,6 @@ describe("herald's words", function()
   before_each(function()
     helper.reset()
     undo = helper.with_herald_lua "return {}"
-    helper.core.libraries = {}
   end)
 
   after_each(function() undo() end)
@@ -61,6 +60,17 @@ describe("herald's words", function()
       assert.equal("shop", helper.call "chdir")
       local s = helper.call "run"
       assert.same({ "x.db", "amqp://h/" }, { s.store, s.broker })
+    end
+  end)
+
+  it("take -C between two commands, too", function()
+    helper.answers.dead_list = { {} }
+    for _, words in ipairs {
+      { "-C", "shop", "dead", "list" }, { "dead", "-C", "shop", "list" }, { "dead", "list", "-C", "shop" },
+    } do
+      helper.calls = {}
+      assert.equal(0, (herald(table.unpack(words))))
+      assert.equal("shop", helper.call "chdir")
     end
   end)
 

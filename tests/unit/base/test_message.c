@@ -132,6 +132,24 @@ static void a_null_body_goes_out_as_the_services_expect_it(void **state)
     buf_free(&b);
 }
 
+static void a_header_may_name_the_content_type(void **state)
+{
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 64);
+    assert_true(message_content_type(slice_of("{\"a\":{\"content-type\":\"no\"},"
+                                              "\"content-type\":\"text/plain\",\"b\":1}"),
+                                     &out));
+    assert_int_equal(out.len, strlen("text/plain"));
+    assert_memory_equal(out.data, "text/plain", out.len);
+    assert_false(message_content_type(slice_of("{\"content-type\":7}"), &out));
+    assert_false(message_content_type(slice_of("{\"a\":[\"content-type\",\"x\"]}"), &out));
+    assert_false(message_content_type(slice_of("{broken"), &out));
+    assert_false(message_content_type(slice_of(NULL), &out));
+    buf_free(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +159,7 @@ int main(void)
         cmocka_unit_test(a_body_that_is_not_json_by_its_content_type_is_left_alone),
         cmocka_unit_test(what_cannot_be_an_envelope_is_refused),
         cmocka_unit_test(the_fingerprint_tells_messages_of_one_id_apart),
+        cmocka_unit_test(a_header_may_name_the_content_type),
         cmocka_unit_test(a_null_body_goes_out_as_the_services_expect_it),
     };
 
