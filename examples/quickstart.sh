@@ -291,6 +291,8 @@ make_folder() {
     title "A router folder"
     rm -rf "$play"
     cp -R "$root/examples/course-enrolment" "$play"
+    # Somebody may have run herald there.
+    find "$play" \( -name '*.db*' -o -name herald.sock \) -exec rm -f {} +
     make_tables "$orders"
     [ "$orders" = "$learning" ] || make_tables "$learning"
     log=

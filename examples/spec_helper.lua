@@ -88,6 +88,7 @@ function helper.copy(name)
   local self = setmetatable({ base = base, folder = base .. "/" .. name }, router)
   self.store = ("%s/%s.db"):format(self.folder, name)
   self:must(("cp -R %s %s"):format(quote(here .. "course-enrolment/" .. name), quote(self.folder)))
+  self:must(("cd %s && rm -f -- *.db* herald.sock"):format(quote(self.folder))) -- of a run there
   self:run()
   return self
 end

@@ -116,8 +116,8 @@ static int router_pid(lua_State *L)
     return 1;
 }
 
-/* libraries() -> {name = version} of those that decide how herald behaves */
-static int libraries(lua_State *L)
+/* libraries = {name = version} of those that decide how herald behaves */
+static void push_libraries(lua_State *L)
 {
     lua_newtable(L);
     lua_pushstring(L, db_library_version());
@@ -126,16 +126,14 @@ static int libraries(lua_State *L)
     lua_setfield(L, -2, "rabbitmq-c");
     lua_pushstring(L, uv_version_string());
     lua_setfield(L, -2, "libuv");
-    return 1;
 }
 
 void cli_add_router(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"run", run},
-                                         {"ask", ask},
-                                         {"router_pid", router_pid},
-                                         {"libraries", libraries},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"run", run}, {"ask", ask}, {"router_pid", router_pid}, {NULL, NULL}};
 
     luaL_setfuncs(L, functions, 0);
+    push_libraries(L);
+    lua_setfield(L, -2, "libraries");
 }

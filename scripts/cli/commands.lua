@@ -66,7 +66,7 @@ end
 
 function commands.version(args)
   local v = { { "herald", core.version }, { "lua", _VERSION:match("%S+$") } }
-  for name, number in pairs(core.libraries()) do v[#v + 1] = { name, number } end
+  for name, number in pairs(core.libraries) do v[#v + 1] = { name, number } end
   table.sort(v, function(a, b) return a[1] < b[1] end)
   if args.json then
     out(json.encode(json.object(v)))
@@ -158,11 +158,13 @@ local function status_text(counts, live)
     { "dead", counts.dead .. (counts.dead > 0 and " letters: herald dead list" or " letters") },
     { "broker", live.broker_state .. (live.ready == false and ", not ready" or "") },
   }
-  if live.broker_error and live.broker_error ~= "" then list[#list + 1] = { "", live.broker_error } end
+  if live.broker_error and live.broker_error ~= "" then
+    list[#list + 1] = { "", show.line(live.broker_error, 400) }
+  end
   if live.paused_for and live.paused_for ~= "" then
     list[#list + 1] = { "paused", live.paused_for }
   end
-  if live.running then
+  if live.generation then
     list[#list + 1] = { "rules", ("generation %d (%s): %d routes, %d subscriptions, %d handlers"):format(
       live.generation, live.hash, live.routes, live.subscriptions, live.handlers) }
   end
@@ -262,17 +264,20 @@ local function dead_show(args, s)
     out(json.encode(letter_json(l)))
     return
   end
-  local body = l.body and (utf8.len(l.body) and show.line(l.body, 2000) or
-    "(not UTF-8, base64) " .. base64(l.body):sub(1, 2000)) or "(none)"
-  out(show.pairs {
-    { "id", l.id }, { "at", iso8601(l.at) }, { "side", l.side }, { "queue", l.queue or "-" },
-    { "message id", l.message_id or "-" }, { "type", l.type or "-" },
+  local body = l.body and (utf8.len(l.body) and l.body or
+    "(not UTF-8, base64) " .. base64(l.body)) or "(none)"
+  local members = {
+    { "id", l.id }, { "at", iso8601(l.at) }, { "side", l.side }, { "queue", l.queue },
+    { "message id", l.message_id }, { "type", l.type },
     { "business keys", table.concat({ l.key1 or "-", l.key2 or "-", l.key3 or "-" }, "  ") },
-    { "exchange", l.exchange or "-" }, { "routing key", l.routing_key or "-" },
-    { "attempts", l.attempts }, { "rules", l.generation == 0 and "the core" or "generation " .. l.generation },
-    { "headers", l.headers or "-" }, { "body", body }, { "error", l.error },
-  })
-  if l.traceback then out(l.traceback) end
+    { "exchange", l.exchange }, { "routing key", l.routing_key }, { "attempts", l.attempts },
+    { "rules", l.generation == 0 and "the core" or "generation " .. l.generation },
+    { "headers", l.headers }, { "body", body }, { "error", l.error },
+  }
+  -- What others wrote must not move the cursor of whoever reads it.
+  for i, pair in ipairs(members) do members[i] = { pair[1], show.line(tostring(pair[2] or "-"), 2000) } end
+  out(show.pairs(members))
+  for line in (l.traceback or ""):gmatch("[^\n]+") do out(show.line(line, 2000)) end
 end
 
 function commands.dead(args)

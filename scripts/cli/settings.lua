@@ -37,8 +37,9 @@ end
 
 function kinds.names(value)
   if type(value) ~= "table" then return nil, 'a list of folders such as { "orders", "learning" }' end
-  local seen, names = {}, {}
+  local seen, names, count = {}, {}, 0
   for key, name in pairs(value) do
+    count = count + 1
     if math.type(key) ~= "integer" or type(name) ~= "string" or not name:match("^[%w_-]+$") then
       return nil, "a list of folder names made of letters, digits, - and _"
     end
@@ -46,7 +47,8 @@ function kinds.names(value)
     seen[name] = true
   end
   for i, name in ipairs(value) do names[i] = name end
-  if #names == 0 then return nil, "a list with at least one folder" end
+  if count == 0 then return nil, "a list with at least one folder" end
+  if count ~= #names then return nil, "a list without holes" end
   return names
 end
 

@@ -27,18 +27,19 @@ function show.width(text)
   return cells
 end
 
--- One line, without control characters, cut to `max` cells.
+-- One line, without control characters (C0, DEL, C1), cut to `max` cells.
 function show.line(text, max)
-  text = text:gsub("[%c]+", " ")
-  if not utf8.len(text) then return (text:sub(1, max):gsub("[\x80-\xff]", "?")) end
-  local cells, out = 0, {}
+  if not utf8.len(text) then text = text:gsub("[\x80-\xff]", "?") end
+  local cells, out, room = 0, {}, 0
   for _, code in utf8.codes(text) do
-    cells = cells + width_of(code)
-    if cells > max then
-      out[#out] = "…"
-      break
+    local control = code < 0x20 or (code >= 0x7f and code <= 0x9f)
+    local width = control and 1 or width_of(code)
+    if cells + width > max then
+      return table.concat(out, "", 1, room) .. "…"
     end
-    out[#out + 1] = utf8.char(code)
+    cells = cells + width
+    out[#out + 1] = control and " " or utf8.char(code)
+    if cells < max then room = #out end -- what still leaves a cell for the ellipsis
   end
   return table.concat(out)
 end

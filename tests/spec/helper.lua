@@ -6,7 +6,7 @@
 
 local helper = { answers = {}, calls = {} }
 
-local core = { version = "1.2.3" }
+local core = { version = "1.2.3", libraries = { sqlite = "3.40.1" } }
 
 local units = { ms = 1, s = 1000, m = 60000, h = 3600000, d = 86400000 }
 
@@ -21,10 +21,6 @@ function core.json_string(text)
   return '"' .. text:gsub('[%c"\\]', function(c)
     return escapes[c] or ("\\u%04x"):format(c:byte())
   end) .. '"'
-end
-
-function core.libraries()
-  return helper.answers.libraries or {}
 end
 
 -- Specs stay where they are; the folder is recorded.
