@@ -38,6 +38,7 @@ struct embedded {
     size_t n_kept;   /* of them from committed turns */
     size_t n_lent;   /* from the head, in this turn */
     bool maybe_more; /* a queue may hold rows */
+    bool taken;      /* this turn looked into the queues */
     bool published;  /* this turn put rows into queues */
     bool draining;
 };
@@ -129,6 +130,7 @@ static int take(struct broker *b, struct delivery **out, size_t max, size_t *n_o
     size_t queues = e->topology->n_subscriptions, left = max < TAKE_MAX ? max : TAKE_MAX;
     int rc = OK;
 
+    e->taken = true;
     *n_out = 0;
     if (e->draining || queues == 0)
         return OK;
@@ -191,7 +193,7 @@ static void end_turn(struct embedded *e)
 {
     arena_reset(&e->arena);
     e->n_deliveries = e->n_lent = 0;
-    e->published = false;
+    e->published = e->taken = false;
 }
 
 static void tell(struct broker *b)
@@ -201,7 +203,9 @@ static void tell(struct broker *b)
     memmove(e->settled, e->settled + e->n_lent, (e->n_settled - e->n_lent) * sizeof e->settled[0]);
     e->n_settled -= e->n_lent;
     e->n_kept = e->n_settled;
-    e->maybe_more = e->n_deliveries > 0 || e->published;
+    if (e->taken)
+        e->maybe_more = e->n_deliveries > 0;
+    e->maybe_more = e->maybe_more || e->published;
     end_turn(e);
 }
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_MAX = 400 };
+enum { TEXT_MAX = 400, ASK_EVERY_MS = 1000 };
 
 enum outlet_state {
     OUTLET_DOWN,
@@ -34,6 +34,7 @@ struct outlet {
     struct backoff backoff;    /* how long to rest */
     struct reason *why;        /* last trouble: words for rows that are dropped */
     struct reason *returned;   /* words for rows that no queue took */
+    int64_t asked_ms;          /* when bindings were last asked for after a return */
 };
 
 /* The window hands over a row that left it. */
@@ -267,6 +268,18 @@ void outlet_method(struct outlet *o, const amqp_method_t *method)
     }
 }
 
+/* An exchange may have been deleted and made anew, by us or by others, without a 404
+ * that this channel saw: then our own queues are not bound to it any more. */
+static void ask_for_bindings(struct outlet *o)
+{
+    int64_t now = clock_mono(&o->context->clock);
+
+    if (o->item == NULL || (o->asked_ms != 0 && now - o->asked_ms < ASK_EVERY_MS))
+        return;
+    o->asked_ms = now;
+    o->context->gone(o->context->gone_arg, o->exchange);
+}
+
 void outlet_returned(struct outlet *o, const amqp_basic_return_t *r, uint64_t mark)
 {
     char why[TEXT_MAX];
@@ -278,6 +291,7 @@ void outlet_returned(struct outlet *o, const amqp_basic_return_t *r, uint64_t ma
     set_why(&o->returned, why);
     if (window_returned(o->window, mark) != 0)
         o->context->broken = "the broker returned a message that never was";
+    ask_for_bindings(o);
 }
 
 void outlet_unblocked(struct outlet *o)

@@ -50,7 +50,7 @@ struct outlet_context {
     int64_t backoff_max_ms;          /* ceiling of that rest */
     bool blocked;                    /* connection.blocked: silence proves nothing */
     const char *broken;              /* set when the broker broke the protocol: reconnect */
-    void (*gone)(void *arg, const char *exchange); /* 404: bindings to it are gone too */
+    void (*gone)(void *arg, const char *exchange); /* bindings to it may be gone */
     void *gone_arg;                                /* lent to it */
 };
 

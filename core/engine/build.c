@@ -88,6 +88,7 @@ static int make_turn(struct engine *e, struct err *err)
                         .age_ms = TURN_AGE_MS,
                         .age_shared_ms = TURN_AGE_SHARED_MS,
                         .inbox_window_ms = s->inbox_window_ms,
+                        .handler_ms = s->handler_ms,
                         .seed = (uint64_t)clock_wall(&s->clock) ^ (uint64_t)getpid() << 32,
                     },
                     err);

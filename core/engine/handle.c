@@ -187,7 +187,7 @@ static void call(struct turn *t, const struct item *i, const struct handler *h)
         return;
     }
     t->bridge.message_id = i->identity;
-    sql_enter(t->bridge.sql);
+    sql_enter(t->bridge.sql, clock_mono(&t->settings.clock) + t->settings.handler_ms);
     script_call(*t->script, h, &m, &t->outcome);
     sql_leave(t->bridge.sql);
     /* A handler may have caught the error of the statement that ended it all. */
@@ -477,7 +477,9 @@ int handle_messages(struct turn *t, struct err *err)
     /* A crowd of due retries leaves half of a turn to what is new. */
     int rc = handle_retries(t, careful ? careful : (limit + 1) / 2, err);
 
-    if (rc == OK && t->handled < limit && !turn_is_old(t))
+    if (rc == OK && t->handled < limit && turn_is_old(t))
+        t->more = true;
+    else if (rc == OK && t->handled < limit)
         rc = handle_deliveries(t, limit - t->handled, err);
     return rc;
 }

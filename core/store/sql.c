@@ -38,7 +38,18 @@ struct sql {
     struct ring head[PLACES]; /* next is the oldest */
     size_t n_buckets;         /* a power of two */
     struct sql_stmt **bucket; /* all statements */
+    int64_t deadline_ms;      /* monotonic: handlers' statements are interrupted then */
 };
+
+enum { LOOK_EVERY = 20000 }; /* virtual machine steps: about a millisecond */
+
+/* SQLite's progress handler: true interrupts the statement. */
+static int out_of_time(void *arg)
+{
+    const struct sql *sql = arg;
+
+    return sql->db->watched == WATCH_HANDLER && clock_mono(&sql->db->clock) > sql->deadline_ms;
+}
 
 int sql_new(struct sql **out, struct db *db, size_t cache, struct err *err)
 {
@@ -56,6 +67,8 @@ int sql_new(struct sql **out, struct db *db, size_t cache, struct err *err)
     }
     sql->db = db;
     sql->cache = cache;
+    sql->deadline_ms = INT64_MAX;
+    sqlite3_progress_handler(db->work, LOOK_EVERY, out_of_time, sql);
     sql->n_buckets = buckets;
     for (int i = 0; i < PLACES; i++)
         sql->head[i].prev = sql->head[i].next = &sql->head[i];
@@ -116,14 +129,16 @@ void sql_free(struct sql **out)
     for (int place = 0; place < PLACES; place++)
         while ((s = oldest(sql, (enum place)place)) != NULL)
             destroy(s);
+    sqlite3_progress_handler(sql->db->work, 0, NULL, NULL);
     free(sql->bucket);
     free(sql);
     *out = NULL;
 }
 
-void sql_enter(struct sql *sql)
+void sql_enter(struct sql *sql, int64_t deadline_ms)
 {
     sql_leave(sql);
+    sql->deadline_ms = deadline_ms;
 }
 
 /* An open SELECT would keep its read mark beyond the turn and the WAL growing. */
@@ -168,6 +183,8 @@ static int failed(struct sql *sql, struct slice text, int rc, struct err *err)
 
     if (err_is_environment(code))
         return db_fail(sql->db, sql->db->work, rc, "run a handler's statement", err);
+    if (rc == SQLITE_INTERRUPT)
+        words = "it ran beyond the handler's time limit (handler_timeout)";
     if (sql->db->began && sqlite3_get_autocommit(sql->db->work) != 0) {
         refuse(text, words, err);
         code = ERR_TX_LOST;

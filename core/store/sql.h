@@ -22,7 +22,9 @@ struct sql_stmt;
 int sql_new(struct sql **sql, struct db *db, size_t cache, struct err *err);
 void sql_free(struct sql **sql);
 
-void sql_enter(struct sql *sql);
+/* A handler begins and ends. A statement that runs beyond `deadline_ms` (monotonic;
+ * INT64_MAX: none) is interrupted: ERR_SCRIPT, or ERR_TX_LOST where it had written. */
+void sql_enter(struct sql *sql, int64_t deadline_ms);
 void sql_leave(struct sql *sql);
 
 /* A statement from the cache or prepared anew, ready to be bound; exactly one

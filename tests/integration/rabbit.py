@@ -76,7 +76,9 @@ class Node:
         self.script("restart")
 
     def channel(self):
-        if self.tidy is None or self.tidy.is_closed:
+        try:
+            return self.tidy.channel()
+        except (AttributeError, pika.exceptions.AMQPConnectionError):  # none, or closed meanwhile
             self.tidy = connect(self.url)
         return self.tidy.channel()
 

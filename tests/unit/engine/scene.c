@@ -162,6 +162,7 @@ static void make_turn(struct scene *s, struct clock clock)
         .age_ms = 1000,
         .age_shared_ms = 1000,
         .inbox_window_ms = 7 * 86400000,
+        .handler_ms = 2000,
         .seed = 1,
     };
     const struct script_folder folder = {s->folder, ""};

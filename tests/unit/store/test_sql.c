@@ -35,7 +35,7 @@ static int setup(void **state)
     other_close(s);
     assert_ok(s, sql_new(&sql, s->db, 4, &s->err));
     assert_ok(s, db_begin(s->db, &s->err));
-    sql_enter(sql);
+    sql_enter(sql, INT64_MAX);
     return 0;
 }
 
@@ -383,7 +383,7 @@ static void a_statement_left_open_ends_with_its_handler(void **state)
     assert_int_equal(sql_step(stmt, &s->err), 1);
     sql_leave(sql);
     assert_refused(s, sql_step(stmt, &s->err), ERR_SCRIPT, "after its handler returned");
-    sql_enter(sql);
+    sql_enter(sql, INT64_MAX);
     assert_refused(s, sql_step(stmt, &s->err), ERR_SCRIPT, "after its handler returned");
     sql_done(&stmt); /* as a garbage collector would, late */
     assert_ok(s, run(s, "select id from t"));
@@ -406,6 +406,23 @@ static void a_trigger_sends_and_others_are_stopped(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void a_statement_beyond_the_time_limit_is_interrupted(void **state)
+{
+    struct store *s = *state;
+
+    sql_enter(sql, 0); /* long ago */
+    assert_int_equal(run(s, "with recursive c(n) as (select 1 union all select n + 1 from c)"
+                            " select count(*) from c"),
+                     ERR_SCRIPT);
+    assert_non_null(strstr(s->err.text, "time limit"));
+    assert_true(db_in_transaction(s->db));
+    assert_int_equal(run(s, "with recursive c(n) as (select 1 union all select n + 1 from c)"
+                            " insert into t(v) select n from c"),
+                     ERR_TX_LOST);
+    assert_non_null(strstr(s->err.text, "time limit"));
+    assert_false(db_in_transaction(s->db));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -427,6 +444,7 @@ int main(void)
         TEST(a_statement_may_run_inside_itself),
         TEST(a_statement_left_open_ends_with_its_handler),
         TEST(a_trigger_sends_and_others_are_stopped),
+        TEST(a_statement_beyond_the_time_limit_is_interrupted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
