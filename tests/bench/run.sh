@@ -125,7 +125,7 @@ make_router() {
     cat >"$1/rules/bench.lua"
     echo 'create table seen (id integer primary key, business_key1 text not null);' \
         >"$1/migrations/001_seen.sql"
-    quietly "$herald" -C "$1" status
+    quietly "$herald" -C "$1" --broker embedded run --until-idle
 }
 
 make_publishing_router() {
