@@ -162,7 +162,7 @@ local function status_text(counts, live)
     list[#list + 1] = { "", show.line(live.broker_error, 400) }
   end
   if live.paused_for and live.paused_for ~= "" then
-    list[#list + 1] = { "paused", live.paused_for }
+    list[#list + 1] = { "paused", show.line(live.paused_for, 400) }
   end
   if live.generation then
     list[#list + 1] = { "rules", ("generation %d (%s): %d routes, %d subscriptions, %d handlers"):format(

@@ -113,6 +113,21 @@ function settings.check(given)
   return checked
 end
 
+local INSTRUCTIONS_MAX <const> = 1000000
+
+-- Runs the chunk of a settings file: it sees nothing, not even the methods of strings, and
+-- an endless loop ends. Returns as pcall.
+local function evaluate(chunk)
+  local strings = getmetatable("")
+  local methods = strings.__index
+  strings.__index = nil
+  debug.sethook(function() error("it runs for ever", 2) end, "", INSTRUCTIONS_MAX)
+  local ok, result = pcall(chunk)
+  debug.sethook()
+  strings.__index = methods
+  return ok, result
+end
+
 -- Reads herald.lua in the current folder. `overrides` (store, broker, log_level) stand
 -- above the file. Returns the settings, or nil and what is wrong.
 function settings.load(folder, overrides)
@@ -125,7 +140,7 @@ function settings.load(folder, overrides)
   file:close()
   local chunk, wrong = load(text, "@herald.lua", "t", {})
   if not chunk then return nil, wrong end
-  local ok, given = pcall(chunk)
+  local ok, given = evaluate(chunk)
   if not ok then
     return nil, tostring(given) .. " (herald.lua is data only: no function can be called in it)"
   end

@@ -27,12 +27,18 @@ function show.width(text)
   return cells
 end
 
--- One line, without control characters (C0, DEL, C1), cut to `max` cells.
+-- C0, DEL, C1, and what breaks or reorders a line: separators and bidirectional marks.
+local function is_control(code)
+  return code < 0x20 or (code >= 0x7f and code <= 0x9f) or code == 0x200e or code == 0x200f
+    or (code >= 0x2028 and code <= 0x202e) or (code >= 0x2066 and code <= 0x2069)
+end
+
+-- One line, without control characters, cut to `max` cells.
 function show.line(text, max)
   if not utf8.len(text) then text = text:gsub("[\x80-\xff]", "?") end
   local cells, out, room = 0, {}, 0
   for _, code in utf8.codes(text) do
-    local control = code < 0x20 or (code >= 0x7f and code <= 0x9f)
+    local control = is_control(code)
     local width = control and 1 or width_of(code)
     if cells + width > max then
       return table.concat(out, "", 1, room) .. "…"

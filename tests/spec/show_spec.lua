@@ -35,6 +35,10 @@ describe("show.line", function()
     assert.is_nil(text:find("\u{9b}", 1, true))
   end)
 
+  it("lets nothing through that reorders or breaks a line", function()
+    assert.equal("a b c", show.line("a\u{202e}b\u{2028}c", 80))
+  end)
+
   it("cuts what is too long and says so", function()
     assert.equal("abcd…", show.line("abcdefgh", 5))
   end)
