@@ -29,8 +29,7 @@
     X(interrupted, "publishes whose channel went away first")                                      \
     X(parked, "outbox rows moved to the dead letters")                                             \
     X(turns, "transactions committed")                                                             \
-    X(reruns, "turns run again because a handler ended the transaction")                           \
-    X(pruned, "inbox rows older than the window, deleted")
+    X(reruns, "turns run again because a handler ended the transaction")
 
 struct counters {
 #define X(name, meaning) int64_t name;

@@ -161,7 +161,7 @@ static enum turn_result finish(struct turn *t)
 /* A handler ended the transaction or broke its Lua state. What it did before is
  * gone with the transaction; so is what its neighbours did. They are run again
  * without it, then it alone; when it fails alone, that counts as its attempt. */
-static enum turn_result run_again(struct turn *t, int code, struct err *err)
+static enum turn_result run_again(struct turn *t, struct err *err)
 {
     struct caution *c = &t->caution;
     struct caution next = {.limit = 1, .lone = true};
@@ -180,17 +180,15 @@ static enum turn_result run_again(struct turn *t, int code, struct err *err)
     t->total.reruns++;
     log_event(t->settings.log, LOG_WARN, "turn.again",
               LOG_FIELDS(log_text("reason", err->text), log_int("kept", (int64_t)t->handled)));
-    if (script_rebuild(t->script, err) != OK)
-        return TURN_PAUSED;
-    return code == ERR_TX_LOST || code == ERR_NOMEM ? TURN_MORE : TURN_PAUSED;
+    return script_rebuild(t->script, err) == OK ? TURN_MORE : TURN_PAUSED;
 }
 
-static enum turn_result undo(struct turn *t, int code, bool script_broken, struct err *err)
+static enum turn_result undo(struct turn *t, bool script_broken, struct err *err)
 {
     db_rollback(t->settings.db);
     log_drop(t->settings.log);
     t->settings.broker->ops->forget(t->settings.broker);
-    return script_broken ? run_again(t, code, err) : TURN_PAUSED;
+    return script_broken ? run_again(t, err) : TURN_PAUSED;
 }
 
 enum turn_result turn_run(struct turn *t, bool publish, struct err *err)
@@ -216,5 +214,5 @@ enum turn_result turn_run(struct turn *t, bool publish, struct err *err)
         if (rc == ERR_UNKNOWN)
             return TURN_FATAL;
     }
-    return rc == OK ? finish(t) : undo(t, rc, broken, err);
+    return rc == OK ? finish(t) : undo(t, broken, err);
 }

@@ -38,8 +38,8 @@ struct turn_settings {
     int64_t age_ms;        /* a turn begins nothing new after this long */
     int64_t age_shared_ms; /* the same while foreign writers are about (DESIGN 2) */
     int64_t inbox_window_ms;
-    int64_t handler_ms;    /* a handler's time limit, inside SQL too */
-    uint64_t seed; /* of the jitter */
+    int64_t handler_ms; /* a handler's time limit, inside SQL too */
+    uint64_t seed;      /* of the jitter */
 };
 
 enum turn_result {
