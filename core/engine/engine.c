@@ -10,7 +10,9 @@
 
 enum {
     HOUSE_EVERY_MS = 100,
-    WATCH_POLL_MS = 250, /* for commits that inotify did not tell */
+    OVERDUE_MS = 20,         /* for what is due, but could not be done in the last turn */
+    CLOCK_JUMP_MS = 3600000, /* a wall clock that jumps is noticed within the hour */
+    WATCH_POLL_MS = 250,     /* for commits that inotify did not tell */
     BUSY_MIN_MS = 1,
     BUSY_MAX_MS = 20,
     PAUSE_MIN_MS = 250,
@@ -72,10 +74,9 @@ static void sleep_until_due(struct engine *e)
         return;
     }
     wait = due_at == INT64_MAX ? INT64_MAX : due_at - clock_wall(&e->settings.clock);
-    if (wait < 3600 * 1000)
-        wake_in(e, wait);
-    else
-        wake_in(e, 3600 * 1000); /* a clock that jumps is noticed within the hour */
+    if (wait <= 0)
+        wait = OVERDUE_MS;
+    wake_in(e, wait < CLOCK_JUMP_MS ? wait : CLOCK_JUMP_MS);
 }
 
 static void pause_for(struct engine *e, const struct err *why)

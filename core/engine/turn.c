@@ -77,10 +77,11 @@ const struct counters *turn_counters(const struct turn *t)
 
 int turn_next_due(struct turn *t, int64_t *due_at_out, struct err *err)
 {
+    struct broker *b = t->settings.broker;
     int64_t retry_at = INT64_MAX, row_at = INT64_MAX;
     int rc = retry_next_due(t->settings.db, &retry_at, err);
 
-    if (rc == OK)
+    if (rc == OK && b->ops->room(b) > 0) /* else the broker wakes us when there is room */
         rc = outbox_next_due(t->settings.db, &row_at, err);
     *due_at_out = retry_at < row_at ? retry_at : row_at;
     return rc;

@@ -63,7 +63,8 @@ enum turn_result turn_run(struct turn *t, bool publish, struct err *err);
 /* Milliseconds (monotonic) for which the last turn held the write lock. */
 int64_t turn_held_ms(const struct turn *t);
 
-/* When the next retry or postponed row is due, ms since 1970 UTC; INT64_MAX: none. */
+/* When the next retry, or postponed row that there is room for, is due, ms since 1970 UTC;
+ * INT64_MAX: none. */
 int turn_next_due(struct turn *t, int64_t *due_at_out, struct err *err);
 
 const struct counters *turn_counters(const struct turn *t);
