@@ -70,6 +70,15 @@ class Faults(Case):
         self.wait_equal("the messages", router.effects, ["x"] * 5)
         self.wait_drained(router)
 
+    def test_binding_is_removed(self):
+        """A broadcast that comes back where a queue of ours should be bound mends the binding."""
+        router = self.router().start()
+        World.node.channel().queue_unbind(self.names["queue"], self.names["exchange"], "")
+        router.emit("note", "x")
+        self.wait_for("it to be returned", lambda: router.counter("returned") > 0)
+        self.wait_equal("the message", router.effects, ["x"])
+        self.wait_drained(router)
+
     def test_queue_is_purged(self):
         """FAULTS 14: the loss is the operator's, and nobody falls over."""
         router = self.router().start()
