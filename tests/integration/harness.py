@@ -64,6 +64,7 @@ class World:
     folder = None  # everything is made below
     node = None  # the broker (rabbit.Node)
     long = False
+    processes = []  # of every router that was started
 
 
 def die_with_parent():
@@ -133,6 +134,7 @@ class Router:
             self.process = subprocess.Popen(
                 [World.herald, "-C", self.folder, "run", *options], stdin=subprocess.DEVNULL,
                 stdout=out, stderr=err, env=self.environment(), preexec_fn=die_with_parent)
+        World.processes.append(self.process)
         if ready:
             self.case.wait_for(f"{self.name} to be ready", lambda: "ready:" in self.said(0)[said:])
         else:

@@ -20,6 +20,9 @@ import harness
 import rabbit
 
 
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class Overdue(Exception):
     """A test took longer than its limit."""
 
@@ -28,8 +31,8 @@ def on_alarm(_signal, _frame):
     raise Overdue("the test took longer than its limit")
 
 
-def on_end(number, _frame):
-    sys.exit(128 + number)
+def on_end(_signal, _frame):
+    raise KeyboardInterrupt  # the only thing that unittest does not take for a failed test
 
 
 def name_of(test):
@@ -103,6 +106,11 @@ def run(tests):
                 test.run(result)
         finally:
             signal.alarm(0)
+            for number in ENDS:  # nothing may interrupt the sweeping
+                signal.signal(number, signal.SIG_IGN)
+            for process in harness.World.processes:
+                process.kill()
+                process.wait()
             harness.World.node.close()
     return result
 
@@ -121,9 +129,12 @@ def main():
     random.seed(seed)
     print(f"SEED={seed}", flush=True)
     signal.signal(signal.SIGALRM, on_alarm)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in ENDS:
         signal.signal(number, on_end)
-    result = run(chosen(filters))
+    try:
+        result = run(chosen(filters))
+    except KeyboardInterrupt:
+        sys.exit("run.py: ended by a signal")
     print(f"{result.passed} passed, {result.failed} failed")
     sys.exit(0 if result.failed == 0 and result.passed > 0 else 1)
 
