@@ -44,6 +44,13 @@ struct retry_policy {
     int64_t max_age_ms;   /* since the first try; 0: no limit */
 };
 
+/* Where type, keys and id of a message are read. */
+enum envelope_kind {
+    ENVELOPE_AUTO,     /* the JSON body first, then the properties */
+    ENVELOPE_RAW,      /* the properties alone; the body is any bytes */
+    ENVELOPE_FUNCTION, /* what a function of the rules says (script_envelope) */
+};
+
 struct subscription {
     char *queue;
     struct destination *from; /* the exchanges the queue is bound to */
@@ -52,15 +59,19 @@ struct subscription {
     int prefetch;              /* deliveries held unacked at most, 1 to 65535 */
     struct retry_policy retry; /* for its handlers that have none of their own */
     bool unhandled_dead;       /* what no handler wants: true dead letter, false ack */
-    char *origin;              /* "rules/orders.lua:12", for messages to people */
+    enum envelope_kind envelope;
+    bool has_identity; /* a function of the rules names messages without an id (script_identity) */
+    char *origin;      /* "rules/orders.lua:12", for messages to people */
 };
 
 enum unroutable { UNROUTABLE_RETRY, UNROUTABLE_PARK, UNROUTABLE_DROP };
 
 struct route {
     char *type;
-    char *order_type; /* NULL: any */
-    struct destination to;
+    char *order_type;       /* NULL: any */
+    struct destination *to; /* one or more; none when a function chooses (script_route) */
+    size_t n_to;
+    bool to_function;
     enum unroutable unroutable;
     char *origin;
 };

@@ -69,6 +69,15 @@ struct broker_ops {
      * ever and reports through state. The embedded driver declares at once. */
     int (*start)(struct broker *b, const struct topology *t, struct err *err);
 
+    /* Between two turns, after start: the next generation's topology (lent until the one
+     * after it) takes the place of the former, which is not looked at any more once this
+     * returns. A queue that stays goes on without a break, whatever is held of it; a new one
+     * is declared and consumed; one that is gone is no longer consumed: its channel closes,
+     * and what was not handled yet is delivered again to whoever takes it next. Nothing is
+     * ever deleted or unbound on the broker. ERR_NOMEM and the store's codes: nothing has
+     * changed. */
+    int (*change)(struct broker *b, const struct topology *t, struct err *err);
+
     /* Rows that may be published now; 0 while away or blocked. */
     size_t (*room)(struct broker *b);
 

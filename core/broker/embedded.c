@@ -48,13 +48,22 @@ static struct embedded *self(struct broker *b)
     return (struct embedded *)b;
 }
 
+static int declare_targets(struct embedded *e, const struct route *r, struct err *err)
+{
+    int rc = OK;
+
+    for (size_t i = 0; i < r->n_to && rc == OK; i++)
+        if (r->to[i].kind != EXCHANGE_DEFAULT)
+            rc = queue_declare_exchange(e->db, r->to[i].exchange, r->to[i].kind, err);
+    return rc;
+}
+
 static int declare(struct embedded *e, const struct topology *t, struct err *err)
 {
     int rc = OK;
 
     for (size_t i = 0; i < t->n_routes && rc == OK; i++)
-        if (t->routes[i].to.kind != EXCHANGE_DEFAULT)
-            rc = queue_declare_exchange(e->db, t->routes[i].to.exchange, t->routes[i].to.kind, err);
+        rc = declare_targets(e, &t->routes[i], err);
     for (size_t i = 0; i < t->n_subscriptions && rc == OK; i++) {
         const struct subscription *s = &t->subscriptions[i];
 

@@ -30,7 +30,8 @@ static int rabbit_start(struct broker *b, const struct topology *t, struct err *
 
     REQUIRE(r->state == RABBIT_NEW);
     for (size_t i = 0; rc == OK && i < t->n_routes; i++)
-        rc = publisher_plan(r->publisher, &t->routes[i].to, err);
+        for (size_t j = 0; rc == OK && j < t->routes[i].n_to; j++)
+            rc = publisher_plan(r->publisher, &t->routes[i].to[j], err);
     for (size_t i = 0; rc == OK && i < t->n_subscriptions; i++)
         rc = consumer_add(r->consumer, &t->subscriptions[i], err);
     if (rc == OK && uv_timer_init(r->loop, &r->timer) != 0)

@@ -17,6 +17,7 @@
 #ifndef HERALD_ENGINE_ENGINE_H
 #define HERALD_ENGINE_ENGINE_H
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -83,5 +84,22 @@ struct engine_status {
 };
 
 void engine_status(struct engine *e, struct engine_status *out);
+
+/* A reload: the rules as they lie on the disk become the next generation, or nothing
+ * changes (DESIGN 5). */
+struct engine_reload {
+    bool dry_run; /* judge and say, change nothing */
+    size_t trial; /* last messages to run on both generations first (trial.h); 0: none */
+    /* settings that can change while running: in force with the new generation */
+    int64_t handler_ms;
+    size_t handler_memory;
+    struct retry_policy retry;
+};
+
+/* From the loop, between two turns. Reads, runs, checks against the store's schema, swaps.
+ * Writes what changes into `answer`, lines of fields with tabs between them (reload.c says
+ * which). ERR_CONFIG: file and line and why, the old generation works on. */
+int engine_reload(struct engine *e, const struct engine_reload *r, struct buf *answer,
+                  struct err *err);
 
 #endif

@@ -272,7 +272,7 @@ static int unhandled(struct turn *t, const struct item *i, struct err *err)
 
 static const struct handler *handler_of(const struct turn *t, const struct item *i)
 {
-    return rules_handler(script_rules(*t->script), i->message.type, i->message.key[1]);
+    return rules_handler(script_rules(*t->script), i->queue, i->message.type, i->message.key[1]);
 }
 
 /* One id, two messages: the second is not the first, and must not vanish as if it were. */

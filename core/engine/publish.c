@@ -91,7 +91,7 @@ static bool publish_row(void *arg, const struct outbox_row *row)
         park_unrouted(t, row);
         return true;
     }
-    switch (b->ops->publish(b, row->id, &route->to, &m, &err)) {
+    switch (b->ops->publish(b, row->id, &route->to[0], &m, &err)) {
     case OK:
         t->delta.published++;
         db_saw_id(t->settings.db, row->id);

@@ -86,7 +86,9 @@ static int add_route(lua_State *L)
                       .origin = strdup(origin)};
     struct err err;
 
-    if (!copy_destination(&r.to, &to) || r.type == NULL || r.origin == NULL ||
+    r.to = calloc(1, sizeof *r.to);
+    r.n_to = r.to ? 1 : 0;
+    if (r.to == NULL || !copy_destination(&r.to[0], &to) || r.type == NULL || r.origin == NULL ||
         (order_type != NULL && r.order_type == NULL)) {
         rules_drop_route(&r);
         out_of_memory(L);

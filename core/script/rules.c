@@ -25,6 +25,8 @@ void rules_drop_handler(struct handler *h)
 {
     free(h->type);
     free(h->order_type);
+    free(h->queue);
+    free(h->retry);
     free(h->origin);
     *h = (struct handler){.ref = 0};
 }
@@ -33,8 +35,11 @@ void rules_drop_route(struct route *r)
 {
     free(r->type);
     free(r->order_type);
-    free(r->to.exchange);
-    free(r->to.routing_key);
+    for (size_t i = 0; i < r->n_to; i++) {
+        free(r->to[i].exchange);
+        free(r->to[i].routing_key);
+    }
+    free(r->to);
     free(r->origin);
     *r = (struct route){.type = NULL};
 }
@@ -292,12 +297,18 @@ static const struct handler *find_handler(const struct rules *r, struct slice ty
     return NULL;
 }
 
-const struct handler *rules_handler(const struct rules *r, struct slice type,
+const struct handler *rules_handler_at(const struct rules *r, size_t i)
+{
+    return i < r->n_handlers ? &r->handlers[i] : NULL;
+}
+
+const struct handler *rules_handler(const struct rules *r, struct slice queue, struct slice type,
                                     struct slice order_type)
 {
     const struct slice any = slice_of("*");
     const struct handler *h = NULL;
 
+    (void)queue;
     if (order_type.data != NULL)
         h = find_handler(r, type, order_type);
     if (h == NULL)

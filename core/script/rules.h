@@ -17,8 +17,11 @@
 struct handler {
     char *type;
     char *order_type;
-    int ref;      /* the function, in the Lua registry */
-    char *origin; /* "rules/enrol.lua:12" */
+    char *queue;                /* only for messages of this queue; NULL: of any */
+    struct retry_policy *retry; /* its own; NULL: the subscription's */
+    int64_t timeout_ms;         /* its own limit of time; 0: the setting's */
+    int ref;                    /* the function, in the Lua registry */
+    char *origin;               /* "rules/enrol.lua:12" */
 };
 
 struct rules;
@@ -39,9 +42,12 @@ int rules_seal(struct rules *r, struct err *err);
 const struct topology *rules_topology(const struct rules *r);
 size_t rules_handlers(const struct rules *r);
 
-/* Most specific first: (type, order type), (type, "*"), ("*", "*"); NULL: none. An
- * absent order type matches "*" only. */
-const struct handler *rules_handler(const struct rules *r, struct slice type,
+/* By position, sorted; NULL beyond the last. */
+const struct handler *rules_handler_at(const struct rules *r, size_t i);
+
+/* Most specific first: (type, order type), (type, "*"), ("*", "*"), each for this queue
+ * before any queue; NULL: none. An absent order type matches "*" only. */
+const struct handler *rules_handler(const struct rules *r, struct slice queue, struct slice type,
                                     struct slice order_type);
 
 /* (type, order type) first, then the type's route without order type; NULL: none. */

@@ -33,6 +33,7 @@ struct script_settings {
     size_t memory_max;              /* bytes of a state */
     int64_t handler_ms;             /* a handler's time limit */
     int64_t load_ms;                /* for all files together */
+    struct retry_policy retry;      /* where a subscription says nothing else */
     const struct script_host *host; /* lent for life */
     script_memory_fn *memory;       /* NULL: the C library's; tests make it fail */
     void *memory_arg;
@@ -40,8 +41,9 @@ struct script_settings {
 
 struct script;
 
-/* Reads rules/ *.lua of each folder (in order of name, regular files only), runs
- * them under limits, seals the rules. ERR_CONFIG: file, line, what is wrong. */
+/* Reads rules/ *.lua of each folder (in order of name, regular files only) and, for
+ * require "lib.money", lib/ ** / *.lua; runs the rules under limits, seals them.
+ * ERR_CONFIG: file, line, what is wrong. */
 int script_load(struct script **s, const struct script_settings *settings, struct err *err);
 void script_free(struct script **s);
 
@@ -56,7 +58,8 @@ const char *script_hash(const struct script *s); /* 12 hex digits over names and
 
 /* What a handler sees of a message. Lent for the call. */
 struct script_message {
-    const struct message *message; /* resolved */
+    const struct message *message;           /* resolved */
+    const struct subscription *subscription; /* its before and after hooks run around the handler */
     struct slice queue;
     struct slice exchange;
     struct slice routing_key;
@@ -85,6 +88,50 @@ struct script_outcome {
 /* Calls the handler. Never fails by itself: the outcome says it all. */
 void script_call(struct script *s, const struct handler *h, const struct script_message *m,
                  struct script_outcome *out);
+
+/* For a route whose `to_function` is set: asks it where this message goes. The
+ * destinations are lent until the next call of this script. ERR_SCRIPT: it failed or
+ * returned something else, with words and place in err; other codes as their verdicts. */
+int script_route(struct script *s, const struct route *r, const struct message *m,
+                 const struct destination **to_out, size_t *n_out, struct err *err);
+
+/* For a subscription with ENVELOPE_FUNCTION: asks it for type, keys, id and body of a
+ * message as received, and fills `m` with what it says (lent until the next call of this
+ * script). ERR_SCRIPT: it failed or returned no envelope: a dead letter with these words. */
+int script_envelope(struct script *s, const struct script_message *received, struct message *m,
+                    struct err *err);
+
+/* For a subscription with has_identity: the name of a resolved message that came without
+ * an id. Lent until the next call of this script; absent when the function returned nil. */
+int script_identity(struct script *s, const struct script_message *m, struct slice *id_out,
+                    struct err *err);
+
+/* What a reload changes. `what` is "file", "handler", "route" or "subscription"; the name
+ * is for people ("payresult_notify 60201", "paynotify_queue"). A handler is changed when
+ * the text of its function or an option is. Strings are lent for the call. */
+enum script_change { SCRIPT_ADDED, SCRIPT_CHANGED, SCRIPT_REMOVED };
+typedef void script_change_fn(void *arg, enum script_change change, const char *what,
+                              const char *name, const char *origin);
+void script_changes(const struct script *before, const struct script *after, script_change_fn *fn,
+                    void *arg);
+
+/* Constants in the text of the files, found without running them: the SQL given to
+ * tx:exec, tx:query, tx:row and tx:value as one literal string, and the literal type
+ * (and order type, business_key2) of a table given to tx:emit. */
+struct script_constant {
+    const char *file; /* "learning/rules/enrol.lua" */
+    int line;         /* of the literal, from 1 */
+    int column;       /* in bytes, from 1 */
+    enum { CONSTANT_SQL, CONSTANT_EMIT } kind;
+    struct slice text;       /* the string's value: SQL, or the emitted type */
+    struct slice order_type; /* CONSTANT_EMIT: absent when it is none or not literal */
+};
+/* Returns false to stop. Slices are lent for the call. */
+typedef bool script_constant_fn(void *arg, const struct script_constant *c);
+int script_constants(const struct script *s, script_constant_fn *fn, void *arg, struct err *err);
+
+/* The files of this generation, by position; NULL beyond the last. */
+const char *script_file(const struct script *s, size_t i);
 
 size_t script_memory(const struct script *s); /* bytes in use by the state */
 

@@ -4,13 +4,14 @@
 -- a text for the user.
 
 local core = require "herald.core"
+local folder = require "cli.folder"
 local json = require "cli.json"
-local settings = require "cli.settings"
 local show = require "cli.show"
 
 local commands = {}
 
-local FAILED, USAGE <const> = 1, 2
+local FAILED, USAGE <const> = folder.FAILED, folder.USAGE
+local open, exit_code, whole_number = folder.open, folder.exit_code, folder.whole_number
 
 -- Milliseconds since 1970 as ISO 8601 UTC.
 local function iso8601(ms)
@@ -37,33 +38,6 @@ local function out(text)
   io.stdout:write(text, "\n")
 end
 
--- ERR_CONFIG and usage errors end with 2, everything else with 1.
-local function exit_code(kind)
-  return kind == "config" and USAGE or FAILED
-end
-
--- Goes to the router's folder; settings with overrides, or nil, code, problem.
-local function open(args)
-  local folder = args.directory or "."
-  local ok, why = core.chdir(folder)
-  if not ok then
-    return nil, USAGE, ("no folder %s: %s. Give the router's folder with -C DIR"):format(folder, why)
-  end
-  local loaded, problem = settings.load(folder, {
-    store = args.store,
-    broker = args.broker or os.getenv("HERALD_BROKER"),
-    log_level = args.log_level,
-  })
-  if not loaded then return nil, USAGE, problem end
-  return loaded
-end
-
-local function whole_number(text, name, min, max)
-  local number = math.tointeger(tonumber(text))
-  if number and number >= min and number <= max then return number end
-  return nil, ("%s is %q, but must be a whole number from %d to %d"):format(name, text, min, max)
-end
-
 function commands.version(args)
   local v = { { "herald", core.version }, { "lua", _VERSION:match("%S+$") } }
   for name, number in pairs(core.libraries) do v[#v + 1] = { name, number } end
@@ -79,10 +53,7 @@ function commands.run_router(args)
   local s, code, problem = open(args)
   if not s then return code, problem end
   s.until_idle = args.until_idle or false
-  s.folders = {}
-  for i, name in ipairs(s.include or { "" }) do
-    s.folders[i] = { path = name == "" and "." or name, namespace = name }
-  end
+  s.folders = folder.parts(s)
   local done, kind, why = core.run(s)
   if not done then return exit_code(kind), why end
 end

@@ -3,8 +3,11 @@
 -- bad configuration.
 
 local argparse = require "argparse"
-local core = require "herald.core"
 local commands = require "cli.commands"
+
+-- Commands in modules of their own: add(parser, common) declares one, where common(command)
+-- gives it the options -C, --store and --broker; run(args) is as commands.run.
+local modules = {}
 
 local DONE, FAILED, USAGE <const> = 0, 1, 2
 
@@ -61,6 +64,9 @@ local function build()
   local version = parser:command("version", "Print versions.")
   version:flag("--json", "Print JSON.")
 
+  for _, module in pairs(modules) do
+    module.add(parser, function(command) common(command, "_after") end)
+  end
   for _, command in ipairs { run, emit, status, dead, version } do common(command, "_after") end
   for _, action in ipairs { list, letter } do common(action, "_after_action") end
   return parser
@@ -75,6 +81,7 @@ if not ok then
 end
 
 merge_common(args)
-local code, problem = commands.run(args, core)
+local module = modules[args.command] or commands
+local code, problem = module.run(args)
 if problem then io.stderr:write("herald: ", problem, "\n") end
 return code or (problem and FAILED or DONE)

@@ -26,8 +26,10 @@ static char origin[] = "rules/a.lua:3";
 static struct destination from_x = {EXCHANGE_FANOUT, x_name, empty};
 static const struct destination to_x = {EXCHANGE_FANOUT, x_name, empty};
 static const struct destination to_y = {EXCHANGE_FANOUT, y_name, empty};
-static struct route routes[] = {{.type = type, .to = {EXCHANGE_FANOUT, x_name, empty}},
-                                {.type = type, .to = {EXCHANGE_FANOUT, y_name, empty}}};
+static struct destination route_to[] = {{EXCHANGE_FANOUT, x_name, empty},
+                                        {EXCHANGE_FANOUT, y_name, empty}};
+static struct route routes[] = {{.type = type, .to = &route_to[0], .n_to = 1},
+                                {.type = type, .to = &route_to[1], .n_to = 1}};
 static struct subscription subscription;
 static struct topology topology;
 

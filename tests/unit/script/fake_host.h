@@ -349,7 +349,7 @@ HELPER enum script_verdict run(struct scene *s, const char *body)
 
     snprintf(text, sizeof text, "%s%s\nend)\n", before, body);
     assert_string_equal(load(s, text), "");
-    h = rules_handler(script_rules(s->script), s->message.type, s->message.key[1]);
+    h = rules_handler(script_rules(s->script), slice_of("q"), s->message.type, s->message.key[1]);
     assert_non_null(h);
     script_call(s->script, h, &s->lent, &s->out);
     assert_int_equal(s->fake.open, 0);
@@ -360,7 +360,7 @@ HELPER enum script_verdict run(struct scene *s, const char *body)
 HELPER enum script_verdict again(struct scene *s)
 {
     const struct handler *h =
-        rules_handler(script_rules(s->script), s->message.type, s->message.key[1]);
+        rules_handler(script_rules(s->script), slice_of("q"), s->message.type, s->message.key[1]);
 
     assert_non_null(h);
     script_call(s->script, h, &s->lent, &s->out);

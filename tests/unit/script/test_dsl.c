@@ -27,12 +27,12 @@ static void declarations_become_rules(void **state)
     t = rules_topology(script_rules(s.script));
     assert_int_equal(t->n_routes, 2);
     assert_null(t->routes[0].order_type);
-    assert_string_equal(t->routes[0].to.exchange, "x");
-    assert_int_equal(t->routes[0].to.kind, EXCHANGE_FANOUT);
+    assert_string_equal(t->routes[0].to->exchange, "x");
+    assert_int_equal(t->routes[0].to->kind, EXCHANGE_FANOUT);
     assert_int_equal(t->routes[0].unroutable, UNROUTABLE_RETRY);
     assert_string_equal(t->routes[0].origin, "rules/a.lua:2");
     assert_string_equal(t->routes[1].order_type, "60201");
-    assert_string_equal(t->routes[1].to.routing_key, "orders.paid");
+    assert_string_equal(t->routes[1].to->routing_key, "orders.paid");
     assert_int_equal(t->routes[1].unroutable, UNROUTABLE_PARK);
     assert_int_equal(t->n_subscriptions, 2);
     assert_string_equal(t->subscriptions[0].queue, "q");

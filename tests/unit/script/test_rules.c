@@ -19,7 +19,8 @@ static char *copy(const char *text)
 static int add_handler(struct rules *r, const char *type, const char *order, const char *origin,
                        struct err *err)
 {
-    struct handler h = {copy(type), copy(order), 1, copy(origin)};
+    struct handler h = {
+        .type = copy(type), .order_type = copy(order), .ref = 1, .origin = copy(origin)};
 
     return rules_add_handler(r, &h, err);
 }
@@ -29,15 +30,18 @@ static int add_route(struct rules *r, const char *type, const char *order, const
 {
     struct route route = {.type = copy(type),
                           .order_type = copy(order),
-                          .to = {EXCHANGE_FANOUT, copy("x"), copy("")},
+                          .to = calloc(1, sizeof *route.to),
+                          .n_to = 1,
                           .origin = copy(origin)};
 
+    assert_non_null(route.to);
+    route.to[0] = (struct destination){EXCHANGE_FANOUT, copy("x"), copy("")};
     return rules_add_route(r, &route, err);
 }
 
 static const char *handler_of(const struct rules *r, const char *type, const char *order)
 {
-    const struct handler *h = rules_handler(r, slice_of(type), slice_of(order));
+    const struct handler *h = rules_handler(r, slice_of("q"), slice_of(type), slice_of(order));
 
     return h ? h->origin : "none";
 }

@@ -85,8 +85,8 @@ static bool play(struct scene *s)
     }
     good = true;
     for (int i = 1; i <= 3 && good; i++) {
-        const struct handler *h =
-            rules_handler(script_rules(s->script), s->message.type, s->message.key[1]);
+        const struct handler *h = rules_handler(script_rules(s->script), slice_of("q"),
+                                                s->message.type, s->message.key[1]);
 
         script_call(s->script, h, &s->lent, &s->out);
         assert_int_equal(s->fake.open, 0);

@@ -1,0 +1,52 @@
+-- folder: what every command does first: go to the router's folder and read its settings.
+
+local core = require "herald.core"
+local settings = require "cli.settings"
+
+local folder = { FAILED = 1, USAGE = 2 } -- exit codes besides 0
+
+-- ERR_CONFIG and usage errors end with 2, everything else with 1.
+function folder.exit_code(kind)
+  return kind == "config" and folder.USAGE or folder.FAILED
+end
+
+-- Settings with what the words override, or nil and what is wrong. The current folder is
+-- the router's.
+function folder.settings(args)
+  return settings.load(args.directory or ".", {
+    store = args.store,
+    broker = args.broker or os.getenv("HERALD_BROKER"),
+    log_level = args.log_level,
+  })
+end
+
+-- The folders whose rules and migrations belong to the router: {path, namespace}.
+function folder.parts(s)
+  local parts = {}
+  for i, name in ipairs(s.include or { "" }) do
+    parts[i] = { path = name == "" and "." or name, namespace = name }
+  end
+  return parts
+end
+
+-- Goes to the router's folder; settings with overrides, or nil, code, problem.
+function folder.open(args)
+  local where = args.directory or "."
+  local ok, why = core.chdir(where)
+  if not ok then
+    return nil, folder.USAGE,
+      ("no folder %s: %s. Give the router's folder with -C DIR"):format(where, why)
+  end
+  local loaded, problem = folder.settings(args)
+  if not loaded then return nil, folder.USAGE, problem end
+  return loaded
+end
+
+-- The number in a text, or nil and what is wrong.
+function folder.whole_number(text, name, min, max)
+  local number = math.tointeger(tonumber(text))
+  if number and number >= min and number <= max then return number end
+  return nil, ("%s is %q, but must be a whole number from %d to %d"):format(name, text, min, max)
+end
+
+return folder
