@@ -102,7 +102,7 @@ static int add_handler(lua_State *L)
 {
     const char *origin = luaL_checkstring(L, 1), *type = luaL_checkstring(L, 2);
     const char *order_type = luaL_checkstring(L, 3);
-    struct handler h;
+    struct handler h = {.ref = 0};
     struct err err;
 
     luaL_checktype(L, 4, LUA_TFUNCTION);
