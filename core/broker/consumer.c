@@ -90,19 +90,61 @@ void consumer_free(struct consumer **c)
     *c = NULL;
 }
 
-int consumer_add(struct consumer *c, const struct subscription *s, struct err *err)
+static struct feed *feed_of(const struct consumer *c, const char *queue)
 {
-    struct feed **feeds = realloc(c->feeds, (c->n_feeds + 1) * sizeof *feeds);
+    for (size_t i = 0; i < c->n_feeds; i++) {
+        const char *mine = feed_unplanned_queue(c->feeds[i]);
+
+        if (mine != NULL && strcmp(mine, queue) == 0)
+            return c->feeds[i];
+    }
+    return NULL;
+}
+
+static struct feed *free_feed(struct consumer *c)
+{
+    struct feed **feeds;
     struct feed *f;
 
+    for (size_t i = 0; i < c->n_feeds; i++)
+        if (feed_is_free(c->feeds[i]))
+            return c->feeds[i];
+    feeds = realloc(c->feeds, (c->n_feeds + 1) * sizeof(*feeds));
     if (feeds == NULL)
-        return err_set(err, ERR_NOMEM, "out of memory for a subscription");
+        return NULL;
     c->feeds = feeds;
-    f = feed_new(&c->context, (uint16_t)(CHANNEL_FIRST + c->n_feeds), s);
-    if (f == NULL)
-        return err_set(err, ERR_NOMEM, "out of memory for a subscription");
-    c->feeds[c->n_feeds++] = f;
+    f = feed_new(&c->context, (uint16_t)(CHANNEL_FIRST + c->n_feeds));
+    if (f != NULL)
+        c->feeds[c->n_feeds++] = f;
+    return f;
+}
+
+int consumer_plan(struct consumer *c, const struct subscription *s, size_t n, struct err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct feed *f = feed_of(c, s[i].queue);
+
+        if (f == NULL)
+            f = free_feed(c);
+        if (f == NULL || feed_plan(f, &s[i]) != OK)
+            return err_set(err, ERR_NOMEM, "out of memory for a subscription");
+    }
     return OK;
+}
+
+void consumer_adopt(struct consumer *c)
+{
+    for (size_t i = 0; i < c->n_feeds; i++) {
+        feed_adopt(c->feeds[i]);
+        if (c->draining)
+            feed_drain(c->feeds[i]);
+    }
+}
+
+void consumer_abandon(struct consumer *c)
+{
+    for (size_t i = 0; i < c->n_feeds; i++)
+        feed_abandon(c->feeds[i]);
 }
 
 bool consumer_pending(const struct consumer *c)
@@ -289,7 +331,7 @@ int64_t consumer_due(const struct consumer *c)
 bool consumer_is_ready(const struct consumer *c)
 {
     for (size_t i = 0; i < c->n_feeds; i++)
-        if (!feed_is_consuming(c->feeds[i]))
+        if (!feed_is_ready(c->feeds[i]))
             return false;
     return true;
 }

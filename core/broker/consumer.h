@@ -6,6 +6,9 @@
  * acked by tell, with one ack(multiple) per channel at the highest tag below which
  * nothing is missing; what it took and did not accept stays in front and is lent
  * again. How long the line can get is the sum of the prefetches.
+ *
+ * A feed whose subscription is gone serves the next new one, on the same channel number,
+ * once its channel is closed on both sides: so a late frame never meets another queue.
  */
 #ifndef HERALD_BROKER_CONSUMER_H
 #define HERALD_BROKER_CONSUMER_H
@@ -29,8 +32,15 @@ struct consumer_settings {
 struct consumer *consumer_new(const struct consumer_settings *settings);
 void consumer_free(struct consumer **c); /* NULL is fine */
 
-/* A subscription, lent for life: consumed with the link. OK or ERR_NOMEM. */
-int consumer_add(struct consumer *c, const struct subscription *s, struct err *err);
+/* Between two turns: the next plan has these subscriptions, lent until the plan after it
+ * is adopted. Asks for what they need; nothing else happens before consumer_adopt. OK or
+ * ERR_NOMEM (then consumer_abandon). */
+int consumer_plan(struct consumer *c, const struct subscription *s, size_t n, struct err *err);
+
+/* The plan takes the place of the former: a queue that stays goes on with all that is
+ * held of it, the others are left. Or it is not to be, and all is as it was. */
+void consumer_adopt(struct consumer *c);
+void consumer_abandon(struct consumer *c);
 
 /* As broker_ops. */
 size_t consumer_take(struct consumer *c, struct delivery **out, size_t max);

@@ -1,11 +1,10 @@
 /* declare - see declare.h for the states. One item is under way at a time, in the
  * order in which they were asked for. */
-#include "broker/declare.h"
+#include "broker/declare_int.h"
 
-#include "broker/backoff.h"
+#include "broker/ask.h"
 #include "broker/channel.h"
 #include "broker/explain.h"
-#include "broker/reason.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,36 +13,6 @@
 enum {
     RETRY_MS = 40 * 1000, /* 20 to 40 s with jitter: a person has to act, no hurry */
     TEXT_MAX = 900,       /* broker's words and ours in one line */
-};
-
-enum item_kind { ITEM_EXCHANGE, ITEM_QUEUE, ITEM_BINDING };
-enum item_step { STEP_IDLE, STEP_ASKING, STEP_CREATING, STEP_BINDING };
-
-struct declare_item {
-    enum item_kind kind;
-    enum declare_state state;
-    enum item_step step;              /* what the broker was asked last */
-    char *name;                       /* exchange or queue; of a binding, its routing key */
-    char *origin;                     /* where the rules name it; NULL */
-    enum exchange_kind exchange_kind; /* ITEM_EXCHANGE: created as this */
-    enum queue_type queue_type;       /* ITEM_QUEUE: what the rule states */
-    struct declare_item *exchange;    /* ITEM_BINDING: from */
-    struct declare_item *queue;       /* ITEM_BINDING: to */
-    bool planned;                     /* named by the rules */
-    bool stale;                       /* taken up again while it was under way */
-    int64_t due_ms;                   /* REFUSED: when it is tried again */
-    struct reason *why;               /* of the last refusal, kept to log it only once */
-};
-
-struct declare {
-    struct link *link;           /* lent */
-    struct log *log;             /* lent */
-    struct clock clock;          /* for `due_ms` */
-    struct declare_item **items; /* owned, in the order asked for */
-    size_t n_items;
-    struct declare_item *current; /* under way; NULL: none */
-    bool channel_open;            /* channel.open was sent in this life of the link */
-    struct backoff retry;         /* spreads the retries of refused items */
 };
 
 struct declare *declare_new(struct link *link, struct log *log, struct clock clock)
@@ -59,118 +28,15 @@ struct declare *declare_new(struct link *link, struct log *log, struct clock clo
     return d;
 }
 
-static void item_free(struct declare_item **item)
-{
-    if (*item == NULL)
-        return;
-    free((*item)->name);
-    free((*item)->origin);
-    reason_drop(&(*item)->why);
-    free(*item);
-    *item = NULL;
-}
-
 void declare_free(struct declare **d)
 {
     if (*d == NULL)
         return;
     for (size_t i = 0; i < (*d)->n_items; i++)
-        item_free(&(*d)->items[i]);
+        declare_item_free(&(*d)->items[i]);
     free((*d)->items);
     free(*d);
     *d = NULL;
-}
-
-static struct declare_item *find(const struct declare *d, const struct declare_item *like)
-{
-    for (size_t i = 0; i < d->n_items; i++) {
-        struct declare_item *item = d->items[i];
-
-        if (item->kind == like->kind && item->exchange == like->exchange &&
-            item->queue == like->queue && strcmp(item->name, like->name) == 0)
-            return item;
-    }
-    return NULL;
-}
-
-static struct declare_item *item_new(const struct declare_item *like, const char *name,
-                                     const char *origin)
-{
-    struct declare_item *item = malloc(sizeof *item);
-
-    if (item == NULL)
-        return NULL;
-    *item = *like;
-    item->name = strdup(name);
-    item->origin = origin != NULL ? strdup(origin) : NULL;
-    if (item->name == NULL || (origin != NULL && item->origin == NULL))
-        item_free(&item);
-    return item;
-}
-
-/* Finds the item that is like this one, or adds it. `like` lends name and origin. */
-static struct declare_item *ask(struct declare *d, struct declare_item *like)
-{
-    struct declare_item *item = find(d, like);
-    struct declare_item **items;
-
-    if (item != NULL) {
-        item->planned = item->planned || like->planned;
-        return item;
-    }
-    items = realloc(d->items, (d->n_items + 1) * sizeof *items);
-    if (items == NULL)
-        return NULL;
-    d->items = items;
-    item = item_new(like, like->name, like->origin);
-    if (item != NULL)
-        d->items[d->n_items++] = item;
-    return item;
-}
-
-struct declare_item *declare_exchange(struct declare *d, const struct destination *to, bool planned)
-{
-    struct declare_item like = {
-        .kind = ITEM_EXCHANGE, .name = to->exchange, .exchange_kind = to->kind, .planned = planned};
-
-    REQUIRE(to->kind != EXCHANGE_DEFAULT);
-    return ask(d, &like);
-}
-
-struct declare_item *declare_queue(struct declare *d, const struct subscription *s)
-{
-    struct declare_item like = {.kind = ITEM_QUEUE,
-                                .name = s->queue,
-                                .origin = s->origin,
-                                .queue_type = s->queue_type,
-                                .planned = true};
-
-    return ask(d, &like);
-}
-
-struct declare_item *declare_binding(struct declare *d, struct declare_item *exchange,
-                                     struct declare_item *queue, const char *routing_key)
-{
-    struct declare_item like = {
-        .kind = ITEM_BINDING, .exchange = exchange, .queue = queue, .planned = true};
-    struct declare_item *item;
-
-    like.name = strdup(routing_key);
-    if (like.name == NULL)
-        return NULL;
-    item = ask(d, &like);
-    free(like.name);
-    return item;
-}
-
-enum declare_state declare_state(const struct declare_item *item)
-{
-    return item->state;
-}
-
-const char *declare_why(const struct declare_item *item)
-{
-    return item->state == DECLARE_REFUSED ? reason_text(item->why) : "";
 }
 
 static const char *kind_word(const struct declare_item *item)
@@ -186,20 +52,12 @@ static const char *shown_name(const struct declare_item *item)
     return item->kind == ITEM_BINDING ? item->queue->name : item->name;
 }
 
-static void set_waiting(struct declare *d, struct declare_item *item)
-{
-    if (item == d->current)
-        item->stale = true;
-    else
-        item->state = DECLARE_WAITING;
-}
-
 void declare_again(struct declare *d, struct declare_item *item)
 {
-    set_waiting(d, item);
+    declare_item_wait(d, item);
     for (size_t i = 0; i < d->n_items; i++)
         if (d->items[i]->exchange == item || d->items[i]->queue == item)
-            set_waiting(d, d->items[i]);
+            declare_item_wait(d, d->items[i]);
 }
 
 void declare_exchange_again(struct declare *d, const char *exchange)
@@ -266,50 +124,6 @@ static void release(struct declare *d)
     item->stale = false;
 }
 
-static int send_exchange(struct declare *d, const struct declare_item *item, struct err *err)
-{
-    amqp_exchange_declare_t m = {
-        .exchange = amqp_cstring_bytes(item->name),
-        .type = amqp_cstring_bytes(exchange_kind_word(item->exchange_kind)),
-        .passive = item->step == STEP_ASKING,
-        .durable = true,
-        .arguments = amqp_empty_table,
-    };
-
-    return link_send(d->link, CHANNEL_DECLARE, AMQP_EXCHANGE_DECLARE_METHOD, &m, err);
-}
-
-/* A classic queue is declared plain, so that the declarations of the services that
- * exist still match; no other argument is ever given (PITFALLS 2.5). */
-static int send_queue(struct declare *d, const struct declare_item *item, struct err *err)
-{
-    amqp_table_entry_t type = {
-        .key = amqp_cstring_bytes("x-queue-type"),
-        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes("quorum")},
-    };
-    bool quorum = item->step == STEP_CREATING && item->queue_type != QUEUE_CLASSIC;
-    amqp_queue_declare_t m = {
-        .queue = amqp_cstring_bytes(item->name),
-        .passive = item->step == STEP_ASKING,
-        .durable = true,
-        .arguments = {.num_entries = quorum ? 1 : 0, .entries = quorum ? &type : NULL},
-    };
-
-    return link_send(d->link, CHANNEL_DECLARE, AMQP_QUEUE_DECLARE_METHOD, &m, err);
-}
-
-static int send_binding(struct declare *d, const struct declare_item *item, struct err *err)
-{
-    amqp_queue_bind_t m = {
-        .queue = amqp_cstring_bytes(item->queue->name),
-        .exchange = amqp_cstring_bytes(item->exchange->name),
-        .routing_key = amqp_cstring_bytes(item->name),
-        .arguments = amqp_empty_table,
-    };
-
-    return link_send(d->link, CHANNEL_DECLARE, AMQP_QUEUE_BIND_METHOD, &m, err);
-}
-
 static int open_channel(struct declare *d, struct err *err)
 {
     int rc = d->channel_open ? OK : channel_open(d->link, CHANNEL_DECLARE, err);
@@ -321,17 +135,18 @@ static int open_channel(struct declare *d, struct err *err)
 
 static void send_item(struct declare *d, struct declare_item *item, enum item_step step)
 {
+    const bool asking = step == STEP_ASKING;
     struct err err = {0};
     int rc = open_channel(d, &err);
 
     item->step = step;
     d->current = item;
     if (rc == OK && item->kind == ITEM_EXCHANGE)
-        rc = send_exchange(d, item, &err);
+        rc = ask_exchange(d->link, item->name, item->rule.exchange_kind, asking, &err);
     else if (rc == OK && item->kind == ITEM_QUEUE)
-        rc = send_queue(d, item, &err);
+        rc = ask_queue(d->link, item->name, item->rule.queue_type, asking, &err);
     else if (rc == OK)
-        rc = send_binding(d, item, &err);
+        rc = ask_binding(d->link, item->exchange->name, item->queue->name, item->name, &err);
     if (rc == OK)
         return;
     refuse(d, item, err.text);
@@ -362,7 +177,8 @@ static enum item_step first_step(const struct declare_item *item)
 {
     if (item->kind == ITEM_BINDING)
         return STEP_BINDING;
-    return item->kind == ITEM_QUEUE && item->queue_type != QUEUE_ANY ? STEP_CREATING : STEP_ASKING;
+    return item->kind == ITEM_QUEUE && item->rule.queue_type != QUEUE_ANY ? STEP_CREATING
+                                                                          : STEP_ASKING;
 }
 
 void declare_step(struct declare *d)
@@ -372,9 +188,9 @@ void declare_step(struct declare *d)
     for (size_t i = 0; i < d->n_items && link_is_up(d->link) && d->current == NULL; i++) {
         struct declare_item *item = d->items[i];
 
-        if (item->state == DECLARE_REFUSED && item->due_ms <= now)
+        if (declare_state(item) == DECLARE_REFUSED && item->due_ms <= now)
             item->state = DECLARE_WAITING;
-        if (item->state != DECLARE_WAITING)
+        if (declare_state(item) != DECLARE_WAITING)
             continue;
         if (item->kind != ITEM_BINDING || ends_ready(d, item))
             send_item(d, item, first_step(item));
@@ -391,14 +207,14 @@ static void on_refused(struct declare *d, struct declare_item *item,
         .text = channel_why(close, text, sizeof text),
         .what = kind_word(item),
         .name = shown_name(item),
-        .origin = item->origin,
-        .queue_type = item->queue_type,
+        .origin = item->rule.origin,
+        .queue_type = item->rule.queue_type,
     };
 
     refuse(d, item, explain_refusal(&refusal, why, sizeof why));
     if (item->kind == ITEM_BINDING && close->reply_code == AMQP_NOT_FOUND) {
-        set_waiting(d, item->exchange);
-        set_waiting(d, item->queue);
+        declare_item_wait(d, item->exchange);
+        declare_item_wait(d, item->queue);
     }
 }
 
@@ -411,11 +227,12 @@ static void on_close(struct declare *d, const amqp_channel_close_t *close)
     /* A link that cannot take this is going down and takes everything up again. */
     if (channel_close_ok(d->link, CHANNEL_DECLARE, &err) != OK || item == NULL)
         return;
-    if (item->step == STEP_ASKING && close->reply_code == AMQP_NOT_FOUND) {
+    if (item->step == STEP_ASKING && !item->dropped && close->reply_code == AMQP_NOT_FOUND) {
         send_item(d, item, STEP_CREATING);
         return;
     }
-    on_refused(d, item, close);
+    if (!item->dropped)
+        on_refused(d, item, close);
     release(d);
 }
 
@@ -427,11 +244,20 @@ static void on_ok(struct declare *d)
     release(d);
 }
 
+static void count_consumers(struct declare *d, const amqp_queue_declare_ok_t *ok)
+{
+    if (d->current != NULL && ok->consumer_count == 0)
+        d->current->deserted++;
+}
+
 void declare_method(struct declare *d, const amqp_method_t *method)
 {
     switch (method->id) {
-    case AMQP_EXCHANGE_DECLARE_OK_METHOD:
     case AMQP_QUEUE_DECLARE_OK_METHOD:
+        count_consumers(d, method->decoded);
+        on_ok(d);
+        break;
+    case AMQP_EXCHANGE_DECLARE_OK_METHOD:
     case AMQP_QUEUE_BIND_OK_METHOD:
         on_ok(d);
         break;
@@ -449,7 +275,7 @@ int64_t declare_due(const struct declare *d)
     int64_t due = INT64_MAX;
 
     for (size_t i = 0; i < d->n_items; i++)
-        if (d->items[i]->state == DECLARE_REFUSED && d->items[i]->due_ms < due)
+        if (declare_state(d->items[i]) == DECLARE_REFUSED && d->items[i]->due_ms < due)
             due = d->items[i]->due_ms;
     return due;
 }
@@ -457,7 +283,7 @@ int64_t declare_due(const struct declare *d)
 bool declare_is_settled(const struct declare *d)
 {
     for (size_t i = 0; i < d->n_items; i++)
-        if (d->items[i]->state == DECLARE_WAITING)
+        if (declare_state(d->items[i]) == DECLARE_WAITING)
             return false;
     return true;
 }
@@ -465,7 +291,7 @@ bool declare_is_settled(const struct declare *d)
 const char *declare_refused(const struct declare *d)
 {
     for (size_t i = 0; i < d->n_items; i++)
-        if (d->items[i]->planned && d->items[i]->state == DECLARE_REFUSED)
+        if (d->items[i]->planned && declare_state(d->items[i]) == DECLARE_REFUSED)
             return declare_why(d->items[i]);
     return NULL;
 }

@@ -22,6 +22,11 @@
  * the next item, declare_method hears the answer. A refusal is logged once, keeps
  * its words, and holds up nobody else.
  *
+ * The rules change: between declare_plan and declare_adopt, what is asked for is the
+ * next plan. Whatever the former one named and the next does not is then DROPPED: not
+ * declared any more (it may have been deleted on purpose), and no trouble of anybody;
+ * asking for it takes it up again.
+ *
  * Each link has one of these and declares what it needs itself: the publishing
  * link may be blocked by an alarm while the consuming one is not.
  */
@@ -33,7 +38,7 @@
 #include "base/topology.h"
 #include "wire/link.h"
 
-enum declare_state { DECLARE_WAITING, DECLARE_READY, DECLARE_REFUSED };
+enum declare_state { DECLARE_WAITING, DECLARE_READY, DECLARE_REFUSED, DECLARE_DROPPED };
 
 struct declare;
 struct declare_item; /* one exchange, queue or binding */
@@ -54,8 +59,22 @@ struct declare_item *declare_binding(struct declare *d, struct declare_item *exc
 
 enum declare_state declare_state(const struct declare_item *item);
 
+/* How often the broker has answered for this queue that nobody consumes it. */
+unsigned declare_deserted(const struct declare_item *queue);
+
 /* The words of a refusal; "" when it is not refused. Lent until the item changes. */
 const char *declare_why(const struct declare_item *item);
+
+/* Begins the next plan. Nothing of it is asked of the broker before it is adopted. */
+void declare_plan(struct declare *d);
+
+/* It takes the place of the former: drops what it does not name, asks again for what it
+ * states otherwise and for what was refused. True when it names anything that was not
+ * declared until now. */
+bool declare_adopt(struct declare *d);
+
+/* It is not to be: all is as it was. */
+void declare_abandon(struct declare *d);
 
 /* The broker has shown that the item is gone or changed: it and its bindings are
  * taken up again by the next step. */

@@ -79,7 +79,8 @@ static int declare(struct embedded *e, const struct topology *t, struct err *err
     return rc;
 }
 
-static int start(struct broker *b, const struct topology *t, struct err *err)
+/* Of start and change: queues that are not subscribed any more keep what is in them. */
+static int take_up(struct broker *b, const struct topology *t, struct err *err)
 {
     struct embedded *e = self(b);
     int rc = db_begin(e->db, err);
@@ -266,7 +267,8 @@ static void free_embedded(struct broker **b)
 }
 
 static const struct broker_ops ops = {
-    .start = start,
+    .start = take_up,
+    .change = take_up,
     .room = room,
     .take = take,
     .accept = accept,

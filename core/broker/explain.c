@@ -67,12 +67,14 @@ static void explain_mismatch(const struct refusal *r, struct slice argument, str
              r->origin ? r->origin : "", remedy(argument, there), r->text);
 }
 
-static const char *hint(uint16_t code)
+static const char *hint(uint16_t code, const char *text)
 {
     switch (code) {
     case 403:
         return "; give the broker's user permission to it";
     case 404:
+        if (strstr(text, EXPLAIN_NODE_DOWN) != NULL)
+            return "; it exists on a node that is down: start that node";
         return "; it was deleted meanwhile and will be declared again";
     case 405:
         return "; it belongs to another connection (exclusive): use another name";
@@ -90,6 +92,31 @@ const char *explain_refusal(const struct refusal *r, char *out, size_t size)
         explain_mismatch(r, argument, there, out, size);
     else
         snprintf(out, size, "%s \"%s\"%s%s was refused%s (broker: %s)", r->what, r->name,
-                 r->origin ? " of " : "", r->origin ? r->origin : "", hint(r->code), r->text);
+                 r->origin ? " of " : "", r->origin ? r->origin : "", hint(r->code, r->text),
+                 r->text);
+    return out;
+}
+
+const char *explain_exchange(const char *name, const char *text, char *out, size_t size)
+{
+    struct slice argument = between(text, "inequivalent arg '", "'");
+    struct slice asked = between(text, "received '", "'");
+    struct slice there = current_value(text);
+
+    if (asked.data == NULL)
+        asked = slice_of("none");
+    if (argument.data == NULL || there.data == NULL)
+        snprintf(out, size, "exchange \"%s\" exists, but not as it would be made; %s (broker: %s)",
+                 name, "it is taken as it is", text);
+    else
+        snprintf(out, size,
+                 "exchange \"%s\" exists with %.*s = %.*s, not %.*s; it is taken as it is%s "
+                 "(broker: %s)",
+                 name, (int)argument.len, argument.data, (int)there.len, there.data, (int)asked.len,
+                 asked.data,
+                 slice_is(argument, "type")
+                     ? ", and a queue bound to it may get other messages than expected"
+                     : "",
+                 text);
     return out;
 }

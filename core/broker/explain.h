@@ -13,6 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* In the text of a 404 for a queue that does exist, elsewhere in the cluster. */
+#define EXPLAIN_NODE_DOWN " is down or inaccessible"
+
 struct refusal {
     uint16_t code;              /* the broker's reply code */
     const char *text;           /* "404 NOT_FOUND - ..." as channel_why gives it */
@@ -24,6 +27,10 @@ struct refusal {
 
 /* Writes one line, cut to `size`. Returns `out`. */
 const char *explain_refusal(const struct refusal *r, char *out, size_t size);
+
+/* An exchange that is there, but not as the rules would make it, in words: it is taken
+ * as it is. `text` is the broker's 406. Writes one line, cut to `size`; returns `out`. */
+const char *explain_exchange(const char *name, const char *text, char *out, size_t size);
 
 /* "quorum", "classic", or "" for QUEUE_ANY. */
 const char *explain_queue_type(enum queue_type type);

@@ -24,25 +24,26 @@ enum feed_state {
 
 struct feed {
     struct feed_context *context;            /* lent */
-    const struct subscription *subscription; /* lent */
+    const struct subscription *subscription; /* lent; NULL: none yet, or no more */
+    const struct subscription *next;         /* of the plan under way; lent; NULL */
     enum feed_state state;
     uint16_t channel;           /* its number, for ever */
-    struct declare_item *queue; /* its declaration */
+    struct declare_item *queue; /* its declaration; NULL without a subscription */
+    unsigned deserted;          /* declare_deserted when the channel was opened */
     uint64_t epoch;             /* of this life of the channel */
     struct held *first;         /* unacked ones in order of tag; owned */
     struct held *last;
     size_t unacked;         /* how many of them */
     bool draining;          /* no further deliveries */
+    bool renewing;          /* CLOSING: consumes again at once */
     int64_t due_ms;         /* RESTING: end of it; OPENING, CLOSING: answer is due */
     int64_t since_ms;       /* CONSUMING: since when */
     struct backoff backoff; /* how long to rest */
     struct reason *why;     /* last trouble */
 };
 
-static int ask_bindings(struct feed *f)
+static int ask_bindings(struct feed *f, const struct subscription *s)
 {
-    const struct subscription *s = f->subscription;
-
     for (size_t i = 0; i < s->n_from; i++) {
         struct declare_item *exchange;
 
@@ -56,23 +57,30 @@ static int ask_bindings(struct feed *f)
     return OK;
 }
 
-struct feed *feed_new(struct feed_context *context, uint16_t channel, const struct subscription *s)
+struct feed *feed_new(struct feed_context *context, uint16_t channel)
 {
     struct feed *f = calloc(1, sizeof *f);
 
     if (f == NULL)
         return NULL;
     f->context = context;
-    f->subscription = s;
     f->channel = channel;
     backoff_init(&f->backoff, context->backoff_min_ms, context->backoff_max_ms,
                  (uint64_t)clock_wall(&context->clock) + channel);
-    f->queue = declare_queue(context->declare, s);
-    if (f->queue == NULL || ask_bindings(f) != OK)
-        feed_free(&f);
-    else if (link_is_up(context->link))
+    if (link_is_up(context->link))
         f->state = FEED_DECLARING;
     return f;
+}
+
+int feed_plan(struct feed *f, const struct subscription *s)
+{
+    struct declare_item *queue = declare_queue(f->context->declare, s);
+
+    if (queue == NULL)
+        return ERR_NOMEM;
+    f->queue = queue; /* the same one for the same name */
+    f->next = s;
+    return ask_bindings(f, s);
 }
 
 /* Takes the oldest one off its list. */
@@ -128,6 +136,7 @@ void feed_free(struct feed **f)
 void feed_up(struct feed *f)
 {
     f->state = FEED_DECLARING;
+    f->renewing = false;
 }
 
 void feed_down(struct feed *f)
@@ -157,6 +166,11 @@ static void rest(struct feed *f)
     f->due_ms = now + backoff_next(&f->backoff);
 }
 
+static bool has_channel(const struct feed *f)
+{
+    return f->state == FEED_CONSUMING || f->state == FEED_OPENING;
+}
+
 static void on_close(struct feed *f, const amqp_channel_close_t *close)
 {
     struct err err = {0};
@@ -165,25 +179,43 @@ static void on_close(struct feed *f, const amqp_channel_close_t *close)
     /* A link that cannot take this is going down, which ends the epoch as well. */
     if (channel_close_ok(f->context->link, f->channel, &err) != OK)
         return;
-    if (f->state != FEED_OPENING && f->state != FEED_CONSUMING)
+    if (!has_channel(f))
         return;
     end_epoch(f);
     set_why(f, channel_why(close, why, sizeof why));
     rest(f);
 }
 
-static void on_cancel(struct feed *f)
+/* With the channel go its consumer and whatever is held of it. */
+static void close_channel(struct feed *f)
 {
     struct err err = {0};
 
-    if (f->state != FEED_CONSUMING && f->state != FEED_OPENING)
-        return;
     end_epoch(f);
-    set_why(f, "the broker cancelled the consumer: the queue was deleted or is unavailable");
     if (channel_close(f->context->link, f->channel, &err) != OK)
         f->context->broken = "a channel could not be closed";
     f->state = FEED_CLOSING;
     f->due_ms = clock_mono(&f->context->clock) + CHANNEL_RPC_MS;
+}
+
+/* The consumer is gone, its channel is not yet. */
+static void on_cancel(struct feed *f, const char *why)
+{
+    if (!has_channel(f))
+        return;
+    set_why(f, why);
+    close_channel(f);
+}
+
+static void on_close_ok(struct feed *f)
+{
+    if (f->state != FEED_CLOSING)
+        return;
+    if (f->renewing || f->subscription == NULL)
+        f->state = FEED_DECLARING;
+    else
+        rest(f);
+    f->renewing = false;
 }
 
 static void on_consuming(struct feed *f)
@@ -203,14 +235,13 @@ void feed_method(struct feed *f, const amqp_method_t *method)
         on_consuming(f);
         break;
     case AMQP_BASIC_CANCEL_METHOD:
-        on_cancel(f);
+        on_cancel(f, "the broker cancelled the consumer: the queue was deleted or is unavailable");
         break;
     case AMQP_CHANNEL_CLOSE_METHOD:
         on_close(f, method->decoded);
         break;
     case AMQP_CHANNEL_CLOSE_OK_METHOD:
-        if (f->state == FEED_CLOSING)
-            rest(f);
+        on_close_ok(f);
         break;
     default: /* the other answers say nothing that consume-ok does not */
         break;
@@ -221,7 +252,7 @@ struct held *feed_deliver(struct feed *f, struct delivery *d)
 {
     struct held *h;
 
-    if (f->draining || (f->state != FEED_CONSUMING && f->state != FEED_OPENING))
+    if (f->draining || !has_channel(f))
         return NULL;
     d->subscription = f->subscription;
     d->epoch = f->epoch;
@@ -258,6 +289,85 @@ void feed_ack(struct feed *f)
         f->context->broken = "an ack could not be sent";
 }
 
+/* What is settled behind a gap is acked one by one, since nothing will close the gap. */
+static void ack_beyond_gaps(struct feed *f)
+{
+    struct err err = {0};
+
+    for (struct held *h = f->first; h != NULL; h = h->next_on_feed) {
+        amqp_basic_ack_t ack = {.delivery_tag = h->delivery.tag};
+
+        if (h->state == HELD_SETTLED &&
+            link_send(f->context->link, f->channel, AMQP_BASIC_ACK_METHOD, &ack, &err) != OK)
+            f->context->broken = "an ack could not be sent";
+    }
+}
+
+static void end_channel(struct feed *f)
+{
+    if (!has_channel(f))
+        return;
+    feed_ack(f);
+    ack_beyond_gaps(f);
+    close_channel(f);
+}
+
+/* Nothing of it is left to the next subscription but the channel that closes. */
+static void leave_queue(struct feed *f)
+{
+    if (f->subscription == NULL)
+        return;
+    log_event(f->context->log, LOG_INFO, "broker.queue_left",
+              LOG_FIELDS(log_text("queue", f->subscription->queue)));
+    end_channel(f);
+    f->subscription = NULL;
+    f->queue = NULL;
+    f->renewing = false;
+    f->since_ms = 0;
+    backoff_reset(&f->backoff);
+    reason_drop(&f->why);
+    if (f->state == FEED_RESTING)
+        f->state = FEED_DECLARING;
+}
+
+static void enter_queue(struct feed *f)
+{
+    const struct subscription *before = f->subscription;
+
+    f->subscription = f->next;
+    f->next = NULL;
+    for (struct held *h = f->first; h != NULL; h = h->next_on_feed)
+        h->delivery.subscription = f->subscription;
+    /* basic.qos is for consumers to come. */
+    if (before == NULL || before->prefetch == f->subscription->prefetch || !has_channel(f))
+        return;
+    end_channel(f);
+    f->renewing = true;
+}
+
+void feed_adopt(struct feed *f)
+{
+    if (f->next != NULL)
+        enter_queue(f);
+    else
+        leave_queue(f);
+}
+
+void feed_abandon(struct feed *f)
+{
+    f->next = NULL;
+}
+
+const char *feed_unplanned_queue(const struct feed *f)
+{
+    return f->next == NULL && f->subscription != NULL ? f->subscription->queue : NULL;
+}
+
+bool feed_is_free(const struct feed *f)
+{
+    return f->subscription == NULL && f->next == NULL && f->state != FEED_CLOSING;
+}
+
 static void cancel_consumer(struct feed *f)
 {
     amqp_basic_cancel_t cancel = {.consumer_tag = amqp_cstring_bytes(CONSUMER_TAG)};
@@ -286,7 +396,7 @@ void feed_drain(struct feed *f)
     if (f->draining)
         return;
     f->draining = true;
-    if (f->state == FEED_CONSUMING || f->state == FEED_OPENING)
+    if (has_channel(f))
         cancel_consumer(f);
     drop_queued(f);
 }
@@ -308,6 +418,12 @@ static int send_consume(struct feed *f, struct err *err)
     return rc;
 }
 
+static bool may_open(const struct feed *f)
+{
+    return f->state == FEED_DECLARING && f->subscription != NULL && !f->draining &&
+           declare_state(f->queue) == DECLARE_READY;
+}
+
 static void open_channel(struct feed *f)
 {
     struct err err = {0};
@@ -317,6 +433,7 @@ static void open_channel(struct feed *f)
         return;
     }
     f->epoch = ++f->context->epoch;
+    f->deserted = declare_deserted(f->queue);
     f->state = FEED_OPENING;
     f->due_ms = clock_mono(&f->context->clock) + CHANNEL_RPC_MS;
 }
@@ -329,8 +446,12 @@ void feed_step(struct feed *f)
         declare_again(f->context->declare, f->queue);
         f->state = FEED_DECLARING;
     }
-    if (f->state == FEED_DECLARING && !f->draining && declare_state(f->queue) == DECLARE_READY)
+    if (may_open(f))
         open_channel(f);
+    /* A quorum queue that is deleted and made again within milliseconds may keep the
+     * broker from telling its consumers (seen with 3.10). */
+    if (f->state == FEED_CONSUMING && !f->draining && declare_deserted(f->queue) != f->deserted)
+        on_cancel(f, "the queue was deleted and made again: the broker knows no consumer");
     if ((f->state == FEED_OPENING || f->state == FEED_CLOSING) && f->due_ms <= now)
         f->context->broken = "the broker did not answer in time on a channel for consuming";
 }
@@ -344,9 +465,9 @@ int64_t feed_due(const struct feed *f)
                : INT64_MAX;
 }
 
-bool feed_is_consuming(const struct feed *f)
+bool feed_is_ready(const struct feed *f)
 {
-    return f->state == FEED_CONSUMING && !f->draining;
+    return f->subscription == NULL || (f->state == FEED_CONSUMING && !f->draining);
 }
 
 size_t feed_unacked(const struct feed *f)
@@ -356,6 +477,8 @@ size_t feed_unacked(const struct feed *f)
 
 const char *feed_trouble(const struct feed *f)
 {
+    if (f->subscription == NULL || f->renewing)
+        return NULL;
     if (f->state == FEED_DECLARING && declare_state(f->queue) == DECLARE_REFUSED)
         return declare_why(f->queue);
     return f->state == FEED_RESTING || f->state == FEED_CLOSING ? reason_text(f->why) : NULL;

@@ -14,8 +14,10 @@
  *   DECLARING  waits for the queue (declare.h); stays here while it is refused
  *   OPENING    channel.open, basic.qos and basic.consume are sent
  *   CONSUMING  deliveries come and acks go
- *   CLOSING    the broker cancelled the consumer (the queue was deleted, or moved); we
- *              close the channel, so that nothing of it is left half alive
+ *   CLOSING    the consumer is gone (basic.cancel, or a declaration says so), or the
+ *              rules have changed; we close the channel, so that nothing of it is left
+ *              half alive. From here it goes on to DECLARING without a rest where only
+ *              the prefetch is another one, or waits there for a subscription
  *   RESTING    waits with back-off, then declares and consumes again
  *
  * Each life of the channel is an epoch. Leaving CONSUMING ends it: what was not lent
@@ -46,9 +48,26 @@ struct feed_context {
 
 struct feed;
 
-/* `context` and `s` are lent for life. NULL when out of memory. */
-struct feed *feed_new(struct feed_context *context, uint16_t channel, const struct subscription *s);
+/* A feed without a subscription. `context` is lent for life. NULL when out of memory. */
+struct feed *feed_new(struct feed_context *context, uint16_t channel);
 void feed_free(struct feed **f); /* leaves what stands in the line as stale; NULL is fine */
+
+/* The next plan has this subscription for it, lent until the plan after it is adopted:
+ * asks for what it needs. OK or ERR_NOMEM. */
+int feed_plan(struct feed *f, const struct subscription *s);
+
+/* The plan is in force: with its subscription, all that is held belongs to that one;
+ * without one, what is settled is acked and the channel is closed. */
+void feed_adopt(struct feed *f);
+
+/* The plan is not to be. */
+void feed_abandon(struct feed *f);
+
+/* The queue it consumes, unless the plan has something for it already; else NULL. */
+const char *feed_unplanned_queue(const struct feed *f);
+
+/* It has no subscription, none is planned, and nothing of its channel is left. */
+bool feed_is_free(const struct feed *f);
 
 void feed_up(struct feed *f);
 void feed_down(struct feed *f);
@@ -70,7 +89,8 @@ void feed_drain(struct feed *f);
 void feed_step(struct feed *f);
 int64_t feed_due(const struct feed *f); /* monotonic; INT64_MAX: never */
 
-bool feed_is_consuming(const struct feed *f);
+/* True when it does what it should: one that ends has nothing to do. */
+bool feed_is_ready(const struct feed *f);
 size_t feed_unacked(const struct feed *f);
 
 /* Why it does not consume, or NULL. */

@@ -136,6 +136,12 @@ static bool is_refused(const struct outlet *o)
            declare_state(o->item) == DECLARE_REFUSED;
 }
 
+/* An open channel serves until it closes. */
+bool outlet_is_dropped(const struct outlet *o)
+{
+    return o->state != OUTLET_OPEN && o->item != NULL && declare_state(o->item) == DECLARE_DROPPED;
+}
+
 const char *outlet_trouble(const struct outlet *o)
 {
     if (is_refused(o))

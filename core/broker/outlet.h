@@ -64,6 +64,10 @@ void outlet_free(struct outlet **o); /* NULL is fine */
 const char *outlet_exchange(const struct outlet *o);
 uint16_t outlet_channel(const struct outlet *o);
 
+/* No rule names its exchange any more, so it is not declared and its channel may not be
+ * opened before declare_exchange asks for it again. */
+bool outlet_is_dropped(const struct outlet *o);
+
 /* OK when it takes one more publish now; ERR_BUSY when it soon will; ERR_BROKER with
  * the reason when it cannot be used. */
 int outlet_usable(const struct outlet *o, struct err *err);

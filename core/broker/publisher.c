@@ -128,8 +128,14 @@ static int take_outlet(struct publisher *p, const struct destination *to, bool p
 int publisher_plan(struct publisher *p, const struct destination *to, struct err *err)
 {
     struct outlet *o;
+    int rc = take_outlet(p, to, true, &o, err);
 
-    return take_outlet(p, to, true, &o, err);
+    if (rc != OK || to->kind == EXCHANGE_DEFAULT)
+        return rc;
+    /* One that was there already is named anew. */
+    if (declare_exchange(p->context.declare, to, true) == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory for an exchange");
+    return OK;
 }
 
 /* Bytes that would have to be kept if more was taken now. */
@@ -185,6 +191,19 @@ static int encode(struct publisher *p, const struct outlet *o, const struct dest
     return rc;
 }
 
+/* A row that was routed by former rules goes where they said, though no rule names that
+ * exchange any more. */
+static int revive(struct publisher *p, const struct outlet *o, const struct destination *to,
+                  struct err *err)
+{
+    if (!outlet_is_dropped(o))
+        return OK;
+    if (declare_exchange(p->context.declare, to, false) == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory for an exchange");
+    p->grown = true;
+    return OK;
+}
+
 int publisher_publish(struct publisher *p, int64_t row, const struct destination *to,
                       const struct message *m, struct err *err)
 {
@@ -198,7 +217,9 @@ int publisher_publish(struct publisher *p, int64_t row, const struct destination
         return rc;
     if (publisher_room(p) == 0)
         return err_set(err, ERR_BUSY, "no room to publish now");
-    rc = outlet_usable(o, err);
+    rc = revive(p, o, to, err);
+    if (rc == OK)
+        rc = outlet_usable(o, err);
     if (rc == OK)
         rc = encode(p, o, to, m, err);
     if (rc != OK)

@@ -40,7 +40,8 @@ struct publisher_settings {
 struct publisher *publisher_new(const struct publisher_settings *settings, struct err *err);
 void publisher_free(struct publisher **p); /* NULL is fine */
 
-/* An exchange of the rules: its channel is opened with the link. OK or ERR_NOMEM. */
+/* An exchange of the next plan (declare.h): its channel is opened once the plan is
+ * adopted and the link is up. OK, ERR_NOMEM, or ERR_BROKER when there are too many. */
 int publisher_plan(struct publisher *p, const struct destination *to, struct err *err);
 
 /* As broker_ops. */

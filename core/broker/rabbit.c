@@ -23,28 +23,82 @@ static void open_link(struct rabbit *r, struct half *h)
     link_open(h->link);
 }
 
-static int rabbit_start(struct broker *b, const struct topology *t, struct err *err)
+static int plan(struct rabbit *r, const struct topology *t, struct err *err)
 {
-    struct rabbit *r = rabbit_of(b);
     int rc = OK;
 
-    REQUIRE(r->state == RABBIT_NEW);
+    declare_plan(r->publish.declare);
+    declare_plan(r->consume.declare);
     for (size_t i = 0; rc == OK && i < t->n_routes; i++)
         for (size_t j = 0; rc == OK && j < t->routes[i].n_to; j++)
             rc = publisher_plan(r->publisher, &t->routes[i].to[j], err);
-    for (size_t i = 0; rc == OK && i < t->n_subscriptions; i++)
-        rc = consumer_add(r->consumer, &t->subscriptions[i], err);
+    if (rc == OK)
+        rc = consumer_plan(r->consumer, t->subscriptions, t->n_subscriptions, err);
+    return rc;
+}
+
+static void abandon(struct rabbit *r)
+{
+    consumer_abandon(r->consumer);
+    declare_abandon(r->publish.declare);
+    declare_abandon(r->consume.declare);
+}
+
+/* Nothing can fail any more. Publishing waits where the own queues have become others. */
+static void adopt(struct rabbit *r, const struct topology *t)
+{
+    bool fresh;
+
+    declare_adopt(r->publish.declare);
+    fresh = declare_adopt(r->consume.declare);
+    consumer_adopt(r->consumer);
+    if (t->n_subscriptions > 0 && !r->consume.opened)
+        open_link(r, &r->consume);
+    if (fresh)
+        rabbit_begin_wait(r);
+    else if (declare_is_settled(r->consume.declare))
+        rabbit_end_wait(r); /* what was waited for is not wanted any more */
+}
+
+static int rabbit_start(struct broker *b, const struct topology *t, struct err *err)
+{
+    struct rabbit *r = rabbit_of(b);
+    int rc;
+
+    REQUIRE(r->state == RABBIT_NEW);
+    rc = plan(r, t, err);
     if (rc == OK && uv_timer_init(r->loop, &r->timer) != 0)
         rc = err_set(err, ERR_FAILED, "no timer for the broker's links");
-    if (rc != OK)
+    if (rc != OK) {
+        abandon(r);
         return rc;
+    }
     r->timer.data = r;
     r->open = 1;
     r->state = RABBIT_RUNNING;
-    r->bound = t->n_subscriptions == 0;
+    r->bound = true;
     open_link(r, &r->publish);
-    if (t->n_subscriptions > 0)
-        open_link(r, &r->consume);
+    adopt(r, t);
+    return OK;
+}
+
+static int rabbit_change(struct broker *b, const struct topology *t, struct err *err)
+{
+    struct rabbit *r = rabbit_of(b);
+    int rc;
+
+    REQUIRE(r->state == RABBIT_RUNNING);
+    rc = plan(r, t, err);
+    if (rc != OK) {
+        abandon(r);
+        return rc;
+    }
+    adopt(r, t);
+    publisher_step(r->publisher);
+    consumer_step(r->consumer);
+    rabbit_flush(r);
+    r->news = true;
+    rabbit_settle_down(r);
     return OK;
 }
 
@@ -221,6 +275,7 @@ static void rabbit_free(struct broker **b)
 
 static const struct broker_ops rabbit_ops = {
     .start = rabbit_start,
+    .change = rabbit_change,
     .room = rabbit_room,
     .take = rabbit_take,
     .accept = rabbit_accept,

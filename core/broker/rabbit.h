@@ -6,13 +6,14 @@
  *
  * In RUNNING each link connects, declares what its half needs, works, and starts over
  * by itself when anything goes wrong (link.h, declare.h, outlet.h, feed.h have those
- * states). The consuming link is only opened when there are subscriptions. ops->drain
+ * states). The consuming link is opened with the first subscription and stays open. ops->drain
  * may come at any time in RUNNING and is for good. It is ready when the publishing link
  * is up and not blocked, every subscription consumes, and no declaration of the rules
  * is refused.
  *
  * The first publish waits until the consuming link has declared, or for 10 s: else a
  * new router's first messages would be returned, since its own queues are not bound yet.
+ * The same holds after a change that has new queues or bindings.
  *
  * Memory is bounded by `window` rows and the prefetches of the subscriptions.
  */

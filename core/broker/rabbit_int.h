@@ -61,6 +61,10 @@ void rabbit_flush(struct rabbit *r);
  * starts over, the timer is set, and the engine is woken where there is news. */
 void rabbit_settle_down(struct rabbit *r);
 
+/* Nothing is published until the own queues are bound, or that took too long. */
+void rabbit_begin_wait(struct rabbit *r);
+void rabbit_end_wait(struct rabbit *r);
+
 /* A link or the timer is closed for good; the last one ends the stop. */
 void rabbit_part_closed(struct rabbit *r);
 

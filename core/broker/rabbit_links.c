@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-enum { BOUND_WAIT_MS = 10 * 1000 }; /* patience with the consuming link at the start */
+enum { BOUND_WAIT_MS = 10 * 1000 }; /* patience with the consuming link */
 
 static void on_timer(uv_timer_t *timer);
 
@@ -56,10 +56,18 @@ void rabbit_flush(struct rabbit *r)
         link_flush(r->consume.link);
 }
 
-/* A new router would have its first messages returned by an exchange that its own
- * queues are not bound to yet. So the first publish waits for the consuming link to
- * have declared, but not for ever: that link may be the one in trouble. */
-static void end_wait(struct rabbit *r)
+/* A new router, or one with a new queue, would have its first messages returned by an
+ * exchange that its own queues are not bound to yet. So publishing waits for the
+ * consuming link to have declared, but not for ever: that link may be the one in
+ * trouble. */
+void rabbit_begin_wait(struct rabbit *r)
+{
+    r->bound = false;
+    r->bound_by_ms =
+        link_is_up(r->publish.link) ? clock_mono(&r->clock) + BOUND_WAIT_MS : INT64_MAX;
+}
+
+void rabbit_end_wait(struct rabbit *r)
 {
     if (r->bound)
         return;
@@ -74,7 +82,7 @@ static void on_timer(uv_timer_t *timer)
 
     r->armed_ms = INT64_MAX;
     if (r->bound_by_ms <= clock_mono(&r->clock))
-        end_wait(r);
+        rabbit_end_wait(r);
     publisher_step(r->publisher);
     consumer_step(r->consumer);
     rabbit_flush(r);
@@ -195,7 +203,7 @@ static void on_consume_read(void *arg)
     if (h->stirred)
         consumer_step(h->rabbit->consumer);
     if (h->stirred && declare_is_settled(h->declare))
-        end_wait(h->rabbit);
+        rabbit_end_wait(h->rabbit);
     h->stirred = false;
     rabbit_settle_down(h->rabbit);
 }

@@ -7,16 +7,54 @@
 static struct declare *declare;
 static struct consumer *consumer;
 
-static char q_name[] = "q", r_name[] = "r", x_name[] = "x", empty[] = "";
-static struct destination from_x = {EXCHANGE_FANOUT, x_name, empty};
-static const struct subscription on_q = {
-    .queue = q_name, .from = &from_x, .n_from = 1, .prefetch = 100};
-static const struct subscription on_r = {.queue = r_name, .prefetch = 7};
+/* Rules: what each subscription is, its strings inside. */
+struct rule {
+    char queue[8];
+    char exchange[8]; /* "": not bound */
+    int prefetch;
+};
+
+/* A topology on the heap, so that a pointer into a former one shows. */
+static struct subscription *rules;
+static size_t n_rules;
+
+static void free_rules(struct subscription *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        free(s[i].queue);
+        for (size_t k = 0; k < s[i].n_from; k++) {
+            free(s[i].from[k].exchange);
+            free(s[i].from[k].routing_key);
+        }
+        free(s[i].from);
+    }
+    free(s);
+}
+
+static struct subscription *make_rules(const struct rule *from, size_t n)
+{
+    struct subscription *s = calloc(n + 1, sizeof *s);
+
+    assert_non_null(s);
+    for (size_t i = 0; i < n; i++) {
+        s[i] = (struct subscription){.queue = strdup(from[i].queue), .prefetch = from[i].prefetch};
+        if (from[i].exchange[0] == '\0')
+            continue;
+        s[i].from = malloc(sizeof *s[i].from);
+        assert_non_null(s[i].from);
+        s[i].from[0] = (struct destination){EXCHANGE_FANOUT, strdup(from[i].exchange), strdup("")};
+        s[i].n_from = 1;
+    }
+    return s;
+}
 
 static void method(uint16_t channel, amqp_method_number_t id, void *decoded)
 {
+    amqp_queue_declare_ok_t deserted = {.queue = amqp_empty_bytes};
     amqp_method_t m = method_of(id, decoded);
 
+    if (id == AMQP_QUEUE_DECLARE_OK_METHOD && decoded == NULL)
+        m.decoded = &deserted;
     if (channel == 1)
         declare_method(declare, &m);
     else
@@ -92,6 +130,27 @@ static void accepted(size_t i)
     consumer_accept(consumer, lent[i]);
 }
 
+/* The next rules take the place of the former, which are gone then. */
+static void change_to(const struct rule *from, size_t n)
+{
+    struct subscription *before = rules;
+    size_t n_before = n_rules;
+    struct err err = {0};
+
+    rules = make_rules(from, n);
+    n_rules = n;
+    declare_plan(declare);
+    assert_int_equal(consumer_plan(consumer, rules, n, &err), OK);
+    declare_adopt(declare);
+    consumer_adopt(consumer);
+    free_rules(before, n_before);
+    consumer_step(consumer);
+}
+
+#define CHANGE_TO(...)                                                                             \
+    change_to((const struct rule[]){__VA_ARGS__},                                                  \
+              sizeof((const struct rule[]){__VA_ARGS__}) / sizeof(struct rule))
+
 /* Opens a channel again: the queue exists, and is consumed. */
 static void consume_again(uint16_t channel)
 {
@@ -104,7 +163,6 @@ static int begin(void **state)
 {
     struct consumer_settings settings = {
         .link = &fake_link, .clock = fake_clock, .backoff_min_ms = 100, .backoff_max_ms = 1000};
-    struct err err = {0};
 
     (void)state;
     fake_begin();
@@ -113,8 +171,7 @@ static int begin(void **state)
     consumer = consumer_new(&settings);
     assert_non_null(consumer);
     fake_link.up = false;
-    assert_int_equal(consumer_add(consumer, &on_q, &err), OK);
-    assert_int_equal(consumer_add(consumer, &on_r, &err), OK);
+    CHANGE_TO({"q", "x", 100}, {"r", "", 7});
     fake_link.up = true;
     declare_up(declare);
     consumer_up(consumer);
@@ -141,6 +198,9 @@ static int end(void **state)
     assert_null(consumer_broken(consumer));
     consumer_free(&consumer);
     declare_free(&declare);
+    free_rules(rules, n_rules);
+    rules = NULL;
+    n_rules = 0;
     return 0;
 }
 
@@ -149,7 +209,7 @@ static void a_delivery_is_copied_with_all_it_says(void **state)
     (void)state;
     deliver(2, 1, 2);
     take(64, "2/1 2/2");
-    assert_ptr_equal(lent[0]->subscription, &on_q);
+    assert_ptr_equal(lent[0]->subscription, &rules[0]);
     assert_true(slice_is(lent[0]->message.type, "payresult_notify"));
     assert_true(slice_is(lent[0]->message.id, "s:1"));
     assert_true(slice_is(lent[0]->exchange, "x"));
@@ -417,6 +477,248 @@ static void thousands_that_are_dropped_cost_one_walk(void **state)
     take(64, "3/1");
 }
 
+static void declared_with(uint32_t consumers)
+{
+    amqp_queue_declare_ok_t ok = {.queue = amqp_cstring_bytes("q"), .consumer_count = consumers};
+
+    method(1, AMQP_QUEUE_DECLARE_OK_METHOD, &ok);
+}
+
+/* Somebody else deleted and made it anew, and no basic.cancel came. */
+static void a_queue_that_knows_no_consumer_is_consumed_again(void **state)
+{
+    const struct subscription q = {.queue = rules[0].queue};
+    struct declare_item *item = declare_queue(declare, &q);
+
+    (void)state;
+    deliver(2, 1, 1);
+    declare_again(declare, item);
+    consumer_step(consumer);
+    declared_with(1);
+    sent("1:queue.declare?(q) 1:bind(q,x,)");
+    assert_true(consumer_is_ready(consumer));
+    method(1, AMQP_QUEUE_BIND_OK_METHOD, NULL);
+
+    declare_again(declare, item);
+    consumer_step(consumer);
+    declared_with(0);
+    sent("1:queue.declare?(q) 1:bind(q,x,) 2:close");
+    assert_false(consumer_is_ready(consumer));
+    assert_non_null(strstr(consumer_trouble(consumer), "the broker knows no consumer"));
+    take(64, "");
+    method(1, AMQP_QUEUE_BIND_OK_METHOD, NULL);
+    method(2, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    fake_now = consumer_due(consumer);
+    consumer_step(consumer);
+    declared_with(0);
+    sent("1:queue.declare?(q) 1:bind(q,x,) 2:open 2:qos(100,each) 2:consume(q)");
+    method(2, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    assert_true(consumer_is_ready(consumer));
+    consumer_step(consumer); /* that answer was from before */
+    sent("");
+}
+
+static void a_queue_that_stays_goes_on_with_what_is_held(void **state)
+{
+    (void)state;
+    deliver(2, 1, 3);
+    deliver(3, 1, 1);
+    take(2, "2/1 2/2");
+    accepted(1); /* settled behind a gap */
+    consumer_tell(consumer);
+    CHANGE_TO({"r", "", 7}, {"q", "x", 100});
+    sent("");
+    assert_true(consumer_is_ready(consumer));
+    deliver(2, 4, 4);
+    take(64, "2/1 2/3 3/1 2/4");
+    assert_ptr_equal(lent[0]->subscription, &rules[1]);
+    assert_ptr_equal(lent[2]->subscription, &rules[0]);
+    assert_string_equal(lent[3]->subscription->queue, "q");
+    for (size_t i = 0; i < 4; i++)
+        accepted(i);
+    consumer_tell(consumer);
+    sent("2:ack(4+) 3:ack(1+)");
+}
+
+static void a_new_queue_is_consumed_on_the_next_channel(void **state)
+{
+    (void)state;
+    CHANGE_TO({"q", "x", 100}, {"n", "x", 5}, {"r", "", 7});
+    sent("1:queue.declare?(n)");
+    assert_false(consumer_is_ready(consumer));
+    assert_null(consumer_trouble(consumer));
+    method(1, AMQP_QUEUE_DECLARE_OK_METHOD, NULL);
+    sent("1:bind(n,x,) 4:open 4:qos(5,each) 4:consume(n)");
+    method(4, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    method(1, AMQP_QUEUE_BIND_OK_METHOD, NULL);
+    assert_true(consumer_is_ready(consumer));
+    deliver(4, 1, 1);
+    take(64, "4/1");
+    assert_ptr_equal(lent[0]->subscription, &rules[1]);
+}
+
+static void a_queue_that_goes_acks_what_is_done_and_drops_the_rest(void **state)
+{
+    (void)state;
+    deliver(2, 1, 5);
+    deliver(3, 1, 1);
+    take(4, "2/1 2/2 2/3 2/4");
+    accepted(1);
+    accepted(3);
+    consumer_tell(consumer);
+    sent("");
+    CHANGE_TO({"r", "", 7});
+    sent("2:ack(2) 2:ack(4) 2:close");
+    assert_true(consumer_is_ready(consumer));
+    assert_null(consumer_trouble(consumer));
+    assert_int_equal(consumer_unacked(consumer), 1);
+    deliver(2, 6, 6); /* was under way */
+    cancelled(2);     /* likewise */
+    take(64, "3/1");
+    consumer_forget(consumer);
+    method(2, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    assert_true(consumer_due(consumer) == INT64_MAX);
+    fake_now += 100000;
+    consumer_step(consumer);
+    sent("");
+    declare_down(declare);
+    consumer_down(consumer);
+    declare_up(declare);
+    consumer_up(consumer);
+    sent("1:open 1:queue.declare?(r)"); /* q may have been deleted on purpose */
+}
+
+static void a_queue_that_comes_back_never_meets_the_frames_of_its_former_channel(void **state)
+{
+    (void)state;
+    deliver(2, 1, 1);
+    CHANGE_TO({"r", "", 7});
+    sent("2:close");
+    CHANGE_TO({"q", "x", 50}, {"r", "", 7});
+    sent("1:queue.declare?(q)");
+    declared_with(0);
+    method(1, AMQP_EXCHANGE_DECLARE_OK_METHOD, NULL);
+    sent("1:exchange.declare?(x) 4:open 4:qos(50,each) 4:consume(q) 1:bind(q,x,)");
+    deliver(2, 2, 2);
+    take(64, "");
+    method(4, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    deliver(4, 1, 1);
+    take(64, "4/1");
+    accepted(0);
+    consumer_tell(consumer);
+    sent("4:ack(1+)");
+    method(2, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    method(1, AMQP_QUEUE_BIND_OK_METHOD, NULL);
+    CHANGE_TO({"q", "x", 50}, {"s", "", 3}, {"r", "", 7});
+    declared_with(0);
+    sent("1:queue.declare?(s) 2:open 2:qos(3,each) 2:consume(s)"); /* now 2 is free */
+}
+
+static void another_prefetch_consumes_again_at_once(void **state)
+{
+    (void)state;
+    deliver(2, 1, 3);
+    take(1, "2/1");
+    accepted(0);
+    consumer_tell(consumer);
+    sent("2:ack(1+)");
+    CHANGE_TO({"q", "x", 10}, {"r", "", 7});
+    sent("2:close");
+    assert_null(consumer_trouble(consumer));
+    take(64, "");
+    method(2, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    sent("2:open 2:qos(10,each) 2:consume(q)");
+    method(2, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    assert_true(consumer_is_ready(consumer));
+}
+
+static void a_change_while_the_channel_opens_closes_what_is_not_wanted(void **state)
+{
+    (void)state;
+    CHANGE_TO({"q", "x", 100}, {"r", "", 7}, {"n", "", 5});
+    declared_with(0);
+    sent("1:queue.declare?(n) 4:open 4:qos(5,each) 4:consume(n)");
+    CHANGE_TO({"q", "x", 100}, {"r", "", 7});
+    sent("4:close");
+    method(4, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    deliver(4, 1, 1);
+    take(64, "");
+    method(4, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    assert_true(consumer_is_ready(consumer));
+    sent("");
+}
+
+static void a_change_while_the_link_is_down_is_taken_up_with_it(void **state)
+{
+    (void)state;
+    deliver(2, 1, 1);
+    fake_link.up = false;
+    declare_down(declare);
+    consumer_down(consumer);
+    CHANGE_TO({"n", "", 5}, {"r", "", 9});
+    sent("");
+    assert_false(consumer_is_ready(consumer));
+    fake_link.up = true;
+    declare_up(declare);
+    consumer_up(consumer);
+    sent("1:open 1:queue.declare?(r)");
+    declared_with(0);
+    declared_with(0);
+    sent("1:queue.declare?(n) 3:open 3:qos(9,each) 3:consume(r) 4:open 4:qos(5,each) 4:consume(n)");
+    method(3, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    method(4, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    assert_true(consumer_is_ready(consumer));
+}
+
+static void a_queue_that_rests_may_go(void **state)
+{
+    (void)state;
+    closed(2, 406, "PRECONDITION_FAILED - timeout");
+    sent("2:close-ok");
+    CHANGE_TO({"r", "", 7});
+    assert_true(consumer_due(consumer) == INT64_MAX);
+    fake_now += 100000;
+    consumer_step(consumer);
+    sent("");
+    assert_true(consumer_is_ready(consumer));
+}
+
+static void an_abandoned_plan_changes_nothing(void **state)
+{
+    const struct rule other[] = {{"n", "", 5}, {"r", "", 9}};
+    struct subscription *s = make_rules(other, 2);
+    struct err err = {0};
+
+    (void)state;
+    deliver(2, 1, 1);
+    declare_plan(declare);
+    assert_int_equal(consumer_plan(consumer, s, 2, &err), OK);
+    consumer_abandon(consumer);
+    declare_abandon(declare);
+    free_rules(s, 2);
+    consumer_step(consumer);
+    sent("");
+    assert_true(consumer_is_ready(consumer));
+    take(64, "2/1");
+    assert_ptr_equal(lent[0]->subscription, &rules[0]);
+    consumer_forget(consumer);
+    CHANGE_TO({"q", "x", 100}, {"r", "", 7}, {"n", "", 5}); /* its place was kept free */
+    declared_with(0);
+    sent("1:queue.declare?(n) 4:open 4:qos(5,each) 4:consume(n)");
+}
+
+static void a_silent_close_is_a_broken_protocol(void **state)
+{
+    (void)state;
+    CHANGE_TO({"r", "", 7});
+    fake_now = consumer_due(consumer);
+    consumer_step(consumer);
+    assert_non_null(strstr(consumer_broken(consumer), "did not answer in time"));
+    fake_link.up = false;
+    consumer_down(consumer);
+    assert_true(consumer_due(consumer) == INT64_MAX);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -436,6 +738,17 @@ int main(void)
         TEST(a_channel_that_was_never_opened_is_a_broken_protocol),
         TEST(a_refused_queue_is_told_and_the_other_consumes),
         TEST(thousands_that_are_dropped_cost_one_walk),
+        TEST(a_queue_that_knows_no_consumer_is_consumed_again),
+        TEST(a_queue_that_stays_goes_on_with_what_is_held),
+        TEST(a_new_queue_is_consumed_on_the_next_channel),
+        TEST(a_queue_that_goes_acks_what_is_done_and_drops_the_rest),
+        TEST(a_queue_that_comes_back_never_meets_the_frames_of_its_former_channel),
+        TEST(another_prefetch_consumes_again_at_once),
+        TEST(a_change_while_the_channel_opens_closes_what_is_not_wanted),
+        TEST(a_change_while_the_link_is_down_is_taken_up_with_it),
+        TEST(a_queue_that_rests_may_go),
+        TEST(an_abandoned_plan_changes_nothing),
+        TEST(a_silent_close_is_a_broken_protocol),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

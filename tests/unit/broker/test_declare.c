@@ -29,11 +29,24 @@ static struct declare_item *queue(struct declare *d, enum queue_type type)
     return declare_queue(d, &s);
 }
 
-static void ok(struct declare *d, amqp_method_number_t id)
+static void queue_ok(struct declare *d, uint32_t consumers)
 {
-    amqp_method_t m = method_of(id, NULL);
+    amqp_queue_declare_ok_t answer = {.queue = amqp_cstring_bytes("q"),
+                                      .consumer_count = consumers};
+    amqp_method_t m = method_of(AMQP_QUEUE_DECLARE_OK_METHOD, &answer);
 
     declare_method(d, &m);
+}
+
+static void ok(struct declare *d, amqp_method_number_t id)
+{
+    uint64_t nothing[8] = {0}; /* as large as any of their structs */
+    amqp_method_t m = method_of(id, nothing);
+
+    if (id == AMQP_QUEUE_DECLARE_OK_METHOD)
+        queue_ok(d, 0);
+    else
+        declare_method(d, &m);
 }
 
 static void no(struct declare *d, uint16_t code, const char *text)
@@ -223,6 +236,188 @@ static void what_is_asked_for_twice_is_one_item(void **state)
     declare_free(&d);
 }
 
+static void answers_that_tell_of_no_consumer_are_counted(void **state)
+{
+    struct declare *d = begin();
+    struct declare_item *q = queue(d, QUEUE_ANY);
+
+    (void)state;
+    declare_up(d);
+    assert_int_equal(declare_deserted(q), 0);
+    queue_ok(d, 0);
+    assert_int_equal(declare_deserted(q), 1);
+    declare_again(d, q);
+    declare_step(d);
+    queue_ok(d, 2);
+    assert_int_equal(declare_deserted(q), 1);
+    declare_again(d, q);
+    declare_step(d);
+    queue_ok(d, 0);
+    assert_int_equal(declare_deserted(q), 2);
+    queue_ok(d, 0); /* nobody asked */
+    assert_int_equal(declare_deserted(q), 2);
+    declare_free(&d);
+}
+
+/* A plan of exchange x, bound to q. */
+static struct declare_item *bound(struct declare *d, char *exchange_name, enum queue_type type)
+{
+    struct declare_item *q = queue(d, type), *x = exchange(d, exchange_name);
+
+    return declare_binding(d, x, q, key);
+}
+
+static void a_plan_asks_for_nothing_before_it_is_adopted(void **state)
+{
+    struct declare *d = begin();
+    struct declare_item *b;
+
+    (void)state;
+    declare_plan(d);
+    b = bound(d, x_name, QUEUE_ANY);
+    assert_true(declare_adopt(d));
+    sent("");
+    declare_up(d);
+    ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
+    ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
+    ok(d, AMQP_QUEUE_BIND_OK_METHOD);
+    assert_int_equal(declare_state(b), DECLARE_READY);
+    fake_link.said[0] = '\0';
+    declare_plan(d);
+    assert_ptr_equal(bound(d, x_name, QUEUE_ANY), b);
+    assert_false(declare_adopt(d)); /* nothing new in it */
+    declare_step(d);
+    sent("");
+    declare_free(&d);
+}
+
+static void what_the_next_plan_does_not_name_is_declared_no_more(void **state)
+{
+    struct declare *d = begin();
+    struct declare_item *x, *by_row, *b;
+    struct destination to = {EXCHANGE_FANOUT, y_name, none};
+
+    (void)state;
+    declare_plan(d);
+    x = exchange(d, x_name);
+    b = bound(d, x_name, QUEUE_ANY);
+    assert_true(declare_adopt(d));
+    by_row = declare_exchange(d, &to, false);
+    declare_up(d);
+    no(d, 403, "ACCESS_REFUSED - access to exchange 'x' in vhost '/' refused");
+    assert_non_null(declare_refused(d));
+
+    declare_plan(d);
+    assert_false(declare_adopt(d));
+    assert_int_equal(declare_state(x), DECLARE_DROPPED);
+    assert_int_equal(declare_state(b), DECLARE_DROPPED);
+    assert_null(declare_refused(d));
+    assert_string_equal(declare_why(x), "");
+    declare_down(d);
+    fake_link.said[0] = '\0';
+    declare_up(d);
+    sent("1:open 1:exchange.declare?(y)"); /* no rule ever named this one */
+    ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
+    sent("");
+    assert_int_equal(declare_state(by_row), DECLARE_READY);
+    assert_true(declare_is_settled(d));
+    assert_true(declare_due(d) == INT64_MAX);
+
+    declare_plan(d);
+    assert_ptr_equal(exchange(d, x_name), x);
+    assert_true(declare_adopt(d));
+    declare_step(d);
+    sent("1:exchange.declare?(x)");
+    declare_free(&d);
+}
+
+static void what_is_dropped_while_it_is_under_way_is_not_made(void **state)
+{
+    struct declare *d = begin();
+    struct declare_item *x;
+
+    (void)state;
+    declare_plan(d);
+    x = exchange(d, x_name);
+    declare_adopt(d);
+    declare_up(d);
+    sent("1:open 1:exchange.declare?(x)");
+    declare_plan(d);
+    declare_adopt(d);
+    no(d, 404, "NOT_FOUND - no exchange 'x' in vhost '/'");
+    sent("1:close-ok");
+    declare_plan(d);
+    exchange(d, x_name);
+    declare_adopt(d);
+    declare_step(d);
+    sent("1:open 1:exchange.declare?(x)");
+    assert_int_equal(declare_state(x), DECLARE_WAITING);
+    declare_free(&d);
+}
+
+static void another_type_is_asked_for_and_explained_with_the_new_origin(void **state)
+{
+    struct declare *d = begin();
+    struct subscription s = {.queue = q_name, .origin = origin};
+    char later[] = "rules/b.lua:9";
+    struct declare_item *q;
+
+    (void)state;
+    declare_plan(d);
+    q = declare_queue(d, &s);
+    declare_adopt(d);
+    declare_up(d);
+    queue_ok(d, 1);
+    fake_link.said[0] = '\0';
+    s.origin = later;
+    s.queue_type = QUEUE_CLASSIC;
+    declare_plan(d);
+    assert_ptr_equal(declare_queue(d, &s), q);
+    assert_false(declare_adopt(d));
+    memset(later, '#', sizeof later - 1); /* it was only lent */
+    declare_step(d);
+    sent("1:queue.declare(q,plain,durable)");
+    no(d, 406,
+       "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received "
+       "none but current is the value 'quorum' of type 'longstr'");
+    assert_non_null(strstr(declare_why(q), "queue_type = \"classic\" at rules/b.lua:9"));
+    fake_link.said[0] = '\0';
+    declare_plan(d); /* the person mends it: no waiting for the next try */
+    s.queue_type = QUEUE_ANY;
+    s.origin = origin;
+    declare_queue(d, &s);
+    declare_adopt(d);
+    declare_step(d);
+    sent("1:open 1:queue.declare?(q)");
+    declare_free(&d);
+}
+
+static void an_abandoned_plan_leaves_no_trace(void **state)
+{
+    struct declare *d = begin();
+    struct declare_item *q, *y;
+
+    (void)state;
+    declare_plan(d);
+    q = queue(d, QUEUE_ANY);
+    declare_adopt(d);
+    declare_up(d);
+    sent("1:open 1:queue.declare?(q)");
+    queue_ok(d, 1);
+    declare_plan(d);
+    queue(d, QUEUE_CLASSIC);
+    y = exchange(d, y_name);
+    declare_abandon(d);
+    declare_step(d);
+    sent("");
+    assert_int_equal(declare_state(y), DECLARE_DROPPED);
+    assert_int_equal(declare_state(q), DECLARE_READY);
+    declare_down(d);
+    declare_up(d);
+    sent("1:open 1:queue.declare?(q)");
+    declare_free(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +430,12 @@ int main(void)
         cmocka_unit_test(what_is_gone_is_declared_again_with_its_bindings),
         cmocka_unit_test(news_about_an_item_under_way_makes_it_start_over),
         cmocka_unit_test(what_is_asked_for_twice_is_one_item),
+        cmocka_unit_test(answers_that_tell_of_no_consumer_are_counted),
+        cmocka_unit_test(a_plan_asks_for_nothing_before_it_is_adopted),
+        cmocka_unit_test(what_the_next_plan_does_not_name_is_declared_no_more),
+        cmocka_unit_test(what_is_dropped_while_it_is_under_way_is_not_made),
+        cmocka_unit_test(another_type_is_asked_for_and_explained_with_the_new_origin),
+        cmocka_unit_test(an_abandoned_plan_leaves_no_trace),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,6 +78,34 @@ static void a_text_of_an_unknown_form_is_passed_on(void **state)
            "queue \"q\" of rules/a.lua:3 was refused (broker: 406 PRECONDITION_FAILED - no way)");
 }
 
+static void an_exchange_of_another_kind_is_taken_as_it_is(void **state)
+{
+    char out[900];
+
+    (void)state;
+    explain_exchange("x",
+                     INEQUIVALENT "'type' for exchange 'x' in vhost '/': received 'fanout' but "
+                                  "current is 'direct'",
+                     out, sizeof out);
+    assert_string_equal(out, "exchange \"x\" exists with type = direct, not fanout; it is taken as "
+                             "it is, and a queue bound to it may get other messages than expected "
+                             "(broker: " INEQUIVALENT "'type' for exchange 'x' in vhost '/': "
+                             "received 'fanout' but current is 'direct')");
+    explain_exchange("x",
+                     INEQUIVALENT "'durable' for exchange 'x' in vhost '/': received 'true' but "
+                                  "current is 'false'",
+                     out, sizeof out);
+    assert_non_null(strstr(out, "exists with durable = false, not true; it is taken as it is ("));
+    explain_exchange("x",
+                     INEQUIVALENT "'alternate-exchange' for exchange 'x' in vhost '/': received "
+                                  "none but current is the value 'ae' of type 'longstr'",
+                     out, sizeof out);
+    assert_non_null(strstr(out, "exists with alternate-exchange = ae, not none;"));
+    explain_exchange("x", "406 PRECONDITION_FAILED - something else", out, sizeof out);
+    assert_string_equal(out, "exchange \"x\" exists, but not as it would be made; it is taken as "
+                             "it is (broker: 406 PRECONDITION_FAILED - something else)");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -86,6 +114,7 @@ int main(void)
         cmocka_unit_test(another_argument_says_to_take_the_queue_as_it_is),
         cmocka_unit_test(no_permission_says_whose),
         cmocka_unit_test(a_text_of_an_unknown_form_is_passed_on),
+        cmocka_unit_test(an_exchange_of_another_kind_is_taken_as_it_is),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

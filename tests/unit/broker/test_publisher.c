@@ -437,6 +437,59 @@ static void a_refused_exchange_says_why_and_others_work(void **state)
     assert_int_equal(publish(2, &to_x), OK);
 }
 
+static void an_exchange_that_no_rule_names_any_more_is_no_trouble(void **state)
+{
+    struct err err = {0};
+
+    (void)state;
+    closed(3, 404, "NOT_FOUND - no exchange 'y' in vhost '/'");
+    fake_now = publisher_due(publisher);
+    publisher_step(publisher);
+    closed(1, 403, "ACCESS_REFUSED - access to exchange 'y' in vhost '/' refused");
+    assert_non_null(declare_refused(declare));
+    assert_non_null(publisher_trouble(publisher));
+    sent("3:close-ok 1:exchange.declare?(y) 1:close-ok");
+
+    declare_plan(declare);
+    assert_int_equal(publisher_plan(publisher, &to_x, &err), OK);
+    assert_false(declare_adopt(declare));
+    publisher_step(publisher);
+    assert_null(declare_refused(declare));
+    assert_null(publisher_trouble(publisher));
+    sent("");
+    publish_rows(1, 1, &to_x);
+    ack(2, 1, false);
+    settled("1+");
+    assert_int_equal(publish(2, &to_y), ERR_BUSY); /* routed before: it is asked for again */
+    publisher_tell(publisher);
+    sent("1:open 1:exchange.declare?(y)");
+    closed(1, 403, "ACCESS_REFUSED - access to exchange 'y' in vhost '/' refused");
+    assert_null(declare_refused(declare)); /* the row's trouble, not the rules' */
+    assert_int_equal(publish(2, &to_y), ERR_BROKER);
+    fake_now += 40 * 1000;
+    publisher_step(publisher);
+    sent("1:close-ok 1:open 1:exchange.declare?(y)");
+    method(1, AMQP_EXCHANGE_DECLARE_OK_METHOD, NULL);
+    sent("3:open 3:confirm");
+    method(3, AMQP_CONFIRM_SELECT_OK_METHOD, NULL);
+    assert_int_equal(publish(2, &to_y), OK);
+}
+
+static void an_open_channel_serves_though_no_rule_names_it(void **state)
+{
+    (void)state;
+    declare_plan(declare);
+    assert_false(declare_adopt(declare));
+    publish_rows(1, 1, &to_x);
+    ack(2, 1, false);
+    settled("1+");
+    declare_down(declare);
+    publisher_down(publisher, &(struct err){.code = ERR_IO, .text = "cut"});
+    declare_up(declare);
+    publisher_up(publisher);
+    sent(""); /* but is not made again by itself */
+}
+
 static void the_default_exchange_is_never_declared(void **state)
 {
     (void)state;
@@ -532,6 +585,8 @@ int main(void)
         TEST(what_cannot_be_sent_any_more_is_unknown),
         TEST(nonsense_from_the_broker_means_reconnect),
         TEST(a_refused_exchange_says_why_and_others_work),
+        TEST(an_exchange_that_no_rule_names_any_more_is_no_trouble),
+        TEST(an_open_channel_serves_though_no_rule_names_it),
         TEST(the_default_exchange_is_never_declared),
         TEST(the_window_bounds_all_exchanges_together),
         TEST(unsent_bytes_stop_the_flow),

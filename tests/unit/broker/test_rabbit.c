@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -510,6 +511,184 @@ static void the_first_publish_waits_until_the_own_queues_are_bound(void **state)
     settled("1+");
 }
 
+/* A topology on the heap, so that a pointer into a former one shows. */
+struct rules {
+    struct topology topology;
+    struct subscription subscriptions[2];
+    struct destination from[2];
+    struct route route;
+    struct destination to;
+    char text[7][16];
+};
+
+/* Subscriptions to `queues` ("q", "qr" or ""), bound to x, and a route to `exchange`. */
+static struct rules *make_rules(const char *queues, const char *exchange)
+{
+    struct rules *r = calloc(1, sizeof *r);
+
+    assert_non_null(r);
+    snprintf(r->text[4], sizeof r->text[4], "x");
+    snprintf(r->text[5], sizeof r->text[5], "%s", exchange);
+    snprintf(r->text[6], sizeof r->text[6], "t");
+    for (size_t i = 0; queues[i] != '\0'; i++) {
+        snprintf(r->text[i], sizeof r->text[i], "%c", queues[i]);
+        snprintf(r->text[2 + i], sizeof r->text[i], "rules/%c.lua:1", queues[i]);
+        r->from[i] = (struct destination){EXCHANGE_FANOUT, r->text[4], empty};
+        r->subscriptions[i] = (struct subscription){.queue = r->text[i],
+                                                    .from = &r->from[i],
+                                                    .n_from = 1,
+                                                    .prefetch = 10,
+                                                    .origin = r->text[2 + i]};
+        r->topology.n_subscriptions++;
+    }
+    r->to = (struct destination){EXCHANGE_FANOUT, r->text[5], empty};
+    r->route = (struct route){.type = r->text[6], .to = &r->to, .n_to = 1};
+    r->topology.subscriptions = r->subscriptions;
+    r->topology.routes = &r->route;
+    r->topology.n_routes = 1;
+    return r;
+}
+
+static struct rules *in_force; /* the broker lends them */
+
+static void change_to(const char *queues, const char *exchange)
+{
+    struct rules *before = in_force;
+    struct err err = {.code = OK};
+
+    in_force = make_rules(queues, exchange);
+    assert_int_equal(broker->ops->change(broker, &in_force->topology, &err), OK);
+    free(before);
+}
+
+static int finish_changed(void **state)
+{
+    int rc = finish(state);
+
+    free(in_force);
+    in_force = NULL;
+    return rc;
+}
+
+static void a_change_keeps_what_stays_and_takes_up_what_is_new(void **state)
+{
+    struct delivery *d = NULL;
+    struct err err = {.code = OK};
+    size_t n;
+
+    (void)state;
+    begin();
+    deliver(1, "{\"a\":1}");
+    until(is_pending, "a delivery");
+    fake_forget(fake);
+    change_to("qr", "z");
+    assert_false(is_ready(NULL));
+    until(is_ready, "ready again");
+    assert_null(strstr(fake_heard(fake), "2:channel"));
+    assert_non_null(strstr(fake_heard(fake), "3:basic.consume"));
+    assert_non_null(strstr(fake_heard(fake), "1:exchange.declare"));
+    assert_int_equal(broker->ops->take(broker, &d, 1, &n, &err), OK);
+    assert_int_equal(n, 1);
+    assert_string_equal(d->subscription->origin, "rules/q.lua:1");
+    assert_int_equal(broker->ops->accept(broker, d, &err), OK);
+    broker->ops->tell(broker);
+    until(has_heard, "2:basic.ack");
+}
+
+static void a_change_drops_a_queue_and_it_may_come_back(void **state)
+{
+    (void)state;
+    begin();
+    deliver(1, "{}");
+    until(is_pending, "a delivery");
+    change_to("", "x");
+    assert_int_equal(state_now().unacked, 0);
+    until(has_heard, "2:channel.close");
+    until(is_ready, "ready without it");
+    assert_int_equal(fake_connects(fake), 2);
+    fake_run(fake, 20);
+    fake_forget(fake);
+    change_to("q", "x");
+    until(is_ready, "ready with it");
+    assert_non_null(strstr(fake_heard(fake), "2:basic.consume"));
+    assert_int_equal(fake_connects(fake), 2);
+    deliver(1, "{}");
+    take_one("{}");
+}
+
+static void the_first_subscription_opens_the_consuming_link(void **state)
+{
+    (void)state;
+    topology.n_subscriptions = 0;
+    begin();
+    assert_int_equal(fake_connects(fake), 1);
+    change_to("q", "x");
+    assert_int_equal(broker->ops->room(broker), 0); /* its queue is not bound yet */
+    until(is_ready, "ready");
+    assert_int_equal(fake_connects(fake), 2);
+    assert_int_equal(publish(1, &to_x), OK);
+    broker->ops->tell(broker);
+    settled("1+");
+}
+
+static void publishing_waits_for_a_new_queue_but_not_for_one_that_goes_again(void **state)
+{
+    (void)state;
+    begin();
+    fake_plan(fake)->hooks.method = never_bound;
+    fake_plan(fake)->hooks.publish = NULL;
+    lost_exchange = true;
+    change_to("qr", "x");
+    until(has_heard, "3:basic.consume");
+    fake_run(fake, 20);
+    assert_int_equal(broker->ops->room(broker), 0);
+    assert_int_equal(publish(1, &to_x), ERR_BUSY);
+    broker->ops->forget(broker);
+    change_to("q", "x");
+    assert_int_equal(broker->ops->room(broker), WINDOW);
+    assert_int_equal(publish(1, &to_x), OK);
+    broker->ops->tell(broker);
+    settled("1+");
+}
+
+static void a_change_while_nobody_answers_is_taken_up_later(void **state)
+{
+    (void)state;
+    fake_plan(fake)->refuse = true;
+    make("amqp://guest:guest@fake", 60000);
+    start();
+    until(has_error, "connection refused");
+    change_to("r", "y");
+    fake_plan(fake)->refuse = false;
+    until(is_ready, "ready");
+    assert_null(strstr(fake_heard(fake), "2:basic.consume"));
+    assert_non_null(strstr(fake_heard(fake), "3:basic.consume"));
+    assert_int_equal(publish(1, &to_y), OK);
+    broker->ops->tell(broker);
+    settled("1+");
+}
+
+/* Whatever the broker has just been asked, the rules may change, and once more. */
+static void changes_at_any_moment_end_in_the_last_one(void **state)
+{
+    static const char *const queues[] = {"q", "", "rq", "r", "qr"};
+
+    (void)state;
+    begin();
+    for (int i = 0; i < 100; i++) {
+        change_to(queues[i % 5], i % 2 == 0 ? "x" : "y");
+        if (i % 7 == 3 && fake_conn(fake, "consume") != NULL)
+            fake_cut(fake_conn(fake, "consume"));
+        fake_run(fake, i % 4);
+    }
+    change_to("qr", "y");
+    until(is_ready, "ready");
+    until(has_room, "room");
+    assert_int_equal(publish(1, &to_y), OK);
+    broker->ops->tell(broker);
+    settled("1+");
+}
+
 static void a_router_without_subscriptions_has_one_link(void **state)
 {
     (void)state;
@@ -546,6 +725,7 @@ static void a_bad_url_is_a_configuration_error(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, prepare, finish)
+#define CHANGE_TEST(name) cmocka_unit_test_setup_teardown(name, prepare, finish_changed)
     const struct CMUnitTest tests[] = {
         TEST(it_declares_opens_and_consumes_before_it_is_ready),
         TEST(rows_go_out_and_are_confirmed),
@@ -559,6 +739,12 @@ int main(void)
         TEST(a_refused_declaration_is_shown_and_publishing_works),
         TEST(draining_stops_deliveries_and_confirms_still_come),
         TEST(the_first_publish_waits_until_the_own_queues_are_bound),
+        CHANGE_TEST(a_change_keeps_what_stays_and_takes_up_what_is_new),
+        CHANGE_TEST(a_change_drops_a_queue_and_it_may_come_back),
+        CHANGE_TEST(the_first_subscription_opens_the_consuming_link),
+        CHANGE_TEST(publishing_waits_for_a_new_queue_but_not_for_one_that_goes_again),
+        CHANGE_TEST(a_change_while_nobody_answers_is_taken_up_later),
+        CHANGE_TEST(changes_at_any_moment_end_in_the_last_one),
         TEST(a_router_without_subscriptions_has_one_link),
         TEST(it_stops_while_nobody_answers),
         TEST(a_bad_url_is_a_configuration_error),

@@ -1,0 +1,26 @@
+/*
+ * ask - the methods by which a broker is asked whether something is there, or to make it
+ *
+ * All go out on CHANNEL_DECLARE (channel.h). What is made is durable, so that it lives
+ * as long as the messages in it.
+ */
+#ifndef HERALD_BROKER_ASK_H
+#define HERALD_BROKER_ASK_H
+
+#include "base/topology.h"
+#include "wire/link.h"
+
+/* Each sends one method and returns OK or the link's code. `passive` only asks; else
+ * what is absent is made, and what is there but otherwise is refused with 406. The
+ * default exchange must not be asked for. */
+int ask_exchange(struct link *l, const char *name, enum exchange_kind kind, bool passive,
+                 struct err *err);
+
+/* QUEUE_ANY makes a quorum queue. */
+int ask_queue(struct link *l, const char *name, enum queue_type type, bool passive,
+              struct err *err);
+
+int ask_binding(struct link *l, const char *exchange, const char *queue, const char *routing_key,
+                struct err *err);
+
+#endif

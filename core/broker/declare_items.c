@@ -1,0 +1,232 @@
+/* declare_items - see declare_int.h. An item lives as long as its declare: one that no
+ * plan names is dropped, and taken up again when it is asked for. */
+#include "broker/declare_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void declare_item_free(struct declare_item **item)
+{
+    if (*item == NULL)
+        return;
+    free((*item)->name);
+    free((*item)->rule.origin);
+    free((*item)->next.origin);
+    reason_drop(&(*item)->why);
+    free(*item);
+    *item = NULL;
+}
+
+void declare_item_wait(struct declare *d, struct declare_item *item)
+{
+    if (item == d->current)
+        item->stale = true;
+    else
+        item->state = DECLARE_WAITING;
+}
+
+static struct declare_item *find(const struct declare *d, const struct declare_item *like)
+{
+    for (size_t i = 0; i < d->n_items; i++) {
+        struct declare_item *item = d->items[i];
+
+        if (item->kind == like->kind && item->exchange == like->exchange &&
+            item->queue == like->queue && strcmp(item->name, like->name) == 0)
+            return item;
+    }
+    return NULL;
+}
+
+static int copy_rule(const struct item_rule *from, struct item_rule *to)
+{
+    char *origin = from->origin != NULL ? strdup(from->origin) : NULL;
+
+    if (from->origin != NULL && origin == NULL)
+        return ERR_NOMEM;
+    free(to->origin);
+    *to = *from;
+    to->origin = origin;
+    return OK;
+}
+
+/* `like` lends its strings. */
+static struct declare_item *item_new(const struct declare_item *like)
+{
+    struct declare_item *item = malloc(sizeof *item);
+
+    if (item == NULL)
+        return NULL;
+    *item = *like;
+    item->rule.origin = NULL;
+    item->name = strdup(like->name);
+    if (item->name == NULL || copy_rule(&like->rule, &item->rule) != OK)
+        declare_item_free(&item);
+    return item;
+}
+
+static struct declare_item *add(struct declare *d, const struct declare_item *like)
+{
+    struct declare_item **items = realloc(d->items, (d->n_items + 1) * sizeof(*items));
+    struct declare_item *item;
+
+    if (items == NULL)
+        return NULL;
+    d->items = items;
+    item = item_new(like);
+    if (item == NULL)
+        return NULL;
+    /* Until something asks for it: so it is with one that was dropped. */
+    item->dropped = true;
+    item->planned = false;
+    d->items[d->n_items++] = item;
+    return item;
+}
+
+/* Finds the item that is like this one, or adds it. */
+static struct declare_item *take(struct declare *d, const struct declare_item *like)
+{
+    struct declare_item *item = find(d, like);
+
+    if (item == NULL)
+        item = add(d, like);
+    if (item == NULL)
+        return NULL;
+    if (like->planned && d->planning && !item->named) {
+        if (copy_rule(&like->rule, &item->next) != OK)
+            return NULL;
+        item->named = true;
+    }
+    item->planned = item->planned || (like->planned && !d->planning);
+    if (item->dropped) {
+        item->dropped = false;
+        item->fresh = d->planning;
+        declare_item_wait(d, item);
+    }
+    return item;
+}
+
+struct declare_item *declare_exchange(struct declare *d, const struct destination *to, bool planned)
+{
+    const struct declare_item like = {.kind = ITEM_EXCHANGE,
+                                      .name = to->exchange,
+                                      .rule = {.exchange_kind = to->kind},
+                                      .planned = planned};
+
+    REQUIRE(to->kind != EXCHANGE_DEFAULT);
+    return take(d, &like);
+}
+
+struct declare_item *declare_queue(struct declare *d, const struct subscription *s)
+{
+    const struct declare_item like = {
+        .kind = ITEM_QUEUE,
+        .name = s->queue,
+        .rule = {.origin = s->origin, .queue_type = s->queue_type},
+        .planned = true,
+    };
+
+    return take(d, &like);
+}
+
+struct declare_item *declare_binding(struct declare *d, struct declare_item *exchange,
+                                     struct declare_item *queue, const char *routing_key)
+{
+    struct declare_item like = {
+        .kind = ITEM_BINDING, .exchange = exchange, .queue = queue, .planned = true};
+    struct declare_item *item;
+
+    like.name = strdup(routing_key);
+    if (like.name == NULL)
+        return NULL;
+    item = take(d, &like);
+    free(like.name);
+    return item;
+}
+
+enum declare_state declare_state(const struct declare_item *item)
+{
+    return item->dropped ? DECLARE_DROPPED : item->state;
+}
+
+unsigned declare_deserted(const struct declare_item *queue)
+{
+    return queue->deserted;
+}
+
+const char *declare_why(const struct declare_item *item)
+{
+    return declare_state(item) == DECLARE_REFUSED ? reason_text(item->why) : "";
+}
+
+void declare_plan(struct declare *d)
+{
+    REQUIRE(!d->planning);
+    d->planning = true;
+}
+
+static void end_plan(struct declare *d)
+{
+    for (size_t i = 0; i < d->n_items; i++) {
+        struct declare_item *item = d->items[i];
+
+        free(item->next.origin);
+        item->next = (struct item_rule){.origin = NULL};
+        item->named = item->fresh = false;
+    }
+    d->planning = false;
+}
+
+/* A queue that goes as well is told of by whoever consumed it. */
+static void leave(struct declare *d, struct declare_item *item)
+{
+    item->planned = false;
+    item->dropped = true;
+    reason_drop(&item->why);
+    if (item->kind == ITEM_BINDING && item->queue->named)
+        log_event(d->log, LOG_INFO, "broker.binding_left",
+                  LOG_FIELDS(log_text("queue", item->queue->name),
+                             log_text("exchange", item->exchange->name),
+                             log_text("routing_key", item->name)));
+}
+
+/* The rule of the plan takes the place of the former. What was refused is asked for at
+ * once: somebody has just changed something. */
+static void renew(struct declare *d, struct declare_item *item)
+{
+    const bool other_type = item->rule.queue_type != item->next.queue_type;
+
+    free(item->rule.origin);
+    item->rule = item->next;
+    item->next.origin = NULL;
+    item->planned = true;
+    if (item->state == DECLARE_REFUSED)
+        item->due_ms = 0;
+    if (other_type)
+        declare_again(d, item);
+}
+
+bool declare_adopt(struct declare *d)
+{
+    bool fresh = false;
+
+    REQUIRE(d->planning);
+    for (size_t i = 0; i < d->n_items; i++) {
+        struct declare_item *item = d->items[i];
+
+        fresh = fresh || item->fresh;
+        if (item->named)
+            renew(d, item);
+        else if (item->planned)
+            leave(d, item);
+    }
+    end_plan(d);
+    return fresh;
+}
+
+void declare_abandon(struct declare *d)
+{
+    REQUIRE(d->planning);
+    for (size_t i = 0; i < d->n_items; i++)
+        d->items[i]->dropped = d->items[i]->dropped || d->items[i]->fresh;
+    end_plan(d);
+}

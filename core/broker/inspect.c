@@ -1,0 +1,444 @@
+/* inspect - see inspect.h. The questions are listed first, so that each thing is asked
+ * for once however many rules name it; the answers drive the rest. */
+#include "broker/inspect.h"
+
+#include "broker/ask.h"
+#include "broker/channel.h"
+#include "broker/explain.h"
+#include "wire/link.h"
+#include "wire/tcp.h"
+#include "wire/url.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    HEARTBEAT_S = 10,
+    BACKOFF_MS = 200, /* between two hosts of the URL */
+    LOOK_MS = 20,     /* how often the link is looked at; below the least back-off */
+    TEXT_MAX = 900,   /* broker's words and ours in one line */
+};
+
+enum question_kind { ASK_EXCHANGE, ASK_QUEUE, ASK_TARGET };
+
+struct question {
+    enum question_kind kind;
+    const char *name;                 /* lent by the topology, as `origin` */
+    const char *origin;               /* of the first rule that names it */
+    enum exchange_kind exchange_kind; /* ASK_EXCHANGE */
+    enum queue_type queue_type;       /* ASK_QUEUE */
+};
+
+struct inspection {
+    const struct inspect_settings *settings;
+    inspect_finding_fn *finding;
+    void *arg;
+    struct question *questions; /* owned */
+    size_t n_questions;
+    size_t at;                     /* the one under way */
+    bool stating;                  /* it was asked actively */
+    bool open;                     /* channel.open was sent and nothing has closed it */
+    struct stream_factory streams; /* those of the settings, counted */
+    size_t tries;                  /* connections begun */
+    size_t n_hosts;                /* of the URL */
+    struct link *link;
+    uv_timer_t timer;
+    int64_t deadline_ms;
+    bool ending; /* the link and the timer are being closed */
+    size_t left; /* of them, how many still are */
+    int rc;
+    struct err *err;
+};
+
+static bool is_known(const struct inspection *in, const struct question *q)
+{
+    for (size_t i = 0; i < in->n_questions; i++) {
+        const struct question *other = &in->questions[i];
+
+        /* A queue that is subscribed need not be asked for as a destination. */
+        if ((other->kind == ASK_EXCHANGE) == (q->kind == ASK_EXCHANGE) &&
+            other->exchange_kind == q->exchange_kind && strcmp(other->name, q->name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void add(struct inspection *in, struct question q)
+{
+    if (q.origin == NULL)
+        q.origin = "";
+    if (!is_known(in, &q))
+        in->questions[in->n_questions++] = q;
+}
+
+static void add_destinations(struct inspection *in, enum question_kind kind, const char *origin,
+                             const struct destination *to, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (kind == ASK_EXCHANGE && to[i].kind != EXCHANGE_DEFAULT)
+            add(in, (struct question){.kind = kind,
+                                      .name = to[i].exchange,
+                                      .origin = origin,
+                                      .exchange_kind = to[i].kind});
+        else if (kind == ASK_TARGET && to[i].kind == EXCHANGE_DEFAULT)
+            add(in, (struct question){.kind = kind, .name = to[i].routing_key, .origin = origin});
+    }
+}
+
+static size_t count_most(const struct topology *t)
+{
+    size_t n = t->n_subscriptions;
+
+    for (size_t i = 0; i < t->n_subscriptions; i++)
+        n += t->subscriptions[i].n_from;
+    for (size_t i = 0; i < t->n_routes; i++)
+        n += t->routes[i].n_to;
+    return n;
+}
+
+static int list_questions(struct inspection *in, const struct topology *t)
+{
+    in->questions = calloc(count_most(t) + 1, sizeof *in->questions);
+    if (in->questions == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < t->n_subscriptions; i++)
+        add_destinations(in, ASK_EXCHANGE, t->subscriptions[i].origin, t->subscriptions[i].from,
+                         t->subscriptions[i].n_from);
+    for (size_t i = 0; i < t->n_routes; i++)
+        add_destinations(in, ASK_EXCHANGE, t->routes[i].origin, t->routes[i].to, t->routes[i].n_to);
+    for (size_t i = 0; i < t->n_subscriptions; i++)
+        add(in, (struct question){.kind = ASK_QUEUE,
+                                  .name = t->subscriptions[i].queue,
+                                  .origin = t->subscriptions[i].origin,
+                                  .queue_type = t->subscriptions[i].queue_type});
+    for (size_t i = 0; i < t->n_routes; i++)
+        add_destinations(in, ASK_TARGET, t->routes[i].origin, t->routes[i].to, t->routes[i].n_to);
+    return OK;
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    ((struct inspection *)handle->data)->left--;
+}
+
+static void on_closed(void *arg)
+{
+    ((struct inspection *)arg)->left--;
+}
+
+static void end(struct inspection *in)
+{
+    if (in->ending)
+        return;
+    in->ending = true;
+    in->left = 2;
+    link_close(in->link);
+    uv_close((uv_handle_t *)&in->timer, on_timer_closed);
+}
+
+static void give_up(struct inspection *in, const char *why)
+{
+    if (in->ending)
+        return;
+    in->rc = err_set(in->err, ERR_BROKER, "%s", why);
+    end(in);
+}
+
+static void tell(struct inspection *in, enum inspect_severity severity, const char *text)
+{
+    in->finding(in->arg, severity, in->questions[in->at].origin, text);
+}
+
+static int send_question(struct inspection *in, struct err *err)
+{
+    const struct question *q = &in->questions[in->at];
+    int rc = in->open ? OK : channel_open(in->link, CHANNEL_DECLARE, err);
+
+    if (rc != OK)
+        return rc;
+    in->open = true;
+    if (q->kind == ASK_EXCHANGE)
+        return ask_exchange(in->link, q->name, q->exchange_kind, !in->stating, err);
+    return ask_queue(in->link, q->name, q->queue_type, !in->stating, err);
+}
+
+static void ask(struct inspection *in, bool stating)
+{
+    struct err err = {.code = OK};
+
+    in->stating = stating;
+    if (in->at == in->n_questions)
+        end(in);
+    else if (send_question(in, &err) != OK)
+        give_up(in, err.text);
+}
+
+static void next(struct inspection *in)
+{
+    in->at++;
+    ask(in, false);
+}
+
+/* The queue is there. */
+static void on_queue(struct inspection *in, const amqp_queue_declare_ok_t *ok)
+{
+    const struct question *q = &in->questions[in->at];
+    char text[TEXT_MAX];
+
+    if (q->kind == ASK_QUEUE && !in->stating && ok->consumer_count > 0) {
+        snprintf(text, sizeof text,
+                 "queue \"%s\": %u consumer%s already take%s from it (a running router counts): "
+                 "messages are shared with them",
+                 q->name, (unsigned)ok->consumer_count, ok->consumer_count == 1 ? "" : "s",
+                 ok->consumer_count == 1 ? "s" : "");
+        tell(in, INSPECT_NOTE, text);
+    }
+    if (q->kind == ASK_QUEUE && !in->stating && q->queue_type != QUEUE_ANY)
+        ask(in, true);
+    else
+        next(in);
+}
+
+static void on_exchange(struct inspection *in)
+{
+    if (in->stating)
+        next(in);
+    else
+        ask(in, true);
+}
+
+static void tell_absent(struct inspection *in)
+{
+    const struct question *q = &in->questions[in->at];
+    char text[TEXT_MAX];
+
+    if (q->kind == ASK_EXCHANGE)
+        snprintf(text, sizeof text, "exchange \"%s\" will be created as durable %s", q->name,
+                 exchange_kind_word(q->exchange_kind));
+    else if (q->kind == ASK_QUEUE)
+        snprintf(text, sizeof text, "queue \"%s\" will be created as %s", q->name,
+                 explain_queue_type(q->queue_type == QUEUE_ANY ? QUEUE_QUORUM : q->queue_type));
+    else
+        snprintf(text, sizeof text,
+                 "route to queue \"%s\", which does not exist: subscribe to it, or have it made by "
+                 "the service that takes from it",
+                 q->name);
+    tell(in, q->kind == ASK_TARGET ? INSPECT_ERROR : INSPECT_NOTE, text);
+}
+
+static void tell_refused(struct inspection *in, uint16_t code, const char *broker)
+{
+    const struct question *q = &in->questions[in->at];
+    struct refusal refusal = {
+        .code = code,
+        .text = broker,
+        .what = q->kind == ASK_EXCHANGE ? "exchange" : "queue",
+        .name = q->name,
+        .queue_type = q->queue_type,
+    };
+    char text[TEXT_MAX];
+
+    tell(in, INSPECT_ERROR, explain_refusal(&refusal, text, sizeof text));
+}
+
+/* A queue whose node is away is a 404 too. */
+static bool says_absent(uint16_t code, const char *broker)
+{
+    return code == AMQP_NOT_FOUND && strstr(broker, EXPLAIN_NODE_DOWN) == NULL;
+}
+
+static void on_refusal(struct inspection *in, const amqp_channel_close_t *close)
+{
+    const struct question *q = &in->questions[in->at];
+    const uint16_t code = close->reply_code;
+    /* Who may not make it cannot be told what it is, and need not: a router only asks
+     * passively for what exists. */
+    const bool of_known_exchange = q->kind == ASK_EXCHANGE && in->stating;
+    char broker[TEXT_MAX / 2], text[TEXT_MAX];
+
+    channel_why(close, broker, sizeof broker);
+    if (!in->stating && says_absent(code, broker))
+        tell_absent(in);
+    else if (of_known_exchange && code == AMQP_PRECONDITION_FAILED)
+        tell(in, INSPECT_WARNING, explain_exchange(q->name, broker, text, sizeof text));
+    else if (!of_known_exchange || code != AMQP_ACCESS_REFUSED)
+        tell_refused(in, code, broker);
+    next(in);
+}
+
+static void on_channel_closed(struct inspection *in, const amqp_channel_close_t *close)
+{
+    struct err err = {.code = OK};
+
+    in->open = false;
+    if (channel_close_ok(in->link, CHANNEL_DECLARE, &err) != OK)
+        give_up(in, err.text);
+    else
+        on_refusal(in, close);
+}
+
+static void on_method(void *arg, uint16_t channel, const amqp_method_t *method)
+{
+    struct inspection *in = arg;
+
+    if (channel != CHANNEL_DECLARE || in->ending)
+        return;
+    switch (method->id) {
+    case AMQP_EXCHANGE_DECLARE_OK_METHOD:
+        on_exchange(in);
+        break;
+    case AMQP_QUEUE_DECLARE_OK_METHOD:
+        on_queue(in, method->decoded);
+        break;
+    case AMQP_CHANNEL_CLOSE_METHOD:
+        on_channel_closed(in, method->decoded);
+        break;
+    default: /* open-ok needs no answer */
+        break;
+    }
+}
+
+static void on_up(void *arg)
+{
+    ask(arg, false);
+}
+
+static void on_down(void *arg, const struct err *why)
+{
+    give_up(arg, why->text);
+}
+
+static void on_content(void *arg, const struct link_content *content)
+{
+    (void)arg, (void)content; /* nothing is consumed here */
+}
+
+static void on_blocked(void *arg, const char *reason)
+{
+    (void)arg, (void)reason; /* declarations are answered all the same */
+}
+
+static void on_read_done(void *arg)
+{
+    (void)arg; /* the link sends by itself what its events have encoded */
+}
+
+static const struct link_events events = {
+    .up = on_up,
+    .down = on_down,
+    .method = on_method,
+    .content = on_content,
+    .blocked = on_blocked,
+    .read_done = on_read_done,
+    .closed = on_closed,
+};
+
+static const struct stream_factory *base_streams(const struct inspection *in)
+{
+    return in->settings->streams != NULL ? in->settings->streams : &tcp_streams;
+}
+
+static struct stream *open_stream(void *arg, uv_loop_t *loop, const char *host, uint16_t port,
+                                  const struct stream_events *stream_events, void *events_arg,
+                                  struct err *err)
+{
+    struct inspection *in = arg;
+    const struct stream_factory *base = base_streams(in);
+
+    in->tries++;
+    return base->open(base->arg, loop, host, port, stream_events, events_arg, err);
+}
+
+/* A link tries for ever and tells nobody of a connection that did not come about: one
+ * try for each host is enough here. None at all is made where none would ever do. */
+static bool is_hopeless(const struct inspection *in)
+{
+    return strcmp(link_state_word(in->link), "waiting") == 0 && link_error(in->link)[0] != '\0' &&
+           (in->tries >= in->n_hosts || in->tries == 0);
+}
+
+static void on_look(uv_timer_t *timer)
+{
+    struct inspection *in = timer->data;
+    char why[TEXT_MAX];
+
+    if (!is_hopeless(in) && clock_mono(&in->settings->clock) < in->deadline_ms)
+        return;
+    snprintf(why, sizeof why, "%s", link_error(in->link));
+    if (why[0] == '\0')
+        snprintf(why, sizeof why, "the broker did not answer within %lld ms",
+                 (long long)in->settings->timeout_ms);
+    give_up(in, why);
+}
+
+static void tell_of_bindings(const struct inspection *in, const struct topology *t)
+{
+    size_t bindings = 0;
+
+    for (size_t i = 0; i < t->n_subscriptions; i++)
+        for (size_t k = 0; k < t->subscriptions[i].n_from; k++)
+            bindings += t->subscriptions[i].from[k].kind != EXCHANGE_DEFAULT;
+    if (bindings > 0)
+        in->finding(in->arg, INSPECT_NOTE, "",
+                    "bindings cannot be seen over AMQP: they were not compared; those that the "
+                    "rules name are made at the start, others stay");
+}
+
+/* Runs the loop until nothing of the link and the timer is left on it. */
+static int converse(struct inspection *in, const struct url *url)
+{
+    const struct inspect_settings *s = in->settings;
+    struct link_settings settings = {
+        .loop = s->loop,
+        .log = s->log,
+        .clock = s->clock,
+        .url = url,
+        .name = "herald check",
+        .heartbeat_s = HEARTBEAT_S,
+        .connect_timeout_ms = s->timeout_ms,
+        .backoff_min_ms = BACKOFF_MS,
+        .backoff_max_ms = BACKOFF_MS,
+        .body_max = MESSAGE_BODY_MAX,
+        .streams = &in->streams,
+    };
+
+    in->streams = (struct stream_factory){open_stream, in, base_streams(in)->tls};
+    in->n_hosts = url->n_hosts;
+    in->link = link_new(&settings, &events, in);
+    if (in->link == NULL)
+        return err_set(in->err, ERR_NOMEM, "out of memory for a link");
+    if (uv_timer_init(s->loop, &in->timer) != 0) {
+        link_free(&in->link);
+        return err_set(in->err, ERR_FAILED, "no timer for the inspection");
+    }
+    in->timer.data = in;
+    in->deadline_ms = clock_mono(&s->clock) + s->timeout_ms;
+    REQUIRE(uv_timer_start(&in->timer, on_look, LOOK_MS, LOOK_MS) == 0);
+    link_open(in->link);
+    while (!in->ending || in->left > 0)
+        uv_run(s->loop, UV_RUN_ONCE);
+    link_free(&in->link);
+    return in->rc;
+}
+
+int inspect_run(const struct inspect_settings *settings, const struct topology *t,
+                inspect_finding_fn *finding, void *arg, struct err *err)
+{
+    struct inspection in = {.settings = settings, .finding = finding, .arg = arg, .err = err};
+    struct url url;
+    int rc = url_parse(settings->url, &url, err);
+
+    if (rc != OK)
+        return rc;
+    rc = list_questions(&in, t);
+    if (rc == OK)
+        rc = converse(&in, &url);
+    else
+        err_set(err, rc, "out of memory for an inspection");
+    if (rc == OK)
+        tell_of_bindings(&in, t);
+    free(in.questions);
+    url_free(&url);
+    return rc;
+}

@@ -1,0 +1,229 @@
+/* The driver without a server, and what a change of the rules does to it. */
+#include "broker/embedded.h"
+
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static char folder[64];
+static struct db *db;
+static struct broker *broker;
+static size_t wakes;
+
+/* A topology on the heap, so that a pointer into a former one shows. */
+struct rules {
+    struct topology topology;
+    struct subscription subscription;
+    struct destination from;
+    char queue[8], exchange[8], key[8], origin[16];
+};
+
+static struct rules *in_force; /* the broker lends them */
+
+static void on_wake(void *arg)
+{
+    (void)arg;
+    wakes++;
+}
+
+/* One subscription to `queue` bound to the exchange; queue "": none. */
+static struct rules *make_rules(const char *queue, enum exchange_kind kind, const char *exchange)
+{
+    struct rules *r = calloc(1, sizeof *r);
+
+    assert_non_null(r);
+    snprintf(r->queue, sizeof r->queue, "%s", queue);
+    snprintf(r->exchange, sizeof r->exchange, "%s", exchange);
+    snprintf(r->origin, sizeof r->origin, "rules/%s.lua:1", queue);
+    r->from = (struct destination){kind, r->exchange, r->key};
+    r->subscription = (struct subscription){
+        .queue = r->queue, .from = &r->from, .n_from = 1, .prefetch = 10, .origin = r->origin};
+    r->topology.subscriptions = &r->subscription;
+    r->topology.n_subscriptions = queue[0] != '\0';
+    return r;
+}
+
+static int take_up(int (*how)(struct broker *b, const struct topology *t, struct err *err),
+                   struct rules *next, struct err *err)
+{
+    int rc;
+
+    *err = (struct err){.code = OK};
+    rc = how(broker, &next->topology, err);
+    if (rc == OK) {
+        free(in_force);
+        in_force = next;
+    } else {
+        free(next);
+    }
+    return rc;
+}
+
+static void change_to(const char *queue, const char *exchange)
+{
+    struct err err;
+
+    if (take_up(broker->ops->change, make_rules(queue, EXCHANGE_FANOUT, exchange), &err) != OK)
+        fail_msg("%s", err.text);
+}
+
+static int begin(void **state)
+{
+    char path[96];
+    struct db_settings settings = {
+        .path = path, .create = true, .exclusive = true, .clock = clock_real()};
+    struct err err = {.code = OK};
+
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/herald-embedded-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/herald.db", folder);
+    if (db_open(&db, &settings, &err) != OK || embedded_new(&broker, db, on_wake, NULL, &err) != OK)
+        fail_msg("%s", err.text);
+    in_force = NULL;
+    assert_int_equal(take_up(broker->ops->start, make_rules("q", EXCHANGE_FANOUT, "x"), &err), OK);
+    wakes = 0;
+    return 0;
+}
+
+static int unlink_one(const char *path, const struct stat *sb, int kind, struct FTW *at)
+{
+    (void)sb, (void)kind, (void)at;
+    return remove(path);
+}
+
+static int end(void **state)
+{
+    (void)state;
+    broker->ops->free(&broker);
+    db_close(&db);
+    free(in_force);
+    return nftw(folder, unlink_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void turn_begins(void)
+{
+    struct err err = {.code = OK};
+
+    assert_int_equal(db_begin(db, &err), OK);
+}
+
+static void turn_ends(void)
+{
+    struct err err = {.code = OK};
+
+    assert_int_equal(db_commit(db, &err), OK);
+    broker->ops->tell(broker);
+}
+
+/* One row to the exchange, in a turn of its own. Returns what became of it. */
+static enum publish_outcome publish(int64_t row, char *exchange, const char *body)
+{
+    static char key[] = "";
+    const struct destination to = {EXCHANGE_FANOUT, exchange, key};
+    const struct message m = {.id = slice_of("s:1"), .type = slice_of("t"), .body = slice_of(body)};
+    struct settlement out = {.row = 0};
+    struct err err = {.code = OK};
+
+    turn_begins();
+    if (broker->ops->publish(broker, row, &to, &m, &err) != OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(broker->ops->settled(broker, &out, 1), 1);
+    turn_ends();
+    return out.outcome;
+}
+
+/* The next turn takes these bodies ("a b") of this queue, and accepts them. */
+static void takes(const char *want, const char *queue)
+{
+    struct delivery *out[16];
+    struct err err = {.code = OK};
+    char text[128] = "";
+    size_t n;
+
+    turn_begins();
+    assert_int_equal(broker->ops->take(broker, out, 16, &n, &err), OK);
+    for (size_t i = 0; i < n; i++) {
+        size_t used = strlen(text);
+
+        snprintf(text + used, sizeof text - used, "%s%.*s", used > 0 ? " " : "",
+                 (int)out[i]->message.body.len, out[i]->message.body.data);
+        assert_ptr_equal(out[i]->subscription, &in_force->subscription);
+        assert_string_equal(out[i]->subscription->queue, queue);
+        assert_int_equal(broker->ops->accept(broker, out[i], &err), OK);
+    }
+    turn_ends();
+    assert_string_equal(text, want);
+}
+
+static char x[] = "x", y[] = "y";
+
+static void a_queue_that_stays_belongs_to_the_new_rules(void **state)
+{
+    (void)state;
+    assert_int_equal(publish(1, x, "a"), PUBLISH_CONFIRMED);
+    change_to("q", "x");
+    assert_true(wakes > 0);
+    assert_true(broker->ops->pending(broker));
+    takes("a", "q");
+}
+
+static void a_queue_that_goes_keeps_what_is_in_it(void **state)
+{
+    struct broker_state now;
+
+    (void)state;
+    assert_int_equal(publish(1, x, "a"), PUBLISH_CONFIRMED);
+    change_to("", "");
+    takes("", "");
+    assert_int_equal(publish(2, x, "b"), PUBLISH_CONFIRMED); /* it is still bound */
+    broker->ops->state(broker, &now);
+    assert_true(now.ready);
+    change_to("q", "x");
+    takes("a b", "q");
+}
+
+static void a_new_queue_and_exchange_are_made(void **state)
+{
+    (void)state;
+    change_to("r", "y");
+    assert_int_equal(publish(1, y, "a"), PUBLISH_CONFIRMED);
+    assert_int_equal(publish(2, x, "b"), PUBLISH_CONFIRMED); /* into q, which nobody takes */
+    takes("a", "r");
+    change_to("q", "y"); /* and bound to x as before */
+    assert_int_equal(publish(3, y, "c"), PUBLISH_CONFIRMED);
+    takes("b c", "q");
+}
+
+static void what_cannot_be_taken_up_changes_nothing(void **state)
+{
+    struct err err;
+
+    (void)state;
+    assert_int_equal(publish(1, x, "a"), PUBLISH_CONFIRMED);
+    assert_int_equal(take_up(broker->ops->change, make_rules("r", EXCHANGE_TOPIC, "x"), &err),
+                     ERR_BROKER);
+    assert_non_null(strstr(err.text, "fanout, not topic"));
+    takes("a", "q");
+    turn_begins(); /* no transaction was left open */
+    turn_ends();
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+    const struct CMUnitTest tests[] = {
+        TEST(a_queue_that_stays_belongs_to_the_new_rules),
+        TEST(a_queue_that_goes_keeps_what_is_in_it),
+        TEST(a_new_queue_and_exchange_are_made),
+        TEST(what_cannot_be_taken_up_changes_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
