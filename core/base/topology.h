@@ -60,8 +60,12 @@ struct subscription {
     struct retry_policy retry; /* for its handlers that have none of their own */
     bool unhandled_dead;       /* what no handler wants: true dead letter, false ack */
     enum envelope_kind envelope;
-    bool has_identity; /* a function of the rules names messages without an id (script_identity) */
-    char *origin;      /* "rules/orders.lua:12", for messages to people */
+    /* Handles of the rules' functions, for the script floor alone; 0: there is none */
+    int before, after;     /* around each handler (script_call) */
+    int envelope_function; /* script_envelope */
+    int identity;          /* names messages that came without an id: script_identity */
+    uint64_t fingerprint;  /* of all that is declared, functions by their text */
+    char *origin;          /* "rules/orders.lua:12", for messages to people */
 };
 
 enum unroutable { UNROUTABLE_RETRY, UNROUTABLE_PARK, UNROUTABLE_DROP };
@@ -71,8 +75,9 @@ struct route {
     char *order_type;       /* NULL: any */
     struct destination *to; /* one or more; none when a function chooses (script_route) */
     size_t n_to;
-    bool to_function;
+    int to_function; /* a handle for script_route; 0: there is none */
     enum unroutable unroutable;
+    uint64_t fingerprint; /* of all that is declared, functions by their text */
     char *origin;
 };
 

@@ -33,8 +33,10 @@ static int bounded_rep(lua_State *L)
         return 1;
     }
     if (n > 0 && (uint64_t)n > state_of(L)->max / 4 / (unit + separator))
-        return luaL_error(L, "string.rep: the result would be over %d bytes",
-                          (int)(state_of(L)->max / 4));
+        return luaL_error(L,
+                          "string.rep: the result would be over %I bytes, a quarter of the "
+                          "setting handler_memory",
+                          (LUAI_UACINT)(state_of(L)->max / 4));
     return original(L);
 }
 
@@ -44,8 +46,8 @@ static void check_pattern(lua_State *L, const char *name)
 
     luaL_checklstring(L, 2, &len);
     if (len > BOUNDED_PATTERN_MAX)
-        luaL_error(L, "string.%s: a pattern of %d bytes is over the limit of %d", name, (int)len,
-                   BOUNDED_PATTERN_MAX);
+        luaL_error(L, "string.%s: a pattern of %I bytes is over the fixed limit of %d", name,
+                   (LUAI_UACINT)len, BOUNDED_PATTERN_MAX);
 }
 
 static void check_subject(lua_State *L, const char *name)
@@ -54,8 +56,10 @@ static void check_subject(lua_State *L, const char *name)
 
     luaL_checklstring(L, 1, &len);
     if (len > BOUNDED_SUBJECT_MAX)
-        luaL_error(L, "string.%s: a subject of %d bytes is over the limit of %d", name, (int)len,
-                   BOUNDED_SUBJECT_MAX);
+        luaL_error(L,
+                   "string.%s: a subject of %I bytes is over the fixed limit of %d: cut it with "
+                   "sub, or search for plain text with string.find(s, text, 1, true)",
+                   name, (LUAI_UACINT)len, BOUNDED_SUBJECT_MAX);
     check_pattern(L, name);
 }
 
@@ -89,7 +93,10 @@ static int bounded_gsub(lua_State *L)
 static void check_count(lua_State *L, const char *name, lua_Integer from, lua_Integer to)
 {
     if (to >= from && (lua_Unsigned)to - (lua_Unsigned)from >= (lua_Unsigned)items_max(L))
-        luaL_error(L, "table.%s: more items than the limit of %d", name, (int)items_max(L));
+        luaL_error(L,
+                   "table.%s: more items than the limit of %I, which the setting "
+                   "handler_memory has room for",
+                   name, (LUAI_UACINT)items_max(L));
 }
 
 /* A __len may say anything. */

@@ -3,12 +3,21 @@
 
 #include <lauxlib.h>
 
+#define BLOB_CLASS "herald.blob"
+
 /* Its address is the key of herald.null in the registry. */
 static const char null_key = 0;
 
 static int null_tostring(lua_State *L)
 {
     lua_pushliteral(L, "herald.null");
+    return 1;
+}
+
+static int blob_tostring(lua_State *L)
+{
+    luaL_checkudata(L, 1, BLOB_CLASS);
+    lua_getiuservalue(L, 1, 1);
     return 1;
 }
 
@@ -24,6 +33,22 @@ void convert_open(lua_State *L)
     lua_setfield(L, -2, "__metatable");
     lua_setmetatable(L, -2);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &null_key);
+    luaL_newmetatable(L, BLOB_CLASS);
+    lua_pushcfunction(L, blob_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 1);
+}
+
+int convert_blob(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TSTRING);
+    lua_newuserdatauv(L, 0, 1);
+    luaL_setmetatable(L, BLOB_CLASS);
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, 1);
+    return 1;
 }
 
 void convert_push_null(lua_State *L)
@@ -79,6 +104,18 @@ static void number_to_value(lua_State *L, int index, struct value *out)
         *out = (struct value){.kind = VALUE_REAL, .real = lua_tonumber(L, index)};
 }
 
+/* The string stays where it is, in the blob's own value. */
+static bool blob_to_value(lua_State *L, int index, struct value *out)
+{
+    if (luaL_testudata(L, index, BLOB_CLASS) == NULL)
+        return false;
+    lua_getiuservalue(L, index, 1);
+    out->kind = VALUE_BLOB;
+    out->bytes.data = lua_tolstring(L, -1, &out->bytes.len);
+    lua_pop(L, 1);
+    return true;
+}
+
 bool convert_to_value(lua_State *L, int index, struct value *out)
 {
     *out = (struct value){.kind = VALUE_NULL};
@@ -95,8 +132,10 @@ bool convert_to_value(lua_State *L, int index, struct value *out)
         out->bytes.data = lua_tolstring(L, index, &out->bytes.len);
         out->kind = text_is_utf8(out->bytes.data, out->bytes.len) ? VALUE_TEXT : VALUE_BLOB;
         return true;
+    case LUA_TUSERDATA:
+        return convert_is_null(L, index) || blob_to_value(L, index, out);
     default:
-        return convert_is_null(L, index);
+        return false;
     }
 }
 

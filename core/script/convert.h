@@ -7,6 +7,7 @@
  *   float               <->   real
  *   true, false          ->   1, 0
  *   string               ->   text where it is UTF-8, else blob
+ *   herald.blob(s)       ->   blob, whatever its bytes are
  *   string              <-    text, blob
  */
 #ifndef HERALD_SCRIPT_CONVERT_H
@@ -17,12 +18,15 @@
 #include <lua.h>
 #include <stdbool.h>
 
-/* RAISES only for want of memory: makes herald.null. */
+/* RAISES only for want of memory: makes herald.null and the class of herald.blob. */
 void convert_open(lua_State *L);
 
 /* Pushes herald.null. Never raises. */
 void convert_push_null(lua_State *L);
 bool convert_is_null(lua_State *L, int index);
+
+/* Lua: herald.blob(s). RAISES. */
+int convert_blob(lua_State *L);
 
 /* RAISES only for want of memory. */
 void convert_push(lua_State *L, const struct value *v);

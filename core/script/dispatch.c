@@ -1,40 +1,38 @@
-/* dispatch - script_call: a handler, its message, its transaction, its time.
+/* dispatch - script_call: a handler between its subscription's hooks, its message, its
+ * transaction, its time.
  *
  * One door for preparation and handler together: what is lent holds a serial number
  * only, so there is nothing to take back but the call itself. */
-#include "script/cursor.h"
+#include "script/call.h"
 #include "script/lib_msg.h"
 #include "script/lib_tx.h"
 #include "script/protect.h"
-#include "script/script_int.h"
-#include "script/statement.h"
+
+enum { HANDLER = 1, MSG, TX }; /* stack: the argument of protect, what is lent */
+
+static void call_one(lua_State *L, int function, const char *who, const char *origin)
+{
+    call_push_function(L, function);
+    lua_pushvalue(L, MSG);
+    lua_pushvalue(L, TX);
+    lua_call(L, 2, 1);
+    call_check_nothing(L, who, origin);
+}
 
 /* Runs under protect. */
 static int run_handler(lua_State *L)
 {
-    const struct handler *h = lua_touserdata(L, 1);
+    const struct handler *h = lua_touserdata(L, HANDLER);
+    const struct subscription *s = script_of(L)->call.message->subscription;
 
-    lua_rawgeti(L, LUA_REGISTRYINDEX, h->ref);
     lib_msg_push(L);
     lib_tx_push(L);
-    lua_call(L, 2, 0);
+    if (s != NULL && s->before != 0)
+        call_one(L, s->before, "before in herald.subscribe", s->origin);
+    call_one(L, h->ref, "the handler", h->origin);
+    if (s != NULL && s->after != 0)
+        call_one(L, s->after, "after in herald.subscribe", s->origin);
     return 0;
-}
-
-static void begin(struct script *s, const struct script_message *m)
-{
-    s->call.serial++;
-    s->call.message = m;
-    state_start(s->state, s->settings.handler_ms);
-}
-
-/* Takes back what was lent, on every path. */
-static void end(struct script *s)
-{
-    cursor_close_all(s);
-    statement_finish(s);
-    s->call.message = NULL;
-    state_stop(s->state);
 }
 
 static void judge(const struct state *st, int rc, struct script_outcome *out)
@@ -62,9 +60,8 @@ void script_call(struct script *s, const struct handler *h, const struct script_
 {
     int rc;
 
-    REQUIRE(s->call.message == NULL);
-    begin(s, m);
+    call_begin(s, m, h->timeout_ms);
     rc = protect(s->state, run_handler, (void *)(uintptr_t)h, out);
     judge(s->state, rc, out);
-    end(s);
+    call_end(s);
 }

@@ -3,6 +3,7 @@
 #include "script/dsl.h"
 
 #include "base/text.h"
+#include "script/fingerprint.h"
 #include "script/script_int.h"
 
 #include <lauxlib.h>
@@ -10,7 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FROM_MAX = 64 };
+enum { LIST_MAX = 64 };
+
+/* Ten tries, from a second to an hour apart. */
+#define RETRY_DEFAULT                                                                              \
+    {                                                                                              \
+        .attempts = 10, .n_delays = 1, .delay_ms = {1000}, .factor = 2, .delay_max_ms = 3600000,   \
+        .jitter = 0.1                                                                              \
+    }
 
 /* A destination as it stands on the Lua stack. */
 struct draft {
@@ -72,50 +80,100 @@ static void out_of_memory(lua_State *L)
     state_end(L, &err);
 }
 
-/* add_route(origin, type, order_type or nil, to, unroutable) */
+/* The list of destinations at `index`; their strings are left on the stack. */
+static size_t check_list(lua_State *L, int index, struct draft *list)
+{
+    size_t n;
+
+    luaL_checktype(L, index, LUA_TTABLE);
+    n = (size_t)lua_rawlen(L, index);
+    if (n > LIST_MAX)
+        luaL_error(L, "a list of over %d exchanges", LIST_MAX);
+    for (size_t i = 0; i < n; i++) {
+        luaL_checkstack(L, 5, NULL);
+        lua_rawgeti(L, index, (lua_Integer)i + 1);
+        list[i] = check_destination(L, lua_gettop(L));
+    }
+    return n;
+}
+
+/* False when memory ran out: *out and *n_out hold what was made so far. */
+static bool copy_list(struct destination **out, size_t *n_out, const struct draft *list, size_t n)
+{
+    bool good = true;
+
+    if (n == 0)
+        return true;
+    *out = calloc(n, sizeof **out);
+    if (*out == NULL)
+        return false;
+    for (*n_out = 0; *n_out < n; (*n_out)++)
+        good = copy_destination(&(*out)[*n_out], &list[*n_out]) && good;
+    return good;
+}
+
+static char *copy_text(const char *text)
+{
+    return text != NULL ? strdup(text) : NULL;
+}
+
+/* True when an optional text was given and could not be copied. */
+static bool lost(const char *copy, const char *given)
+{
+    return given != NULL && copy == NULL;
+}
+
+static uint64_t mix_list(uint64_t hash, const struct draft *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        hash = fingerprint_number(hash, list[i].kind);
+        hash = fingerprint_text(fingerprint_text(hash, list[i].exchange), list[i].routing_key);
+    }
+    return hash;
+}
+
+/* A handle of the function in field `name` of the table at `index`; 0: there is none. */
+static int function_field(lua_State *L, int index, const char *name)
+{
+    if (lua_getfield(L, index, name) == LUA_TNIL) {
+        lua_pop(L, 1);
+        return 0;
+    }
+    luaL_checktype(L, -1, LUA_TFUNCTION);
+    return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/* add_route(origin, type, order_type or nil, list, unroutable [, chooser, its author's
+ * function]) */
 static int add_route(lua_State *L)
 {
     static const char *const words[] = {"retry", "park", "drop", NULL};
     const char *origin = luaL_checkstring(L, 1), *type = luaL_checkstring(L, 2);
     const char *order_type = luaL_optstring(L, 3, NULL);
-    int unroutable = luaL_checkoption(L, 5, NULL, words);
-    struct draft to = check_destination(L, 4);
-    struct route r = {.type = strdup(type),
-                      .order_type = order_type ? strdup(order_type) : NULL,
-                      .unroutable = (enum unroutable)unroutable,
-                      .origin = strdup(origin)};
+    struct draft to[LIST_MAX];
+    struct route r = {.unroutable = (enum unroutable)luaL_checkoption(L, 5, NULL, words)};
     struct err err;
+    size_t n;
 
-    r.to = calloc(1, sizeof *r.to);
-    r.n_to = r.to ? 1 : 0;
-    if (r.to == NULL || !copy_destination(&r.to[0], &to) || r.type == NULL || r.origin == NULL ||
-        (order_type != NULL && r.order_type == NULL)) {
+    lua_settop(L, 7);
+    r.fingerprint = fingerprint_number(TEXT_HASH_START, r.unroutable);
+    r.fingerprint = fingerprint_text(fingerprint_text(r.fingerprint, type), order_type);
+    r.fingerprint = fingerprint_function(L, r.fingerprint, 7);
+    if (!lua_isnil(L, 6)) {
+        lua_pushvalue(L, 6);
+        r.to_function = luaL_ref(L, LUA_REGISTRYINDEX);
+    }
+    n = check_list(L, 4, to);
+    r.fingerprint = mix_list(r.fingerprint, to, n);
+    r.type = strdup(type);
+    r.order_type = copy_text(order_type);
+    r.origin = strdup(origin);
+    if (!copy_list(&r.to, &r.n_to, to, n) || r.type == NULL || r.origin == NULL ||
+        lost(r.order_type, order_type)) {
         rules_drop_route(&r);
         out_of_memory(L);
     }
     check_added(L, rules_add_route(script_of(L)->loading, &r, &err), &err);
-    return 0;
-}
-
-/* add_handler(origin, type, order_type, function) */
-static int add_handler(lua_State *L)
-{
-    const char *origin = luaL_checkstring(L, 1), *type = luaL_checkstring(L, 2);
-    const char *order_type = luaL_checkstring(L, 3);
-    struct handler h = {.ref = 0};
-    struct err err;
-
-    luaL_checktype(L, 4, LUA_TFUNCTION);
-    lua_settop(L, 4);
-    h.ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    h.type = strdup(type);
-    h.order_type = strdup(order_type);
-    h.origin = strdup(origin);
-    if (h.type == NULL || h.order_type == NULL || h.origin == NULL) {
-        rules_drop_handler(&h);
-        out_of_memory(L);
-    }
-    check_added(L, rules_add_handler(script_of(L)->loading, &h, &err), &err);
     return 0;
 }
 
@@ -161,42 +219,114 @@ static struct retry_policy check_retry(lua_State *L, int index)
     return p;
 }
 
-static size_t check_from(lua_State *L, int index, struct draft *from)
+static void set_integer(lua_State *L, const char *name, int64_t n)
 {
-    size_t n;
+    lua_pushinteger(L, n);
+    lua_setfield(L, -2, name);
+}
+
+static void set_number(lua_State *L, const char *name, double n)
+{
+    lua_pushnumber(L, n);
+    lua_setfield(L, -2, name);
+}
+
+/* retry(): the policy where rules say nothing else, in the same form */
+static int default_retry(lua_State *L)
+{
+    const struct retry_policy builtin = RETRY_DEFAULT;
+    const struct retry_policy *p = &script_of(L)->settings.retry;
+
+    if (p->attempts == 0)
+        p = &builtin;
+    lua_createtable(L, 0, 6);
+    set_integer(L, "attempts", p->attempts);
+    set_number(L, "factor", p->factor);
+    set_integer(L, "max_delay", p->delay_max_ms);
+    set_number(L, "jitter", p->jitter);
+    set_integer(L, "max_age", p->max_age_ms);
+    lua_createtable(L, (int)p->n_delays, 0);
+    for (size_t i = 0; i < p->n_delays; i++) {
+        lua_pushinteger(L, p->delay_ms[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "delays");
+    return 1;
+}
+
+/* Fills a handler with copies. False when memory ran out; rules_drop_handler frees it. */
+static bool fill_handler(struct handler *h, const char *texts[4], const struct retry_policy *retry)
+{
+    h->type = strdup(texts[0]);
+    h->order_type = strdup(texts[1]);
+    h->queue = copy_text(texts[2]);
+    h->origin = strdup(texts[3]);
+    if (h->type == NULL || h->order_type == NULL || h->origin == NULL || lost(h->queue, texts[2]))
+        return false;
+    if (retry->attempts == 0)
+        return true;
+    h->retry = malloc(sizeof *h->retry);
+    if (h->retry != NULL)
+        *h->retry = *retry;
+    return h->retry != NULL;
+}
+
+/* add_handler(origin, type, order_type, function, {retry, timeout, queue}) */
+static int add_handler(lua_State *L)
+{
+    struct retry_policy retry = {.attempts = 0};
+    struct handler h = {.ref = LUA_NOREF};
+    const char *texts[4];
+    struct err err;
+
+    texts[3] = luaL_checkstring(L, 1);
+    texts[0] = luaL_checkstring(L, 2);
+    texts[1] = luaL_checkstring(L, 3);
+    luaL_checktype(L, 4, LUA_TFUNCTION);
+    luaL_checktype(L, 5, LUA_TTABLE);
+    lua_settop(L, 5);
+    h.timeout_ms = integer_field(L, 5, "timeout");
+    lua_getfield(L, 5, "queue");
+    texts[2] = luaL_optstring(L, -1, NULL);
+    if (lua_getfield(L, 5, "retry") != LUA_TNIL)
+        retry = check_retry(L, lua_gettop(L));
+    h.fingerprint = fingerprint_number(TEXT_HASH_START, h.timeout_ms);
+    h.fingerprint = fingerprint_retry(fingerprint_function(L, h.fingerprint, 4), &retry);
+    lua_pushvalue(L, 4);
+    h.ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    if (!fill_handler(&h, texts, &retry)) {
+        rules_drop_handler(&h);
+        out_of_memory(L);
+    }
+    check_added(L, rules_add_handler(script_of(L)->loading, &h, &err), &err);
+    return 0;
+}
+
+/* The table of functions at `index`: before, after, envelope, identity. */
+static void take_functions(lua_State *L, int index, struct subscription *s)
+{
+    static const char *const names[] = {"before", "after", "envelope_text", "identity_text"};
 
     luaL_checktype(L, index, LUA_TTABLE);
-    n = (size_t)lua_rawlen(L, index);
-    if (n > FROM_MAX)
-        luaL_error(L, "a queue takes from at most %d exchanges", FROM_MAX);
-    for (size_t i = 0; i < n; i++) {
-        luaL_checkstack(L, 4, NULL);
-        lua_rawgeti(L, index, (lua_Integer)i + 1);
-        from[i] = check_destination(L, lua_gettop(L));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        lua_getfield(L, index, names[i]);
+        s->fingerprint = fingerprint_function(L, s->fingerprint, lua_gettop(L));
+        lua_pop(L, 1);
     }
-    return n;
+    s->before = function_field(L, index, "before");
+    s->after = function_field(L, index, "after");
+    s->envelope_function = function_field(L, index, "envelope");
+    s->identity = function_field(L, index, "identity");
 }
 
-static bool copy_from(struct subscription *s, const struct draft *from, size_t n)
-{
-    bool good = true;
-
-    if (n == 0)
-        return true;
-    s->from = calloc(n, sizeof *s->from);
-    if (s->from == NULL)
-        return false;
-    for (s->n_from = 0; s->n_from < n; s->n_from++)
-        good = copy_destination(&s->from[s->n_from], &from[s->n_from]) && good;
-    return good;
-}
-
-/* add_subscription(origin, queue, from, queue_type or nil, prefetch, unhandled, retry) */
+/* add_subscription(origin, queue, from, queue_type or nil, prefetch, unhandled, retry,
+ * envelope, functions) */
 static int add_subscription(lua_State *L)
 {
     static const char *const types[] = {"any", "quorum", "classic", NULL};
     static const char *const ends[] = {"ack", "dead", NULL};
-    struct draft from[FROM_MAX];
+    static const char *const envelopes[] = {"auto", "raw", "function", NULL};
+    struct draft from[LIST_MAX];
     struct subscription s = {.queue = NULL};
     const char *origin = luaL_checkstring(L, 1), *queue = luaL_checkstring(L, 2);
     struct err err;
@@ -207,10 +337,18 @@ static int add_subscription(lua_State *L)
     s.unhandled_dead = luaL_checkoption(L, 6, NULL, ends) == 1;
     luaL_checktype(L, 7, LUA_TTABLE);
     s.retry = check_retry(L, 7);
-    n = check_from(L, 3, from);
+    s.envelope = (enum envelope_kind)luaL_checkoption(L, 8, NULL, envelopes);
+    s.fingerprint = fingerprint_number(TEXT_HASH_START, s.queue_type);
+    s.fingerprint = fingerprint_number(s.fingerprint, s.prefetch);
+    s.fingerprint = fingerprint_number(s.fingerprint, s.unhandled_dead);
+    s.fingerprint = fingerprint_number(s.fingerprint, s.envelope);
+    s.fingerprint = fingerprint_retry(fingerprint_text(s.fingerprint, queue), &s.retry);
+    take_functions(L, 9, &s);
+    n = check_list(L, 3, from);
+    s.fingerprint = mix_list(s.fingerprint, from, n);
     s.queue = strdup(queue);
     s.origin = strdup(origin);
-    if (!copy_from(&s, from, n) || s.queue == NULL || s.origin == NULL) {
+    if (!copy_list(&s.from, &s.n_from, from, n) || s.queue == NULL || s.origin == NULL) {
         rules_drop_subscription(&s);
         out_of_memory(L);
     }
@@ -231,39 +369,44 @@ static int duration(lua_State *L)
     return 1;
 }
 
-static const luaL_Reg native[] = {{"add_route", add_route},
-                                  {"add_handler", add_handler},
-                                  {"add_subscription", add_subscription},
-                                  {"duration", duration},
-                                  {NULL, NULL}};
+static const luaL_Reg native[] = {
+    {"add_route", add_route}, {"add_handler", add_handler}, {"add_subscription", add_subscription},
+    {"retry", default_retry}, {"duration", duration},       {NULL, NULL}};
 
 void dsl_push_native(lua_State *L)
 {
     luaL_newlib(L, native);
 }
 
-/* Pushes "rules/x.lua:12" for the caller of a declaration. A C function keeps its
- * caller's frame even in a tail call; where there is no line the file must do. */
+/* Pushes "rules/x.lua:12" for the caller of a declaration, which may have gone through
+ * pcall. A C function keeps its caller's frame even in a tail call. */
 static void push_origin(lua_State *L, const struct script *s)
 {
-    size_t len;
-    const char *where;
+    lua_Debug ar;
 
-    luaL_where(L, 1);
-    where = lua_tolstring(L, -1, &len);
-    if (len > 2)
-        lua_pushlstring(L, where, len - 2);
+    if (state_find_place(L, 1, &ar))
+        lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
     else
         lua_pushstring(L, s->file ? s->file : "?");
-    lua_remove(L, -2);
 }
 
-/* Upvalues: the function of rules.lua, the name. */
+/* herald.fanout and its sisters change nothing: a route's function uses them. */
+static bool declares(const char *name)
+{
+    static const char *const names[] = {"on", "route", "subscribe"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Upvalues: the function of rules.lua, the name, whether it changes the rules. */
 static int call_declaration(lua_State *L)
 {
     struct script *s = script_of(L);
 
-    if (s->loading == NULL)
+    if (s->loading == NULL && lua_toboolean(L, lua_upvalueindex(3)))
         return luaL_error(L, "herald.%s is for loading: a handler cannot change the rules",
                           lua_tostring(L, lua_upvalueindex(2)));
     lua_pushvalue(L, lua_upvalueindex(1));
@@ -277,5 +420,6 @@ static int call_declaration(lua_State *L)
 void dsl_wrap(lua_State *L, const char *name)
 {
     lua_pushstring(L, name);
-    lua_pushcclosure(L, call_declaration, 2);
+    lua_pushboolean(L, declares(name));
+    lua_pushcclosure(L, call_declaration, 3);
 }

@@ -11,7 +11,8 @@
 enum { SPEC = 2, SHORT_MAX = 255 };
 
 static const char *const known[] = {
-    "body", "business_key1", "business_key2", "business_key3", "headers", "message_id", "type",
+    "body",    "business_key1", "business_key2", "business_key3",
+    "headers", "message_id",    "order_type",    "type",
 };
 
 static void check_keys(lua_State *L)
@@ -112,6 +113,17 @@ static struct slice take_body(lua_State *L, struct script *s)
     return (struct slice){s->encoder.out.data, s->encoder.out.len};
 }
 
+/* Two names of one thing. */
+static struct slice take_order_type(lua_State *L)
+{
+    struct slice key = take_text(L, "business_key2", 0), order = take_text(L, "order_type", 0);
+
+    if (key.data != NULL && order.data != NULL && !slice_equal(key, order))
+        luaL_error(L, "tx:emit: order_type and business_key2 are two names of one thing, and "
+                      "differ here");
+    return order.data ? order : key;
+}
+
 /* The body comes last: the encoder's buffer is used for the headers too. */
 static struct script_emit take_message(lua_State *L, struct script *s)
 {
@@ -122,7 +134,7 @@ static struct script_emit take_message(lua_State *L, struct script *s)
     if (m->type.data == NULL || m->type.len == 0)
         luaL_error(L, "tx:emit needs a type, such as type = \"course_enrolled\"");
     m->key[0] = take_text(L, "business_key1", 0);
-    m->key[1] = take_text(L, "business_key2", 0);
+    m->key[1] = take_order_type(L);
     m->key[2] = take_text(L, "business_key3", 0);
     m->id = take_text(L, "message_id", SHORT_MAX);
     m->headers = take_headers(L, s);

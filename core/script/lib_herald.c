@@ -5,14 +5,18 @@
 #include "script/decode.h"
 #include "script/dsl.h"
 #include "script/embedded.h"
+#include "script/globals.h"
 #include "script/lib_log.h"
+#include "script/require.h"
 #include "script/sandbox.h"
 #include "script/script_int.h"
 #include "script/suggest.h"
 #include "script/verdict.h"
 
+#include <ctype.h>
 #include <lauxlib.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int herald_now(lua_State *L)
 {
@@ -24,7 +28,15 @@ static int herald_now(lua_State *L)
 
 static int herald_env(lua_State *L)
 {
-    lua_pushstring(L, getenv(luaL_checkstring(L, 1))); /* NULL becomes nil */
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
+    const char *name = luaL_checkstring(L, 1);
+
+    if (*name == '\0' || isdigit((unsigned char)*name) || name[strspn(name, letters)] != '\0')
+        return luaL_error(L,
+                          "herald.env: '%s' cannot be the name of a variable: names are "
+                          "letters, digits and _",
+                          name);
+    lua_pushstring(L, getenv(name)); /* NULL becomes nil */
     return 1;
 }
 
@@ -71,11 +83,9 @@ static int json_array(lua_State *L)
 static const luaL_Reg json_functions[] = {
     {"encode", json_encode}, {"decode", json_decode}, {"array", json_array}, {NULL, NULL}};
 
-static const luaL_Reg functions[] = {{"retry", verdict_retry},
-                                     {"reject", verdict_reject},
-                                     {"now", herald_now},
-                                     {"env", herald_env},
-                                     {NULL, NULL}};
+static const luaL_Reg functions[] = {{"retry", verdict_retry}, {"reject", verdict_reject},
+                                     {"now", herald_now},      {"blob", convert_blob},
+                                     {"env", herald_env},      {NULL, NULL}};
 
 /* Pushes what an embedded chunk returns, called with the top `nargs` values. */
 static void run_embedded(lua_State *L, const char *name, const char *chunk, int nargs)
@@ -115,16 +125,22 @@ void lib_herald_open(lua_State *L)
     convert_push_null(L);
     lua_setfield(L, module, "null");
     luaL_newlib(L, json_functions);
+    convert_push_null(L);
+    lua_setfield(L, -2, "null");
+    globals_watch_fields(L, "herald.json");
     sandbox_lock(L, "herald.json");
     lua_setfield(L, module, "json");
     lib_log_push(L);
+    globals_watch_fields(L, "herald.log");
     sandbox_lock(L, "herald.log");
     lua_setfield(L, module, "log");
     dsl_push_native(L);
     lua_pushvalue(L, module - 1); /* nearest */
-    run_embedded(L, "herald.rules", "=[herald.rules]", 2);
+    convert_push_null(L);
+    run_embedded(L, "herald.rules", "=[herald.rules]", 3);
     add_declarations(L, module);
+    globals_watch_fields(L, "herald");
     sandbox_lock(L, "herald");
-    sandbox_provide(L, "herald");
+    require_provide(L, "herald");
     lua_pop(L, 1);
 }

@@ -8,6 +8,7 @@
 #include "script/lib_msg.h"
 #include "script/lib_tx.h"
 #include "script/protect.h"
+#include "script/require.h"
 #include "script/sandbox.h"
 #include "script/verdict.h"
 
@@ -17,6 +18,7 @@
 /* Runs under protect, before any file. */
 static int open_all(lua_State *L)
 {
+    require_open(L);
     convert_open(L);
     decode_open(L);
     verdict_open(L);
@@ -27,18 +29,46 @@ static int open_all(lua_State *L)
     return 0;
 }
 
+void loader_push_chunk(lua_State *L, const struct source *f)
+{
+    struct slice code = source_code(f);
+
+    if (luaL_loadbufferx(L, code.data, code.len, f->chunk, "t") == LUA_OK)
+        return;
+    if (strstr(luaL_tolstring(L, -1, NULL), "near '<\\") != NULL) /* a byte that is no ASCII */
+        lua_pushliteral(L, ": names are made of ASCII letters, digits and _; other text stands in "
+                           "quotes");
+    else
+        lua_pushliteral(L, "");
+    lua_concat(L, 2);
+    lua_error(L);
+}
+
 /* Runs under protect: one file in an environment of its own. */
 static int run_file(lua_State *L)
 {
     const struct source *f = lua_touserdata(L, 1);
-    struct slice code = source_code(f);
 
-    if (luaL_loadbufferx(L, code.data, code.len, f->chunk, "t") != LUA_OK)
-        return lua_error(L);
-    sandbox_push_env(L);
+    loader_push_chunk(L, f);
+    lua_pushlstring(L, f->chunk + 1, f->prefix);
+    sandbox_push_env(L, lua_tostring(L, -1), "");
+    lua_remove(L, -2);
     lua_setupvalue(L, -2, 1);
     lua_call(L, 0, 0);
     return 0;
+}
+
+/* True for "lib/money.lua:3: ...", which may be another file than the one being run. */
+static bool names_a_file(const struct script *s, const char *text)
+{
+    for (size_t i = 0; i < s->sources.n; i++) {
+        const char *name = s->sources.files[i].chunk + 1;
+        size_t len = strlen(name);
+
+        if (strncmp(text, name, len) == 0 && (text[len] == ':' || text[len] == '\0'))
+            return true;
+    }
+    return false;
 }
 
 /* Words for a failure: the file is named where the error does not name it. */
@@ -49,10 +79,7 @@ static int explain(const struct script *s, const struct state *st, int rc, struc
 
     if (st->end.code == ERR_NOMEM || (rc == ERR_NOMEM && st->refused == 0))
         return err_set(err, ERR_NOMEM, "out of memory while loading %s", file);
-    if (rc == ERR_NOMEM)
-        return err_set(err, ERR_CONFIG, "%s: needs more memory than the limit of %zu bytes", file,
-                       st->max);
-    if (strstr(text, file) != NULL)
+    if (names_a_file(s, text))
         return err_set(err, ERR_CONFIG, "%s", text);
     return err_set(err, ERR_CONFIG, "%s: %s", file, text);
 }
@@ -62,6 +89,8 @@ static int run_all(struct script *s, struct state *st, struct err *err)
     int rc = protect(st, open_all, NULL, &s->answer);
 
     for (size_t i = 0; rc == OK && i < s->sources.n; i++) {
+        if (s->sources.files[i].module)
+            continue;
         s->file = s->sources.files[i].chunk + 1;
         rc = protect(st, run_file, &s->sources.files[i], &s->answer);
     }
@@ -77,7 +106,8 @@ int loader_run(struct script *s, struct rules *rules, struct state **state_out, 
         return rc;
     s->loading = rules;
     s->file = NULL;
-    state_start(st, s->settings.load_ms);
+    state_start(st, s->settings.load_ms,
+                "a fixed one for loading all files together: leave work to handlers");
     rc = run_all(s, st, err);
     state_stop(st);
     s->loading = NULL;

@@ -3,14 +3,12 @@
 
 #include "script/verdict.h"
 
+#include <ctype.h>
 #include <lauxlib.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { FRAMES_MAX = 12 };
-
-/* How the names of our own chunks begin. */
-static const char TRUSTED[] = "=[herald";
 
 /* Copies what a script said into a fixed text: cut at a whole character, without bytes
  * that a log or a store would choke on. */
@@ -67,7 +65,10 @@ static void describe(lua_State *L, int index, char *out, size_t size)
     if (text != NULL)
         copy_text(out, size, text, len);
     else
-        snprintf(out, size, "(error object is a %s value)", luaL_typename(L, index));
+        snprintf(out, size,
+                 "the error is a %s without words: raise a string, or a table with a "
+                 "field message or a __tostring that works",
+                 luaL_typename(L, index));
 }
 
 static size_t put_frame(char *out, size_t size, const lua_Debug *ar)
@@ -84,6 +85,31 @@ static size_t put_frame(char *out, size_t size, const lua_Debug *ar)
     return n > 0 && (size_t)n < size ? (size_t)n : 0;
 }
 
+bool protect_has_place(const char *text)
+{
+    const char *p = text + strcspn(text, ":\n");
+
+    return *p == ':' && isdigit((unsigned char)p[1]) && p[1 + strspn(p + 1, "0123456789")] == ':';
+}
+
+/* Puts the place of the nearest code of a rule's author before words that name none. */
+static void add_place(lua_State *L, char *text, size_t size)
+{
+    char place[LUA_IDSIZE + 16];
+    lua_Debug ar;
+    size_t n, len = strlen(text);
+
+    if (!state_find_place(L, 1, &ar))
+        return;
+    snprintf(place, sizeof place, "%s:%d: ", ar.short_src, ar.currentline);
+    n = strlen(place);
+    if (n + len >= size)
+        len = text_utf8_prefix(text, size - 1 - n);
+    memmove(text + n, text, len);
+    memcpy(text, place, n);
+    text[n + len] = '\0';
+}
+
 /* Only frames of Lua code: what C lies between says nothing to a rule's author. */
 static void trace(lua_State *L, char *out, size_t size)
 {
@@ -94,9 +120,9 @@ static void trace(lua_State *L, char *out, size_t size)
     for (int level = 1; shown < FRAMES_MAX && lua_getstack(L, level, &ar); level++) {
         size_t n;
 
-        lua_getinfo(L, "Sln", &ar);
-        if (ar.currentline < 0 || strncmp(ar.source, TRUSTED, sizeof TRUSTED - 1) == 0)
+        if (!state_is_place(L, &ar))
             continue;
+        lua_getinfo(L, "n", &ar);
         n = put_frame(out + used, size - used, &ar);
         if (n == 0)
             break;
@@ -123,6 +149,8 @@ static int on_error(lua_State *L)
     }
     out->verdict = SCRIPT_FAILED;
     describe(L, 1, out->error, sizeof out->error);
+    if (!protect_has_place(out->error))
+        add_place(L, out->error, sizeof out->error);
     trace(L, out->traceback, sizeof out->traceback);
     lua_settop(L, 1);
     return 1;
@@ -138,10 +166,18 @@ static int judge(const struct state *st, int status, struct script_outcome *out)
         rc = OK;
     } else if (status == LUA_ERRMEM) {
         rc = ERR_NOMEM;
-        snprintf(out->error, sizeof out->error, "the script ran out of memory (%zu of %zu bytes)",
-                 st->used, st->max);
+        if (st->refused > 0)
+            snprintf(out->error, sizeof out->error,
+                     "%sthe rules need more memory than the limit of %zu bytes (setting "
+                     "handler_memory; all rules of a generation share it)",
+                     st->short_of, st->max);
+        else
+            snprintf(out->error, sizeof out->error,
+                     "the machine has no memory for the rules (%zu of %zu bytes in use)", st->used,
+                     st->max);
     } else if (status != LUA_ERRRUN) {
-        snprintf(out->error, sizeof out->error, "error while handling an error");
+        snprintf(out->error, sizeof out->error,
+                 "an error while an error was handled: look at xpcall's handler and __close");
     }
     if (st->end.code == OK || (rc == ERR_NOMEM && st->end.code == ERR_LIMIT))
         return rc;

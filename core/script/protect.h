@@ -16,4 +16,7 @@
  * for its time, even when fn returned. Fills out->error, ->traceback and ->delay_ms. */
 int protect(struct state *st, lua_CFunction fn, void *arg, struct script_outcome *out);
 
+/* True for "rules/enrol.lua:12: ...". */
+bool protect_has_place(const char *text);
+
 #endif

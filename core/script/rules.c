@@ -106,7 +106,7 @@ static int no_memory(struct err *err)
     return err_set(err, ERR_NOMEM, "out of memory while declaring rules");
 }
 
-/* An absent order type equals only an absent one. */
+/* An absent text equals only an absent one. */
 static bool same(const char *a, const char *b)
 {
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
@@ -115,11 +115,13 @@ static bool same(const char *a, const char *b)
 static int check_handler(const struct rules *r, const struct handler *h, struct err *err)
 {
     for (size_t i = 0; i < r->n_handlers; i++)
-        if (same(r->handlers[i].type, h->type) && same(r->handlers[i].order_type, h->order_type))
+        if (same(r->handlers[i].type, h->type) && same(r->handlers[i].order_type, h->order_type) &&
+            same(r->handlers[i].queue, h->queue))
             return err_set(err, ERR_CONFIG,
-                           "%s: a second handler for type \"%s\", order type \"%s\": the first "
-                           "one is at %s",
-                           h->origin, h->type, h->order_type, r->handlers[i].origin);
+                           "%s: a second handler for type \"%s\", order type \"%s\"%s%s%s: the "
+                           "first one is at %s",
+                           h->origin, h->type, h->order_type, h->queue ? ", queue \"" : "",
+                           h->queue ? h->queue : "", h->queue ? "\"" : "", r->handlers[i].origin);
     return OK;
 }
 
@@ -136,14 +138,23 @@ static int check_route(const struct rules *r, const struct route *route, struct 
     return OK;
 }
 
-static int check_subscription(const struct rules *r, const struct subscription *s, struct err *err)
+static const struct subscription *find_subscription(const struct rules *r, const char *queue)
 {
     for (size_t i = 0; i < r->n_subscriptions; i++)
-        if (same(r->subscriptions[i].queue, s->queue))
-            return err_set(err, ERR_CONFIG,
-                           "%s: a second subscription for queue \"%s\": the first one is at %s",
-                           s->origin, s->queue, r->subscriptions[i].origin);
-    return OK;
+        if (same(r->subscriptions[i].queue, queue))
+            return &r->subscriptions[i];
+    return NULL;
+}
+
+static int check_subscription(const struct rules *r, const struct subscription *s, struct err *err)
+{
+    const struct subscription *first = find_subscription(r, s->queue);
+
+    if (first == NULL)
+        return OK;
+    return err_set(err, ERR_CONFIG,
+                   "%s: a second subscription for queue \"%s\": the first one is at %s", s->origin,
+                   s->queue, first->origin);
 }
 
 int rules_add_handler(struct rules *r, struct handler *h, struct err *err)
@@ -204,14 +215,12 @@ int rules_add_subscription(struct rules *r, struct subscription *s, struct err *
     return OK;
 }
 
-/* Order of a pair against (type, order type); an absent order type comes first. */
-static int compare(const char *type, const char *order_type, struct slice want_type,
-                   struct slice want_order)
+/* Order of what is there against what is wanted; an absent text comes first. */
+static int compare(const char *const texts[3], const struct slice want[3])
 {
-    struct slice have[2] = {slice_of(type), slice_of(order_type)};
-    struct slice want[2] = {want_type, want_order};
+    const struct slice have[3] = {slice_of(texts[0]), slice_of(texts[1]), slice_of(texts[2])};
 
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         size_t len = have[i].len < want[i].len ? have[i].len : want[i].len;
         int order;
 
@@ -227,18 +236,33 @@ static int compare(const char *type, const char *order_type, struct slice want_t
     return 0;
 }
 
+static int compare_handler(const struct handler *h, struct slice type, struct slice order_type,
+                           struct slice queue)
+{
+    return compare((const char *const[]){h->type, h->order_type, h->queue},
+                   (const struct slice[]){type, order_type, queue});
+}
+
+static int compare_route(const struct route *r, struct slice type, struct slice order_type)
+{
+    const struct slice none = {NULL, 0};
+
+    return compare((const char *const[]){r->type, r->order_type, NULL},
+                   (const struct slice[]){type, order_type, none});
+}
+
 static int compare_handlers(const void *a, const void *b)
 {
-    const struct handler *x = a, *y = b;
+    const struct handler *y = b;
 
-    return compare(x->type, x->order_type, slice_of(y->type), slice_of(y->order_type));
+    return compare_handler(a, slice_of(y->type), slice_of(y->order_type), slice_of(y->queue));
 }
 
 static int compare_routes(const void *a, const void *b)
 {
-    const struct route *x = a, *y = b;
+    const struct route *y = b;
 
-    return compare(x->type, x->order_type, slice_of(y->type), slice_of(y->order_type));
+    return compare_route(a, slice_of(y->type), slice_of(y->order_type));
 }
 
 int rules_seal(struct rules *r, struct err *err)
@@ -256,6 +280,56 @@ int rules_seal(struct rules *r, struct err *err)
     return OK;
 }
 
+static const struct route *find_route(const struct rules *r, struct slice type,
+                                      struct slice order_type)
+{
+    size_t low = 0, high = r->n_routes;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        const struct route *route = &r->routes[mid];
+        int order = compare_route(route, type, order_type);
+
+        if (order == 0)
+            return route;
+        if (order < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return NULL;
+}
+
+/* A file may declare other things when it is run again (it may look at the environment):
+ * a function that is not there any more must fail when it is called, not be skipped. */
+static int renew(int handle, int now)
+{
+    return handle == 0 ? 0 : now != 0 ? now : RULES_LOST;
+}
+
+static void take_handles(struct rules *r, const struct rules *from)
+{
+    const struct subscription no_subscription = {.queue = NULL};
+    const struct route no_route = {.type = NULL};
+
+    for (size_t i = 0; i < r->n_routes; i++) {
+        struct route *to = &r->routes[i];
+        const struct route *now = find_route(from, slice_of(to->type), slice_of(to->order_type));
+
+        to->to_function = renew(to->to_function, (now ? now : &no_route)->to_function);
+    }
+    for (size_t i = 0; i < r->n_subscriptions; i++) {
+        struct subscription *to = &r->subscriptions[i];
+        const struct subscription *now = find_subscription(from, to->queue);
+
+        now = now ? now : &no_subscription;
+        to->before = renew(to->before, now->before);
+        to->after = renew(to->after, now->after);
+        to->envelope_function = renew(to->envelope_function, now->envelope_function);
+        to->identity = renew(to->identity, now->identity);
+    }
+}
+
 void rules_take_handlers(struct rules *r, struct rules *from)
 {
     REQUIRE(r->sealed && from->sealed);
@@ -265,6 +339,7 @@ void rules_take_handlers(struct rules *r, struct rules *from)
     r->room_handlers = from->room_handlers;
     from->handlers = NULL;
     from->n_handlers = from->room_handlers = 0;
+    take_handles(r, from);
 }
 
 const struct topology *rules_topology(const struct rules *r)
@@ -277,15 +352,15 @@ size_t rules_handlers(const struct rules *r)
     return r->n_handlers;
 }
 
-static const struct handler *find_handler(const struct rules *r, struct slice type,
-                                          struct slice order_type)
+static const struct handler *search_handler(const struct rules *r, struct slice type,
+                                            struct slice order_type, struct slice queue)
 {
     size_t low = 0, high = r->n_handlers;
 
     while (low < high) {
         size_t mid = low + (high - low) / 2;
         const struct handler *h = &r->handlers[mid];
-        int order = compare(h->type, h->order_type, type, order_type);
+        int order = compare_handler(h, type, order_type, queue);
 
         if (order == 0)
             return h;
@@ -295,6 +370,15 @@ static const struct handler *find_handler(const struct rules *r, struct slice ty
             high = mid;
     }
     return NULL;
+}
+
+/* For this queue, or else for any. */
+static const struct handler *find_handler(const struct rules *r, struct slice type,
+                                          struct slice order_type, struct slice queue)
+{
+    const struct handler *h = search_handler(r, type, order_type, queue);
+
+    return h ? h : search_handler(r, type, order_type, (struct slice){NULL, 0});
 }
 
 const struct handler *rules_handler_at(const struct rules *r, size_t i)
@@ -308,34 +392,13 @@ const struct handler *rules_handler(const struct rules *r, struct slice queue, s
     const struct slice any = slice_of("*");
     const struct handler *h = NULL;
 
-    (void)queue;
     if (order_type.data != NULL)
-        h = find_handler(r, type, order_type);
+        h = find_handler(r, type, order_type, queue);
     if (h == NULL)
-        h = find_handler(r, type, any);
+        h = find_handler(r, type, any, queue);
     if (h == NULL)
-        h = find_handler(r, any, any);
+        h = find_handler(r, any, any, queue);
     return h;
-}
-
-static const struct route *find_route(const struct rules *r, struct slice type,
-                                      struct slice order_type)
-{
-    size_t low = 0, high = r->n_routes;
-
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        const struct route *route = &r->routes[mid];
-        int order = compare(route->type, route->order_type, type, order_type);
-
-        if (order == 0)
-            return route;
-        if (order < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return NULL;
 }
 
 const struct route *rules_route(const struct rules *r, struct slice type, struct slice order_type)

@@ -2,15 +2,15 @@
 #include "script/sandbox.h"
 
 #include "script/bounded.h"
+#include "script/globals.h"
+#include "script/require.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
-#include <stdbool.h>
 #include <string.h>
 
-/* Their addresses are keys in the registry. */
-static const char base_key = 0;    /* what files see behind their own globals */
-static const char modules_key = 0; /* name to module, for require */
+/* Its address is a key in the registry: what files see behind their own globals. */
+static const char base_key = 0;
 
 static const struct library {
     const char *name;
@@ -146,39 +146,16 @@ void sandbox_open(lua_State *L, lua_CFunction print)
     }
     lua_pushcfunction(L, print);
     lua_setfield(L, -2, "print");
+    globals_watch(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &base_key);
-    lua_newtable(L);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &modules_key);
 }
 
-void sandbox_provide(lua_State *L, const char *name)
-{
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &modules_key);
-    lua_insert(L, -2);
-    lua_setfield(L, -2, name);
-    lua_pop(L, 1);
-}
-
-static bool is_library(const char *name)
+bool sandbox_is_library(const char *name)
 {
     for (size_t i = 0; i < sizeof libraries / sizeof libraries[0]; i++)
         if (strcmp(name, libraries[i].name) == 0)
             return true;
     return false;
-}
-
-static int env_require(lua_State *L)
-{
-    const char *name = luaL_checkstring(L, 1);
-
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &modules_key);
-    lua_pushvalue(L, 1);
-    if (lua_rawget(L, -2) != LUA_TNIL)
-        return 1;
-    if (is_library(name))
-        return luaL_error(L, "'%s' needs no require: it is there already", name);
-    return luaL_error(L, "cannot require '%s': a rule file can require 'herald' and nothing else",
-                      name);
 }
 
 /* Upvalues: the library's load, the file's environment. Text only, and what is loaded
@@ -200,20 +177,22 @@ static int env_load(lua_State *L)
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
-void sandbox_push_env(lua_State *L)
+void sandbox_push_env(lua_State *L, const char *prefix, const char *chain)
 {
     lua_createtable(L, 0, 4);
     lua_pushvalue(L, -1);
     lua_setfield(L, -2, "_G");
-    lua_pushcfunction(L, env_require);
+    require_push(L, prefix, chain);
     lua_setfield(L, -2, "require");
     lua_getglobal(L, "load");
     lua_pushvalue(L, -2);
     lua_pushcclosure(L, env_load, 2);
     lua_setfield(L, -2, "load");
-    lua_createtable(L, 0, 2);
+    lua_createtable(L, 0, 3);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &base_key);
     lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, globals_assign);
+    lua_setfield(L, -2, "__newindex");
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
     lua_setmetatable(L, -2);

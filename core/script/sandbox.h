@@ -10,6 +10,7 @@
 #define HERALD_SCRIPT_SANDBOX_H
 
 #include <lua.h>
+#include <stdbool.h>
 
 /* RAISES only for want of memory: opens the libraries into the state's globals, which
  * our own chunks use, and prepares what files see of them. `print` is a C function. */
@@ -19,10 +20,11 @@ void sandbox_open(lua_State *L, lua_CFunction print);
  * ("herald.json"). RAISES only for want of memory. */
 void sandbox_lock(lua_State *L, const char *what);
 
-/* Gives `require` this module, which is on top of the stack and popped. */
-void sandbox_provide(lua_State *L, const char *name);
+/* Pushes a fresh environment; `prefix` and `chain` as for require_push. Globals can be
+ * made in it while the rules are loaded, not by handlers. RAISES only for want of memory. */
+void sandbox_push_env(lua_State *L, const char *prefix, const char *chain);
 
-/* Pushes a fresh environment. RAISES only for want of memory. */
-void sandbox_push_env(lua_State *L);
+/* True for "string", "table" and the other libraries that are there without require. */
+bool sandbox_is_library(const char *name);
 
 #endif

@@ -6,6 +6,9 @@
 
 #include <stdlib.h>
 
+/* A body, and then some for names. */
+enum { ANSWERS_MAX = 2 * MESSAGE_BODY_MAX };
+
 static int no_memory(struct err *err)
 {
     return err_set(err, ERR_NOMEM, "out of memory");
@@ -22,6 +25,7 @@ static struct script *new_script(const struct script_settings *settings)
     s->settings.n_folders = 0;
     buf_init(&s->tokens, DECODE_TOKENS_MAX);
     encoder_init(&s->encoder);
+    arena_init(&s->answers, ANSWERS_MAX);
     return s;
 }
 
@@ -55,6 +59,7 @@ void script_free(struct script **script)
     sources_free(&s->sources);
     buf_free(&s->tokens);
     encoder_free(&s->encoder);
+    arena_free(&s->answers);
     free(s);
     *script = NULL;
 }
@@ -83,6 +88,11 @@ const struct rules *script_rules(const struct script *s)
 const char *script_hash(const struct script *s)
 {
     return s->sources.hash;
+}
+
+const char *script_file(const struct script *s, size_t i)
+{
+    return i < s->sources.n ? s->sources.files[i].chunk + 1 : NULL;
 }
 
 size_t script_memory(const struct script *s)

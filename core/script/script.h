@@ -33,7 +33,7 @@ struct script_settings {
     size_t memory_max;              /* bytes of a state */
     int64_t handler_ms;             /* a handler's time limit */
     int64_t load_ms;                /* for all files together */
-    struct retry_policy retry;      /* where a subscription says nothing else */
+    struct retry_policy retry;      /* where rules say nothing else; attempts 0: the built-in */
     const struct script_host *host; /* lent for life */
     script_memory_fn *memory;       /* NULL: the C library's; tests make it fail */
     void *memory_arg;
@@ -89,20 +89,20 @@ struct script_outcome {
 void script_call(struct script *s, const struct handler *h, const struct script_message *m,
                  struct script_outcome *out);
 
-/* For a route whose `to_function` is set: asks it where this message goes. The
- * destinations are lent until the next call of this script. ERR_SCRIPT: it failed or
- * returned something else, with words and place in err; other codes as their verdicts. */
+/* For a route with a `to_function`: asks it where this message goes. The destinations are
+ * lent until the next call of this function. ERR_SCRIPT: it failed, ran too long or
+ * returned something else, with words and place; ERR_NOMEM: the state must be rebuilt. */
 int script_route(struct script *s, const struct route *r, const struct message *m,
                  const struct destination **to_out, size_t *n_out, struct err *err);
 
 /* For a subscription with ENVELOPE_FUNCTION: asks it for type, keys, id and body of a
  * message as received, and fills `m` with what it says (lent until the next call of this
- * script). ERR_SCRIPT: it failed or returned no envelope: a dead letter with these words. */
+ * function). Codes as script_route; ERR_SCRIPT makes a dead letter with these words. */
 int script_envelope(struct script *s, const struct script_message *received, struct message *m,
                     struct err *err);
 
-/* For a subscription with has_identity: the name of a resolved message that came without
- * an id. Lent until the next call of this script; absent when the function returned nil. */
+/* For a subscription with an `identity`: the name of a resolved message that came without
+ * an id. Lent until the next call of this function; absent when it returned nil. */
 int script_identity(struct script *s, const struct script_message *m, struct slice *id_out,
                     struct err *err);
 

@@ -4,6 +4,7 @@
 #ifndef HERALD_SCRIPT_SCRIPT_INT_H
 #define HERALD_SCRIPT_SCRIPT_INT_H
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "script/encode.h"
 #include "script/rules_int.h"
@@ -32,6 +33,7 @@ struct script {
     struct buf tokens;            /* working memory of decode_json */
     struct encoder encoder;       /* working memory of encode_json */
     struct script_outcome answer; /* of our own calls into the state */
+    struct arena answers;         /* what the last of script_route and its sisters lent */
 };
 
 static inline struct script *script_of(lua_State *L)

@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { READ_SIZE = 16384, TEXT_ROOM = SOURCES_FILE_MAX + READ_SIZE };
+enum { READ_SIZE = 16384, DEPTH_MAX = 16, TEXT_ROOM = SOURCES_FILE_MAX + READ_SIZE };
 
-/* Names of one folder's rules/, sorted. */
+/* Names of one folder, sorted. */
 struct names {
     char **name;
     size_t n;
@@ -27,6 +27,15 @@ static int no_memory(struct err *err)
     return err_set(err, ERR_NOMEM, "out of memory while reading rules");
 }
 
+static int cannot_read(const char *path, int error, struct err *err)
+{
+    if (error == EACCES)
+        return err_set(err, ERR_CONFIG,
+                       "cannot read %s: %s: let the user that herald runs as (uid %ld) read it",
+                       path, strerror(error), (long)geteuid());
+    return err_set(err, ERR_CONFIG, "cannot read %s: %s", path, strerror(error));
+}
+
 static void free_names(struct names *names)
 {
     for (size_t i = 0; i < names->n; i++)
@@ -34,12 +43,11 @@ static void free_names(struct names *names)
     free(names->name);
 }
 
-/* "x.lua" and not ".x.lua", which is what editors leave behind. */
-static bool is_rule_name(const char *name)
+static bool is_lua_name(const char *name)
 {
     size_t len = strlen(name);
 
-    return name[0] != '.' && len > 4 && strcmp(name + len - 4, ".lua") == 0;
+    return len > 4 && strcmp(name + len - 4, ".lua") == 0;
 }
 
 static int add_name(struct names *names, const char *name)
@@ -67,21 +75,20 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static int list(const char *path, struct names *names, struct err *err)
+/* All names, sorted, but hidden ones, which are what editors leave behind. */
+static int list(const char *path, DIR *dir, struct names *names, struct err *err)
 {
     struct dirent *entry;
     int rc = OK;
-    DIR *dir = opendir(path);
 
-    if (dir == NULL)
-        return err_set(err, ERR_CONFIG,
-                       "cannot read the rules folder %s: %s; a router keeps its rules in "
-                       "rules/*.lua: create the folder, or name another router with -C",
-                       path, strerror(errno));
-    while (rc == OK && (entry = readdir(dir)) != NULL)
-        if (is_rule_name(entry->d_name) && add_name(names, entry->d_name) != OK)
+    errno = 0;
+    while (rc == OK && (entry = readdir(dir)) != NULL) {
+        if (entry->d_name[0] != '.' && add_name(names, entry->d_name) != OK)
             rc = no_memory(err);
-    closedir(dir);
+        errno = 0;
+    }
+    if (rc == OK && errno != 0)
+        rc = cannot_read(path, errno, err);
     if (names->n > 1)
         qsort(names->name, names->n, sizeof names->name[0], compare_names);
     return rc;
@@ -108,8 +115,43 @@ static int read_all(int fd, const char *path, struct buf *text, struct err *err)
     }
 }
 
-/* Sets *text when the path is a regular file, or a link to one; else *regular is false.
- * O_NONBLOCK: a named pipe must not hold the load up. */
+/* True when nothing has that name: an editor that renames its copy over a file takes it
+ * away for a moment, and what is not there is no rule. A link to nothing is there. */
+static bool is_gone(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) != 0 && errno == ENOENT;
+}
+
+static bool is_inside(const char *target, const char *folder)
+{
+    size_t len = strlen(folder);
+
+    return strncmp(target, folder, len) == 0 && (target[len] == '/' || len == 1);
+}
+
+/* A link that leads out of the router's folder would make the rules depend on what
+ * nobody looks at when they are reviewed, copied or watched. */
+static int check_link(const char *root, const char *path, struct err *err)
+{
+    char *inside = realpath(root, NULL), *target = realpath(path, NULL);
+    int rc = OK;
+
+    if (inside == NULL || target == NULL)
+        rc = cannot_read(path, errno, err);
+    else if (!is_inside(target, inside))
+        rc = err_set(err, ERR_CONFIG,
+                     "%s is a link that leads out of the router's folder, to %s: copy the file "
+                     "into the folder",
+                     path, target);
+    free(inside);
+    free(target);
+    return rc;
+}
+
+/* O_NONBLOCK: a named pipe must not hold the load up. Anything but a regular file has no
+ * text. */
 static int read_file(const char *path, struct buf *text, bool *regular, struct err *err)
 {
     struct stat st;
@@ -117,9 +159,9 @@ static int read_file(const char *path, struct buf *text, bool *regular, struct e
 
     *regular = false;
     if (fd < 0)
-        return err_set(err, ERR_CONFIG, "cannot read %s: %s", path, strerror(errno));
+        return cannot_read(path, errno, err);
     if (fstat(fd, &st) != 0)
-        rc = err_set(err, ERR_CONFIG, "cannot read %s: %s", path, strerror(errno));
+        rc = cannot_read(path, errno, err);
     else if (S_ISREG(st.st_mode)) {
         *regular = true;
         rc = read_all(fd, path, text, err);
@@ -128,50 +170,166 @@ static int read_file(const char *path, struct buf *text, bool *regular, struct e
     return rc;
 }
 
-static int add_source(struct sources *s, const char *namespace_, const char *name, struct buf *text,
-                      struct err *err)
-{
-    struct source *moved = realloc(s->files, (s->n + 1) * sizeof *moved);
-    size_t size = strlen(namespace_) + strlen(name) + sizeof "@/rules/";
-    char *chunk = malloc(size);
+/* Where a walk through a folder is: the names of a file for the disk and for people. */
+struct walk {
+    struct sources *sources;
+    const char *folder; /* the router's, or an include's */
+    const char *root;   /* the router's: links stay within */
+    const char *prefix; /* "" or "learning/" */
+    bool module;        /* below lib/: run only when it is required */
+    int depth;
+};
 
+static int add_source(const struct walk *w, const char *name, struct buf *text, struct err *err)
+{
+    struct sources *s = w->sources;
+    size_t size = strlen(w->prefix) + strlen(name) + sizeof "@";
+    struct source *moved;
+    char *chunk;
+
+    if (s->n == SOURCES_FILES_MAX)
+        return err_set(err, ERR_CONFIG, "%s%s: more than %d files of rules", w->prefix, name,
+                       SOURCES_FILES_MAX);
+    moved = realloc(s->files, (s->n + 1) * sizeof *moved);
+    chunk = malloc(size);
     if (moved != NULL)
         s->files = moved;
     if (moved == NULL || chunk == NULL) {
         free(chunk);
         return no_memory(err);
     }
-    snprintf(chunk, size, "@%s%srules/%s", namespace_, *namespace_ ? "/" : "", name);
-    s->files[s->n++] = (struct source){.chunk = chunk, .text = text->data, .len = text->len};
+    snprintf(chunk, size, "@%s%s", w->prefix, name);
+    s->files[s->n++] = (struct source){.chunk = chunk,
+                                       .text = text->data,
+                                       .len = text->len,
+                                       .prefix = strlen(w->prefix),
+                                       .module = w->module};
     buf_init(text, TEXT_ROOM); /* the file owns the bytes */
     return OK;
 }
 
-static int read_folder(struct sources *s, const struct script_folder *folder, struct err *err)
+static int add_file(const struct walk *w, const char *name, const char *path, struct err *err)
 {
-    char path[PATH_MAX];
-    struct names names = {0};
+    struct buf text;
+    bool regular = false;
     int rc;
 
-    snprintf(path, sizeof path, "%s/rules", folder->path);
-    rc = list(path, &names, err);
-    for (size_t i = 0; rc == OK && i < names.n; i++) {
-        char file[PATH_MAX];
-        struct buf text;
-        bool regular;
+    rc = check_link(w->root, path, err);
+    buf_init(&text, TEXT_ROOM);
+    if (rc == OK)
+        rc = read_file(path, &text, &regular, err);
+    if (rc == OK && regular)
+        rc = add_source(w, name, &text, err);
+    buf_free(&text);
+    return rc == ERR_CONFIG && is_gone(path) ? OK : rc;
+}
 
-        buf_init(&text, TEXT_ROOM);
-        if (snprintf(file, sizeof file, "%s/%s", path, names.name[i]) >= (int)sizeof file)
-            rc = err_set(err, ERR_CONFIG, "path too long: %s", path);
+static bool is_folder(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int walk_folder(const struct walk *w, const char *name, DIR *dir, struct err *err);
+
+static int walk_entry(const struct walk *w, const char *name, struct err *err)
+{
+    struct walk below = *w;
+    char path[PATH_MAX];
+    DIR *dir;
+
+    if (snprintf(path, sizeof path, "%s/%s", w->folder, name) >= (int)sizeof path)
+        return err_set(err, ERR_CONFIG, "path too long: %s", name);
+    if (is_lua_name(name))
+        return add_file(w, name, path, err);
+    if (!w->module || !is_folder(path))
+        return OK;
+    if (++below.depth > DEPTH_MAX)
+        return err_set(err, ERR_CONFIG, "%s: folders below lib/ go at most %d deep", path,
+                       DEPTH_MAX);
+    dir = opendir(path);
+    if (dir == NULL)
+        return cannot_read(path, errno, err);
+    return walk_folder(&below, name, dir, err);
+}
+
+/* Closes `dir`. */
+static int walk_folder(const struct walk *w, const char *name, DIR *dir, struct err *err)
+{
+    struct names names = {0};
+    int rc = list(name, dir, &names, err);
+
+    closedir(dir);
+    for (size_t i = 0; rc == OK && i < names.n; i++) {
+        char below[PATH_MAX];
+
+        if (snprintf(below, sizeof below, "%s/%s", name, names.name[i]) >= (int)sizeof below)
+            rc = err_set(err, ERR_CONFIG, "path too long: %s", name);
         else
-            rc = read_file(file, &text, &regular, err);
-        if (rc == OK && regular)
-            rc = add_source(s, folder->namespace_ ? folder->namespace_ : "", names.name[i], &text,
-                            err);
-        buf_free(&text);
+            rc = walk_entry(w, below, err);
     }
     free_names(&names);
     return rc;
+}
+
+static DIR *open_below(const char *folder, const char *name)
+{
+    char path[PATH_MAX];
+
+    if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path) {
+        errno = ENAMETOOLONG;
+        return NULL;
+    }
+    return opendir(path);
+}
+
+/* Puts the router's folder for an include's: "/srv/shop" of "/srv/shop/learning". */
+static void find_root(const struct script_folder *folder, const char *name, char *out, size_t size)
+{
+    size_t len = strlen(folder->path), tail = strlen(name);
+
+    snprintf(out, size, "%s", folder->path);
+    if (tail == 0 || len >= size || len <= tail || strcmp(out + len - tail, name) != 0 ||
+        out[len - tail - 1] != '/')
+        return;
+    out[len - tail] = '\0';
+    if (len - tail > 1)
+        out[len - tail - 1] = '\0';
+}
+
+/* A router need not have any. */
+static int read_modules(struct walk *w, struct err *err)
+{
+    DIR *dir = open_below(w->folder, "lib");
+    char path[PATH_MAX];
+
+    w->module = true;
+    if (dir != NULL)
+        return walk_folder(w, "lib", dir, err);
+    if (errno == ENOENT || errno == ENOTDIR)
+        return OK;
+    snprintf(path, sizeof path, "%s/lib", w->folder);
+    return cannot_read(path, errno, err);
+}
+
+static int read_folder(struct sources *s, const struct script_folder *folder, struct err *err)
+{
+    const char *name = folder->namespace_ ? folder->namespace_ : "";
+    char prefix[PATH_MAX], root[PATH_MAX];
+    struct walk w = {.sources = s, .folder = folder->path, .root = root, .prefix = prefix};
+    DIR *dir = open_below(folder->path, "rules");
+    int rc;
+
+    snprintf(prefix, sizeof prefix, "%s%s", name, *name ? "/" : "");
+    find_root(folder, name, root, sizeof root);
+    if (dir == NULL)
+        return err_set(err, ERR_CONFIG,
+                       "cannot read the rules folder %s/rules: %s; a router keeps its rules in "
+                       "rules/*.lua: create the folder, or name another router with -C",
+                       folder->path, strerror(errno));
+    rc = walk_folder(&w, "rules", dir, err);
+    return rc == OK ? read_modules(&w, err) : rc;
 }
 
 static void make_hash(struct sources *s)
@@ -198,6 +356,14 @@ int sources_read(struct sources *s, const struct script_folder *folders, size_t 
     }
     make_hash(s);
     return OK;
+}
+
+const struct source *sources_find(const struct sources *s, const char *chunk)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (strcmp(s->files[i].chunk, chunk) == 0)
+            return &s->files[i];
+    return NULL;
 }
 
 void sources_free(struct sources *s)

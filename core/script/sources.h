@@ -10,24 +10,32 @@
 #include "base/text.h"
 #include "script/script.h"
 
-enum { SOURCES_FILE_MAX = 4 * 1024 * 1024, SOURCES_HASH_SIZE = 13 };
+#include <stdbool.h>
+
+enum { SOURCES_FILE_MAX = 4 * 1024 * 1024, SOURCES_FILES_MAX = 4096, SOURCES_HASH_SIZE = 13 };
 
 struct source {
     char *chunk; /* "@learning/rules/enrol.lua": the name relative to the router folder */
     char *text;  /* as it lies on the disk, with its byte order mark */
     size_t len;
+    size_t prefix; /* length of "learning/" in front of the name */
+    bool module;   /* below lib/: run when it is required, not by itself */
 };
 
 struct sources {
-    struct source *files; /* by folder as given, then by name */
+    struct source *files; /* by folder as given, rules before modules, then by name */
     size_t n;
     char hash[SOURCES_HASH_SIZE]; /* 12 hex digits over names and contents */
 };
 
-/* Reads rules/ *.lua of each folder: regular files, no hidden ones. ERR_CONFIG says which
- * path and what to do; ERR_NOMEM. On failure nothing is owned. */
+/* Reads rules/ *.lua of each folder, and what is below its lib/: regular files, no hidden
+ * ones, no links that lead out of the folder. ERR_CONFIG says which path and what to do;
+ * ERR_NOMEM. On failure nothing is owned. */
 int sources_read(struct sources *s, const struct script_folder *folders, size_t n, struct err *err);
 void sources_free(struct sources *s);
+
+/* NULL: there is no such file. `chunk` as in struct source. */
+const struct source *sources_find(const struct sources *s, const char *chunk);
 
 /* The code of a file, past its byte order mark. */
 struct slice source_code(const struct source *f);

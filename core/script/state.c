@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void *resize(const struct state *st, void *p, size_t size)
 {
@@ -13,6 +14,32 @@ static void *resize(const struct state *st, void *p, size_t size)
         return realloc(p, size);
     free(p);
     return NULL;
+}
+
+bool state_is_place(lua_State *L, lua_Debug *ar)
+{
+    static const char own[] = "=[herald"; /* how the names of our own chunks begin */
+
+    return lua_getinfo(L, "Sl", ar) && ar->currentline > 0 &&
+           strncmp(ar->source, own, sizeof own - 1) != 0;
+}
+
+bool state_find_place(lua_State *L, int level, lua_Debug *ar)
+{
+    for (; lua_getstack(L, level, ar); level++)
+        if (state_is_place(L, ar))
+            return true;
+    return false;
+}
+
+/* Where the main coroutine is. Nothing here allocates, so it may be asked at any time. */
+static void note_place(struct state *st)
+{
+    lua_Debug ar;
+
+    st->short_of[0] = '\0';
+    if (st->L != NULL && st->deadline_ms != INT64_MAX && state_find_place(st->L, 0, &ar))
+        snprintf(st->short_of, sizeof st->short_of, "%s:%d: ", ar.short_src, ar.currentline);
 }
 
 /* For a new block `old` is a type tag and not a size. Lua relies on shrinking, so a
@@ -26,6 +53,7 @@ static void *allocate(void *arg, void *p, size_t old, size_t size)
         old = 0;
     if (size > old && (st->used > st->max || size - old > st->max - st->used)) {
         st->refused = size;
+        note_place(st);
         return NULL;
     }
     q = resize(st, p, size);
@@ -43,15 +71,6 @@ static int64_t mono_ms(const struct state *st)
     return st->host->mono_ms(st->host->arg);
 }
 
-/* The nearest Lua code from `level` on: what a script calls through pcall has C between. */
-static bool find_place(lua_State *L, int level, lua_Debug *ar)
-{
-    for (; lua_getstack(L, level, ar); level++)
-        if (lua_getinfo(L, "Sl", ar) && ar->currentline > 0)
-            return true;
-    return L != state_of(L)->L && find_place(state_of(L)->L, 0, ar);
-}
-
 /* Notes why the call is ended, with the place where the script is. The first reason is
  * kept. */
 static void note_end(lua_State *L, int code, const char *text)
@@ -61,7 +80,7 @@ static void note_end(lua_State *L, int code, const char *text)
 
     if (st->end.code != OK)
         return;
-    if (find_place(L, 0, &ar))
+    if (state_find_place(L, 0, &ar) || state_find_place(st->L, 0, &ar))
         err_set(&st->end, code, "%s:%d: %s", ar.short_src, ar.currentline, text);
     else
         err_set(&st->end, code, "%s", text);
@@ -69,10 +88,10 @@ static void note_end(lua_State *L, int code, const char *text)
 
 static void note_time(lua_State *L)
 {
-    char text[64];
+    char text[256];
 
-    snprintf(text, sizeof text, "ran over its time limit of %lld ms",
-             (long long)state_of(L)->limit_ms);
+    snprintf(text, sizeof text, "ran over its time limit of %lld ms (%s)",
+             (long long)state_of(L)->limit_ms, state_of(L)->limit_from);
     note_end(L, ERR_LIMIT, text);
 }
 
@@ -112,7 +131,10 @@ static void on_count(lua_State *L, lua_Debug *ar)
     if (st->end.code != OK)
         raise_end(L);
     luaL_where(L, 0);
-    lua_pushliteral(L, "stack overflow: the calls are too deep");
+    lua_pushfstring(L,
+                    "stack overflow: over %d calls deep, a fixed limit: does a function call "
+                    "itself for ever?",
+                    STATE_DEPTH_MAX);
     lua_concat(L, 2);
     lua_error(L);
 }
@@ -163,13 +185,15 @@ struct state *state_of(lua_State *L)
     return *(struct state **)lua_getextraspace(L);
 }
 
-void state_start(struct state *st, int64_t limit_ms)
+void state_start(struct state *st, int64_t limit_ms, const char *from)
 {
     int64_t now = mono_ms(st);
 
     st->end.code = OK;
     st->hook_raised = false;
     st->refused = 0;
+    st->short_of[0] = '\0';
+    st->limit_from = from;
     st->limit_ms = limit_ms;
     st->deadline_ms = limit_ms > INT64_MAX - now ? INT64_MAX : now + limit_ms;
 }

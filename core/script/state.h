@@ -43,6 +43,8 @@ struct state {
     const struct script_host *host; /* lent: the clock, and what bindings ask for */
     int64_t deadline_ms;            /* monotonic; INT64_MAX while idle */
     int64_t limit_ms;               /* what the deadline was made of, for words */
+    const char *limit_from;         /* whose limit that is, for words; lent for the call */
+    char short_of[96];              /* where the last request did not fit: "rules/x.lua:3: " */
     bool hook_raised;               /* the last error came from the hook */
     struct err end;                 /* why the running call is ended; OK: it is not */
     struct script_outcome *out;     /* where protect.c writes about an error; lent */
@@ -60,8 +62,16 @@ void state_free(struct state **st);
 /* The state of any of its coroutines. */
 struct state *state_of(lua_State *L);
 
+/* Finds the nearest code of a rule's author from `level` on, past C and our own Lua; fills
+ * in source, short_src and currentline. Allocates nothing and never raises. */
+bool state_find_place(lua_State *L, int level, lua_Debug *ar);
+
+/* The same for one frame that is at hand. */
+bool state_is_place(lua_State *L, lua_Debug *ar);
+
 /* Begins and ends a call with a limit of time. */
-void state_start(struct state *st, int64_t limit_ms);
+/* `from` says which limit it is and how to raise it, for words; lent for the call. */
+void state_start(struct state *st, int64_t limit_ms, const char *from);
 void state_stop(struct state *st);
 
 /* RAISES when the call is ended or out of time; every door to the host starts here. */

@@ -2,6 +2,7 @@
 #include "script/suggest.h"
 
 #include <lauxlib.h>
+#include <stdbool.h>
 
 /* Its address is the key of the function in the registry. */
 static const char nearest_key = 0;
@@ -26,7 +27,8 @@ static void push_list(lua_State *L, const char *const *known, size_t n)
     luaL_pushresult(&b);
 }
 
-void suggest_push(lua_State *L, const char *name, const char *const *known, size_t n)
+/* Pushes the text and returns true, or pushes nothing. */
+static bool push_nearest(lua_State *L, const char *name, const char *const *known, size_t n)
 {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &nearest_key);
     lua_pushstring(L, name);
@@ -36,11 +38,23 @@ void suggest_push(lua_State *L, const char *name, const char *const *known, size
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     lua_call(L, 2, 1);
-    if (lua_isstring(L, -1)) {
-        lua_pushfstring(L, ": did you mean '%s'?", lua_tostring(L, -1));
-        lua_remove(L, -2);
-        return;
+    if (!lua_isstring(L, -1)) {
+        lua_pop(L, 1);
+        return false;
     }
-    lua_pop(L, 1);
-    push_list(L, known, n);
+    lua_pushfstring(L, ": did you mean '%s'?", lua_tostring(L, -1));
+    lua_remove(L, -2);
+    return true;
+}
+
+void suggest_push(lua_State *L, const char *name, const char *const *known, size_t n)
+{
+    if (!push_nearest(L, name, known, n))
+        push_list(L, known, n);
+}
+
+void suggest_push_nearest(lua_State *L, const char *name, const char *const *known, size_t n)
+{
+    if (!push_nearest(L, name, known, n))
+        lua_pushliteral(L, "");
 }

@@ -17,4 +17,7 @@ void suggest_open(lua_State *L);
  * want of memory. */
 void suggest_push(lua_State *L, const char *name, const char *const *known, size_t n);
 
+/* The same, but "" where nothing is near: for names that are too many to be listed. */
+void suggest_push_nearest(lua_State *L, const char *name, const char *const *known, size_t n);
+
 #endif

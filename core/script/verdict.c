@@ -61,7 +61,8 @@ static int64_t check_delay(lua_State *L, int index)
         double seconds = lua_tonumber(L, index);
 
         if (isnan(seconds) || seconds < 0 || seconds > DELAY_MAX_S)
-            luaL_error(L, "herald.retry: a delay is 0 seconds to 100 years");
+            luaL_error(L, "herald.retry: a delay of %f seconds is not between 0 and 100 years",
+                       (LUAI_UACNUMBER)seconds);
         return (int64_t)(seconds * 1000 + 0.5);
     }
     if (lua_type(L, index) != LUA_TSTRING)

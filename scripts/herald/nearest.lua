@@ -11,10 +11,10 @@ local function bare(word)
 end
 
 local function distance(a, b)
-  local before, previous, row = nil, {}, nil
+  local before, previous = nil, {}
   for j = 0, #b do previous[j] = j end
   for i = 1, #a do
-    row = { [0] = i }
+    local row = { [0] = i }
     for j = 1, #b do
       local cost = a:byte(i) == b:byte(j) and 0 or 1
       row[j] = math.min(previous[j] + 1, row[j - 1] + 1, previous[j - 1] + cost)
@@ -48,7 +48,8 @@ local function nearest(word, known)
     local known_word = bare(candidate)
     local d = distance(wanted, known_word)
     if d > 1 and begins(wanted, known_word) then d = 1 end
-    if d <= tolerance(candidate) and (not best or d < best_distance) then
+    local shared = d < math.max(#wanted, #known_word) -- else no letter is where it should be
+    if shared and d <= tolerance(candidate) and (not best or d < best_distance) then
       best, best_distance = candidate, d
     end
   end

@@ -4,7 +4,7 @@
 -- Every function here is called through C, which puts the author's place ("rules/x.lua:12")
 -- in front of the arguments; errors carry it. `native` makes the C structs.
 
-local native, nearest = ...
+local native, nearest, null = ...
 
 local NAME_MAX = 255 -- AMQP's short strings
 local YEARS_100 = 36525 * 24 * 3600
@@ -117,21 +117,21 @@ end
 
 -- Destinations -------------------------------------------------------------------
 
-local function refuse_write()
-  error("a destination is read-only", 2)
+local class = { __metatable = "herald.destination" }
+
+function class.__index(handle, key) return destinations[handle][key] end
+
+function class.__newindex() error("a destination is read-only", 2) end
+
+function class.__tostring(handle)
+  local d = destinations[handle]
+  return ("herald.%s \"%s\""):format(d.kind, d.kind == "queue" and d.routing_key or d.exchange)
 end
 
 -- What a script holds is empty; the fields that count stay here.
 local function destination(kind, exchange, routing_key)
-  local fields = { kind = kind, exchange = exchange, routing_key = routing_key }
-  local text = ("herald.%s \"%s\""):format(kind, kind == "queue" and routing_key or exchange)
-  local handle = setmetatable({}, {
-    __index = fields,
-    __newindex = refuse_write,
-    __tostring = function() return text end,
-    __metatable = "herald.destination",
-  })
-  destinations[handle] = fields
+  local handle = setmetatable({}, class)
+  destinations[handle] = { kind = kind, exchange = exchange, routing_key = routing_key }
   return handle
 end
 
@@ -172,18 +172,55 @@ local HOW = "write herald.fanout \"exchange\", herald.topic(\"exchange\", \"key\
 
 local ROUTE_KEYS = { type = true, order_type = true, to = true, unroutable = true }
 
+local TARGETS_MAX = 64
+
+-- The kind of an exchange is not part of its name.
+local function same_destination(a, b)
+  return a.exchange == b.exchange and a.routing_key == b.routing_key
+end
+
+-- One destination or a list of them, as a list of their fields. `what` begins the words.
+local function check_targets(origin, what, to)
+  if destinations[to] then return { destinations[to] } end
+  if to == nil then fail(origin, "%s nil, not a destination: %s", what, HOW) end
+  if type(to) ~= "table" then
+    fail(origin, "%s %s, not a destination: %s", what, article(to), HOW)
+  end
+  local list, count = {}, 0
+  for _ in pairs(to) do count = count + 1 end
+  for i, item in ipairs(to) do
+    local fields = destinations[item]
+    if not fields then
+      fail(origin, "%s a list whose item %d is %s, not a destination: %s", what, i, article(item),
+        HOW)
+    end
+    for j, other in ipairs(list) do
+      if same_destination(fields, other) then
+        fail(origin, "%s a list whose items %d and %d are the same: %s", what, j, i, tostring(item))
+      end
+    end
+    list[i] = fields
+  end
+  if count ~= #list then
+    fail(origin, "%s a table, not a destination or a list of them: %s", what, HOW)
+  end
+  if count == 0 then fail(origin, "%s an empty list: %s", what, HOW) end
+  if count > TARGETS_MAX then
+    fail(origin, "%s a list of %d: it takes at most %d", what, count, TARGETS_MAX)
+  end
+  return list
+end
+
 local function check_to(origin, to)
-  local fields = destinations[to]
-  if fields then return fields end
   if to == nil then fail(origin, "to is missing in herald.route: %s", HOW) end
-  if type(to) == "function" then
-    fail(origin, "to in herald.route is a function: it takes one destination; %s", HOW)
+  return check_targets(origin, "to in herald.route is", to)
+end
+
+-- What C calls for a message: the fields of each destination that the function names.
+local function chooser(origin, to)
+  return function(msg)
+    return check_targets(origin, "the function to of herald.route returned", (to(msg)))
   end
-  if type(to) == "table" and destinations[to[1]] then
-    fail(origin, "to in herald.route is a list: it takes one destination; "
-      .. "a fanout exchange feeds any number of queues")
-  end
-  fail(origin, "to in herald.route is %s, not a destination: %s", article(to), HOW)
 end
 
 function M.route(origin, spec)
@@ -200,13 +237,19 @@ function M.route(origin, spec)
   local unroutable = spec.unroutable
   if unroutable == nil then unroutable = "retry" end
   check_word(origin, "unroutable in herald.route", unroutable, { "retry", "park", "drop" })
-  native.add_route(origin, type_name, order_type, check_to(origin, spec.to), unroutable)
+  if type(spec.to) == "function" then
+    native.add_route(origin, type_name, order_type, {}, unroutable, chooser(origin, spec.to),
+      spec.to) -- the author's own, for the fingerprint
+  else
+    native.add_route(origin, type_name, order_type, check_to(origin, spec.to), unroutable)
+  end
 end
 
 -- Subscriptions ------------------------------------------------------------------
 
 local SUBSCRIBE_KEYS = { queue = true, from = true, retry = true, queue_type = true,
-                         prefetch = true, unhandled = true }
+                         prefetch = true, unhandled = true, before = true, after = true,
+                         envelope = true, identity = true }
 local RETRY_KEYS = { attempts = true, delay = true, factor = true, max_delay = true,
                      jitter = true, max_age = true }
 local DELAYS_MAX = 16
@@ -235,8 +278,8 @@ local function check_from(origin, from)
   return list
 end
 
-local function check_delays(origin, delay)
-  local what = "delay in the retry of herald.subscribe"
+local function check_delays(origin, where, delay)
+  local what = "delay in the retry of " .. where
   if type(delay) ~= "table" then return { check_duration(origin, what, delay) } end
   local list = {}
   for i, item in ipairs(delay) do list[i] = check_duration(origin, what, item) end
@@ -252,18 +295,116 @@ local function default(value, otherwise)
   return value
 end
 
-local function check_retry(origin, retry)
-  local where = " in the retry of herald.subscribe"
+-- A policy: what is given stands above `base`. `where` is "herald.subscribe" or "herald.on".
+local function check_retry(origin, where, retry, base)
+  local inside = " in the retry of " .. where
   retry = default(retry, {})
-  check_spec(origin, "the retry of herald.subscribe", retry, RETRY_KEYS)
+  check_spec(origin, "the retry of " .. where, retry, RETRY_KEYS)
+  local function given(name, check, ...)
+    if retry[name] == nil then return base[name] end
+    return check(origin, name .. inside, retry[name], ...)
+  end
   return {
-    attempts = check_integer(origin, "attempts" .. where, default(retry.attempts, 10), 1, 1000000),
-    delays = check_delays(origin, default(retry.delay, "1s")),
-    factor = check_number(origin, "factor" .. where, default(retry.factor, 2), 1, 1000),
-    max_delay = check_duration(origin, "max_delay" .. where, default(retry.max_delay, "1h")),
-    jitter = check_number(origin, "jitter" .. where, default(retry.jitter, 0.1), 0, 1),
-    max_age = check_duration(origin, "max_age" .. where, default(retry.max_age, 0)),
+    attempts = given("attempts", check_integer, 1, 1000000),
+    delays = retry.delay == nil and base.delays or check_delays(origin, where, retry.delay),
+    factor = given("factor", check_number, 1, 1000),
+    max_delay = given("max_delay", check_duration),
+    jitter = given("jitter", check_number, 0, 1),
+    max_age = given("max_age", check_duration),
   }
+end
+
+local function check_function(origin, what, value)
+  if value ~= nil and type(value) ~= "function" then
+    fail(origin, "%s is %s, not a function", what, article(value))
+  end
+  return value
+end
+
+local ENVELOPE_KEYS = { type = true, id = true, order_type = true, business_key1 = true,
+                        business_key2 = true, business_key3 = true, body = true }
+
+local ENVELOPE = "the envelope of herald.subscribe"
+local BODY_MAX = 16 << 20 -- as of any message
+
+-- nil, or a text: keys are text on the wire, and 16 means "16".
+local function envelope_text(origin, found, key)
+  local value = found[key]
+  if value == nil or value == null then return nil end
+  if math.type(value) == "integer" then return tostring(value) end
+  if type(value) ~= "string" then
+    fail(origin, "%s returned %s as %s, not a string or an integer", ENVELOPE, article(value), key)
+  end
+  if not utf8.len(value) then
+    fail(origin, "%s returned a %s that is not UTF-8 text", ENVELOPE, key)
+  end
+  return value
+end
+
+local function envelope_order_type(origin, found)
+  local order, key = envelope_text(origin, found, "order_type"),
+    envelope_text(origin, found, "business_key2")
+  if order and key and order ~= key then
+    fail(origin, "%s returned an order_type and a business_key2 that differ: they are two names "
+      .. "of one thing", ENVELOPE)
+  end
+  return order or key
+end
+
+local function envelope_name(origin, found, key)
+  local name = envelope_text(origin, found, key)
+  return name and check_name(origin, key .. " in what " .. ENVELOPE .. " returned", name)
+end
+
+local function envelope_body(origin, found)
+  local body = found.body
+  if type(body) == "string" and #body > BODY_MAX then
+    fail(origin, "%s returned a body over the limit of %d bytes", ENVELOPE, BODY_MAX)
+  end
+  return body
+end
+
+-- What C calls for a message: the texts of the envelope, and the body.
+local function reader(origin, envelope)
+  return function(raw, properties)
+    local found = envelope(raw, properties)
+    if type(found) ~= "table" then
+      fail(origin, "%s returned %s, not a table with type, id, order_type, business_key1 to 3, "
+        .. "body", ENVELOPE, article(found))
+    end
+    check_keys(origin, "what " .. ENVELOPE .. " returned", found, ENVELOPE_KEYS)
+    local texts = {
+      type = envelope_name(origin, found, "type"),
+      id = envelope_name(origin, found, "id"),
+      business_key1 = envelope_text(origin, found, "business_key1"),
+      business_key2 = envelope_order_type(origin, found),
+      business_key3 = envelope_text(origin, found, "business_key3"),
+    }
+    if not texts.type then
+      fail(origin, "%s returned no type: that of the message is in properties.type", ENVELOPE)
+    end
+    return texts, envelope_body(origin, found)
+  end
+end
+
+local function check_envelope(origin, envelope)
+  if envelope == nil then return "auto" end
+  if type(envelope) == "function" then return "function", reader(origin, envelope) end
+  if type(envelope) ~= "string" then
+    fail(origin, "envelope in herald.subscribe is %s, not \"auto\", \"raw\" or a function",
+      article(envelope))
+  end
+  return check_word(origin, "envelope in herald.subscribe", envelope, { "auto", "raw" })
+end
+
+-- What C calls for a message without an id: a text or nil.
+local function namer(origin, identity)
+  return function(msg)
+    local id = identity(msg)
+    if id == nil or id == null then return nil end
+    if math.type(id) == "integer" then id = tostring(id) end
+    return check_name(origin, "what the identity of herald.subscribe returned", id)
+  end
 end
 
 function M.subscribe(origin, spec)
@@ -272,16 +413,46 @@ function M.subscribe(origin, spec)
   if spec.queue_type ~= nil then
     check_word(origin, "queue_type in herald.subscribe", spec.queue_type, { "quorum", "classic" })
   end
+  local envelope, read = check_envelope(origin, spec.envelope)
+  local identity = check_function(origin, "identity in herald.subscribe", spec.identity)
   local unhandled = default(spec.unhandled, "ack")
   check_word(origin, "unhandled in herald.subscribe", unhandled, { "ack", "dead" })
   native.add_subscription(origin, queue, check_from(origin, spec.from), spec.queue_type,
     check_integer(origin, "prefetch in herald.subscribe", default(spec.prefetch, 500), 1, 65535),
-    unhandled, check_retry(origin, spec.retry))
+    unhandled, check_retry(origin, "herald.subscribe", spec.retry, native.retry()), envelope, {
+      before = check_function(origin, "before in herald.subscribe", spec.before),
+      after = check_function(origin, "after in herald.subscribe", spec.after),
+      envelope = read,
+      envelope_text = read and spec.envelope, -- the author's own, for the fingerprint
+      identity = identity and namer(origin, identity),
+      identity_text = identity,
+    })
 end
 
 -- Handlers -----------------------------------------------------------------------
 
-function M.on(origin, type_name, order_type, handler)
+local ON_KEYS = { retry = true, timeout = true, queue = true }
+local TIMEOUT_MIN_MS, TIMEOUT_MAX_MS = 10, 5 * 60 * 1000 -- as of the setting handler_timeout
+
+local function check_options(origin, options)
+  options = default(options, {})
+  check_spec(origin, "the options of herald.on", options, ON_KEYS)
+  local timeout = 0 -- the setting's
+  if options.timeout ~= nil then
+    timeout = check_duration(origin, "timeout in herald.on", options.timeout)
+    if timeout < TIMEOUT_MIN_MS or timeout > TIMEOUT_MAX_MS then
+      fail(origin, "timeout in herald.on is %s: it must be between 10ms and 5m", options.timeout)
+    end
+  end
+  return {
+    retry = options.retry ~= nil
+      and check_retry(origin, "herald.on", options.retry, native.retry()) or nil,
+    timeout = timeout,
+    queue = options.queue ~= nil and check_name(origin, "queue in herald.on", options.queue) or nil,
+  }
+end
+
+function M.on(origin, type_name, order_type, handler, options)
   check_name(origin, "the type of herald.on", type_name)
   if type(order_type) == "function" then
     fail(origin, "herald.on takes a type, an order type and a function: "
@@ -295,7 +466,7 @@ function M.on(origin, type_name, order_type, handler)
     fail(origin, "herald.on(\"*\", \"%s\") matches nothing: an order type belongs to a type",
       order_type)
   end
-  native.add_handler(origin, type_name, order_type, handler)
+  native.add_handler(origin, type_name, order_type, handler, check_options(origin, options))
 end
 
 return M

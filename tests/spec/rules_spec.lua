@@ -5,13 +5,18 @@ local nearest = require "herald.nearest"
 
 local added
 
+local null = setmetatable({}, { __name = "null" })
 local native = { duration = helper.core.duration }
+function native.retry()
+  return { attempts = 10, delays = { 1000 }, factor = 2, max_delay = 3600000, jitter = 0.1,
+    max_age = 0 }
+end
 function native.add_route(...) added[#added + 1] = { "route", ... } end
 function native.add_subscription(...) added[#added + 1] = { "subscription", ... } end
 function native.add_handler(...) added[#added + 1] = { "handler", ... } end
 
 local path = assert(package.searchpath("herald.rules", package.path))
-local rules = assert(loadfile(path, "t", _G))(native, nearest)
+local rules = assert(loadfile(path, "t", _G))(native, nearest, null)
 
 local AT = "rules/a.lua:7"
 
@@ -66,8 +71,8 @@ describe("herald.route", function()
 
   it("adds a route", function()
     rules.route(AT, { type = "t", to = rules.topic(AT, "e", "k"), unroutable = "park" })
-    assert.same({ { "route", AT, "t", nil, { kind = "topic", exchange = "e", routing_key = "k" },
-      "park" } }, added)
+    assert.same({ { "route", AT, "t", nil,
+      { { kind = "topic", exchange = "e", routing_key = "k" } }, "park" } }, added)
   end)
 
   it("retries what no queue takes, unless it is told otherwise", function()
@@ -100,17 +105,46 @@ describe("herald.route", function()
     for _, wrong in ipairs { "e", { kind = "fanout", exchange = "e", routing_key = "" } } do
       local ok, why = pcall(rules.route, AT, { type = "t", to = wrong })
       assert.is_false(ok)
-      assert.matches("^rules/a.lua:7: to in herald.route is a %a+, not a destination: write herald", why)
+      assert.matches("^rules/a.lua:7: to in herald.route is a %a+, not a destination", why)
     end
     local _, why = pcall(rules.route, AT, { type = "t" })
     assert.matches("^rules/a.lua:7: to is missing in herald.route: write herald.fanout", why)
   end)
 
-  it("takes one destination, no list and no function", function()
-    for what, wrong in pairs { ["a list"] = { to, to }, ["a function"] = print } do
-      local ok, why = pcall(rules.route, AT, { type = "t", to = wrong })
+  it("takes a list without duplicates", function()
+    local q = rules.queue(AT, "q")
+    rules.route(AT, { type = "t", to = { to, q } })
+    assert.same({ { kind = "fanout", exchange = "e", routing_key = "" },
+      { kind = "queue", exchange = "", routing_key = "q" } }, added[1][5])
+    refused('to in herald.route is a list whose items 1 and 3 are the same: herald.fanout "e"',
+      "route", { type = "t", to = { to, q, to } })
+    local many = {}
+    for i = 1, 64 do many[i] = rules.queue(AT, "q" .. i) end
+    rules.route(AT, { type = "t", to = many })
+    many[65] = to
+    refused("to in herald.route is a list of 65: it takes at most 64", "route",
+      { type = "t", to = many })
+    for _, wrong in ipairs { {}, { to, 5 }, { to, x = to }, { [2] = to } } do
+      assert.is_false((pcall(rules.route, AT, { type = "t", to = wrong })))
+    end
+  end)
+
+  it("takes a function, whose answers are checked at each message", function()
+    local answer
+    local function choose(msg) return msg and answer end
+    rules.route(AT, { type = "t", to = choose })
+    assert.same({}, added[1][5])
+    assert.equal(choose, added[1][8])
+    local chooser = added[1][7]
+    answer = to
+    assert.same({ { kind = "fanout", exchange = "e", routing_key = "" } }, chooser {})
+    answer = { to, rules.queue(AT, "q") }
+    assert.equal("q", chooser({})[2].routing_key)
+    for _, wrong in ipairs { "q", {}, 5, { to, to } } do
+      answer = wrong
+      local ok, why = pcall(chooser, {})
       assert.is_false(ok)
-      assert.truthy(why:find("to in herald.route is " .. what .. ": it takes one destination", 1, true))
+      assert.matches("^rules/a.lua:7: the function to of herald.route returned ", why)
     end
   end)
 end)
@@ -118,10 +152,11 @@ end)
 describe("herald.subscribe", function()
   local function subscribed(spec)
     rules.subscribe(AT, spec)
-    local _, origin, queue, from, queue_type, prefetch, unhandled, retry = table.unpack(added[#added], 1, 8)
+    local _, origin, queue, from, queue_type, prefetch, unhandled, retry, envelope, functions =
+      table.unpack(added[#added], 1, 10)
     assert.equal(AT, origin)
     return { queue = queue, from = from, queue_type = queue_type, prefetch = prefetch,
-      unhandled = unhandled, retry = retry }
+      unhandled = unhandled, retry = retry, envelope = envelope, functions = functions }
   end
 
   it("has defaults", function()
@@ -129,6 +164,7 @@ describe("herald.subscribe", function()
       queue = "q", from = {}, prefetch = 500, unhandled = "ack",
       retry = { attempts = 10, delays = { 1000 }, factor = 2, max_delay = 3600000, jitter = 0.1,
         max_age = 0 },
+      envelope = "auto", functions = {},
     }, subscribed { queue = "q" })
   end)
 
@@ -151,6 +187,49 @@ describe("herald.subscribe", function()
       { queue = "q", retry = { delay = "1 hour" } })
     refused("delay in the retry of herald.subscribe is a list of 0: it takes 1 to 16 durations",
       "subscribe", { queue = "q", retry = { delay = {} } })
+  end)
+
+  it("takes functions", function()
+    local function f() end
+    local s = subscribed { queue = "q", before = f, after = f, envelope = "raw" }
+    assert.equal("raw", s.envelope)
+    assert.same({ before = f, after = f }, s.functions)
+    for _, name in ipairs { "before", "after", "identity" } do
+      refused(name .. " in herald.subscribe is a table, not a function", "subscribe",
+        { queue = "q", [name] = {} })
+    end
+    refused('envelope in herald.subscribe is a boolean, not "auto", "raw" or a function',
+      "subscribe", { queue = "q", envelope = true })
+  end)
+
+  it("checks what an envelope returns", function()
+    local found
+    local s = subscribed { queue = "q", envelope = function() return found end }
+    assert.equal("function", s.envelope)
+    found = { type = "t", order_type = 7, business_key3 = null, id = "i", body = { 1 } }
+    local texts, body = s.functions.envelope("raw", {})
+    assert.same({ type = "t", business_key2 = "7", id = "i" }, texts)
+    assert.same({ 1 }, body)
+    for _, wrong in ipairs { {}, { typ = "t" }, { type = "" }, { type = "t", id = {} },
+      { type = "t", order_type = "a", business_key2 = "b" } } do
+      found = wrong
+      assert.is_false((pcall(s.functions.envelope, "raw", {})))
+    end
+  end)
+
+  it("checks what an identity returns", function()
+    local id
+    local identity = subscribed({ queue = "q", identity = function() return id end })
+      .functions.identity
+    assert.is_nil(identity {})
+    id = null
+    assert.is_nil(identity {})
+    id = 9007199254740993
+    assert.equal("9007199254740993", identity {})
+    for _, wrong in ipairs { "", 1.5, true, ("x"):rep(256) } do
+      id = wrong
+      assert.is_false((pcall(identity, {})))
+    end
   end)
 
   local wrong = {
@@ -200,8 +279,23 @@ describe("herald.on", function()
     rules.on(AT, "t", 60201, handler)
     rules.on(AT, "t", "*", handler)
     rules.on(AT, "*", "*", handler)
-    assert.same({ { "handler", AT, "t", "60201", handler }, { "handler", AT, "t", "*", handler },
-      { "handler", AT, "*", "*", handler } }, added)
+    local none = { timeout = 0 }
+    assert.same({ { "handler", AT, "t", "60201", handler, none },
+      { "handler", AT, "t", "*", handler, none }, { "handler", AT, "*", "*", handler, none } }, added)
+  end)
+
+  it("takes options", function()
+    rules.on(AT, "t", "*", handler, { queue = "q", timeout = "2s", retry = { attempts = 3 } })
+    local options = added[1][6]
+    assert.same({ 2000, "q", 3, 2 },
+      { options.timeout, options.queue, options.retry.attempts, options.retry.factor })
+    refused("unknown key 'retri' in the options of herald.on: did you mean 'retry'?", "on", "t",
+      "*", handler, { retri = {} })
+    refused("timeout in herald.on is 0: it must be between 10ms and 5m", "on", "t", "*", handler,
+      { timeout = 0 })
+    refused("queue in herald.on is empty", "on", "t", "*", handler, { queue = "" })
+    refused("attempts in the retry of herald.on is 0: it must be between 1 and 1000000", "on", "t",
+      "*", handler, { retry = { attempts = 0 } })
   end)
 
   it("says how to write it when the order type was forgotten", function()

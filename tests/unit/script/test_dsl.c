@@ -81,6 +81,63 @@ static void defaults_are_the_documented_ones(void **state)
     end(&s);
 }
 
+static void the_settings_policy_stands_behind_the_rules_own(void **state)
+{
+    const struct retry_policy *p;
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    s.settings.retry = (struct retry_policy){.attempts = 4,
+                                             .n_delays = 2,
+                                             .delay_ms = {10, 20},
+                                             .factor = 3,
+                                             .delay_max_ms = 500,
+                                             .jitter = 0.25,
+                                             .max_age_ms = 60000};
+    assert_string_equal(load(&s, PREFIX "herald.subscribe { queue = 'q' }\n"
+                                        "herald.subscribe { queue = 'r', retry = { factor = 1 } }\n"
+                                        "herald.on('t', '*', print, { retry = { delay = '1s' } })"),
+                        "");
+    p = &rules_topology(script_rules(s.script))->subscriptions[0].retry;
+    assert_memory_equal(p, &s.settings.retry, sizeof *p);
+    p = &rules_topology(script_rules(s.script))->subscriptions[1].retry;
+    assert_true(p->factor == 1 && p->attempts == 4 && p->n_delays == 2 && p->delay_ms[1] == 20);
+    p = rules_handler_at(script_rules(s.script), 0)->retry;
+    assert_non_null(p);
+    assert_true(p->n_delays == 1 && p->delay_ms[0] == 1000 && p->attempts == 4 && p->factor == 3);
+    end(&s);
+}
+
+static void a_handler_has_options(void **state)
+{
+    const struct handler *h;
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    assert_string_equal(
+        load(&s, PREFIX "herald.on('t', '1', print, { queue = 'q', timeout = '2s' })\n"
+                        "herald.on('t', '1', print)\n"
+                        "herald.on('t', '*', print, { queue = 'q', retry = { attempts = 2 } })\n"
+                        "herald.on('*', '*', print, { queue = 'z', timeout = 0.5 })"),
+        "");
+    h = rules_handler(script_rules(s.script), slice_of("q"), slice_of("t"), slice_of("1"));
+    assert_string_equal(h->queue, "q");
+    assert_int_equal(h->timeout_ms, 2000);
+    assert_null(h->retry);
+    h = rules_handler(script_rules(s.script), slice_of("other"), slice_of("t"), slice_of("1"));
+    assert_null(h->queue);
+    assert_int_equal(h->timeout_ms, 0);
+    h = rules_handler(script_rules(s.script), slice_of("q"), slice_of("t"), slice_of("2"));
+    assert_int_equal(h->retry->attempts, 2);
+    assert_null(
+        rules_handler(script_rules(s.script), slice_of("other"), slice_of("t"), slice_of("2")));
+    h = rules_handler(script_rules(s.script), slice_of("z"), slice_of("t"), slice_of("2"));
+    assert_int_equal(h->timeout_ms, 500);
+    end(&s);
+}
+
 /* Each is line 2 of the file, which the error must name. */
 static const struct {
     const char *code, *words;
@@ -89,8 +146,8 @@ static const struct {
     {"herald.subscribe { qeue = 'q' }",
      "unknown key 'qeue' in herald.subscribe: did you mean 'queue'?"},
     {"herald.subscribe { queue = 'q', zzzzzz = 1 }",
-     "unknown key 'zzzzzz' in herald.subscribe (known: from, prefetch, queue, queue_type, retry, "
-     "unhandled)"},
+     "unknown key 'zzzzzz' in herald.subscribe (known: after, before, envelope, from, identity, "
+     "prefetch, queue, queue_type, retry, unhandled)"},
     {"herald.subscribe { queue = 'q', retry = { atempts = 3 } }",
      "unknown key 'atempts' in the retry of herald.subscribe: did you mean 'attempts'?"},
     {"herald.route { typ = 't' }", "unknown key 'typ' in herald.route: did you mean 'type'?"},
@@ -126,11 +183,15 @@ static const struct {
      "to in herald.route is a string, not a destination: write herald.fanout"},
     {"herald.route { type = 't', to = { kind = 'fanout', exchange = 'x', routing_key = '' } }",
      "to in herald.route is a table, not a destination"},
-    {"herald.route { type = 't', to = { herald.fanout 'x', herald.fanout 'y' } }",
-     "to in herald.route is a list: it takes one destination; a fanout exchange feeds any number "
-     "of queues"},
-    {"herald.route { type = 't', to = function() end }",
-     "to in herald.route is a function: it takes one destination"},
+    {"herald.route { type = 't', to = {} }", "to in herald.route is an empty list: write herald."},
+    {"herald.route { type = 't', to = { herald.fanout 'x', 'y' } }",
+     "to in herald.route is a list whose item 2 is a string, not a destination: write herald."},
+    {"herald.route { type = 't', to = { herald.fanout 'x', herald.queue 'q', herald.topic('x', '') "
+     "} }",
+     "to in herald.route is a list whose items 1 and 3 are the same: herald.topic \"x\""},
+    {"local to = {} for i = 1, 65 do to[i] = herald.queue('q' .. i) end "
+     "herald.route { type = 't', to = to }",
+     "to in herald.route is a list of 65: it takes at most 64"},
     /* subscriptions */
     {"herald.subscribe { queue = 'q', from = 'x' }",
      "from in herald.subscribe has a string, not a destination"},
@@ -230,7 +291,7 @@ static void a_place_is_known_even_in_a_tail_call_or_a_pcall(void **state)
                         "rules/a.lua:2: unknown key 'x' in herald.route (known: order_type, to, "
                         "type, unroutable)");
     assert_string_equal(load(&s, PREFIX "local ok, e = pcall(herald.queue)\nerror(e, 0)"),
-                        "rules/a.lua: the name in herald.queue is missing");
+                        "rules/a.lua:2: the name in herald.queue is missing");
     end(&s);
 }
 
@@ -263,6 +324,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(declarations_become_rules),
         cmocka_unit_test(defaults_are_the_documented_ones),
+        cmocka_unit_test(the_settings_policy_stands_behind_the_rules_own),
+        cmocka_unit_test(a_handler_has_options),
         cmocka_unit_test(every_mistake_is_named_with_its_place),
         cmocka_unit_test(a_place_is_known_even_in_a_tail_call_or_a_pcall),
         cmocka_unit_test(destinations_cannot_be_changed),

@@ -20,6 +20,29 @@ static void exec_row_value_and_query_answer(void **state)
     end(&s);
 }
 
+/* Text and blob compare differently in SQL; what is UTF-8 by chance may still be a blob. */
+static void a_blob_is_bound_as_one(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    RUNS(&s,
+         "local row = tx:row('echo ? ? ? ?', 'text', herald.blob 'text', '\\xff', herald.blob '')\n"
+         "assert(row.p1 == 'text' and row.p2 == 'text' and row.p3 == '\\xff' and row.p4 == '')\n"
+         "assert(tostring(herald.blob 'a\\0b') == 'a\\0b')");
+    assert_int_equal(s.fake.stmt[0].bound[0].kind, VALUE_TEXT);
+    assert_int_equal(s.fake.stmt[0].bound[1].kind, VALUE_BLOB);
+    assert_int_equal(s.fake.stmt[0].bound[2].kind, VALUE_BLOB);
+    assert_int_equal(s.fake.stmt[0].bound[3].kind, VALUE_BLOB);
+    assert_int_equal(s.fake.stmt[0].bound[3].bytes.len, 0);
+    FAILS(&s, "herald.blob(5)",
+          "rules/a.lua:3: bad argument #1 to 'blob' (string expected, got number)");
+    FAILS(&s, "herald.json.encode { herald.blob 'x' }",
+          "rules/a.lua:3: cannot write value[1] as JSON: it is a userdata");
+    end(&s);
+}
+
 static void wrong_use_is_explained(void **state)
 {
     struct scene s;
@@ -42,6 +65,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exec_row_value_and_query_answer),
+        cmocka_unit_test(a_blob_is_bound_as_one),
         cmocka_unit_test(wrong_use_is_explained),
     };
 

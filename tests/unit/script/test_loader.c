@@ -40,8 +40,11 @@ static void a_file_that_cannot_be_used_is_named(void **state)
     (void)state;
     begin(&s);
     assert_string_equal(load(&s, "local x ="), "rules/a.lua:1: unexpected symbol near <eof>");
-    assert_string_equal(load(&s, "error({})"), "rules/a.lua: (error object is a table value)");
-    assert_string_equal(load(&s, "error('bare', 0)"), "rules/a.lua: bare");
+    assert_string_equal(
+        load(&s, "error({})"),
+        "rules/a.lua:1: the error is a table without words: raise a string, or a table with "
+        "a field message or a __tostring that works");
+    assert_string_equal(load(&s, "error('bare', 0)"), "rules/a.lua:1: bare");
     snprintf(path, sizeof path, "%s/rules/broken.lua", s.dir);
     assert_int_equal(symlink("/nowhere/at/all", path), 0);
     write_text(&s, "a.lua", "");

@@ -77,6 +77,38 @@ static void the_most_specific_handler_wins(void **state)
     assert_null(r);
 }
 
+static void this_queue_comes_before_any_within_a_pair(void **state)
+{
+    static const char *const handlers[][4] = {
+        {"paid", "1", NULL, "paid 1"},  {"paid", "*", "q", "paid * q"},
+        {"paid", "*", NULL, "paid *"},  {"*", "*", "q", "* * q"},
+        {"paid", "1", "p", "paid 1 p"},
+    };
+    struct rules *r = rules_new();
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++) {
+        struct handler h = {.type = copy(handlers[i][0]),
+                            .order_type = copy(handlers[i][1]),
+                            .queue = copy(handlers[i][2]),
+                            .ref = 1,
+                            .origin = copy(handlers[i][3])};
+
+        assert_int_equal(rules_add_handler(r, &h, &err), OK);
+    }
+    assert_int_equal(rules_seal(r, &err), OK);
+    assert_string_equal(handler_of(r, "paid", "1"), "paid 1"); /* in q: the pair counts more */
+    assert_string_equal(handler_of(r, "paid", "2"), "paid * q");
+    assert_string_equal(handler_of(r, "other", "1"), "* * q");
+    assert_string_equal(rules_handler(r, slice_of("p"), slice_of("paid"), slice_of("1"))->origin,
+                        "paid 1 p");
+    assert_string_equal(rules_handler(r, slice_of("z"), slice_of("paid"), slice_of("2"))->origin,
+                        "paid *");
+    assert_null(rules_handler(r, slice_of("z"), slice_of("other"), slice_of("2")));
+    rules_free(&r);
+}
+
 static void nothing_matches_nothing(void **state)
 {
     struct rules *r = rules_new();
@@ -176,6 +208,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_most_specific_handler_wins),
+        cmocka_unit_test(this_queue_comes_before_any_within_a_pair),
         cmocka_unit_test(nothing_matches_nothing),
         cmocka_unit_test(a_route_with_its_order_type_comes_first),
         cmocka_unit_test(duplicates_name_both_places),

@@ -53,11 +53,15 @@ static void a_bad_delay_is_an_error_of_its_own(void **state)
     FAILS(&s, "herald.retry('10 min')",
           "rules/a.lua:3: herald.retry: \"10 min\" is not a duration; write a whole number with "
           "ms, s, m, h or d, such as \"30s\"");
-    FAILS(&s, "herald.retry(-1)", "rules/a.lua:3: herald.retry: a delay is 0 seconds to 100 years");
-    FAILS(&s, "herald.retry(0/0)",
-          "rules/a.lua:3: herald.retry: a delay is 0 seconds to 100 years");
+    FAILS(&s, "herald.retry(-1)",
+          "rules/a.lua:3: herald.retry: a delay of -1.0 seconds is not between 0 and 100 years");
+    FAILS(&s, "herald.retry(-(0/0))",
+          "rules/a.lua:3: herald.retry: a delay of nan seconds is not between 0 and 100 years");
     FAILS(&s, "herald.retry(math.huge)",
-          "rules/a.lua:3: herald.retry: a delay is 0 seconds to 100 years");
+          "rules/a.lua:3: herald.retry: a delay of inf seconds is not between 0 and 100 years");
+    FAILS(&s, "herald.retry(1e10)",
+          "rules/a.lua:3: herald.retry: a delay of 10000000000.0 seconds is not between 0 and 100 "
+          "years");
     FAILS(&s, "herald.retry({})",
           "rules/a.lua:3: herald.retry: the delay is a table; give text such as \"30s\", or "
           "seconds");

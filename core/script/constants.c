@@ -1,0 +1,202 @@
+/* constants - script_constants: what rule files give to tx: as literals.
+ *
+ * Patterns over the words of a file, no parser: `:row(` and one literal is enough to see
+ * tx:row("select ...", ...). What is computed is not seen, which is why this finds
+ * mistakes and proves nothing. */
+#include "script/lexer.h"
+#include "script/script_int.h"
+
+#include <string.h>
+
+struct search {
+    const char *file;   /* its name */
+    struct lexer lexer; /* behind `ahead` */
+    struct token ahead; /* the next word */
+    struct buf text;    /* value of the literal at hand */
+    struct buf order;   /* CONSTANT_EMIT: of the order type */
+    script_constant_fn *fn;
+    void *arg;
+    bool stop; /* fn had enough */
+};
+
+static struct token take(struct search *s)
+{
+    struct token t = s->ahead;
+
+    s->ahead = lexer_next(&s->lexer);
+    return t;
+}
+
+static struct slice slice_of_buf(const struct buf *b)
+{
+    return (struct slice){b->data ? b->data : "", b->len};
+}
+
+static void report(struct search *s, const struct token *t, bool emit, struct slice order)
+{
+    const struct script_constant c = {
+        .file = s->file,
+        .line = t->line,
+        .column = t->column,
+        .kind = emit ? CONSTANT_EMIT : CONSTANT_SQL,
+        .text = slice_of_buf(&s->text),
+        .order_type = order,
+    };
+
+    if (!s->fn(s->arg, &c))
+        s->stop = true;
+}
+
+/* After tx:row: a literal, alone or as the whole first argument. */
+static void look_for_sql(struct search *s)
+{
+    bool inside = token_is(&s->ahead, "(");
+    struct token literal;
+
+    if (inside)
+        take(s);
+    if (s->ahead.kind != TOKEN_STRING)
+        return;
+    literal = take(s);
+    if (inside && !token_is(&s->ahead, ",") && !token_is(&s->ahead, ")"))
+        return; /* the beginning of something longer */
+    if (token_value(&literal, &s->text))
+        report(s, &literal, false, (struct slice){NULL, 0});
+}
+
+/* The name of a field, `name =` or `["name"] =`, is taken; false: there is none here. */
+static bool take_field(struct search *s, const struct token *t, struct buf *name)
+{
+    struct token word = *t;
+
+    buf_clear(name);
+    if (token_is(t, "[") && s->ahead.kind == TOKEN_STRING) {
+        word = take(s);
+        if (!token_is(&s->ahead, "]") || !token_value(&word, name))
+            return false;
+        take(s);
+    } else if (t->kind == TOKEN_NAME) {
+        buf_append(name, word.text.data, word.text.len);
+    }
+    if (name->len == 0 || !token_is(&s->ahead, "="))
+        return false;
+    take(s);
+    return true;
+}
+
+static bool ends_field(const struct token *t)
+{
+    return token_is(t, ",") || token_is(t, ";") || token_is(t, "}");
+}
+
+/* A string, or a whole number as its text, that is all of the field. */
+static bool take_literal(struct search *s, struct token *literal, struct buf *value)
+{
+    bool number = s->ahead.kind == TOKEN_NUMBER;
+
+    if (s->ahead.kind != TOKEN_STRING && !number)
+        return false;
+    *literal = take(s);
+    if (!ends_field(&s->ahead))
+        return false;
+    if (!number)
+        return token_value(literal, value);
+    for (size_t i = 0; i < literal->text.len; i++)
+        if (literal->text.data[i] < '0' || literal->text.data[i] > '9')
+            return false;
+    buf_clear(value);
+    return buf_append(value, literal->text.data, literal->text.len) == OK;
+}
+
+/* What is known of the table that is given to tx:emit. */
+struct emit {
+    struct token type;
+    bool has_type, has_order;
+};
+
+static void take_emit_field(struct search *s, struct emit *e, const struct token *t)
+{
+    struct buf name;
+    struct token literal;
+    bool field;
+
+    buf_init(&name, SOURCES_FILE_MAX);
+    field = take_field(s, t, &name);
+    if (field && slice_is(slice_of_buf(&name), "type"))
+        e->has_type = take_literal(s, &e->type, &s->text) && e->type.kind == TOKEN_STRING;
+    else if (field && (slice_is(slice_of_buf(&name), "order_type") ||
+                       slice_is(slice_of_buf(&name), "business_key2")))
+        e->has_order = take_literal(s, &literal, &s->order);
+    buf_free(&name);
+}
+
+/* After tx:emit. Works on a copy of the place: the fields may hold other calls. */
+static void look_for_emit(struct search *s)
+{
+    const struct lexer lexer = s->lexer;
+    const struct token ahead = s->ahead;
+    struct emit e = {.has_type = false};
+    int depth = 0;
+
+    if (token_is(&s->ahead, "("))
+        take(s);
+    while (depth > 0 || token_is(&s->ahead, "{")) {
+        struct token t = take(s);
+        bool begins = depth == 1;
+
+        if (t.kind == TOKEN_END)
+            break;
+        if (begins)
+            take_emit_field(s, &e, &t);
+        if (token_is(&t, "{") || token_is(&t, "("))
+            depth++;
+        else if (token_is(&t, "}") || token_is(&t, ")"))
+            depth--;
+        if (depth == 0)
+            break;
+    }
+    if (e.has_type)
+        report(s, &e.type, true, e.has_order ? slice_of_buf(&s->order) : (struct slice){NULL, 0});
+    s->lexer = lexer;
+    s->ahead = ahead;
+}
+
+static bool runs_sql(const struct token *t)
+{
+    return token_is(t, "exec") || token_is(t, "query") || token_is(t, "row") ||
+           token_is(t, "value");
+}
+
+static void search_file(struct search *s, const struct source *f)
+{
+    bool method = false; /* a ':' came before */
+
+    s->file = f->chunk + 1;
+    lexer_init(&s->lexer, source_code(f));
+    s->ahead = lexer_next(&s->lexer);
+    while (s->ahead.kind != TOKEN_END && !s->stop) {
+        struct token t = take(s);
+
+        if (method && token_is(&t, "emit"))
+            look_for_emit(s);
+        else if (method && runs_sql(&t))
+            look_for_sql(s);
+        method = token_is(&t, ":");
+    }
+}
+
+int script_constants(const struct script *script, script_constant_fn *fn, void *arg,
+                     struct err *err)
+{
+    struct search s = {.fn = fn, .arg = arg};
+    bool failed;
+
+    buf_init(&s.text, SOURCES_FILE_MAX);
+    buf_init(&s.order, SOURCES_FILE_MAX);
+    for (size_t i = 0; i < script->sources.n && !s.stop; i++)
+        search_file(&s, &script->sources.files[i]);
+    failed = s.text.failed || s.order.failed;
+    buf_free(&s.text);
+    buf_free(&s.order);
+    return failed ? err_set(err, ERR_NOMEM, "out of memory while reading the rules") : OK;
+}

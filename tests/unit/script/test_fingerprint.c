@@ -1,0 +1,55 @@
+/* What tells two declarations apart. */
+#include "script/fingerprint.h"
+
+#include "base/text.h"
+
+#include "check.h"
+
+static void absent_empty_and_joined_texts_differ(void **state)
+{
+    const uint64_t start = TEXT_HASH_START;
+
+    (void)state;
+    assert_true(fingerprint_text(start, NULL) != fingerprint_text(start, ""));
+    assert_true(fingerprint_text(fingerprint_text(start, "a"), "bc") !=
+                fingerprint_text(fingerprint_text(start, "ab"), "c"));
+    assert_true(fingerprint_text(start, "a") == fingerprint_text(start, "a"));
+    assert_true(fingerprint_number(start, 0) != start);
+    assert_true(fingerprint_number(start, 1) != fingerprint_number(start, 256));
+}
+
+static void every_field_of_a_policy_counts(void **state)
+{
+    const struct retry_policy base = {.attempts = 3,
+                                      .n_delays = 2,
+                                      .delay_ms = {1, 2, 9},
+                                      .factor = 2,
+                                      .delay_max_ms = 50,
+                                      .jitter = 0.1,
+                                      .max_age_ms = 7};
+    const uint64_t whole = fingerprint_retry(TEXT_HASH_START, &base);
+    struct retry_policy p[8] = {base, base, base, base, base, base, base, base};
+
+    (void)state;
+    p[0].attempts++;
+    p[1].n_delays--;
+    p[2].delay_ms[1]++;
+    p[3].factor = 3;
+    p[4].delay_max_ms++;
+    p[5].jitter = 0;
+    p[6].max_age_ms++;
+    for (int i = 0; i < 7; i++)
+        assert_true(fingerprint_retry(TEXT_HASH_START, &p[i]) != whole);
+    p[7].delay_ms[2] = 5; /* beyond the last: nobody reads it */
+    assert_true(fingerprint_retry(TEXT_HASH_START, &p[7]) == whole);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(absent_empty_and_joined_texts_differ),
+        cmocka_unit_test(every_field_of_a_policy_counts),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,189 @@
+/* require "lib.money": modules of the router's own lib/. */
+#include "fake_host.h"
+
+static void write_file(const struct scene *s, const char *name, const char *text)
+{
+    char path[512];
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/%s", s->dir, name);
+    file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
+    fclose(file);
+}
+
+static void make_folder(const struct scene *s, const char *name)
+{
+    char path[512];
+
+    snprintf(path, sizeof path, "%s/%s", s->dir, name);
+    assert_int_equal(mkdir(path, 0700), 0);
+}
+
+static void a_module_runs_once_and_all_get_its_value(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    make_folder(&s, "lib");
+    make_folder(&s, "lib/shop");
+    write_file(&s, "lib/money.lua",
+               "print('run') local M = { n = 0 }\n"
+               "function M.cents(x) return x * 100 end return M");
+    write_file(&s, "lib/shop/tax.lua",
+               "local m = require 'lib.money' m.n = m.n + 1\n"
+               "rate = 19 return function(x) return m.cents(x) + rate end");
+    write_file(&s, "lib/nothing.lua", "");
+    write_file(&s, "rules/b.lua",
+               "assert(require 'lib.money'.n == 1)\n"
+               "assert(require('lib.nothing') == true)");
+    assert_string_equal(load(&s, "local tax = require 'lib.shop.tax'\n"
+                                 "assert(tax(1) == 119 and tax == require 'lib.shop.tax')\n"
+                                 "assert(rawget(_G, 'rate') == nil)"),
+                        "");
+    assert_string_equal(s.fake.logged, "1 script.log text=run at=lib/money.lua:1\n");
+    assert_int_equal(script_rebuild(&s.script, &s.err), OK); /* a state of its own */
+    assert_string_equal(s.fake.logged + strlen(s.fake.logged) / 2,
+                        "1 script.log text=run at=lib/money.lua:1\n");
+    end(&s);
+}
+
+static void modules_are_part_of_the_generation(void **state)
+{
+    char hash[32];
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    make_folder(&s, "lib");
+    write_file(&s, "lib/b.lua", "return 1");
+    write_file(&s, "lib/.b.lua", "this is no Lua");
+    write_file(&s, "lib/notes.txt", "nor is this");
+    assert_string_equal(load(&s, "assert(require 'lib.b' == 1)"), "");
+    snprintf(hash, sizeof hash, "%s", script_hash(s.script));
+    assert_string_equal(script_file(s.script, 0), "rules/a.lua");
+    assert_string_equal(script_file(s.script, 1), "lib/b.lua");
+    assert_null(script_file(s.script, 2));
+    write_file(&s, "lib/b.lua", "return 2");
+    assert_int_equal(script_rebuild(&s.script, &s.err), OK); /* from the bytes that were read */
+    assert_string_equal(load(&s, "assert(require 'lib.b' == 2)"), "");
+    assert_string_not_equal(hash, script_hash(s.script));
+    end(&s);
+}
+
+static void each_folder_has_its_own(void **state)
+{
+    struct script_folder folders[2];
+    char path[128];
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    make_folder(&s, "lib");
+    make_folder(&s, "learning");
+    make_folder(&s, "learning/rules");
+    make_folder(&s, "learning/lib");
+    snprintf(path, sizeof path, "%s/learning", s.dir);
+    folders[0] = s.folder;
+    folders[1] = (struct script_folder){path, "learning"};
+    s.settings.folders = folders;
+    s.settings.n_folders = 2;
+    write_file(&s, "lib/name.lua", "return 'root'");
+    write_file(&s, "lib/only.lua", "return 'root'");
+    write_file(&s, "learning/lib/name.lua", "return 'learning'");
+    write_file(&s, "learning/rules/x.lua", "assert(require 'lib.name' == 'learning')");
+    assert_string_equal(load(&s, "assert(require 'lib.name' == 'root')"), "");
+    write_file(&s, "learning/rules/x.lua", "\nrequire 'lib.nme'");
+    assert_string_equal(load(&s, ""),
+                        "learning/rules/x.lua:2: no module 'lib.nme': there is no file "
+                        "learning/lib/nme.lua: did you mean 'lib.name'?");
+    write_file(&s, "learning/rules/x.lua", "require 'lib.only'");
+    assert_string_equal(load(&s, ""), "learning/rules/x.lua:1: no module 'lib.only': there is no "
+                                      "file learning/lib/only.lua");
+    end(&s);
+}
+
+/* What two included folders share may be linked, but not from outside of the router. */
+static void a_link_between_includes_is_fine(void **state)
+{
+    struct script_folder folders[1];
+    char path[128], link[256];
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    make_folder(&s, "shared");
+    make_folder(&s, "learning");
+    make_folder(&s, "learning/rules");
+    make_folder(&s, "learning/lib");
+    write_file(&s, "shared/m.lua", "return 5");
+    write_file(&s, "learning/rules/x.lua", "assert(require 'lib.m' == 5)");
+    snprintf(link, sizeof link, "%s/learning/lib/m.lua", s.dir);
+    assert_int_equal(symlink("../../shared/m.lua", link), 0);
+    snprintf(path, sizeof path, "%s/learning", s.dir);
+    folders[0] = (struct script_folder){path, "learning"};
+    s.settings.folders = folders;
+    assert_int_equal(script_load(&s.script, &s.settings, &s.err), OK);
+    script_free(&s.script);
+    folders[0].namespace_ = ""; /* the same folder as a router: the link leads out */
+    assert_int_equal(script_load(&s.script, &s.settings, &s.err), ERR_CONFIG);
+    assert_non_null(strstr(s.err.text, "is a link that leads out of the router's folder"));
+    end(&s);
+}
+
+static void an_error_inside_names_the_modules_file(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    make_folder(&s, "lib");
+    write_file(&s, "lib/m.lua", "local x\r\nx.y = 1");
+    assert_string_equal(load(&s, "require 'lib.m'"),
+                        "lib/m.lua:2: attempt to index a nil value (local 'x')");
+    write_file(&s, "lib/m.lua", "return {");
+    assert_string_equal(load(&s, "require 'lib.m'"), "lib/m.lua:1: unexpected symbol near <eof>");
+    write_file(&s, "lib/m.lua", "\x1bLua");
+    assert_string_equal(load(&s, "require 'lib.m'"),
+                        "rules/a.lua:1: attempt to load a binary chunk (mode is 't')");
+    write_file(&s, "lib/m.lua", "error 'once'"); /* a failure is not remembered as a cycle */
+    assert_string_equal(load(&s, "pcall(require, 'lib.m') require 'lib.m'"), "lib/m.lua:1: once");
+    end(&s);
+}
+
+static void a_handler_may_require_late(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    make_folder(&s, "lib");
+    write_file(&s, "lib/m.lua", "count = 0 return function() count = count + 1 return count end");
+    RUNS(&s, "assert(require 'lib.m'() == 1)");
+    assert_int_equal(again(&s), SCRIPT_FAILED); /* it is 2 now */
+    assert_string_equal(s.out.error, "rules/a.lua:3: assertion failed!");
+    write_file(&s, "lib/m.lua", "while true do end");
+    FAILS(&s, "require 'lib.m'",
+          "lib/m.lua:1: ran over its time limit of 200 ms (setting handler_timeout; a handler can "
+          "have its own with timeout in herald.on)");
+    write_file(&s, "lib/m.lua", "require 'herald'.on('x', '*', print)");
+    FAILS(&s, "require 'lib.m'",
+          "lib/m.lua:1: herald.on is for loading: a handler cannot change the rules");
+    end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_module_runs_once_and_all_get_its_value),
+        cmocka_unit_test(modules_are_part_of_the_generation),
+        cmocka_unit_test(each_folder_has_its_own),
+        cmocka_unit_test(a_link_between_includes_is_fine),
+        cmocka_unit_test(an_error_inside_names_the_modules_file),
+        cmocka_unit_test(a_handler_may_require_late),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
