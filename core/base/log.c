@@ -49,6 +49,11 @@ void log_free(struct log **log)
     *log = NULL;
 }
 
+void log_set_level(struct log *log, enum log_level level)
+{
+    log->level = level;
+}
+
 bool log_enabled(const struct log *log, enum log_level level)
 {
     return log != NULL && level >= log->level;

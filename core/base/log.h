@@ -36,6 +36,7 @@ struct log;
 struct log *log_new(int fd, enum log_level level, enum log_format format, struct clock clock);
 void log_free(struct log **log);
 
+void log_set_level(struct log *log, enum log_level level);
 bool log_enabled(const struct log *log, enum log_level level);
 
 /* A text field; NULL text shows as "". */

@@ -3,7 +3,13 @@
 
 #include "store/outbox.h"
 
-enum { STATEMENTS_KEPT = 200, LOG_FIELDS_MAX = 32 };
+enum {
+    STATEMENTS_KEPT = 200,
+    LOG_FIELDS_MAX = 32,
+    FIELD_MAX = 2000, /* bytes of a recorded text */
+    LINE_MAX_BYTES = 7 * (2 * FIELD_MAX + 64),
+    EXPANDED_MAX = 64 * 1024,
+};
 
 static int prepare(void *arg, struct slice text, void **stmt_out, struct err *err)
 {
@@ -33,12 +39,6 @@ static int bind(void *arg, void *stmt, int index, const struct value *v, struct 
     return sql_bind(stmt, index, v, err);
 }
 
-static int step(void *arg, void *stmt, struct err *err)
-{
-    (void)arg;
-    return sql_step(stmt, err);
-}
-
 static int columns(void *arg, void *stmt)
 {
     (void)arg;
@@ -64,11 +64,89 @@ static int64_t changes(void *arg)
     return sql_changes(b->sql);
 }
 
+void bridge_put_field(struct buf *b, struct slice text)
+{
+    size_t len = text.len < FIELD_MAX ? text.len : FIELD_MAX, i = 0;
+
+    buf_text(b, "\t");
+    while (i < len) {
+        size_t good = text_utf8_prefix(text.data + i, len - i);
+
+        for (size_t end = i + good; i < end; i++) {
+            if (text.data[i] == '\t' || text.data[i] == '\n')
+                buf_text(b, text.data[i] == '\t' ? "\\t" : "\\n");
+            else
+                buf_append(b, (unsigned char)text.data[i] < ' ' ? "?" : &text.data[i], 1);
+        }
+        if (i < len) {
+            buf_text(b, "?");
+            i++;
+        }
+    }
+    if (text.len > len)
+        buf_printf(b, "... (%zu bytes, %016llx)", text.len,
+                   (unsigned long long)text_hash(TEXT_HASH_START, text.data, text.len));
+}
+
+/* True when one more line is sure to fit. */
+static bool may_record(struct recorder *r)
+{
+    r->cut = r->cut || r->lines.len + LINE_MAX_BYTES > r->lines.max;
+    return !r->cut;
+}
+
+static void record_statement(struct recorder *r, const struct sql_stmt *s, int64_t rows)
+{
+    struct buf text;
+
+    if (!may_record(r))
+        return;
+    buf_init(&text, EXPANDED_MAX);
+    if (!sql_expand(s, &text))
+        buf_text(&text, "(a statement too long to show)");
+    buf_printf(&r->lines, "%s\tstatement\t%lld", r->side, (long long)rows);
+    bridge_put_field(&r->lines, (struct slice){text.data ? text.data : "", text.len});
+    buf_text(&r->lines, "\n");
+    buf_free(&text);
+}
+
+static void record_emit(struct recorder *r, const struct message *m)
+{
+    const struct slice fields[] = {m->type, m->key[0], m->key[1], m->key[2], m->body, m->headers};
+
+    if (!may_record(r))
+        return;
+    buf_printf(&r->lines, "%s\temit", r->side);
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+        bridge_put_field(&r->lines, fields[i].data ? fields[i] : slice_of(""));
+    buf_text(&r->lines, "\n");
+}
+
+/* SQLite counts the rows of a statement when it ends: with its last step, or, where the
+ * script wanted no more rows, when it is reset. Statements that change nothing say nothing
+ * about what a rule does. */
+static int step(void *arg, void *stmt, struct err *err)
+{
+    struct bridge *b = arg;
+    int64_t before = sql_total_changes(b->sql);
+    int rc = sql_step(stmt, err);
+
+    if (b->recorder != NULL && sql_total_changes(b->sql) > before)
+        record_statement(b->recorder, stmt, sql_total_changes(b->sql) - before);
+    return rc;
+}
+
 static void finish(void *arg, void *stmt)
 {
     struct sql_stmt *s = stmt;
+    struct bridge *b = arg;
+    int64_t before = sql_total_changes(b->sql);
 
-    (void)arg;
+    if (b->recorder != NULL) {
+        sql_end(s);
+        if (sql_total_changes(b->sql) > before)
+            record_statement(b->recorder, s, sql_total_changes(b->sql) - before);
+    }
     sql_done(&s);
 }
 
@@ -81,18 +159,27 @@ static int emit(void *arg, const struct script_emit *e, int64_t *id_out, struct 
 
     if (rc == OK)
         b->counters->emitted++;
+    if (rc == OK && b->recorder != NULL)
+        record_emit(b->recorder, &e->message);
     return rc;
 }
 
+/* Which message, and which generation of the rules said it. */
 static void log_line(void *arg, enum log_level level, const char *event,
                      const struct log_field *fields)
 {
     struct bridge *b = arg;
-    struct log_field all[LOG_FIELDS_MAX + 2];
-    size_t n = 0;
+    struct log_field all[LOG_FIELDS_MAX + 4];
+    size_t n = 0, most;
 
-    all[n++] = log_bytes("message_id", b->message_id.data, b->message_id.len);
-    for (; fields != NULL && fields->key != NULL && n <= LOG_FIELDS_MAX; fields++)
+    if (b->about.message_id.data != NULL)
+        all[n++] = log_bytes("message_id", b->about.message_id.data, b->about.message_id.len);
+    if (b->about.hash != NULL) {
+        all[n++] = log_int("generation", b->about.generation);
+        all[n++] = log_text("hash", b->about.hash);
+    }
+    most = n + LOG_FIELDS_MAX;
+    for (; fields != NULL && fields->key != NULL && n < most; fields++)
         all[n++] = *fields;
     all[n] = (struct log_field){.key = NULL};
     log_event(b->log, level, event, all);
@@ -102,7 +189,7 @@ static int64_t now_ms(void *arg)
 {
     struct bridge *b = arg;
 
-    return clock_wall(&b->clock);
+    return b->recorder != NULL ? b->recorder->now_ms : clock_wall(&b->clock);
 }
 
 static int64_t mono_ms(void *arg)

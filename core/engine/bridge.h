@@ -6,12 +6,31 @@
 #ifndef HERALD_ENGINE_BRIDGE_H
 #define HERALD_ENGINE_BRIDGE_H
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/counters.h"
 #include "script/host.h"
 #include "store/db.h"
 #include "store/sql.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What a call did, as lines of trial.h; for trials. */
+struct recorder {
+    struct buf lines;
+    const char *side; /* how each line begins: "now" or "next" */
+    int64_t now_ms;   /* the scripts' clock stands still, so that time makes no difference */
+    bool cut;         /* what came last has no line: there was no more room */
+};
+
+/* What log lines of a script are about; all absent while none is called for a message. */
+struct bridge_about {
+    struct slice message_id; /* lent for the call */
+    int64_t generation;
+    const char *hash; /* of the generation; lent for the call */
+};
 
 struct bridge {
     struct script_host host; /* what a script is given; host.arg is this bridge */
@@ -20,12 +39,17 @@ struct bridge {
     struct log *log;         /* lent */
     struct clock clock;
     struct counters *counters; /* of the running turn; lent */
-    struct slice message_id;   /* of the message being handled, for its log lines */
+    struct recorder *recorder; /* lent; NULL: nobody records */
+    struct bridge_about about;
 };
 
 /* Fills *b, which must stay where it is while scripts use its host. */
 int bridge_open(struct bridge *b, struct db *db, struct log *log, struct clock clock,
                 struct counters *counters, struct err *err);
 void bridge_close(struct bridge *b);
+
+/* Appends a field of a line: what would end it, or is no text, is written out or replaced,
+ * and what is very long is cut, with a mark that differs where the rest does. */
+void bridge_put_field(struct buf *b, struct slice text);
 
 #endif

@@ -13,7 +13,6 @@ enum {
     TURN_MESSAGES = 500,
     TURN_AGE_MS = 40,
     TURN_AGE_SHARED_MS = 5, /* DESIGN 2: 5 on and 5 off keeps a producer's p99 near 9 ms */
-    LOAD_MS = 10000,
     BACKOFF_MIN_MS = 500,
     BACKOFF_MAX_MS = 15000,
 };
@@ -89,33 +88,34 @@ static int make_turn(struct engine *e, struct err *err)
                         .age_shared_ms = TURN_AGE_SHARED_MS,
                         .inbox_window_ms = s->inbox_window_ms,
                         .handler_ms = s->handler_ms,
+                        .recent_max = s->recent_max,
                         .seed = (uint64_t)clock_wall(&s->clock) ^ (uint64_t)getpid() << 32,
                     },
                     err);
 }
 
+/* A start after a crash must not fail for one bad statement among good handlers: it is
+ * told, and its messages wait for their retries. A reload refuses it. */
+static void warn_of_sql(struct engine *e)
+{
+    struct err why = {0};
+
+    if (engine_check_sql(e, e->script, &why) != OK)
+        log_event(e->settings.log, LOG_WARN, "rules.suspect",
+                  LOG_FIELDS(log_text("reason", why.text)));
+}
+
 static int load_rules(struct engine *e, struct err *err)
 {
     const struct engine_settings *s = &e->settings;
-    struct script_folder *folders = calloc(s->n_folders, sizeof *folders);
     int rc;
 
-    if (folders == NULL)
-        return err_set(err, ERR_NOMEM, "out of memory");
-    for (size_t i = 0; i < s->n_folders; i++)
-        folders[i] = (struct script_folder){s->folders[i].path, s->folders[i].namespace_};
-    rc = script_load(&e->script,
-                     &(struct script_settings){
-                         .folders = folders,
-                         .n_folders = s->n_folders,
-                         .memory_max = s->handler_memory,
-                         .handler_ms = s->handler_ms,
-                         .load_ms = LOAD_MS,
-                         .host = turn_host(e->turn),
-                     },
-                     err);
-    free(folders);
+    e->live = (struct engine_reload){
+        .handler_ms = s->handler_ms, .handler_memory = s->handler_memory, .retry = s->retry};
+    rc = engine_load(e, &e->live, &e->script, err);
     if (rc == OK) {
+        e->n_migrations = engine_count_migrations(e);
+        warn_of_sql(e);
         e->generation = 1;
         turn_use_script(e->turn, &e->script, e->generation);
     }

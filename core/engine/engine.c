@@ -127,11 +127,15 @@ static _Noreturn void die(struct engine *e, const struct err *why)
 static void run_turn(struct engine *e)
 {
     struct err err = {0};
+    enum turn_result result;
     int64_t before = turn_counters(e->turn)->turns;
     const struct counters *c = turn_counters(e->turn);
     int64_t moved = c->delivered + c->retried + c->published + c->confirmed;
 
-    switch (turn_run(e->turn, e->state == ENGINE_RUNNING, &err)) {
+    e->in_turn = true;
+    result = turn_run(e->turn, e->state == ENGINE_RUNNING, &err);
+    e->in_turn = false;
+    switch (result) {
     case TURN_IDLE:
         sleep_until_due(e);
         break;
@@ -178,6 +182,7 @@ static void on_broker_stopped(void *arg)
 {
     struct engine *e = arg;
 
+    rules_watch_stop(&e->rules_watch);
     watch_stop(&e->watch);
     uv_close((uv_handle_t *)&e->check, on_handle_closed);
     uv_close((uv_handle_t *)&e->spin, on_handle_closed);
@@ -253,15 +258,42 @@ static void init_handles(struct engine *e)
     uv_timer_start(&e->house, on_house, HOUSE_EVERY_MS, HOUSE_EVERY_MS);
 }
 
+static void on_edited(void *arg)
+{
+    struct engine *e = arg;
+
+    if (e->state == ENGINE_RUNNING || e->state == ENGINE_PAUSED)
+        e->settings.edited(e->settings.arg);
+}
+
+static int watch_rules(struct engine *e, struct err *err)
+{
+    const struct engine_settings *s = &e->settings;
+    const char **paths = calloc(s->n_folders, sizeof *paths);
+    int rc;
+
+    if (paths == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < s->n_folders; i++)
+        paths[i] = s->folders[i].path;
+    rc =
+        rules_watch_start(&e->rules_watch, s->loop, s->log, paths, s->n_folders, on_edited, e, err);
+    free(paths);
+    return rc;
+}
+
 int engine_start(struct engine *e, struct err *err)
 {
     int rc;
 
     REQUIRE(e->state == ENGINE_BUILT);
     rc = watch_start(&e->watch, e->db, e->settings.loop, WATCH_POLL_MS, engine_wake, e, err);
+    if (rc == OK && e->settings.edited != NULL)
+        rc = watch_rules(e, err);
     if (rc == OK)
         rc = e->broker->ops->start(e->broker, rules_topology(script_rules(e->script)), err);
     if (rc != OK) {
+        rules_watch_stop(&e->rules_watch);
         watch_stop(&e->watch);
         return rc;
     }
@@ -313,6 +345,9 @@ void engine_status(struct engine *e, struct engine_status *out)
         .counters = turn_counters(e->turn),
         .generation = e->generation,
         .rules_hash = script_hash(e->script),
+        .rules_error = e->rules_error,
+        .reloads = e->reloads,
+        .reloads_refused = e->reloads_refused,
         .routes = t->n_routes,
         .subscriptions = t->n_subscriptions,
         .handlers = rules_handlers(script_rules(e->script)),

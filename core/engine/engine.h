@@ -52,15 +52,18 @@ struct engine_settings {
     int64_t inbox_window_ms;
     int64_t handler_ms;
     size_t handler_memory;
+    struct retry_policy retry; /* of subscriptions that say nothing; attempts 0: built in */
+    size_t recent_max;         /* handled messages that are kept for trials */
     int64_t stop_timeout_ms;   /* for confirms, after engine_stop */
     bool until_idle;           /* stop when nothing is left to do */
     void (*ready)(void *arg);  /* the broker is up for the first time; may be NULL */
     void (*closed)(void *arg); /* nothing of the engine is left on the loop; may be NULL */
+    void (*edited)(void *arg); /* files of the rules changed: reload; NULL: nobody watches */
     void *arg;
 };
 
 /* Opens the store, applies migrations, loads the rules, makes the broker. Nothing
- * runs yet. Strings of the settings are lent for the engine's life. ERR_CONFIG is
+ * runs yet. Strings and folders of the settings are lent for the engine's life. ERR_CONFIG is
  * the user's to mend; see db_open and script_load for the others. */
 int engine_new(struct engine **e, const struct engine_settings *settings, struct err *err);
 
@@ -79,6 +82,9 @@ struct engine_status {
     const struct counters *counters;
     int64_t generation;
     const char *rules_hash;
+    const char *rules_error; /* why the last reload was refused; "" */
+    int64_t reloads;         /* that took effect */
+    int64_t reloads_refused; /* that changed nothing */
     size_t routes, subscriptions, handlers;
     size_t script_memory; /* bytes */
 };
@@ -101,5 +107,8 @@ struct engine_reload {
  * which). ERR_CONFIG: file and line and why, the old generation works on. */
 int engine_reload(struct engine *e, const struct engine_reload *r, struct buf *answer,
                   struct err *err);
+
+/* A reload was refused before it came to the rules: keeps and logs why. */
+void engine_refuse(struct engine *e, const struct err *why);
 
 #endif

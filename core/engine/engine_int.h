@@ -5,6 +5,7 @@
 #define HERALD_ENGINE_ENGINE_INT_H
 
 #include "engine/engine.h"
+#include "engine/rules_watch.h"
 #include "engine/turn.h"
 #include "store/watch.h"
 
@@ -23,6 +24,13 @@ struct engine {
     struct db *db;
     struct script *script;
     int64_t generation;
+    struct engine_reload live;       /* the settings in force; its flags do not count */
+    char rules_error[1024];          /* why the last reload was refused, "" when it was not */
+    int64_t reloads;                 /* that took effect */
+    int64_t reloads_refused;         /* that changed nothing */
+    size_t n_migrations;             /* files in migrations/ when they were applied */
+    bool in_turn;                    /* nobody may change the rules */
+    struct rules_watch *rules_watch; /* NULL: nobody wants to know */
     struct broker *broker;
     struct turn *turn;
     struct watch *watch;
@@ -43,5 +51,12 @@ struct engine {
 
 /* A broker_wake_fn and watch_fn: wants a turn in this iteration of the loop. */
 void engine_wake(void *arg);
+
+/* reload.c: loads the rules aside with these settings, and checks the SQL that stands in
+ * them against the store. */
+int engine_load(struct engine *e, const struct engine_reload *r, struct script **out,
+                struct err *err);
+size_t engine_count_migrations(const struct engine *e);
+int engine_check_sql(struct engine *e, const struct script *s, struct err *err);
 
 #endif

@@ -11,185 +11,35 @@
  * committed turn can be acked. What is the machine's or the store's trouble is no
  * outcome: it ends the turn.
  */
-#include "engine/turn_int.h"
+#include "engine/item.h"
 
-#include "store/dead.h"
 #include "store/inbox.h"
 #include "store/retry.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
-enum { ORPHAN_WAIT_MS = 60000, IDENTITY_MAX = 96 };
-
-/* The message at hand, wherever it came from. */
-struct item {
-    struct message received; /* as it arrived: what a retry row keeps */
-    struct message message;  /* resolved */
-    struct slice queue;
-    struct slice exchange;
-    struct slice routing_key;
-    struct slice identity;            /* the inbox key's id; absent: none */
-    char identity_text[IDENTITY_MAX]; /* holds `identity` where it was made */
-    uint64_t fingerprint;
-    int attempt;      /* this try; the first is 1 */
-    int64_t first_at; /* wall clock of the first try */
-    int64_t retry_id; /* 0: a delivery */
-    bool redelivered;
-    const struct subscription *subscription; /* NULL: a retry of a queue nobody subscribes to */
-};
+enum { ORPHAN_WAIT_MS = 60000 };
 
 static struct db *db_of(const struct turn *t)
 {
     return t->settings.db;
 }
 
-/* Without an AMQP message id the body's id names the message, together with the
- * fingerprint, since the services that send such bodies number per table. */
-static void identify(struct item *i, const struct envelope *e)
-{
-    i->fingerprint = message_fingerprint(&i->message);
-    i->identity = i->message.id;
-    if (i->identity.data == NULL && e->id.data != NULL && e->id.len <= 64) {
-        int n = snprintf(i->identity_text, sizeof i->identity_text, "%.*s#%016" PRIx64,
-                         (int)e->id.len, e->id.data, i->fingerprint);
-
-        i->identity = (struct slice){i->identity_text, (size_t)n};
-    }
-}
-
-static int set_inbox(struct turn *t, const struct item *i, enum inbox_state state, struct err *err)
-{
-    if (i->identity.data == NULL)
-        return OK;
-    return inbox_set(db_of(t), i->queue, i->identity, i->fingerprint, state, t->now_ms, err);
-}
-
-static void log_outcome(struct turn *t, enum log_level level, const char *event,
-                        const struct item *i, const char *reason)
-{
-    log_event(t->settings.log, level, event,
-              LOG_FIELDS(log_bytes("message_id", i->identity.data, i->identity.len),
-                         log_bytes("queue", i->queue.data, i->queue.len),
-                         log_bytes("type", i->message.type.data, i->message.type.len),
-                         log_bytes("order_type", i->message.key[1].data, i->message.key[1].len),
-                         log_int("attempt", i->attempt), log_text("reason", reason)));
-}
-
-static int add_dead(struct turn *t, const struct item *i, int attempts, const char *error,
-                    const char *traceback, int64_t generation, struct err *err)
-{
-    const struct dead_letter letter = {
-        .side = DEAD_INBOX,
-        .queue = i->queue,
-        .identity = i->identity,
-        .message = i->message,
-        .exchange = i->exchange,
-        .routing_key = i->routing_key,
-        .fingerprint = i->fingerprint,
-        .attempts = attempts,
-        .error = error,
-        .traceback = traceback != NULL && traceback[0] != '\0' ? traceback : NULL,
-        .generation = generation,
-        .at = t->now_ms,
-    };
-    int64_t id;
-
-    t->delta.dead++;
-    log_outcome(t, LOG_WARN, "message.dead", i, error);
-    return dead_add(db_of(t), &letter, &id, err);
-}
-
-/* The message leaves the way of retries and becomes a dead letter. */
-static int bury(struct turn *t, const struct item *i, const char *error, const char *traceback,
-                int64_t generation, struct err *err)
-{
-    int rc = add_dead(t, i, i->attempt, error, traceback, generation, err);
-
-    if (rc == OK)
-        rc = set_inbox(t, i, INBOX_DEAD, err);
-    if (rc == OK && i->retry_id != 0)
-        rc = retry_remove(db_of(t), i->retry_id, err);
-    return rc;
-}
-
-static int wait_for_retry(struct turn *t, const struct item *i, int64_t delay_ms, const char *error,
-                          struct err *err)
-{
-    const struct retry_row row = {
-        .queue = i->queue,
-        .identity = i->identity,
-        .message = i->received,
-        .exchange = i->exchange,
-        .routing_key = i->routing_key,
-        .fingerprint = i->fingerprint,
-        .attempts = i->attempt,
-        .first_at = i->first_at,
-        .due_at = t->now_ms + delay_ms,
-        .error = error,
-    };
-
-    log_outcome(t, LOG_INFO, "message.retry", i, error);
-    if (i->retry_id != 0)
-        return retry_again(db_of(t), i->retry_id, i->attempt, row.due_at, error, err);
-    if (retry_add(db_of(t), &row, err) != OK)
-        return err->code;
-    return set_inbox(t, i, INBOX_WAITING, err);
-}
-
-/* The handler did not return: its writes are undone, the outcome is written. */
-static int not_done(struct turn *t, const struct item *i, const struct script_outcome *o,
-                    struct err *err)
-{
-    const struct retry_policy *policy = &i->subscription->retry;
-    int64_t delay = o->delay_ms;
-
-    t->delta.failed++;
-    if (o->verdict == SCRIPT_REJECT)
-        return bury(t, i, o->error, o->traceback, t->generation, err);
-    if (o->verdict == SCRIPT_FAILED || delay < 0)
-        delay = policy_delay(policy, i->attempt, t->now_ms - i->first_at, chance_draw(&t->chance));
-    else if (policy_delay(policy, i->attempt, t->now_ms - i->first_at, 0) == POLICY_GIVE_UP)
-        delay = POLICY_GIVE_UP; /* a handler chooses the delay, not the number of tries */
-    if (delay == POLICY_GIVE_UP)
-        return bury(t, i, o->error, o->traceback, t->generation, err);
-    return wait_for_retry(t, i, delay, o->error, err);
-}
-
-static int done(struct turn *t, const struct item *i, struct err *err)
-{
-    int rc = OK;
-
-    t->delta.handled++;
-    if (i->retry_id != 0) {
-        rc = retry_remove(db_of(t), i->retry_id, err);
-        if (rc == OK)
-            rc = set_inbox(t, i, INBOX_DONE, err);
-    }
-    return rc;
-}
-
 /* Calls the handler, or takes the verdict of a culprit that failed alone. */
 static void call(struct turn *t, const struct item *i, const struct handler *h)
 {
-    const struct script_message m = {
-        .message = &i->message,
-        .queue = i->queue,
-        .exchange = i->exchange,
-        .routing_key = i->routing_key,
-        .attempt = i->attempt,
-        .redelivered = i->redelivered,
-    };
+    const struct script_message m = item_as_seen(i);
+    int64_t limit = h->timeout_ms > 0 ? h->timeout_ms : t->settings.handler_ms;
 
     if (t->caution.condemned) {
         t->outcome = t->caution.verdict;
         return;
     }
-    t->bridge.message_id = i->identity;
-    sql_enter(t->bridge.sql, clock_mono(&t->settings.clock) + t->settings.handler_ms);
+    item_begin_call(t, i);
+    sql_enter(t->bridge.sql, clock_mono(&t->settings.clock) + limit);
     script_call(*t->script, h, &m, &t->outcome);
     sql_leave(t->bridge.sql);
+    item_end_call(t);
     /* A handler may have caught the error of the statement that ended it all. */
     if (!db_in_transaction(db_of(t)) && t->outcome.verdict != SCRIPT_TX_LOST) {
         t->outcome.verdict = SCRIPT_TX_LOST;
@@ -232,42 +82,33 @@ static int release(struct turn *t, struct err *err)
     return OK;
 }
 
-/* Runs the handler inside the open savepoint and leaves none open. */
-static int run_handler(struct turn *t, const struct item *i, const struct handler *h,
-                       struct err *err)
+/* Runs the handler inside the open savepoint and leaves none open; what it did stays when
+ * the verdict is SCRIPT_DONE. */
+static int run_inside(struct turn *t, const struct item *i, const struct handler *h,
+                      struct err *err)
 {
     int rc;
 
     call(t, i, h);
     rc = turn_ender(t, err);
-    if (rc != OK)
-        return rc;
-    if (t->outcome.verdict == SCRIPT_DONE)
+    if (rc == OK && t->outcome.verdict == SCRIPT_DONE)
         rc = release(t, err);
-    if (rc != OK)
+    if (rc != OK || t->outcome.verdict == SCRIPT_DONE)
         return rc;
-    if (t->outcome.verdict == SCRIPT_DONE)
-        return done(t, i, err);
     rc = db_rollback_to(db_of(t), err);
-    if (rc == OK)
-        rc = db_release(db_of(t), err);
-    return rc == OK ? not_done(t, i, &t->outcome, err) : rc;
+    return rc == OK ? db_release(db_of(t), err) : rc;
 }
 
-static int unhandled(struct turn *t, const struct item *i, struct err *err)
+static int run_handler(struct turn *t, struct item *i, const struct handler *h, struct err *err)
 {
-    char why[512];
+    int rc;
 
-    if (i->retry_id == 0 && !i->subscription->unhandled_dead) {
-        t->delta.unhandled++;
-        log_outcome(t, LOG_DEBUG, "message.unhandled", i, "no handler for this type");
-        return OK;
-    }
-    snprintf(why, sizeof why,
-             "no handler for type \"%.*s\", order type \"%.*s\": add herald.on(...) to rules/",
-             (int)i->message.type.len, i->message.type.data, (int)i->message.key[1].len,
-             i->message.key[1].data ? i->message.key[1].data : "");
-    return bury(t, i, why, NULL, t->generation, err);
+    i->handler = h;
+    rc = run_inside(t, i, h, err);
+    if (rc != OK)
+        return rc;
+    return t->outcome.verdict == SCRIPT_DONE ? item_done(t, i, err)
+                                             : item_failed(t, i, &t->outcome, err);
 }
 
 static const struct handler *handler_of(const struct turn *t, const struct item *i)
@@ -275,15 +116,32 @@ static const struct handler *handler_of(const struct turn *t, const struct item 
     return rules_handler(script_rules(*t->script), i->queue, i->message.type, i->message.key[1]);
 }
 
-/* One id, two messages: the second is not the first, and must not vanish as if it were. */
-static int id_used_twice(struct turn *t, struct item *i, struct err *err)
+int item_try(struct turn *t, struct item *i, bool *wanted_out, struct err *err)
 {
-    char why[256];
+    const struct handler *h;
+    int rc;
 
-    snprintf(why, sizeof why,
-             "id used twice: a message with this id but another type, key or body was taken from "
-             "this queue before");
-    return add_dead(t, i, i->attempt, why, NULL, 0, err);
+    *wanted_out = true;
+    t->outcome = (struct script_outcome){.verdict = SCRIPT_DONE, .delay_ms = -1};
+    rc = item_read(t, i, err);
+    if (rc == OK)
+        rc = item_identify(t, i, err);
+    if (rc == ERR_INPUT) {
+        t->outcome.verdict = SCRIPT_REJECT;
+        snprintf(t->outcome.error, sizeof t->outcome.error, "%s", err->text);
+        return OK;
+    }
+    h = rc == OK ? handler_of(t, i) : NULL;
+    *wanted_out = h != NULL;
+    if (h == NULL)
+        return rc;
+    rc = db_savepoint(db_of(t), err);
+    if (rc != OK)
+        return rc;
+    rc = run_inside(t, i, h, err);
+    if (rc != OK && db_in_transaction(db_of(t)) && db_rollback_to(db_of(t), NULL) == OK)
+        (void)db_release(db_of(t), NULL); /* rc is what counts, and it ends the caller's too */
+    return rc;
 }
 
 /* Enters the message into the inbox; *go_on is false when that settled it. */
@@ -302,16 +160,16 @@ static int enter(struct turn *t, struct item *i, bool *go_on, struct err *err)
         return rc;
     *go_on = false;
     if (seen.fingerprint != i->fingerprint)
-        return id_used_twice(t, i, err);
+        return item_id_used_twice(t, i, err);
     t->delta.duplicates++;
-    log_outcome(t, LOG_INFO, "message.duplicate", i,
-                seen.state == INBOX_DONE      ? "handled before"
-                : seen.state == INBOX_WAITING ? "its retry waits"
-                                              : "it is a dead letter");
+    item_log(t, LOG_INFO, "message.duplicate", i,
+             seen.state == INBOX_DONE      ? "handled before"
+             : seen.state == INBOX_WAITING ? "its retry waits"
+                                           : "it is a dead letter");
     return OK;
 }
 
-/* Unreadable messages are dead letters before any Lua runs. */
+/* Unreadable messages are dead letters before any handler runs. */
 static int bury_unreadable(struct turn *t, struct item *i, const char *why, struct err *err)
 {
     bool go_on;
@@ -320,7 +178,7 @@ static int bury_unreadable(struct turn *t, struct item *i, const char *why, stru
     i->fingerprint = message_fingerprint(&i->message);
     i->identity = i->message.id;
     rc = enter(t, i, &go_on, err);
-    return rc == OK && go_on ? bury(t, i, why, NULL, 0, err) : rc;
+    return rc == OK && go_on ? item_bury(t, i, why, NULL, item_reader(t, i), err) : rc;
 }
 
 static int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
@@ -344,12 +202,13 @@ static int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
     t->delta.delivered++;
     if (d->defect != NULL)
         return bury_unreadable(t, &i, d->defect, err);
-    rc = message_resolve(&i.message, &t->envelope, &why);
+    rc = item_read(t, &i, &why);
+    if (rc == OK)
+        rc = item_identify(t, &i, &why);
     if (rc == ERR_INPUT)
         return bury_unreadable(t, &i, why.text, err);
     if (rc != OK)
         return err_set(err, rc, "%s", why.text);
-    identify(&i, &t->envelope);
     rc = db_savepoint(db_of(t), err);
     if (rc == OK)
         rc = enter(t, &i, &go_on, err);
@@ -359,7 +218,7 @@ static int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
     if (h != NULL)
         return run_handler(t, &i, h, err);
     rc = db_release(db_of(t), err);
-    return rc == OK && go_on ? unhandled(t, &i, err) : rc;
+    return rc == OK && go_on ? item_unhandled(t, &i, err) : rc;
 }
 
 static const struct subscription *subscription_of(const struct turn *t, struct slice queue)
@@ -393,16 +252,17 @@ static int handle_retry(struct turn *t, const struct retry_row *row, struct err 
 
     if (i.subscription == NULL) /* it waits, in plain sight, for a subscription to return */
         return retry_again(db_of(t), row->id, row->attempts, t->now_ms + ORPHAN_WAIT_MS,
-                           "orphaned: no subscription for this queue in rules/", err);
+                           "orphaned: no subscription for this queue in rules/", row->generation,
+                           err);
     t->delta.retried++;
-    rc = message_resolve(&i.message, &t->envelope, &why);
+    rc = item_read(t, &i, &why);
     if (rc == ERR_INPUT)
-        return bury(t, &i, why.text, NULL, 0, err);
+        return item_bury(t, &i, why.text, NULL, item_reader(t, &i), err);
     if (rc != OK)
         return err_set(err, rc, "%s", why.text);
     h = handler_of(t, &i);
     if (h == NULL)
-        return unhandled(t, &i, err);
+        return item_unhandled(t, &i, err);
     rc = db_savepoint(db_of(t), err);
     return rc == OK ? run_handler(t, &i, h, err) : rc;
 }
@@ -474,9 +334,13 @@ int handle_messages(struct turn *t, struct err *err)
 {
     size_t careful = t->caution.limit;
     size_t limit = careful ? careful : t->settings.messages_max;
-    /* A crowd of due retries leaves half of a turn to what is new. */
-    int rc = handle_retries(t, careful ? careful : (limit + 1) / 2, err);
+    int rc = OK;
 
+    if (t->adopting)
+        rc = retry_adopt(db_of(t), t->now_ms, t->now_ms + ORPHAN_WAIT_MS, err);
+    /* A crowd of due retries leaves half of a turn to what is new. */
+    if (rc == OK)
+        rc = handle_retries(t, careful ? careful : (limit + 1) / 2, err);
     if (rc == OK && t->handled < limit && turn_is_old(t))
         t->more = true;
     else if (rc == OK && t->handled < limit)

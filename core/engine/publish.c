@@ -2,9 +2,10 @@
  * publish - outbox rows out, and what became of them (the second half of a turn)
  *
  *   fresh or due row -- route? -- exchange usable? --> handed to the broker, in flight
- *                         |              |
- *                         v              v
- *                       parked       postponed
+ *                       |  |  |          |
+ *                parked <  |  |          v
+ *              postponed <-'  |      postponed
+ *                             '-> several destinations: a leg for each, each a fresh row
  *
  *   confirmed -> deleted         nacked, timed out -> postponed
  *   returned  -> as the route says: postponed, parked or dropped
@@ -21,7 +22,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum decision_kind { DECIDE_PARK, DECIDE_POSTPONE };
+enum { SPLITS_MAX = 200 }; /* of a turn: each writes several rows */
+
+enum decision_kind { DECIDE_PARK, DECIDE_POSTPONE, DECIDE_SPLIT };
 
 struct decision {
     int64_t row;
@@ -55,6 +58,7 @@ static void decide(struct turn *t, const struct outbox_row *row, enum decision_k
     d->row = row->id;
     d->attempts = row->attempts;
     d->kind = kind;
+    t->n_splits += kind == DECIDE_SPLIT;
     snprintf(d->reason, sizeof d->reason, "%s", reason);
 }
 
@@ -72,26 +76,95 @@ static void park_unrouted(struct turn *t, const struct outbox_row *row)
     decide(t, row, DECIDE_PARK, why);
 }
 
+/* Where a row goes. Destinations are lent until the next row. */
+struct target {
+    const struct destination *to;
+    size_t n;
+    struct destination leg; /* holds the one of a leg */
+};
+
+static enum exchange_kind kind_of(const char *word)
+{
+    static const enum exchange_kind kinds[] = {EXCHANGE_FANOUT, EXCHANGE_DIRECT, EXCHANGE_TOPIC};
+
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(word, exchange_kind_word(kinds[i])) == 0)
+            return kinds[i];
+    return EXCHANGE_DEFAULT;
+}
+
+/* A broken function costs time, never data: the row waits for mended rules. */
+static bool ask_route(struct turn *t, const struct outbox_row *row, const struct route *route,
+                      struct target *out)
+{
+    struct err err = {0};
+    int rc;
+
+    if (t->script_spoiled) {
+        decide(t, row, DECIDE_POSTPONE, "the rules' state is being rebuilt");
+        return false;
+    }
+    t->bridge.about = (struct bridge_about){.message_id = row->message.id,
+                                            .generation = t->generation,
+                                            .hash = script_hash(*t->script)};
+    rc = script_route(*t->script, route, &row->message, &out->to, &out->n, &err);
+    t->bridge.about = (struct bridge_about){.hash = NULL};
+    t->script_spoiled = rc == ERR_NOMEM;
+    if (rc == OK) {
+        REQUIRE(out->n > 0); /* an empty list is a mistake of the function */
+        return true;
+    }
+    decide(t, row, DECIDE_POSTPONE, err.text);
+    return false;
+}
+
+/* False: it goes nowhere now, which has been decided. A leg goes where it went before,
+ * whatever the rules say by now. */
+static bool find_target(struct turn *t, const struct outbox_row *row, struct target *out)
+{
+    const struct route *route;
+
+    if (row->leg_kind != NULL) {
+        out->leg = (struct destination){.kind = kind_of(row->leg_kind),
+                                        .exchange = (char *)(uintptr_t)row->leg_exchange,
+                                        .routing_key = (char *)(uintptr_t)row->leg_routing_key};
+        out->to = &out->leg;
+        out->n = 1;
+        return true;
+    }
+    route = route_of(t, &row->message);
+    if (route == NULL) {
+        park_unrouted(t, row);
+        return false;
+    }
+    if (route->to_function != 0)
+        return ask_route(t, row, route, out);
+    out->to = route->to;
+    out->n = route->n_to;
+    return true;
+}
+
 /* An outbox_row_fn: false stops the walk, and the row is looked at again later. */
 static bool publish_row(void *arg, const struct outbox_row *row)
 {
     struct turn *t = arg;
     struct broker *b = t->settings.broker;
     struct message m = row->message;
-    const struct route *route;
+    struct target target;
     struct err err = {0};
 
     m.timestamp_s = row->created_at / 1000;
-    if (t->n_decisions == TURN_ROWS_MAX || turn_is_old(t)) {
+    if (t->n_decisions == TURN_ROWS_MAX || t->n_splits == SPLITS_MAX || turn_is_old(t)) {
         t->more = true;
         return false;
     }
-    route = route_of(t, &row->message);
-    if (route == NULL) {
-        park_unrouted(t, row);
+    if (!find_target(t, row, &target))
+        return true;
+    if (target.n > 1) {
+        decide(t, row, DECIDE_SPLIT, "");
         return true;
     }
-    switch (b->ops->publish(b, row->id, &route->to[0], &m, &err)) {
+    switch (b->ops->publish(b, row->id, target.to, &m, &err)) {
     case OK:
         t->delta.published++;
         db_saw_id(t->settings.db, row->id);
@@ -125,17 +198,75 @@ static int park(struct turn *t, int64_t row, const char *reason, struct err *err
     return outbox_park(t->settings.db, row, reason, t->now_ms, err);
 }
 
+/* One row becomes a leg for each destination, which go out on their own from then on. */
+struct split {
+    struct turn *turn;
+    bool known; /* where it goes; else the first decision says why not */
+    int rc;
+    struct err *err;
+};
+
+static bool add_legs(void *arg, const struct outbox_row *row)
+{
+    struct split *s = arg;
+    struct target target = {.n = 0};
+
+    s->known = find_target(s->turn, row, &target);
+    for (size_t i = 0; s->known && i < target.n && s->rc == OK; i++)
+        s->rc = outbox_add_leg(s->turn->settings.db, row, &target.to[i], s->err);
+    return false;
+}
+
+/* A function is asked once more, since what it answers is lent; then it may answer
+ * something else. A row that does not fit into a leg never will. */
+static int split(struct turn *t, const struct decision *d, struct err *err)
+{
+    struct split s = {.turn = t, .rc = OK, .err = err};
+    int64_t id = d->row;
+    int rc = outbox_look(t->settings.db, d->row, add_legs, &s, err);
+
+    if (rc == OK)
+        rc = s.rc;
+    if (rc == ERR_FAILED)
+        return park(t, d->row, err->text, err);
+    if (rc != OK)
+        return rc;
+    if (!s.known) {
+        const struct decision *instead = &t->decisions[--t->n_decisions];
+
+        return instead->kind == DECIDE_PARK
+                   ? park(t, d->row, instead->reason, err)
+                   : postpone(t, d->row, d->attempts, instead->reason, err);
+    }
+    t->more = true;
+    return outbox_confirm(t->settings.db, &id, 1, err);
+}
+
+static int decided(struct turn *t, const struct decision *d, struct err *err)
+{
+    switch (d->kind) {
+    case DECIDE_PARK:
+        return park(t, d->row, d->reason, err);
+    case DECIDE_SPLIT:
+        return split(t, d, err);
+    case DECIDE_POSTPONE:
+        break;
+    }
+    return postpone(t, d->row, d->attempts, d->reason, err);
+}
+
 static int carry_out(struct turn *t, struct err *err)
 {
+    size_t n = t->n_decisions;
     int rc = OK;
 
-    for (size_t i = 0; i < t->n_decisions && rc == OK; i++) {
-        const struct decision *d = &t->decisions[i];
+    t->n_splits = 0;
+    t->n_decisions = 0; /* a split may make one more, and take it back */
+    for (size_t i = 0; i < n && rc == OK; i++) {
+        const struct decision d = t->decisions[i];
 
-        rc = d->kind == DECIDE_PARK ? park(t, d->row, d->reason, err)
-                                    : postpone(t, d->row, d->attempts, d->reason, err);
+        rc = decided(t, &d, err);
     }
-    t->n_decisions = 0;
     return rc;
 }
 
@@ -167,7 +298,6 @@ int publish_rows(struct turn *t, struct err *err)
 struct returned {
     struct turn *turn;
     int64_t row;
-    bool found;
     int attempts;
     enum unroutable unroutable;
 };
@@ -177,10 +307,7 @@ static bool look_up_returned(void *arg, const struct outbox_row *row)
     struct returned *r = arg;
     const struct route *route;
 
-    if (row->id != r->row)
-        return false;
     route = route_of(r->turn, &row->message);
-    r->found = true;
     r->attempts = row->attempts;
     r->unroutable = route ? route->unroutable : UNROUTABLE_PARK;
     return false;
@@ -189,11 +316,10 @@ static bool look_up_returned(void *arg, const struct outbox_row *row)
 static int settle_returned(struct turn *t, const struct settlement *s, struct err *err)
 {
     struct returned r = {.turn = t, .row = s->row};
-    int64_t last;
-    int rc = outbox_claim(t->settings.db, s->row - 1, 1, look_up_returned, &r, &last, err);
+    int rc = outbox_look(t->settings.db, s->row, look_up_returned, &r, err);
 
-    if (rc != OK || !r.found)
-        return rc;
+    if (rc != OK)
+        return rc == ERR_NOT_FOUND ? OK : rc; /* somebody deleted it meanwhile */
     t->delta.returned++;
     switch (r.unroutable) {
     case UNROUTABLE_DROP:

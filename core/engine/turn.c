@@ -29,7 +29,11 @@ int turn_new(struct turn **t_out, const struct turn_settings *settings, struct e
     chance_seed(&t->chance, settings->seed);
     t->deliveries = calloc(n, sizeof *t->deliveries);
     t->retries = calloc(n, sizeof *t->retries);
-    rc = t->deliveries && t->retries ? OK : err_set(err, ERR_NOMEM, "out of memory");
+    if (settings->recent_max > 0)
+        t->recent = calloc(settings->recent_max, sizeof *t->recent);
+    rc = t->deliveries && t->retries && (t->recent || settings->recent_max == 0)
+             ? OK
+             : err_set(err, ERR_NOMEM, "out of memory");
     if (rc == OK)
         rc = publish_init(t, err);
     if (rc == OK)
@@ -48,6 +52,7 @@ void turn_free(struct turn **t)
     publish_free(*t);
     free((*t)->deliveries);
     free((*t)->retries);
+    free((*t)->recent);
     arena_free(&(*t)->arena);
     envelope_free(&(*t)->envelope);
     free(*t);
@@ -63,6 +68,29 @@ void turn_use_script(struct turn *t, struct script **script, int64_t generation)
 {
     t->script = script;
     t->generation = generation;
+}
+
+void turn_use_limit(struct turn *t, int64_t handler_ms)
+{
+    t->settings.handler_ms = handler_ms;
+}
+
+void turn_adopt(struct turn *t)
+{
+    t->adopting = true;
+}
+
+int turn_check_sql(struct turn *t, struct slice sql, struct err *err)
+{
+    struct sql_stmt *stmt = NULL;
+    int rc;
+
+    sql_enter(t->bridge.sql, INT64_MAX);
+    rc = sql_prepare(t->bridge.sql, sql, &stmt, err);
+    if (rc == OK)
+        sql_done(&stmt);
+    sql_leave(t->bridge.sql);
+    return rc;
 }
 
 int64_t turn_held_ms(const struct turn *t)
@@ -121,6 +149,8 @@ static int run_inside(struct turn *t, bool publish, struct err *err)
 {
     int rc = handle_messages(t, err);
 
+    if (rc == OK)
+        rc = recall_write(t, err);
     if (rc == OK && publish)
         rc = publish_rows(t, err);
     if (rc == OK)
@@ -135,10 +165,22 @@ static void start_over(struct turn *t)
     t->delta = (struct counters){0};
     t->next_cursor = t->cursor;
     t->handled = 0;
+    t->n_recent = 0;
     t->more = false;
-    t->n_decisions = 0;
+    t->n_decisions = t->n_splits = 0;
     arena_reset(&t->arena);
     log_hold(t->settings.log);
+}
+
+/* When it fails, the functions of routes fail again and postpone their rows again. */
+static void rebuild_spoiled(struct turn *t)
+{
+    struct err err = {0};
+
+    t->script_spoiled = script_rebuild(t->script, &err) != OK;
+    if (t->script_spoiled)
+        log_event(t->settings.log, LOG_ERROR, "rules.not_rebuilt",
+                  LOG_FIELDS(log_text("reason", err.text)));
 }
 
 /* All that the turn did is durable: only now does anybody hear of it. */
@@ -147,6 +189,7 @@ static enum turn_result finish(struct turn *t)
     t->delta.turns = 1;
     counters_add(&t->total, &t->delta);
     t->cursor = t->next_cursor;
+    t->adopting = false;
     t->caution =
         (struct caution){.limit = t->caution.lone_next ? 1 : 0, .lone = t->caution.lone_next};
     if (t->caution.lone)
@@ -154,6 +197,8 @@ static enum turn_result finish(struct turn *t)
     log_release(t->settings.log);
     t->settings.broker->ops->tell(t->settings.broker);
     db_checkpoint(t->settings.db, false);
+    if (t->script_spoiled)
+        rebuild_spoiled(t);
     if (t->script != NULL && t->delta.delivered + t->delta.retried > 0)
         script_step(*t->script);
     return t->more || t->settings.broker->ops->pending(t->settings.broker) ? TURN_MORE : TURN_IDLE;
@@ -170,6 +215,7 @@ static enum turn_result run_again(struct turn *t, struct err *err)
     if (c->lone || t->handled == 0) {
         if (c->lone) {
             next.condemned = true;
+            next.asking = c->asking;
             next.verdict = t->outcome;
             snprintf(next.verdict.error, sizeof next.verdict.error, "%s", err->text);
             next.verdict.verdict = SCRIPT_FAILED;

@@ -39,6 +39,7 @@ struct turn_settings {
     int64_t age_shared_ms; /* the same while foreign writers are about (DESIGN 2) */
     int64_t inbox_window_ms;
     int64_t handler_ms; /* a handler's time limit, inside SQL too */
+    size_t recent_max;  /* handled messages kept for trials; 0: none */
     uint64_t seed;      /* of the jitter */
 };
 
@@ -56,6 +57,16 @@ int turn_new(struct turn **t, const struct turn_settings *settings, struct err *
 void turn_free(struct turn **t);
 const struct script_host *turn_host(struct turn *t);
 void turn_use_script(struct turn *t, struct script **script, int64_t generation);
+
+/* Another time limit of handlers, between two turns. */
+void turn_use_limit(struct turn *t, int64_t handler_ms);
+
+/* A queue is subscribed to that was not before: in the next turn, its retries are due. */
+void turn_adopt(struct turn *t);
+
+/* Whether a handler could run this statement on the store as it is, between two turns.
+ * ERR_SCRIPT: no, with SQLite's words. */
+int turn_check_sql(struct turn *t, struct slice sql, struct err *err);
 
 /* Runs one turn. `publish` false: take no outbox rows (the engine is stopping). */
 enum turn_result turn_run(struct turn *t, bool publish, struct err *err);

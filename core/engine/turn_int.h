@@ -7,6 +7,7 @@
 #include "engine/bridge.h"
 #include "engine/policy.h"
 #include "engine/turn.h"
+#include "store/recent.h"
 #include "store/retry.h"
 
 /* What a turn that is run again must do differently. */
@@ -15,6 +16,7 @@ struct caution {
     bool lone_next; /* after that turn, one with the culprit alone */
     bool lone;      /* this turn holds the culprit alone */
     bool condemned; /* the culprit failed alone too: `verdict` counts, unrun */
+    bool asking;    /* it failed before its handler: in what reads or names it */
     struct script_outcome verdict;
 };
 
@@ -39,19 +41,31 @@ struct turn {
     int64_t *confirmed;         /* ids of confirmed rows of this turn */
     struct decision *decisions; /* rows that cannot go out as they are */
     size_t n_decisions;
+    size_t n_splits; /* of these */
 
-    int64_t cursor;      /* outbox ids at or below are in flight, postponed or gone */
-    int64_t next_cursor; /* becomes the cursor when the turn commits */
-    int64_t began_ms;    /* monotonic */
-    int64_t held_ms;     /* how long the last turn held the write lock */
-    int64_t now_ms;      /* wall clock at the begin */
-    size_t handled;      /* messages of this turn so far */
-    bool more;           /* something is left that could be done at once */
-    bool pruning;        /* inbox rows beyond the window are left */
-    int64_t prune_at_ms; /* monotonic: when to look for old inbox rows again */
+    int64_t cursor;        /* outbox ids at or below are in flight, postponed or gone */
+    int64_t next_cursor;   /* becomes the cursor when the turn commits */
+    int64_t began_ms;      /* monotonic */
+    int64_t held_ms;       /* how long the last turn held the write lock */
+    int64_t now_ms;        /* wall clock at the begin */
+    size_t handled;        /* messages of this turn so far */
+    struct recent *recent; /* ring of settings.recent_max, lent by deliveries and `arena` */
+    size_t n_recent;       /* noted in this turn; the ring holds the last of them */
+    bool adopting;         /* retries of a queue that returned are to become due */
+    bool script_spoiled;   /* a route's function ran out of memory: rebuild after the turn */
+    bool more;             /* something is left that could be done at once */
+    bool pruning;          /* inbox rows beyond the window are left */
+    int64_t prune_at_ms;   /* monotonic: when to look for old inbox rows again */
 };
 
 enum { TURN_ROWS_MAX = 1000 };
+
+struct item;
+
+/* recall.c: the last handled messages of a turn, kept for trials (store/recent.h). Noted
+ * as they pass, written once before the commit. */
+void recall_note(struct turn *t, const struct item *i);
+int recall_write(struct turn *t, struct err *err);
 
 /* True when the turn has lasted long enough to end. */
 bool turn_is_old(const struct turn *t);

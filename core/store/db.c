@@ -100,8 +100,8 @@ int db_connect(struct db *db, int flags, sqlite3 **out, struct err *err)
     static const char pragmas[] = "pragma synchronous = full; pragma wal_autocheckpoint = 0;"
                                   "pragma mmap_size = 0; pragma foreign_keys = on;"
                                   "pragma temp_store = memory;";
-    int rc =
-        sqlite3_open_v2(db->path, out, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    int rc = sqlite3_open_v2(db->path, out, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+                             db->vfs);
 
     if (rc != SQLITE_OK)
         return *out == NULL ? err_set(err, ERR_NOMEM, "out of memory")
@@ -112,7 +112,9 @@ int db_connect(struct db *db, int flags, sqlite3 **out, struct err *err)
         sqlite3_busy_timeout(*out, 0) != SQLITE_OK)
         return err_set(err, ERR_FAILED, "%s: SQLite %s lacks what herald needs", db->path,
                        sqlite3_libversion());
-    return db_exec(db, *out, pragmas, "open", err);
+    rc = db_exec(db, *out, pragmas, "open", err);
+    return rc == OK && db->unsynced ? db_exec(db, *out, "pragma synchronous = off", "open", err)
+                                    : rc;
 }
 
 /* Bounds for handlers' statements, far above what herald's own need; a body of
@@ -212,7 +214,11 @@ static int find_file(struct db *db, const struct db_settings *s, struct err *err
 
 static int open_all(struct db *db, const struct db_settings *s, struct err *err)
 {
-    int rc = find_file(db, s, err);
+    int rc;
+
+    db->vfs = s->vfs;
+    db->unsynced = s->unsynced;
+    rc = find_file(db, s, err);
 
     if (rc == OK && s->exclusive)
         rc = lock_take(db, err);

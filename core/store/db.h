@@ -32,6 +32,8 @@ struct db_settings {
     bool exclusive;   /* be the router of this store */
     struct log *log;  /* lent for life */
     struct clock clock;
+    const char *vfs;   /* of SQLite's file systems, lent for life; NULL: the default one */
+    bool unsynced;     /* nothing is forced to the disk: for specs, whose stores may be lost */
     int64_t wal_limit; /* checkpoint when the WAL is larger, bytes; 0: 4 MiB */
 };
 

@@ -32,6 +32,8 @@ struct lock_spy;   /* lock_spy.c */
 struct epoch_page; /* epoch.c */
 
 struct db {
+    const char *vfs;               /* as in the settings */
+    bool unsynced;                 /* the same */
     sqlite3 *work;                 /* everything of the turn */
     sqlite3 *check;                /* TRUNCATE checkpoints only; NULL unless exclusive */
     sqlite3 *guard;                /* holds a read mark; NULL unless exclusive */

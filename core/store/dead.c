@@ -2,6 +2,7 @@
 #include "store/dead.h"
 
 #include "store/db_int.h"
+#include "store/error_group.h"
 
 static const char *const sides[] = {[DEAD_INBOX] = "inbox", [DEAD_OUTBOX] = "outbox"};
 
@@ -27,20 +28,22 @@ static int find(struct db *db, const struct dead_letter *letter, int64_t *id_out
 int dead_add(struct db *db, const struct dead_letter *letter, int64_t *id_out, struct err *err)
 {
     struct query q = query_start(db, STATEMENT_DEAD_ADD);
+    const char *error = letter->error;
     int rc;
 
+    if (error == NULL || error[0] == '\0') /* nobody should, but error("") in a handler can */
+        error = "(no reason given)";
     query_text(&q, sides[letter->side]);
     query_slice(&q, queue_of(letter));
     query_slice(&q, letter->identity);
     query_int(&q, (int64_t)letter->fingerprint);
     query_int(&q, letter->attempts);
-    /* Nobody should, but error("") in a handler can. */
-    query_text(&q, letter->error != NULL && letter->error[0] != '\0' ? letter->error
-                                                                     : "(no reason given)");
+    query_text(&q, error);
     query_text(&q, letter->traceback);
     query_int(&q, letter->generation);
     query_int(&q, letter->at);
     query_message(&q, &letter->message, letter->exchange, letter->routing_key);
+    query_int(&q, error_group(sides[letter->side], queue_of(letter), slice_of(error)));
     rc = query_run(&q, err);
     if (rc != OK || id_out == NULL)
         return rc;
@@ -69,22 +72,37 @@ static void read_letter(sqlite3_stmt *stmt, struct dead_letter *letter)
     (void)column_message(stmt, c, &letter->message, &letter->exchange, &letter->routing_key);
 }
 
+/* Gives the letters of a query that has its parameters, and ends it. */
+static int give_letters(struct query *q, dead_letter_fn *fn, void *arg, struct err *err)
+{
+    struct dead_letter letter = {.id = 0};
+    int rc;
+
+    while ((rc = query_row(q, err)) == 1) {
+        read_letter(q->stmt, &letter);
+        if (!fn(arg, &letter))
+            break;
+    }
+    query_end(q);
+    return rc < 0 ? rc : OK;
+}
+
 int dead_list(struct db *db, int64_t after, size_t limit, dead_letter_fn *fn, void *arg,
               struct err *err)
 {
     struct query q = query_start(db, STATEMENT_DEAD_LIST);
-    struct dead_letter letter = {.id = 0};
-    int rc;
 
     query_int(&q, after);
     query_int(&q, (int64_t)limit);
-    while ((rc = query_row(&q, err)) == 1) {
-        read_letter(q.stmt, &letter);
-        if (!fn(arg, &letter))
-            break;
-    }
-    query_end(&q);
-    return rc < 0 ? rc : OK;
+    return give_letters(&q, fn, arg, err);
+}
+
+int dead_newest(struct db *db, size_t limit, dead_letter_fn *fn, void *arg, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_DEAD_NEWEST);
+
+    query_int(&q, (int64_t)limit);
+    return give_letters(&q, fn, arg, err);
 }
 
 /* The letter's id, or the first one behind it, is what dead_list starts with. */

@@ -41,6 +41,13 @@ int outbox_add(struct db *db, const struct message *m, int64_t due_at, int64_t *
     return rc;
 }
 
+static const char *text_or_none(sqlite3_stmt *stmt, int column)
+{
+    const char *text = column_text(stmt, column);
+
+    return text != NULL ? text : "";
+}
+
 static void read_row(sqlite3_stmt *stmt, struct outbox_row *row)
 {
     struct message *m = &row->message;
@@ -58,6 +65,11 @@ static void read_row(sqlite3_stmt *stmt, struct outbox_row *row)
     row->attempts = sqlite3_column_int(stmt, c++);
     row->reason = column_text(stmt, c++);
     m->timestamp_s = row->created_at / 1000;
+    row->leg_kind = column_text(stmt, c++);
+    if (row->leg_kind == NULL)
+        return;
+    row->leg_exchange = text_or_none(stmt, c++);
+    row->leg_routing_key = text_or_none(stmt, c++);
 }
 
 /* What a producer left out (DESIGN 3). */
@@ -90,6 +102,48 @@ static void filler_init(struct filler *f)
 static void filler_free(struct filler *f)
 {
     buf_free(&f->body);
+}
+
+int outbox_add_leg(struct db *db, const struct outbox_row *row, const struct destination *to,
+                   struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_OUTBOX_ADD_LEG);
+    const struct message *m = &row->message;
+
+    query_slice(&q, m->type);
+    for (int i = 0; i < MESSAGE_KEYS; i++)
+        query_slice(&q, m->key[i]);
+    query_blob(&q, m->body);
+    query_slice(&q, m->headers);
+    query_slice(&q, m->id);
+    query_int(&q, row->created_at);
+    query_text(&q, to->kind == EXCHANGE_DEFAULT ? "queue" : exchange_kind_word(to->kind));
+    query_text(&q, to->exchange);
+    query_text(&q, to->routing_key);
+    return query_run(&q, err);
+}
+
+int outbox_look(struct db *db, int64_t id, outbox_row_fn *fn, void *arg, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_OUTBOX_GET);
+    struct outbox_row row;
+    struct filler f;
+    int rc;
+
+    filler_init(&f);
+    query_int(&q, id);
+    rc = query_row(&q, err);
+    if (rc == 1) {
+        read_row(q.stmt, &row);
+        rc = fill(db, &row, &f, err);
+        if (rc == OK)
+            (void)fn(arg, &row); /* there is nothing to go on with */
+    } else if (rc == 0) {
+        rc = err_set(err, ERR_NOT_FOUND, "no outbox row %lld", (long long)id);
+    }
+    query_end(&q);
+    filler_free(&f);
+    return rc;
 }
 
 int outbox_claim(struct db *db, int64_t after, size_t limit, outbox_row_fn *fn, void *arg,
@@ -251,6 +305,20 @@ int outbox_postpone(struct db *db, int64_t id, const char *reason, int64_t due_a
     return query_run(&q, err);
 }
 
+/* Legs of one message are letters of their own, which say where they were to go. */
+static void address_letter(struct dead_letter *letter, const struct outbox_row *row)
+{
+    letter->fingerprint = message_fingerprint(&row->message);
+    if (row->leg_kind == NULL)
+        return;
+    letter->exchange = slice_of(row->leg_exchange);
+    letter->routing_key = slice_of(row->leg_routing_key);
+    letter->fingerprint = text_hash(letter->fingerprint, letter->exchange.data,
+                                    letter->exchange.len + 1); /* with its end: "a", "bc" */
+    letter->fingerprint =
+        text_hash(letter->fingerprint, letter->routing_key.data, letter->routing_key.len);
+}
+
 /* The letter is written while the row is still lent by the query. */
 static int bury(struct db *db, int64_t id, const char *reason, int64_t now_ms, bool *found,
                 struct err *err)
@@ -270,7 +338,7 @@ static int bury(struct db *db, int64_t id, const char *reason, int64_t now_ms, b
         rc = fill(db, &row, &f, err);
         letter.identity = row.message.id;
         letter.message = row.message;
-        letter.fingerprint = message_fingerprint(&row.message);
+        address_letter(&letter, &row);
         letter.attempts = row.attempts;
         if (rc == OK)
             rc = dead_add(db, &letter, NULL, err);

@@ -12,12 +12,16 @@
  * published again with the same message id. Ids ascend in order of commit (one
  * writer at a time), so "id above the cursor" misses nothing.
  *
+ * A row that goes to several destinations becomes a leg for each: FRESH rows of their own
+ * with the destination written down, which live and die apart (outbox_add_leg).
+ *
  * herald_outbox is a public contract (DESIGN 3): any program may insert.
  */
 #ifndef HERALD_STORE_OUTBOX_H
 #define HERALD_STORE_OUTBOX_H
 
 #include "base/message.h"
+#include "base/topology.h"
 #include "store/db.h"
 
 /* Lent until the callback returns. The message is complete: id made, a null body
@@ -30,6 +34,10 @@ struct outbox_row {
     int64_t created_at; /* ms since 1970 UTC */
     int64_t due_at;     /* ms since 1970 UTC; above 0 only from outbox_list */
     const char *reason; /* of the last failed publish; NULL: none */
+    /* A leg has its destination written down; NULL: the rules say where it goes. */
+    const char *leg_kind;     /* exchange_kind_word, "queue" for the default exchange */
+    const char *leg_exchange; /* and the next one: never NULL in a leg */
+    const char *leg_routing_key;
 };
 
 /* Returns false to stop. May postpone or park the row it was given, and write to
@@ -39,6 +47,14 @@ typedef bool outbox_row_fn(void *arg, const struct outbox_row *row);
 /* Adds a row; message.id absent means that the id is made. */
 int outbox_add(struct db *db, const struct message *m, int64_t due_at, int64_t *id_out,
                struct err *err);
+
+/* Adds a leg: the row once more, with its id and body spelled out, for one of several
+ * destinations. Whoever splits a row deletes it in the same transaction. */
+int outbox_add_leg(struct db *db, const struct outbox_row *row, const struct destination *to,
+                   struct err *err);
+
+/* Gives one row, whatever its state; ERR_NOT_FOUND when it is gone. */
+int outbox_look(struct db *db, int64_t id, outbox_row_fn *fn, void *arg, struct err *err);
 
 /* Fresh rows with ids above `after`, in order. Rows that are due later are passed
  * over. *last_out is the last id looked at (the new cursor) as far as the callback

@@ -16,6 +16,7 @@ int retry_add(struct db *db, const struct retry_row *row, struct err *err)
     query_int(&q, row->attempts);
     query_int(&q, row->first_at);
     query_text(&q, row->error != NULL ? row->error : "");
+    query_int(&q, row->generation);
     query_message(&q, &row->message, row->exchange, row->routing_key);
     return query_run(&q, err);
 }
@@ -34,6 +35,7 @@ static void read_row(sqlite3_stmt *stmt, struct retry_row *row)
     row->error = column_text(stmt, c++);
     if (row->error == NULL) /* out of memory */
         row->error = "";
+    row->generation = sqlite3_column_int64(stmt, c++);
     (void)column_message(stmt, c, &row->message, &row->exchange, &row->routing_key);
 }
 
@@ -99,13 +101,14 @@ int retry_next_due(struct db *db, int64_t *due_at_out, struct err *err)
 }
 
 int retry_again(struct db *db, int64_t id, int attempts, int64_t due_at, const char *error,
-                struct err *err)
+                int64_t generation, struct err *err)
 {
     struct query q = query_start(db, STATEMENT_RETRY_AGAIN);
 
     query_int(&q, attempts);
     query_int(&q, due_at);
     query_text(&q, error != NULL ? error : "");
+    query_int(&q, generation);
     query_int(&q, id);
     return query_run(&q, err);
 }
@@ -115,6 +118,15 @@ int retry_remove(struct db *db, int64_t id, struct err *err)
     struct query q = query_start(db, STATEMENT_RETRY_REMOVE);
 
     query_int(&q, id);
+    return query_run(&q, err);
+}
+
+int retry_adopt(struct db *db, int64_t now_ms, int64_t until_ms, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_RETRY_ADOPT);
+
+    query_int(&q, now_ms);
+    query_int(&q, until_ms);
     return query_run(&q, err);
 }
 

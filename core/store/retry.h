@@ -21,7 +21,8 @@ struct retry_row {
     int attempts;     /* tries so far, the first included */
     int64_t first_at; /* ms since 1970 UTC of the first try */
     int64_t due_at;
-    const char *error; /* of the last try */
+    const char *error;  /* of the last try */
+    int64_t generation; /* of the rules that made it */
 };
 
 typedef bool retry_row_fn(void *arg, const struct retry_row *row);
@@ -35,8 +36,12 @@ int retry_due(struct db *db, int64_t now_ms, size_t limit, retry_row_fn *fn, voi
 int retry_next_due(struct db *db, int64_t *due_at_out, struct err *err); /* INT64_MAX: none */
 
 int retry_again(struct db *db, int64_t id, int attempts, int64_t due_at, const char *error,
-                struct err *err);
+                int64_t generation, struct err *err);
 int retry_remove(struct db *db, int64_t id, struct err *err);
+
+/* What was put off until `until_ms` at the latest because nobody subscribed to its queue
+ * ("orphaned: ...") becomes due. */
+int retry_adopt(struct db *db, int64_t now_ms, int64_t until_ms, struct err *err);
 
 /* Kept up to date by the rows themselves: O(1). */
 int retry_count(struct db *db, int64_t *count_out, struct err *err);

@@ -3,6 +3,7 @@
  * Later versions append a step; a step that has been released never changes. All
  * tables are made so that more columns and tables can join them by later steps. */
 #include "store/db_int.h"
+#include "store/error_group.h"
 
 #include <stdio.h>
 
@@ -147,7 +148,59 @@ static const char version_1[] =
     "  ('inbox_pruned', 0),"   /* the pruning cursor: inbox.c */
     "  ('opened', 0);";        /* times a router opened the store: epoch.c */
 
-static const struct schema_step steps[] = {{version_1}};
+/* A leg is a row whose destination is written down, one of several of what was one row.
+ * The last handled messages are kept for trials of new rules. */
+static const char version_2[] =
+    "alter table herald_outbox add column leg_kind text;"
+    "alter table herald_outbox add column leg_exchange text;"
+    "alter table herald_outbox add column leg_routing_key text;"
+    "alter table herald_retry add column generation integer not null default 0;"
+    "create table herald_recent ("
+    "  seq           integer primary key,"
+    "  at            integer not null,"
+    "  queue         text not null,"
+    "  message_id    text,"
+    "  type          text,"
+    "  business_key1 text,"
+    "  business_key2 text,"
+    "  business_key3 text,"
+    "  body          blob,"
+    "  headers       text,"
+    "  content_type  text,"
+    "  timestamp_s   integer not null,"
+    "  exchange      text,"
+    "  routing_key   text"
+    ");";
+
+/* Letters whose errors differ only in what varies are one group (error_group.h), counted by
+ * triggers, so that a million letters are read as fast as their few groups. */
+static const char version_3[] =
+    "alter table herald_dead add column error_group integer not null default 0;"
+    "create table herald_dead_group ("
+    "  id       integer primary key," /* error_group */
+    "  n        integer not null,"
+    "  first_at integer not null,"
+    "  last_at  integer not null,"
+    "  side     text not null,"
+    "  queue    text not null,"
+    "  error    text not null" /* of the first one */
+    ");"
+    "update herald_dead set error_group = herald_error_group(side, queue, error);"
+    "create index herald_dead_by_group on herald_dead(error_group);"
+    "insert into herald_dead_group select error_group, count(*), min(at), max(at), side, queue,"
+    "  (select error from herald_dead f where f.error_group = d.error_group order by id limit 1)"
+    "  from herald_dead d group by error_group;"
+    "create trigger herald_dead_grouped after insert on herald_dead begin"
+    "  insert into herald_dead_group values (new.error_group, 1, new.at, new.at, new.side,"
+    "    new.queue, new.error) on conflict(id) do update set n = n + 1,"
+    "    first_at = min(first_at, excluded.first_at), last_at = max(last_at, excluded.last_at);"
+    "  end;"
+    "create trigger herald_dead_ungrouped after delete on herald_dead begin"
+    "  update herald_dead_group set n = n - 1 where id = old.error_group;"
+    "  delete from herald_dead_group where id = old.error_group and n <= 0;"
+    "  end;";
+
+static const struct schema_step steps[] = {{version_1}, {version_2}, {version_3}};
 
 /* 0: herald has never been here. */
 static int read_version(struct db *db, int64_t *version_out, struct err *err)
@@ -272,7 +325,37 @@ int schema_upgrade(struct db *db, const struct schema_step *all, int n, bool cre
     return upgrade_locked(db, all, n, err);
 }
 
+static struct slice text_value(sqlite3_value *value)
+{
+    const void *text = sqlite3_value_blob(value);
+
+    return (struct slice){text, text ? (size_t)sqlite3_value_bytes(value) : 0};
+}
+
+/* herald_error_group(side, queue, error), for the step that needs it: the group that
+ * dead_add would write. */
+static void give_group(sqlite3_context *context, int n, sqlite3_value **values)
+{
+    const char *side = slice_is(text_value(values[0]), "inbox") ? "inbox" : "outbox";
+
+    (void)n;
+    sqlite3_result_int64(context, error_group(side, text_value(values[1]), text_value(values[2])));
+}
+
+static int set_group_function(struct db *db, bool on, struct err *err)
+{
+    int rc = sqlite3_create_function_v2(db->work, "herald_error_group", 3,
+                                        SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY,
+                                        NULL, on ? give_group : NULL, NULL, NULL, NULL);
+
+    return rc == SQLITE_OK ? OK : db_fail(db, db->work, rc, "upgrade the schema", err);
+}
+
 int schema_open(struct db *db, bool create, struct err *err)
 {
-    return schema_upgrade(db, steps, (int)(sizeof steps / sizeof steps[0]), create, err);
+    int rc = set_group_function(db, true, err);
+
+    if (rc == OK)
+        rc = schema_upgrade(db, steps, (int)(sizeof steps / sizeof steps[0]), create, err);
+    return rc == OK ? set_group_function(db, false, err) : rc; /* not for handlers' SQL */
 }

@@ -285,6 +285,11 @@ int sql_prepare(struct sql *sql, struct slice text, struct sql_stmt **out, struc
     return OK;
 }
 
+int sql_error_at(const struct sql *sql)
+{
+    return sqlite3_error_offset(sql->db->work);
+}
+
 int sql_parameters(const struct sql_stmt *s)
 {
     return sqlite3_bind_parameter_count(s->stmt);
@@ -398,6 +403,25 @@ void sql_column(const struct sql_stmt *s, int column, struct value *out)
 int64_t sql_changes(const struct sql *sql)
 {
     return sqlite3_changes64(sql->db->work);
+}
+
+int64_t sql_total_changes(const struct sql *sql)
+{
+    return sqlite3_total_changes64(sql->db->work);
+}
+
+bool sql_expand(const struct sql_stmt *s, struct buf *out)
+{
+    char *text = sqlite3_expanded_sql(s->stmt);
+    bool good = text != NULL && buf_text(out, text) == 0;
+
+    sqlite3_free(text);
+    return good;
+}
+
+void sql_end(struct sql_stmt *s)
+{
+    (void)sqlite3_reset(s->stmt); /* repeats what its last step said */
 }
 
 void sql_done(struct sql_stmt **out)

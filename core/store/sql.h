@@ -11,6 +11,7 @@
 #ifndef HERALD_STORE_SQL_H
 #define HERALD_STORE_SQL_H
 
+#include "base/buf.h"
 #include "base/value.h"
 #include "store/db.h"
 
@@ -32,6 +33,9 @@ void sql_leave(struct sql *sql);
  * and the statement. */
 int sql_prepare(struct sql *sql, struct slice text, struct sql_stmt **out, struct err *err);
 
+/* Right after a failed sql_prepare: the byte of the text it is about; -1: not known. */
+int sql_error_at(const struct sql *sql);
+
 int sql_parameters(const struct sql_stmt *s);                  /* how many */
 int sql_parameter(const struct sql_stmt *s, const char *name); /* ":a", "@a", "$a" to 1..n; 0 */
 const char *sql_parameter_name(const struct sql_stmt *s, int index); /* NULL: "?" */
@@ -46,6 +50,15 @@ int sql_columns(const struct sql_stmt *s);
 const char *sql_column_name(const struct sql_stmt *s, int column);
 void sql_column(const struct sql_stmt *s, int column, struct value *out); /* lent until step */
 int64_t sql_changes(const struct sql *sql);
+
+/* Rows changed since the store was opened, triggers' included. */
+int64_t sql_total_changes(const struct sql *sql);
+
+/* Appends the statement with its parameters in place; false for want of memory. */
+bool sql_expand(const struct sql_stmt *s, struct buf *out);
+
+/* Ends its run, so that sql_total_changes counts it; its parameters stay. */
+void sql_end(struct sql_stmt *s);
 
 /* Resets and gives the statement back to the cache. */
 void sql_done(struct sql_stmt **s);

@@ -14,10 +14,11 @@
 
 #define OUTBOX_COLUMNS                                                                             \
     "id, due_at, type, business_key1, business_key2, business_key3, body, headers, message_id, "   \
-    "created_at, attempts, reason"
+    "created_at, attempts, reason, leg_kind, leg_exchange, leg_routing_key"
 
 #define RETRY_COLUMNS                                                                              \
-    "id, due_at, queue, identity, fingerprint, attempts, first_at, error, " MESSAGE_COLUMNS
+    "id, due_at, queue, identity, fingerprint, attempts, first_at, error, "                        \
+    "generation, " MESSAGE_COLUMNS
 
 #define DEAD_COLUMNS                                                                               \
     "id, side, queue, identity, fingerprint, attempts, error, traceback, generation, "             \
@@ -36,6 +37,10 @@
     X(OUTBOX_ADD, "add an outbox row",                                                             \
       "insert into herald_outbox(type, business_key1, business_key2, business_key3, body, "        \
       "headers, message_id, due_at, created_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?)")               \
+    X(OUTBOX_ADD_LEG, "add a leg of an outbox row",                                                \
+      "insert into herald_outbox(type, business_key1, business_key2, business_key3, body, "        \
+      "headers, message_id, created_at, leg_kind, leg_exchange, leg_routing_key) "                 \
+      "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                                  \
     X(OUTBOX_CLAIM, "claim outbox rows",                                                           \
       "select " OUTBOX_COLUMNS " from herald_outbox where id > ? order by id limit ?")             \
     X(OUTBOX_DUE, "look for outbox rows that are due",                                             \
@@ -87,27 +92,71 @@
     /* retry */                                                                                    \
     X(RETRY_ADD, "add a retry",                                                                    \
       "insert into herald_retry(due_at, queue, identity, fingerprint, attempts, first_at, "        \
-      "error, " MESSAGE_COLUMNS ") values (?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS ")")               \
+      "error, generation, " MESSAGE_COLUMNS ") values (?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS     \
+      ")")                                                                                         \
     X(RETRY_DUE, "look for retries that are due",                                                  \
       "select id from herald_retry where due_at <= ? order by due_at, id limit ?")                 \
     X(RETRY_GET, "read a retry", "select " RETRY_COLUMNS " from herald_retry where id = ?")        \
     X(RETRY_NEXT_DUE, "look for the next retry that is due",                                       \
       "select due_at from herald_retry order by due_at limit 1")                                   \
     X(RETRY_AGAIN, "put off a retry",                                                              \
-      "update herald_retry set attempts = ?, due_at = ?, error = ? where id = ?")                  \
+      "update herald_retry set attempts = ?, due_at = ?, error = ?, generation = ? where id = ?")  \
     X(RETRY_REMOVE, "remove a retry", "delete from herald_retry where id = ?")                     \
+    X(RETRY_ADOPT, "make orphaned retries due",                                                    \
+      "update herald_retry set due_at = ?1 where due_at > ?1 and due_at <= ?2 "                    \
+      "and error glob 'orphaned:*'")                                                               \
     X(COUNT_GET, "read a count", "select n from herald_count where name = ?")                      \
     /* dead */                                                                                     \
     X(DEAD_ADD, "add a dead letter",                                                               \
       "insert into herald_dead(side, queue, identity, fingerprint, attempts, error, traceback, "   \
-      "generation, at, " MESSAGE_COLUMNS ") values (?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS     \
-      ") on conflict(side, queue, identity, fingerprint) where identity is not null "              \
+      "generation, at, " MESSAGE_COLUMNS                                                           \
+      ", error_group) values (?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS                           \
+      ", ?) on conflict(side, queue, identity, fingerprint) where identity is not null "           \
       "do nothing")                                                                                \
     X(DEAD_FIND, "look for a dead letter",                                                         \
       "select id from herald_dead "                                                                \
       "where side = ? and queue = ? and identity = ? and fingerprint = ?")                         \
     X(DEAD_LIST, "list dead letters",                                                              \
       "select " DEAD_COLUMNS " from herald_dead where id > ? order by id limit ?")                 \
+    X(DEAD_NEWEST, "read dead letters",                                                            \
+      "select " DEAD_COLUMNS " from herald_dead order by id desc limit ?")                         \
+    /* what people do: letters.c, letter_edit.c, rows.c */                                         \
+    X(DEAD_REMOVE, "remove a dead letter", "delete from herald_dead where id = ?")                 \
+    X(DEAD_EDIT, "edit a dead letter",                                                             \
+      "update herald_dead set type = ?, business_key1 = ?, business_key2 = ?, "                    \
+      "business_key3 = ?, body = ? where id = ?")                                                  \
+    X(DEAD_GROUPS, "list groups of dead letters",                                                  \
+      "select id, n, first_at, last_at, side, queue, error from herald_dead_group "                \
+      "order by n desc, id limit ?")                                                               \
+    X(DEAD_HEADER, "edit a dead letter's headers",                                                 \
+      "update herald_dead set headers = json_set(coalesce(headers, '{}'), "                        \
+      "'$.\"' || ? || '\"', ?) where id = ?")                                                      \
+    X(DEAD_NO_HEADER, "edit a dead letter's headers",                                              \
+      "update herald_dead set headers = json_remove(coalesce(headers, '{}'), "                     \
+      "'$.\"' || ? || '\"') where id = ?")                                                         \
+    X(OUTBOX_DATE, "date an outbox row", "update herald_outbox set created_at = ? where id = ?")   \
+    X(OUTBOX_NOW, "make an outbox row due",                                                        \
+      "update herald_outbox set due_at = ? where id = ? and due_at > ?")                           \
+    X(OUTBOX_VIEW, "look at an outbox row",                                                        \
+      "select id, due_at, created_at, attempts, message_id, type, business_key1, "                 \
+      "business_key2, business_key3, key, reason, leg_exchange, leg_routing_key "                  \
+      "from herald_outbox where id = ?")                                                           \
+    X(RETRY_NOW, "make a retry due",                                                               \
+      "update herald_retry set due_at = ? where id = ? and due_at > ?")                            \
+    X(RETRY_KEY, "read a retry",                                                                   \
+      "select queue, identity, fingerprint from herald_retry where id = ?")                        \
+    X(RETRY_VIEW, "look at a retry",                                                               \
+      "select id, due_at, first_at, generation, attempts, queue, "                                 \
+      "coalesce(message_id, identity), type, business_key1, business_key2, business_key3, "        \
+      "error from herald_retry where id = ?")                                                      \
+    /* recent */                                                                                   \
+    X(RECENT_ADD, "keep a handled message",                                                        \
+      "insert into herald_recent(at, queue, " MESSAGE_COLUMNS ") values (?, ?, " MESSAGE_MARKS     \
+      ")")                                                                                         \
+    X(RECENT_TRIM, "keep few handled messages",                                                    \
+      "delete from herald_recent where seq <= (select max(seq) from herald_recent) - ?")           \
+    X(RECENT_LIST, "read handled messages",                                                        \
+      "select at, queue, " MESSAGE_COLUMNS " from herald_recent order by seq desc limit ?")        \
     /* queue */                                                                                    \
     X(QUEUE_ADD, "declare a queue",                                                                \
       "insert into herald_queue(name) values (?) on conflict(name) do nothing")                    \

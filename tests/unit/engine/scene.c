@@ -3,6 +3,7 @@
 
 #include "check.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,12 +50,13 @@ static int publish(struct broker *b, int64_t row, const struct destination *to,
                    const struct message *m, struct err *err)
 {
     struct scene *s = self(b);
-    size_t used = strlen(s->pending);
+    size_t used = strlen(s->pending), told = strlen(s->ids);
 
-    (void)m;
     if (s->publish_code != OK)
         return err_set(err, s->publish_code, "the fake broker says no");
-    snprintf(s->pending + used, sizeof s->pending - used, "%lld>%s ", (long long)row, to->exchange);
+    snprintf(s->pending + used, sizeof s->pending - used, "%lld>%s ", (long long)row,
+             to->kind == EXCHANGE_DEFAULT ? to->routing_key : to->exchange);
+    snprintf(s->ids + told, sizeof s->ids - told, "%.*s ", (int)m->id.len, m->id.data);
     return OK;
 }
 
@@ -151,6 +153,30 @@ static void open_store(struct scene *s, struct clock clock)
     require_ok(db_migrate(s->db, migrations, "", &applied, &err), &err);
 }
 
+static struct script *load(struct scene *s)
+{
+    const struct script_folder folder = {s->folder, ""};
+    struct script *script = NULL;
+    struct err err = {0};
+
+    require_ok(script_load(&script,
+                           &(struct script_settings){.folders = &folder,
+                                                     .n_folders = 1,
+                                                     .memory_max = 16 * 1024 * 1024,
+                                                     .handler_ms = 2000,
+                                                     .load_ms = 10000,
+                                                     .host = turn_host(s->turn)},
+                           &err),
+               &err);
+    return script;
+}
+
+struct script *scene_load(struct scene *s, const char *rules)
+{
+    write_file(s, "rules/rules.lua", rules);
+    return load(s);
+}
+
 static void make_turn(struct scene *s, struct clock clock)
 {
     const struct turn_settings settings = {
@@ -163,42 +189,79 @@ static void make_turn(struct scene *s, struct clock clock)
         .age_shared_ms = 1000,
         .inbox_window_ms = 7 * 86400000,
         .handler_ms = 2000,
+        .recent_max = s->recent_max,
         .seed = 1,
     };
-    const struct script_folder folder = {s->folder, ""};
     struct err err = {0};
 
     require_ok(turn_new(&s->turn, &settings, &err), &err);
-    require_ok(script_load(&s->script,
-                           &(struct script_settings){.folders = &folder,
-                                                     .n_folders = 1,
-                                                     .memory_max = 16 * 1024 * 1024,
-                                                     .handler_ms = 2000,
-                                                     .load_ms = 10000,
-                                                     .host = turn_host(s->turn)},
-                           &err),
-               &err);
     turn_use_script(s->turn, &s->script, 1);
 }
 
-void scene_begin(struct scene *s, const char *rules, const char *migration)
+static struct clock clock_of(struct scene *s)
 {
-    struct clock clock = {.wall_ms = clock_now, .mono_ms = clock_now, .arg = s};
+    return (struct clock){.wall_ms = clock_now, .mono_ms = clock_now, .arg = s};
+}
+
+void scene_begin_keeping(struct scene *s, size_t recent_max, const char *rules,
+                         const char *migration)
+{
+    char path[128];
 
     memset(s, 0, sizeof *s);
     s->broker.ops = &ops;
     s->now_ms = INT64_C(1700000000000);
     s->room = 20;
+    s->recent_max = recent_max;
     snprintf(s->folder, sizeof s->folder, "/tmp/herald-scene-XXXXXX");
     assert_non_null(mkdtemp(s->folder));
     make_folder(s, "rules");
     make_folder(s, "migrations");
-    write_file(s, "rules/rules.lua", rules);
     write_file(s, "migrations/001.sql", migration);
-    s->log = log_new(STDERR_FILENO, LOG_ERROR, LOG_LOGFMT, clock);
+    snprintf(path, sizeof path, "%s/log", s->folder);
+    s->log_fd = open(path, O_CREAT | O_RDWR | O_APPEND, 0600);
+    assert_true(s->log_fd >= 0);
+    s->log = log_new(s->log_fd, LOG_INFO, LOG_LOGFMT, clock_of(s));
     assert_non_null(s->log);
-    open_store(s, clock);
-    make_turn(s, clock);
+    open_store(s, clock_of(s));
+    make_turn(s, clock_of(s));
+    s->script = scene_load(s, rules);
+    turn_use_script(s->turn, &s->script, 1);
+}
+
+void scene_begin(struct scene *s, const char *rules, const char *migration)
+{
+    scene_begin_keeping(s, 0, rules, migration);
+}
+
+void scene_swap(struct scene *s, struct script *next, int64_t generation)
+{
+    script_free(&s->script);
+    s->script = next;
+    turn_use_script(s->turn, &s->script, generation);
+}
+
+void scene_restart(struct scene *s)
+{
+    script_free(&s->script);
+    turn_free(&s->turn);
+    db_close(&s->db);
+    s->n_answers = s->n_lent = 0;
+    s->pending[0] = s->published[0] = '\0';
+    open_store(s, clock_of(s));
+    make_turn(s, clock_of(s));
+    s->script = load(s);
+    turn_use_script(s->turn, &s->script, 1);
+}
+
+const char *scene_log(struct scene *s)
+{
+    static char out[64 * 1024];
+    ssize_t n = pread(s->log_fd, out, sizeof out - 1, 0);
+
+    assert_true(n >= 0);
+    out[n] = '\0';
+    return out;
 }
 
 void scene_end(struct scene *s)
@@ -209,6 +272,7 @@ void scene_end(struct scene *s)
     turn_free(&s->turn);
     db_close(&s->db);
     log_free(&s->log);
+    assert_int_equal(close(s->log_fd), 0);
     snprintf(command, sizeof command, "rm -rf '%s'", s->folder);
     assert_int_equal(system(command), 0);
 }
@@ -304,4 +368,20 @@ const char *scene_sql(struct scene *s, const char *sql)
     sqlite3_finalize(st);
     sqlite3_close(db);
     return out;
+}
+
+void assert_sql(struct scene *s, const char *sql, const char *want)
+{
+    const char *got = scene_sql(s, sql);
+
+    if (strcmp(got, want) != 0)
+        fail_msg("%s: wanted \"%s\", got \"%s\"", sql, want, got);
+}
+
+void assert_sql_contains(struct scene *s, const char *sql, const char *want)
+{
+    const char *got = scene_sql(s, sql);
+
+    if (strstr(got, want) == NULL)
+        fail_msg("%s: wanted \"%s\" in \"%s\"", sql, want, got);
 }

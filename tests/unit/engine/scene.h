@@ -28,7 +28,9 @@ struct scene {
     struct broker broker; /* first: the ops get this scene */
     char folder[64];      /* temporary; removed at the end */
     struct log *log;
-    int64_t now_ms; /* both clocks */
+    int log_fd;        /* of the file "log" in the folder */
+    size_t recent_max; /* of the turn's settings */
+    int64_t now_ms;    /* both clocks */
     struct db *db;
     struct script *script;
     struct turn *turn;
@@ -39,13 +41,28 @@ struct scene {
     size_t n_answers, n_lent;
     char pending[1024];   /* publishes of the running turn: "ID>exchange " */
     char published[4096]; /* told */
+    char ids[4096];       /* message ids of all publishes that were asked for: "id " */
     int publish_code;     /* what publish answers */
     size_t room;
     int forgotten; /* turns that were rolled back */
 };
 
 void scene_begin(struct scene *s, const char *rules, const char *migration);
+
+/* The same, with the last handled messages kept. */
+void scene_begin_keeping(struct scene *s, size_t recent_max, const char *rules,
+                         const char *migration);
 void scene_end(struct scene *s);
+
+/* Another generation of the rules; owned by the caller until scene_swap takes it up. */
+struct script *scene_load(struct scene *s, const char *rules);
+void scene_swap(struct scene *s, struct script *next, int64_t generation);
+
+/* As after a crash or an end: the store is the same, the turn and the broker are new. */
+void scene_restart(struct scene *s);
+
+/* All log lines from info on. Valid until the next call. */
+const char *scene_log(struct scene *s);
 
 /* The next delivery of the first subscription; NULL id: none, NULL type: none. */
 void scene_deliver(struct scene *s, const char *id, const char *type, const char *body);
@@ -62,6 +79,10 @@ size_t scene_acked(const struct scene *s);
 /* The first column of the first row as text, from another connection; "" for null or
  * no row. Valid until the next call. */
 const char *scene_sql(struct scene *s, const char *sql);
+
+/* Compares what scene_sql answers, whole or in part. */
+void assert_sql(struct scene *s, const char *sql, const char *want);
+void assert_sql_contains(struct scene *s, const char *sql, const char *want);
 
 /* Another process's write transaction, open until scene_unlock. */
 struct sqlite3 *scene_lock(struct scene *s);

@@ -26,22 +26,6 @@
 
 #define HITS "create table hits (id text, attempt integer);"
 
-static void assert_sql(struct scene *s, const char *sql, const char *want)
-{
-    const char *got = scene_sql(s, sql);
-
-    if (strcmp(got, want) != 0)
-        fail_msg("%s: wanted \"%s\", got \"%s\"", sql, want, got);
-}
-
-static void assert_sql_contains(struct scene *s, const char *sql, const char *want)
-{
-    const char *got = scene_sql(s, sql);
-
-    if (strstr(got, want) == NULL)
-        fail_msg("%s: wanted \"%s\" in \"%s\"", sql, want, got);
-}
-
 static void a_delivery_takes_effect_once(void **state)
 {
     struct scene s;

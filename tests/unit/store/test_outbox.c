@@ -309,6 +309,83 @@ static void confirm_up_to(struct store *s, int64_t first, int64_t last)
     free(ids);
 }
 
+struct legs {
+    struct store *store;
+    const struct destination *to;
+    size_t n;
+};
+
+static bool add_legs(void *arg, const struct outbox_row *row)
+{
+    struct legs *l = arg;
+
+    for (size_t i = 0; i < l->n; i++)
+        assert_ok(l->store, outbox_add_leg(l->store->db, row, &l->to[i], &l->store->err));
+    return false;
+}
+
+/* A row with one leg for each kind of destination. */
+static void split(struct store *s)
+{
+    static char none[] = "", x[] = "x", y[] = "y", q[] = "q", key[] = "a.b";
+    static const struct destination to[] = {{EXCHANGE_FANOUT, x, none},
+                                            {EXCHANGE_TOPIC, y, key},
+                                            {EXCHANGE_DIRECT, y, key},
+                                            {EXCHANGE_DEFAULT, none, q}};
+    struct legs l = {s, to, 4};
+
+    begin(s);
+    assert_ok(s, outbox_look(s->db, 1, add_legs, &l, &s->err));
+    commit(s);
+}
+
+static bool note_leg(void *arg, const struct outbox_row *row)
+{
+    struct claimed *c = arg;
+
+    put_slice(c, " ", slice_of(row->leg_kind));
+    put_slice(c, "|", slice_of(row->leg_exchange));
+    put_slice(c, "|", slice_of(row->leg_routing_key));
+    return true;
+}
+
+static void a_leg_is_the_row_once_more_for_one_destination(void **state)
+{
+    struct store *s = *state;
+    struct claimed c = {.stop = 0};
+    int64_t last;
+
+    store_open(s);
+    other_exec(s, "insert into herald_outbox(type, business_key1, headers, created_at, attempts, "
+                  "reason) values ('t', '16', '{\"h\":1}', 77, 3, 'why')");
+    split(s);
+    assert_ok(s, outbox_claim(s->db, 1, 10, note_leg, &c, &last, &s->err));
+    assert_string_equal(c.text, " fanout|x| topic|y|a.b direct|y|a.b queue||q");
+    assert_string_equal(
+        other_rows(s, "select distinct o.type, o.business_key1, o.headers, cast(o.body as text), "
+                      "o.message_id = e.store_id || ':1', o.created_at, o.due_at, o.attempts, "
+                      "o.reason from herald_outbox o, herald_epoch e where o.id > 1"),
+        "t|16|{\"h\":1}|{\"businessKey1\":\"16\",\"id\":1,\"messageType\":\"t\"}|1|77|0|0|-");
+    assert_refused(s, outbox_look(s->db, 99, note_leg, &c, &s->err), ERR_NOT_FOUND, "99");
+}
+
+/* Letters are kept once; these are several. */
+static void parked_legs_are_letters_of_their_own(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    rows(s, 1);
+    split(s);
+    begin(s);
+    for (int64_t id = 1; id <= 5; id++)
+        assert_ok(s, outbox_park(s->db, id, "why", 4444, &s->err));
+    commit(s);
+    assert_string_equal(other_rows(s, "select exchange, routing_key from herald_dead order by id"),
+                        "-|-, x|, y|a.b, |q"); /* two of them go to one place */
+    assert_int_equal(other_int(s, "select count(distinct message_id) from herald_dead"), 1);
+}
+
 static void pending_rows_are_counted_without_counting(void **state)
 {
     struct store *s = *state;
@@ -373,6 +450,8 @@ int main(void)
         TEST(confirms_delete_in_any_order_and_with_gaps),
         TEST(a_failed_publish_is_postponed_and_counted),
         TEST(a_parked_row_is_a_whole_dead_letter),
+        TEST(a_leg_is_the_row_once_more_for_one_destination),
+        TEST(parked_legs_are_letters_of_their_own),
         TEST(pending_rows_are_counted_without_counting),
         TEST(a_rolled_back_confirm_is_not_counted),
         TEST(ids_are_never_used_again),

@@ -18,6 +18,7 @@ static void add(struct store *s, const char *body, int64_t due_at)
         .first_at = 50,
         .due_at = due_at,
         .error = "no luck",
+        .generation = 6,
     };
 
     assert_ok(s, retry_add(s->db, &row, &s->err));
@@ -40,8 +41,8 @@ static bool take(void *arg, const struct retry_row *row)
     if (strcmp(t->then, "remove") == 0)
         assert_ok(s, retry_remove(s->db, row->id, &s->err));
     if (strcmp(t->then, "again") == 0)
-        assert_ok(s,
-                  retry_again(s->db, row->id, row->attempts + 1, t->due_at, "still no", &s->err));
+        assert_ok(
+            s, retry_again(s->db, row->id, row->attempts + 1, t->due_at, "still no", 1, &s->err));
     /* the row is lent until the callback returns, whatever was done with it */
     snprintf(t->text + used, sizeof t->text - used, "%s%.*s", used ? " " : "",
              (int)row->message.body.len, row->message.body.data);
@@ -76,6 +77,7 @@ static int64_t count(struct store *s)
 static bool same(void *arg, const struct retry_row *row)
 {
     (void)arg;
+    assert_int_equal(row->generation, 6);
     assert_true(slice_is(row->queue, "q"));
     assert_null(row->identity.data);
     assert_true(slice_is(row->message.id, "m"));
@@ -110,6 +112,7 @@ static void a_message_comes_back_whole(void **state)
         .first_at = 50,
         .due_at = 100,
         .error = "no luck",
+        .generation = 6,
     };
 
     store_open(s);
@@ -150,6 +153,21 @@ static void a_message_may_be_removed_or_put_off_while_it_is_given(void **state)
     assert_true(next_due(s) == INT64_MAX);
 }
 
+static void what_is_orphaned_can_become_due(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    add(s, "waits", 5000);
+    add(s, "orphan", 5000);
+    add(s, "far", 90000);
+    other_exec(s, "update herald_retry set error = 'orphaned: by its queue' where id > 1");
+    assert_ok(s, retry_adopt(s->db, 1000, 61000, &s->err));
+    due(s, 1000, 10, "remove", 0, "orphan");
+    due(s, 5000, 10, "remove", 0, "waits");
+    assert_int_equal(next_due(s), 90000);
+}
+
 static void the_count_follows_the_rows(void **state)
 {
     struct store *s = *state;
@@ -174,6 +192,7 @@ int main(void)
         TEST(a_message_comes_back_whole),
         TEST(due_messages_come_earliest_first),
         TEST(a_message_may_be_removed_or_put_off_while_it_is_given),
+        TEST(what_is_orphaned_can_become_due),
         TEST(the_count_follows_the_rows),
     };
 

@@ -315,6 +315,18 @@ static void wrong_sql_is_told_with_its_text(void **state)
     refuse(s, "insert into t(v) values (1)", "UNIQUE constraint failed: t.v");
 }
 
+static void wrong_sql_is_told_with_its_place(void **state)
+{
+    struct store *s = *state;
+
+    refuse(s, "selec 1", "syntax error");
+    assert_int_equal(sql_error_at(sql), 0);
+    refuse(s, "select v,\n  nowhere from t", "no such column");
+    assert_int_equal(sql_error_at(sql), 12);
+    refuse(s, "delete from herald_outbox", "may not");
+    assert_int_equal(sql_error_at(sql), -1);
+}
+
 static void exactly_one_statement_is_taken(void **state)
 {
     struct store *s = *state;
@@ -439,6 +451,7 @@ int main(void)
         TEST(or_rollback_is_noticed),
         TEST(heralds_own_writes_do_not_commit_by_themselves_afterwards),
         TEST(wrong_sql_is_told_with_its_text),
+        TEST(wrong_sql_is_told_with_its_place),
         TEST(exactly_one_statement_is_taken),
         TEST(the_cache_forgets_the_statement_used_longest_ago),
         TEST(a_statement_may_run_inside_itself),

@@ -1,0 +1,73 @@
+/*
+ * item - the message at hand in a turn, and what can become of it
+ *
+ * reading.c finds out what it is, handle.c leads it through its savepoint, outcome.c writes
+ * what came out. All write into the turn's transaction and return codes that end the turn.
+ */
+#ifndef HERALD_ENGINE_ITEM_H
+#define HERALD_ENGINE_ITEM_H
+
+#include "engine/turn_int.h"
+
+enum { IDENTITY_MAX = 256 };
+
+/* The message at hand, wherever it came from. */
+struct item {
+    struct message received; /* as it arrived: what a retry row keeps */
+    struct message message;  /* resolved */
+    struct slice queue;
+    struct slice exchange;
+    struct slice routing_key;
+    struct slice in_body;             /* the id that the body gives; absent: none */
+    struct slice identity;            /* the inbox key's id; absent: none */
+    char identity_text[IDENTITY_MAX]; /* holds `identity` where it was made */
+    uint64_t fingerprint;
+    int attempt;      /* this try; the first is 1 */
+    int64_t first_at; /* wall clock of the first try */
+    int64_t retry_id; /* 0: a delivery */
+    bool redelivered;
+    const struct handler *handler;           /* who failed; NULL: nobody was called */
+    const struct subscription *subscription; /* NULL: a retry of a queue nobody subscribes to */
+};
+
+/* Fills type, keys and id. ERR_INPUT: nobody can read it, a dead letter with these words. */
+int item_read(struct turn *t, struct item *i, struct err *err);
+
+/* Fills fingerprint and identity, of a delivery that was read. Codes as item_read. */
+int item_identify(struct turn *t, struct item *i, struct err *err);
+
+/* Whose judgement it is that it cannot be read: a generation's, or the core's (0). */
+int64_t item_reader(const struct turn *t, const struct item *i);
+
+/* What the rules' functions see of it, and, around their calls, what their log lines say. */
+struct script_message item_as_seen(const struct item *i);
+void item_begin_call(struct turn *t, const struct item *i);
+void item_end_call(struct turn *t);
+
+/* For trials: reads it and calls its handler; nothing is written about it. The outcome is
+ * in t->outcome, with what cannot be read as SCRIPT_REJECT; *wanted_out is false when no
+ * handler wants it. Codes are those that would end a turn. */
+int item_try(struct turn *t, struct item *i, bool *wanted_out, struct err *err);
+
+/* The handler returned. */
+int item_done(struct turn *t, const struct item *i, struct err *err);
+
+/* It did not: its writes are undone; waits for a retry or becomes a dead letter. */
+int item_failed(struct turn *t, const struct item *i, const struct script_outcome *o,
+                struct err *err);
+
+/* No handler wants it. */
+int item_unhandled(struct turn *t, const struct item *i, struct err *err);
+
+/* Becomes a dead letter. `generation` 0: the core's own judgement; `traceback` may be NULL. */
+int item_bury(struct turn *t, const struct item *i, const char *error, const char *traceback,
+              int64_t generation, struct err *err);
+
+/* Another message with this id was taken before: a dead letter, without touching that one. */
+int item_id_used_twice(struct turn *t, struct item *i, struct err *err);
+
+/* A log line about it, held until the turn commits. */
+void item_log(struct turn *t, enum log_level level, const char *event, const struct item *i,
+              const char *reason);
+
+#endif

@@ -1,0 +1,169 @@
+/* outcome - what became of a message, written into the turn's transaction (item.h). */
+#include "engine/item.h"
+
+#include "store/dead.h"
+#include "store/inbox.h"
+#include "store/retry.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct db *db_of(const struct turn *t)
+{
+    return t->settings.db;
+}
+
+static int set_inbox(struct turn *t, const struct item *i, enum inbox_state state, struct err *err)
+{
+    if (i->identity.data == NULL)
+        return OK;
+    return inbox_set(db_of(t), i->queue, i->identity, i->fingerprint, state, t->now_ms, err);
+}
+
+void item_log(struct turn *t, enum log_level level, const char *event, const struct item *i,
+              const char *reason)
+{
+    log_event(t->settings.log, level, event,
+              LOG_FIELDS(log_bytes("message_id", i->identity.data, i->identity.len),
+                         log_bytes("queue", i->queue.data, i->queue.len),
+                         log_bytes("type", i->message.type.data, i->message.type.len),
+                         log_bytes("order_type", i->message.key[1].data, i->message.key[1].len),
+                         log_int("attempt", i->attempt), log_int("generation", t->generation),
+                         log_text("hash", script_hash(*t->script)), log_text("reason", reason)));
+}
+
+/* The message whole, as it was received: an envelope's function may have put something else
+ * in its place, and would read that when it is tried again. Type and keys, which people
+ * look for, are those that were found. */
+static struct message as_kept(const struct item *i)
+{
+    struct message m = i->message;
+
+    m.id = i->received.id;
+    m.body = i->received.body;
+    m.content_type = i->received.content_type;
+    return m;
+}
+
+static int add_dead(struct turn *t, const struct item *i, int attempts, const char *error,
+                    const char *traceback, int64_t generation, struct err *err)
+{
+    const struct dead_letter letter = {
+        .side = DEAD_INBOX,
+        .queue = i->queue,
+        .identity = i->identity,
+        .message = as_kept(i),
+        .exchange = i->exchange,
+        .routing_key = i->routing_key,
+        .fingerprint = i->fingerprint,
+        .attempts = attempts,
+        .error = error,
+        .traceback = traceback != NULL && traceback[0] != '\0' ? traceback : NULL,
+        .generation = generation,
+        .at = t->now_ms,
+    };
+    int64_t id;
+
+    t->delta.dead++;
+    item_log(t, LOG_WARN, "message.dead", i, error);
+    return dead_add(db_of(t), &letter, &id, err);
+}
+
+/* The message leaves the way of retries and becomes a dead letter. */
+int item_bury(struct turn *t, const struct item *i, const char *error, const char *traceback,
+              int64_t generation, struct err *err)
+{
+    int rc = add_dead(t, i, i->attempt, error, traceback, generation, err);
+
+    if (rc == OK)
+        rc = set_inbox(t, i, INBOX_DEAD, err);
+    if (rc == OK && i->retry_id != 0)
+        rc = retry_remove(db_of(t), i->retry_id, err);
+    return rc;
+}
+
+static int wait_for_retry(struct turn *t, const struct item *i, int64_t delay_ms, const char *error,
+                          struct err *err)
+{
+    const struct retry_row row = {
+        .queue = i->queue,
+        .identity = i->identity,
+        .message = i->received,
+        .exchange = i->exchange,
+        .routing_key = i->routing_key,
+        .fingerprint = i->fingerprint,
+        .attempts = i->attempt,
+        .first_at = i->first_at,
+        .due_at = t->now_ms + delay_ms,
+        .error = error,
+        .generation = t->generation,
+    };
+
+    item_log(t, LOG_INFO, "message.retry", i, error);
+    if (i->retry_id != 0)
+        return retry_again(db_of(t), i->retry_id, i->attempt, row.due_at, error, t->generation,
+                           err);
+    if (retry_add(db_of(t), &row, err) != OK)
+        return err->code;
+    return set_inbox(t, i, INBOX_WAITING, err);
+}
+
+int item_failed(struct turn *t, const struct item *i, const struct script_outcome *o,
+                struct err *err)
+{
+    const struct retry_policy *own = i->handler ? i->handler->retry : NULL;
+    const struct retry_policy *policy = own ? own : &i->subscription->retry;
+    int64_t delay = o->delay_ms;
+
+    t->delta.failed++;
+    if (o->verdict == SCRIPT_REJECT)
+        return item_bury(t, i, o->error, o->traceback, t->generation, err);
+    if (o->verdict == SCRIPT_FAILED || delay < 0)
+        delay = policy_delay(policy, i->attempt, t->now_ms - i->first_at, chance_draw(&t->chance));
+    else if (policy_delay(policy, i->attempt, t->now_ms - i->first_at, 0) == POLICY_GIVE_UP)
+        delay = POLICY_GIVE_UP; /* a handler chooses the delay, not the number of tries */
+    if (delay == POLICY_GIVE_UP)
+        return item_bury(t, i, o->error, o->traceback, t->generation, err);
+    return wait_for_retry(t, i, delay, o->error, err);
+}
+
+int item_done(struct turn *t, const struct item *i, struct err *err)
+{
+    int rc = OK;
+
+    t->delta.handled++;
+    recall_note(t, i);
+    if (i->retry_id != 0) {
+        rc = retry_remove(db_of(t), i->retry_id, err);
+        if (rc == OK)
+            rc = set_inbox(t, i, INBOX_DONE, err);
+    }
+    return rc;
+}
+
+int item_unhandled(struct turn *t, const struct item *i, struct err *err)
+{
+    char why[512];
+
+    if (i->retry_id == 0 && !i->subscription->unhandled_dead) {
+        t->delta.unhandled++;
+        item_log(t, LOG_DEBUG, "message.unhandled", i, "no handler for this type");
+        return OK;
+    }
+    snprintf(why, sizeof why,
+             "no handler for type \"%.*s\", order type \"%.*s\": add herald.on(...) to rules/",
+             (int)i->message.type.len, i->message.type.data, (int)i->message.key[1].len,
+             i->message.key[1].data ? i->message.key[1].data : "");
+    return item_bury(t, i, why, NULL, t->generation, err);
+}
+
+/* One id, two messages: the second is not the first, and must not vanish as if it were. */
+int item_id_used_twice(struct turn *t, struct item *i, struct err *err)
+{
+    char why[256];
+
+    snprintf(why, sizeof why,
+             "id used twice: a message with this id but another type, key or body was taken from "
+             "this queue before");
+    return add_dead(t, i, i->attempt, why, NULL, 0, err);
+}

@@ -1,0 +1,141 @@
+/* reading - what a message is before its handler is called: type, keys, and the identity under
+ * which it is known (item.h). Both may be asked of functions of the rules. */
+#include "engine/item.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct script_message item_as_seen(const struct item *i)
+{
+    return (struct script_message){
+        .message = &i->message,
+        .subscription = i->subscription,
+        .queue = i->queue,
+        .exchange = i->exchange,
+        .routing_key = i->routing_key,
+        .attempt = i->attempt,
+        .redelivered = i->redelivered,
+    };
+}
+
+/* Log lines of the rules' functions say which message they are about. */
+void item_begin_call(struct turn *t, const struct item *i)
+{
+    struct slice id = i->identity.data != NULL ? i->identity : i->message.id;
+
+    t->caution.asking = false;
+    t->bridge.about = (struct bridge_about){
+        .message_id = id, .generation = t->generation, .hash = script_hash(*t->script)};
+}
+
+void item_end_call(struct turn *t)
+{
+    t->bridge.about = (struct bridge_about){.hash = NULL};
+}
+
+/* A function of the rules that is asked before the handler failed. Its own mistake makes a
+ * dead letter; what is not its own, as in a handler, has the turn run again, with this
+ * message alone, and is its mistake when it happens then, too. */
+static int asked_in_vain(struct turn *t, int rc, struct err *err)
+{
+    if (rc == ERR_SCRIPT)
+        return err->code = ERR_INPUT;
+    t->caution.asking = true;
+    t->outcome.verdict = rc == ERR_NOMEM ? SCRIPT_NOMEM : SCRIPT_ENVIRONMENT;
+    t->outcome.code = rc;
+    snprintf(t->outcome.error, sizeof t->outcome.error, "%s", err->text);
+    return rc;
+}
+
+/* True when the culprit of a turn that is run again failed in such a function. */
+static bool is_condemned_unread(const struct turn *t)
+{
+    return t->caution.condemned && t->caution.asking;
+}
+
+/* What the rules' own function says of the message as it was received. */
+static int ask_envelope(struct turn *t, struct item *i, struct err *err)
+{
+    const struct script_message m = item_as_seen(i);
+    int rc;
+
+    if (is_condemned_unread(t))
+        return err_set(err, ERR_INPUT, "%s", t->caution.verdict.error);
+    item_begin_call(t, i);
+    rc = script_envelope(*t->script, &m, &i->message, err);
+    item_end_call(t);
+    return rc == OK ? OK : asked_in_vain(t, rc, err);
+}
+
+/* Fills type, keys and id. ERR_INPUT: nobody can read it, a dead letter with these words. */
+int item_read(struct turn *t, struct item *i, struct err *err)
+{
+    enum envelope_kind kind = i->subscription ? i->subscription->envelope : ENVELOPE_AUTO;
+
+    i->in_body = (struct slice){NULL, 0};
+    if (kind == ENVELOPE_FUNCTION)
+        return ask_envelope(t, i, err);
+    if (kind == ENVELOPE_RAW) {
+        if (i->message.type.len == 0)
+            i->message.type = i->routing_key;
+        return i->message.type.len > 0 ? OK
+                                       : err_set(err, ERR_INPUT,
+                                                 "no type: neither the property `type` nor a "
+                                                 "routing key says what it is");
+    }
+    if (message_resolve(&i->message, &t->envelope, err) != OK)
+        return err->code;
+    i->in_body = t->envelope.id;
+    return OK;
+}
+
+/* Names a message that came without an id, by the rules' own function, whose words are
+ * checked to be short enough. */
+static int ask_identity(struct turn *t, struct item *i, struct err *err)
+{
+    const struct script_message m = item_as_seen(i);
+    struct slice id = {NULL, 0};
+    int rc;
+
+    if (is_condemned_unread(t))
+        return err_set(err, ERR_INPUT, "%s", t->caution.verdict.error);
+    item_begin_call(t, i);
+    rc = script_identity(*t->script, &m, &id, err);
+    item_end_call(t);
+    if (rc != OK)
+        return asked_in_vain(t, rc, err);
+    if (id.data != NULL && id.len < sizeof i->identity_text) {
+        memcpy(i->identity_text, id.data, id.len);
+        i->identity = (struct slice){i->identity_text, id.len};
+    }
+    return OK;
+}
+
+/* Without an AMQP message id the rules' function names the message, or the body's id does,
+ * together with the fingerprint, since the services that send such bodies number per
+ * table. */
+int item_identify(struct turn *t, struct item *i, struct err *err)
+{
+    int rc = OK;
+
+    i->fingerprint = message_fingerprint(&i->message);
+    i->identity = i->message.id;
+    if (i->identity.data == NULL && i->subscription->identity != 0)
+        rc = ask_identity(t, i, err);
+    if (rc == OK && i->identity.data == NULL && i->in_body.data != NULL && i->in_body.len <= 64) {
+        int n = snprintf(i->identity_text, sizeof i->identity_text, "%.*s#%016" PRIx64,
+                         (int)i->in_body.len, i->in_body.data, i->fingerprint);
+
+        i->identity = (struct slice){i->identity_text, (size_t)n};
+    }
+    return rc;
+}
+
+/* Whose judgement it is that a message cannot be read: the core's (0), or the rules'. */
+int64_t item_reader(const struct turn *t, const struct item *i)
+{
+    bool asked = i->subscription->envelope == ENVELOPE_FUNCTION || i->subscription->identity != 0;
+
+    return asked ? t->generation : 0;
+}

@@ -1,0 +1,335 @@
+/* trial - see trial.h. The turn's own way of reading and calling is used (item_try), with
+ * a recorder in the bridge; everything else of a turn is left out. */
+#include "engine/trial.h"
+
+#include "engine/item.h"
+#include "store/dead.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    TRIAL_MS = 5000,                /* the router does nothing else meanwhile */
+    MEMORY_MAX = 256 * 1024 * 1024, /* of the messages */
+    LINES_MAX = 256 * 1024,         /* of one side of one message */
+    HEADS_MAX = 16 * 1024,          /* what stands around the lines of a message */
+};
+
+/* One generation, and what it made of the message at hand. */
+struct side {
+    struct recorder did;
+    struct script **script; /* lent; rebuilt where a message broke its state */
+    const char *word;       /* the outcome */
+    char words[1024];
+};
+
+struct trial {
+    struct turn *turn;
+    struct recent *messages; /* texts in `arena` */
+    size_t n, room;
+    struct arena arena;
+    struct side now, next;
+    size_t run, differing;
+};
+
+static bool keep(void *arg, const struct recent *r)
+{
+    struct trial *x = arg;
+    struct recent copy = *r;
+
+    if (x->n == x->room || !message_keep(&x->arena, &copy.message) ||
+        !arena_keep(&x->arena, &copy.queue) || !arena_keep(&x->arena, &copy.exchange) ||
+        !arena_keep(&x->arena, &copy.routing_key))
+        return false;
+    x->messages[x->n++] = copy;
+    return true;
+}
+
+static bool keep_letter(void *arg, const struct dead_letter *l)
+{
+    const struct recent r = {.at = l->at,
+                             .queue = l->queue,
+                             .message = l->message,
+                             .exchange = l->exchange,
+                             .routing_key = l->routing_key};
+
+    return l->side != DEAD_INBOX || keep(arg, &r);
+}
+
+static int compare_age(const void *a, const void *b)
+{
+    const struct recent *x = a, *y = b;
+
+    return (x->at < y->at) - (x->at > y->at);
+}
+
+/* The last `n` of both kinds, the newest first. */
+static int collect(struct trial *x, size_t n, struct err *err)
+{
+    struct db *db = x->turn->settings.db;
+    int rc;
+
+    x->messages = calloc(2 * n, sizeof *x->messages);
+    if (x->messages == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    x->room = n;
+    rc = recent_list(db, n, keep, x, err);
+    x->room = x->n + n;
+    if (rc == OK)
+        rc = dead_newest(db, n, keep_letter, x, err);
+    if (x->n > 1)
+        qsort(x->messages, x->n, sizeof *x->messages, compare_age);
+    x->n = x->n < n ? x->n : n;
+    return rc;
+}
+
+static const struct subscription *subscription_of(const struct script *s, struct slice queue)
+{
+    const struct topology *all = rules_topology(script_rules(s));
+
+    for (size_t i = 0; i < all->n_subscriptions; i++)
+        if (slice_is(queue, all->subscriptions[i].queue))
+            return &all->subscriptions[i];
+    return NULL;
+}
+
+static const char *word_of(enum script_verdict verdict)
+{
+    switch (verdict) {
+    case SCRIPT_DONE:
+        return "done";
+    case SCRIPT_RETRY:
+        return "retry";
+    case SCRIPT_REJECT:
+        return "reject";
+    case SCRIPT_FAILED:
+    case SCRIPT_NOMEM:
+    case SCRIPT_TX_LOST:
+    case SCRIPT_ENVIRONMENT:
+        break;
+    }
+    return "failed";
+}
+
+static void note_outcome(struct side *s, const char *word, const char *words)
+{
+    s->word = word;
+    snprintf(s->words, sizeof s->words, "%s", words);
+}
+
+/* What would end a turn is this message's outcome, but for the store's trouble. */
+static int try_item(struct turn *t, struct item *i, struct side *s, struct err *err)
+{
+    struct err why = {0};
+    bool wanted;
+    int rc = item_try(t, i, &wanted, &why);
+
+    if (rc == OK && !wanted)
+        note_outcome(s, "unhandled", "no handler wants it");
+    else if (rc == OK)
+        note_outcome(s, word_of(t->outcome.verdict), t->outcome.error);
+    else
+        note_outcome(s, "failed", why.text);
+    if (rc == ERR_TX_LOST || t->outcome.verdict == SCRIPT_NOMEM)
+        return script_rebuild(s->script, err);
+    return rc == OK ? OK : err_set(err, rc, "%s", why.text);
+}
+
+/* One generation on one message. Leaves the transaction as it was, or, where a statement
+ * ended it, begins another. */
+static int run_one(struct trial *x, const struct recent *m, struct side *s, struct err *err)
+{
+    struct turn *t = x->turn;
+    struct db *db = t->settings.db;
+    struct item i = {.received = m->message,
+                     .message = m->message,
+                     .queue = m->queue,
+                     .exchange = m->exchange,
+                     .routing_key = m->routing_key,
+                     .attempt = 1,
+                     .first_at = t->now_ms,
+                     .subscription = subscription_of(*s->script, m->queue)};
+    int rc = db_savepoint(db, err);
+
+    if (rc != OK)
+        return rc;
+    buf_clear(&s->did.lines);
+    s->did.cut = false;
+    t->script = s->script;
+    t->bridge.recorder = &s->did;
+    if (i.subscription != NULL)
+        rc = try_item(t, &i, s, err);
+    else
+        note_outcome(s, "unhandled", "no subscription for this queue");
+    t->bridge.recorder = NULL;
+    if (rc == OK && !db_in_transaction(db)) {
+        db_rollback(db);
+        return db_begin(db, err);
+    }
+    if (rc == OK)
+        rc = db_rollback_to(db, err);
+    return rc == OK ? db_release(db, err) : rc;
+}
+
+static void put_side(const struct side *s, struct buf *b)
+{
+    buf_printf(b, "%s\toutcome\t%s", s->did.side, s->word);
+    bridge_put_field(b, slice_of(s->words));
+    buf_text(b, "\n");
+    if (s->did.lines.len > 0)
+        buf_append(b, s->did.lines.data, s->did.lines.len);
+    if (s->did.cut)
+        buf_printf(b, "%s\tcut\tit did more, which is not compared\n", s->did.side);
+}
+
+static void put_difference(const struct trial *x, const struct recent *m, struct buf *b)
+{
+    const struct slice fields[] = {m->message.id, m->queue, m->message.type, m->message.key[1]};
+
+    buf_text(b, "differs");
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+        bridge_put_field(b, fields[i].data ? fields[i] : slice_of(""));
+    buf_text(b, "\n");
+    put_side(&x->now, b);
+    put_side(&x->next, b);
+}
+
+/* Words differ by more than a line's number: rules move when something above them grows. */
+static bool same_words(const char *a, const char *b)
+{
+    while (*a != '\0' && *a == *b) {
+        if (*a == ':') {
+            a += 1 + strspn(a + 1, "0123456789");
+            b += 1 + strspn(b + 1, "0123456789");
+        } else {
+            a++;
+            b++;
+        }
+    }
+    return *a == *b;
+}
+
+/* Lines begin with the side's name, which is no difference. */
+static bool same_lines(const struct recorder *x, const struct recorder *y)
+{
+    const char *a = x->lines.data, *b = y->lines.data;
+    const char *a_end, *b_end;
+
+    if (x->lines.len == 0 || y->lines.len == 0)
+        return x->lines.len == y->lines.len;
+    a_end = a + x->lines.len;
+    b_end = b + y->lines.len;
+    while (a < a_end && b < b_end) {
+        const char *a_stop = memchr(a, '\n', (size_t)(a_end - a));
+        const char *b_stop = memchr(b, '\n', (size_t)(b_end - b));
+
+        REQUIRE(a_stop != NULL && b_stop != NULL);
+        a += strlen(x->side);
+        b += strlen(y->side);
+        if (a_stop - a != b_stop - b || memcmp(a, b, (size_t)(a_stop - a)) != 0)
+            return false;
+        a = a_stop + 1;
+        b = b_stop + 1;
+    }
+    return a == a_end && b == b_end;
+}
+
+static bool differ(const struct trial *x)
+{
+    return strcmp(x->now.word, x->next.word) != 0 || !same_words(x->now.words, x->next.words) ||
+           !same_lines(&x->now.did, &x->next.did);
+}
+
+static int run_all(struct trial *x, struct buf *lines, struct err *err)
+{
+    const struct clock *clock = &x->turn->settings.clock;
+    int64_t until = clock_mono(clock) + TRIAL_MS;
+    int rc = OK;
+
+    for (; x->run < x->n && rc == OK && clock_mono(clock) < until; x->run++) {
+        const struct recent *m = &x->messages[x->run];
+
+        rc = run_one(x, m, &x->now, err);
+        if (rc == OK)
+            rc = run_one(x, m, &x->next, err);
+        if (rc != OK || !differ(x))
+            continue;
+        if (lines->len + x->now.did.lines.len + x->next.did.lines.len + HEADS_MAX > lines->max)
+            break; /* it counts as left out */
+        x->differing++;
+        put_difference(x, m, lines);
+    }
+    return rc;
+}
+
+/* Inside the transaction, with the log held. The answer's last line is whole, or absent. */
+static int try_all(struct trial *x, size_t n, struct buf *answer, struct err *err)
+{
+    size_t used = answer->len + HEADS_MAX;
+    struct buf lines;
+    int rc;
+
+    buf_init(&lines, answer->max > used ? answer->max - used : 0);
+    rc = collect(x, n, err);
+    if (rc == OK)
+        rc = run_all(x, &lines, err);
+    if (rc == OK)
+        buf_printf(answer, "trial\t%zu\t%zu\t%zu\n", x->run, x->differing, x->n - x->run);
+    if (rc == OK && lines.len > 0)
+        buf_append(answer, lines.data, lines.len);
+    buf_free(&lines);
+    return rc;
+}
+
+static void begin_side(struct side *s, const char *name, struct script **script, int64_t now_ms)
+{
+    *s = (struct side){.did = {.side = name, .now_ms = now_ms}, .script = script};
+    buf_init(&s->did.lines, LINES_MAX);
+}
+
+/* What handlers keep in Lua's memory is of a past that did not happen. */
+static int end_side(struct side *s, struct err *err)
+{
+    buf_free(&s->did.lines);
+    return script_rebuild(s->script, err);
+}
+
+static int end_sides(struct trial *x, int rc, struct err *err)
+{
+    struct err why = {0};
+    int now = end_side(&x->now, &why);
+    int next = end_side(&x->next, now == OK ? &why : NULL);
+
+    if (rc == OK && (now != OK || next != OK))
+        rc = err_set(err, now != OK ? now : next, "after a trial: %s", why.text);
+    return rc;
+}
+
+int trial_run(struct turn *t, struct script **now, struct script **next, size_t n,
+              struct buf *answer, struct err *err)
+{
+    struct trial x = {.turn = t};
+    struct script **in_use = t->script;
+    struct caution caution = t->caution;
+    int rc = db_begin(t->settings.db, err);
+
+    if (rc != OK)
+        return rc;
+    t->now_ms = clock_wall(&t->settings.clock);
+    t->caution = (struct caution){.limit = 0};
+    arena_init(&x.arena, MEMORY_MAX);
+    begin_side(&x.now, "now", now, t->now_ms);
+    begin_side(&x.next, "next", next, t->now_ms);
+    log_hold(t->settings.log);
+    rc = try_all(&x, n, answer, err);
+    db_rollback(t->settings.db);
+    rc = end_sides(&x, rc, err);
+    log_drop(t->settings.log);
+    t->script = in_use;
+    t->caution = caution;
+    t->delta = (struct counters){0};
+    arena_free(&x.arena);
+    free(x.messages);
+    return rc;
+}

@@ -1,0 +1,177 @@
+/* letters - see letters.h. */
+#include "store/letters.h"
+
+#include "store/db_int.h"
+#include "store/inbox.h"
+#include "store/outbox.h"
+#include "store/retry.h"
+
+#include <stdlib.h>
+
+/* Notes which letters are meant before any is given: the callback may take its time. */
+int letters_list(struct db *db, const struct pick *p, int64_t after, size_t limit,
+                 dead_letter_fn *fn, void *arg, struct err *err)
+{
+    int64_t *ids;
+    size_t n;
+    int rc = pick_ids(db, PICK_DEAD, p, after, limit, &ids, &n, err);
+
+    for (size_t i = 0; i < n && rc == OK; i++) {
+        rc = dead_get(db, ids[i], fn, arg, err);
+        if (rc == ERR_NOT_FOUND) { /* replayed or dropped a moment ago */
+            *err = (struct err){.code = OK};
+            rc = OK;
+        }
+    }
+    free(ids);
+    return rc;
+}
+
+static void read_group(sqlite3_stmt *stmt, struct letter_group *g)
+{
+    g->id = sqlite3_column_int64(stmt, 0);
+    g->count = sqlite3_column_int64(stmt, 1);
+    g->first_at = sqlite3_column_int64(stmt, 2);
+    g->last_at = sqlite3_column_int64(stmt, 3);
+    g->side = column_slice(stmt, 4);
+    g->queue = column_slice(stmt, 5);
+    g->error = column_slice(stmt, 6);
+}
+
+int letters_groups(struct db *db, size_t limit, letter_group_fn *fn, void *arg, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_DEAD_GROUPS);
+    struct letter_group group;
+    int rc;
+
+    query_int(&q, (int64_t)limit);
+    while ((rc = query_row(&q, err)) == 1) {
+        read_group(q.stmt, &group);
+        if (!fn(arg, &group))
+            break;
+    }
+    query_end(&q);
+    return rc < 0 ? rc : OK;
+}
+
+/* What is done with the letter that dead_get lends. */
+struct work {
+    struct db *db;
+    int64_t now_ms;
+    size_t bytes; /* copied */
+    int rc;
+    struct err *err;
+};
+
+/* False: the inbox row under the letter's id is another message's ("id used twice"), and
+ * stays as it is. *seen says what was there. */
+static bool owns_key(struct work *w, const struct dead_letter *l, struct inbox_seen *seen)
+{
+    *seen = (struct inbox_seen){.known = false};
+    if (l->identity.data == NULL)
+        return false;
+    w->rc = inbox_enter(w->db, l->queue, l->identity, l->fingerprint, w->now_ms, seen, w->err);
+    return w->rc == OK && (!seen->known || seen->fingerprint == l->fingerprint);
+}
+
+static void set_key(struct work *w, const struct dead_letter *l, enum inbox_state state)
+{
+    w->rc = inbox_set(w->db, l->queue, l->identity, l->fingerprint, state, w->now_ms, w->err);
+}
+
+static void to_retry(struct work *w, const struct dead_letter *l)
+{
+    struct retry_row row = {
+        .queue = l->queue.data ? l->queue : slice_of(""),
+        .message = l->message,
+        .exchange = l->exchange,
+        .routing_key = l->routing_key,
+        .fingerprint = l->fingerprint,
+        .attempts = 0,
+        .first_at = w->now_ms,
+        .due_at = w->now_ms,
+        .error = l->error,
+        .generation = l->generation,
+    };
+    struct inbox_seen seen;
+
+    if (owns_key(w, l, &seen)) {
+        row.identity = l->identity;
+        set_key(w, l, INBOX_WAITING);
+    }
+    if (w->rc == OK)
+        w->rc = retry_add(w->db, &row, w->err);
+}
+
+/* Consumers that forgot the id judge by the time whether they may have seen the message, so
+ * one that may have been sent keeps its time. */
+static void to_outbox(struct work *w, const struct dead_letter *l)
+{
+    int64_t id;
+    struct query q;
+
+    w->rc = outbox_add(w->db, &l->message, 0, &id, w->err);
+    if (w->rc != OK || l->attempts == 0 || l->message.timestamp_s <= 0)
+        return;
+    q = query_start(w->db, STATEMENT_OUTBOX_DATE);
+    query_int(&q, l->message.timestamp_s * 1000);
+    query_int(&q, id);
+    w->rc = query_run(&q, w->err);
+}
+
+static bool replay(void *arg, const struct dead_letter *l)
+{
+    struct work *w = arg;
+
+    if (l->side == DEAD_INBOX)
+        to_retry(w, l);
+    else
+        to_outbox(w, l);
+    w->bytes = l->message.body.len;
+    return false;
+}
+
+/* DONE rather than DEAD: only what is done is pruned one day. */
+static bool drop(void *arg, const struct dead_letter *l)
+{
+    struct work *w = arg;
+    struct inbox_seen seen;
+
+    if (l->side == DEAD_INBOX && owns_key(w, l, &seen) && seen.known && seen.state == INBOX_DEAD)
+        set_key(w, l, INBOX_DONE);
+    return false;
+}
+
+/* The letter goes after the query that lends it has ended. One that is gone was replayed
+ * or dropped by somebody else. */
+static int take_away(struct db *db, int64_t id, int64_t now_ms, dead_letter_fn *fn,
+                     struct picked *done, struct err *err)
+{
+    struct work w = {.db = db, .now_ms = now_ms, .rc = OK, .err = err};
+    struct query q;
+    int rc = dead_get(db, id, fn, &w, err);
+
+    if (rc == ERR_NOT_FOUND) {
+        *err = (struct err){.code = OK};
+        return OK;
+    }
+    if (rc == OK)
+        rc = w.rc;
+    if (rc != OK)
+        return err_prefix(err, "dead letter %lld", (long long)id);
+    q = query_start(db, STATEMENT_DEAD_REMOVE);
+    query_int(&q, id);
+    done->bytes += w.bytes;
+    done->changed++;
+    return query_run(&q, err);
+}
+
+int letter_replay(struct db *db, int64_t id, int64_t now_ms, struct picked *done, struct err *err)
+{
+    return take_away(db, id, now_ms, replay, done, err);
+}
+
+int letter_drop(struct db *db, int64_t id, int64_t now_ms, struct picked *done, struct err *err)
+{
+    return take_away(db, id, now_ms, drop, done, err);
+}

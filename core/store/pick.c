@@ -1,0 +1,204 @@
+/* pick - see pick.h. */
+#include "store/pick.h"
+
+#include "base/buf.h"
+#include "store/db_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    const char *error; /* column */
+    const char *age;   /* column, ms since 1970 UTC */
+} tables[] = {
+    [PICK_DEAD] = {"herald_dead", "error", "at"},
+    [PICK_RETRY] = {"herald_retry", "error", "first_at"},
+    [PICK_OUTBOX] = {"herald_outbox", "reason", "created_at"},
+};
+
+/* Puts the words into `sql`, or the values into the statement: one walk over the
+ * conditions does either, so both keep the same order. */
+struct writer {
+    struct buf *sql;    /* NULL: values are put */
+    struct query query; /* takes the values */
+};
+
+static void condition(struct writer *w, const char *before, const char *column, const char *after)
+{
+    if (w->sql != NULL)
+        buf_printf(w->sql, "%s%s%s", before, column, after);
+}
+
+static void text_condition(struct writer *w, const char *column, struct slice value)
+{
+    if (value.data == NULL)
+        return;
+    condition(w, " and ", column, " = ?");
+    if (w->sql == NULL)
+        query_slice(&w->query, value);
+}
+
+static void number_condition(struct writer *w, const char *column, const char *after, int64_t value,
+                             bool wanted)
+{
+    if (!wanted)
+        return;
+    condition(w, " and ", column, after);
+    if (w->sql == NULL)
+        query_int(&w->query, value);
+}
+
+static void these_ids(struct writer *w, const struct pick *p)
+{
+    if (w->sql == NULL || p->n_ids == 0)
+        return;
+    for (size_t i = 0; i < p->n_ids; i++)
+        buf_printf(w->sql, "%s%lld", i == 0 ? " and id in (" : ", ", (long long)p->ids[i]);
+    buf_text(w->sql, ")");
+}
+
+/* The literal lets SQLite use the index of postponed rows, which has only those. */
+static void begin_where(struct writer *w, const struct pick *p, int64_t after)
+{
+    condition(w, " where ", p->later_ms > 0 ? "+id" : "id", " > ?");
+    if (w->sql == NULL)
+        query_int(&w->query, after);
+    number_condition(w, "due_at > 0 and due_at", " > ?", p->later_ms, p->later_ms > 0);
+}
+
+static void write_where(struct writer *w, enum pick_table table, const struct pick *p,
+                        int64_t after)
+{
+    begin_where(w, p, after);
+    these_ids(w, p);
+    number_condition(w, "error_group", " = ?", p->group, table == PICK_DEAD && p->group >= 0);
+    text_condition(w, "side", p->side);
+    text_condition(w, "queue", p->queue);
+    text_condition(w, "type", p->type);
+    text_condition(w, "business_key2", p->order_type);
+    number_condition(w, tables[table].age, " >= ?", p->since_ms, p->since_ms > 0);
+    number_condition(w, tables[table].age, " < ?", p->before_ms, p->before_ms > 0);
+    number_condition(w, "attempts", " > ?", 0, p->failed);
+    if (p->error.data == NULL)
+        return;
+    condition(w, " and instr(", tables[table].error, ", ?) > 0");
+    if (w->sql == NULL)
+        query_slice(&w->query, p->error);
+}
+
+/* By due time where that is the condition: sorting by id would cost more. */
+static void write_select(struct buf *sql, enum pick_table table, const struct pick *p)
+{
+    struct writer w = {.sql = sql};
+
+    buf_printf(sql, "select id from %s", tables[table].name);
+    write_where(&w, table, p, 0);
+    buf_printf(sql, " order by %s limit ?", p->later_ms > 0 ? "due_at" : "id");
+}
+
+int pick_sql(enum pick_table table, const struct pick *p, char *out, size_t size)
+{
+    struct buf sql;
+    int rc = ERR_LIMIT;
+
+    buf_init(&sql, size - 1);
+    write_select(&sql, table, p);
+    if (!sql.failed) {
+        memcpy(out, sql.data, sql.len);
+        out[sql.len] = '\0';
+        rc = OK;
+    }
+    buf_free(&sql);
+    return rc;
+}
+
+/* Prepares what was written and puts the values; `limit` is the last one. */
+static int prepare(struct db *db, const struct buf *sql, enum pick_table table,
+                   const struct pick *p, int64_t after, size_t limit, struct writer *w,
+                   struct err *err)
+{
+    int rc;
+
+    *w = (struct writer){.query = {.db = db, .doing = "look for rows", .rc = SQLITE_OK}};
+    if (sql->failed)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    rc = sqlite3_prepare_v2(db->work, sql->data, (int)sql->len, &w->query.stmt, NULL);
+    if (rc != SQLITE_OK)
+        return db_fail(db, db->work, rc, "look for rows", err);
+    write_where(w, table, p, after);
+    query_int(&w->query, limit < INT64_MAX ? (int64_t)limit : INT64_MAX);
+    return OK;
+}
+
+static int add_id(int64_t **ids, size_t *n, size_t *room, int64_t id, struct err *err)
+{
+    if (*n == *room) {
+        size_t more = *room > 0 ? *room * 2 : 128;
+        int64_t *grown = realloc(*ids, more * sizeof *grown);
+
+        if (grown == NULL)
+            return err_set(err, ERR_NOMEM, "out of memory: use a smaller --limit");
+        *ids = grown;
+        *room = more;
+    }
+    (*ids)[(*n)++] = id;
+    return OK;
+}
+
+static int read_ids(struct query *q, int64_t **ids, size_t *n, struct err *err)
+{
+    size_t room = 0;
+    int rc;
+
+    while ((rc = query_row(q, err)) == 1) {
+        rc = add_id(ids, n, &room, sqlite3_column_int64(q->stmt, 0), err);
+        if (rc != OK)
+            return rc;
+    }
+    return rc;
+}
+
+int pick_ids(struct db *db, enum pick_table table, const struct pick *p, int64_t after,
+             size_t limit, int64_t **ids_out, size_t *n_out, struct err *err)
+{
+    struct writer w;
+    struct buf sql;
+    int rc;
+
+    *ids_out = NULL;
+    *n_out = 0;
+    buf_init(&sql, (size_t)1024 * 1024);
+    write_select(&sql, table, p);
+    rc = prepare(db, &sql, table, p, after, limit, &w, err);
+    if (rc == OK)
+        rc = read_ids(&w.query, ids_out, n_out, err);
+    (void)sqlite3_finalize(w.query.stmt); /* repeats what query_row said */
+    buf_free(&sql);
+    return rc;
+}
+
+int pick_batch(struct db *db, const int64_t *ids, size_t n, pick_fn *fn, size_t *passed_out,
+               struct picked *done_out, struct err *err)
+{
+    int64_t now_ms = clock_wall(&db->clock);
+    struct picked done = {.changed = 0};
+    size_t i = 0;
+    int rc = db_begin(db, err);
+
+    *passed_out = 0;
+    *done_out = done;
+    if (rc != OK)
+        return rc;
+    while (rc == OK && i < n && i < PICK_BATCH && done.bytes <= PICK_BATCH_BYTES)
+        rc = fn(db, ids[i++], now_ms, &done, err);
+    if (rc == OK)
+        rc = db_commit(db, err);
+    if (rc != OK) {
+        db_rollback(db);
+        return rc;
+    }
+    *passed_out = i;
+    *done_out = done;
+    return OK;
+}

@@ -1,0 +1,210 @@
+/* running - see running.h. */
+#include "running.h"
+
+#include "check.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PATIENCE_MS = 20000, STEP_MS = 5 };
+
+static void in_folder(struct running *r, const char *name, char path[128])
+{
+    assert_true(snprintf(path, 128, "%s/%s", r->folder, name) < 128);
+}
+
+void running_write(struct running *r, const char *name, const char *text)
+{
+    char path[128];
+    FILE *f;
+
+    in_folder(r, name, path);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+void running_remove(struct running *r, const char *name)
+{
+    char path[128];
+
+    in_folder(r, name, path);
+    assert_int_equal(remove(path), 0);
+}
+
+static void make_folder(struct running *r, const char *name)
+{
+    char path[128];
+
+    in_folder(r, name, path);
+    assert_int_equal(mkdir(path, 0700), 0);
+}
+
+static void require_ok(int rc, const struct err *err)
+{
+    if (rc != OK)
+        fail_msg("%s: %s", err_word(rc), err->text);
+}
+
+static void on_closed(void *arg)
+{
+    ((struct running *)arg)->closed = true;
+}
+
+static void on_edited(void *arg)
+{
+    ((struct running *)arg)->edited++;
+}
+
+static void make_engine(struct running *r)
+{
+    struct err err = {0};
+
+    r->lent = (struct engine_folder){r->folder, ""};
+    in_folder(r, "herald.db", r->store);
+    require_ok(engine_new(&r->engine,
+                          &(struct engine_settings){
+                              .loop = &r->loop,
+                              .log = r->log,
+                              .clock = clock_real(),
+                              .store = r->store,
+                              .broker = "embedded",
+                              .name = "test",
+                              .folders = &r->lent,
+                              .n_folders = 1,
+                              .publish_window = 100,
+                              .confirm_timeout_ms = 1000,
+                              .heartbeat_ms = 15000,
+                              .inbox_window_ms = 7 * 86400000,
+                              .handler_ms = 2000,
+                              .handler_memory = 16 * 1024 * 1024,
+                              .recent_max = 10,
+                              .stop_timeout_ms = 1000,
+                              .closed = on_closed,
+                              .edited = on_edited,
+                              .arg = r,
+                          },
+                          &err),
+               &err);
+    require_ok(engine_start(r->engine, &err), &err);
+    r->request = (struct engine_reload){.handler_ms = 2000, .handler_memory = 16 * 1024 * 1024};
+}
+
+void running_begin(struct running *r, const char *rules)
+{
+    char log[128];
+
+    memset(r, 0, sizeof *r);
+    snprintf(r->folder, sizeof r->folder, "/tmp/herald-running-XXXXXX");
+    assert_non_null(mkdtemp(r->folder));
+    make_folder(r, "rules");
+    make_folder(r, "lib");
+    make_folder(r, "migrations");
+    running_write(r, "migrations/001.sql", "create table t (id text, mark text);");
+    running_write(r, "rules/rules.lua", rules);
+    in_folder(r, "log", log);
+    r->log_fd = open(log, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    assert_true(r->log_fd >= 0);
+    r->log = log_new(r->log_fd, LOG_INFO, LOG_LOGFMT, clock_real());
+    assert_non_null(r->log);
+    assert_int_equal(uv_loop_init(&r->loop), 0);
+    make_engine(r);
+}
+
+void running_end(struct running *r)
+{
+    char command[128];
+
+    engine_stop(r->engine);
+    uv_run(&r->loop, UV_RUN_DEFAULT);
+    assert_true(r->closed);
+    engine_free(&r->engine);
+    assert_int_equal(uv_loop_close(&r->loop), 0);
+    log_free(&r->log);
+    assert_int_equal(close(r->log_fd), 0);
+    snprintf(command, sizeof command, "rm -rf '%s'", r->folder);
+    assert_int_equal(system(command), 0);
+}
+
+static void on_time(uv_timer_t *timer)
+{
+    *(bool *)timer->data = true;
+}
+
+void running_for(struct running *r, uint64_t ms)
+{
+    uv_timer_t timer;
+    bool over = false;
+
+    assert_int_equal(uv_timer_init(&r->loop, &timer), 0);
+    timer.data = &over;
+    assert_int_equal(uv_timer_start(&timer, on_time, ms, 0), 0);
+    while (!over)
+        uv_run(&r->loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&timer, NULL);
+    uv_run(&r->loop, UV_RUN_NOWAIT);
+}
+
+void running_until(struct running *r, const char *sql, const char *wanted)
+{
+    for (int waited = 0; strcmp(running_sql(r, sql), wanted) != 0; waited += STEP_MS) {
+        if (waited > PATIENCE_MS)
+            fail_msg("%s: it is \"%s\" instead of \"%s\"", sql, running_sql(r, sql), wanted);
+        running_for(r, STEP_MS);
+    }
+}
+
+const char *running_sql(struct running *r, const char *sql)
+{
+    static char out[256];
+    char path[128];
+    const unsigned char *text;
+    sqlite3_stmt *st;
+    sqlite3 *db;
+
+    in_folder(r, "herald.db", path);
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_busy_timeout(db, 2000), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "pragma wal_autocheckpoint=0", NULL, NULL, NULL), SQLITE_OK);
+    if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    text = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_text(st, 0) : NULL;
+    snprintf(out, sizeof out, "%s", text ? (const char *)text : "");
+    assert_int_equal(sqlite3_finalize(st), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    return out;
+}
+
+const char *running_reload(struct running *r, int wanted_code)
+{
+    static char out[256 * 1024]; /* a trial keeps some of it for what follows */
+    struct buf answer;
+    struct err err = {0};
+    int rc;
+
+    buf_init(&answer, sizeof out - 1);
+    rc = engine_reload(r->engine, &r->request, &answer, &err);
+    snprintf(out, sizeof out, "%.*s", (int)answer.len, answer.data ? answer.data : "");
+    buf_free(&answer);
+    if (rc != wanted_code)
+        fail_msg("%s instead of %s: %s", err_word(rc), err_word(wanted_code), err.text);
+    if (rc != OK)
+        snprintf(out, sizeof out, "%s", err.text);
+    return out;
+}
+
+const char *running_log(struct running *r)
+{
+    static char out[65536];
+    ssize_t n = pread(r->log_fd, out, sizeof out - 1, 0);
+
+    assert_true(n >= 0);
+    out[n] = '\0';
+    return out;
+}

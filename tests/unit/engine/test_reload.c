@@ -1,0 +1,347 @@
+/* engine_reload on a running engine with the embedded broker. */
+#include "check.h"
+#include "running.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Messages of type "note" go round: route, exchange, queue, handler. */
+#define HEAD                                                                                       \
+    "local herald = require 'herald'\n"                                                            \
+    "herald.route { type = 'note', to = herald.fanout 'x' }\n"
+#define Q1 "herald.subscribe { queue = 'q1', from = herald.fanout 'x' }\n"
+#define Q2 "herald.subscribe { queue = 'q2', from = herald.fanout 'x' }\n"
+#define HANDLER(mark)                                                                              \
+    "herald.on('note', '*', function(msg, tx)\n"                                                   \
+    "  tx:exec(\"insert into t values (?, '" mark "')\", msg.id)\n"                                \
+    "end)\n"
+#define EMIT "insert into herald_outbox (type) values ('note')"
+#define MARKS "select group_concat(mark, ' ') from (select mark from t order by rowid)"
+
+static struct running scene;
+
+static void begin(const char *rules)
+{
+    running_begin(&scene, rules);
+}
+
+static struct engine_status status(void)
+{
+    struct engine_status s;
+
+    engine_status(scene.engine, &s);
+    return s;
+}
+
+static void assert_has(const char *text, const char *part)
+{
+    if (strstr(text, part) == NULL)
+        fail_msg("no \"%s\" in: %s", part, text);
+}
+
+static void assert_no(const char *text, const char *part)
+{
+    if (strstr(text, part) != NULL)
+        fail_msg("\"%s\" stands in: %s", part, text);
+}
+
+static void emit_until(const char *marks)
+{
+    (void)running_sql(&scene, EMIT);
+    running_until(&scene, MARKS, marks);
+}
+
+static void changed_handler_takes_effect(void **state)
+{
+    (void)state;
+    begin(HEAD Q1 HANDLER("one"));
+    emit_until("one");
+    running_write(&scene, "rules/rules.lua", HEAD Q1 HANDLER("two"));
+    const char *answer = running_reload(&scene, OK);
+    assert_has(answer, "reloaded\t2\t");
+    assert_has(answer, "changed\tfile\trules/rules.lua\trules/rules.lua\n");
+    assert_has(answer, "changed\thandler\tnote *\trules/rules.lua:4\n");
+    assert_no(answer, "subscription");
+    emit_until("one two");
+    assert_int_equal(status().generation, 2);
+    assert_int_equal(status().reloads, 1);
+    assert_has(running_log(&scene), "rules.loaded generation=2 hash=");
+    assert_has(running_log(&scene), "routes=1 subscriptions=1 handlers=1");
+    running_end(&scene);
+}
+
+static void same_files_are_unchanged(void **state)
+{
+    (void)state;
+    begin(HEAD Q1 HANDLER("one"));
+    running_write(&scene, "rules/rules.lua", HEAD Q1 HANDLER("one"));
+    assert_has(running_reload(&scene, OK), "unchanged\t1\t");
+    assert_int_equal(status().generation, 1);
+    assert_int_equal(status().reloads, 0);
+    emit_until("one");
+    running_end(&scene);
+}
+
+static void refused(const char *rules, const char *why)
+{
+    char hash[32];
+
+    begin(HEAD Q1 HANDLER("one"));
+    snprintf(hash, sizeof hash, "%s", status().rules_hash);
+    running_write(&scene, "rules/rules.lua", rules);
+    assert_has(running_reload(&scene, ERR_CONFIG), why);
+    assert_has(status().rules_error, why);
+    assert_string_equal(status().rules_hash, hash);
+    assert_int_equal(status().generation, 1);
+    assert_int_equal(status().reloads_refused, 1);
+    assert_has(running_log(&scene), "error rules.refused generation=1 hash=");
+    assert_has(running_log(&scene), why);
+    emit_until("one");
+    running_write(&scene, "rules/rules.lua", HEAD Q1 HANDLER("one"));
+    assert_has(running_reload(&scene, OK), "unchanged\t1\t");
+    assert_string_equal(status().rules_error, "");
+    running_end(&scene);
+}
+
+static void bad_syntax_is_refused(void **state)
+{
+    (void)state;
+    refused(HEAD Q1 "local x = = 2\n", "rules/rules.lua:4: unexpected symbol");
+}
+
+static void error_of_a_file_is_refused(void **state)
+{
+    (void)state;
+    refused(HEAD Q1 "error 'not today'\n", "rules/rules.lua:4: not today");
+}
+
+static void bad_sql_is_refused(void **state)
+{
+    (void)state;
+    refused(HEAD Q1 "herald.on('note', '*', function(msg, tx)\n"
+                    "  tx:row 'select nix from t'\n"
+                    "end)\n",
+            "rules/rules.lua:5:10: no such column: nix");
+}
+
+static void bad_sql_at_the_start_is_a_warning(void **state)
+{
+    (void)state;
+    begin(HEAD Q1 "herald.on('note', '*', function(msg, tx) tx:row 'select nix from t' end)\n");
+    assert_has(running_log(&scene), "warn  rules.suspect reason=\"rules/rules.lua:4:");
+    running_end(&scene);
+}
+
+static void new_migration_is_hinted_at(void **state)
+{
+    const char *rules =
+        HEAD Q1 "herald.on('note', '*', function(msg, tx) tx:exec 'delete from fresh' end)\n";
+
+    (void)state;
+    begin(HEAD Q1 HANDLER("one"));
+    running_write(&scene, "rules/rules.lua", rules);
+    assert_no(running_reload(&scene, ERR_CONFIG), "migrations/");
+    running_write(&scene, "migrations/002.sql", "create table fresh (id);");
+    assert_has(running_reload(&scene, ERR_CONFIG),
+               "there is a new file in migrations/: it is applied when the router starts");
+    running_end(&scene);
+}
+
+static void dry_run_changes_nothing(void **state)
+{
+    (void)state;
+    begin(HEAD Q1 HANDLER("one"));
+    scene.request.dry_run = true;
+    running_write(&scene, "rules/rules.lua", HEAD Q1 Q2 HANDLER("two"));
+    const char *answer = running_reload(&scene, OK);
+    assert_has(answer, "would reload\t2\t");
+    assert_has(answer, "added\tsubscription\tq2\t");
+    assert_int_equal(status().generation, 1);
+    assert_int_equal(status().subscriptions, 1);
+    emit_until("one");
+    running_write(&scene, "rules/rules.lua", "oops");
+    assert_has(running_reload(&scene, ERR_CONFIG), "rules/rules.lua:1:");
+    assert_string_equal(status().rules_error, "");
+    assert_int_equal(status().reloads_refused, 0);
+    running_end(&scene);
+}
+
+static void live_settings_take_effect(void **state)
+{
+    (void)state;
+    begin(HEAD Q1 "herald.on('note', '*', function(msg, tx)\n"
+                  "  if msg.attempt == 1 then while true do end end\n"
+                  "  tx:exec(\"insert into t values (?, 'slow')\", msg.id)\n"
+                  "end)\n");
+    scene.request.handler_ms = 30;
+    scene.request.retry = (struct retry_policy){
+        .attempts = 2, .n_delays = 1, .delay_ms = {1}, .factor = 1, .delay_max_ms = 1};
+    const char *answer = running_reload(&scene, OK);
+    assert_has(answer, "reloaded\t2\t");
+    assert_has(answer, "changed\tsetting\thandler_timeout\therald.lua\n");
+    assert_has(answer, "changed\tsetting\tretry\therald.lua\n");
+    assert_no(answer, "handler_memory");
+    uint64_t before = uv_hrtime();
+    emit_until("slow"); /* by its second attempt, which the default would try after a second */
+    assert_true((uv_hrtime() - before) / 1000000 < 900);
+    assert_has(running_reload(&scene, OK), "unchanged\t2\t");
+    running_end(&scene);
+}
+
+static void smaller_memory_that_does_not_suffice_is_refused(void **state)
+{
+    (void)state;
+    begin(HEAD Q1 "local big = ('x'):rep(4 * 1024 * 1024)\n" HANDLER("one"));
+    scene.request.handler_memory = 2 * 1024 * 1024;
+    assert_has(running_reload(&scene, ERR_CONFIG), "handler_memory");
+    emit_until("one");
+    running_end(&scene);
+}
+
+static void subscription_comes_and_goes(void **state)
+{
+    (void)state;
+    begin(HEAD Q1 HANDLER("one"));
+    emit_until("one");
+    running_write(&scene, "rules/rules.lua", HEAD Q1 Q2 HANDLER("two"));
+    assert_has(running_reload(&scene, OK), "added\tsubscription\tq2\trules/rules.lua:4\n");
+    emit_until("one two two");
+    running_write(&scene, "rules/rules.lua", HEAD Q2 HANDLER("three"));
+    assert_has(running_reload(&scene, OK), "removed\tsubscription\tq1\trules/rules.lua:3\n");
+    emit_until("one two two three");
+    running_for(&scene, 50);
+    assert_string_equal(running_sql(&scene, MARKS), "one two two three");
+    /* what came meanwhile is there when it returns */
+    running_write(&scene, "rules/rules.lua", HEAD Q1 Q2 HANDLER("four"));
+    running_reload(&scene, OK);
+    running_until(&scene, MARKS, "one two two three four");
+    running_end(&scene);
+}
+
+static void retry_waits_for_its_subscription(void **state)
+{
+    (void)state;
+    begin(HEAD Q1 "herald.on('note', '*', function() herald.retry('300ms', 'later') end)\n");
+    (void)running_sql(&scene, EMIT);
+    running_until(&scene, "select count(*) from herald_retry", "1");
+    running_write(&scene, "rules/rules.lua", HEAD Q2 HANDLER("two"));
+    running_reload(&scene, OK);
+    running_until(&scene, "select count(*) from herald_retry where error like 'orphaned:%'", "1");
+    running_write(&scene, "rules/rules.lua", HEAD Q1 HANDLER("three"));
+    running_reload(&scene, OK);
+    running_until(&scene, MARKS, "three"); /* long before the orphan would have been looked at */
+    running_end(&scene);
+}
+
+static void files_come_and_go(void **state)
+{
+    (void)state;
+    begin(HEAD Q1 HANDLER("one"));
+    running_write(&scene, "lib/words.lua", "return { mark = 'lib' }\n");
+    running_write(
+        &scene, "rules/more.lua",
+        "local herald = require 'herald'\nlocal words = require 'lib.words'\n"
+        "herald.on('other', '*', function(msg, tx) tx:value('select ?', words.mark) end)\n");
+    const char *answer = running_reload(&scene, OK);
+    assert_has(answer, "added\tfile\trules/more.lua\t");
+    assert_has(answer, "added\tfile\tlib/words.lua\t");
+    assert_has(answer, "added\thandler\tother *\trules/more.lua:3\n");
+    running_remove(&scene, "rules/more.lua");
+    running_remove(&scene, "lib/words.lua");
+    answer = running_reload(&scene, OK);
+    assert_has(answer, "reloaded\t3\t");
+    assert_has(answer, "removed\tfile\trules/more.lua\t");
+    assert_has(answer, "removed\thandler\tother *\trules/more.lua:3\n");
+    running_end(&scene);
+}
+
+static void trial_says_what_would_differ(void **state)
+{
+    (void)state;
+    begin(HEAD Q1 HANDLER("one"));
+    emit_until("one");
+    running_write(&scene, "rules/rules.lua", HEAD Q1 HANDLER("two"));
+    scene.request.trial = 5;
+    scene.request.dry_run = true;
+    const char *answer = running_reload(&scene, OK);
+    assert_has(answer, "\ntrial\t1\t1\t0\n");
+    assert_has(answer, "\ndiffers\t");
+    assert_string_equal(running_sql(&scene, MARKS), "one");
+    running_end(&scene);
+}
+
+static void change_is_noticed(void **state)
+{
+    (void)state;
+    begin(HEAD Q1 HANDLER("one"));
+    running_for(&scene, 300);
+    assert_int_equal(scene.edited, 0);
+    for (int i = 0; i < 10; i++) {
+        running_write(&scene, "rules/rules.lua", HEAD Q1 HANDLER("two"));
+        running_for(&scene, 20);
+    }
+    running_for(&scene, 400);
+    assert_int_equal(scene.edited, 1);
+    running_end(&scene);
+}
+
+static void stopping_engine_refuses(void **state)
+{
+    (void)state;
+    begin(HEAD Q1 HANDLER("one"));
+    engine_stop(scene.engine);
+    assert_has(running_reload(&scene, ERR_CLOSED), "stopping");
+    running_end(&scene);
+}
+
+/* A sanitizer has an allocator of its own, which mallinfo2 does not see: there, it is the
+ * leak check at the end that counts. */
+static void memory_stays_flat(void **state)
+{
+    static const char *const rules[] = {
+        HEAD Q1 HANDLER("one"), HEAD Q1 Q2 HANDLER("two"), HEAD Q1 "local x = = 2\n",
+        HEAD Q1 "herald.on('note', '*', function(msg, tx) tx:row 'select nix from t' end)\n"};
+    size_t settled = 0;
+
+    (void)state;
+    begin(HEAD Q1 HANDLER("one"));
+    for (int i = 0; i < 200; i++) {
+        int wanted = i % 4 < 2 ? OK : ERR_CONFIG;
+
+        running_write(&scene, "rules/rules.lua", rules[i % 4]);
+        (void)running_reload(&scene, wanted);
+        running_for(&scene, 1);
+        if (i == 99)
+            settled = mallinfo2().uordblks;
+    }
+    assert_int_equal(status().generation, 100); /* the first one had not changed anything */
+    assert_in_range(mallinfo2().uordblks, 0, settled + 256 * 1024);
+    running_end(&scene);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(changed_handler_takes_effect),
+        cmocka_unit_test(same_files_are_unchanged),
+        cmocka_unit_test(bad_syntax_is_refused),
+        cmocka_unit_test(error_of_a_file_is_refused),
+        cmocka_unit_test(bad_sql_is_refused),
+        cmocka_unit_test(bad_sql_at_the_start_is_a_warning),
+        cmocka_unit_test(new_migration_is_hinted_at),
+        cmocka_unit_test(dry_run_changes_nothing),
+        cmocka_unit_test(live_settings_take_effect),
+        cmocka_unit_test(smaller_memory_that_does_not_suffice_is_refused),
+        cmocka_unit_test(subscription_comes_and_goes),
+        cmocka_unit_test(retry_waits_for_its_subscription),
+        cmocka_unit_test(files_come_and_go),
+        cmocka_unit_test(trial_says_what_would_differ),
+        cmocka_unit_test(change_is_noticed),
+        cmocka_unit_test(stopping_engine_refuses),
+        cmocka_unit_test(memory_stays_flat),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

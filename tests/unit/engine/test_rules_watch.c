@@ -1,0 +1,191 @@
+/* rules_watch: whatever editors and tools do to the files is told, once. */
+#include "check.h"
+#include "engine/rules_watch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SETTLED_MS = 450, LOOKED_MS = 2700 };
+
+struct scene {
+    char folder[64];
+    uv_loop_t loop;
+    struct log *log;
+    FILE *said; /* what was logged */
+    struct rules_watch *watch;
+    int told;
+};
+
+static void on_change(void *arg)
+{
+    ((struct scene *)arg)->told++;
+}
+
+static void shell(struct scene *s, const char *command)
+{
+    char line[512];
+
+    snprintf(line, sizeof line, "cd '%s' && %s", s->folder, command);
+    assert_int_equal(system(line), 0);
+}
+
+static void begin(struct scene *s)
+{
+    memset(s, 0, sizeof *s);
+    snprintf(s->folder, sizeof s->folder, "/tmp/herald-watch-XXXXXX");
+    assert_non_null(mkdtemp(s->folder));
+    shell(s, "mkdir -p rules lib/deep && echo 1 > rules/a.lua && echo 1 > lib/deep/b.lua");
+    s->said = tmpfile();
+    assert_non_null(s->said);
+    s->log = log_new(fileno(s->said), LOG_INFO, LOG_LOGFMT, clock_real());
+    assert_non_null(s->log);
+    assert_int_equal(uv_loop_init(&s->loop), 0);
+}
+
+static void start(struct scene *s)
+{
+    const char *folders[] = {s->folder};
+    struct err err = {0};
+
+    assert_int_equal(rules_watch_start(&s->watch, &s->loop, s->log, folders, 1, on_change, s, &err),
+                     OK);
+}
+
+static void end(struct scene *s)
+{
+    rules_watch_stop(&s->watch);
+    uv_run(&s->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&s->loop), 0);
+    log_free(&s->log);
+    assert_int_equal(fclose(s->said), 0);
+    shell(s, "rm -rf \"$PWD\"");
+}
+
+static void on_time(uv_timer_t *timer)
+{
+    uv_close((uv_handle_t *)timer, NULL);
+    uv_stop(timer->loop);
+}
+
+static void wait_ms(struct scene *s, uint64_t ms)
+{
+    uv_timer_t timer;
+
+    uv_update_time(&s->loop);
+    assert_int_equal(uv_timer_init(&s->loop, &timer), 0);
+    assert_int_equal(uv_timer_start(&timer, on_time, ms, 0), 0);
+    uv_run(&s->loop, UV_RUN_DEFAULT);
+    uv_run(&s->loop, UV_RUN_NOWAIT);
+}
+
+/* Does it, waits, and checks how often it was told. */
+static void after(struct scene *s, const char *command, uint64_t ms, int wanted)
+{
+    s->told = 0;
+    shell(s, command);
+    wait_ms(s, ms);
+    if (s->told != wanted)
+        fail_msg("told %d times instead of %d: %s", s->told, wanted, command);
+}
+
+static void every_kind_of_change_is_told(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    start(&s);
+    after(&s, "true", LOOKED_MS, 0);
+    after(&s, "echo 2 > rules/a.lua", SETTLED_MS, 1);
+    after(&s, "echo 3 > rules/.a.lua.swp && mv rules/.a.lua.swp rules/a.lua", SETTLED_MS, 1);
+    after(&s, "mv rules/a.lua rules/c.lua", SETTLED_MS, 1);
+    after(&s, "rm rules/c.lua", SETTLED_MS, 1);
+    after(&s, "echo 2 > lib/deep/b.lua", SETTLED_MS, 1);
+    after(&s, "cat rules/* lib/deep/b.lua > all 2>&1 || true", SETTLED_MS, 0); /* only read */
+    end(&s);
+}
+
+static void many_changes_are_told_once(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    start(&s);
+    after(&s, "for i in 1 2 3 4 5 6 7 8 9; do echo $i > rules/$i.lua; sleep 0.02; done", SETTLED_MS,
+          1);
+    end(&s);
+}
+
+static void folders_come_and_go(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    start(&s);
+    after(&s, "mkdir lib/new", SETTLED_MS, 1);
+    after(&s, "echo 1 > lib/new/x.lua", SETTLED_MS, 1);
+    after(&s, "rm -r rules lib", SETTLED_MS, 1);
+    after(&s, "mkdir rules lib", LOOKED_MS, 1);
+    after(&s, "echo 1 > rules/a.lua", SETTLED_MS, 1);
+    /* another folder under the same name, as a deployment makes it */
+    after(&s, "mkdir next && echo 1 > next/a.lua && mv rules old && mv next rules", SETTLED_MS, 1);
+    after(&s, "echo 2 > rules/a.lua", SETTLED_MS, 1);
+    after(&s, "echo 2 > old/a.lua", SETTLED_MS, 0);
+    end(&s);
+}
+
+static void change_while_told_is_told_again(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    start(&s);
+    after(&s, "echo 2 > rules/a.lua && (sleep 0.3; echo 3 > rules/a.lua) &", 1000, 2);
+    end(&s);
+}
+
+static void machine_that_cannot_watch_is_a_warning(void **state)
+{
+    struct rlimit limit, none;
+    char text[1024];
+    struct scene s;
+    size_t n;
+
+    (void)state;
+    begin(&s);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 3; /* for inotify's own descriptor there is no room */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    start(&s);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    rewind(s.said);
+    n = fread(text, 1, sizeof text - 1, s.said);
+    text[n] = '\0';
+    assert_non_null(strstr(text, "warn  rules.unwatched folder="));
+    assert_non_null(strstr(text, "herald reload"));
+    /* it watches as soon as it can, and takes it that something has changed */
+    after(&s, "true", LOOKED_MS, 1);
+    after(&s, "echo 2 > rules/a.lua", SETTLED_MS, 1);
+    end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_kind_of_change_is_told),
+        cmocka_unit_test(many_changes_are_told_once),
+        cmocka_unit_test(folders_come_and_go),
+        cmocka_unit_test(change_while_told_is_told_again),
+        cmocka_unit_test(machine_that_cannot_watch_is_a_warning),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

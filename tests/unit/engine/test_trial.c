@@ -1,0 +1,389 @@
+/* What the next generation would do differently, and that a trial leaves nothing behind. */
+#include "scene.h"
+
+#include "check.h"
+#include "engine/trial.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define HEAD                                                                                       \
+    "local herald = require 'herald'\n"                                                            \
+    "herald.subscribe { queue = 'q', from = herald.fanout 'x',\n"                                  \
+    "  retry = { attempts = 1 } }\n"                                                               \
+    "herald.route { type = 'out', to = herald.fanout 'y' }\n"
+#define ON(body) "herald.on('t', '*', function(msg, tx)\n" body "\nend)\n"
+#define WRITE "  tx:exec('insert into hits values (?)', msg.business_key1)\n"
+#define TABLES                                                                                     \
+    "create table hits (what text);"                                                               \
+    "create table one (id integer primary key); insert into one values (1);"                       \
+    "create table parent (id integer primary key); insert into parent values (1);"                 \
+    "create table child (p integer references parent(id) deferrable initially deferred);"
+
+/* What the answer says, and the code. */
+struct answer {
+    struct buf text;
+    int code;
+    struct err err;
+};
+
+static void try(struct scene *s, const char *next_rules, size_t n, struct answer *a)
+{
+    struct script *next = scene_load(s, next_rules);
+
+    a->err = (struct err){0};
+    buf_init(&a->text, 1024 * 1024);
+    a->code = trial_run(s->turn, &s->script, &next, n, &a->text, &a->err);
+    assert_int_equal(buf_append(&a->text, "", 1), OK); /* ends the string */
+    script_free(&next);
+}
+
+static void assert_has(const struct answer *a, const char *piece)
+{
+    if (strstr(a->text.data, piece) == NULL)
+        fail_msg("no \"%s\" in: %s%s", piece, a->text.data, a->err.text);
+}
+
+static void assert_answer(const struct answer *a, const char *want)
+{
+    if (strcmp(a->text.data, want) != 0)
+        fail_msg("wanted: %s\ngot: %s%s", want, a->text.data, a->err.text);
+}
+
+static void deliver(struct scene *s, const char *id, const char *key)
+{
+    char body[100];
+
+    snprintf(body, sizeof body, "{\"businessKey1\":\"%s\"}", key);
+    scene_deliver(s, id, "t", body);
+}
+
+/* Two handled messages and a dead letter. */
+static void begin(struct scene *s, const char *rules)
+{
+    scene_begin_keeping(s, 10, rules, TABLES);
+    deliver(s, "a", "1");
+    deliver(s, "b", "2");
+    deliver(s, "c", "bad");
+    scene_run(s);
+    assert_int_equal(scene_acked(s), 3);
+}
+
+#define BAD "  if msg.business_key1 == 'bad' then error('as told') end\n"
+
+static void the_same_rules_differ_in_nothing(void **state)
+{
+    struct scene s;
+    struct answer a;
+
+    (void)state;
+    begin(&s, HEAD ON(BAD WRITE));
+    /* a line more: places of errors move, which is no difference */
+    try(&s, "\n" HEAD "\n" ON(BAD WRITE), 10, &a);
+    assert_int_equal(a.code, OK);
+    assert_answer(&a, "trial\t3\t0\t0\n");
+    buf_free(&a.text);
+    scene_end(&s);
+}
+
+static void outcomes_statements_and_emits_are_compared(void **state)
+{
+    struct scene s;
+    struct answer a;
+
+    (void)state;
+    begin(&s, HEAD ON(BAD WRITE));
+    try(&s,
+        HEAD ON("  if msg.business_key1 == '1' then herald.reject('no\\tmore\\n1') end\n" WRITE
+                "  tx:exec('update hits set what = 9 where what = ?', 'nobody')\n"
+                "  tx:emit { type = 'out', business_key1 = 'k', body = { n = 1 } }"),
+        10, &a);
+    assert_has(&a, "trial\t3\t3\t0\n");
+    assert_has(&a, "differs\ta\tq\tt\t\n"
+                   "now\toutcome\tdone\t\n"
+                   "now\tstatement\t1\tinsert into hits values ('1')\n"
+                   "next\toutcome\treject\trules/rules.lua:6: no\\tmore\\n1\n");
+    assert_has(&a, "next\toutcome\tdone\t\n"
+                   "next\tstatement\t1\tinsert into hits values ('bad')\n"
+                   "next\temit\tout\tk\t\t\t{\"n\":1}\t\n");
+    assert_has(&a, "differs\tc\tq\tt\t\nnow\toutcome\tfailed\trules/rules.lua:6: as told\nnext");
+    assert_null(strstr(a.text.data, "nobody")); /* changed nothing */
+    buf_free(&a.text);
+    scene_end(&s);
+}
+
+static void nothing_of_it_stays(void **state)
+{
+    struct scene s;
+    struct answer a;
+    struct counters before;
+    char rows[200];
+
+    (void)state;
+    begin(&s, HEAD ON(BAD WRITE "  herald.log.warn('said')"));
+    before = *turn_counters(s.turn);
+    snprintf(rows, sizeof rows, "%s", scene_log(&s));
+    try(&s, HEAD ON(WRITE WRITE "  herald.log.warn('leaked')\n  tx:emit { type = 'out' }"), 10, &a);
+    assert_has(&a, "trial\t3\t3\t0\n");
+    buf_free(&a.text);
+    assert_null(strstr(scene_log(&s), "leaked"));
+    assert_memory_equal(turn_counters(s.turn), &before, sizeof before);
+    assert_sql(&s, "select group_concat(what) from hits", "1,2");
+    assert_sql(&s,
+               "select (select count(*) from herald_outbox) || (select count(*) from herald_dead) "
+               "|| (select count(*) from herald_retry) || (select count(*) from herald_recent)",
+               "0102");
+    deliver(&s, "d", "4");
+    scene_run(&s);
+    assert_sql(&s, "select group_concat(what) from hits", "1,2,4");
+    assert_string_equal(s.published, "");
+    before.delivered++, before.handled++, before.turns = turn_counters(s.turn)->turns;
+    assert_memory_equal(turn_counters(s.turn), &before, sizeof before);
+    scene_end(&s);
+}
+
+/* What the present rules keep in Lua's memory is of messages that were handled. */
+static void what_rules_remember_is_not_of_a_trial(void **state)
+{
+    struct scene s;
+    struct answer a;
+
+    (void)state;
+    scene_begin_keeping(&s, 10,
+                        HEAD
+                        "local seen = 0\n" ON("  seen = seen + 1\n"
+                                              "  tx:exec('insert into hits values (?)', seen)"),
+                        TABLES);
+    deliver(&s, "a", "1");
+    scene_run(&s);
+    try(&s, HEAD ON(""), 10, &a);
+    buf_free(&a.text);
+    deliver(&s, "b", "1");
+    scene_run(&s);
+    assert_sql(&s, "select group_concat(what) from hits", "1,1"); /* rebuilt, not 1,3 */
+    scene_end(&s);
+}
+
+static void the_newest_come_first_and_no_more_than_asked_for(void **state)
+{
+    struct scene s;
+    struct answer a;
+
+    (void)state;
+    scene_begin_keeping(&s, 3, HEAD ON(BAD WRITE), TABLES);
+    for (int i = 0; i < 5; i++) {
+        char id[16];
+
+        snprintf(id, sizeof id, "m%d", i);
+        deliver(&s, id, i == 3 ? "bad" : "1");
+        scene_run(&s);
+        s.now_ms += 1000;
+    }
+    try(&s, HEAD ON(WRITE WRITE), 2, &a);
+    assert_has(&a, "trial\t2\t2\t0\ndiffers\tm4\t");
+    assert_has(&a, "\ndiffers\tm3\t");
+    buf_free(&a.text);
+    try(&s, HEAD ON(WRITE WRITE), 50, &a);
+    assert_has(&a, "trial\t4\t4\t0\n"); /* three in the ring, one letter */
+    assert_null(strstr(a.text.data, "\tm0\t"));
+    buf_free(&a.text);
+    scene_end(&s);
+}
+
+static void what_ends_the_transaction_is_one_messages_outcome(void **state)
+{
+    struct scene s;
+    struct answer a;
+
+    (void)state;
+    begin(&s, HEAD ON(BAD WRITE));
+    try(&s,
+        HEAD ON("  if msg.business_key1 == '1' then\n"
+                "    tx:exec('insert or rollback into one values (1)')\n"
+                "  end\n" BAD WRITE),
+        10, &a);
+    assert_int_equal(a.code, OK);
+    assert_has(&a, "trial\t3\t1\t0\ndiffers\ta\t");
+    assert_has(&a, "next\toutcome\tfailed\t");
+    buf_free(&a.text);
+    deliver(&s, "d", "4");
+    scene_run(&s);
+    assert_sql(&s, "select group_concat(what) from hits", "1,2,4");
+    scene_end(&s);
+}
+
+static void memory_eaten_is_one_messages_outcome(void **state)
+{
+    struct scene s;
+    struct answer a;
+
+    (void)state;
+    begin(&s, HEAD ON(BAD WRITE));
+    try(&s,
+        HEAD
+        "local kept = {}\n" ON(BAD WRITE "  while msg.business_key1 == '1' do kept[#kept + 1] = "
+                                         "{ #kept } end"),
+        10, &a);
+    assert_int_equal(a.code, OK);
+    assert_has(&a, "trial\t3\t1\t0\ndiffers\ta\t");
+    assert_has(&a, "handler_memory");
+    buf_free(&a.text);
+    assert_sql(&s, "select group_concat(what) from hits", "1,2");
+    scene_end(&s);
+}
+
+static void a_deferred_foreign_key_shows(void **state)
+{
+    struct scene s;
+    struct answer a;
+
+    (void)state;
+    begin(&s, HEAD ON(BAD WRITE));
+    try(&s, HEAD ON(BAD WRITE "  tx:exec('insert into child values (99)')"), 10, &a);
+    assert_has(&a, "trial\t3\t2\t0\n");
+    assert_has(&a, "next\toutcome\tfailed\ta deferred foreign key");
+    buf_free(&a.text);
+    deliver(&s, "d", "4"); /* and breaks no later commit */
+    scene_run(&s);
+    scene_end(&s);
+}
+
+static void rows_are_counted_for_the_statement_that_changed_them(void **state)
+{
+    struct scene s;
+    struct answer a;
+
+    (void)state;
+    begin(&s, HEAD ON(BAD WRITE));
+    try(&s,
+        HEAD ON("  for row in tx:query('select id from one') do\n"
+                "    tx:exec('insert into hits values (7), (8)')\n"
+                "  end\n"
+                "  tx:value('insert into hits values (9) returning what')"),
+        1, &a);
+    assert_has(&a, "next\toutcome\tdone\t\n"
+                   "next\tstatement\t2\tinsert into hits values (7), (8)\n"
+                   "next\tstatement\t1\tinsert into hits values (9) returning what\n");
+    assert_null(strstr(a.text.data, "select id from one"));
+    buf_free(&a.text);
+    scene_end(&s);
+}
+
+static void who_is_not_wanted_any_more_shows(void **state)
+{
+    struct scene s;
+    struct answer a;
+
+    (void)state;
+    begin(&s, HEAD ON(BAD WRITE));
+    try(&s, HEAD "herald.on('other', '*', function() end)\n", 1, &a);
+    assert_has(&a, "next\toutcome\tunhandled\tno handler wants it\n");
+    buf_free(&a.text);
+    try(&s,
+        "local herald = require 'herald'\n"
+        "herald.subscribe { queue = 'another', from = herald.fanout 'x' }\n",
+        1, &a);
+    assert_has(&a, "next\toutcome\tunhandled\tno subscription for this queue\n");
+    buf_free(&a.text);
+    scene_end(&s);
+}
+
+static void long_texts_are_compared_to_their_end(void **state)
+{
+    struct scene s;
+    struct answer a;
+
+    (void)state;
+    begin(&s, HEAD ON("  tx:emit { type = 'out', body = ('x'):rep(5000) .. '1' }"));
+    try(&s, HEAD ON("  tx:emit { type = 'out', body = ('x'):rep(5000) .. '2' }"), 1, &a);
+    assert_has(&a, "trial\t1\t1\t0\n");
+    assert_has(&a, "... (5001 bytes, ");
+    buf_free(&a.text);
+    scene_end(&s);
+}
+
+static void the_answer_is_cut_between_messages(void **state)
+{
+    struct scene s;
+    struct answer a;
+
+    (void)state;
+    scene_begin_keeping(&s, 20, HEAD ON(""), TABLES);
+    for (int i = 0; i < 20; i++) {
+        char id[16];
+
+        snprintf(id, sizeof id, "m%d", i);
+        deliver(&s, id, "1");
+    }
+    scene_run(&s);
+    try(&s, HEAD ON("  for i = 1, 200 do tx:emit { type = 'out', body = ('x'):rep(1999) } end"), 20,
+        &a);
+    assert_int_equal(a.code, OK);
+    assert_has(&a, "trial\t4\t4\t16\n");
+    assert_has(&a, "next\tcut\t");
+    assert_false(a.text.failed);
+    assert_int_equal(a.text.data[a.text.len - 2], '\n');
+    buf_free(&a.text);
+    scene_end(&s);
+}
+
+static void a_busy_store_is_said(void **state)
+{
+    struct scene s;
+    struct answer a;
+    struct sqlite3 *other;
+
+    (void)state;
+    begin(&s, HEAD ON(BAD WRITE));
+    other = scene_lock(&s);
+    try(&s, HEAD ON(WRITE), 10, &a);
+    assert_int_equal(a.code, ERR_BUSY);
+    assert_true(a.err.text[0] != '\0');
+    buf_free(&a.text);
+    scene_unlock(other);
+    scene_end(&s);
+}
+
+/* Envelopes and identities are the rules' too. */
+static void other_ways_of_reading_are_tried(void **state)
+{
+    struct scene s;
+    struct answer a;
+
+    (void)state;
+    begin(&s, HEAD ON(BAD WRITE));
+    try(&s,
+        "local herald = require 'herald'\n"
+        "herald.subscribe { queue = 'q', from = herald.fanout 'x',\n"
+        "  envelope = function(raw, properties)\n"
+        "    if raw:find('bad', 1, true) then error('unreadable') end\n"
+        "    return { type = 't', business_key1 = 'read ' .. properties.message_id }\n"
+        "  end }\n" ON(WRITE),
+        10, &a);
+    assert_has(&a, "next\tstatement\t1\tinsert into hits values ('read b')\n");
+    assert_has(&a, "next\toutcome\treject\trules/rules.lua:4: unreadable\n");
+    buf_free(&a.text);
+    scene_end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_same_rules_differ_in_nothing),
+        cmocka_unit_test(outcomes_statements_and_emits_are_compared),
+        cmocka_unit_test(nothing_of_it_stays),
+        cmocka_unit_test(what_rules_remember_is_not_of_a_trial),
+        cmocka_unit_test(the_newest_come_first_and_no_more_than_asked_for),
+        cmocka_unit_test(what_ends_the_transaction_is_one_messages_outcome),
+        cmocka_unit_test(memory_eaten_is_one_messages_outcome),
+        cmocka_unit_test(a_deferred_foreign_key_shows),
+        cmocka_unit_test(rows_are_counted_for_the_statement_that_changed_them),
+        cmocka_unit_test(who_is_not_wanted_any_more_shows),
+        cmocka_unit_test(long_texts_are_compared_to_their_end),
+        cmocka_unit_test(the_answer_is_cut_between_messages),
+        cmocka_unit_test(a_busy_store_is_said),
+        cmocka_unit_test(other_ways_of_reading_are_tried),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,434 @@
+/* What people do with dead letters. */
+#include "store.h"
+
+#include "store/db_int.h"
+#include "store/error_group.h"
+#include "store/inbox.h"
+#include "store/letters.h"
+#include "store/retry.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct dead_letter inbox_letter = {
+    .side = DEAD_INBOX,
+    .queue = {"q", 1},
+    .identity = {"m", 1},
+    .message = {.id = {"m", 1},
+                .type = {"t", 1},
+                .key = {{"16", 2}, {"60201", 5}, {NULL, 0}},
+                .body = {"{}", 2},
+                .headers = {"{\"a\":1}", 7},
+                .timestamp_s = 500},
+    .exchange = {"x", 1},
+    .routing_key = {"rk", 2},
+    .fingerprint = 7,
+    .attempts = 3,
+    .error = "no choice '16'",
+    .generation = 4,
+    .at = 1234,
+};
+
+static const struct pick everything = {.group = -1};
+
+/* As the engine leaves it: the letter, and its inbox row. */
+static int64_t bury(struct store *s, const struct dead_letter *l)
+{
+    int64_t id;
+
+    assert_ok(s, dead_add(s->db, l, &id, &s->err));
+    if (l->side == DEAD_INBOX && l->identity.data != NULL)
+        assert_ok(
+            s, inbox_set(s->db, l->queue, l->identity, l->fingerprint, INBOX_DEAD, l->at, &s->err));
+    return id;
+}
+
+/* Letters m0, m1, ... */
+static void bury_many(struct store *s, int n, const char *error)
+{
+    struct dead_letter l = inbox_letter;
+    char id[24];
+
+    other_exec(s, "select 1"); /* opens the other handle before the transaction */
+    assert_ok(s, db_begin(s->db, &s->err));
+    for (int i = 0; i < n; i++) {
+        snprintf(id, sizeof id, "m%d", i);
+        l.identity = l.message.id = slice_of(id);
+        l.error = error;
+        (void)bury(s, &l);
+    }
+    assert_ok(s, db_commit(s->db, &s->err));
+}
+
+/* All that is meant, as the command line does it; *batches_out: in how many transactions. */
+static size_t pass(struct store *s, const struct pick *p, pick_fn *fn, size_t *batches_out)
+{
+    size_t n, passed, changed = 0, batches = 0;
+    struct picked done;
+    int64_t *ids;
+
+    assert_ok(s, pick_ids(s->db, PICK_DEAD, p, 0, SIZE_MAX, &ids, &n, &s->err));
+    for (size_t at = 0; at < n; at += passed, batches++) {
+        assert_ok(s, pick_batch(s->db, ids + at, n - at, fn, &passed, &done, &s->err));
+        assert_true(passed > 0 && passed <= PICK_BATCH);
+        changed += done.changed;
+    }
+    free(ids);
+    if (batches_out != NULL)
+        *batches_out = batches;
+    return changed;
+}
+
+static size_t once(struct store *s, const struct pick *p, pick_fn *fn)
+{
+    return pass(s, p, fn, NULL);
+}
+
+static void a_replayed_delivery_becomes_a_retry_that_is_due(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    (void)bury(s, &inbox_letter);
+    s->now_ms = 9000;
+    assert_int_equal(once(s, &everything, letter_replay), 1);
+    assert_string_equal(other_rows(s, "select queue, identity, fingerprint, attempts, error, "
+                                      "generation, message_id, type, business_key1, business_key2, "
+                                      "business_key3, body, headers, timestamp_s, exchange, "
+                                      "routing_key from herald_retry"),
+                        "q|m|7|0|no choice '16'|4|m|t|16|60201|-|{}|{\"a\":1}|500|x|rk");
+    assert_int_equal(other_int(s, "select due_at between 9000 and 9100 and first_at = due_at "
+                                  "from herald_retry"),
+                     1);
+    assert_string_equal(other_rows(s, "select state, fingerprint from herald_inbox"), "1|7");
+    assert_int_equal(other_int(s, "select count(*) from herald_dead"), 0);
+}
+
+static void a_second_replay_finds_nothing(void **state)
+{
+    struct store *s = *state;
+    const int64_t ids[] = {1, 2};
+    const struct pick these = {.ids = ids, .n_ids = 2, .group = -1};
+
+    store_open(s);
+    (void)bury(s, &inbox_letter);
+    assert_int_equal(once(s, &these, letter_replay), 1);
+    assert_int_equal(once(s, &these, letter_replay), 0);
+    assert_int_equal(once(s, &everything, letter_replay), 0);
+    assert_int_equal(other_int(s, "select count(*) from herald_retry"), 1);
+}
+
+static void a_letter_without_identity_has_no_inbox_row(void **state)
+{
+    struct store *s = *state;
+    struct dead_letter l = inbox_letter;
+
+    store_open(s);
+    l.identity = (struct slice){NULL, 0};
+    (void)bury(s, &l);
+    assert_int_equal(once(s, &everything, letter_replay), 1);
+    assert_string_equal(other_rows(s, "select identity, message_id from herald_retry"), "-|m");
+    assert_int_equal(other_int(s, "select count(*) from herald_inbox"), 0);
+}
+
+/* DESIGN 3, "id used twice": the inbox row is the first message's. */
+static void a_letter_whose_id_another_has_leaves_the_inbox_alone(void **state)
+{
+    struct store *s = *state;
+    struct dead_letter l = inbox_letter;
+
+    store_open(s);
+    assert_ok(s, inbox_set(s->db, l.queue, l.identity, 99, INBOX_DONE, 1, &s->err));
+    assert_ok(s, dead_add(s->db, &l, NULL, &s->err));
+    assert_int_equal(once(s, &everything, letter_replay), 1);
+    assert_string_equal(other_rows(s, "select state, fingerprint from herald_inbox"), "0|99");
+    assert_string_equal(other_rows(s, "select identity, message_id from herald_retry"), "-|m");
+}
+
+static void an_inbox_row_that_was_lost_is_made_anew(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    assert_ok(s, dead_add(s->db, &inbox_letter, NULL, &s->err));
+    assert_int_equal(once(s, &everything, letter_replay), 1);
+    assert_string_equal(other_rows(s, "select message_id, state from herald_inbox"), "m|1");
+}
+
+static void a_replayed_row_goes_into_the_outbox(void **state)
+{
+    struct store *s = *state;
+    struct dead_letter l = inbox_letter;
+
+    store_open(s);
+    l.side = DEAD_OUTBOX;
+    l.queue = (struct slice){NULL, 0};
+    (void)bury(s, &l);
+    assert_int_equal(once(s, &everything, letter_replay), 1);
+    assert_string_equal(other_rows(s,
+                                   "select type, business_key1, business_key2, body, headers, "
+                                   "message_id, due_at, attempts, created_at from herald_outbox"),
+                        "t|16|60201|{}|{\"a\":1}|m|0|0|500000");
+    assert_int_equal(other_int(s, "select count(*) from herald_dead"), 0);
+    assert_int_equal(other_int(s, "select count(*) from herald_retry"), 0);
+}
+
+static void a_row_that_was_never_sent_is_dated_anew(void **state)
+{
+    struct store *s = *state;
+    struct dead_letter l = inbox_letter;
+
+    store_open(s);
+    l.side = DEAD_OUTBOX;
+    l.attempts = 0;
+    (void)bury(s, &l);
+    assert_int_equal(once(s, &everything, letter_replay), 1);
+    assert_int_equal(other_int(s, "select created_at > 900000 from herald_outbox"), 1);
+}
+
+static void a_dropped_letter_leaves_its_id_known(void **state)
+{
+    struct store *s = *state;
+    struct inbox_seen seen;
+
+    store_open(s);
+    (void)bury(s, &inbox_letter);
+    assert_int_equal(once(s, &everything, letter_drop), 1);
+    assert_int_equal(other_int(s, "select count(*) from herald_dead"), 0);
+    assert_int_equal(other_int(s, "select count(*) from herald_retry"), 0);
+    assert_ok(s, inbox_enter(s->db, slice_of("q"), slice_of("m"), 7, 1, &seen, &s->err));
+    assert_true(seen.known);
+    assert_int_equal(seen.state, INBOX_DONE); /* so it is pruned one day */
+}
+
+static void batches_are_bounded_and_together_reach_all(void **state)
+{
+    struct store *s = *state;
+    size_t batches;
+
+    store_open(s);
+    bury_many(s, 2 * PICK_BATCH + 7, "it broke");
+    assert_int_equal(pass(s, &everything, letter_replay, &batches), 2 * PICK_BATCH + 7);
+    assert_int_equal(batches, 3);
+    assert_int_equal(other_int(s, "select count(distinct message_id) from herald_retry"),
+                     2 * PICK_BATCH + 7);
+    assert_int_equal(other_int(s, "select count(*) from herald_dead"), 0);
+}
+
+/* The ids were noted, then somebody else was faster. */
+static void a_letter_that_is_gone_is_passed_over(void **state)
+{
+    struct store *s = *state;
+    const int64_t ids[] = {1, 2, 3};
+    struct picked done;
+    size_t passed;
+
+    store_open(s);
+    bury_many(s, 3, "it broke");
+    other_exec(s, "delete from herald_dead where id = 2");
+    assert_ok(s, pick_batch(s->db, ids, 3, letter_replay, &passed, &done, &s->err));
+    assert_int_equal(passed, 3);
+    assert_int_equal(done.changed, 2);
+    assert_ok(s, pick_batch(s->db, ids, 3, letter_drop, &passed, &done, &s->err));
+    assert_int_equal(done.changed, 0);
+    assert_int_equal(s->err.code, OK);
+    assert_int_equal(other_int(s, "select count(*) from herald_retry"), 2);
+}
+
+static void large_letters_make_small_batches(void **state)
+{
+    struct store *s = *state;
+    struct dead_letter l = inbox_letter;
+    const size_t large = PICK_BATCH_BYTES / 2 + 1;
+    char *body = calloc(1, large);
+    size_t batches;
+
+    assert_non_null(body);
+    store_open(s);
+    l.message.body = (struct slice){body, large};
+    l.identity = (struct slice){NULL, 0};
+    for (int i = 0; i < 3; i++)
+        (void)bury(s, &l);
+    assert_int_equal(pass(s, &everything, letter_replay, &batches), 3);
+    assert_int_equal(batches, 2);
+    free(body);
+}
+
+/* A crash, or a letter that cannot be moved, in the middle of a batch. */
+static void a_batch_that_fails_changes_nothing(void **state)
+{
+    struct store *s = *state;
+    const int64_t ids[] = {1, 2, 3};
+    struct picked done;
+    size_t passed;
+
+    store_open(s);
+    bury_many(s, 3, "it broke");
+    other_exec(s, "create trigger no before insert on herald_retry when new.message_id = 'm1' "
+                  "begin select raise(abort, 'not this one'); end");
+    assert_refused(s, pick_batch(s->db, ids, 3, letter_replay, &passed, &done, &s->err), ERR_FAILED,
+                   "not this one");
+    assert_contains(s->err.text, "dead letter 2");
+    assert_int_equal(passed, 0);
+    assert_int_equal(done.changed, 0);
+    assert_string_equal(other_rows(s, "select (select count(*) from herald_dead), (select count(*) "
+                                      "from herald_retry), (select group_concat(distinct state) "
+                                      "from herald_inbox)"),
+                        "3|0|2");
+}
+
+static bool note(void *arg, const struct dead_letter *l)
+{
+    char *text = arg;
+
+    snprintf(text + strlen(text), 256, "%s%lld", text[0] ? "," : "", (long long)l->id);
+    return true;
+}
+
+static void filters_choose_letters(void **state)
+{
+    struct store *s = *state;
+    const struct dead_letter three[] = {
+        inbox_letter,
+        {.side = DEAD_INBOX,
+         .queue = {"r", 1},
+         .identity = {"n", 1},
+         .message = {.type = {"u", 1}},
+         .error = "no course '17'",
+         .at = 2000},
+        {.side = DEAD_OUTBOX, .identity = {"o", 1}, .error = "no route", .at = 3000},
+    };
+    const int64_t ids[] = {3, 1, 9};
+    const struct {
+        struct pick pick;
+        const char *want;
+    } cases[] = {
+        {{.group = -1}, "1,2,3"},
+        {{.group = -1, .ids = ids, .n_ids = 3}, "1,3"},
+        {{.group = -1, .type = {"u", 1}}, "2"},
+        {{.group = -1, .order_type = {"60201", 5}}, "1"},
+        {{.group = -1, .queue = {"r", 1}}, "2"},
+        {{.group = -1, .side = {"outbox", 6}}, "3"},
+        {{.group = -1, .error = {"no ", 3}}, "1,2,3"},
+        {{.group = -1, .error = {"course", 6}}, "2"},
+        {{.group = -1, .error = {"%", 1}}, ""},
+        {{.group = -1, .before_ms = 2000}, "1"},
+        {{.group = -1, .since_ms = 2000}, "2,3"},
+        {{.group = -1, .since_ms = 2000, .side = {"inbox", 5}}, "2"},
+        {{.group = error_group("inbox", slice_of("r"), slice_of("no course '99'"))}, "2"},
+        {{.group = 12345}, ""},
+    };
+    char text[256];
+
+    store_open(s);
+    for (size_t i = 0; i < 3; i++)
+        (void)bury(s, &three[i]);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        text[0] = '\0';
+        assert_ok(s, letters_list(s->db, &cases[i].pick, 0, 10, note, text, &s->err));
+        assert_string_equal(text, cases[i].want);
+    }
+    text[0] = '\0';
+    assert_ok(s, letters_list(s->db, &everything, 1, 1, note, text, &s->err));
+    assert_string_equal(text, "2");
+}
+
+static bool note_group(void *arg, const struct letter_group *g)
+{
+    char *text = arg;
+
+    snprintf(text + strlen(text), 256, "%s%.*s:%.*s:%lld:%lld-%lld:%.*s", text[0] ? ", " : "",
+             (int)g->side.len, g->side.data, (int)g->queue.len, g->queue.data, (long long)g->count,
+             (long long)g->first_at, (long long)g->last_at, (int)g->error.len, g->error.data);
+    return true;
+}
+
+static const char *groups(struct store *s)
+{
+    static char text[1024];
+
+    text[0] = '\0';
+    assert_ok(s, letters_groups(s->db, 10, note_group, text, &s->err));
+    return text;
+}
+
+static void groups_count_their_letters(void **state)
+{
+    struct store *s = *state;
+    struct dead_letter l = inbox_letter;
+    const int64_t second = 2;
+    const struct pick one = {.ids = &second, .n_ids = 1, .group = -1};
+
+    store_open(s);
+    assert_string_equal(groups(s), "");
+    (void)bury(s, &l);
+    l.identity = l.message.id = slice_of("n");
+    l.error = "no choice '17'";
+    l.at = 1500;
+    (void)bury(s, &l);
+    (void)bury(s, &l); /* the same once more: kept once */
+    l.side = DEAD_OUTBOX;
+    l.error = "no route";
+    (void)bury(s, &l);
+    assert_string_equal(groups(s), "inbox:q:2:1234-1500:no choice '16', "
+                                   "outbox:q:1:1500-1500:no route");
+    assert_int_equal(once(s, &one, letter_drop), 1);
+    assert_string_equal(groups(s), "outbox:q:1:1500-1500:no route, "
+                                   "inbox:q:1:1234-1500:no choice '16'");
+    assert_int_equal(once(s, &everything, letter_replay), 2);
+    assert_string_equal(groups(s), "");
+}
+
+/* What version 3 added is taken away again. */
+static void letters_of_an_older_store_are_grouped_when_the_router_takes_it(void **state)
+{
+    struct store *s = *state;
+    struct dead_letter l = inbox_letter;
+    char before[1024];
+
+    store_open(s);
+    bury_many(s, 3, "no choice '1'");
+    l.error = "no route";
+    l.side = DEAD_OUTBOX;
+    l.queue = (struct slice){NULL, 0};
+    (void)bury(s, &l);
+    snprintf(before, sizeof before, "%s", groups(s));
+    store_close(s);
+    other_exec(s, "drop trigger herald_dead_grouped; drop trigger herald_dead_ungrouped;"
+                  "drop table herald_dead_group; drop index herald_dead_by_group;"
+                  "alter table herald_dead drop column error_group;"
+                  "update herald_meta set value = 2 where key = 'schema_version'");
+    other_close(s);
+    assert_refused(s, store_try(s, s->path, false, false, &s->db), ERR_CONFIG, "when it starts");
+    store_open(s);
+    assert_string_equal(groups(s), before);
+    assert_contains(before, "inbox:q:3:");
+    assert_int_equal(once(s, &everything, letter_drop), 4);
+    assert_string_equal(groups(s), "");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_replayed_delivery_becomes_a_retry_that_is_due),
+        TEST(a_second_replay_finds_nothing),
+        TEST(a_letter_without_identity_has_no_inbox_row),
+        TEST(a_letter_whose_id_another_has_leaves_the_inbox_alone),
+        TEST(an_inbox_row_that_was_lost_is_made_anew),
+        TEST(a_replayed_row_goes_into_the_outbox),
+        TEST(a_row_that_was_never_sent_is_dated_anew),
+        TEST(a_dropped_letter_leaves_its_id_known),
+        TEST(batches_are_bounded_and_together_reach_all),
+        TEST(a_letter_that_is_gone_is_passed_over),
+        TEST(large_letters_make_small_batches),
+        TEST(a_batch_that_fails_changes_nothing),
+        TEST(filters_choose_letters),
+        TEST(groups_count_their_letters),
+        TEST(letters_of_an_older_store_are_grouped_when_the_router_takes_it),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

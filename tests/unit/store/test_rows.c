@@ -1,0 +1,251 @@
+/* What people see of outbox and retries, and do with them. */
+#include "store.h"
+
+#include "store/db_int.h"
+#include "store/inbox.h"
+#include "store/outbox.h"
+#include "store/retry.h"
+#include "store/rows.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct pick everything = {.group = -1};
+
+static void add_retry(struct store *s, const char *id, int64_t due_at, const char *error)
+{
+    const struct retry_row row = {.queue = {"q", 1},
+                                  .identity = slice_of(id),
+                                  .message = {.id = slice_of(id), .type = {"t", 1}},
+                                  .fingerprint = 7,
+                                  .attempts = 2,
+                                  .first_at = 100,
+                                  .due_at = due_at,
+                                  .error = error,
+                                  .generation = 3};
+
+    assert_ok(s, retry_add(s->db, &row, &s->err));
+    assert_ok(s, inbox_set(s->db, row.queue, row.identity, 7, INBOX_WAITING, 1, &s->err));
+}
+
+static size_t change(struct store *s, enum pick_table table, const struct pick *p, pick_fn *fn)
+{
+    size_t n, passed, changed = 0;
+    struct picked done;
+    int64_t *ids;
+
+    assert_ok(s, pick_ids(s->db, table, p, 0, SIZE_MAX, &ids, &n, &s->err));
+    for (size_t at = 0; at < n; at += passed) {
+        assert_ok(s, pick_batch(s->db, ids + at, n - at, fn, &passed, &done, &s->err));
+        changed += done.changed;
+    }
+    free(ids);
+    return changed;
+}
+
+/* Whoever is late: the ids were noted, and the rows are not as they were. */
+static size_t change_one(struct store *s, int64_t id, pick_fn *fn)
+{
+    struct picked done;
+    size_t passed;
+
+    assert_ok(s, pick_batch(s->db, &id, 1, fn, &passed, &done, &s->err));
+    assert_int_equal(s->err.code, OK);
+    return done.changed;
+}
+
+static void what_is_gone_or_due_is_passed_over(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    add_retry(s, "a", 4000, "late");
+    other_exec(s, "insert into herald_outbox(type) values ('fresh')");
+    s->now_ms = 4500;
+    assert_int_equal(change_one(s, 1, retry_now), 0);
+    assert_int_equal(change_one(s, 1, outbox_now), 0);
+    assert_int_equal(change_one(s, 9, retry_now), 0);
+    assert_int_equal(change_one(s, 9, retry_drop), 0);
+    assert_int_equal(change_one(s, 9, outbox_now), 0);
+    assert_int_equal(change_one(s, 9, outbox_drop), 0);
+    assert_string_equal(other_rows(s, "select due_at, (select due_at from herald_outbox) "
+                                      "from herald_retry"),
+                        "4000|0");
+}
+
+static bool note_retry(void *arg, const struct retry_view *r)
+{
+    char *text = arg;
+
+    snprintf(text + strlen(text), 256, "%s%lld %.*s %.*s due %lld after %d%s: %.*s",
+             text[0] ? ", " : "", (long long)r->id, (int)r->message_id.len, r->message_id.data,
+             (int)r->queue.len, r->queue.data, (long long)r->due_at, r->attempts,
+             r->orphaned ? " orphaned" : "", (int)r->error.len, r->error.data);
+    return true;
+}
+
+static void retries_are_listed_page_by_page(void **state)
+{
+    struct store *s = *state;
+    char text[1024] = "";
+
+    store_open(s);
+    add_retry(s, "a", 5000, "late");
+    add_retry(s, "b", 4000, "orphaned: no subscription for this queue in rules/");
+    add_retry(s, "c", 3000, "rules/a.lua:1: orphaned: no");
+    assert_ok(s, rows_retries(s->db, &everything, 0, 2, note_retry, text, &s->err));
+    assert_string_equal(text, "1 a q due 5000 after 2: late, 2 b q due 4000 after 2 orphaned: "
+                              "orphaned: no subscription for this queue in rules/");
+    text[0] = '\0';
+    assert_ok(s, rows_retries(s->db, &everything, 2, 2, note_retry, text, &s->err));
+    assert_string_equal(text, "3 c q due 3000 after 2: rules/a.lua:1: orphaned: no");
+}
+
+static void retries_are_made_due_now(void **state)
+{
+    struct store *s = *state;
+    struct pick p = {.group = -1, .later_ms = 4500, .error = {"late", 4}};
+
+    store_open(s);
+    add_retry(s, "a", 5000, "late");
+    add_retry(s, "b", 4000, "late"); /* due already */
+    add_retry(s, "c", 9000, "other");
+    add_retry(s, "d", 9000, "late");
+    s->now_ms = 4500;
+    assert_int_equal(change(s, PICK_RETRY, &p, retry_now), 2);
+    assert_string_equal(other_rows(s, "select message_id, due_at < 4600, attempts from "
+                                      "herald_retry order by id"),
+                        "a|1|2, b|1|2, c|0|2, d|1|2");
+    assert_int_equal(change(s, PICK_RETRY, &p, retry_now), 0);
+}
+
+/* More than a batch that are due at the very same moment. */
+static void no_retry_is_passed_over(void **state)
+{
+    struct store *s = *state;
+    const struct pick p = {.group = -1, .later_ms = 4500};
+
+    store_open(s);
+    other_exec(s, "with recursive n(i) as (select 1 union all select i + 1 from n where i < 1200) "
+                  "insert into herald_retry(due_at, queue, fingerprint, attempts, first_at, error, "
+                  "timestamp_s) select 5000 + i % 2, 'q', 0, 1, 1, 'e', 0 from n");
+    s->now_ms = 4500;
+    assert_int_equal(change(s, PICK_RETRY, &p, retry_now), 1200);
+    assert_int_equal(other_int(s, "select count(*) from herald_retry where due_at > 5000"), 0);
+}
+
+static void a_dropped_retry_leaves_its_id_known(void **state)
+{
+    struct store *s = *state;
+    const struct pick p = {.group = -1, .error = {"late", 4}};
+
+    store_open(s);
+    add_retry(s, "a", 5000, "late");
+    add_retry(s, "b", 5000, "other");
+    assert_int_equal(change(s, PICK_RETRY, &p, retry_drop), 1);
+    assert_string_equal(other_rows(s, "select message_id, state, fingerprint from herald_inbox "
+                                      "order by message_id"),
+                        "a|0|7, b|1|7");
+    assert_string_equal(other_rows(s, "select message_id from herald_retry"), "b");
+}
+
+static bool note_outbox(void *arg, const struct outbox_view *r)
+{
+    static const char *const states[] = {[OUTBOX_FRESH] = "fresh",
+                                         [OUTBOX_AGAIN] = "again",
+                                         [OUTBOX_POSTPONED] = "postponed",
+                                         [OUTBOX_SCHEDULED] = "scheduled"};
+    char *text = arg;
+
+    snprintf(text + strlen(text), 256, "%s%lld %s %d %.*s", text[0] ? ", " : "", (long long)r->id,
+             states[r->state], r->attempts, (int)r->reason.len,
+             r->reason.data ? r->reason.data : "");
+    assert_true(r->message_id.len > 0);
+    return true;
+}
+
+static void fill_outbox(struct store *s)
+{
+    other_exec(s, "insert into herald_outbox(type, due_at, attempts, reason, key) values "
+                  "('fresh', 0, 0, null, null), ('again', 0, 1, 'nacked', null), "
+                  "('postponed', 5000, 2, 'no queue', null), ('scheduled', 5000, 0, null, 'k')");
+}
+
+static void outbox_rows_are_listed_with_their_state(void **state)
+{
+    struct store *s = *state;
+    char text[1024] = "";
+
+    store_open(s);
+    fill_outbox(s);
+    assert_ok(s, rows_outbox(s->db, &everything, 0, 10, note_outbox, text, &s->err));
+    assert_string_equal(text, "1 fresh 0 , 2 again 1 nacked, 3 postponed 2 no queue, "
+                              "4 scheduled 0 ");
+}
+
+/* A scheduled row is nobody's failure: its time is its producer's. */
+static void only_postponed_rows_are_sent_at_once(void **state)
+{
+    struct store *s = *state;
+    const struct pick p = {.group = -1, .later_ms = 4500, .failed = true};
+
+    store_open(s);
+    fill_outbox(s);
+    s->now_ms = 4500;
+    assert_int_equal(change(s, PICK_OUTBOX, &p, outbox_now), 1);
+    assert_string_equal(other_rows(s, "select type, due_at between 1 and 4600, attempts from "
+                                      "herald_outbox"),
+                        "fresh|0|0, again|0|1, postponed|1|2, scheduled|0|0");
+}
+
+static bool take(void *arg, const struct outbox_row *row)
+{
+    *(int64_t *)arg = row->id;
+    return true;
+}
+
+/* due_at 0 would be a fresh row below the engine's cursor, which nobody looks at. */
+static void a_row_that_was_made_due_is_claimed(void **state)
+{
+    struct store *s = *state;
+    const struct pick p = {.group = -1, .later_ms = 4500, .failed = true};
+    int64_t taken = 0;
+
+    store_open(s);
+    fill_outbox(s);
+    s->now_ms = 4500;
+    assert_ok(s, outbox_claim_due(s->db, 10, 4500, 10, take, &taken, &s->err));
+    assert_int_equal(taken, 0);
+    assert_int_equal(change(s, PICK_OUTBOX, &p, outbox_now), 1);
+    assert_ok(s, outbox_claim_due(s->db, 10, 4600, 10, take, &taken, &s->err));
+    assert_int_equal(taken, 3);
+}
+
+static void dropped_rows_are_no_longer_counted(void **state)
+{
+    struct store *s = *state;
+    struct pick p = {.group = -1, .type = {"fresh", 5}};
+
+    store_open(s);
+    fill_outbox(s);
+    assert_int_equal(change(s, PICK_OUTBOX, &p, outbox_drop), 1);
+    assert_int_equal(other_int(s, "select value from herald_meta where key = 'outbox_removed'"), 1);
+    assert_int_equal(change(s, PICK_OUTBOX, &everything, outbox_drop), 3);
+    assert_int_equal(other_int(s, "select count(*) from herald_outbox"), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(retries_are_listed_page_by_page),      TEST(retries_are_made_due_now),
+        TEST(what_is_gone_or_due_is_passed_over),   TEST(no_retry_is_passed_over),
+        TEST(a_dropped_retry_leaves_its_id_known),  TEST(outbox_rows_are_listed_with_their_state),
+        TEST(only_postponed_rows_are_sent_at_once), TEST(a_row_that_was_made_due_is_claimed),
+        TEST(dropped_rows_are_no_longer_counted),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
