@@ -1,10 +1,11 @@
-# embed - turns Lua files into one C file with a table and embedded_find()
+# embed - turns files into one C file with a table and embedded_find()
 # (core/script/embedded.h).
 #
 #   herald_embed(target out_name file...)
 #
-# A file below scripts/ is named after its path ("herald.rules"), any other after its
-# base name. The file is its own generator: called by the build in script mode.
+# A file below scripts/ is named after its path, without .lua: "herald.rules",
+# "init.gitignore"; any other after its base name. The file is its own generator: called by
+# the build in script mode.
 
 function(herald_embed target out_name)
   set(out ${CMAKE_CURRENT_BINARY_DIR}/${out_name}.c)
@@ -24,7 +25,7 @@ function(herald_embed target out_name)
     COMMAND ${CMAKE_COMMAND} -D "EMBED_OUT=${out}" -D "EMBED_FILES=${pairs}" -P
             ${PROJECT_SOURCE_DIR}/scripts/embed.cmake
     DEPENDS ${ARGN} ${PROJECT_SOURCE_DIR}/scripts/embed.cmake
-    COMMENT "Embedding Lua files into ${out_name}.c"
+    COMMENT "Embedding files into ${out_name}.c"
     VERBATIM)
   target_sources(${target} PRIVATE ${out})
 endfunction()

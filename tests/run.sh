@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every test there is, in one go; the last line is the sum.
 #
-#   sh tests/run.sh [--only floors|format|unit|spec|integration] [--long]
+#   sh tests/run.sh [--only floors|format|unit|spec|examples|integration] [--long]
 #
 # Missing packages are installed, herald is built with sanitizers into build-ci/, and a private
 # RabbitMQ runs as long as it is needed. --long adds the release build in build/ and the long
@@ -11,11 +11,11 @@ cd "$(dirname "$0")/.."
 root=$PWD
 python=/usr/bin/python3 # the one that Debian's python3-pika is for
 
-suites='floors format unit spec clang integration'
+suites='floors format unit spec examples clang integration'
 long=no
 
 usage() {
-    echo "usage: run.sh [--only floors|format|unit|spec|integration] [--long]" >&2
+    echo "usage: run.sh [--only floors|format|unit|spec|examples|integration] [--long]" >&2
     exit 2
 }
 
@@ -24,7 +24,7 @@ while [ $# -gt 0 ]; do
     --long) long=yes ;;
     --only)
         case ${2:-} in
-        floors | format | unit | spec | integration) suites=$2 ;;
+        floors | format | unit | spec | examples | integration) suites=$2 ;;
         *) usage ;;
         esac
         shift
@@ -192,17 +192,30 @@ cmocka_count() {
 
 suite_spec() {
     need_ci_build || return 0
-    set --
-    for folder in tests/spec examples/*/spec examples/*/*/spec; do
-        [ ! -d "$folder" ] || set -- "$@" "$folder"
-    done
-    [ $# -gt 0 ] || return 0
     status=0
     # A bare busted may run under another Lua than ours.
     run "$work/log" 300 env HERALD="$root/build-ci/herald" \
-        LUA_PATH_5_4="$root/scripts/?.lua;$root/tests/spec/?.lua;$root/examples/?.lua;;" \
-        busted --lua=/usr/bin/lua5.4 --output=plainTerminal "$@" || status=$?
-    judge busted "$work/log" "$status" "$(busted_count success)" \
+        LUA_PATH_5_4="$root/scripts/?.lua;$root/tests/spec/?.lua;;" \
+        busted --lua=/usr/bin/lua5.4 --output=plainTerminal tests/spec || status=$?
+    judge_busted busted "$status"
+}
+
+# The examples' own specs, run as their users run them, and judged by herald check.
+suite_examples() {
+    need_ci_build || return 0
+    for settings in examples/*/herald.lua examples/*/*/herald.lua; do
+        folder=${settings%/herald.lua}
+        status=0
+        run "$work/log" 120 build-ci/herald -C "$folder" check || status=$?
+        check "herald check in $folder" "$work/log" "$status"
+        status=0
+        run "$work/log" 120 build-ci/herald -C "$folder" test --output=plainTerminal || status=$?
+        judge_busted "herald test in $folder" "$status"
+    done
+}
+
+judge_busted() { # NAME STATUS
+    judge "$1" "$work/log" "$2" "$(busted_count success)" \
         "$(($(busted_count failure) + $(busted_count error)))"
     pending=$(busted_count pending)
     [ "$pending" -eq 0 ] || echo "run.sh: $pending specs are pending"

@@ -20,7 +20,7 @@ static int fail(struct err *err, const char *what)
 
 static int send_question(int fd, const char *question, struct err *err)
 {
-    char line[256];
+    char line[CONTROL_QUESTION_MAX];
     int n = snprintf(line, sizeof line, "%s\n", question);
 
     if (n < 0 || (size_t)n >= sizeof line)

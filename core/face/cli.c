@@ -22,6 +22,22 @@ int cli_push_error(lua_State *L, const struct err *err)
     return 3;
 }
 
+int cli_protect(lua_State *L, lua_CFunction fn, void *arg, struct err *err)
+{
+    const char *why;
+
+    if (!lua_checkstack(L, 3))
+        return err_set(err, ERR_NOMEM, "out of memory");
+    lua_pushcfunction(L, fn);
+    lua_pushlightuserdata(L, arg);
+    if (lua_pcall(L, 1, 0, 0) == LUA_OK)
+        return OK;
+    why = lua_tostring(L, -1);
+    err_set(err, ERR_CONFIG, "%s", why ? why : "unknown error");
+    lua_pop(L, 1);
+    return ERR_CONFIG;
+}
+
 static int free_buf(lua_State *L)
 {
     buf_free(lua_touserdata(L, 1));
@@ -47,11 +63,13 @@ static int open_core(lua_State *L)
     cli_add_system(L);
     cli_add_store(L);
     cli_add_router(L);
+    cli_add_check(L);
+    cli_add_testing(L);
+    cli_add_files(L);
     return 1;
 }
 
-/* A searcher for require: the modules that were built into the binary. */
-static int search_embedded(lua_State *L)
+int cli_search_embedded(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
     const struct embedded *module = embedded_find(name);
@@ -75,7 +93,7 @@ static void use_embedded_modules(lua_State *L)
     lua_pop(L, 1);
     lua_getglobal(L, "package");
     lua_createtable(L, 1, 0);
-    lua_pushcfunction(L, search_embedded);
+    lua_pushcfunction(L, cli_search_embedded);
     lua_rawseti(L, -2, 1);
     lua_setfield(L, -2, "searchers");
     lua_pop(L, 1);

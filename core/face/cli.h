@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/topology.h"
 
 #include <lua.h>
 
@@ -20,13 +21,26 @@ int cli_main(int argc, char **argv);
  * "failed") and its text; returns 3. May raise. */
 int cli_push_error(lua_State *L, const struct err *err);
 
+/* Calls fn(L) with `arg` as light userdata at index 1, from C that Lua called and that must
+ * not be unwound: a callback. ERR_CONFIG with the error's text when it raises. */
+int cli_protect(lua_State *L, lua_CFunction fn, void *arg, struct err *err);
+
+/* A searcher for require: the modules that were built into the binary. May raise. */
+int cli_search_embedded(lua_State *L);
+
 /* Pushes an empty buffer that frees itself when Lua lets it go, so that a Lua error on
  * the way loses nothing. May raise. */
 struct buf *cli_push_buf(lua_State *L, size_t max);
 
+/* The field `retry` of the table at index 1: as the settings check it, or nil. May raise. */
+struct retry_policy cli_retry_field(lua_State *L);
+
 /* Each adds its functions to the table on top of the stack. May raise. */
-void cli_add_system(lua_State *L); /* files, folders, times, texts */
-void cli_add_store(lua_State *L);  /* emit, counts, dead letters */
-void cli_add_router(lua_State *L); /* run, and asking one that runs */
+void cli_add_system(lua_State *L);  /* files, folders, times, texts */
+void cli_add_store(lua_State *L);   /* emit, counts, dead letters */
+void cli_add_router(lua_State *L);  /* run, and asking one that runs */
+void cli_add_check(lua_State *L);   /* what rules declare, and what is wrong with it */
+void cli_add_testing(lua_State *L); /* a state for specs */
+void cli_add_files(lua_State *L);   /* folders, and the files in the binary */
 
 #endif

@@ -6,7 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { QUESTION_MAX = 256, ANSWER_MAX = 1024 * 1024, CONNECTIONS_MAX = 16, BACKLOG = 8 };
+enum {
+    QUESTION_MAX = CONTROL_QUESTION_MAX,
+    ANSWER_MAX = 1024 * 1024,
+    CONNECTIONS_MAX = 16,
+    BACKLOG = 8
+};
 
 struct connection {
     uv_pipe_t pipe;

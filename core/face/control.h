@@ -3,7 +3,8 @@
  *
  * The socket is herald.sock in the router's folder, for its owner alone. A question is
  * one line; the answer ends with the connection. "status" answers lines of
- * "name<TAB>value".
+ * "name<TAB>value"; "reload DRY TRIAL" the lines that engine/reload.c names, and
+ * "restart<TAB>names" and "error<TAB>why". The router does nothing else meanwhile.
  */
 #ifndef HERALD_FACE_CONTROL_H
 #define HERALD_FACE_CONTROL_H
@@ -14,6 +15,8 @@
 #include <uv.h>
 
 #define CONTROL_SOCKET "herald.sock"
+
+enum { CONTROL_QUESTION_MAX = 1024 }; /* with its line end */
 
 struct control;
 

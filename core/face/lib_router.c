@@ -6,7 +6,11 @@
 #include "store/db.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
+
+/* Where the function that reads the settings again is kept. */
+#define REREAD "herald.reread"
 
 enum { ASK_TIMEOUT_MS = 2000, ANSWER_MAX = 1024 * 1024 };
 
@@ -57,6 +61,39 @@ static void read_folders(lua_State *L, struct engine_settings *out)
     out->folders = folders;
 }
 
+static double number_field(lua_State *L, const char *name)
+{
+    double n;
+
+    lua_getfield(L, -1, name);
+    n = luaL_checknumber(L, -1);
+    lua_pop(L, 1);
+    return n;
+}
+
+struct retry_policy cli_retry_field(lua_State *L)
+{
+    struct retry_policy p = {.attempts = 0};
+    const size_t room = sizeof p.delay_ms / sizeof p.delay_ms[0];
+
+    if (lua_getfield(L, 1, "retry") != LUA_TNIL) {
+        p.attempts = (int)number_field(L, "attempts");
+        p.factor = number_field(L, "factor");
+        p.delay_max_ms = (int64_t)number_field(L, "max_delay");
+        p.jitter = number_field(L, "jitter");
+        p.max_age_ms = (int64_t)number_field(L, "max_age");
+        lua_getfield(L, -1, "delays");
+        for (size_t n = (size_t)lua_rawlen(L, -1); p.n_delays < n && p.n_delays < room;) {
+            lua_rawgeti(L, -1, (lua_Integer)p.n_delays + 1);
+            p.delay_ms[p.n_delays++] = luaL_checkinteger(L, -1);
+            lua_pop(L, 1);
+        }
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return p;
+}
+
 static void read_settings(lua_State *L, struct router_settings *s)
 {
     struct engine_settings *e = &s->engine;
@@ -71,6 +108,8 @@ static void read_settings(lua_State *L, struct router_settings *s)
     e->handler_ms = integer_field(L, "handler_timeout");
     e->handler_memory = (size_t)integer_field(L, "handler_memory");
     e->stop_timeout_ms = integer_field(L, "stop_timeout");
+    e->recent_max = (size_t)integer_field(L, "recent_messages");
+    e->retry = cli_retry_field(L);
     lua_getfield(L, 1, "until_idle");
     e->until_idle = lua_toboolean(L, -1) != 0;
     lua_pop(L, 1);
@@ -79,28 +118,67 @@ static void read_settings(lua_State *L, struct router_settings *s)
     read_folders(L, e);
 }
 
-/* run(settings) -> true, or nil, kind, why */
+/* What a reload reads the settings with. */
+struct rereading {
+    lua_State *L;
+    struct router_live *out;
+};
+
+/* Runs under cli_protect: settings.reread() -> the settings as they are now, or nil, why. */
+static int run_reread(lua_State *L)
+{
+    struct router_live *out = ((struct rereading *)lua_touserdata(L, 1))->out;
+
+    lua_getfield(L, LUA_REGISTRYINDEX, REREAD);
+    lua_call(L, 0, 2);
+    if (lua_isnil(L, -2))
+        return lua_error(L); /* why is on top */
+    lua_pop(L, 1);
+    lua_replace(L, 1); /* where the fields are looked for */
+    *out = (struct router_live){
+        .log_level = LOG_INFO,
+        .handler_ms = integer_field(L, "handler_timeout"),
+        .handler_memory = (size_t)integer_field(L, "handler_memory"),
+        .retry = cli_retry_field(L),
+    };
+    log_level_parse(text_field(L, "log_level"), &out->log_level);
+    snprintf(out->restart, sizeof out->restart, "%s", text_field(L, "restart"));
+    return 0;
+}
+
+static int reread(void *arg, struct router_live *out, struct err *err)
+{
+    struct rereading what = {.L = arg, .out = out};
+
+    return cli_protect(arg, run_reread, &what, err);
+}
+
+/* run(settings) -> true, or nil, kind, why. settings.reread is asked at each reload. */
 static int run(lua_State *L)
 {
-    struct router_settings settings = {.log_level = LOG_INFO};
+    struct router_settings settings = {.log_level = LOG_INFO, .reread = reread, .reread_arg = L};
     struct err err = {0};
 
     luaL_checktype(L, 1, LUA_TTABLE);
     read_settings(L, &settings);
+    lua_getfield(L, 1, "reread");
+    luaL_checktype(L, -1, LUA_TFUNCTION);
+    lua_setfield(L, LUA_REGISTRYINDEX, REREAD);
     if (router_run(&settings, &err) != OK)
         return cli_push_error(L, &err);
     lua_pushboolean(L, 1);
     return 1;
 }
 
-/* ask(question) -> answer, or nil and why */
+/* ask(question [, milliseconds]) -> answer, or nil and why */
 static int ask(lua_State *L)
 {
     const char *question = luaL_checkstring(L, 1);
+    int timeout_ms = (int)luaL_optinteger(L, 2, ASK_TIMEOUT_MS);
     struct err err = {0};
     struct buf *answer = cli_push_buf(L, ANSWER_MAX);
 
-    if (control_ask(question, ASK_TIMEOUT_MS, answer, &err) != OK) {
+    if (control_ask(question, timeout_ms, answer, &err) != OK) {
         lua_pushnil(L);
         lua_pushstring(L, err.text);
         return 2;

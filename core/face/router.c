@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { RELOAD_ANSWER_MAX = 1024 * 1024 };
+
 struct router {
     uv_loop_t loop;
     struct log *log;
@@ -16,7 +18,9 @@ struct router {
     struct control *control;
     uv_signal_t on_term;
     uv_signal_t on_int;
+    uv_signal_t on_hup;
     const struct router_settings *settings;
+    enum log_level log_level; /* in force */
 };
 
 /* The second signal does not wait for anything: a crash at any point is safe. */
@@ -64,6 +68,7 @@ static void put_status(struct router *r, struct buf *b)
     put(b, "paused_for", s.paused_for);
     put_number(b, "generation", s.generation);
     put(b, "hash", s.rules_hash);
+    put(b, "rules_error", s.rules_error);
     put_number(b, "routes", (int64_t)s.routes);
     put_number(b, "subscriptions", (int64_t)s.subscriptions);
     put_number(b, "handlers", (int64_t)s.handlers);
@@ -74,12 +79,91 @@ static void put_status(struct router *r, struct buf *b)
     put_number(b, "in_flight", (int64_t)s.broker.in_flight);
     put_number(b, "unacked", (int64_t)s.broker.unacked);
     put_counters(b, s.counters);
+    put_number(b, "counter.reloads", s.reloads);
+    put_number(b, "counter.reloads_refused", s.reloads_refused);
+}
+
+/* The settings first: a broken herald.lua refuses the reload as broken rules do. */
+static int reload(struct router *r, struct engine_reload *request, struct buf *answer,
+                  struct err *err)
+{
+    struct router_live live;
+    int rc = r->settings->reread(r->settings->reread_arg, &live, err);
+
+    if (rc != OK) {
+        if (!request->dry_run)
+            engine_refuse(r->engine, err);
+        return rc;
+    }
+    request->handler_ms = live.handler_ms;
+    request->handler_memory = live.handler_memory;
+    request->retry = live.retry;
+    rc = engine_reload(r->engine, request, answer, err);
+    if (rc != OK)
+        return rc;
+    if (live.log_level != r->log_level)
+        buf_text(answer, "changed\tsetting\tlog_level\therald.lua\n");
+    if (live.restart[0] != '\0')
+        put(answer, "restart", live.restart);
+    if (request->dry_run)
+        return OK;
+    if (live.restart[0] != '\0')
+        log_event(r->log, LOG_WARN, "router.needs_restart",
+                  LOG_FIELDS(log_text("settings", live.restart)));
+    r->log_level = live.log_level;
+    log_set_level(r->log, live.log_level);
+    return OK;
+}
+
+/* Nobody waits for an answer: the log has it. */
+static void reload_quietly(struct router *r, const char *cause)
+{
+    struct engine_reload request = {.dry_run = false};
+    struct buf answer;
+    struct err err = {0};
+
+    buf_init(&answer, RELOAD_ANSWER_MAX);
+    log_event(r->log, LOG_INFO, "router.reloading", LOG_FIELDS(log_text("cause", cause)));
+    (void)reload(r, &request, &answer, &err); /* engine and settings log what they refuse */
+    buf_free(&answer);
+}
+
+static void on_edited(void *arg)
+{
+    reload_quietly(arg, "files changed");
+}
+
+static void on_hangup(uv_signal_t *handle, int number)
+{
+    (void)number;
+    reload_quietly(handle->data, "SIGHUP");
+}
+
+/* "reload 0 50": a dry run or not, and how many messages to try. */
+static void answer_reload(struct router *r, const char *words, struct buf *answer)
+{
+    struct engine_reload request = {.trial = 0};
+    unsigned dry = 0, trial = 0;
+    struct err err = {0};
+
+    if (sscanf(words, "%u %u", &dry, &trial) != 2) {
+        put(answer, "error", "unknown question");
+        return;
+    }
+    request.dry_run = dry != 0;
+    request.trial = trial;
+    if (reload(r, &request, answer, &err) != OK) {
+        buf_clear(answer);
+        put(answer, "error", err.text);
+    }
 }
 
 static void on_question(void *arg, const char *question, struct buf *answer)
 {
     if (strcmp(question, "status") == 0)
         put_status(arg, answer);
+    else if (strncmp(question, "reload ", 7) == 0)
+        answer_reload(arg, question + 7, answer);
     else
         put(answer, "error", "unknown question");
 }
@@ -107,15 +191,18 @@ static void on_closed(void *arg)
     control_stop(&r->control);
     uv_close((uv_handle_t *)&r->on_term, NULL);
     uv_close((uv_handle_t *)&r->on_int, NULL);
+    uv_close((uv_handle_t *)&r->on_hup, NULL);
 }
 
 static void watch_signals(struct router *r)
 {
     uv_signal_init(&r->loop, &r->on_term);
     uv_signal_init(&r->loop, &r->on_int);
-    r->on_term.data = r->on_int.data = r;
+    uv_signal_init(&r->loop, &r->on_hup);
+    r->on_term.data = r->on_int.data = r->on_hup.data = r;
     uv_signal_start(&r->on_term, on_signal, SIGTERM);
     uv_signal_start(&r->on_int, on_signal, SIGINT);
+    uv_signal_start(&r->on_hup, on_hangup, SIGHUP);
 }
 
 static int start(struct router *r, struct err *err)
@@ -141,6 +228,7 @@ static int run_loop(struct router *r, struct err *err)
     engine.clock = clock_real();
     engine.ready = on_ready;
     engine.closed = on_closed;
+    engine.edited = on_edited;
     engine.arg = r;
     rc = engine_new(&r->engine, &engine, err);
     if (rc == OK)
@@ -152,7 +240,7 @@ static int run_loop(struct router *r, struct err *err)
 
 int router_run(const struct router_settings *settings, struct err *err)
 {
-    struct router r = {.settings = settings};
+    struct router r = {.settings = settings, .log_level = settings->log_level};
     int rc;
 
     r.log = log_new(STDERR_FILENO, settings->log_level, settings->log_format, clock_real());

@@ -6,33 +6,14 @@
 local core = require "herald.core"
 local folder = require "cli.folder"
 local json = require "cli.json"
+local read_body = require "cli.body"
+local settings = require "cli.settings"
 local show = require "cli.show"
 
 local commands = {}
 
 local FAILED, USAGE <const> = folder.FAILED, folder.USAGE
 local open, exit_code, whole_number = folder.open, folder.exit_code, folder.whole_number
-
--- Milliseconds since 1970 as ISO 8601 UTC.
-local function iso8601(ms)
-  return os.date("!%Y-%m-%dT%H:%M:%S", ms // 1000) .. (".%03dZ"):format(ms % 1000)
-end
-
-local digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-
-local function base64(bytes)
-  local text = bytes:gsub("..?.?", function(group)
-    local a, b, c = group:byte(1, 3)
-    local bits = a << 16 | (b or 0) << 8 | (c or 0)
-    local four = ""
-    for shift = 18, 0, -6 do
-      local at = (bits >> shift & 63) + 1
-      four = four .. digits:sub(at, at)
-    end
-    return four:sub(1, #group + 1) .. ("="):rep(3 - #group)
-  end)
-  return text
-end
 
 local function out(text)
   io.stdout:write(text, "\n")
@@ -53,21 +34,14 @@ function commands.run_router(args)
   local s, code, problem = open(args)
   if not s then return code, problem end
   s.until_idle = args.until_idle or false
+  s.reread = function()
+    local now, why = folder.settings(args)
+    if not now then return nil, why end
+    return settings.again(now, s)
+  end
   s.folders = folder.parts(s)
   local done, kind, why = core.run(s)
   if not done then return exit_code(kind), why end
-end
-
--- The text behind --body: JSON, @FILE, or - for standard input.
-local function read_body(given)
-  if given == nil then return nil end
-  if given == "-" then return io.read("a") end
-  if given:sub(1, 1) ~= "@" then return given end
-  local file, why = io.open(given:sub(2), "rb")
-  if not file then return nil, "--body: " .. why end
-  local text = file:read("a")
-  file:close()
-  return text
 end
 
 function commands.emit(args)
@@ -88,14 +62,6 @@ function commands.emit(args)
   end
 end
 
--- "1m 5s" is easier to read than 65000.
-local function age(ms)
-  local s = ms // 1000
-  if s < 60 then return s .. " s" end
-  if s < 3600 then return ("%d min %d s"):format(s // 60, s % 60) end
-  return ("%d h %d min"):format(s // 3600, s % 3600 // 60)
-end
-
 local function status_json(counts, live)
   local counters = json.object {}
   for _, pair in ipairs(live.counters) do counters[#counters + 1] = { pair[1], pair[2] } end
@@ -108,7 +74,7 @@ local function status_json(counts, live)
     { "dead", counts.dead },
     { "rules", json.object {
       { "generation", live.generation or json.null }, { "hash", live.hash or json.null },
-      { "error", json.null },
+      { "error", live.rules_error or json.null },
       { "routes", live.routes }, { "subscriptions", live.subscriptions }, { "handlers", live.handlers },
     } },
     { "broker", json.object {
@@ -124,7 +90,7 @@ local function status_text(counts, live)
   local list = {
     { "router", live.running and live.state or "not running" },
     { "outbox", counts.pending .. " pending"
-      .. (counts.pending > 0 and ", the oldest for " .. age(counts.oldest_ms) or "") },
+      .. (counts.pending > 0 and ", the oldest for " .. show.age(counts.oldest_ms) or "") },
     { "retries", counts.retries .. " waiting" },
     { "dead", counts.dead .. (counts.dead > 0 and " letters: herald dead list" or " letters") },
     { "broker", live.broker_state .. (live.ready == false and ", not ready" or "") },
@@ -138,6 +104,9 @@ local function status_text(counts, live)
   if live.generation then
     list[#list + 1] = { "rules", ("generation %d (%s): %d routes, %d subscriptions, %d handlers"):format(
       live.generation, live.hash, live.routes, live.subscriptions, live.handlers) }
+  end
+  if live.rules_error then
+    list[#list + 1] = { "", "the last reload was refused: " .. show.line(live.rules_error, 400) }
   end
   list[#list + 1] = { "store", ("%s, WAL %d KiB"):format(counts.path, counts.wal_bytes // 1024) }
   for _, pair in ipairs(live.counters) do
@@ -165,6 +134,8 @@ local function ask_router(store)
       live.ready = value == "true"
     elseif key == "hash" then
       live.hash = value
+    elseif key == "rules_error" then
+      if value ~= "" then live.rules_error = value end
     else
       live[key] = number or value
     end
@@ -181,87 +152,11 @@ function commands.status(args)
   out((args.json and status_json or status_text)(counts, live))
 end
 
-local function body_members(body)
-  if body == nil then return { "body", json.null } end
-  if utf8.len(body) then return { "body", body } end
-  return { "body_base64", base64(body) }
-end
-
-local function letter_json(l)
-  local members = json.object {
-    { "id", l.id }, { "message_id", l.message_id or json.null }, { "type", l.type or json.null },
-    { "order_type", l.key2 or json.null }, { "queue", l.queue or json.null }, { "side", l.side },
-    { "attempts", l.attempts }, { "error", l.error }, { "at", iso8601(l.at) },
-    { "business_key1", l.key1 or json.null }, { "business_key2", l.key2 or json.null },
-    { "business_key3", l.key3 or json.null }, { "exchange", l.exchange },
-    { "routing_key", l.routing_key }, { "generation", l.generation },
-    { "headers", l.headers }, { "traceback", l.traceback },
-  }
-  members[#members + 1] = body_members(l.body)
-  return members
-end
-
-local function dead_list(args, s)
-  local limit, bad = whole_number(args.limit, "--limit", 1, 1000000)
-  if not limit then return USAGE, bad end
-  local after, wrong = whole_number(args.after, "--after", 0, math.maxinteger)
-  if not after then return USAGE, wrong end
-  local letters, kind, why = core.dead_list(s.store, after, limit)
-  if not letters then return exit_code(kind), why end
-  if args.json then
-    for i, l in ipairs(letters) do letters[i] = letter_json(l) end
-    out(json.encode(letters))
-    return
-  end
-  if #letters == 0 then
-    out("no dead letters")
-    return
-  end
-  local rows = {}
-  for i, l in ipairs(letters) do
-    rows[i] = { tostring(l.id), iso8601(l.at):sub(1, 19) .. "Z", l.queue or l.side,
-      show.line(l.type or "-", 40), show.line(l.key2 or "-", 20), tostring(l.attempts),
-      show.line(l.error, 100) }
-  end
-  out(show.table({ "ID", "AT", "QUEUE", "TYPE", "ORDER", "TRIES", "ERROR" }, rows))
-end
-
-local function dead_show(args, s)
-  local id, bad = whole_number(args.id, "ID", 1, math.maxinteger)
-  if not id then return USAGE, bad end
-  local l, kind, why = core.dead_get(s.store, id)
-  if not l then return exit_code(kind), why end
-  if args.json then
-    out(json.encode(letter_json(l)))
-    return
-  end
-  local body = l.body and (utf8.len(l.body) and l.body or
-    "(not UTF-8, base64) " .. base64(l.body)) or "(none)"
-  local members = {
-    { "id", l.id }, { "at", iso8601(l.at) }, { "side", l.side }, { "queue", l.queue },
-    { "message id", l.message_id }, { "type", l.type },
-    { "business keys", table.concat({ l.key1 or "-", l.key2 or "-", l.key3 or "-" }, "  ") },
-    { "exchange", l.exchange }, { "routing key", l.routing_key }, { "attempts", l.attempts },
-    { "rules", l.generation == 0 and "the core" or "generation " .. l.generation },
-    { "headers", l.headers }, { "body", body }, { "error", l.error },
-  }
-  -- What others wrote must not move the cursor of whoever reads it.
-  for i, pair in ipairs(members) do members[i] = { pair[1], show.line(tostring(pair[2] or "-"), 2000) } end
-  out(show.pairs(members))
-  for line in (l.traceback or ""):gmatch("[^\n]+") do out(show.line(line, 2000)) end
-end
-
-function commands.dead(args)
-  local s, code, problem = open(args)
-  if not s then return code, problem end
-  return (args.action == "list" and dead_list or dead_show)(args, s)
-end
-
 -- Runs the command that the words name.
 function commands.run(args)
   local by_name = {
     run = commands.run_router, emit = commands.emit, status = commands.status,
-    dead = commands.dead, version = commands.version,
+    version = commands.version,
   }
   return by_name[args.command](args)
 end

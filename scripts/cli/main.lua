@@ -6,8 +6,17 @@ local argparse = require "argparse"
 local commands = require "cli.commands"
 
 -- Commands in modules of their own: add(parser, common) declares one, where common(command)
--- gives it the options -C, --store and --broker; run(args) is as commands.run.
-local modules = {}
+-- gives it the options -C, --store and --broker, and common(action, "_after_action") an action
+-- of a command; run(args) is as commands.run.
+local modules = {
+  check = require "cli.check",
+  dead = require "cli.dead",
+  init = require "cli.init",
+  outbox = require "cli.outbox",
+  reload = require "cli.reload",
+  retries = require "cli.retries",
+  test = require "cli.test",
+}
 
 local DONE, FAILED, USAGE <const> = 0, 1, 2
 
@@ -51,24 +60,16 @@ local function build()
   local status = parser:command("status", "What is waiting, what failed, and how the router does.")
   status:flag("--json", "Print JSON.")
 
-  local dead = parser:command("dead", "Dead letters."):require_command(true)
-  dead:command_target("action")
-  local list = dead:command("list", "List them, the oldest first.")
-  list:option("--limit", "How many at most."):argname("N"):default("100")
-  list:option("--after", "Only letters with a larger id."):argname("ID"):default("0")
-  list:flag("--json", "Print JSON.")
-  local letter = dead:command("show", "Show one, whole.")
-  letter:argument("id", "Its id, from `herald dead list`.")
-  letter:flag("--json", "Print JSON.")
-
   local version = parser:command("version", "Print versions.")
   version:flag("--json", "Print JSON.")
 
-  for _, module in pairs(modules) do
-    module.add(parser, function(command) common(command, "_after") end)
+  local names = {}
+  for name in pairs(modules) do names[#names + 1] = name end
+  table.sort(names) -- as --help shows them
+  for _, name in ipairs(names) do
+    modules[name].add(parser, function(command, after) common(command, after or "_after") end)
   end
-  for _, command in ipairs { run, emit, status, dead, version } do common(command, "_after") end
-  for _, action in ipairs { list, letter } do common(action, "_after_action") end
+  for _, command in ipairs { run, emit, status, version } do common(command, "_after") end
   return parser
 end
 

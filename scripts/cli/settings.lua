@@ -22,6 +22,8 @@ settings.schema = {
   { name = "heartbeat", kind = "duration", default = "15s", min = "2s", max = "10m" },
   { name = "handler_timeout", kind = "duration", default = "5s", min = "10ms", max = "5m" },
   { name = "handler_memory", kind = "size", default = "64MiB", min = 1 << 20, max = 1 << 34 },
+  { name = "retry", kind = "policy" },
+  { name = "recent_messages", kind = "integer", default = 100, min = 0, max = 10000 },
   { name = "inbox_window", kind = "duration", default = "7d", min = "1m", max = "3650d" },
   { name = "stop_timeout", kind = "duration", default = "10s", min = "0s", max = "10m" },
 }
@@ -77,6 +79,57 @@ function kinds.size(value, entry)
   return nil, ('a size such as "64MiB" from %dMiB to %dMiB'):format(entry.min >> 20, entry.max >> 20)
 end
 
+-- A retry policy as herald.subscribe takes it; every key but those given is the built-in one.
+local policy = {
+  attempts = { kind = "integer", default = 10, min = 1, max = 1000000 },
+  factor = { kind = "number", default = 2, min = 1, max = 1000 },
+  jitter = { kind = "number", default = 0.1, min = 0, max = 1 },
+  delay = { kind = "durations", default = "1s", min = "0s", max = "36500d" },
+  max_delay = { kind = "duration", default = "1h", min = "0s", max = "36500d" },
+  max_age = { kind = "duration", default = "0s", min = "0s", max = "36500d" },
+}
+local DELAYS_MAX <const> = 16
+
+function kinds.number(value, entry)
+  if type(value) == "number" and value >= entry.min and value <= entry.max then return value end
+  return nil, ("a number from %g to %g"):format(entry.min, entry.max)
+end
+
+function kinds.durations(value, entry)
+  if type(value) ~= "table" then value = { value } end
+  local list, n = {}, 0
+  for i, item in ipairs(value) do
+    local ms, wanted = kinds.duration(item, entry)
+    if not ms then return nil, wanted end
+    list[i] = ms
+  end
+  for _ in pairs(value) do n = n + 1 end -- also what is no part of the list
+  if n == 0 or n > DELAYS_MAX or n ~= #list then return nil, "a duration or a list of 1 to 16" end
+  return list
+end
+
+function kinds.policy(value)
+  if type(value) ~= "table" then return nil, "a table such as { attempts = 5, delay = \"10s\" }" end
+  local names, checked = {}, {}
+  for name in pairs(policy) do names[#names + 1] = name end
+  table.sort(names)
+  for key in pairs(value) do
+    if not policy[key] then
+      local guess = nearest(tostring(key), names)
+      return nil, ("a table without '%s'%s (known: %s)"):format(tostring(key),
+        guess and (": did you mean '%s'?"):format(guess) or "", table.concat(names, ", "))
+    end
+  end
+  for name, entry in pairs(policy) do
+    local given = value[name]
+    if given == nil then given = entry.default end
+    local good, wanted = kinds[entry.kind](given, entry)
+    if good == nil then return nil, ("a table whose %s is %s"):format(name, wanted) end
+    checked[name == "delay" and "delays" or name] = good
+  end
+  return checked
+end
+
 local function shown(value)
   return type(value) == "string" and ("%q"):format(value) or tostring(value)
 end
@@ -111,6 +164,37 @@ function settings.check(given)
       checked.handler_timeout, checked.heartbeat)
   end
   return checked
+end
+
+-- What takes effect at a reload; everything else needs a restart.
+local live = { log_level = true, handler_timeout = true, handler_memory = true, retry = true }
+
+local function same(a, b)
+  if type(a) ~= "table" or type(b) ~= "table" then return a == b end
+  for key, value in pairs(a) do
+    if not same(value, b[key]) then return false end
+  end
+  for key in pairs(b) do
+    if a[key] == nil then return false end
+  end
+  return true
+end
+
+-- Settings read again by a router that started with `before`: `now` with the names of those
+-- that differ and need a restart, as text in its `restart`; or nil and what is wrong.
+function settings.again(now, before)
+  if now.handler_timeout * 2 > before.heartbeat then
+    return nil, ("herald.lua: handler_timeout (%d ms) must be at most half of the heartbeat in force "
+      .. "(%d ms), which only a restart changes"):format(now.handler_timeout, before.heartbeat)
+  end
+  local names = {}
+  for _, entry in ipairs(settings.schema) do
+    if not live[entry.name] and not same(now[entry.name], before[entry.name]) then
+      names[#names + 1] = entry.name
+    end
+  end
+  now.restart = table.concat(names, ", ")
+  return now
 end
 
 local INSTRUCTIONS_MAX <const> = 1000000

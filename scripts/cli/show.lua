@@ -80,4 +80,22 @@ function show.pairs(list)
   return table.concat(lines, "\n")
 end
 
+-- Milliseconds since 1970 as ISO 8601 UTC, with or without the milliseconds.
+function show.time(ms)
+  return os.date("!%Y-%m-%dT%H:%M:%S", ms // 1000) .. (".%03dZ"):format(ms % 1000)
+end
+
+function show.second(ms)
+  return os.date("!%Y-%m-%dT%H:%M:%SZ", ms // 1000)
+end
+
+-- "1 min 5 s" is easier to read than 65000.
+function show.age(ms)
+  local s = ms // 1000
+  if s < 60 then return s .. " s" end
+  if s < 3600 then return ("%d min %d s"):format(s // 60, s % 60) end
+  if s < 86400 then return ("%d h %d min"):format(s // 3600, s % 3600 // 60) end
+  return ("%d d %d h"):format(s // 86400, s % 86400 // 3600)
+end
+
 return show

@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import sqlite3
@@ -18,6 +19,7 @@ import subprocess
 import time
 import unittest
 
+import proxy
 import rabbit
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -127,13 +129,19 @@ class Router:
 
     # --- the process ---
 
-    def start(self, *options, ready=True):
+    def start(self, *options, ready=True, limits=None):
+        """`limits`: {resource.RLIMIT_...: value} of the process."""
+        def prepare():
+            die_with_parent()
+            for kind, value in (limits or {}).items():
+                resource.setrlimit(kind, (value, resource.getrlimit(kind)[1]))
+
         self.case.assertFalse(self.running(), f"{self.name} runs already")
         said = len(self.said(0))
         with open(self.logs[0], "ab") as out, open(self.logs[1], "ab") as err:
             self.process = subprocess.Popen(
                 [World.herald, "-C", self.folder, "run", *options], stdin=subprocess.DEVNULL,
-                stdout=out, stderr=err, env=self.environment(), preexec_fn=die_with_parent)
+                stdout=out, stderr=err, env=self.environment(), preexec_fn=prepare)
         World.processes.append(self.process)
         if ready:
             self.case.wait_for(f"{self.name} to be ready", lambda: "ready:" in self.said(0)[said:])
@@ -325,6 +333,12 @@ class Case(unittest.TestCase):
         relay = rabbit.Relay(World.node.port)
         self.addCleanup(relay.close)
         return relay, World.node.url_for(rabbit.USER, rabbit.PASSWORD, port=relay.port)
+
+    def proxy(self):
+        """A wire with faults (proxy.py), and the URL that leads over it."""
+        wire = proxy.Proxy(World.node.port)
+        self.addCleanup(wire.close)
+        return wire, World.node.url_for(rabbit.USER, rabbit.PASSWORD, port=wire.port)
 
     # --- waiting ---
 

@@ -42,6 +42,7 @@ class Node:
         with open(os.path.join(self.folder, "env"), encoding="utf-8") as env:
             pairs = dict(line.rstrip("\n").split("=", 1) for line in env)
         self.port = int(pairs["RABBIT_PORT"])
+        self.pid = int(pairs["RABBIT_PID"])
         self.url = self.url_for(USER, PASSWORD)
         self.add_user(USER, PASSWORD)
 

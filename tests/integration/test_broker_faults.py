@@ -87,7 +87,7 @@ class Faults(Case):
         self.wait_equal("the message", router.effects, ["x"])
 
     def test_unroutable_message_waits_for_a_queue(self):
-        """FAULTS 19."""
+        """FAULTS 19; test_faults_broker has the one in the middle of a window."""
         self.use_names("lonely", "spy")
         router = self.recorder("""
             herald.route { type = "lonely", to = herald.fanout "$lonely" }

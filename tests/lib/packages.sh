@@ -16,7 +16,8 @@ packages_build() {
 packages_test() {
     packages_build
     packages_broker
-    echo libcmocka-dev lua-busted lua-filesystem clang clang-format python3 python3-pika procps
+    echo libcmocka-dev lua-busted lua-check lua-filesystem clang clang-format git python3 \
+        python3-pika procps
 }
 
 packages_broker() {

@@ -59,6 +59,21 @@ describe("herald", function()
       assert.same({ { path = ".", namespace = "" } }, s.folders)
     end)
 
+    it("reads the settings again, with the same overrides, when the router asks", function()
+      helper.answers.run = { true }
+      run { command = "run", log_level = "debug" }
+      local s = helper.call "run"
+      undo()
+      undo = helper.with_herald_lua 'return { store = "other.db", log_level = "warn", retry = {} }'
+      local now = s.reread()
+      assert.same({ "debug", "store", 10 }, { now.log_level, now.restart, now.retry.attempts })
+      undo()
+      undo = helper.with_herald_lua "return {"
+      local none, why = s.reread()
+      assert.is_nil(none)
+      assert.matches("^herald.lua:1: ", why)
+    end)
+
     it("gives each included folder a name space", function()
       undo()
       undo = helper.with_herald_lua 'return { include = { "orders", "learning" } }'
@@ -160,6 +175,16 @@ describe("herald", function()
       assert.truthy(json:find('"counters":{"handled":6,"failed":0}', 1, true), json)
     end)
 
+    it("with a router tells why the last reload was refused", function()
+      helper.answers.router_pid = { 4242 }
+      helper.answers.ask = { "state\trunning\ngeneration\t2\nhash\t0123\nroutes\t1\nsubscriptions\t1\n"
+        .. "handlers\t3\nbroker_state\tup\nready\ttrue\nrules_error\trules/b.lua:3: no\n" }
+      local _, _, out = run { command = "status" }
+      assert.matches("the last reload was refused: rules/b.lua:3: no\n", out)
+      local _, _, json = run { command = "status", json = true }
+      assert.truthy(json:find('"hash":"0123","error":"rules/b.lua:3: no"', 1, true), json)
+    end)
+
     it("says when the router does not answer", function()
       helper.answers.router_pid = { 4242 }
       helper.answers.ask = { nil, "timed out" }
@@ -172,93 +197,6 @@ describe("herald", function()
       helper.answers.counts = { nil, "failed", "no store at shop.db" }
       local code, problem = run { command = "status" }
       assert.same({ 1, "no store at shop.db" }, { code, problem })
-    end)
-  end)
-
-  describe("dead", function()
-    local letter
-
-    before_each(function()
-      letter = {
-        id = 1, at = 1764000000123, side = "inbox", queue = "q", message_id = "m:1", type = "t",
-        key1 = "404", key2 = "60201", attempts = 3, error = "no choice\n404", generation = 1,
-        body = "{}",
-      }
-    end)
-
-    local function list(json)
-      return run { command = "dead", action = "list", limit = "100", after = "0", json = json }
-    end
-
-    it("list says when there is none", function()
-      helper.answers.dead_list = { {} }
-      assert.same({ "no dead letters\n", "[]\n" }, { (select(3, list())), (select(3, list(true))) })
-    end)
-
-    it("list shows a letter a line", function()
-      letter.type = "付款"
-      helper.answers.dead_list = { { letter } }
-      local _, _, out = list()
-      assert.equal("ID  AT                    QUEUE  TYPE  ORDER  TRIES  ERROR\n"
-        .. "1   2025-11-24T16:00:00Z  q      付款  60201  3      no choice 404\n", out)
-    end)
-
-    it("list --json has every part of a letter", function()
-      helper.answers.dead_list = { { letter } }
-      local _, _, out = list(true)
-      assert.truthy(out:find('[{"id":1,"message_id":"m:1","type":"t","order_type":"60201","queue":"q",'
-        .. '"side":"inbox","attempts":3,"error":"no choice\\n404","at":"2025-11-24T16:00:00.123Z"',
-        1, true), out)
-      assert.truthy(out:find('"business_key3":null', 1, true), out)
-      assert.truthy(out:find('"body":"{}"}]\n', 1, true), out)
-    end)
-
-    it("list --json shows a body that is no UTF-8 in base64", function()
-      for bytes, coded in pairs { ["\xff"] = "/w==", ["\xff\xfe"] = "//4=", ["\xff\xfea"] = "//5h",
-        ["\xff\xfeab"] = "//5hYg==" } do
-        letter.body = bytes
-        helper.answers.dead_list = { { letter } }
-        local _, _, out = list(true)
-        assert.truthy(out:find(('"body_base64":"%s"}]'):format(coded), 1, true), out)
-      end
-    end)
-
-    it("list refuses a wrong --limit or --after", function()
-      local code, problem = run { command = "dead", action = "list", limit = "0", after = "0" }
-      assert.same({ 2, '--limit is "0", but must be a whole number from 1 to 1000000' },
-        { code, problem })
-      code = run { command = "dead", action = "list", limit = "1", after = "-1" }
-      assert.equal(2, code)
-    end)
-
-    it("show shows one, whole", function()
-      letter.traceback = "stack traceback:\n\trules/a.lua:3"
-      helper.answers.dead_get = { letter }
-      local _, _, out = run { command = "dead", action = "show", id = "1" }
-      assert.matches("business keys +404  60201  %-\n", out)
-      assert.matches("rules +generation 1\n", out)
-      assert.matches("body +{}\n", out)
-      assert.matches("rules/a.lua:3\n$", out)
-    end)
-
-    it("show lets no terminal sequence through", function()
-      letter.error, letter.message_id, letter.type = "a\27[2J", "m\27[2J", "t\27[2J"
-      letter.headers, letter.key1 = '{"a":"\27[2J"}', "k\27[2J"
-      helper.answers.dead_get = { letter }
-      local _, _, out = run { command = "dead", action = "show", id = "1" }
-      assert.is_nil(out:find("\27", 1, true))
-    end)
-
-    it("show fails for a letter that is not there", function()
-      helper.answers.dead_get = { nil, "failed", "no dead letter 9" }
-      local code, problem = run { command = "dead", action = "show", id = "9" }
-      assert.same({ 1, "no dead letter 9" }, { code, problem })
-    end)
-
-    it("show refuses what is no id", function()
-      local code, problem = run { command = "dead", action = "show", id = "x" }
-      assert.equal(2, code)
-      assert.matches('^ID is "x"', problem)
     end)
   end)
 end)

@@ -30,12 +30,18 @@ function core.chdir(path)
   return true
 end
 
-for _, name in ipairs { "run", "emit", "counts", "dead_list", "dead_get", "router_pid", "ask" } do
+for _, name in ipairs { "run", "emit", "counts", "router_pid", "ask",
+  "dead_list", "dead_get", "dead_groups", "dead_replay", "dead_drop", "dead_edit", "outbox_list",
+  "outbox_retry", "outbox_drop", "retries_list", "retries_now", "retries_drop" } do
   core[name] = function(...)
     helper.calls[#helper.calls + 1] = { name, ... }
     local answer = assert(helper.answers[name], "no answer for core." .. name)
     return table.unpack(answer, 1, 3)
   end
+end
+
+function core.stderr_is_terminal()
+  return helper.answers.terminal or false
 end
 
 package.loaded["herald.core"] = core
@@ -50,6 +56,15 @@ function helper.call(name)
   for i = #helper.calls, 1, -1 do
     if helper.calls[i][1] == name then return table.unpack(helper.calls[i], 2) end
   end
+end
+
+-- Runs the command line; returns exit code, stdout and stderr.
+function helper.herald(...)
+  local saved = _G.arg
+  _G.arg = { [0] = "herald", ... }
+  local results, out, err = helper.caught(dofile, (assert(package.searchpath("cli.main", package.path))))
+  _G.arg = saved
+  return results[1], out, err
 end
 
 -- Calls fn while io.stdout and io.stderr are caught; returns its results in a table, and

@@ -74,6 +74,16 @@ describe("herald's words", function()
     end
   end)
 
+  it("reach the commands that have a module of their own", function()
+    helper.answers.ask = { "error\trules/a.lua:1: no\n" }
+    local code, out, err = herald("reload", "-C", "shop", "--dry-run", "--trial", "7", "--json")
+    assert.same({ 1, "herald: nothing was reloaded: rules/a.lua:1: no\n" }, { code, err })
+    assert.equal('{"outcome":"refused","error":"rules/a.lua:1: no"}\n', out)
+    assert.equal("shop", helper.call "chdir")
+    assert.equal("reload 1 7", (helper.call "ask"))
+    assert.equal(2, (herald("reload", "--dryrun")))
+  end)
+
   it("hand every part of a message to emit", function()
     helper.answers.emit = { { 1 } }
     assert.equal(0, (herald("emit", "--type", "t", "--key1", "a", "--key2", "b", "--key3", "c",

@@ -6,8 +6,8 @@ describe("settings.check", function()
     assert.same({
       store = "herald.db", broker = "embedded", name = "herald", log_level = "info",
       log_format = "logfmt", publish_window = 1000, confirm_timeout = 30000, heartbeat = 15000,
-      handler_timeout = 5000, handler_memory = 64 << 20, inbox_window = 7 * 86400000,
-      stop_timeout = 10000,
+      handler_timeout = 5000, handler_memory = 64 << 20, recent_messages = 100,
+      inbox_window = 7 * 86400000, stop_timeout = 10000,
     }, settings.check {})
   end)
 
@@ -124,6 +124,72 @@ describe("settings.check", function()
     local s, why = settings.check { handler_timeout = "6s", heartbeat = "10s" }
     assert.is_nil(s)
     assert.equal("handler_timeout (6000 ms) must be at most half of heartbeat (10000 ms)", why)
+  end)
+end)
+
+describe("the setting retry", function()
+  it("completes what is given with the built-in policy", function()
+    assert.same({ attempts = 10, delays = { 1000 }, factor = 2, max_delay = 3600000, jitter = 0.1,
+      max_age = 0 }, settings.check { retry = {} }.retry)
+    assert.same({ attempts = 3, delays = { 500, 60000 }, factor = 1, max_delay = 7200000, jitter = 0,
+      max_age = 86400000 }, settings.check { retry = { attempts = 3, delay = { "500ms", "1m" },
+      factor = 1, max_delay = "2h", jitter = 0, max_age = "1d" } }.retry)
+  end)
+
+  it("is none when it is not given", function()
+    assert.is_nil(settings.check({}).retry)
+  end)
+
+  local wrong = {
+    { 3, "a table such as { attempts = 5, delay = \"10s\" }" },
+    { { attempts = 0 }, "a table whose attempts is a whole number from 1 to 1000000" },
+    { { attempts = "3" }, "a table whose attempts is a whole number from 1 to 1000000" },
+    { { factor = 0.5 }, "a table whose factor is a number from 1 to 1000" },
+    { { factor = 0 / 0 }, "a table whose factor is a number from 1 to 1000" },
+    { { jitter = 1.5 }, "a table whose jitter is a number from 0 to 1" },
+    { { delay = 5 }, "a table whose delay is a duration such as \"30s\"" },
+    { { delay = {} }, "a table whose delay is a duration or a list of 1 to 16" },
+    { { delay = { "1s", "soon" } }, "a table whose delay is a duration such as \"30s\"" },
+    { { delay = { "1s", later = "2s" } }, "a table whose delay is a duration or a list of 1 to 16" },
+    { { max_age = -1 }, "a table whose max_age is a duration such as \"30s\"" },
+    { { atempts = 3 }, "a table without 'atempts': did you mean 'attempts'? (known: attempts, delay, "
+      .. "factor, jitter, max_age, max_delay)" },
+  }
+  for i, case in ipairs(wrong) do
+    it("refuses what is wrong, " .. i, function()
+      local s, why = settings.check { retry = case[1] }
+      assert.is_nil(s)
+      assert.truthy(why:find("setting 'retry' is ", 1, true), why)
+      assert.truthy(why:find("must be " .. case[2], 1, true), why)
+    end)
+  end
+end)
+
+describe("settings.again", function()
+  local function again(now, before)
+    return settings.again(assert(settings.check(now)), assert(settings.check(before)))
+  end
+
+  it("names what changed and needs a restart, in the order of the schema", function()
+    assert.equal("", again({}, {}).restart)
+    assert.equal("store, include, inbox_window", again(
+      { store = "b.db", include = { "a", "c" }, inbox_window = "1d" }, { include = { "a", "b" } }).restart)
+    assert.equal("recent_messages", again({ recent_messages = 7 }, {}).restart)
+  end)
+
+  it("does not name what takes effect at once", function()
+    local now = again({ log_level = "warn", handler_timeout = "1s", handler_memory = "1MiB",
+      retry = { attempts = 3 } }, {})
+    assert.equal("", now.restart)
+    assert.same({ "warn", 1000, 1 << 20, 3 },
+      { now.log_level, now.handler_timeout, now.handler_memory, now.retry.attempts })
+  end)
+
+  it("looks at the heartbeat that is in force", function()
+    local s, why = again({ heartbeat = "1m", handler_timeout = "20s" }, {})
+    assert.is_nil(s)
+    assert.matches("handler_timeout %(20000 ms%) must be at most half of the heartbeat in force "
+      .. "%(15000 ms%)", why)
   end)
 end)
 

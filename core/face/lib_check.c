@@ -1,0 +1,259 @@
+/*
+ * lib_check - herald.core for the command line: what look.h finds, for Lua (cli.h)
+ */
+#include "face/cli.h"
+#include "face/look.h"
+
+#include <lauxlib.h>
+
+#define LOOK_CLASS "herald.cli.look"
+
+enum { FOLDERS_MAX = 256 };
+
+static int close_look(lua_State *L)
+{
+    look_close(luaL_checkudata(L, 1, LOOK_CLASS));
+    return 0;
+}
+
+static struct look *new_look(lua_State *L)
+{
+    struct look *k = lua_newuserdatauv(L, sizeof *k, 0);
+
+    look_init(k);
+    if (luaL_newmetatable(L, LOOK_CLASS)) {
+        lua_pushcfunction(L, close_look);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    return k;
+}
+
+static void set_text(lua_State *L, const char *name, const char *text)
+{
+    if (text == NULL)
+        return;
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, name);
+}
+
+static void set_slice(lua_State *L, const char *name, struct slice s)
+{
+    if (s.data == NULL)
+        return;
+    lua_pushlstring(L, s.data, s.len);
+    lua_setfield(L, -2, name);
+}
+
+static void set_integer(lua_State *L, const char *name, int64_t n)
+{
+    lua_pushinteger(L, n);
+    lua_setfield(L, -2, name);
+}
+
+static void set_problem(lua_State *L, const char *name, const struct err *err)
+{
+    if (err->code != OK)
+        set_text(L, name, err->text);
+}
+
+static void set_destinations(lua_State *L, const char *name, const struct destination *list,
+                             size_t n)
+{
+    lua_createtable(L, (int)n, 0);
+    for (size_t i = 0; i < n; i++) {
+        lua_createtable(L, 0, 3);
+        set_text(L, "kind",
+                 list[i].kind == EXCHANGE_DEFAULT ? "queue" : exchange_kind_word(list[i].kind));
+        set_text(L, "exchange", list[i].exchange);
+        set_text(L, "routing_key", list[i].routing_key);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, name);
+}
+
+static void set_retry(lua_State *L, const struct retry_policy *p)
+{
+    if (p == NULL)
+        return;
+    lua_createtable(L, 0, 5);
+    set_integer(L, "attempts", p->attempts);
+    set_integer(L, "max_delay", p->delay_max_ms);
+    set_integer(L, "max_age", p->max_age_ms);
+    lua_pushnumber(L, p->factor);
+    lua_setfield(L, -2, "factor");
+    lua_createtable(L, (int)p->n_delays, 0);
+    for (size_t i = 0; i < p->n_delays; i++) {
+        lua_pushinteger(L, p->delay_ms[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "delays");
+    lua_setfield(L, -2, "retry");
+}
+
+static void push_route(lua_State *L, const struct route *r)
+{
+    static const char *const words[] = {"retry", "park", "drop"};
+
+    lua_newtable(L);
+    set_text(L, "type", r->type);
+    set_text(L, "order_type", r->order_type);
+    set_destinations(L, "to", r->to, r->n_to);
+    set_text(L, "unroutable", words[r->unroutable]);
+    set_text(L, "origin", r->origin);
+}
+
+static void push_subscription(lua_State *L, const struct subscription *s)
+{
+    lua_newtable(L);
+    set_text(L, "queue", s->queue);
+    set_destinations(L, "from", s->from, s->n_from);
+    set_retry(L, &s->retry);
+    set_text(L, "unhandled", s->unhandled_dead ? "dead" : "ack");
+    lua_pushboolean(L, s->envelope == ENVELOPE_FUNCTION);
+    lua_setfield(L, -2, "own_envelope");
+    set_text(L, "origin", s->origin);
+}
+
+static void push_handler(lua_State *L, const struct handler *h)
+{
+    lua_newtable(L);
+    set_text(L, "type", h->type);
+    set_text(L, "order_type", h->order_type);
+    set_text(L, "queue", h->queue);
+    set_retry(L, h->retry);
+    set_text(L, "origin", h->origin);
+}
+
+static void set_rules(lua_State *L, const struct script *s)
+{
+    const struct topology *t = rules_topology(script_rules(s));
+    const struct handler *h;
+
+    lua_createtable(L, (int)t->n_routes, 0);
+    for (size_t i = 0; i < t->n_routes; i++) {
+        push_route(L, &t->routes[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "routes");
+    lua_createtable(L, (int)t->n_subscriptions, 0);
+    for (size_t i = 0; i < t->n_subscriptions; i++) {
+        push_subscription(L, &t->subscriptions[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "subscriptions");
+    lua_createtable(L, (int)rules_handlers(script_rules(s)), 0);
+    for (size_t i = 0; (h = rules_handler_at(script_rules(s), i)) != NULL; i++) {
+        push_handler(L, h);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "handlers");
+}
+
+static void set_constants(lua_State *L, const struct found *f)
+{
+    lua_newtable(L);
+    for (lua_Integer n = 1; f != NULL; f = f->next, n++) {
+        lua_newtable(L);
+        set_text(L, "kind", f->kind == CONSTANT_SQL ? "sql" : "emit");
+        set_slice(L, "file", f->where);
+        set_integer(L, "line", f->line);
+        set_integer(L, "column", f->column);
+        set_slice(L, "text", f->text);
+        set_slice(L, "order_type", f->order_type);
+        set_slice(L, "problem", f->problem);
+        set_integer(L, "at", f->at);
+        lua_rawseti(L, -2, n);
+    }
+    lua_setfield(L, -2, "constants");
+}
+
+static void set_live(lua_State *L, const struct found *f)
+{
+    static const char *const words[] = {"note", "warning", "error"};
+
+    lua_newtable(L);
+    for (lua_Integer n = 1; f != NULL; f = f->next, n++) {
+        lua_newtable(L);
+        set_text(L, "severity", words[f->kind]);
+        set_slice(L, "origin", f->where);
+        set_slice(L, "text", f->text);
+        lua_rawseti(L, -2, n);
+    }
+    lua_setfield(L, -2, "live");
+}
+
+/* Fills `out` from the list at settings.folders; the texts stay in the settings. */
+static size_t read_folders(lua_State *L, struct script_folder *out)
+{
+    size_t n;
+
+    lua_getfield(L, 1, "folders");
+    luaL_checktype(L, -1, LUA_TTABLE);
+    n = (size_t)lua_rawlen(L, -1);
+    luaL_argcheck(L, n <= FOLDERS_MAX, 1, "too many folders");
+    for (size_t i = 0; i < n; i++) {
+        lua_rawgeti(L, -1, (lua_Integer)i + 1);
+        lua_getfield(L, -1, "path");
+        lua_getfield(L, -2, "namespace");
+        out[i] = (struct script_folder){luaL_checkstring(L, -2), luaL_checkstring(L, -1)};
+        lua_pop(L, 3);
+    }
+    lua_pop(L, 1);
+    return n;
+}
+
+static int64_t integer_field(lua_State *L, const char *name)
+{
+    int64_t n;
+
+    lua_getfield(L, 1, name);
+    n = luaL_checkinteger(L, -1);
+    lua_pop(L, 1);
+    return n;
+}
+
+/* inspect_rules(settings) -> what the rules declare and what is wrong with it, or nil, kind,
+ * why. `settings` as for run; settings.live: the URL of a broker to compare with. */
+static int inspect_rules(lua_State *L)
+{
+    struct script_folder *folders;
+    struct script_settings settings;
+    const char *url;
+    struct look *k;
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    folders = lua_newuserdatauv(L, FOLDERS_MAX * sizeof *folders, 0);
+    settings = (struct script_settings){
+        .folders = folders,
+        .n_folders = read_folders(L, folders),
+        .memory_max = (size_t)integer_field(L, "handler_memory"),
+        .handler_ms = integer_field(L, "handler_timeout"),
+        .retry = cli_retry_field(L),
+    };
+    lua_getfield(L, 1, "live");
+    url = luaL_optstring(L, -1, NULL);
+    k = new_look(L);
+    look_run(k, &settings, url);
+    if (k->store.code != OK)
+        return cli_push_error(L, &k->store);
+    lua_newtable(L);
+    set_problem(L, "migrations_error", &k->migrations);
+    set_problem(L, "rules_error", &k->rules);
+    set_problem(L, "live_error", &k->broker);
+    if (k->script != NULL)
+        set_rules(L, k->script);
+    set_constants(L, k->constants.first);
+    set_live(L, k->live.first);
+    lua_pushcfunction(L, close_look); /* now, not when the garbage is collected */
+    lua_pushvalue(L, -3);
+    lua_call(L, 1, 0);
+    return 1;
+}
+
+void cli_add_check(lua_State *L)
+{
+    lua_pushcfunction(L, inspect_rules);
+    lua_setfield(L, -2, "inspect_rules");
+}

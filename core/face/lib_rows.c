@@ -1,0 +1,216 @@
+/*
+ * lib_rows - herald.core for the command line: the outbox and retries (cli.h)
+ *
+ * Rows are shown without their bodies, so what a listing takes is bounded by --limit.
+ */
+#include "base/message.h"
+#include "face/cli_store.h"
+#include "store/rows.h"
+
+#include <lauxlib.h>
+#include <unistd.h>
+
+/* Lists of either kind are copied while the store is read, and pushed afterwards. */
+struct copies {
+    struct arena *arena;
+    struct retry_view *retries;
+    struct outbox_view *outbox;
+    size_t n;
+    bool full; /* memory ran out */
+};
+
+static bool keep_all(struct arena *a, struct slice *const *slices, size_t n, struct slice *key)
+{
+    bool kept = true;
+
+    for (size_t i = 0; i < n; i++)
+        kept = kept && arena_keep(a, slices[i]);
+    for (int i = 0; i < MESSAGE_KEYS; i++)
+        kept = kept && arena_keep(a, &key[i]);
+    return kept;
+}
+
+static bool copy_retry(void *arg, const struct retry_view *row)
+{
+    struct copies *all = arg;
+    struct retry_view *copy = &all->retries[all->n];
+    struct slice *const slices[] = {&copy->queue, &copy->message_id, &copy->type, &copy->error};
+
+    *copy = *row;
+    all->full = !keep_all(all->arena, slices, sizeof slices / sizeof slices[0], copy->key);
+    all->n += all->full ? 0 : 1;
+    return !all->full;
+}
+
+static bool copy_outbox(void *arg, const struct outbox_view *row)
+{
+    struct copies *all = arg;
+    struct outbox_view *copy = &all->outbox[all->n];
+    struct slice *const slices[] = {&copy->message_id, &copy->type,     &copy->name,
+                                    &copy->reason,     &copy->exchange, &copy->routing_key};
+
+    *copy = *row;
+    all->full = !keep_all(all->arena, slices, sizeof slices / sizeof slices[0], copy->key);
+    all->n += all->full ? 0 : 1;
+    return !all->full;
+}
+
+static void set_keys(lua_State *L, const struct slice key[3])
+{
+    cli_set_slice(L, "key1", key[0]);
+    cli_set_slice(L, "key2", key[1]);
+    cli_set_slice(L, "key3", key[2]);
+}
+
+static void push_retry(lua_State *L, const struct copies *all, size_t i)
+{
+    const struct retry_view *r = &all->retries[i];
+
+    lua_newtable(L);
+    cli_set_integer(L, "id", r->id);
+    cli_set_integer(L, "due_at", r->due_at);
+    cli_set_integer(L, "first_at", r->first_at);
+    cli_set_integer(L, "attempts", r->attempts);
+    cli_set_integer(L, "generation", r->generation);
+    cli_set_slice(L, "queue", r->queue);
+    cli_set_slice(L, "message_id", r->message_id);
+    cli_set_slice(L, "type", r->type);
+    cli_set_slice(L, "error", r->error);
+    set_keys(L, r->key);
+    lua_pushboolean(L, r->orphaned);
+    lua_setfield(L, -2, "orphaned");
+}
+
+static const char *state_word(enum outbox_state state)
+{
+    switch (state) {
+    case OUTBOX_FRESH:
+        return "fresh";
+    case OUTBOX_POSTPONED:
+        return "postponed";
+    case OUTBOX_SCHEDULED:
+        return "scheduled";
+    case OUTBOX_AGAIN:
+        break;
+    }
+    return "again";
+}
+
+static void push_outbox(lua_State *L, const struct copies *all, size_t i)
+{
+    const struct outbox_view *r = &all->outbox[i];
+
+    lua_newtable(L);
+    cli_set_integer(L, "id", r->id);
+    cli_set_integer(L, "due_at", r->due_at);
+    cli_set_integer(L, "created_at", r->created_at);
+    cli_set_integer(L, "attempts", r->attempts);
+    cli_set_slice(L, "state", slice_of(state_word(r->state)));
+    cli_set_slice(L, "message_id", r->message_id);
+    cli_set_slice(L, "type", r->type);
+    cli_set_slice(L, "name", r->name);
+    cli_set_slice(L, "reason", r->reason);
+    cli_set_slice(L, "exchange", r->exchange);
+    cli_set_slice(L, "routing_key", r->routing_key);
+    set_keys(L, r->key);
+}
+
+static void make_room(struct cli_store *s, enum pick_table table, size_t limit, struct copies *all,
+                      struct err *err)
+{
+    *all = (struct copies){.arena = &s->arena};
+    if (table == PICK_RETRY)
+        all->retries = arena_take(&s->arena, limit * sizeof *all->retries);
+    else
+        all->outbox = arena_take(&s->arena, limit * sizeof *all->outbox);
+    if (all->retries == NULL && all->outbox == NULL)
+        err_set(err, ERR_NOMEM, "out of memory: use a smaller --limit");
+}
+
+static void read_rows(struct cli_store *s, enum pick_table table, const struct pick *p,
+                      int64_t after, size_t limit, struct copies *all, struct err *err)
+{
+    if (table == PICK_RETRY)
+        rows_retries(s->db, p, after, limit, copy_retry, all, err);
+    else
+        rows_outbox(s->db, p, after, limit, copy_outbox, all, err);
+    if (err->code == OK && all->full)
+        err_set(err, ERR_LIMIT, "these rows take over 512 MiB: use a smaller --limit");
+}
+
+/* (path, pick with after and limit) -> list of rows, or nil, kind, why */
+static int list_rows(lua_State *L, enum pick_table table)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct pick p = cli_get_pick(L, 2);
+    int64_t after = cli_get_integer(L, 2, "after", 0);
+    size_t limit = (size_t)cli_get_integer(L, 2, "limit", 100);
+    struct err err = {0};
+    struct copies all = {.n = 0};
+    struct cli_store *s = cli_store_open(L, path, false, &err);
+
+    if (err.code == OK)
+        make_room(s, table, limit, &all, &err);
+    if (err.code == OK)
+        read_rows(s, table, &p, after, limit, &all, &err);
+    db_close(&s->db);
+    if (err.code != OK)
+        return cli_push_error(L, &err);
+    lua_createtable(L, (int)all.n, 0);
+    for (size_t i = 0; i < all.n; i++) {
+        (table == PICK_RETRY ? push_retry : push_outbox)(L, &all, i);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+static int list_retries(lua_State *L)
+{
+    return list_rows(L, PICK_RETRY);
+}
+
+static int list_outbox(lua_State *L)
+{
+    return list_rows(L, PICK_OUTBOX);
+}
+
+static int retries_now(lua_State *L)
+{
+    return cli_change(L, PICK_RETRY, retry_now);
+}
+
+static int retries_drop(lua_State *L)
+{
+    return cli_change(L, PICK_RETRY, retry_drop);
+}
+
+static int outbox_retry(lua_State *L)
+{
+    return cli_change(L, PICK_OUTBOX, outbox_now);
+}
+
+static int outbox_remove(lua_State *L)
+{
+    return cli_change(L, PICK_OUTBOX, outbox_drop);
+}
+
+/* stderr_is_terminal() -> whether somebody watches */
+static int stderr_is_terminal(lua_State *L)
+{
+    lua_pushboolean(L, isatty(STDERR_FILENO) == 1);
+    return 1;
+}
+
+void cli_add_rows(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"retries_list", list_retries},
+                                         {"retries_now", retries_now},
+                                         {"retries_drop", retries_drop},
+                                         {"outbox_list", list_outbox},
+                                         {"outbox_retry", outbox_retry},
+                                         {"outbox_drop", outbox_remove},
+                                         {"stderr_is_terminal", stderr_is_terminal},
+                                         {NULL, NULL}};
+
+    luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,243 @@
+-- topology: rules that load and still cannot do what their author meant.
+--
+-- On RabbitMQ other programs may publish and listen, so only what is certain is said. The
+-- embedded broker has nobody but these rules.
+
+local nearest = require "herald.nearest"
+
+local topology = {}
+
+local function quoted(name)
+  return ('"%s"'):format(name)
+end
+
+-- ' (did you mean "x"?)', or nothing.
+local function meant(name, known)
+  local guess = nearest(name, known)
+  return guess and guess ~= name and (" (did you mean %s?)"):format(quoted(guess)) or ""
+end
+
+local function names_of(list, field)
+  local names, seen = {}, {}
+  for _, item in ipairs(list) do
+    local name = item[field]
+    if name and not seen[name] then names[#names + 1] = name end
+    if name then seen[name] = true end
+  end
+  return names
+end
+
+local function contains(list, name)
+  for _, item in ipairs(list) do
+    if item == name then return true end
+  end
+  return false
+end
+
+-- "a.b" as a list of words.
+local function split(key)
+  local list = {}
+  for word in (key .. "."):gmatch("([^.]*)%.") do list[#list + 1] = word end
+  return list
+end
+
+local function match_words(pattern, i, key, j)
+  if i > #pattern then return j > #key end
+  if pattern[i] == "#" then
+    for rest = j, #key + 1 do
+      if match_words(pattern, i + 1, key, rest) then return true end
+    end
+    return false
+  end
+  return j <= #key and (pattern[i] == "*" or pattern[i] == key[j])
+    and match_words(pattern, i + 1, key, j + 1)
+end
+
+-- Does a message sent to this destination come to this subscription's queue?
+local function reaches(to, subscription)
+  if to.kind == "queue" then return to.routing_key == subscription.queue end
+  for _, from in ipairs(subscription.from) do
+    if from.exchange == to.exchange then
+      if to.kind == "fanout" then return true end
+      if to.kind == "direct" and from.routing_key == to.routing_key then return true end
+      if to.kind == "topic" and match_words(split(from.routing_key), 1, split(to.routing_key), 1) then
+        return true
+      end
+    end
+  end
+  return false
+end
+
+local function pair(handler)
+  return handler.order_type == "*" and quoted(handler.type)
+    or ("%s, order type %s"):format(quoted(handler.type), quoted(handler.order_type))
+end
+
+-- Handlers ----------------------------------------------------------------------
+
+-- Every queue has a handler of its own for the pair: the one for any queue is never called.
+local function is_shadowed(handler, rules)
+  for _, subscription in ipairs(rules.subscriptions) do
+    local own = false
+    for _, other in ipairs(rules.handlers) do
+      own = own or (other.queue == subscription.queue and other.type == handler.type
+        and other.order_type == handler.order_type)
+    end
+    if not own then return false end
+  end
+  return true
+end
+
+-- Returns true when it said something.
+local function judge_handler(handler, rules, queues, found)
+  local place = found.place(handler.origin)
+  if #queues == 0 then
+    found:warn(place, ("the handler for %s is never called: there is no herald.subscribe"):format(
+      pair(handler)))
+  elseif handler.queue and not contains(queues, handler.queue) then
+    found:warn(place, ("the handler for %s is never called: nobody subscribes to its queue %s%s"):format(
+      pair(handler), quoted(handler.queue), meant(handler.queue, queues)))
+  elseif not handler.queue and is_shadowed(handler, rules) then
+    found:warn(place, ("the handler for %s is never called: each queue has one of its own for it")
+      :format(pair(handler)))
+  else
+    return false
+  end
+  return true
+end
+
+local function has_handler(subscription, handlers)
+  for _, handler in ipairs(handlers) do
+    if not handler.queue or handler.queue == subscription.queue then return true end
+  end
+  return false
+end
+
+local function judge_subscription(subscription, rules, found)
+  if has_handler(subscription, rules.handlers) then return end
+  local place = found.place(subscription.origin)
+  if subscription.unhandled == "dead" then
+    found:note(place, ("no handler takes from %s: all its messages become dead letters, as "
+      .. "unhandled = \"dead\" says"):format(quoted(subscription.queue)))
+  else
+    found:warn(place, ("no handler takes from %s: all its messages are acknowledged and gone"):format(
+      quoted(subscription.queue)))
+  end
+end
+
+-- Emits and routes ----------------------------------------------------------------
+
+-- Is there a route that may take this? An order type that is computed may be any.
+local function is_routed(constant, routes)
+  for _, route in ipairs(routes) do
+    if route.type == constant.text and (not route.order_type or not constant.order_type
+        or route.order_type == constant.order_type) then
+      return true
+    end
+  end
+  return false
+end
+
+local function judge_emits(constants, routes, found)
+  local types = names_of(routes, "type")
+  for _, constant in ipairs(constants) do
+    if constant.kind == "emit" and not is_routed(constant, routes) then
+      local what = quoted(constant.text)
+      if constant.order_type and contains(types, constant.text) then
+        what = ("%s, order type %s"):format(what, quoted(constant.order_type))
+      end
+      found:warn({ file = constant.file, line = constant.line, column = constant.column },
+        ("no herald.route for %s%s: the message will be parked"):format(what,
+          meant(constant.text, types)))
+    end
+  end
+end
+
+-- Only the embedded broker ---------------------------------------------------------
+
+local function judge_route(route, rules, exchanges, found)
+  if route.unroutable == "drop" then return end
+  for _, to in ipairs(route.to) do
+    local heard = false
+    for _, subscription in ipairs(rules.subscriptions) do
+      heard = heard or reaches(to, subscription)
+    end
+    if not heard then
+      local where = to.kind == "queue" and quoted(to.routing_key) or quoted(to.exchange)
+      found:warn(found.place(route.origin), ("nobody listens where %s goes: no subscription here takes "
+        .. "from %s%s, and the embedded broker has no others (unroutable = \"drop\" if that is "
+        .. "meant)"):format(quoted(route.type), where, meant(to.exchange, exchanges)))
+    end
+  end
+end
+
+-- A route whose function chooses may send anywhere.
+local function is_fed(subscription, routes)
+  for _, route in ipairs(routes) do
+    if #route.to == 0 then return true end
+    for _, to in ipairs(route.to) do
+      if reaches(to, subscription) then return true end
+    end
+  end
+  return false
+end
+
+local function sent_exchanges(routes)
+  local all = {}
+  for _, route in ipairs(routes) do
+    for _, to in ipairs(route.to) do all[#all + 1] = to end
+  end
+  return names_of(all, "exchange")
+end
+
+local function heard_exchanges(subscriptions)
+  local all = {}
+  for _, subscription in ipairs(subscriptions) do
+    for _, from in ipairs(subscription.from) do all[#all + 1] = from end
+  end
+  return names_of(all, "exchange")
+end
+
+local function names_types_itself(subscriptions)
+  for _, subscription in ipairs(subscriptions) do
+    if subscription.own_envelope then return true end
+  end
+  return false
+end
+
+-- A folder that only sends or only listens is one of several services; on the embedded broker
+-- it is incomplete on purpose.
+local function judge_embedded(rules, told, found)
+  if #rules.routes == 0 or #rules.subscriptions == 0 then return end
+  local heard, sent = heard_exchanges(rules.subscriptions), sent_exchanges(rules.routes)
+  for _, route in ipairs(rules.routes) do judge_route(route, rules, heard, found) end
+  for _, subscription in ipairs(rules.subscriptions) do
+    if not is_fed(subscription, rules.routes) then
+      local from = subscription.from[1]
+      found:warn(found.place(subscription.origin), ("nothing comes to %s: no herald.route here sends "
+        .. "to it%s, and the embedded broker has no others"):format(quoted(subscription.queue),
+        from and meant(from.exchange, sent) or ""))
+    end
+  end
+  if names_types_itself(rules.subscriptions) then return end
+  local types = names_of(rules.routes, "type")
+  for _, handler in ipairs(rules.handlers) do
+    if not told[handler] and handler.type ~= "*" and not contains(types, handler.type) then
+      found:warn(found.place(handler.origin), ("the handler for %s is never called: no herald.route "
+        .. "here is for that type%s, and the embedded broker has no others"):format(pair(handler),
+        meant(handler.type, types)))
+    end
+  end
+end
+
+function topology.judge(rules, broker, found)
+  local queues, told = names_of(rules.subscriptions, "queue"), {}
+  for _, handler in ipairs(rules.handlers) do
+    told[handler] = judge_handler(handler, rules, queues, found)
+  end
+  for _, subscription in ipairs(rules.subscriptions) do judge_subscription(subscription, rules, found) end
+  judge_emits(rules.constants, rules.routes, found)
+  if broker == "embedded" then judge_embedded(rules, told, found) end
+end
+
+return topology

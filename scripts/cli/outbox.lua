@@ -1,0 +1,88 @@
+-- outbox: messages the broker has not confirmed: seen, sent again, dropped.
+
+local core = require "herald.core"
+local folder = require "cli.folder"
+local json = require "cli.json"
+local rows = require "cli.rows"
+local show = require "cli.show"
+
+local outbox = {}
+
+local HAS <const> = {}
+
+function outbox.add(parser, common)
+  local command = parser:command("outbox", "Messages the broker has not confirmed yet.")
+    :require_command(true)
+  command:command_target("action")
+  local list = command:command("list", "List them, the oldest first.")
+  local again = command:command("retry", "Send postponed ones at once. Works beside a running "
+    .. "router, and waits for one.")
+  local drop = command:command("drop", "Delete them for good; what is in flight may arrive all "
+    .. "the same.")
+  rows.filters(list, HAS)
+  rows.paging(list)
+  for _, action in ipairs { again, drop } do
+    rows.filters(action, HAS)
+    rows.change(action)
+  end
+  common(command)
+  for _, action in ipairs { list, again, drop } do common(action, "_after_action") end
+end
+
+-- The store knows no more than this: what is in flight is written down by nobody.
+local states = { fresh = "fresh", again = "sent again", postponed = "postponed",
+                 scheduled = "scheduled" }
+
+local function row_json(r)
+  return json.object {
+    { "id", r.id }, { "message_id", r.message_id }, { "type", r.type },
+    { "order_type", r.key2 or json.null }, { "state", r.state }, { "attempts", r.attempts },
+    { "reason", r.reason or json.null }, { "due_at", r.due_at > 0 and show.time(r.due_at) or json.null },
+    { "created_at", show.time(r.created_at) }, { "business_key1", r.key1 or json.null },
+    { "business_key2", r.key2 or json.null }, { "business_key3", r.key3 or json.null },
+    { "key", r.name or json.null }, { "exchange", r.exchange }, { "routing_key", r.routing_key },
+  }
+end
+
+local function row_cells(r)
+  return { tostring(r.id), show.second(r.created_at), rows.cell(r.type, 40), rows.cell(r.key1, 20),
+    rows.cell(r.key2, 20), states[r.state], tostring(r.attempts),
+    r.due_at > 0 and show.second(r.due_at) or "-", rows.cell(r.reason, 100) }
+end
+
+function outbox.list(args)
+  local pick, bad = rows.page(args)
+  if not pick then return folder.USAGE, bad end
+  local s, code, problem = folder.open(args)
+  if not s then return code, problem end
+  local list, kind, why = core.outbox_list(s.store, pick)
+  if not list then return folder.exit_code(kind), why end
+  if #list == 0 and not args.json then
+    io.stdout:write(pick.any and "nothing matches\n" or "the outbox is empty\n")
+    return
+  end
+  rows.print(args, list, row_json,
+    { "ID", "CREATED", "TYPE", "KEY1", "ORDER", "STATE", "FAILED", "NEXT", "REASON" }, row_cells)
+  rows.say_more(args, list, pick.limit)
+end
+
+function outbox.retry(args)
+  return rows.run_change(args, {
+    call = "outbox_retry", verb = "retry", done = "retried", one = "row", many = "rows",
+    gone = "not postponed: sent already, on its way, scheduled or dropped",
+    also = { later = true, failed = true },
+  })
+end
+
+function outbox.drop(args)
+  return rows.run_change(args, {
+    call = "outbox_drop", verb = "drop", done = "dropped", one = "row", many = "rows",
+    gone = "not in the outbox: sent, dead or dropped already",
+  })
+end
+
+function outbox.run(args)
+  return outbox[args.action](args)
+end
+
+return outbox

@@ -1,0 +1,148 @@
+-- reload: has the running router take the rules as they lie on the disk, and says what that
+-- changes.
+
+local core = require "herald.core"
+local folder = require "cli.folder"
+local json = require "cli.json"
+local show = require "cli.show"
+
+local reload = {}
+
+local TIMEOUT_MS <const> = 60000
+local TRIAL_MAX <const> = 10000
+local ERROR_MAX <const> = 2000 -- characters of it
+
+function reload.add(parser, common)
+  local command = parser:command("reload", "Have the router take the rules as they are on the disk.")
+  command:flag("--dry-run", "Only say what would change.")
+  command:option("--trial", "First run the new rules over the last N messages and show what differs.")
+    :argname("N")
+  command:flag("--json", "Print JSON.")
+  common(command)
+end
+
+local function out(text)
+  io.stdout:write(text, "\n")
+end
+
+local function fields(line)
+  local list = {}
+  for field in (line .. "\t"):gmatch("([^\t]*)\t") do list[#list + 1] = field end
+  return list
+end
+
+-- The lines of core/engine/reload.c and trial.h as a table.
+local function read(answer)
+  local result = { changes = {}, differs = {} }
+  for line in answer:gmatch("([^\n]*)\n") do
+    local f = fields(line)
+    if f[1] == "error" then
+      result.error = f[2]
+    elseif f[1] == "reloaded" or f[1] == "unchanged" or f[1] == "would reload" then
+      result.outcome, result.generation, result.hash = f[1], math.tointeger(f[2]), f[3]
+    elseif f[1] == "added" or f[1] == "changed" or f[1] == "removed" then
+      table.insert(result.changes, { change = f[1], what = f[2], name = f[3], where = f[4] })
+    elseif f[1] == "restart" then
+      result.restart = f[2]
+    elseif f[1] == "trial" then
+      result.trial = { run = math.tointeger(f[2]), differing = math.tointeger(f[3]),
+                       left_out = math.tointeger(f[4]) }
+    elseif f[1] == "differs" then
+      table.insert(result.differs, { message_id = f[2], queue = f[3], type = f[4], order_type = f[5],
+                                     now = {}, next = {} })
+    elseif f[1] == "now" or f[1] == "next" then
+      table.insert(result.differs[#result.differs][f[1]], { what = f[2], table.unpack(f, 3) })
+    end
+  end
+  return result
+end
+
+local function change_json(c)
+  return json.object { { "change", c.change }, { "what", c.what }, { "name", c.name },
+                       { "where", c.where } }
+end
+
+local function did_json(list)
+  local did = {}
+  for i, d in ipairs(list) do
+    did[i] = json.object { { "what", d.what }, { "detail", table.concat(d, " ") } }
+  end
+  return did
+end
+
+local function print_json(r)
+  local changes, differs = {}, {}
+  for i, c in ipairs(r.changes) do changes[i] = change_json(c) end
+  for i, d in ipairs(r.differs) do
+    differs[i] = json.object {
+      { "message_id", d.message_id }, { "queue", d.queue }, { "type", d.type },
+      { "order_type", d.order_type }, { "now", did_json(d.now) }, { "next", did_json(d.next) },
+    }
+  end
+  out(json.encode(json.object {
+    { "outcome", r.outcome }, { "generation", r.generation }, { "hash", r.hash },
+    { "changes", changes }, { "restart", r.restart or json.null },
+    { "trial", r.trial and json.object {
+      { "run", r.trial.run }, { "differing", r.trial.differing }, { "left_out", r.trial.left_out },
+      { "differs", differs } } or json.null },
+  }))
+end
+
+local function print_trial(r)
+  out(("trial: %d of the last messages run with both generations, %d differ%s"):format(
+    r.trial.run, r.trial.differing,
+    r.trial.left_out > 0 and (", %d left out for want of time or room"):format(r.trial.left_out) or ""))
+  for _, d in ipairs(r.differs) do
+    out(("  message %s of %s, %s %s"):format(show.line(d.message_id, 60), show.line(d.queue, 60),
+      show.line(d.type, 60), show.line(d.order_type, 40)))
+    for _, side in ipairs { "now", "next" } do
+      for _, did in ipairs(d[side]) do
+        out(("    %-4s  %-9s  %s"):format(side, did.what, show.line(table.concat(did, "  "), 200)))
+      end
+    end
+  end
+end
+
+local function print_text(r)
+  if r.outcome == "unchanged" then
+    out(("unchanged: generation %d (%s)"):format(r.generation, r.hash))
+  else
+    out(("%s: generation %d (%s)"):format(r.outcome, r.generation, r.hash))
+  end
+  for _, c in ipairs(r.changes) do
+    out(("  %-8s %-13s %s%s"):format(c.change, c.what, show.line(c.name, 200),
+      c.where ~= c.name and "  (" .. show.line(c.where, 200) .. ")" or ""))
+  end
+  if r.restart then out("  changed, but needs a restart: " .. r.restart) end
+  if r.trial then print_trial(r) end
+end
+
+function reload.run(args)
+  local trial = 0
+  if args.trial then
+    local bad
+    trial, bad = folder.whole_number(args.trial, "--trial", 1, TRIAL_MAX)
+    if not trial then return folder.USAGE, bad end
+  end
+  local ok, why = core.chdir(args.directory or ".")
+  if not ok then
+    return folder.USAGE, ("no folder %s: %s. Give the router's folder with -C DIR"):format(
+      args.directory or ".", why)
+  end
+  local answer, silent = core.ask(("reload %d %d"):format(args.dry_run and 1 or 0, trial), TIMEOUT_MS)
+  if not answer then
+    return folder.FAILED, silent .. ": `herald reload` needs a router that runs in this folder; "
+      .. "without one, `herald check` judges the rules"
+  end
+  local r = read(answer)
+  if r.error then
+    if args.json then
+      out(json.encode(json.object { { "outcome", "refused" }, { "error", r.error } }))
+    end
+    return folder.FAILED, "nothing was reloaded: " .. show.line(r.error, ERROR_MAX)
+  end
+  if not r.outcome then return folder.FAILED, "the router gave no answer that can be read" end
+  if args.json then print_json(r) else print_text(r) end
+end
+
+return reload

@@ -1,0 +1,82 @@
+-- retries: messages whose handler failed and that are due again: seen, hastened, dropped.
+
+local core = require "herald.core"
+local folder = require "cli.folder"
+local json = require "cli.json"
+local rows = require "cli.rows"
+local show = require "cli.show"
+
+local retries = {}
+
+local HAS <const> = { queue = true }
+
+function retries.add(parser, common)
+  local command = parser:command("retries", "Messages that are tried again later.")
+    :require_command(true)
+  command:command_target("action")
+  local list = command:command("list", "List them, the oldest first.")
+  local now = command:command("now", "Make them due at once. Works beside a running router, and "
+    .. "waits for one.")
+  local drop = command:command("drop", "Delete them for good; a redelivery changes nothing.")
+  rows.filters(list, HAS)
+  rows.paging(list)
+  for _, action in ipairs { now, drop } do
+    rows.filters(action, HAS)
+    rows.change(action)
+  end
+  common(command)
+  for _, action in ipairs { list, now, drop } do common(action, "_after_action") end
+end
+
+local function retry_json(r)
+  return json.object {
+    { "id", r.id }, { "message_id", r.message_id or json.null }, { "type", r.type or json.null },
+    { "order_type", r.key2 or json.null }, { "queue", r.queue }, { "attempts", r.attempts },
+    { "due_at", show.time(r.due_at) }, { "first_at", show.time(r.first_at) },
+    { "orphaned", r.orphaned }, { "error", r.error }, { "business_key1", r.key1 or json.null },
+    { "business_key2", r.key2 or json.null }, { "business_key3", r.key3 or json.null },
+    { "generation", r.generation },
+  }
+end
+
+local function retry_cells(r)
+  return { tostring(r.id), show.second(r.due_at), r.queue, rows.cell(r.type, 40),
+    rows.cell(r.key2, 20), tostring(r.attempts), r.orphaned and "orphaned" or "waiting",
+    rows.cell(r.error, 100) }
+end
+
+function retries.list(args)
+  local pick, bad = rows.page(args)
+  if not pick then return folder.USAGE, bad end
+  local s, code, problem = folder.open(args)
+  if not s then return code, problem end
+  local list, kind, why = core.retries_list(s.store, pick)
+  if not list then return folder.exit_code(kind), why end
+  if #list == 0 and not args.json then
+    io.stdout:write(pick.any and "nothing matches\n" or "no retries\n")
+    return
+  end
+  rows.print(args, list, retry_json,
+    { "ID", "DUE", "QUEUE", "TYPE", "ORDER", "TRIES", "STATE", "ERROR" }, retry_cells)
+  rows.say_more(args, list, pick.limit)
+end
+
+function retries.now(args)
+  return rows.run_change(args, {
+    call = "retries_now", verb = "make due", done = "made due", one = "retry", many = "retries",
+    gone = "not waiting: due already, or gone", also = { later = true },
+  })
+end
+
+function retries.drop(args)
+  return rows.run_change(args, {
+    call = "retries_drop", verb = "drop", done = "dropped", one = "retry", many = "retries",
+    gone = "not among the retries: handled, dead or dropped already",
+  })
+end
+
+function retries.run(args)
+  return retries[args.action](args)
+end
+
+return retries

@@ -1,0 +1,193 @@
+-- rows: what the commands that list and change rows of the store have in common: their
+-- filters, the options of a change, its progress, and what it says at its end.
+
+local core = require "herald.core"
+local folder = require "cli.folder"
+local json = require "cli.json"
+local show = require "cli.show"
+
+local rows = {}
+
+local USAGE <const> = folder.USAGE
+local IDS_MAX <const> = 10000
+local LIMIT_MAX <const> = 1000000
+local QUIET_S <const> = 2 -- so long a change says nothing where nobody watches
+
+-- Declares ids and filters. `has` names what these rows have besides: queue, side, group.
+function rows.filters(command, has)
+  command:argument("ids", "Only these ids."):args("*"):argname("ID")
+  command:option("--type", "Only this message type."):argname("T")
+  command:option("--order-type", "Only this order type (business key 2)."):argname("O")
+  if has.queue then command:option("--queue", "Only of this queue."):argname("Q") end
+  if has.side then
+    command:option("--side", "inbox: handlers gave up; outbox: could not be published.")
+      :argname("SIDE"):choices { "inbox", "outbox" }
+  end
+  command:option("--error", "Only where the error holds this text."):argname("TEXT")
+  if has.group then
+    command:option("--group", "Only this group, from `herald dead groups`."):argname("G")
+  end
+  command:option("--older-than", "Only older ones, such as 15m, 24h or 7d."):argname("DURATION")
+  command:option("--newer-than", "Only younger ones."):argname("DURATION")
+end
+
+function rows.paging(command)
+  command:option("--limit", "How many at most."):argname("N"):default("100")
+  command:option("--after", "Only rows with a larger id."):argname("ID"):default("0")
+  command:flag("--json", "Print JSON.")
+end
+
+function rows.change(command)
+  command:flag("--all", "Every one; needed where no id and no filter is given.")
+  command:option("--limit", "How many at most."):argname("N")
+  command:flag("--dry-run", "Only say how many there are.")
+  command:flag("--json", "Print JSON.")
+end
+
+local function duration(text, option)
+  local ms = core.duration(text)
+  if ms then return ms end
+  return nil, ("%s is %q, but must be a duration such as 30s, 15m, 24h or 7d"):format(option, text)
+end
+
+local function read_ids(given)
+  if #given > IDS_MAX then
+    return nil, ("%d ids, but at most %d at a time: use a filter"):format(#given, IDS_MAX)
+  end
+  local ids, seen = {}, {}
+  for _, text in ipairs(given) do
+    local id, bad = folder.whole_number(text, "ID", 1, math.maxinteger)
+    if not id then return nil, bad end
+    if not seen[id] then ids[#ids + 1] = id end
+    seen[id] = true
+  end
+  return ids
+end
+
+-- What the words say as a table for the core, or nil and what is wrong. Its field `any` is
+-- false when nothing restricts it.
+function rows.pick(args)
+  local pick, bad = { any = false }, nil
+  for _, name in ipairs { "type", "order_type", "queue", "side", "error" } do
+    pick[name] = args[name]
+    pick.any = pick.any or args[name] ~= nil
+  end
+  if args.error == "" then return nil, "--error needs a text to look for" end
+  for option, name in pairs { older_than = "older_ms", newer_than = "newer_ms" } do
+    if args[option] then
+      pick[name], bad = duration(args[option], "--" .. option:gsub("_", "-"))
+      if bad then return nil, bad end
+      pick.any = true
+    end
+  end
+  if args.group then
+    pick.group = args.group:match("^%x%x?%x?%x?%x?%x?%x?%x?$") and tonumber(args.group, 16)
+    if not pick.group then
+      return nil, ("--group is %q, but must be a group's number from `herald dead groups`, such as "
+        .. "1f03c2d4"):format(args.group)
+    end
+    pick.any = true
+  end
+  if args.ids and #args.ids > 0 then
+    pick.ids, bad = read_ids(args.ids)
+    if bad then return nil, bad end
+    pick.any = true
+  end
+  return pick
+end
+
+-- The same for a listing: with after and limit.
+function rows.page(args)
+  local pick, bad = rows.pick(args)
+  if not pick then return nil, bad end
+  pick.limit, bad = folder.whole_number(args.limit, "--limit", 1, LIMIT_MAX)
+  if not pick.limit then return nil, bad end
+  pick.after, bad = folder.whole_number(args.after, "--after", 0, math.maxinteger)
+  if not pick.after then return nil, bad end
+  return pick
+end
+
+-- The same for a change, which must say what it means.
+function rows.target(args, verb)
+  local pick, bad = rows.pick(args)
+  if not pick then return nil, bad end
+  if not pick.any and not args.all then
+    return nil, ("%s which? Give ids or filters, or --all for every one"):format(verb)
+  end
+  if pick.ids and args.all then return nil, "--all and ids contradict each other" end
+  if args.limit then
+    pick.limit, bad = folder.whole_number(args.limit, "--limit", 1, math.maxinteger)
+    if not pick.limit then return nil, bad end
+  end
+  pick.dry_run = args.dry_run or false
+  return pick
+end
+
+-- Says how far it has got: to whoever watches always, else when it takes long.
+local function progress(done_word)
+  local watched, began, said = core.stderr_is_terminal(), os.time(), os.time()
+  local shown = false
+  return function(done)
+    local now = os.time()
+    if not watched and (now - began < QUIET_S or now - said < QUIET_S) then return end
+    io.stderr:write(watched and "\r" or "", ("herald: %s %d so far"):format(done_word, done),
+      watched and "" or "\n")
+    said, shown = now, watched
+  end, function()
+    if shown then io.stderr:write("\n") end
+  end
+end
+
+-- Runs a change and tells about it. `what`: {call, done ("replayed"), verb ("replay"), one,
+-- many ("dead letter", "dead letters"), gone (what an id that is not there may be), hint}.
+function rows.run_change(args, what)
+  local pick, bad = rows.target(args, what.verb)
+  if not pick then return USAGE, bad end
+  for name, value in pairs(what.also or {}) do pick[name] = value end
+  local s, code, problem = folder.open(args)
+  if not s then return code, problem end
+  local tell, finish = progress(what.done)
+  local n, kind, why = core[what.call](s.store, pick, tell)
+  finish()
+  if not n then return folder.exit_code(kind), why end
+  local skipped = pick.ids and not pick.limit and #pick.ids - n or 0
+  if args.json then
+    io.stdout:write(json.encode(json.object {
+      { (what.done:gsub(" ", "_")), n }, { "skipped", skipped }, { "dry_run", pick.dry_run } }), "\n")
+    return
+  end
+  local list = {}
+  if n == 0 then
+    list[1] = "nothing matches"
+  else
+    list[1] = ("%s %d %s"):format(pick.dry_run and "would " .. what.verb or what.done, n,
+      n == 1 and what.one or what.many)
+  end
+  if skipped > 0 then list[2] = ("%d skipped: %s"):format(skipped, what.gone) end
+  io.stdout:write(table.concat(list, "; "), "\n")
+end
+
+-- Prints a listing: rows as JSON objects, or as a table with a hint where to go on.
+function rows.print(args, list, as_json, headings, as_cells)
+  local printed = {}
+  for i, row in ipairs(list) do printed[i] = (args.json and as_json or as_cells)(row) end
+  if args.json then
+    io.stdout:write(json.encode(printed), "\n")
+  else
+    io.stdout:write(show.table(headings, printed), "\n")
+  end
+end
+
+-- Where a page was full there may be more; said aside, since scripts read the table.
+function rows.say_more(args, list, limit)
+  if not args.json and #list == limit then
+    io.stderr:write(("herald: the first %d; more with --after %d\n"):format(limit, list[#list].id))
+  end
+end
+
+-- Text for a table's cell.
+function rows.cell(text, max)
+  return text and show.line(text, max) or "-"
+end
+
+return rows

@@ -1,0 +1,147 @@
+"""What happens to a broker, and a router that stands still: nothing is lost, nothing doubled.
+
+test_broker_faults and test_bad_broker have the other faults of a broker.
+"""
+
+import os
+import signal
+import time
+
+from harness import RECORDER, RULES, Case, World
+
+
+class Frozen(Case):
+    timeout = 300
+
+    def freeze(self, pid, number=signal.SIGSTOP):
+        os.kill(pid, number)
+
+    def hold(self, router, seconds, keys):
+        """While the broker stands still: the router answers at once and takes rows."""
+        slowest = 0
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            began = time.monotonic()
+            router.status()
+            slowest = max(slowest, time.monotonic() - began)
+            keys.append(f"k{len(keys)}")
+            router.sql("insert into herald_outbox (type, business_key1) "
+                       f"values ('note', '{keys[-1]}');")
+            time.sleep(0.1)
+        self.assertLess(slowest, 3)  # most of it is the start of a process
+
+    def check_frozen(self, seconds, **settings):
+        router = self.router(heartbeat="2s", handler_timeout="1s", **settings).start()
+        keys = []
+        self.hold(router, 0.3, keys)
+        self.freeze(World.node.pid)
+        try:
+            self.hold(router, seconds, keys)
+            self.assertFalse(router.status()["broker"]["ready"])  # dead at twice the heartbeat
+            self.assertLess(router.cpu_share(0.5), 0.3)
+        finally:
+            self.freeze(World.node.pid, signal.SIGCONT)
+        self.wait_equal("all effects", lambda: sorted(router.effects()), sorted(keys))
+        self.wait_drained(router)
+        self.wait_settled(router)
+        self.assertEqual(sorted(router.effects()), sorted(keys))
+        self.assertEqual(router.dead(), [])
+
+    def test_broker_is_frozen(self):
+        """FAULTS 6: SIGSTOP for 5 s, longer than two heartbeats."""
+        self.check_frozen(5)
+
+    def test_broker_is_frozen_for_a_minute(self):
+        """FAULTS 6."""
+        if not World.long:
+            self.skipTest("takes a minute: --long")
+        self.check_frozen(60)
+
+    def test_router_is_frozen(self):
+        """FAULTS 7: the broker drops it; no stale ack on the next channel, no second effect."""
+        router = self.router(heartbeat="2s", handler_timeout="1s").start()
+        peer = self.peer()
+        total = 0
+        for seconds in (60, 6) if World.long else (6,):
+            for number in range(total, total + 300):
+                peer.send(self.names["exchange"], '{"messageType":"note","businessKey1":"%d"}'
+                          % number, message_id=f"m{number}")
+            total += 300
+            router.emit("note", "own", count=20)
+            self.freeze(router.process.pid)
+            time.sleep(seconds)
+            self.freeze(router.process.pid, signal.SIGCONT)
+            self.wait_for("all effects", lambda: len(router.effects()) >= total + 20 * (total // 300))
+        self.wait_drained(router)
+        self.wait_settled(router)
+        wanted = [str(n) for n in range(total)] + ["own"] * 20 * (total // 300)
+        self.assertEqual(sorted(router.effects()), sorted(wanted))
+
+
+class Alarms(Case):
+    def test_disk_alarm(self):
+        """FAULTS 12: publishing pauses and says so, consuming, acks and declarations go on."""
+        self.use_names("other", "fresh")
+        publisher = self.router().start()
+        consumer = self.router({**RECORDER, "rules/a.lua": RULES.replace("$queue", "$other")},
+                               name="consumer").start()
+        peer = self.peer()
+        for number in range(100):
+            peer.send("", '{"messageType":"note"}', routing_key=self.names["other"],
+                      headers={"business-key-1": str(number)})
+        World.node.ctl("set_disk_free_limit", "9000GB")
+        try:
+            publisher.emit("note", "x", count=3)
+            self.wait_equal("publishing to be blocked",
+                            lambda: publisher.status()["broker"]["state"], "blocked")
+            self.assert_words(publisher.status()["broker"]["error"], "disk")
+            self.assertFalse(publisher.status()["broker"]["ready"])
+            self.wait_equal("consuming to go on", lambda: len(consumer.effects()), 100)
+            self.wait_equal("acks to go on", lambda: World.node.depth(self.names["other"]), 0)
+            publisher.emit("note", "y")
+            self.assertEqual(publisher.status()["outbox"]["pending"], 4)
+            self.assertLess(publisher.cpu_share(0.5), 0.3)
+            late = self.router({**RECORDER, "rules/a.lua": RULES.replace("$queue", "$fresh")},
+                               name="late").start()
+            self.assertEqual(World.node.depth(self.names["fresh"]), 0)
+        finally:
+            World.node.ctl("set_disk_free_limit", "50MB")
+        self.wait_equal("the outbox to drain", lambda: sorted(publisher.effects()),
+                        ["x", "x", "x", "y"])
+        self.wait_drained(publisher)
+        self.wait_equal("the new queue to be bound", lambda: len(late.effects()), 4)
+        self.assertEqual(publisher.counter("timed_out"), 0)
+
+
+class Windows(Case):
+    def test_unroutable_in_the_middle_of_a_window(self):
+        """FAULTS 19: on one channel, some returned and some taken; each return finds its row."""
+        self.use_names("topic", "bound")
+        peer = self.peer()
+        peer.channel.exchange_declare(self.names["topic"], "topic", durable=True)
+        peer.channel.queue_declare(self.names["bound"], durable=True)
+        peer.channel.queue_bind(self.names["bound"], self.names["topic"], "yes")
+        router = self.recorder("""
+            herald.route { type = "good", to = herald.topic("$topic", "yes") }
+            herald.route { type = "bad", to = herald.topic("$topic", "no"), unroutable = "park" }
+            herald.route { type = "later", to = herald.topic("$topic", "late") }
+            """).start()
+        kinds = [("good", "bad", "good", "later")[n % 4] for n in range(400)]
+        router.sql("begin immediate;" + "".join(
+            f"insert into herald_outbox (type, business_key1) values ('{kind}', '{n}');"
+            for n, kind in enumerate(kinds)) + "commit;")
+        letters = self.wait_dead(router, 100)
+        self.assertEqual({(letter["type"], letter["side"]) for letter in letters},
+                         {("bad", "outbox")})
+        self.wait_equal("the good ones to be gone", lambda: router.rows(
+            "select type, count(*) from herald_outbox group by type"), [("later", 100)])
+        self.wait_equal("all others to have a reason", lambda: router.value(
+            "select count(*) from herald_outbox where reason like '%NO_ROUTE%'"), 100)
+        self.wait_equal("every good one, once", lambda: World.node.depth(self.names["bound"]), 200)
+        keys = [peer.get(self.names["bound"])[0].headers["business-key-1"] for _ in range(200)]
+        self.assertEqual(sorted(keys, key=int), [str(n) for n in range(0, 400, 2)])
+        self.assertEqual(sorted(int(letter["business_key1"]) for letter in letters),
+                         list(range(1, 400, 4)))
+        peer.channel.queue_bind(self.names["bound"], self.names["topic"], "late")
+        self.wait_drained(router)
+        self.assertEqual(World.node.depth(self.names["bound"]), 100)

@@ -1,0 +1,244 @@
+"""What happens to a store while its router runs: the disk is full, a file may not grow, no
+descriptor is left, somebody else writes or reads for long. The router stops what it must, says
+so, loses nothing, and goes on by itself."""
+
+import os
+import resource
+import sqlite3
+import subprocess
+import threading
+import time
+
+from harness import Case, World
+
+PAD = "x" * 2000
+
+
+class Room(Case):
+    """A store that cannot grow."""
+
+    def mount(self, router, size):
+        disk = os.path.join(router.folder, "disk")
+        os.makedirs(disk)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", disk],
+                              capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            self.skipTest(f"no small disk to fill: {done.stderr.strip()} (needs root)")
+        # Before the folder is removed, and after the router has ended.
+        self.addCleanup(subprocess.run, ["umount", "-l", disk], check=False)
+        self.addCleanup(router.finish)
+        return disk
+
+    def fill(self, disk):
+        path = os.path.join(disk, "ballast")
+        with open(path, "wb", buffering=0) as file:
+            for size in (65536, 4096, 1):
+                try:
+                    while True:
+                        file.write(b"\0" * size)
+                except OSError:
+                    pass
+        return path
+
+    def flood(self, peer, count):
+        for number in range(count):
+            peer.send(self.names["exchange"],
+                      '{"messageType":"note","businessKey1":"k%d","x":"%s"}' % (number, PAD),
+                      message_id=f"m{number}")
+
+    def wait_paused(self, router, *words):
+        status = self.wait_for("it to pause", lambda: router.status()["paused_for"]
+                               and router.status())
+        self.assertEqual(status["state"], "paused")
+        self.assert_words(status["paused_for"], *words)
+        self.assert_words("\n".join(router.events("engine.paused")), *words)
+        self.assertLess(router.cpu_share(0.5), 0.3)
+        return status
+
+    def check_resumed(self, router, count):
+        self.wait_equal("it to go on by itself", lambda: router.status()["paused_for"], "")
+        self.wait_equal("all effects", lambda: len(router.effects()), count)
+        self.wait_settled(router)
+        self.assertEqual(len(set(router.effects())), count)
+        self.assertEqual(router.rows("pragma integrity_check"), [("ok",)])
+        self.assertEqual(router.status()["retries"], 0)  # no attempt was counted
+        self.assertEqual(router.dead(), [])
+        self.assertTrue(router.events("engine.resumed"))
+
+    def test_disk_is_full_for_deliveries(self):
+        """FAULTS 24: nothing more is acked, nothing counts as an attempt, nothing comes twice."""
+        router = self.router(store="disk/herald.db")
+        disk = self.mount(router, "4m")
+        router.start()
+        ballast = self.fill(disk)
+        self.flood(self.peer(), 1000)
+        self.wait_paused(router, "full")
+        handled = len(router.effects())
+        self.assertLess(handled, 1000)
+        time.sleep(0.5)
+        self.assertEqual(len(router.effects()), handled)
+        self.assertGreaterEqual(router.status()["broker"]["unacked"], 1)
+        os.remove(ballast)
+        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+        self.check_resumed(router, 1000)
+        self.assertEqual(router.counter("duplicates"), 0)
+
+    def test_disk_is_full_for_confirms(self):
+        """FAULTS 24: rows whose confirm cannot be written down are not sent again."""
+        self.use_names("spy")
+        self.peer().listen(self.names["spy"], self.names["exchange"])
+        wire, url = self.proxy()
+        router = self.router({"rules/a.lua": """
+            local herald = require "herald"
+            herald.route { type = "note", to = herald.fanout "$exchange" }
+            """}, broker=url, store="disk/herald.db")
+        disk = self.mount(router, "2m")
+        router.start()
+        wire.delay = 0.7
+        router.sql("insert into herald_outbox (type, body) with recursive c(n) as "
+                   "(select 1 union all select n + 1 from c where n < 200) "
+                   "select 'note', printf('{\"n\":%d,\"x\":\"%0500d\"}', n, n) from c;")
+        ballast = self.fill(disk)
+        self.wait_equal("the rows on the broker", lambda: World.node.depth(self.names["spy"]), 200)
+        wire.delay = 0
+        self.wait_paused(router, "full")
+        self.assertEqual(router.status()["outbox"]["pending"], 200)
+        os.remove(ballast)
+        self.wait_drained(router)
+        self.assertEqual(World.node.depth(self.names["spy"]), 200)
+        self.assertEqual(router.counter("interrupted"), 0)
+        self.assertEqual(router.rows("pragma integrity_check"), [("ok",)])
+
+    def test_file_may_not_grow(self):
+        """FAULTS 25: RLIMIT_FSIZE; no signal kills it, and where it cannot know what is on the
+        disk it ends with a clear message; started again, it goes on."""
+        router = self.router().start(limits={resource.RLIMIT_FSIZE: 600000})
+        self.flood(self.peer(), 1000)
+        self.assertEqual(router.wait_exit(), 1)
+        self.assert_words("\n".join(router.events("engine.fatal")), "start it again")
+        self.assertLess(len(router.effects()), 1000)
+        router.start()
+        self.wait_equal("all effects", lambda: len(router.effects()), 1000)
+        self.wait_settled(router)
+        self.assertEqual(len(set(router.effects())), 1000)
+        self.assertEqual(router.rows("pragma integrity_check"), [("ok",)])
+        self.assertEqual(router.dead(), [])
+
+    def test_no_descriptor_is_left(self):
+        """FAULTS 28: it cannot reconnect, says why, does not spin, and recovers."""
+        wire, url = self.proxy()
+        router = self.router(broker=url).start()
+        pid = router.process.pid
+        fds = len(os.listdir(f"/proc/{pid}/fd"))
+        soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        # Closed ones free their numbers: only those below the limit can be taken again.
+        lowest = min(int(fd) for fd in os.listdir(f"/proc/{pid}/fd")
+                     if os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:"))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest, hard))
+        try:
+            wire.cut()
+            self.wait_for("the trouble to be told", lambda: [
+                line for line in router.events("link.failed") if "too many open files" in line])
+            self.assertLess(router.cpu_share(1), 0.3)
+            router.sql("insert into herald_outbox (type, business_key1) values ('note', 'x');")
+            time.sleep(0.5)
+            self.assertEqual(router.effects(), [])
+        finally:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+        self.wait_equal("it to recover", router.effects, ["x"])
+        self.wait_drained(router)
+        self.assertLessEqual(len(os.listdir(f"/proc/{pid}/fd")), fds + 2)
+
+
+class Others(Case):
+    """Other programs on the same store."""
+
+    def test_foreign_writer_holds_the_lock(self):
+        """FAULTS 29: nothing is lost, nothing counts as an attempt, and it does not spin."""
+        router = self.router().start()
+        peer = self.peer()
+        other = sqlite3.connect(router.store, isolation_level=None)
+        self.addCleanup(other.close)
+        other.execute("pragma wal_autocheckpoint=0")
+        other.execute("begin immediate")
+        for number in range(100):
+            peer.send(self.names["exchange"], '{"messageType":"note","businessKey1":"%d"}'
+                      % number, message_id=f"m{number}")
+        other.execute("insert into herald_outbox (type, business_key1) values ('note', 'own')")
+        self.assertLess(router.cpu_share(10 if World.long else 2), 0.3)
+        began = time.monotonic()
+        self.assertTrue(router.status()["running"])
+        self.assertLess(time.monotonic() - began, 3)
+        self.assertEqual(router.effects(), [])
+        other.execute("commit")
+        self.wait_equal("all effects", lambda: sorted(router.effects()),
+                        sorted([str(n) for n in range(100)] + ["own"]))
+        self.wait_drained(router)
+        self.wait_settled(router)
+        self.assertEqual(router.status()["retries"], 0)
+        self.assertFalse(router.events("engine.paused"))
+
+    def hammer(self, path, until, waits, problems):
+        store = sqlite3.connect(path, timeout=5, isolation_level=None)
+        store.execute("pragma synchronous=full")
+        store.execute("pragma wal_autocheckpoint=0")
+        try:
+            while time.monotonic() < until:
+                began = time.monotonic()
+                store.execute("insert into herald_outbox (type, business_key1) "
+                              "values ('note', 'h')")
+                waits.append(time.monotonic() - began)
+        except sqlite3.Error as problem:
+            problems.append(problem)
+        finally:
+            store.close()
+
+    def test_producers_hammer(self):
+        """FAULTS 29: neither side starves the other; how long an insert takes is printed."""
+        router = self.router().start()
+        waits, problems = [], []
+        until = time.monotonic() + (30 if World.long else 3)
+        threads = [threading.Thread(target=self.hammer, args=(router.store, until, waits, problems))
+                   for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        time.sleep(1.5)
+        self.assertGreater(len(router.effects()), 0)  # it works meanwhile
+        for thread in threads:
+            thread.join()
+        self.assertEqual(problems, [])
+        waits.sort()
+        print(f"       insert beside a busy router: {len(waits)} in all, median "
+              f"{waits[len(waits) // 2] * 1000:.1f} ms, p99 {waits[len(waits) * 99 // 100] * 1000:.1f}"
+              f" ms, worst {waits[-1] * 1000:.1f} ms", flush=True)
+        self.wait_equal("all effects", lambda: len(router.effects()), len(waits), 90)
+        self.wait_drained(router)
+        self.assertEqual(router.rows("pragma integrity_check"), [("ok",)])
+
+    def test_long_foreign_reader(self):
+        """FAULTS 30: the WAL grows and this is visible; work goes on; it shrinks afterwards."""
+        router = self.router().start()
+        reader = sqlite3.connect(router.store, isolation_level=None)
+        self.addCleanup(reader.close)
+        reader.execute("begin")
+        reader.execute("select count(*) from effect").fetchone()
+        total = 0
+
+        def wal():
+            return router.status()["store"]["wal_bytes"]
+
+        while wal() < 9 << 20:
+            self.assertLess(total, 20000)
+            router.sql("insert into herald_outbox (type, business_key1, body) "
+                       "with recursive c(n) as (select 1 union all select n + 1 from c "
+                       "where n < 500) select 'note', 'r', "
+                       f"""printf('{{"messageType":"note","n":%d,"x":"{PAD}"}}', n) from c;""")
+            total += 500
+            self.wait_equal("work to go on", lambda: len(router.effects()), total)
+        self.wait_drained(router)
+        if World.long:  # it takes some seconds until it is more than a hindrance
+            self.wait_for("an alarm", lambda: "does not let go" in "".join(
+                router.events("store.checkpoint_failed")))
+        reader.execute("commit")
+        self.wait_for("the WAL to shrink", lambda: wal() < 1 << 20)
+        self.assertEqual(router.rows("pragma integrity_check"), [("ok",)])

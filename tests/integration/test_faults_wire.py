@@ -1,0 +1,102 @@
+"""Faults of the wire between a router and its broker, with proxy.py in between.
+
+Every test counts what arrives independently: nothing is lost, nothing takes effect twice.
+"""
+
+import random
+import time
+
+from harness import Case, World
+
+
+class Wire(Case):
+    def start(self, **settings):
+        self.wire, url = self.proxy()
+        self.target = self.router(broker=url, **settings).start()
+        self.sent = 0
+
+    def emit(self, count=1):
+        keys = [f"k{self.sent + n}" for n in range(count)]
+        self.sent += count
+        self.target.sql("begin immediate;" + "".join(
+            f"insert into herald_outbox (type, business_key1) values ('note', '{key}');"
+            for key in keys) + "commit;")
+
+    def check(self, seconds=60):
+        """Each row that was emitted has exactly one effect."""
+        wanted = sorted(f"k{n}" for n in range(self.sent))
+        self.wait_equal("all effects", lambda: len(self.target.effects()), self.sent, seconds)
+        self.wait_drained(self.target)
+        self.wait_settled(self.target)
+        self.assertEqual(sorted(self.target.effects()), wanted)
+        self.assertEqual(self.target.dead(), [])
+
+    def test_cut_at_any_byte(self):
+        """FAULTS 9: by RST, in both directions, at bytes all over the conversation."""
+        self.start()
+        places = [("up", n) for n in (1, 9, 300, 700, 1000)]
+        places += [("down", n) for n in (1, 7, 500, 650)]
+        places += [(random.choice(("up", "down")), random.randrange(1, 2000))
+                   for _ in range(200 if World.long else 2)]
+        for word, at in places:
+            self.target.kill()  # a new life begins with short rests between two tries
+            self.emit(5)
+            self.wire.cut_at = {word: at}
+            self.wire.cuts = 2
+            self.target.start(ready=False)
+            self.wait_equal(f"effects after a cut at byte {at} {word}",
+                            lambda: len(self.target.effects()), self.sent)
+            self.assertNotIn("broke the protocol", "".join(self.target.events("link.down")))
+        self.wire.cuts = 0
+        self.check()
+
+    def test_silence_is_noticed(self):
+        """FAULTS 8, 10: half open, both ways; heartbeats tell, and the window bounds it."""
+        self.start(heartbeat="2s", handler_timeout="1s", publish_window=50)
+        for silent in ({"down"}, {"up", "down"}) if World.long else ({"down"},):
+            self.wire.silent = silent
+            self.emit(200)
+            self.wait_equal("the window to be full, and no more", lambda: self.target.status()[
+                "broker"]["in_flight"], 50)
+            self.assertLess(self.target.cpu_share(0.5), 0.25)
+            self.wait_for("the silence to be noticed",
+                          lambda: not self.target.status()["broker"]["ready"], 12)
+            self.wire.silent = set()
+            self.check()
+
+    def test_slow_broker(self):
+        """FAULTS 10: 10 KB a second is slow, not dead."""
+        self.start(heartbeat="2s", handler_timeout="1s")
+        links = self.wire.accepted
+        self.wire.rate = 10000
+        self.emit(60)
+        self.check()
+        self.wire.rate = None
+        self.assertEqual(self.wire.accepted, links)
+        self.assertEqual(self.target.counter("timed_out"), 0)
+
+    def test_latency(self):
+        """FAULTS 11: at 200 ms the window carries the rate, and nobody is taken for dead."""
+        self.start(heartbeat="2s", handler_timeout="1s", publish_window=100)
+        links = self.wire.accepted
+        self.wire.delay = 0.2
+        began = time.monotonic()
+        self.emit(500)
+        self.check()
+        took = time.monotonic() - began
+        self.assertLess(took, 15)  # one by one it would be 200 s
+        self.assertEqual(self.wire.accepted, links)
+
+    def test_cuts_at_any_time(self):
+        """FAULTS 9: again and again under load, with some of it unheard before."""
+        self.start()
+        for turn in range(40 if World.long else 8):
+            self.emit(100)
+            time.sleep(random.uniform(0, 0.15))
+            self.wire.silent = random.choice((set(), {"up"}, {"down"}))
+            time.sleep(random.uniform(0, 0.05))
+            self.wire.cut()
+            self.wire.silent = set()
+        self.check()
+        # Invariant I9: a cut repeats a window of rows and a prefetch of deliveries at most.
+        self.assertLessEqual(self.target.counter("duplicates"), 8 * 300)

@@ -1,0 +1,67 @@
+-- herald outbox: from its words to what it prints.
+
+local helper = require "helper"
+local herald = helper.herald
+
+describe("herald outbox", function()
+  local undo, row
+
+  before_each(function()
+    helper.reset()
+    undo = helper.with_herald_lua 'return { store = "shop.db" }'
+    row = {
+      id = 9, created_at = 1764000000123, due_at = 1764000060000, message_id = "s:9", type = "t",
+      key1 = "16", key2 = "60201", attempts = 2, reason = "no queue\ntook it", state = "postponed",
+    }
+  end)
+
+  after_each(function() undo() end)
+
+  it("list says when it is empty, or nothing is meant", function()
+    helper.answers.outbox_list = { {} }
+    assert.same({ 0, "the outbox is empty\n", "" }, { herald("outbox", "list") })
+    assert.same({ 0, "nothing matches\n", "" }, { herald("outbox", "list", "--type", "t") })
+    assert.same({ 0, "[]\n", "" }, { herald("outbox", "list", "--json") })
+  end)
+
+  it("list shows a row a line", function()
+    helper.answers.outbox_list = { { row, {
+      id = 10, created_at = 1764000000000, due_at = 0, message_id = "s:10", type = "付", attempts = 0,
+      state = "fresh",
+    } } }
+    local _, out = herald("outbox", "list")
+    assert.equal("ID  CREATED               TYPE  KEY1  ORDER  STATE      FAILED  NEXT                  REASON\n"
+      .. "9   2025-11-24T16:00:00Z  t     16    60201  postponed  2       2025-11-24T16:01:00Z  "
+      .. "no queue took it\n"
+      .. "10  2025-11-24T16:00:00Z  付    -     -      fresh      0       -                     -\n", out)
+  end)
+
+  it("list --json has every part of a row", function()
+    row.name, row.exchange, row.routing_key = "k", "x", "rk"
+    helper.answers.outbox_list = { { row } }
+    local _, out = herald("outbox", "list", "--json")
+    assert.equal('[{"id":9,"message_id":"s:9","type":"t","order_type":"60201","state":"postponed",'
+      .. '"attempts":2,"reason":"no queue\\ntook it","due_at":"2025-11-24T16:01:00.000Z",'
+      .. '"created_at":"2025-11-24T16:00:00.123Z","business_key1":"16","business_key2":"60201",'
+      .. '"business_key3":null,"key":"k","exchange":"x","routing_key":"rk"}]\n', out)
+  end)
+
+  it("retry asks for those that failed and are due later", function()
+    helper.answers.outbox_retry = { 1 }
+    assert.same({ 0, "retried 1 row; 1 skipped: not postponed: sent already, on its way, scheduled or "
+      .. "dropped\n", "" }, { herald("outbox", "retry", "9", "10") })
+    local _, pick = helper.call "outbox_retry"
+    assert.same({ any = true, ids = { 9, 10 }, dry_run = false, later = true, failed = true }, pick)
+  end)
+
+  it("drop and retry must know what is meant", function()
+    for _, verb in ipairs { "drop", "retry" } do
+      local code, _, err = herald("outbox", verb)
+      assert.equal(2, code)
+      assert.matches("which%? Give ids or filters, or %-%-all", err)
+    end
+    helper.answers.outbox_drop = { 7 }
+    assert.same({ 0, "dropped 7 rows\n", "" }, { herald("outbox", "drop", "--all") })
+    assert.equal(2, (herald("outbox", "drop", "--queue", "q"))) -- rows of the outbox have none
+  end)
+end)

@@ -1,0 +1,118 @@
+local helper = require "helper"
+local reload = require "cli.reload"
+
+describe("herald reload", function()
+  before_each(function() helper.reset() end)
+
+  -- Runs it; returns its exit code (nil: done), its problem, and what it printed.
+  local function run(answer, args)
+    helper.answers.ask = type(answer) == "table" and answer or { answer }
+    local results, out = helper.caught(reload.run, args or {})
+    return results[1], results[2], out
+  end
+
+  it("asks the router of the folder, and waits for it", function()
+    run("unchanged\t1\tabc\n", { directory = "shop", dry_run = true, trial = "50" })
+    assert.equal("shop", helper.call "chdir")
+    assert.same({ "reload 1 50", 60000 }, { helper.call "ask" })
+    run "unchanged\t1\tabc\n"
+    assert.same({ "reload 0 0", 60000 }, { helper.call "ask" })
+  end)
+
+  it("says that nothing changed", function()
+    local code, problem, out = run "unchanged\t4\tabc\n"
+    assert.is_nil(code)
+    assert.is_nil(problem)
+    assert.equal("unchanged: generation 4 (abc)\n", out)
+  end)
+
+  it("shows what changed, and where", function()
+    local _, _, out = run("reloaded\t5\tdef\n"
+      .. "changed\tfile\trules/a.lua\trules/a.lua\n"
+      .. "added\tsubscription\tq2\trules/a.lua:7\n"
+      .. "removed\thandler\tpaid 60201\trules/a.lua:12\n"
+      .. "changed\tsetting\tretry\therald.lua\n"
+      .. "restart\tstore, name\n")
+    assert.equal("reloaded: generation 5 (def)\n"
+      .. "  changed  file          rules/a.lua\n"
+      .. "  added    subscription  q2  (rules/a.lua:7)\n"
+      .. "  removed  handler       paid 60201  (rules/a.lua:12)\n"
+      .. "  changed  setting       retry  (herald.lua)\n"
+      .. "  changed, but needs a restart: store, name\n", out)
+  end)
+
+  local TRIAL <const> = "would reload\t5\tdef\n"
+    .. "trial\t50\t1\t2\n"
+    .. "differs\tm-1\tq1\tpaid\t60201\n"
+    .. "now\toutcome\tdone\t\n"
+    .. "next\toutcome\tfailed\trules/a.lua:3: no\n"
+    .. "next\tstatement\t2\tupdate t\n"
+
+  it("shows what a trial says", function()
+    local _, _, out = run(TRIAL)
+    assert.matches("^would reload: generation 5 %(def%)\ntrial: 50 of the last messages run with "
+      .. "both generations, 1 differ, 2 left out", out)
+    assert.matches("message m%-1 of q1, paid 60201\n", out)
+    assert.matches("now +outcome +done", out)
+    assert.matches("next +outcome +failed  rules/a.lua:3: no\n", out)
+    assert.matches("next +statement +2  update t\n", out)
+  end)
+
+  it("prints JSON", function()
+    local _, _, out = run("reloaded\t5\tdef\nadded\tsubscription\tq2\trules/a.lua:7\nrestart\tstore\n",
+      { json = true })
+    assert.equal('{"outcome":"reloaded","generation":5,"hash":"def","changes":[{"change":"added",'
+      .. '"what":"subscription","name":"q2","where":"rules/a.lua:7"}],"restart":"store",'
+      .. '"trial":null}\n', out)
+    _, _, out = run("unchanged\t5\tdef\n", { json = true })
+    assert.equal('{"outcome":"unchanged","generation":5,"hash":"def","changes":[],"restart":null,'
+      .. '"trial":null}\n', out)
+    _, _, out = run(TRIAL, { json = true })
+    assert.truthy(out:find('"trial":{"run":50,"differing":1,"left_out":2,"differs":[{"message_id":'
+      .. '"m-1","queue":"q1","type":"paid","order_type":"60201","now":[{"what":"outcome",'
+      .. '"detail":"done "}],"next":[', 1, true), out)
+  end)
+
+  it("ends with 1 and the place when the rules cannot load", function()
+    local code, problem, out = run "error\trules/b.lua:3: unexpected symbol near '='\n"
+    assert.same({ 1, "nothing was reloaded: rules/b.lua:3: unexpected symbol near '='", "" },
+      { code, problem, out })
+    code, problem, out = run("error\tno\n", { json = true })
+    assert.same({ 1, "nothing was reloaded: no", '{"outcome":"refused","error":"no"}\n' },
+      { code, problem, out })
+  end)
+
+  it("lets no terminal sequence through", function()
+    local _, problem = run "error\trules/b.lua:3: \27[2J\n"
+    assert.is_nil(problem:find("\27", 1, true))
+    local _, _, out = run "reloaded\t5\tdef\nadded\thandler\t\27[2J *\trules/a.lua:7\n"
+    assert.is_nil(out:find("\27", 1, true))
+  end)
+
+  it("ends with 1 when no router runs here", function()
+    local code, problem = run { nil, "no router listens on herald.sock" }
+    assert.equal(1, code)
+    assert.matches("^no router listens on herald.sock: .*herald check", problem)
+  end)
+
+  it("ends with 1 for an answer of another version", function()
+    local code, problem = run "hello\n"
+    assert.same({ 1, "the router gave no answer that can be read" }, { code, problem })
+  end)
+
+  it("refuses what is no number of messages", function()
+    for _, number in ipairs { "0", "-1", "x", "10001", "1.5" } do
+      local code, problem = run("", { trial = number })
+      assert.equal(2, code)
+      assert.truthy(problem:find(("--trial is %q"):format(number), 1, true), problem)
+      assert.is_nil(helper.call "ask")
+    end
+  end)
+
+  it("is bad usage in a folder that does not exist", function()
+    helper.answers.chdir = { nil, "No such file or directory" }
+    local code, problem = run("", { directory = "nowhere" })
+    assert.equal(2, code)
+    assert.matches("^no folder nowhere: ", problem)
+  end)
+end)
