@@ -89,16 +89,8 @@ class Check(Case):
         self.assertEqual(len(refused), 1, found)
         self.assert_words(refused[0]["text"], "--live: ")
 
-
     def test_a_rule_that_runs_for_ever(self):
         router = self.make(broker="embedded")
         router.write("rules/b.lua", "while true do end")
         said = router.run("check", code=1)
         self.assert_words(said.out, r"rules/b\.lua:1:1: error: ")
-
-    def test_a_file_without_rights(self):
-        if os.getuid() == 0:
-            self.skipTest("root may read everything")
-        router = self.make(broker="embedded")
-        os.chmod(os.path.join(router.folder, "rules/a.lua"), 0)
-        self.assert_words(router.run("check", code=1).out, r"rules/a\.lua:1:1: error: .*denied")

@@ -149,6 +149,13 @@ describe("herald check", function()
       assert.matches("\n1 errors, 0 warnings\n$", out)
     end)
 
+    it("tells of a link that leads out of the folder", function()
+      router():shell "ln -s ../../outside.lua rules/b.lua && touch ../outside.lua"
+      local code, out = shop:herald "check"
+      assert.equal(1, code)
+      has(out, "rules/b.lua:1:1: error: ")
+    end)
+
     it("tells that there are none", function()
       has(check { ["rules/a.lua"] = false },
         "rules:1:1: error: cannot read the rules folder ./rules")
@@ -246,11 +253,17 @@ describe("herald check", function()
         .. 'herald.on("order_payd", "*", function() end)' }
       has(out, 'rules/a.lua:2:1: warning: nobody listens where "order_paid" goes: no subscription here takes from "orders" (did you mean "order"?)')
       has(out, 'rules/a.lua:3:1: warning: nothing comes to "learning": no herald.route here sends to it (did you mean "orders"?)')
-      has(out, 'rules/a.lua:4:1: warning: the handler for "order_payd" is never called: no herald.route here is for that type (did you mean "order_paid"?)')
+      has(out, 'rules/a.lua:4:1: warning: the handler for "order_payd" is never called: no herald.route here is for that (did you mean "order_paid"?)')
       shop:remove()
       assert.matches("^ok: ", check({ ["rules/a.lua"] = HEAD .. ROUTE
         .. 'herald.subscribe { queue = "learning", from = herald.fanout "order" }\n'
         .. 'herald.on("order_payd", "*", function() end)' }, "--broker", "amqp://127.0.0.1:1/"))
+    end)
+
+    it("knows that a route for one order type feeds no handler of another", function()
+      has(check { ["rules/a.lua"] = HEAD .. 'herald.route { type = "t", order_type = 1, to = herald.fanout "orders" }\n'
+        .. LISTEN .. 'herald.on("t", 1, function() end)\nherald.on("t", 2, function() end)' },
+        'rules/a.lua:5:1: warning: the handler for "t", order type "2" is never called: no herald.route here is for that,')
     end)
 
     it("matches routing keys as a topic exchange does", function()

@@ -43,7 +43,8 @@ end
 function findings.split(words, otherwise)
   local file, line, text = words:match("^([^:\n]+):(%d+):%s*(.*)$")
   if file then return { file = file, line = math.tointeger(tonumber(line)) }, text end
-  return { file = words:match("[%w_./-]+%.lua") or words:match("[%w_./-]+%.sql") or otherwise }, words
+  local named = words:match("[%w_./-]+%.lua") or words:match("[%w_./-]+%.sql")
+  return { file = ((named or otherwise):gsub("^%./", "")) }, words
 end
 
 -- Adds an error as the core words it.

@@ -14,7 +14,8 @@ return {
   load = true, next = true, pairs = true, pcall = true, print = true, rawequal = true, rawget = true,
   rawlen = true, rawset = true, require = true, select = true, setmetatable = true, tonumber = true,
   tostring = true, type = true, xpcall = true,
-  string = words "byte char find format gmatch gsub len lower match pack packsize rep reverse sub unpack upper",
+  string = words [[byte char find format gmatch gsub len lower match pack packsize rep reverse sub
+                   unpack upper]],
   table = words "concat insert move pack remove sort unpack",
   math = words [[abs acos asin atan ceil cos deg exp floor fmod huge log max maxinteger min
                  mininteger modf pi rad random randomseed sin sqrt tan tointeger type ult]],
