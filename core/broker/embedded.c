@@ -179,6 +179,8 @@ static int publish(struct broker *b, int64_t row, const struct destination *to,
     if (message_content_type(m->headers, &e->content_type))
         labelled.content_type = (struct slice){e->content_type.data, e->content_type.len};
     rc = queue_publish(e->db, to, &labelled, &queues, err);
+    if (rc == ERR_BROKER) /* a function of the rules named it: it is made as on RabbitMQ */
+        rc = queue_declare_exchange(e->db, to->exchange, to->kind, err);
     if (rc != OK)
         return rc;
     e->published = e->published || queues > 0;

@@ -20,7 +20,7 @@ enum {
     LOAD_MS = 10000,
     TURN_MESSAGES = 500,
     TURN_AGE_MS = 1000,
-    TURNS_MAX = 100000, /* more than any spec needs: rules that feed themselves end here */
+    TURNS_MAX = 5000, /* more than any spec needs: rules that feed themselves end here */
     LOG_READ = 65536,
     INBOX_WINDOW_MS = 7 * 24 * 3600 * 1000,
 };
@@ -31,8 +31,8 @@ struct rehearsal {
     struct rehearsal_settings settings;
     struct script_folder *folders; /* the settings' and, last, the one of extra rules; owned */
     size_t n_folders;
-    char folder[64]; /* temporary: the store's */
-    char store[80];
+    char folder[240]; /* temporary: the store's */
+    char store[256];
     int64_t now_ms; /* the wall clock */
     struct virtual_time *time;
     int log_fd; /* a file without a name */
@@ -69,13 +69,13 @@ static void wake(void *arg)
     (void)arg; /* turns are run until nothing is left */
 }
 
-/* RAM where the machine has a folder for it: a spec's store may be lost. */
+/* Where the user says; else RAM where the machine has it: a spec's store may be lost. */
 static int make_folder(struct rehearsal *r, struct err *err)
 {
-    const char *bases[] = {"/dev/shm", getenv("TMPDIR"), "/tmp"};
+    const char *bases[] = {getenv("TMPDIR"), "/dev/shm", "/tmp"};
 
     for (size_t i = 0; i < sizeof bases / sizeof bases[0]; i++) {
-        if (bases[i] == NULL || strlen(bases[i]) > 30)
+        if (bases[i] == NULL || strlen(bases[i]) > 200)
             continue;
         snprintf(r->folder, sizeof r->folder, "%s/herald-test-XXXXXX", bases[i]);
         if (mkdtemp(r->folder) != NULL) {
@@ -101,7 +101,7 @@ static int write_rule(const char *path, struct slice text, struct err *err)
 static int write_rules(struct rehearsal *r, struct err *err)
 {
     const struct rehearsal_settings *s = &r->settings;
-    char path[128];
+    char path[300];
     int rc = OK;
 
     r->folders = calloc(s->n_folders + 1, sizeof *r->folders);
@@ -128,7 +128,7 @@ static void remove_folder(const char *path)
     struct dirent *entry;
 
     while (dir != NULL && (entry = readdir(dir)) != NULL) {
-        char file[400];
+        char file[600];
 
         snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
         (void)unlink(file); /* fails for . and .. */
@@ -140,7 +140,7 @@ static void remove_folder(const char *path)
 
 static void remove_all(struct rehearsal *r)
 {
-    char rules[80];
+    char rules[256];
 
     if (r->folder[0] == '\0')
         return;

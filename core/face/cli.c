@@ -99,6 +99,11 @@ static void use_embedded_modules(lua_State *L)
     lua_pop(L, 1);
 }
 
+void cli_open_libraries(lua_State *L)
+{
+    luaL_openlibs(L);
+}
+
 static void push_words(lua_State *L, const struct words *w)
 {
     lua_createtable(L, w->argc, 1);
@@ -114,7 +119,7 @@ static int run_main(lua_State *L)
 {
     struct words *w = lua_touserdata(L, 1);
 
-    luaL_openlibs(L);
+    cli_open_libraries(L);
     use_embedded_modules(L);
     push_words(L, w);
     lua_getglobal(L, "require");

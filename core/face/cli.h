@@ -25,6 +25,9 @@ int cli_push_error(lua_State *L, const struct err *err);
  * not be unwound: a callback. ERR_CONFIG with the error's text when it raises. */
 int cli_protect(lua_State *L, lua_CFunction fn, void *arg, struct err *err);
 
+/* All of Lua's libraries; only for code that is its author's own program. May raise. */
+void cli_open_libraries(lua_State *L);
+
 /* A searcher for require: the modules that were built into the binary. May raise. */
 int cli_search_embedded(lua_State *L);
 
@@ -37,7 +40,7 @@ struct retry_policy cli_retry_field(lua_State *L);
 
 /* Each adds its functions to the table on top of the stack. May raise. */
 void cli_add_system(lua_State *L);  /* files, folders, times, texts */
-void cli_add_store(lua_State *L);   /* emit, counts, dead letters */
+void cli_add_store(lua_State *L);   /* emit, counts, dead letters, outbox, retries */
 void cli_add_router(lua_State *L);  /* run, and asking one that runs */
 void cli_add_check(lua_State *L);   /* what rules declare, and what is wrong with it */
 void cli_add_testing(lua_State *L); /* a state for specs */

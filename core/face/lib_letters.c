@@ -35,6 +35,7 @@ static bool copy_letter(void *arg, const struct dead_letter *letter)
         all->full = true;
         return false;
     }
+    copy.leg_kind = NULL; /* lent; nobody is shown it */
     copy.error = error.data;
     copy.traceback = traceback.data;
     all->list[all->n++] = copy;

@@ -4,9 +4,9 @@
  * Only plain data crosses: texts, numbers, tables of them. The rules run in their own
  * sandboxed state, as in a router. What goes wrong is raised as a Lua error.
  */
+#include "face/lib_rehearsal.h"
 #include "engine/rehearsal.h"
 #include "face/cli_store.h"
-#include "face/lib_rehearsal.h"
 #include "script/convert.h"
 
 #include <lauxlib.h>
@@ -334,13 +334,20 @@ static int counters(lua_State *L)
 static struct stage *push_stage(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"stop", stop},           {"run", run},
-        {"advance", advance},     {"now", now},
-        {"crash", crash},         {"duplicate", duplicate},
-        {"fail", fail},           {"deliver", deliver},
-        {"emit", emit},           {"sql", sql},
-        {"published", published}, {"log", log_lines},
-        {"counters", counters},   {"subscriptions", subscriptions},
+        {"stop", stop},
+        {"run", run},
+        {"advance", advance},
+        {"now", now},
+        {"crash", crash},
+        {"duplicate", duplicate},
+        {"fail", fail},
+        {"deliver", deliver},
+        {"emit", emit},
+        {"sql", sql},
+        {"published", published},
+        {"log", log_lines},
+        {"counters", counters},
+        {"subscriptions", subscriptions},
         {NULL, NULL},
     };
     struct stage *s = lua_newuserdatauv(L, sizeof *s, 1);

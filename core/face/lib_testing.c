@@ -12,7 +12,6 @@
 #include "script/encode.h"
 
 #include <lauxlib.h>
-#include <lualib.h>
 #include <string.h>
 
 enum { WORDS_MAX = 1000 };
@@ -105,7 +104,7 @@ static int run_there(lua_State *L)
 {
     struct errand *e = lua_touserdata(L, 1);
 
-    luaL_openlibs(L);
+    cli_open_libraries(L);
     luaL_requiref(L, "herald.core", open_core, 0);
     add_searcher(L);
     lua_getglobal(L, "require");

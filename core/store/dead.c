@@ -44,6 +44,7 @@ int dead_add(struct db *db, const struct dead_letter *letter, int64_t *id_out, s
     query_int(&q, letter->at);
     query_message(&q, &letter->message, letter->exchange, letter->routing_key);
     query_int(&q, error_group(sides[letter->side], queue_of(letter), slice_of(error)));
+    query_text(&q, letter->leg_kind);
     rc = query_run(&q, err);
     if (rc != OK || id_out == NULL)
         return rc;
@@ -69,7 +70,8 @@ static void read_letter(sqlite3_stmt *stmt, struct dead_letter *letter)
     letter->traceback = column_text(stmt, c++);
     letter->generation = sqlite3_column_int64(stmt, c++);
     letter->at = sqlite3_column_int64(stmt, c++);
-    (void)column_message(stmt, c, &letter->message, &letter->exchange, &letter->routing_key);
+    c = column_message(stmt, c, &letter->message, &letter->exchange, &letter->routing_key);
+    letter->leg_kind = column_text(stmt, c);
 }
 
 /* Gives the letters of a query that has its parameters, and ends it. */

@@ -18,8 +18,9 @@ struct dead_letter {
     struct slice queue;     /* side inbox */
     struct slice identity;  /* the inbox key's id; absent: none */
     struct message message; /* type and keys resolved where they could be read */
-    struct slice exchange;
+    struct slice exchange;  /* it came from; where a leg was to go */
     struct slice routing_key;
+    const char *leg_kind; /* side outbox: the row was a leg; NULL: it was none */
     uint64_t fingerprint;
     int attempts;
     const char *error;     /* one line or more, never empty */

@@ -6,7 +6,9 @@
 #include "store/outbox.h"
 #include "store/retry.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Notes which letters are meant before any is given: the callback may take its time. */
 int letters_list(struct db *db, const struct pick *p, int64_t after, size_t limit,
@@ -103,20 +105,56 @@ static void to_retry(struct work *w, const struct dead_letter *l)
         w->rc = retry_add(w->db, &row, w->err);
 }
 
+static enum exchange_kind kind_of(const char *word)
+{
+    static const enum exchange_kind kinds[] = {EXCHANGE_FANOUT, EXCHANGE_DIRECT, EXCHANGE_TOPIC};
+
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(word, exchange_kind_word(kinds[i])) == 0)
+            return kinds[i];
+    return EXCHANGE_DEFAULT;
+}
+
+/* A leg goes where it was to go, and not to all destinations of its route again. */
+static void to_leg(struct work *w, const struct dead_letter *l, int64_t created_at)
+{
+    const struct outbox_row row = {.message = l->message, .created_at = created_at};
+    char exchange[256], key[256];
+    const struct destination to = {
+        .kind = kind_of(l->leg_kind), .exchange = exchange, .routing_key = key};
+
+    snprintf(exchange, sizeof exchange, "%.*s", (int)l->exchange.len,
+             l->exchange.data ? l->exchange.data : "");
+    snprintf(key, sizeof key, "%.*s", (int)l->routing_key.len,
+             l->routing_key.data ? l->routing_key.data : "");
+    w->rc = outbox_add_leg(w->db, &row, &to, w->err);
+}
+
+static void to_row(struct work *w, const struct dead_letter *l, int64_t created_at)
+{
+    struct query q;
+    int64_t id;
+
+    w->rc = outbox_add(w->db, &l->message, 0, &id, w->err);
+    if (w->rc != OK)
+        return;
+    q = query_start(w->db, STATEMENT_OUTBOX_DATE);
+    query_int(&q, created_at);
+    query_int(&q, id);
+    w->rc = query_run(&q, w->err);
+}
+
 /* Consumers that forgot the id judge by the time whether they may have seen the message, so
  * one that may have been sent keeps its time. */
 static void to_outbox(struct work *w, const struct dead_letter *l)
 {
-    int64_t id;
-    struct query q;
+    bool sent = l->attempts > 0 && l->message.timestamp_s > 0;
+    int64_t created_at = sent ? l->message.timestamp_s * 1000 : w->now_ms;
 
-    w->rc = outbox_add(w->db, &l->message, 0, &id, w->err);
-    if (w->rc != OK || l->attempts == 0 || l->message.timestamp_s <= 0)
-        return;
-    q = query_start(w->db, STATEMENT_OUTBOX_DATE);
-    query_int(&q, l->message.timestamp_s * 1000);
-    query_int(&q, id);
-    w->rc = query_run(&q, w->err);
+    if (l->leg_kind != NULL)
+        to_leg(w, l, created_at);
+    else
+        to_row(w, l, created_at);
 }
 
 static bool replay(void *arg, const struct dead_letter *l)

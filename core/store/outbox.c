@@ -311,6 +311,7 @@ static void address_letter(struct dead_letter *letter, const struct outbox_row *
     letter->fingerprint = message_fingerprint(&row->message);
     if (row->leg_kind == NULL)
         return;
+    letter->leg_kind = row->leg_kind;
     letter->exchange = slice_of(row->leg_exchange);
     letter->routing_key = slice_of(row->leg_routing_key);
     letter->fingerprint = text_hash(letter->fingerprint, letter->exchange.data,

@@ -173,9 +173,11 @@ static const char version_2[] =
     ");";
 
 /* Letters whose errors differ only in what varies are one group (error_group.h), counted by
- * triggers, so that a million letters are read as fast as their few groups. */
+ * triggers, so that a million letters are read as fast as their few groups. A leg that was parked
+ * keeps its destination. */
 static const char version_3[] =
     "alter table herald_dead add column error_group integer not null default 0;"
+    "alter table herald_dead add column leg_kind text;"
     "create table herald_dead_group ("
     "  id       integer primary key," /* error_group */
     "  n        integer not null,"

@@ -22,7 +22,7 @@
 
 #define DEAD_COLUMNS                                                                               \
     "id, side, queue, identity, fingerprint, attempts, error, traceback, generation, "             \
-    "at, " MESSAGE_COLUMNS
+    "at, " MESSAGE_COLUMNS ", leg_kind"
 
 /* name, what it does (for messages), SQL */
 #define STATEMENT_MAP(X)                                                                           \
@@ -110,8 +110,8 @@
     X(DEAD_ADD, "add a dead letter",                                                               \
       "insert into herald_dead(side, queue, identity, fingerprint, attempts, error, traceback, "   \
       "generation, at, " MESSAGE_COLUMNS                                                           \
-      ", error_group) values (?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS                           \
-      ", ?) on conflict(side, queue, identity, fingerprint) where identity is not null "           \
+      ", error_group, leg_kind) values (?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS                 \
+      ", ?, ?) on conflict(side, queue, identity, fingerprint) where identity is not null "        \
       "do nothing")                                                                                \
     X(DEAD_FIND, "look for a dead letter",                                                         \
       "select id from herald_dead "                                                                \

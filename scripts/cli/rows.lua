@@ -67,7 +67,7 @@ end
 -- What the words say as a table for the core, or nil and what is wrong. Its field `any` is
 -- false when nothing restricts it.
 function rows.pick(args)
-  local pick, bad = { any = false }, nil
+  local pick, bad = { any = false }
   for _, name in ipairs { "type", "order_type", "queue", "side", "error" } do
     pick[name] = args[name]
     pick.any = pick.any or args[name] ~= nil

@@ -132,16 +132,16 @@ class Operator(Case):
 
     def test_replay_that_is_killed(self):
         """Each batch is a transaction: what was replayed is, the rest is a letter still."""
-        router, _ = self.incident(3000)
+        router, _ = self.incident(1100)
         self.mend(router)
         process = subprocess.Popen([World.herald, "-C", router.folder, "dead", "replay", "--all"],
                                    stdout=subprocess.DEVNULL, env=router.environment())
-        self.wait_for("some of it", lambda: router.value("select count(*) from herald_dead") < 3000)
+        self.wait_for("some of it", lambda: router.value("select count(*) from herald_dead") < 1100)
         process.kill()
         process.wait()
         router.run("dead", "replay", "--all")
         self.wait_equal("all of them once", lambda: self.effects(router),
-                        [f"pay-{number:04}" for number in range(3000)])
+                        [f"pay-{number:04}" for number in range(1100)])
 
     def test_replayed_letters_that_fail_again_are_letters_again(self):
         router, _ = self.incident(5)

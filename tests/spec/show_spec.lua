@@ -79,4 +79,14 @@ describe("show.pairs", function()
     assert.equal("a    1\nbbb  true", show.pairs { { "a", 1 }, { "bbb", true } })
     assert.equal("姓名  王\nid    1", show.pairs { { "姓名", "王" }, { "id", 1 } })
   end)
+
+  it("writes times as ISO 8601 and ages in the two largest units", function()
+    assert.equal("2025-11-24T16:00:00.007Z", show.time(1764000000007))
+    assert.equal("2025-11-24T16:00:00Z", show.second(1764000000007))
+    assert.equal("1970-01-01T00:00:00.000Z", show.time(0))
+    for ms, text in pairs { [0] = "0 s", [59999] = "59 s", [65000] = "1 min 5 s",
+      [3661000] = "1 h 1 min", [90000000] = "1 d 1 h" } do
+      assert.equal(text, show.age(ms))
+    end
+  end)
 end)

@@ -212,6 +212,14 @@ describe("herald test", function()
     assert.matches("no spec file spec/c_spec.lua", err)
   end)
 
+  it("says what to install where busted is missing", function()
+    router("it('is fine', function() end)")
+    shop.env = "LUA_PATH_5_4=/nowhere/?.lua"
+    local code, _, err = shop:herald "test"
+    assert.equal(1, code)
+    assert.matches("apt%-get install lua%-busted", err)
+  end)
+
   it("takes files and a filter", function()
     router("it('one', function() end) it('two', function() end)",
       { ["spec/b_spec.lua"] = "it('three', function() end)" })

@@ -234,8 +234,8 @@ const char *fake_rabbit_books(const struct fake_rabbit *r, int64_t from, int64_t
     size_t used = 0;
 
     for (int64_t i = from; i <= to && used < sizeof text; i++)
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s%lld%c", i > from ? " " : "",
-                                 (long long)i,
-                                 r->rows[i].settled ? "+r-t?"[r->rows[i].outcome] : '.');
+        used +=
+            (size_t)snprintf(text + used, sizeof text - used, "%s%lld%c", i > from ? " " : "",
+                             (long long)i, r->rows[i].settled ? "+r-t?"[r->rows[i].outcome] : '.');
     return text;
 }

@@ -201,6 +201,16 @@ static void a_new_queue_and_exchange_are_made(void **state)
     takes("b c", "q");
 }
 
+/* As RabbitMQ's driver does: a route's function may name what no rule declares. */
+static void an_exchange_that_only_a_row_names_is_made(void **state)
+{
+    (void)state;
+    assert_int_equal(publish(1, y, "a"), PUBLISH_RETURNED);
+    change_to("q", "y");
+    assert_int_equal(publish(2, y, "b"), PUBLISH_CONFIRMED);
+    takes("b", "q");
+}
+
 static void what_cannot_be_taken_up_changes_nothing(void **state)
 {
     struct err err;
@@ -222,6 +232,7 @@ int main(void)
         TEST(a_queue_that_stays_belongs_to_the_new_rules),
         TEST(a_queue_that_goes_keeps_what_is_in_it),
         TEST(a_new_queue_and_exchange_are_made),
+        TEST(an_exchange_that_only_a_row_names_is_made),
         TEST(what_cannot_be_taken_up_changes_nothing),
     };
 

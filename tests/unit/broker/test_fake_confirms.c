@@ -507,7 +507,7 @@ static void check_row(int64_t row, uint64_t seed)
                  is->settled);
     if (is->outcome != expected[row] && !blamed)
         fail_msg("seed %llu: row %lld is %c, the broker said %c (%s)", (unsigned long long)seed,
-                 (long long)row, "+r-t?"[is->outcome], "+r-t?"[expected[row]], is->why);
+                 (long long)row, "+r-t?"[is->outcome], "+r-t?"[expected[row]], is -> why);
 }
 
 static bool unblocked(void *arg)

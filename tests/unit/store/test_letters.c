@@ -5,6 +5,7 @@
 #include "store/error_group.h"
 #include "store/inbox.h"
 #include "store/letters.h"
+#include "store/outbox.h"
 #include "store/retry.h"
 
 #include <stdio.h>
@@ -185,6 +186,25 @@ static void a_row_that_was_never_sent_is_dated_anew(void **state)
     (void)bury(s, &l);
     assert_int_equal(once(s, &everything, letter_replay), 1);
     assert_int_equal(other_int(s, "select created_at > 900000 from herald_outbox"), 1);
+}
+
+static void a_parked_leg_stays_a_leg(void **state)
+{
+    struct store *s = *state;
+    int64_t n;
+
+    store_open(s);
+    other_exec(s, "insert into herald_outbox(type, message_id, leg_kind, leg_exchange, "
+                  "leg_routing_key) values ('t', 'm', 'topic', 'x', 'a.b'), "
+                  "('t', 'm', 'queue', '', 'q')");
+    for (int64_t id = 1; id <= 2; id++)
+        assert_ok(s, outbox_park(s->db, id, "no such exchange", 5, &s->err));
+    assert_ok(s, dead_count(s->db, &n, &s->err));
+    assert_int_equal(n, 2);
+    assert_int_equal(once(s, &everything, letter_replay), 2);
+    assert_string_equal(other_rows(s, "select message_id, leg_kind, leg_exchange, leg_routing_key "
+                                      "from herald_outbox"),
+                        "m|topic|x|a.b, m|queue||q");
 }
 
 static void a_dropped_letter_leaves_its_id_known(void **state)
@@ -398,6 +418,7 @@ static void letters_of_an_older_store_are_grouped_when_the_router_takes_it(void 
     other_exec(s, "drop trigger herald_dead_grouped; drop trigger herald_dead_ungrouped;"
                   "drop table herald_dead_group; drop index herald_dead_by_group;"
                   "alter table herald_dead drop column error_group;"
+                  "alter table herald_dead drop column leg_kind;"
                   "update herald_meta set value = 2 where key = 'schema_version'");
     other_close(s);
     assert_refused(s, store_try(s, s->path, false, false, &s->db), ERR_CONFIG, "when it starts");
@@ -420,6 +441,7 @@ int main(void)
         TEST(an_inbox_row_that_was_lost_is_made_anew),
         TEST(a_replayed_row_goes_into_the_outbox),
         TEST(a_row_that_was_never_sent_is_dated_anew),
+        TEST(a_parked_leg_stays_a_leg),
         TEST(a_dropped_letter_leaves_its_id_known),
         TEST(batches_are_bounded_and_together_reach_all),
         TEST(a_letter_that_is_gone_is_passed_over),
