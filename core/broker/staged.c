@@ -22,8 +22,8 @@ struct staged {
     size_t n_published;
     struct settlement own[SETTLED_MAX]; /* of publishes that inner never saw */
     size_t n_own, n_lent, n_kept;       /* all, in the last answer, before this turn */
-    bool lose_acks; /* of the next turn that has deliveries */
-    bool lost;      /* this turn had some */
+    bool lose_acks;                     /* of the next turn that has deliveries */
+    bool lost;                          /* this turn had some */
     bool crash, crashed;
 };
 

@@ -1,8 +1,8 @@
 /* ask - script_route, script_envelope, script_identity: what rules are asked about a
  * message besides handling it. No transaction is lent; the limits are a handler's. What
  * authors' functions return is checked by rules.lua, whose closures are called here; it
- * is copied into the script's arena, which is emptied by the next question but for that of
- * the identity. */
+ * is copied into an arena, which the next question empties. Identities have an arena of
+ * their own: an envelope's answer is in use when they are asked for. */
 #include "script/call.h"
 #include "script/convert.h"
 #include "script/decode.h"
@@ -15,8 +15,9 @@
 /* What goes through the door, there and back. */
 struct question {
     struct script *script;
-    int function;       /* its handle */
-    const char *origin; /* where it was declared: the place of an error that has none */
+    struct arena *answers; /* emptied before it is asked */
+    int function;          /* its handle */
+    const char *origin;    /* where it was declared: the place of an error that has none */
     struct message envelope;
     struct slice id;
     struct destination *chosen;
@@ -29,6 +30,7 @@ static int ask(struct question *q, const struct script_message *about, lua_CFunc
     struct script *s = q->script;
     int rc;
 
+    arena_reset(q->answers);
     call_begin(s, about, 0);
     rc = protect(s->state, fn, q, &s->answer);
     call_end(s);
@@ -47,9 +49,9 @@ static void out_of_memory(lua_State *L)
     state_end(L, &err);
 }
 
-static void *take(lua_State *L, struct script *s, size_t size)
+static void *take(lua_State *L, struct arena *answers, size_t size)
 {
-    void *p = arena_take(&s->answers, size);
+    void *p = arena_take(answers, size);
 
     if (p == NULL)
         out_of_memory(L);
@@ -57,28 +59,28 @@ static void *take(lua_State *L, struct script *s, size_t size)
 }
 
 /* A copy of the text at `index`; absent where there is none. */
-static struct slice keep_text(lua_State *L, struct script *s, int index)
+static struct slice keep_text(lua_State *L, struct arena *answers, int index)
 {
     struct slice text;
 
     text.data = lua_tolstring(L, index, &text.len);
-    if (text.data != NULL && !arena_keep(&s->answers, &text))
+    if (text.data != NULL && !arena_keep(answers, &text))
         out_of_memory(L);
     return text;
 }
 
-static struct slice keep_field(lua_State *L, struct script *s, int table, const char *name)
+static struct slice keep_field(lua_State *L, struct arena *answers, int table, const char *name)
 {
     struct slice text;
 
     lua_getfield(L, table, name);
-    text = keep_text(L, s, -1);
+    text = keep_text(L, answers, -1);
     lua_pop(L, 1);
     return text;
 }
 
 /* A destination's names are checked to hold no NUL, so the copies are C strings. */
-static char *keep_name(lua_State *L, struct script *s, int table, const char *name)
+static char *keep_name(lua_State *L, struct arena *answers, int table, const char *name)
 {
     size_t len;
     const char *text;
@@ -86,13 +88,14 @@ static char *keep_name(lua_State *L, struct script *s, int table, const char *na
 
     lua_getfield(L, table, name);
     text = luaL_checklstring(L, -1, &len);
-    copy = take(L, s, len + 1);
+    copy = take(L, answers, len + 1);
     memcpy(copy, text, len + 1);
     lua_pop(L, 1);
     return copy;
 }
 
-static void keep_destination(lua_State *L, struct script *s, int table, struct destination *out)
+static void keep_destination(lua_State *L, struct arena *answers, int table,
+                             struct destination *out)
 {
     static const char *const words[] = {"queue", "fanout", "direct", "topic", NULL};
     static const enum exchange_kind kinds[] = {EXCHANGE_DEFAULT, EXCHANGE_FANOUT, EXCHANGE_DIRECT,
@@ -101,15 +104,14 @@ static void keep_destination(lua_State *L, struct script *s, int table, struct d
     lua_getfield(L, table, "kind");
     out->kind = kinds[luaL_checkoption(L, -1, NULL, words)];
     lua_pop(L, 1);
-    out->exchange = keep_name(L, s, table, "exchange");
-    out->routing_key = keep_name(L, s, table, "routing_key");
+    out->exchange = keep_name(L, answers, table, "exchange");
+    out->routing_key = keep_name(L, answers, table, "routing_key");
 }
 
 /* Runs under protect. */
 static int ask_route(lua_State *L)
 {
     struct question *q = lua_touserdata(L, 1);
-    struct script *s = q->script;
     int list;
 
     call_push_function(L, q->function);
@@ -117,10 +119,10 @@ static int ask_route(lua_State *L)
     lua_call(L, 1, 1);
     list = lua_gettop(L);
     q->n_chosen = (size_t)lua_rawlen(L, list);
-    q->chosen = take(L, s, (q->n_chosen + 1) * sizeof *q->chosen);
+    q->chosen = take(L, q->answers, (q->n_chosen + 1) * sizeof *q->chosen);
     for (size_t i = 0; i < q->n_chosen; i++) {
         lua_rawgeti(L, list, (lua_Integer)i + 1);
-        keep_destination(L, s, lua_gettop(L), &q->chosen[i]);
+        keep_destination(L, q->answers, lua_gettop(L), &q->chosen[i]);
         lua_pop(L, 1);
     }
     return 0;
@@ -130,11 +132,9 @@ int script_route(struct script *s, const struct route *r, const struct message *
                  const struct destination **to_out, size_t *n_out, struct err *err)
 {
     const struct script_message about = {.message = m, .attempt = 1};
-    struct question q = {.script = s, .function = r->to_function, .origin = r->origin};
-    int rc;
-
-    arena_reset(&s->answers);
-    rc = ask(&q, &about, ask_route, err);
+    struct question q = {
+        .script = s, .answers = &s->answers, .function = r->to_function, .origin = r->origin};
+    int rc = ask(&q, &about, ask_route, err);
 
     *to_out = rc == OK ? q.chosen : NULL;
     *n_out = rc == OK ? q.n_chosen : 0;
@@ -179,7 +179,7 @@ static void keep_body(lua_State *L, struct script *s, int index, struct message 
     if (lua_isnil(L, index))
         return;
     if (lua_type(L, index) == LUA_TSTRING) {
-        m->body = keep_text(L, s, index);
+        m->body = keep_text(L, &s->answers, index);
         return;
     }
     encode_json(L, &s->encoder, index, "body");
@@ -204,11 +204,11 @@ static int ask_envelope(lua_State *L)
     push_properties(L, s);
     lua_call(L, 2, 2);
     texts = lua_gettop(L) - 1;
-    m->type = keep_field(L, s, texts, "type");
-    m->key[0] = keep_field(L, s, texts, "business_key1");
-    m->key[1] = keep_field(L, s, texts, "business_key2");
-    m->key[2] = keep_field(L, s, texts, "business_key3");
-    id = keep_field(L, s, texts, "id");
+    m->type = keep_field(L, q->answers, texts, "type");
+    m->key[0] = keep_field(L, q->answers, texts, "business_key1");
+    m->key[1] = keep_field(L, q->answers, texts, "business_key2");
+    m->key[2] = keep_field(L, q->answers, texts, "business_key3");
+    id = keep_field(L, q->answers, texts, "id");
     if (id.data != NULL)
         m->id = id;
     keep_body(L, s, texts + 1, m);
@@ -219,13 +219,11 @@ int script_envelope(struct script *s, const struct script_message *received, str
                     struct err *err)
 {
     struct question q = {.script = s,
+                         .answers = &s->answers,
                          .function = received->subscription->envelope_function,
                          .origin = received->subscription->origin,
                          .envelope = *received->message};
-    int rc;
-
-    arena_reset(&s->answers);
-    rc = ask(&q, received, ask_envelope, err);
+    int rc = ask(&q, received, ask_envelope, err);
 
     if (rc == OK)
         *m = q.envelope;
@@ -240,15 +238,17 @@ static int ask_identity(lua_State *L)
     call_push_function(L, q->function);
     lib_msg_push(L);
     lua_call(L, 1, 1);
-    q->id = keep_text(L, q->script, -1);
+    q->id = keep_text(L, q->answers, -1);
     return 0;
 }
 
 int script_identity(struct script *s, const struct script_message *m, struct slice *id_out,
                     struct err *err)
 {
-    struct question q = {
-        .script = s, .function = m->subscription->identity, .origin = m->subscription->origin};
+    struct question q = {.script = s,
+                         .answers = &s->identities,
+                         .function = m->subscription->identity,
+                         .origin = m->subscription->origin};
     int rc = ask(&q, m, ask_identity, err);
 
     *id_out = rc == OK ? q.id : (struct slice){NULL, 0};

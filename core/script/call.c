@@ -35,20 +35,33 @@ void call_push_function(lua_State *L, int handle)
                       "declare must not depend on time or environment");
 }
 
+/* Words for a value that a handler returned; some are left on the stack. */
+static const char *push_words(lua_State *L, int index)
+{
+    switch (lua_type(L, index)) {
+    case LUA_TNIL:
+        return "nil";
+    case LUA_TBOOLEAN:
+        return lua_toboolean(L, index) ? "true" : "false";
+    case LUA_TNUMBER:
+        return lua_tostring(L, index);
+    default:
+        return lua_pushfstring(L, "a %s", luaL_typename(L, index));
+    }
+}
+
 void call_check_nothing(lua_State *L, const char *who, const char *origin)
 {
-    const char *what;
-    int type = lua_type(L, -1);
+    int second = lua_gettop(L), first = second - 1;
+    bool two = !lua_isnil(L, second);
 
-    if (type == LUA_TNIL) {
-        lua_pop(L, 1);
+    if (lua_isnil(L, first) && !two) {
+        lua_pop(L, 2);
         return;
     }
-    what = type == LUA_TBOOLEAN  ? (lua_toboolean(L, -1) ? "true" : "false")
-           : type == LUA_TNUMBER ? lua_tostring(L, -1)
-                                 : lua_pushfstring(L, "a %s", luaL_typename(L, -1));
     luaL_error(L,
-               "%s: %s returned %s: it returns nothing when all is well; to fail, call error(why), "
-               "herald.retry(delay, why) or herald.reject(why)",
-               origin, who, what);
+               "%s: %s returned %s%s%s: it returns nothing when all is well; to fail, call "
+               "error(why), herald.retry(delay, why) or herald.reject(why)",
+               origin, who, push_words(L, first), two ? " and " : "",
+               two ? push_words(L, second) : "");
 }

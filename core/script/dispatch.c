@@ -15,7 +15,7 @@ static void call_one(lua_State *L, int function, const char *who, const char *or
     call_push_function(L, function);
     lua_pushvalue(L, MSG);
     lua_pushvalue(L, TX);
-    lua_call(L, 2, 1);
+    lua_call(L, 2, 2);
     call_check_nothing(L, who, origin);
 }
 

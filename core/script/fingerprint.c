@@ -26,6 +26,16 @@ uint64_t fingerprint_retry(uint64_t hash, const struct retry_policy *p)
     return text_hash(hash, p->delay_ms, p->n_delays * sizeof p->delay_ms[0]);
 }
 
+/* Past the next end of a line; "\r\n" and "\n\r" are one, as in Lua. */
+static const char *next_line(const char *p, const char *end)
+{
+    while (p < end && *p != '\n' && *p != '\r')
+        p++;
+    if (p < end && end - p > 1 && (p[1] == '\n' || p[1] == '\r') && p[1] != *p)
+        p++;
+    return p < end ? p + 1 : end;
+}
+
 /* The lines of a function, as they stand in its file. What load() made has no file: its
  * text is the name of its source. */
 static struct slice function_lines(const struct script *s, const lua_Debug *ar)
@@ -37,11 +47,9 @@ static struct slice function_lines(const struct script *s, const lua_Debug *ar)
     if (f == NULL)
         return code;
     for (int line = 1; p < end && line <= ar->lastlinedefined; line++) {
-        const char *stop = memchr(p, '\n', (size_t)(end - p));
-
         if (line == ar->linedefined)
             first = p;
-        p = stop ? stop + 1 : end;
+        p = next_line(p, end);
     }
     return (struct slice){first, (size_t)(p > first ? p - first : 0)};
 }

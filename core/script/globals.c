@@ -113,11 +113,13 @@ void globals_watch_fields(lua_State *L, const char *what)
  * makes globals. */
 static bool may_assign(lua_State *L)
 {
+    const struct script *s = script_of(L);
     lua_Debug ar;
 
-    if (script_of(L)->loading != NULL)
+    if (s->loading != NULL)
         return true;
-    return lua_getstack(L, 1, &ar) && lua_getinfo(L, "S", &ar) && *ar.what == 'm';
+    return lua_getstack(L, 1, &ar) && lua_getinfo(L, "S", &ar) && *ar.what == 'm' &&
+           sources_find(&s->sources, ar.source) != NULL; /* and not what load() made */
 }
 
 int globals_assign(lua_State *L)

@@ -58,19 +58,12 @@ static bool is_raw(const struct script_message *m)
 /* Both are decoded when first asked for, and kept with the message. */
 static void push_body(lua_State *L, struct script *s, const struct message *m)
 {
-    const struct subscription *sub = s->call.message->subscription;
-
-    if (sub != NULL && sub->envelope == ENVELOPE_RAW) {
+    if (is_raw(s->call.message)) {
         convert_push_slice(L, m->body);
         return;
     }
     if (lua_getiuservalue(L, 1, BODY_VALUE) != LUA_TNIL)
         return;
-    if (is_raw(s->call.message)) {
-        lua_pop(L, 1);
-        convert_push_slice(L, m->body);
-        return;
-    }
     if (m->body.data == NULL || !message_is_json(m))
         return; /* the nil is there */
     decode_json(L, &s->tokens, m->body, "message body");

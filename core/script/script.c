@@ -26,6 +26,7 @@ static struct script *new_script(const struct script_settings *settings)
     buf_init(&s->tokens, DECODE_TOKENS_MAX);
     encoder_init(&s->encoder);
     arena_init(&s->answers, ANSWERS_MAX);
+    arena_init(&s->identities, ANSWERS_MAX);
     return s;
 }
 
@@ -60,6 +61,7 @@ void script_free(struct script **script)
     buf_free(&s->tokens);
     encoder_free(&s->encoder);
     arena_free(&s->answers);
+    arena_free(&s->identities);
     free(s);
     *script = NULL;
 }

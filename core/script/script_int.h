@@ -33,7 +33,8 @@ struct script {
     struct buf tokens;            /* working memory of decode_json */
     struct encoder encoder;       /* working memory of encode_json */
     struct script_outcome answer; /* of our own calls into the state */
-    struct arena answers;         /* what the last of script_route and its sisters lent */
+    struct arena answers;         /* what script_route or script_envelope lent last */
+    struct arena identities;      /* what script_identity did */
 };
 
 static inline struct script *script_of(lua_State *L)

@@ -69,8 +69,8 @@ bool state_find_place(lua_State *L, int level, lua_Debug *ar);
 /* The same for one frame that is at hand. */
 bool state_is_place(lua_State *L, lua_Debug *ar);
 
-/* Begins and ends a call with a limit of time. */
-/* `from` says which limit it is and how to raise it, for words; lent for the call. */
+/* Begins and ends a call with a limit of time. `from` says which limit it is and how to
+ * raise it, for words; lent for the call. */
 void state_start(struct state *st, int64_t limit_ms, const char *from);
 void state_stop(struct state *st);
 

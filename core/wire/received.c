@@ -98,7 +98,8 @@ static int read_headers(const amqp_table_t *table, struct message *out, struct b
 
 static void read_properties(const amqp_basic_properties_t *p, struct message *out)
 {
-    if ((p->_flags & AMQP_BASIC_MESSAGE_ID_FLAG) != 0)
+    /* An empty id names nothing: two messages that have it are two. */
+    if ((p->_flags & AMQP_BASIC_MESSAGE_ID_FLAG) != 0 && p->message_id.len > 0)
         out->id = slice_in(p->message_id);
     if ((p->_flags & AMQP_BASIC_TYPE_FLAG) != 0)
         out->type = slice_in(p->type);

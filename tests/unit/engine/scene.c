@@ -18,7 +18,9 @@ static struct scene *self(struct broker *b)
 
 static int64_t clock_now(void *arg)
 {
-    return ((struct scene *)arg)->now_ms;
+    struct scene *s = arg;
+
+    return s->now_ms += s->tick_ms;
 }
 
 static size_t room(struct broker *b)

@@ -31,6 +31,7 @@ struct scene {
     int log_fd;        /* of the file "log" in the folder */
     size_t recent_max; /* of the turn's settings */
     int64_t now_ms;    /* both clocks */
+    int64_t tick_ms;   /* how far looking at a clock moves both */
     struct db *db;
     struct script *script;
     struct turn *turn;

@@ -327,6 +327,34 @@ static void the_answer_is_cut_between_messages(void **state)
     scene_end(&s);
 }
 
+/* The router does nothing else meanwhile. */
+static void a_long_trial_ends_early(void **state)
+{
+    struct scene s;
+    struct answer a;
+    unsigned run, differing, left_out;
+
+    (void)state;
+    scene_begin_keeping(&s, 20, HEAD ON(""), TABLES);
+    for (int i = 0; i < 20; i++) {
+        char id[16];
+
+        snprintf(id, sizeof id, "m%d", i);
+        deliver(&s, id, "1");
+    }
+    scene_run(&s);
+    s.tick_ms = 250;
+    try(&s, HEAD ON("  tx:exec('insert into hits values (1)')"), 20, &a);
+    s.tick_ms = 0;
+    assert_int_equal(a.code, OK);
+    assert_int_equal(sscanf(a.text.data, "trial\t%u\t%u\t%u", &run, &differing, &left_out), 3);
+    assert_in_range(run, 1, 19);
+    assert_int_equal(differing, run);
+    assert_int_equal(run + left_out, 20);
+    buf_free(&a.text);
+    scene_end(&s);
+}
+
 static void a_busy_store_is_said(void **state)
 {
     struct scene s;
@@ -381,6 +409,7 @@ int main(void)
         cmocka_unit_test(who_is_not_wanted_any_more_shows),
         cmocka_unit_test(long_texts_are_compared_to_their_end),
         cmocka_unit_test(the_answer_is_cut_between_messages),
+        cmocka_unit_test(a_long_trial_ends_early),
         cmocka_unit_test(a_busy_store_is_said),
         cmocka_unit_test(other_ways_of_reading_are_tried),
     };

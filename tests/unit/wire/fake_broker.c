@@ -23,8 +23,10 @@ struct fake_conn {
     bool closing;               /* the client let go of it */
     bool cut;                   /* ends after `out` */
     bool greeted;               /* the client's protocol header came */
+    bool told_gone;             /* the test knows that it ended */
     char name[128];             /* connection_name */
     size_t given;               /* bytes to the client so far */
+    size_t taken;               /* bytes of the client that were heard so far */
     struct buf in;              /* from the client, not looked at yet */
     struct buf out;             /* to the client */
     struct frame_reader reader; /* cuts `in` */
@@ -42,6 +44,7 @@ struct fake_broker {
     struct buf heard;        /* NUL-terminated text */
     size_t connects;
     size_t given;
+    size_t taken;
 };
 
 static void note(struct fake_broker *b, uint16_t channel, const char *what)
@@ -328,17 +331,42 @@ static int on_frame(void *arg, const struct frame *f, struct err *err)
     return rc;
 }
 
+static size_t min_of(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Takes what the client said, but for what is lost behind the place of the cut. */
+static void hear(struct fake_conn *c, struct buf *in)
+{
+    size_t most = c->broker->plan.cut_heard;
+
+    *in = c->in;
+    buf_init(&c->in, FAKE_MAX); /* hooks may run the client's code */
+    if (most != 0) {
+        in->len = min_of(in->len, most > c->taken ? most - c->taken : 0);
+        c->cut = c->cut || c->taken + in->len >= most;
+    }
+    c->taken += in->len;
+    c->broker->taken += in->len;
+}
+
 /* A client of ours that sends nonsense is a bug. Deafness may end by a change of plan,
  * so it is looked at again. */
 static void take_in(struct fake_conn *c)
 {
     struct err err = {.code = OK};
-    struct buf in = c->in;
+    struct buf in;
     size_t at = 0;
 
-    if (c->broker->plan.deaf || (!c->greeted && in.len < 8))
+    if (c->broker->plan.deaf)
         return;
-    buf_init(&c->in, FAKE_MAX); /* hooks may run the client's code */
+    hear(c, &in);
+    if (!c->greeted && in.len < 8) { /* it comes in one piece, or is cut */
+        REQUIRE(c->cut);
+        buf_free(&in);
+        return;
+    }
     if (!c->greeted) {
         REQUIRE(memcmp(in.data, "AMQP\0\0\x09\x01", 8) == 0);
         c->greeted = true;
@@ -353,18 +381,23 @@ static void take_in(struct fake_conn *c)
         c->events->drained(c->arg);
 }
 
+static void tell_gone(struct fake_conn *c)
+{
+    const struct fake_plan *plan = &c->broker->plan;
+
+    if (!c->told_gone && plan->hooks.gone != NULL)
+        plan->hooks.gone(plan->arg, c);
+    c->told_gone = true;
+}
+
 static void die(struct fake_conn *c, const char *words)
 {
     struct err why;
 
     c->dead = true;
+    tell_gone(c);
     err_set(&why, ERR_CLOSED, "%s", words);
     c->events->failed(c->arg, &why);
-}
-
-static size_t min_of(size_t a, size_t b)
-{
-    return a < b ? a : b;
 }
 
 /* The bytes of one data event lie in memory of their own, of just their size, so that
@@ -394,6 +427,7 @@ static void give_out(struct fake_conn *c)
 static void on_pump(uv_timer_t *timer)
 {
     struct fake_conn *c = timer->data;
+    bool mute;
 
     if (c->closing || c->dead)
         return;
@@ -407,12 +441,13 @@ static void on_pump(uv_timer_t *timer)
     }
     if (c->in.len > 0)
         take_in(c);
-    if (!c->closing && c->out.len > 0)
+    mute = c->broker->plan.mute;
+    if (!c->closing && c->out.len > 0 && !mute)
         give_out(c);
     if (c->closing || c->dead)
         return;
     if (c->out.len > 0 || (c->in.len > 0 && c->broker->plan.deaf))
-        uv_timer_start(&c->pump, on_pump, c->out.len > 0 ? 0 : 1, 0);
+        uv_timer_start(&c->pump, on_pump, c->out.len > 0 && !mute ? 0 : 1, 0);
     else if (c->cut)
         die(c, "fake:5672 closed the connection");
 }
@@ -466,6 +501,7 @@ static void fake_close(struct stream *s)
 
     REQUIRE(!c->closing);
     c->closing = true;
+    tell_gone(c);
     uv_close((uv_handle_t *)&c->pump, on_pump_closed);
 }
 
@@ -592,6 +628,11 @@ size_t fake_connects(const struct fake_broker *b)
 size_t fake_given(const struct fake_broker *b)
 {
     return b->given;
+}
+
+size_t fake_taken(const struct fake_broker *b)
+{
+    return b->taken;
 }
 
 struct fake_conn *fake_conn(struct fake_broker *b, const char *name)

@@ -39,6 +39,9 @@ struct fake_hooks {
     /* True: the test has answered (or will not), so no answer comes by itself. */
     bool (*method)(void *arg, struct fake_conn *c, uint16_t channel, const amqp_method_t *m);
     void (*publish)(void *arg, struct fake_conn *c, uint16_t channel, const struct fake_publish *p);
+
+    /* Once per connection: cut, or its client let go of it. */
+    void (*gone)(void *arg, struct fake_conn *c);
 };
 
 /* How it behaves. May be changed between events. */
@@ -54,9 +57,11 @@ struct fake_plan {
     bool hang_up;            /* a wrong login ends in silence, as with old clients */
     bool silent;             /* opens, takes bytes, says nothing by itself */
     bool deaf;               /* takes no bytes: the client's backlog grows */
+    bool mute;               /* half open: it hears and does, but nothing it says arrives */
     bool confirm;            /* publishes in confirm mode are acked one by one */
     size_t chunk;            /* bytes per data event to the client; 0: all there are */
     size_t cut_after;        /* a connection ends after so many bytes to the client; 0: never */
+    size_t cut_heard;        /* the same for bytes from the client; what follows them is lost */
     struct fake_hooks hooks; /* of the test */
     void *arg;               /* of the hooks */
 };
@@ -79,9 +84,11 @@ void fake_run(struct fake_broker *b, int ms);
 const char *fake_heard(const struct fake_broker *b);
 void fake_forget(struct fake_broker *b);
 
-/* How many connections were asked for so far, and how many bytes clients were given. */
+/* How many connections were asked for so far, how many bytes clients were given, and how
+ * many were heard of them. */
 size_t fake_connects(const struct fake_broker *b);
 size_t fake_given(const struct fake_broker *b);
+size_t fake_taken(const struct fake_broker *b);
 
 /* The newest living connection whose connection_name holds the text (NULL: any); NULL
  * when there is none. */

@@ -1,0 +1,419 @@
+/* FAULTS 9, 43, 44: a turn with a real store and real rules on the whole rabbit driver, and
+ * a broker in the process that behaves as badly as a broker may. Counted in the end: every
+ * row of the outbox is gone and took effect exactly once per queue, whatever happened.
+ * (Invariants I1 to I4) */
+#include "broker/rabbit.h"
+#include "check.h"
+#include "engine/turn.h"
+#include "store/db.h"
+#include "wire/fake_queue.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PATIENCE_MS = 20000, HURRY_MS = 400 };
+
+static const char rules[] =
+    "local herald = require 'herald'\n"
+    "herald.route { type = 'note', to = herald.fanout 'x' }\n"
+    "for _, queue in ipairs { 'q', 'p' } do\n"
+    "  herald.subscribe { queue = queue, from = herald.fanout 'x',\n"
+    "    retry = { attempts = 9, delay = '100ms', factor = 1 } }\n"
+    "end\n"
+    "herald.on('note', '*', function(msg, tx)\n"
+    "  tx:exec('insert into effect (queue, id) values (?, ?)', msg.queue, msg.id)\n"
+    "  if msg.attempt == 1 and msg.business_key1 == 'flaky' then error 'not yet' end\n"
+    "end)\n";
+
+static const char migration[] = "create table effect (queue text, id text);";
+
+struct whole {
+    char folder[64];
+    char path[128]; /* of the store */
+    uv_loop_t loop;
+    struct log *log;
+    struct fake_broker *fake;
+    struct fake_queue *queues;
+    struct broker *broker;
+    struct db *db;
+    struct turn *turn;
+    struct script *script;
+    int64_t ahead_ms; /* the turn's clocks hurry when there is nothing to do */
+    bool woken;
+    bool stopped;
+};
+
+static struct whole w;
+
+static int64_t hurrying(void *arg)
+{
+    struct clock real = clock_real();
+
+    (void)arg;
+    return clock_wall(&real) + w.ahead_ms;
+}
+
+static int64_t hurrying_mono(void *arg)
+{
+    struct clock real = clock_real();
+
+    (void)arg;
+    return clock_mono(&real) + w.ahead_ms;
+}
+
+static void require_ok(int rc, const struct err *err)
+{
+    if (rc != OK)
+        fail_msg("%s: %s", err_word(rc), err->text);
+}
+
+static void write_file(const char *folder, const char *name, const char *text)
+{
+    char path[160];
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/%s", w.folder, folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/%s/%s", w.folder, folder, name);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void open_store(struct clock clock)
+{
+    char migrations[128];
+    struct db_settings settings = {
+        .path = w.path, .create = true, .exclusive = true, .log = w.log, .clock = clock};
+    struct err err = {0};
+    int applied;
+
+    snprintf(w.path, sizeof w.path, "%s/herald.db", w.folder);
+    require_ok(db_open(&w.db, &settings, &err), &err);
+    snprintf(migrations, sizeof migrations, "%s/migrations", w.folder);
+    require_ok(db_migrate(w.db, migrations, "", &applied, &err), &err);
+}
+
+static void on_wake(void *arg)
+{
+    (void)arg;
+    w.woken = true;
+}
+
+static void make_broker(uint64_t seed)
+{
+    static const char *const names[] = {"q", "p", NULL};
+    struct rabbit_settings settings = {
+        .loop = &w.loop,
+        .log = w.log,
+        .clock = clock_real(),
+        .url = "amqp://guest:guest@fake",
+        .name = "test",
+        .window = 20,
+        .confirm_timeout_ms = 60000,
+        .backoff_min_ms = 1,
+        .backoff_max_ms = 4,
+        .wake = on_wake,
+    };
+    struct err err = {0};
+
+    w.fake = fake_broker_new(&w.loop);
+    w.queues = fake_queue_new(w.fake, "x", names, seed);
+    settings.streams = fake_broker_streams(w.fake);
+    require_ok(rabbit_new(&w.broker, &settings, &err), &err);
+}
+
+static void make_turn(struct clock clock)
+{
+    const struct turn_settings settings = {
+        .db = w.db,
+        .broker = w.broker,
+        .log = w.log,
+        .clock = clock,
+        .messages_max = 50,
+        .age_ms = 1000,
+        .age_shared_ms = 1000,
+        .inbox_window_ms = 7 * 86400000,
+        .handler_ms = 2000,
+        .seed = 1,
+    };
+    const struct script_folder folder = {w.folder, ""};
+    struct script_settings script = {.folders = &folder,
+                                     .n_folders = 1,
+                                     .memory_max = 16 * 1024 * 1024,
+                                     .handler_ms = 2000,
+                                     .load_ms = 10000};
+    struct err err = {0};
+
+    require_ok(turn_new(&w.turn, &settings, &err), &err);
+    script.host = turn_host(w.turn);
+    require_ok(script_load(&w.script, &script, &err), &err);
+    turn_use_script(w.turn, &w.script, 1);
+    require_ok(w.broker->ops->start(w.broker, rules_topology(script_rules(w.script)), &err), &err);
+}
+
+static void begin(uint64_t seed)
+{
+    struct clock clock = {.wall_ms = hurrying, .mono_ms = hurrying_mono};
+
+    memset(&w, 0, sizeof w);
+    snprintf(w.folder, sizeof w.folder, "/tmp/herald-whole-XXXXXX");
+    assert_non_null(mkdtemp(w.folder));
+    write_file("rules", "rules.lua", rules);
+    write_file("migrations", "001.sql", migration);
+    assert_int_equal(uv_loop_init(&w.loop), 0);
+    w.log = log_new(STDERR_FILENO, LOG_ERROR, LOG_LOGFMT, clock_real());
+    assert_non_null(w.log);
+    open_store(clock);
+    make_broker(seed);
+    make_turn(clock);
+}
+
+static void on_stopped(void *arg)
+{
+    (void)arg;
+    w.stopped = true;
+}
+
+static bool is_stopped(void *arg)
+{
+    (void)arg;
+    return w.stopped;
+}
+
+static void end(void)
+{
+    char command[128];
+
+    w.broker->ops->stop(w.broker, on_stopped, NULL);
+    assert_true(fake_until(w.fake, is_stopped, NULL, PATIENCE_MS));
+    turn_free(&w.turn);
+    w.broker->ops->free(&w.broker);
+    script_free(&w.script);
+    db_close(&w.db);
+    fake_queue_free(&w.queues);
+    fake_broker_free(&w.fake);
+    log_free(&w.log);
+    assert_int_equal(uv_loop_close(&w.loop), 0);
+    snprintf(command, sizeof command, "rm -rf '%s'", w.folder);
+    assert_int_equal(system(command), 0);
+}
+
+static int ask(const char *sql)
+{
+    sqlite3 *db;
+    sqlite3_stmt *st;
+    int answer;
+
+    assert_int_equal(sqlite3_open_v2(w.path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_busy_timeout(db, 2000), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "pragma wal_autocheckpoint=0", NULL, NULL, NULL), SQLITE_OK);
+    if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    answer = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int(st, 0) : 0;
+    assert_int_equal(sqlite3_finalize(st), SQLITE_OK);
+    sqlite3_close(db);
+    return answer;
+}
+
+static void insert(int n, const char *key)
+{
+    char sql[300];
+
+    snprintf(sql, sizeof sql,
+             "insert into herald_outbox (type, business_key1) "
+             "with recursive c(n) as (select 1 union all select n + 1 from c where n < %d) "
+             "select 'note', '%s' from c",
+             n, key);
+    ask(sql);
+    w.woken = true;
+}
+
+static void run_turns(void)
+{
+    struct err err = {0};
+    enum turn_result result = TURN_MORE;
+
+    for (int i = 0; i < 20 && result == TURN_MORE; i++) {
+        w.woken = false;
+        result = turn_run(w.turn, true, &err);
+        if (result != TURN_MORE && result != TURN_IDLE)
+            fail_msg("turn: %s", err.text);
+    }
+    w.woken = result == TURN_MORE;
+}
+
+/* What the next seconds would bring comes at once. */
+static bool is_over(void *arg)
+{
+    struct broker_state state;
+
+    (void)arg;
+    fake_queue_confess(w.queues);
+    if (w.woken)
+        run_turns();
+    w.broker->ops->state(w.broker, &state);
+    if (w.woken || state.in_flight > 0 || !state.ready)
+        return false;
+    if (ask("select count(*) from herald_outbox") + ask("select count(*) from herald_retry") > 0 ||
+        fake_queue_left(w.queues) > 0) {
+        w.ahead_ms += HURRY_MS;
+        w.woken = true;
+        return false;
+    }
+    return true;
+}
+
+/* Runs until all is over; then every row has had one effect in each queue. */
+static void check(int rows)
+{
+    if (!fake_until(w.fake, is_over, NULL, PATIENCE_MS))
+        fail_msg("not over: %d rows, %d retries, %zu messages",
+                 ask("select count(*) from herald_outbox"),
+                 ask("select count(*) from herald_retry"), fake_queue_left(w.queues));
+    assert_int_equal(ask("select count(*) from effect"), 2 * rows);
+    assert_int_equal(ask("select count(*) from (select distinct queue, id from effect)"), 2 * rows);
+    assert_int_equal(ask("select count(distinct id) from effect"), rows);
+    assert_int_equal(ask("select count(*) from herald_dead"), 0);
+}
+
+static void behave_badly(void)
+{
+    w.queues->hold = 60;
+    w.queues->refuse = 10;
+    w.queues->give_back = 10;
+    w.queues->twice = 20;
+    w.queues->shuffle = true;
+}
+
+static void faults_43_confirms_of_all_kinds(void **state)
+{
+    (void)state;
+    begin(11);
+    w.queues->hold = 80;
+    w.queues->refuse = 25;
+    w.queues->give_back = 25;
+    insert(200, "x");
+    check(200);
+    assert_true(turn_counters(w.turn)->nacked > 0 && turn_counters(w.turn)->returned > 0);
+    end();
+}
+
+static void faults_44_duplicates_and_another_order(void **state)
+{
+    (void)state;
+    begin(12);
+    w.queues->twice = 50;
+    w.queues->shuffle = true;
+    insert(100, "x");
+    insert(50, "flaky"); /* duplicates come while its retry waits, too */
+    check(150);
+    assert_true(turn_counters(w.turn)->duplicates > 50);
+    assert_int_equal(turn_counters(w.turn)->failed, 2 * 50);
+    end();
+}
+
+static bool some_turns(void *arg)
+{
+    if (w.woken)
+        run_turns();
+    return --*(int *)arg <= 0;
+}
+
+/* Cuts, cancels and closes at any moment, while rows keep coming. */
+static void run_seed(uint64_t seed)
+{
+    uint64_t dice = seed;
+    int rows = 0;
+
+    begin(seed);
+    behave_badly();
+    for (int step = 0; step < 25; step++) {
+        int patience = (int)fake_dice(&dice, 12);
+        struct fake_conn *c;
+
+        insert(8, step % 5 == 0 ? "flaky" : "x");
+        rows += 8;
+        fake_until(w.fake, some_turns, &patience, 50);
+        c = fake_conn(w.fake, fake_dice(&dice, 2) ? "publish" : "consume");
+        switch (fake_dice(&dice, 5)) {
+        case 0:
+            fake_queue_cancel(w.queues, fake_dice(&dice, 2));
+            break;
+        case 1:
+            fake_queue_close(w.queues, fake_dice(&dice, 2));
+            break;
+        case 2:
+            if (c != NULL)
+                fake_cut(c);
+            break;
+        default:
+            break;
+        }
+    }
+    check(rows);
+    end();
+}
+
+static void faults_44_anything_at_any_time(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 4; seed++)
+        run_seed(seed);
+}
+
+static void cut(const char *name)
+{
+    struct fake_conn *c = fake_conn(w.fake, name);
+
+    if (c != NULL)
+        fake_cut(c);
+}
+
+/* Both links start over, and are cut again and again at this byte of what we say or hear. */
+static void cut_at(size_t heard, size_t given)
+{
+    fake_plan(w.fake)->cut_heard = heard;
+    fake_plan(w.fake)->cut_after = given;
+    cut("publish");
+    cut("consume");
+    insert(3, "x");
+    for (int i = 0; i < 4; i++) {
+        int patience = 3;
+
+        fake_until(w.fake, some_turns, &patience, 20);
+    }
+    fake_plan(w.fake)->cut_heard = fake_plan(w.fake)->cut_after = 0;
+}
+
+static void faults_9_cut_all_over_the_conversation(void **state)
+{
+    int rows = 0;
+
+    (void)state;
+    begin(13);
+    for (size_t at = 1; at < 1100; at += 83) {
+        cut_at(at, 0);
+        cut_at(0, at);
+        rows += 6;
+        check(rows);
+    }
+    end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(faults_43_confirms_of_all_kinds),
+        cmocka_unit_test(faults_44_duplicates_and_another_order),
+        cmocka_unit_test(faults_44_anything_at_any_time),
+        cmocka_unit_test(faults_9_cut_all_over_the_conversation),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
