@@ -9,6 +9,8 @@
 
 static const char read_only_field[] = "__readonly";
 
+enum { LONG_TEXT = 64 * 1024 };
+
 /* A slot of a table takes at least 16 bytes: a list cannot be longer than this. */
 static lua_Integer items_max(lua_State *L)
 {
@@ -18,6 +20,14 @@ static lua_Integer items_max(lua_State *L)
 static int original(lua_State *L)
 {
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+/* The hook counts instructions, and each may be a call that walks through megabytes: those
+ * look at the clock themselves. */
+static void check_clock(lua_State *L, size_t len)
+{
+    if (len > LONG_TEXT)
+        state_check(L);
 }
 
 static int bounded_rep(lua_State *L)
@@ -37,6 +47,8 @@ static int bounded_rep(lua_State *L)
                           "string.rep: the result would be over %I bytes, a quarter of the "
                           "setting handler_memory",
                           (LUAI_UACINT)(state_of(L)->max / 4));
+    if (n > 0)
+        check_clock(L, (size_t)n * (unit + separator));
     return original(L);
 }
 
@@ -60,15 +72,21 @@ static void check_subject(lua_State *L, const char *name)
                    "string.%s: a subject of %I bytes is over the fixed limit of %d: cut it with "
                    "sub, or search for plain text with string.find(s, text, 1, true)",
                    name, (LUAI_UACINT)len, BOUNDED_SUBJECT_MAX);
+    check_clock(L, len);
     check_pattern(L, name);
 }
 
 static int bounded_find(lua_State *L)
 {
-    if (lua_toboolean(L, 4))
+    size_t len;
+
+    luaL_checklstring(L, 1, &len);
+    if (lua_toboolean(L, 4)) {
         check_pattern(L, "find");
-    else
+        check_clock(L, len);
+    } else {
         check_subject(L, "find");
+    }
     return original(L);
 }
 
@@ -87,6 +105,27 @@ static int bounded_gmatch(lua_State *L)
 static int bounded_gsub(lua_State *L)
 {
     check_subject(L, "gsub");
+    return original(L);
+}
+
+/* upper, lower, reverse */
+static int bounded_copy(lua_State *L)
+{
+    size_t len;
+
+    luaL_checklstring(L, 1, &len);
+    check_clock(L, len);
+    return original(L);
+}
+
+static int bounded_date(lua_State *L)
+{
+    size_t len;
+
+    luaL_optlstring(L, 1, "", &len);
+    if (len > BOUNDED_PATTERN_MAX)
+        return luaL_error(L, "os.date: a format of %I bytes is over the fixed limit of %d",
+                          (LUAI_UACINT)len, BOUNDED_PATTERN_MAX);
     return original(L);
 }
 
@@ -262,6 +301,10 @@ static const struct cap {
     {"string", "match", bounded_match},
     {"string", "gmatch", bounded_gmatch},
     {"string", "gsub", bounded_gsub},
+    {"string", "upper", bounded_copy},
+    {"string", "lower", bounded_copy},
+    {"string", "reverse", bounded_copy},
+    {"os", "date", bounded_date},
     {"table", "concat", bounded_concat},
     {"table", "insert", bounded_insert},
     {"table", "remove", bounded_remove},

@@ -12,8 +12,8 @@
 
 #include <lua.h>
 
-/* Of a pattern function. A plain search may have a longer subject: what it costs is at
- * most subject times pattern. */
+/* Of a pattern function, and the format of os.date. A plain search may have a longer subject: what
+ * it costs is at most subject times pattern. */
 enum { BOUNDED_SUBJECT_MAX = 1024 * 1024, BOUNDED_PATTERN_MAX = 4096 };
 
 /* RAISES only for want of memory. The libraries are the globals. */

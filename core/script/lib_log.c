@@ -81,7 +81,7 @@ static void write_line(lua_State *L, enum log_level level, int text, int fields)
     luaL_checkstack(L, 2 * FIELDS_MAX + 8, NULL);
     words = luaL_tolstring(L, text, &len);
     all[0] = log_bytes("text", words, len);
-    all[1] = log_text("at", push_place(L));
+    all[1] = log_text("place", push_place(L));
     if (fields != 0)
         n += take_fields(L, fields, all + OWN_FIELDS);
     all[n] = (struct log_field){.key = NULL};

@@ -110,6 +110,18 @@ static void add_place(lua_State *L, char *text, size_t size)
     text[n + len] = '\0';
 }
 
+/* Lua's own words for this name neither the limit nor what it is about. */
+static void explain_overflow(char *text, size_t size)
+{
+    static const char words[] = "C stack overflow";
+    size_t len = strlen(text), tail = sizeof words - 1;
+
+    if (len >= tail && strcmp(text + len - tail, words) == 0)
+        snprintf(text + len, size - len,
+                 ": over 200 calls through C deep (pcall, metamethods, callbacks), a fixed limit: "
+                 "does a function call itself for ever?");
+}
+
 /* Only frames of Lua code: what C lies between says nothing to a rule's author. */
 static void trace(lua_State *L, char *out, size_t size)
 {
@@ -151,6 +163,7 @@ static int on_error(lua_State *L)
     describe(L, 1, out->error, sizeof out->error);
     if (!protect_has_place(out->error))
         add_place(L, out->error, sizeof out->error);
+    explain_overflow(out->error, sizeof out->error);
     trace(L, out->traceback, sizeof out->traceback);
     lua_settop(L, 1);
     return 1;

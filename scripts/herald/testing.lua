@@ -268,7 +268,7 @@ function router:log(wanted)
   if type(wanted) == "string" then wanted = { text = wanted } end
   local lines = {}
   for line in ask(self, "log"):gmatch("[^\n]+") do
-    -- "at" is the time, and once more the place in a handler's line
+    -- "at" is the time of a line
     local entry = core.json_decode(line:gsub('^{"at":', '{"time":', 1), "log line")
     if not wanted or compare.any("router:log", { entry }, wanted, any_key) then
       lines[#lines + 1] = entry

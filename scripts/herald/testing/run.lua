@@ -4,12 +4,12 @@
 -- busted ends the process; here it ends itself alone, so that stores are closed and removed.
 local function without_exit(fn)
   local exit, over = os.exit, {}
-  os.exit = function(code)
+  os.exit = function(code) -- luacheck: ignore
     over.code = (code == true or code == nil) and 0 or code == false and 1 or code
     error(over, 0)
   end
   local ok, why = xpcall(fn, function(e) return e == over and e or debug.traceback(e, 2) end)
-  os.exit = exit
+  os.exit = exit -- luacheck: ignore
   if ok then return 0 end
   return why == over and over.code or error(why, 0)
 end

@@ -379,6 +379,16 @@ static void close_over(struct fake_conn *c, uint16_t channel, int64_t row)
     fake_send(c, channel, AMQP_CHANNEL_CLOSE_METHOD, &close);
 }
 
+/* "m-17" to 17; the text ends without a NUL. */
+static int64_t number_of(const void *text, size_t len)
+{
+    int64_t n = 0;
+
+    for (size_t i = 2; i < len; i++)
+        n = n * 10 + (((const char *)text)[i] - '0');
+    return n;
+}
+
 static void on_publish(void *arg, struct fake_conn *c, uint16_t channel,
                        const struct fake_publish *p)
 {
@@ -390,7 +400,7 @@ static void on_publish(void *arg, struct fake_conn *c, uint16_t channel,
         return;
     assert_true(p->tag < TAGS);
     l->last = p->tag;
-    l->row[p->tag] = strtoll((const char *)p->properties->message_id.bytes + 2, NULL, 10);
+    l->row[p->tag] = number_of(p->properties->message_id.bytes, p->properties->message_id.len);
     if (fake_dice(&dice, 30) == 0)
         close_over(c, channel, l->row[p->tag]);
 }

@@ -11,11 +11,11 @@ static void lines_carry_level_text_place_and_fields(void **state)
              "herald.log.warn(5) herald.log.error('e', {})\n"
              "print('p', 1, nil, herald.null)");
     assert_string_equal(s.fake.logged,
-                        "0 script.log text=d at=rules/a.lua:3\n"
-                        "1 script.log text=i at=rules/a.lua:3 a=x b=true course=16\n"
-                        "2 script.log text=5 at=rules/a.lua:4\n"
-                        "3 script.log text=e at=rules/a.lua:4\n"
-                        "1 script.log text=p\t1\tnil\therald.null at=rules/a.lua:5\n");
+                        "0 script.log text=d place=rules/a.lua:3\n"
+                        "1 script.log text=i place=rules/a.lua:3 a=x b=true course=16\n"
+                        "2 script.log text=5 place=rules/a.lua:4\n"
+                        "3 script.log text=e place=rules/a.lua:4\n"
+                        "1 script.log text=p\t1\tnil\therald.null place=rules/a.lua:5\n");
     end(&s);
 }
 

@@ -43,10 +43,10 @@ static void a_module_runs_once_and_all_get_its_value(void **state)
                                  "assert(tax(1) == 119 and tax == require 'lib.shop.tax')\n"
                                  "assert(rawget(_G, 'rate') == nil)"),
                         "");
-    assert_string_equal(s.fake.logged, "1 script.log text=run at=lib/money.lua:1\n");
+    assert_string_equal(s.fake.logged, "1 script.log text=run place=lib/money.lua:1\n");
     assert_int_equal(script_rebuild(&s.script, &s.err), OK); /* a state of its own */
     assert_string_equal(s.fake.logged + strlen(s.fake.logged) / 2,
-                        "1 script.log text=run at=lib/money.lua:1\n");
+                        "1 script.log text=run place=lib/money.lua:1\n");
     end(&s);
 }
 
