@@ -14,7 +14,7 @@ enum {
     CLOCK_JUMP_MS = 3600000, /* a wall clock that jumps is noticed within the hour */
     WATCH_POLL_MS = 250,     /* for commits that inotify did not tell */
     BUSY_MIN_MS = 1,
-    BUSY_MAX_MS = 20,
+    BUSY_MAX_MS = 4, /* producers that hammer leave gaps of microseconds: knock often */
     PAUSE_MIN_MS = 250,
     PAUSE_MAX_MS = 5000,
     IDLE_QUIET_MS = 500,  /* until_idle: nothing happened for so long */

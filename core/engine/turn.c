@@ -247,6 +247,8 @@ enum turn_result turn_run(struct turn *t, bool publish, struct err *err)
     rc = db_begin(t->settings.db, err);
     if (rc == ERR_BUSY)
         return TURN_BUSY;
+    if (rc == ERR_UNKNOWN) /* a checkpoint met an fsync error */
+        return TURN_FATAL;
     if (rc != OK)
         return TURN_PAUSED;
     t->now_ms = clock_wall(&t->settings.clock);
@@ -258,8 +260,10 @@ enum turn_result turn_run(struct turn *t, bool publish, struct err *err)
     if (rc == OK) {
         rc = db_commit(t->settings.db, err);
         t->held_ms = clock_mono(&t->settings.clock) - t->began_ms;
-        if (rc == ERR_UNKNOWN)
+        if (rc == ERR_UNKNOWN) {
+            log_drop(t->settings.log); /* the last words must not be held, too */
             return TURN_FATAL;
+        }
     }
     return rc == OK ? finish(t) : undo(t, broken, err);
 }

@@ -9,12 +9,12 @@
 
 static const char read_only_field[] = "__readonly";
 
-enum { LONG_TEXT = 64 * 1024 };
+enum { LONG_TEXT = 64 * 1024, ITEM_SIZE = 16 };
 
-/* A slot of a table takes at least 16 bytes: a list cannot be longer than this. */
+/* A slot of a table takes at least ITEM_SIZE bytes: a list cannot be longer than this. */
 static lua_Integer items_max(lua_State *L)
 {
-    return (lua_Integer)(state_of(L)->max / 16);
+    return (lua_Integer)(state_of(L)->max / ITEM_SIZE);
 }
 
 static int original(lua_State *L)
@@ -136,12 +136,15 @@ static void check_count(lua_State *L, const char *name, lua_Integer from, lua_In
                    "table.%s: more items than the limit of %I, which the setting "
                    "handler_memory has room for",
                    name, (LUAI_UACINT)items_max(L));
+    if (to > from)
+        check_clock(L, (size_t)(to - from) * ITEM_SIZE);
 }
 
 /* A __len may say anything. */
 static void check_length(lua_State *L, const char *name)
 {
     luaL_checkany(L, 1);
+    check_clock(L, (size_t)lua_rawlen(L, 1) * ITEM_SIZE);
     if (luaL_getmetafield(L, 1, "__len") == LUA_TNIL)
         return; /* a plain table's length is bounded by memory */
     lua_pop(L, 1);

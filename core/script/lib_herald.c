@@ -44,6 +44,7 @@ static int json_encode(lua_State *L)
 {
     struct script *s = script_of(L);
 
+    state_check(L); /* a long text is one instruction to the hook */
     luaL_checkany(L, 1);
     encode_json(L, &s->encoder, 1, "value");
     lua_pushlstring(L, s->encoder.out.data, s->encoder.out.len);
@@ -55,6 +56,7 @@ static int json_decode(lua_State *L)
     struct script *s = script_of(L);
     struct slice text;
 
+    state_check(L);
     text.data = luaL_checklstring(L, 1, &text.len);
     decode_json(L, &s->tokens, text, "herald.json.decode");
     return 1;

@@ -337,7 +337,8 @@ static void make_hash(struct sources *s)
     uint64_t hash = TEXT_HASH_START;
 
     for (size_t i = 0; i < s->n; i++) {
-        hash = text_hash(hash, s->files[i].chunk, strlen(s->files[i].chunk));
+        hash = text_hash(hash, s->files[i].chunk, strlen(s->files[i].chunk) + 1);
+        hash = text_hash(hash, &s->files[i].len, sizeof s->files[i].len);
         hash = text_hash(hash, s->files[i].text, s->files[i].len);
     }
     snprintf(s->hash, sizeof s->hash, "%012llx", (unsigned long long)(hash >> 16));

@@ -43,9 +43,9 @@ struct db_settings {
 int db_open(struct db **db, const struct db_settings *settings, struct err *err);
 void db_close(struct db **db);
 
-/* BEGIN IMMEDIATE. The router never waits: ERR_BUSY means try again soon; others wait
- * up to 5 s. ERR_UNKNOWN: an earlier commit or checkpoint could not be written to the
- * disk: as for db_commit. */
+/* BEGIN IMMEDIATE. The router waits for milliseconds at most: ERR_BUSY means try again
+ * soon; others wait up to 5 s. ERR_UNKNOWN: an earlier commit or checkpoint could not be
+ * written to the disk: as for db_commit. */
 int db_begin(struct db *db, struct err *err);
 
 /* ERR_FULL, ERR_BUSY, ERR_NOMEM, ERR_SCRIPT (a deferred foreign key): rolled back,

@@ -43,6 +43,7 @@ struct db {
     struct log *log;               /* lent; may be NULL */
     struct clock clock;            /* for created_at and for when things were seen */
     bool exclusive;                /* this is the store's router */
+    int refused;                   /* begins in a row that were busy */
     bool began;                    /* between db_begin and its commit or rollback */
     bool broken;                   /* an outcome is unknown: no further transaction */
 

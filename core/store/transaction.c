@@ -20,6 +20,21 @@ static int simple(struct db *db, enum statement which, struct err *err)
     return query_run(&q, err);
 }
 
+/* Producers that write back to back leave the lock free for microseconds, and SQLite's
+ * lock knows no queue: after some refusals the router stands at the door for a moment. */
+enum { PATIENT_AFTER = 4, PATIENT_TRIES = 300 /* some 10 us each */ };
+
+static int begin(struct db *db, struct err *err)
+{
+    int tries = db->exclusive && db->refused >= PATIENT_AFTER ? PATIENT_TRIES : 1;
+    int rc = ERR_BUSY;
+
+    for (int n = 0; n < tries && rc == ERR_BUSY; n++)
+        rc = simple(db, STATEMENT_BEGIN, err);
+    db->refused = rc == ERR_BUSY ? db->refused + 1 : 0;
+    return rc;
+}
+
 int db_begin(struct db *db, struct err *err)
 {
     int rc;
@@ -30,7 +45,7 @@ int db_begin(struct db *db, struct err *err)
                        "%s: what was written last may or may not be on the disk: end the process "
                        "and start it again",
                        db->path);
-    rc = simple(db, STATEMENT_BEGIN, err);
+    rc = begin(db, err);
     db->began = rc == OK;
     return rc;
 }

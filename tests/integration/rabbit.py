@@ -39,12 +39,18 @@ class Node:
     def start(self):
         if self.ours:
             self.script("start")
-        with open(os.path.join(self.folder, "env"), encoding="utf-8") as env:
-            pairs = dict(line.rstrip("\n").split("=", 1) for line in env)
-        self.port = int(pairs["RABBIT_PORT"])
-        self.pid = int(pairs["RABBIT_PID"])
+        self.port = int(self.environment()["RABBIT_PORT"])
         self.url = self.url_for(USER, PASSWORD)
         self.add_user(USER, PASSWORD)
+
+    def environment(self):
+        """What rabbit.sh has written; a restart writes it anew."""
+        with open(os.path.join(self.folder, "env"), encoding="utf-8") as env:
+            return dict(line.rstrip("\n").split("=", 1) for line in env)
+
+    @property
+    def pid(self):
+        return int(self.environment()["RABBIT_PID"])
 
     def url_for(self, user, password, vhost="", port=None):
         return (f"amqp://{user}:{quote(password, safe='')}@127.0.0.1:{port or self.port}/"

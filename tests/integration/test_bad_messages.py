@@ -42,9 +42,11 @@ class BadMessages(Case):
         self.assertEqual(len(self.target.dead()), 1)
 
     def test_empty_body(self):
+        """FAULTS 40."""
         self.assertIn(self.bury("", "JSON|empty", type="note")["body"], ("", None))
 
     def test_not_utf8(self):
+        """FAULTS 40."""
         body = b'{"messageType":"note","businessKey1":"\xff\xfe\x00"}'
         letter = self.bury(body, "UTF-8")
         self.assertNotIn("body", letter)
@@ -53,6 +55,7 @@ class BadMessages(Case):
         self.assertIn("base64", text)
 
     def test_text_that_is_not_utf8(self):
+        """FAULTS 40."""
         letter = self.bury(b"\xffplain", "no message type", content_type="text/plain")
         self.assertEqual(base64.b64decode(letter["body_base64"]), b"\xffplain")
 

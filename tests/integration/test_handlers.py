@@ -55,6 +55,7 @@ class Handlers(Case):
         self.assertEqual(router.value("select count(*) from child"), 0)
 
     def test_mended_deferred_foreign_key(self):
+        """FAULTS 38."""
         router = self.turn("""
             herald.on("bad", "*", function(msg, tx)
               tx:exec("insert into child values (5)")
@@ -86,6 +87,7 @@ class Handlers(Case):
         self.assertEqual(router.column("select id from one"), [1])
 
     def test_trigger_that_rolls_back(self):
+        """FAULTS 38."""
         router = self.turn("""
             herald.on("bad", "*", function(msg, tx) tx:exec("insert into parent values (666)") end)
             """)
@@ -117,6 +119,7 @@ class Handlers(Case):
         self.check_dead(router, "table")
 
     def test_error_that_is_nothing(self):
+        """FAULTS 37."""
         router = self.turn('herald.on("bad", "*", function() error() end)')
         self.assertNotEqual(self.check_dead(router, ".")["error"], "")
 
@@ -130,6 +133,7 @@ class Handlers(Case):
         self.check_dead(router, ".")
 
     def test_long_error_is_cut(self):
+        """FAULTS 37."""
         router = self.turn('herald.on("bad", "*", function() error(("长"):rep(1000000)) end)')
         self.assertLess(len(self.check_dead(router, "长")["error"]), 5000)
 

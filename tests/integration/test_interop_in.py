@@ -193,6 +193,7 @@ class Recording(Case):
         self.assertEqual(router.effects(), ["first"])
 
     def test_one_broadcast_in_two_queues_is_two_effects(self):
+        """FAULTS 44."""
         self.use_names("other")
         router, peer = self.start("""
             herald.subscribe { queue = "$other", from = herald.fanout "$exchange" }

@@ -97,6 +97,7 @@ class Retries(Case):
         self.assertLess(router.cpu_share(), 0.25)
 
     def test_same_message_while_its_retry_waits(self):
+        """FAULTS 44."""
         self.use_names("slow")
         router = self.recorder(SLOW + HOPELESS).start()
         peer = self.peer()

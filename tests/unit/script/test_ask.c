@@ -1,6 +1,8 @@
 /* What rules are asked besides handling: routes, envelopes, identities. */
 #include "fake_host.h"
 
+#include "script/script_int.h"
+
 #define PREFIX "local herald = require 'herald'\n"
 
 static const struct topology *topology(const struct scene *s)
@@ -279,6 +281,34 @@ static void an_identity_is_a_text_or_nothing(void **state)
     end(&s);
 }
 
+/* A subscription may ask for nothing but identities for months. */
+static void answers_do_not_add_up(void **state)
+{
+    const struct destination *to;
+    struct message m;
+    struct slice id;
+    struct scene s;
+    size_t n;
+
+    (void)state;
+    begin(&s);
+    assert_int_equal(route(&s, "function() return herald.queue(('q'):rep(200)) end", &to, &n), OK);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(script_route(s.script, topology(&s)->routes, &s.message, &to, &n, &s.err),
+                         OK);
+    assert_in_range(s.script->answers.used, 200, 1000);
+    subscribe(&s,
+              "identity = function() return ('i'):rep(200) end,\n"
+              "envelope = function() return { type = 't', business_key1 = ('k'):rep(200) } end");
+    assert_int_equal(script_envelope(s.script, &s.lent, &m, &s.err), OK);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(script_identity(s.script, &s.lent, &id, &s.err), OK);
+    assert_in_range(s.script->identities.used, 200, 1000);
+    assert_int_equal(m.key[0].len, 200); /* an envelope's answer outlives them */
+    assert_int_equal(m.key[0].data[199], 'k');
+    end(&s);
+}
+
 static void a_rebuilt_script_answers_as_before(void **state)
 {
     static const char text[] =
@@ -348,6 +378,7 @@ int main(void)
         cmocka_unit_test(what_an_envelope_leaves_out_stays_as_received),
         cmocka_unit_test(a_bad_envelope_is_an_error_with_words),
         cmocka_unit_test(an_identity_is_a_text_or_nothing),
+        cmocka_unit_test(answers_do_not_add_up),
         cmocka_unit_test(a_rebuilt_script_answers_as_before),
         cmocka_unit_test(a_function_that_is_gone_after_a_rebuild_fails),
     };

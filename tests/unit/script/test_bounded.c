@@ -50,6 +50,8 @@ static void bombs_are_refused_at_once(void **state)
          "rules/a.lua:3: table.concat: more items than the limit of 1048576" ROOM},
         {"table.unpack(setmetatable({}, { __len = function() return 1 << 50 end }))",
          "rules/a.lua:3: table.unpack: more items than the limit of 1048576" ROOM},
+        {"return os.date(('%c'):rep(4097))",
+         "rules/a.lua:3: os.date: a format of 8194 bytes is over the fixed limit of 4096"},
         {"table.unpack({}, 1, 1e7)", "rules/a.lua:3: too many results to unpack"},
     };
     struct scene s;
@@ -63,6 +65,55 @@ static void bombs_are_refused_at_once(void **state)
     end(&s);
 }
 
+/* Moves on by a step whenever it is read. */
+static int64_t slow_clock(void *arg)
+{
+    return ((struct fake *)arg)->mono += 20;
+}
+
+/* All calls of these would be over before the hook had looked at the clock fifty times. */
+static void a_call_that_takes_long_looks_at_the_clock(void **state)
+{
+    static const char *const calls[] = {
+        "s:upper()",
+        "s:lower()",
+        "s:reverse()",
+        "s:find('b', 1, true)",
+        "s:find('b')",
+        "s:match('b')",
+        "s:gmatch('b')",
+        "s:gsub('b', '')",
+        "s:rep(2)",
+        "table.concat(t)",
+        "table.concat(t, '', 1, 5000)",
+        "table.sort(t)",
+        "table.insert(t, 1, 'x')",
+        "table.remove(t, 1)",
+        "table.move(t, 1, 5000, 2)",
+        "herald.json.encode(s)",
+        "herald.json.decode('1')",
+    };
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    s.fake.host.mono_ms = slow_clock;
+    s.settings.handler_ms = 1000; /* fifty times the clock is read */
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        char body[256];
+
+        snprintf(body, sizeof body,
+                 "local s, t = ('a'):rep(65537), {} for i = 1, 5000 do t[i] = 'a' end\nfor i = 1, "
+                 "60 do %s end",
+                 calls[i]);
+        assert_int_equal(run(&s, body), SCRIPT_FAILED);
+        if (strstr(s.out.error, "rules/a.lua:4: ran over its time limit") != s.out.error)
+            fail_msg("%s: %s", calls[i], s.out.error);
+    }
+    RUNS(&s, "local s = ('a'):rep(100) for i = 1, 60 do s:upper() s:find 'b' end");
+    end(&s);
+}
+
 static void ordinary_use_is_as_ever(void **state)
 {
     struct scene s;
@@ -72,6 +123,8 @@ static void ordinary_use_is_as_ever(void **state)
     RUNS(&s, "assert(('ab'):rep(3, '-') == 'ab-ab-ab' and (''):rep(1 << 62) == '')\n"
              "assert(('x'):rep(0) == '' and ('x'):rep(-5) == '')\n"
              "assert(#('x'):rep(4194304) == 4194304)\n"
+             "assert(('aB'):upper() == 'AB' and ('aB'):lower() == 'ab')\n"
+             "assert(('ab'):reverse() == 'ba' and os.date('!%Y', 0) == '1970' and os.date())\n"
              "assert(('a.b'):find('.', 1, true) == 2 and ('key=v'):match('(%w+)=') == 'key')\n"
              "assert(('aXbX'):gsub('X', '-') == 'a-b-')\n"
              "local n = 0 for w in ('a b c'):gmatch('%a') do n = n + 1 end assert(n == 3)\n"
@@ -97,6 +150,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bombs_are_refused_at_once),
+        cmocka_unit_test(a_call_that_takes_long_looks_at_the_clock),
         cmocka_unit_test(ordinary_use_is_as_ever),
     };
 

@@ -134,6 +134,27 @@ static void routes_and_subscriptions_change_with_any_field(void **state)
     end(&s);
 }
 
+/* Lua counts lines that end with a lone CR, too. */
+static void a_function_is_found_by_its_lines_whatever_ends_them(void **state)
+{
+    static const char *const ends[] = {"\n", "\r\n", "\r", "\n\r"};
+    char text[2][512];
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        for (int k = 0; k < 2; k++)
+            snprintf(text[k], sizeof text[k],
+                     "local h = require 'herald'%sh.on('t', '1', function(msg, tx)%stx:exec "
+                     "'change %d'%send)%sh.on('t', '2', print)",
+                     ends[i], ends[i], k, ends[i], ends[i]);
+        differ(&s, text[0], text[1],
+               "~ file rules/a.lua rules/a.lua\n~ handler t 1 rules/a.lua:2\n");
+    }
+    end(&s);
+}
+
 static void files_come_go_and_change(void **state)
 {
     struct script *old;
@@ -166,6 +187,7 @@ int main(void)
         cmocka_unit_test(nothing_changes_by_itself),
         cmocka_unit_test(a_handler_changes_with_its_text_and_its_options_alone),
         cmocka_unit_test(routes_and_subscriptions_change_with_any_field),
+        cmocka_unit_test(a_function_is_found_by_its_lines_whatever_ends_them),
         cmocka_unit_test(files_come_go_and_change),
     };
 

@@ -8,6 +8,7 @@ static void a_handler_that_returns_is_done(void **state)
     (void)state;
     begin(&s);
     assert_int_equal(run(&s, "return"), SCRIPT_DONE);
+    assert_int_equal(run(&s, "return nil, nil"), SCRIPT_DONE);
     assert_string_equal(s.out.error, "");
     assert_string_equal(s.out.traceback, "");
     assert_int_equal(s.out.code, OK);

@@ -66,6 +66,22 @@ static void the_hash_is_over_names_and_contents(void **state)
     end(&s);
 }
 
+/* What ends one file and begins the next counts, too. */
+static void the_hash_knows_where_a_file_ends(void **state)
+{
+    char one[32];
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    assert_string_equal(load(&s, "--@rules/b.lua--"), "");
+    snprintf(one, sizeof one, "%s", script_hash(s.script));
+    write_rules(&s, "b.lua", "--", 2);
+    assert_string_equal(load(&s, "--"), "");
+    assert_string_not_equal(script_hash(s.script), one);
+    end(&s);
+}
+
 static void a_missing_folder_says_what_to_do(void **state)
 {
     struct script_folder folder = {"/nowhere/at/all", ""};
@@ -118,6 +134,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_come_in_order_of_name_and_hidden_ones_do_not),
         cmocka_unit_test(the_hash_is_over_names_and_contents),
+        cmocka_unit_test(the_hash_knows_where_a_file_ends),
         cmocka_unit_test(a_missing_folder_says_what_to_do),
         cmocka_unit_test(an_empty_folder_is_a_router_without_rules),
         cmocka_unit_test(a_huge_file_is_refused),
