@@ -76,6 +76,7 @@ local function status_json(counts, live)
       { "generation", live.generation or json.null }, { "hash", live.hash or json.null },
       { "error", live.rules_error or json.null },
       { "routes", live.routes }, { "subscriptions", live.subscriptions }, { "handlers", live.handlers },
+      { "memory", live.script_memory },
     } },
     { "broker", json.object {
       { "state", live.broker_state }, { "error", live.broker_error }, { "ready", live.ready },
@@ -102,8 +103,9 @@ local function status_text(counts, live)
     list[#list + 1] = { "paused", show.line(live.paused_for, 400) }
   end
   if live.generation then
-    list[#list + 1] = { "rules", ("generation %d (%s): %d routes, %d subscriptions, %d handlers"):format(
-      live.generation, live.hash, live.routes, live.subscriptions, live.handlers) }
+    list[#list + 1] = { "rules", ("generation %d (%s): %d routes, %d subscriptions, "
+      .. "%d handlers, %d KiB of memory"):format(live.generation, live.hash, live.routes,
+      live.subscriptions, live.handlers, live.script_memory // 1024) }
   end
   if live.rules_error then
     list[#list + 1] = { "", "the last reload was refused: " .. show.line(live.rules_error, 400) }

@@ -162,11 +162,11 @@ describe("herald", function()
     it("with a router tells how it does", function()
       helper.answers.router_pid = { 4242 }
       helper.answers.ask = { "state\trunning\ngeneration\t2\nhash\t0123\nroutes\t1\n"
-        .. "subscriptions\t1\nhandlers\t3\nbroker_state\tup\nbroker_error\t\nready\ttrue\n"
+        .. "subscriptions\t1\nhandlers\t3\nscript_memory\t4096\nbroker_state\tup\nbroker_error\t\nready\ttrue\n"
         .. "in_flight\t4\nunacked\t5\ncounter.handled\t6\ncounter.failed\t0\n" }
       local _, _, out = run { command = "status" }
       assert.matches("router +running\n", out)
-      assert.matches("rules +generation 2 %(0123%): 1 routes, 1 subscriptions, 3 handlers\n", out)
+      assert.matches("rules +generation 2 %(0123%): 1 routes, 1 subscriptions, 3 handlers, 4 KiB of memory\n", out)
       assert.matches("handled +6", out)
       assert.is_nil(out:find("failed", 1, true))
       local _, _, json = run { command = "status", json = true }
@@ -178,7 +178,7 @@ describe("herald", function()
     it("with a router tells why the last reload was refused", function()
       helper.answers.router_pid = { 4242 }
       helper.answers.ask = { "state\trunning\ngeneration\t2\nhash\t0123\nroutes\t1\nsubscriptions\t1\n"
-        .. "handlers\t3\nbroker_state\tup\nready\ttrue\nrules_error\trules/b.lua:3: no\n" }
+        .. "handlers\t3\nscript_memory\t4096\nbroker_state\tup\nready\ttrue\nrules_error\trules/b.lua:3: no\n" }
       local _, _, out = run { command = "status" }
       assert.matches("the last reload was refused: rules/b.lua:3: no\n", out)
       local _, _, json = run { command = "status", json = true }
