@@ -5,7 +5,6 @@
 #ifdef HERALD_FAILPOINTS
 
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +84,16 @@ enum failpoint failpoint(const char *name)
             return act(p->action);
     }
     return FAILPOINT_PASS;
+}
+
+bool failpoint_is_next(const char *name)
+{
+    if (!plan.read)
+        read_plan();
+    for (size_t i = 0; i < plan.n; i++)
+        if (strcmp(plan.places[i].name, name) == 0 && plan.places[i].nth == 1)
+            return true;
+    return false;
 }
 
 #else

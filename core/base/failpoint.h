@@ -11,16 +11,27 @@
 #ifndef HERALD_BASE_FAILPOINT_H
 #define HERALD_BASE_FAILPOINT_H
 
+#include <stdbool.h>
+
 enum failpoint { FAILPOINT_PASS, FAILPOINT_EIO, FAILPOINT_ENOSPC };
 
 #ifdef HERALD_FAILPOINTS
 /* Passes the place. */
 enum failpoint failpoint(const char *name);
+
+/* Whether the next pass acts: for what must have been done halfway by then. */
+bool failpoint_is_next(const char *name);
 #else
 static inline enum failpoint failpoint(const char *name)
 {
     (void)name;
     return FAILPOINT_PASS;
+}
+
+static inline bool failpoint_is_next(const char *name)
+{
+    (void)name;
+    return false;
 }
 #endif
 
