@@ -103,6 +103,12 @@ void strike_enter(struct strike *s, struct slice queue, struct slice id, uint64_
     s->page->active = 1;
 }
 
+void strike_pause(struct strike *s)
+{
+    if (s != NULL)
+        s->page->active = 0;
+}
+
 void strike_leave(struct strike *s)
 {
     if (s == NULL)
@@ -110,6 +116,11 @@ void strike_leave(struct strike *s)
     s->page->active = 0;
     if (s->page->current == s->page->suspect)
         strike_forget(s);
+}
+
+bool strike_any(const struct strike *s)
+{
+    return s != NULL && s->page->suspect != 0;
 }
 
 int strike_count(const struct strike *s, struct slice queue, struct slice id, uint64_t fingerprint)

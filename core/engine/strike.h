@@ -37,6 +37,12 @@ void strike_close(struct strike **s); /* NULL is fine */
 void strike_enter(struct strike *s, struct slice queue, struct slice id, uint64_t fingerprint);
 void strike_leave(struct strike *s);
 
+/* It returned, but its handler is still to come: the suspect stays the suspect. */
+void strike_pause(struct strike *s);
+
+/* Whether anybody is suspected at all. */
+bool strike_any(const struct strike *s);
+
 /* How often the process died in a row with this message in its handler; 0: never. */
 int strike_count(const struct strike *s, struct slice queue, struct slice id, uint64_t fingerprint);
 
