@@ -11,6 +11,7 @@
  *                                        v
  *                                     suspect, one strike more if it was suspect before
  *
+ * Functions that are asked before the handler enter, too, and pause: they clear nobody.
  * The suspect is handled alone (DESIGN 6); when it has STRIKES_MAX strikes it is not
  * handled any more. Returning from its handler clears it. A suspect that is never seen
  * again, since the broker gave it to somebody else, is replaced by the next one.
@@ -32,8 +33,8 @@ struct strike;
 int strike_open(struct strike **s, const char *store, struct err *err);
 void strike_close(struct strike **s); /* NULL is fine */
 
-/* Around each handler. A message is named by its queue, its id where it has one, and its
- * fingerprint. `s` may be NULL. */
+/* Around each handler. A message is named by its queue, its id where it has one, and a
+ * fingerprint (the engine's: of the message as received where it has no id, else 0). `s` may be NULL. */
 void strike_enter(struct strike *s, struct slice queue, struct slice id, uint64_t fingerprint);
 void strike_leave(struct strike *s);
 

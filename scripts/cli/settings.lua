@@ -164,7 +164,9 @@ function settings.check(given)
     return nil, ("handler_timeout (%d ms) must be at most half of heartbeat (%d ms)"):format(
       checked.handler_timeout, checked.heartbeat)
   end
-  -- And it must end what no limit of a handler can end, not what one still could.
+  -- And the watchdog must end what no limit of a handler can end, not what one still could. Its
+  -- default follows a long heartbeat, so that nobody must set both.
+  if given.watchdog == nil then checked.watchdog = math.max(checked.watchdog, checked.heartbeat) end
   if checked.watchdog * 2 <= checked.heartbeat then
     return nil, ("watchdog (%d ms) must be more than half of heartbeat (%d ms)"):format(
       checked.watchdog, checked.heartbeat)

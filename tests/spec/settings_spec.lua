@@ -132,6 +132,7 @@ describe("settings.check", function()
     assert.is_nil(s)
     assert.equal("watchdog (5000 ms) must be more than half of heartbeat (10000 ms)", why)
     assert.is_nil(settings.check { watchdog = "0s" })
+    assert.equal(60000, assert(settings.check { heartbeat = "1m" }).watchdog)
   end)
 end)
 
