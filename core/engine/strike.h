@@ -34,7 +34,8 @@ int strike_open(struct strike **s, const char *store, struct err *err);
 void strike_close(struct strike **s); /* NULL is fine */
 
 /* Around each handler. A message is named by its queue, its id where it has one, and a
- * fingerprint (the engine's: of the message as received where it has no id, else 0). `s` may be NULL. */
+ * fingerprint (the engine's: of the message as received where it has no id, else 0). `s` may be
+ * NULL. */
 void strike_enter(struct strike *s, struct slice queue, struct slice id, uint64_t fingerprint);
 void strike_leave(struct strike *s);
 
