@@ -1,6 +1,7 @@
 /* bridge - see bridge.h. */
 #include "engine/bridge.h"
 
+#include "base/failpoint.h"
 #include "store/outbox.h"
 
 enum {
@@ -133,6 +134,8 @@ static int step(void *arg, void *stmt, struct err *err)
 
     if (b->recorder != NULL && sql_total_changes(b->sql) > before)
         record_statement(b->recorder, stmt, sql_total_changes(b->sql) - before);
+    if (sql_total_changes(b->sql) > before)
+        failpoint("handler_wrote");
     return rc;
 }
 

@@ -73,6 +73,25 @@ static int make_broker(struct engine *e, struct err *err)
                       err);
 }
 
+/* Who was in its handler when the last process died. A router can do without. */
+static void open_strike(struct engine *e)
+{
+    struct err why = {0};
+
+    if (strike_open(&e->strike, e->settings.store, &why) != OK)
+        log_event(e->settings.log, LOG_WARN, "strike.unusable",
+                  LOG_FIELDS(log_text("reason", why.text),
+                             log_text("what_now", "a message that crashes the router is not "
+                                                  "recognized at the next start")));
+}
+
+static int make_guards(struct engine *e, struct err *err)
+{
+    open_strike(e);
+    return e->settings.watchdog_ms > 0 ? watchdog_start(&e->watchdog, e->settings.watchdog_ms, err)
+                                       : OK;
+}
+
 static int make_turn(struct engine *e, struct err *err)
 {
     const struct engine_settings *s = &e->settings;
@@ -89,6 +108,8 @@ static int make_turn(struct engine *e, struct err *err)
                         .inbox_window_ms = s->inbox_window_ms,
                         .handler_ms = s->handler_ms,
                         .recent_max = s->recent_max,
+                        .strike = e->strike,
+                        .watchdog = e->watchdog,
                         .seed = (uint64_t)clock_wall(&s->clock) ^ (uint64_t)getpid() << 32,
                     },
                     err);
@@ -135,6 +156,8 @@ int engine_new(struct engine **e_out, const struct engine_settings *settings, st
     if (rc == OK)
         rc = make_broker(e, err);
     if (rc == OK)
+        rc = make_guards(e, err);
+    if (rc == OK)
         rc = make_turn(e, err);
     if (rc == OK)
         rc = load_rules(e, err);
@@ -153,6 +176,8 @@ void engine_free(struct engine **e)
     REQUIRE((*e)->state == ENGINE_BUILT || (*e)->state == ENGINE_CLOSED);
     script_free(&(*e)->script); /* before the turn, whose host it uses */
     turn_free(&(*e)->turn);
+    watchdog_stop(&(*e)->watchdog);
+    strike_close(&(*e)->strike);
     if ((*e)->broker != NULL)
         (*e)->broker->ops->free(&(*e)->broker);
     db_close(&(*e)->db);

@@ -1,6 +1,7 @@
 /* engine - the loop around the turns (engine.h has the states). */
 #include "engine/engine_int.h"
 
+#include "base/failpoint.h"
 #include "store/outbox.h"
 
 #include <stdio.h>
@@ -199,6 +200,7 @@ static void finish_drain(struct engine *e, const struct broker_state *state)
                                                   "the next start, with the same ids")));
     uv_timer_stop(&e->house);
     rest(e);
+    failpoint("shutdown");
     e->state = ENGINE_CLOSING;
     e->broker->ops->stop(e->broker, on_broker_stopped, e);
 }

@@ -53,10 +53,11 @@ struct engine_settings {
     int64_t handler_ms;
     size_t handler_memory;
     struct retry_policy retry; /* of subscriptions that say nothing; attempts 0: built in */
-    size_t recent_max;         /* handled messages that are kept for trials */
-    int64_t stop_timeout_ms;   /* for confirms, after engine_stop */
-    bool until_idle;           /* stop when nothing is left to do */
-    void (*ready)(void *arg);  /* the broker is up for the first time; may be NULL */
+    int64_t watchdog_ms;      /* real time in the rules' functions that ends the process; 0: none */
+    size_t recent_max;        /* handled messages that are kept for trials */
+    int64_t stop_timeout_ms;  /* for confirms, after engine_stop */
+    bool until_idle;          /* stop when nothing is left to do */
+    void (*ready)(void *arg); /* the broker is up for the first time; may be NULL */
     void (*closed)(void *arg); /* nothing of the engine is left on the loop; may be NULL */
     void (*edited)(void *arg); /* files of the rules changed: reload; NULL: nobody watches */
     void *arg;

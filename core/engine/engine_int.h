@@ -33,6 +33,8 @@ struct engine {
     struct rules_watch *rules_watch; /* NULL: nobody wants to know */
     struct broker *broker;
     struct turn *turn;
+    struct strike *strike;     /* NULL: its file cannot be used */
+    struct watchdog *watchdog; /* NULL: the settings want none */
     struct watch *watch;
 
     uv_check_t check;       /* runs a turn after the reads of an iteration */

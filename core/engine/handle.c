@@ -13,6 +13,7 @@
  */
 #include "engine/item.h"
 
+#include "base/failpoint.h"
 #include "store/inbox.h"
 #include "store/retry.h"
 
@@ -35,11 +36,16 @@ static void call(struct turn *t, const struct item *i, const struct handler *h)
         t->outcome = t->caution.verdict;
         return;
     }
+    if (i->condemned) {
+        t->outcome = (struct script_outcome){.verdict = SCRIPT_REJECT};
+        item_strike_words(t->outcome.error, sizeof t->outcome.error);
+        return;
+    }
     item_begin_call(t, i);
     sql_enter(t->bridge.sql, clock_mono(&t->settings.clock) + limit);
     script_call(*t->script, h, &m, &t->outcome);
     sql_leave(t->bridge.sql);
-    item_end_call(t);
+    item_end_call(t, true);
     /* A handler may have caught the error of the statement that ended it all. */
     if (!db_in_transaction(db_of(t)) && t->outcome.verdict != SCRIPT_TX_LOST) {
         t->outcome.verdict = SCRIPT_TX_LOST;
@@ -82,6 +88,26 @@ static int release(struct turn *t, struct err *err)
     return OK;
 }
 
+/* The suspect of a death (strike.h). With too many of them it is not run any more. */
+static void judge(struct turn *t, struct item *i)
+{
+    int strikes = item_strikes(t, i->queue, &i->received);
+
+    if (strikes == 0)
+        return;
+    t->alone = t->more = true;
+    i->condemned = strikes >= STRIKES_MAX;
+    t->condemned = t->condemned || i->condemned;
+    item_log(t, LOG_WARN, i->condemned ? "message.condemned" : "message.suspected", i,
+             "it was in its handler when the router died: it is handled alone");
+}
+
+/* The suspect shares its turn with nobody: what came before it is committed first. */
+static bool must_wait(const struct turn *t, struct slice queue, const struct message *m)
+{
+    return t->handled > 0 && item_strikes(t, queue, m) > 0;
+}
+
 /* Runs the handler inside the open savepoint and leaves none open; what it did stays when
  * the verdict is SCRIPT_DONE. */
 static int run_inside(struct turn *t, const struct item *i, const struct handler *h,
@@ -93,6 +119,8 @@ static int run_inside(struct turn *t, const struct item *i, const struct handler
     rc = turn_ender(t, err);
     if (rc == OK && t->outcome.verdict == SCRIPT_DONE)
         rc = release(t, err);
+    if (rc == OK)
+        failpoint("released");
     if (rc != OK || t->outcome.verdict == SCRIPT_DONE)
         return rc;
     rc = db_rollback_to(db_of(t), err);
@@ -156,6 +184,8 @@ static int enter(struct turn *t, struct item *i, bool *go_on, struct err *err)
         return OK;
     }
     rc = inbox_enter(db_of(t), i->queue, i->identity, i->fingerprint, t->now_ms, &seen, err);
+    if (rc == OK)
+        failpoint("inbox_entered");
     if (rc != OK || !seen.known)
         return rc;
     *go_on = false;
@@ -199,7 +229,9 @@ static int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
     bool go_on;
     int rc;
 
+    failpoint("delivery_read");
     t->delta.delivered++;
+    judge(t, &i);
     if (d->defect != NULL)
         return bury_unreadable(t, &i, d->defect, err);
     rc = item_read(t, &i, &why);
@@ -255,6 +287,7 @@ static int handle_retry(struct turn *t, const struct retry_row *row, struct err 
                            "orphaned: no subscription for this queue in rules/", row->generation,
                            err);
     t->delta.retried++;
+    judge(t, &i);
     rc = item_read(t, &i, &why);
     if (rc == ERR_INPUT)
         return item_bury(t, &i, why.text, NULL, item_reader(t, &i), err);
@@ -296,12 +329,14 @@ static int handle_retries(struct turn *t, size_t limit, struct err *err)
     struct collector c = {.turn = t, .limit = limit};
     int rc = retry_due(db_of(t), t->now_ms, limit, collect, &c, err);
 
-    for (size_t n = 0; n < c.n && rc == OK; n++) {
-        if (turn_is_old(t) && n > 0) {
+    for (size_t n = 0; n < c.n && rc == OK && !t->alone; n++) {
+        const struct retry_row *row = &t->retries[n];
+
+        if ((turn_is_old(t) && n > 0) || must_wait(t, row->queue, &row->message)) {
             t->more = true;
             break;
         }
-        rc = handle_retry(t, &t->retries[n], err);
+        rc = handle_retry(t, row, err);
         if (rc == OK)
             t->handled++;
     }
@@ -316,12 +351,19 @@ static int handle_deliveries(struct turn *t, size_t limit, struct err *err)
     size_t n = 0, taken;
     int rc = b->ops->take(b, t->deliveries, limit, &n, err);
 
-    for (taken = 0; taken < n && rc == OK; taken++) {
+    if (n > 0)
+        failpoint("begun");
+    for (taken = 0; taken < n && rc == OK && !t->alone; taken++) {
+        struct delivery *d = t->deliveries[taken];
+
         if (taken > 0 && turn_is_old(t))
             break;
-        rc = handle_delivery(t, t->deliveries[taken], err);
+        t->suspect_waits = must_wait(t, slice_of(d->subscription->queue), &d->message);
+        if (t->suspect_waits)
+            break;
+        rc = handle_delivery(t, d, err);
         if (rc == OK)
-            rc = b->ops->accept(b, t->deliveries[taken], err);
+            rc = b->ops->accept(b, d, err);
         if (rc == OK)
             t->handled++;
     }
@@ -334,16 +376,22 @@ int handle_messages(struct turn *t, struct err *err)
 {
     size_t careful = t->caution.limit;
     size_t limit = careful ? careful : t->settings.messages_max;
+    bool delivery_next = t->suspect_waits; /* else due retries could keep it waiting */
     int rc = OK;
+
+    t->suspect_waits = false;
 
     if (t->adopting)
         rc = retry_adopt(db_of(t), t->now_ms, t->now_ms + ORPHAN_WAIT_MS, err);
     /* A crowd of due retries leaves half of a turn to what is new. */
-    if (rc == OK)
+    if (rc == OK && !delivery_next)
         rc = handle_retries(t, careful ? careful : (limit + 1) / 2, err);
+    if (t->alone)
+        return rc;
     if (rc == OK && t->handled < limit && turn_is_old(t))
         t->more = true;
     else if (rc == OK && t->handled < limit)
         rc = handle_deliveries(t, limit - t->handled, err);
+    t->more = t->more || delivery_next; /* due retries were not looked at */
     return rc;
 }

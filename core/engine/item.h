@@ -26,7 +26,8 @@ struct item {
     int64_t first_at; /* wall clock of the first try */
     int64_t retry_id; /* 0: a delivery */
     bool redelivered;
-    const struct handler *handler;           /* who failed; NULL: nobody was called */
+    bool condemned;                /* by its strikes: nothing of the rules sees it any more */
+    const struct handler *handler; /* who failed; NULL: nobody was called */
     const struct subscription *subscription; /* NULL: a retry of a queue nobody subscribes to */
 };
 
@@ -39,10 +40,15 @@ int item_identify(struct turn *t, struct item *i, struct err *err);
 /* Whose judgement it is that it cannot be read: a generation's, or the core's (0). */
 int64_t item_reader(const struct turn *t, const struct item *i);
 
-/* What the rules' functions see of it, and, around their calls, what their log lines say. */
+/* How often in a row the process died in the rules' functions with this message. */
+int item_strikes(const struct turn *t, struct slice queue, const struct message *received);
+void item_strike_words(char *out, size_t size);
+
+/* What the rules' functions see of it, and, around their calls, what their log lines say,
+ * whom a death is laid to, and how long it may last. Its handler is the last of them. */
 struct script_message item_as_seen(const struct item *i);
 void item_begin_call(struct turn *t, const struct item *i);
-void item_end_call(struct turn *t);
+void item_end_call(struct turn *t, bool last);
 
 /* For trials: reads it and calls its handler; nothing is written about it. The outcome is
  * in t->outcome, with what cannot be read as SCRIPT_REJECT; *wanted_out is false when no

@@ -1,6 +1,7 @@
 /* outcome - what became of a message, written into the turn's transaction (item.h). */
 #include "engine/item.h"
 
+#include "base/failpoint.h"
 #include "store/dead.h"
 #include "store/inbox.h"
 #include "store/retry.h"
@@ -105,6 +106,7 @@ static int wait_for_retry(struct turn *t, const struct item *i, int64_t delay_ms
                            err);
     if (retry_add(db_of(t), &row, err) != OK)
         return err->code;
+    failpoint("retry_written");
     return set_inbox(t, i, INBOX_WAITING, err);
 }
 

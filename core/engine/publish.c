@@ -16,6 +16,7 @@
  */
 #include "engine/turn_int.h"
 
+#include "base/failpoint.h"
 #include "store/outbox.h"
 
 #include <stdio.h>
@@ -107,7 +108,9 @@ static bool ask_route(struct turn *t, const struct outbox_row *row, const struct
     t->bridge.about = (struct bridge_about){.message_id = row->message.id,
                                             .generation = t->generation,
                                             .hash = script_hash(*t->script)};
+    watchdog_enter(t->settings.watchdog, "a route's function");
     rc = script_route(*t->script, route, &row->message, &out->to, &out->n, &err);
+    watchdog_leave(t->settings.watchdog);
     t->bridge.about = (struct bridge_about){.hash = NULL};
     t->script_spoiled = rc == ERR_NOMEM;
     if (rc == OK) {
@@ -153,6 +156,7 @@ static bool publish_row(void *arg, const struct outbox_row *row)
     struct target target;
     struct err err = {0};
 
+    failpoint("outbox_read");
     m.timestamp_s = row->created_at / 1000;
     if (t->n_decisions == TURN_ROWS_MAX || t->n_splits == SPLITS_MAX || turn_is_old(t)) {
         t->more = true;
@@ -380,8 +384,11 @@ int settle_rows(struct turn *t, struct err *err)
         else
             rc = settle_one(t, &t->settlements[i], err);
     }
-    if (rc == OK && confirmed > 0)
+    if (rc == OK && confirmed > 0) {
+        failpoint("confirm_read");
         rc = outbox_confirm(t->settings.db, t->confirmed, confirmed, err);
+        failpoint("confirm_deleted");
+    }
     t->delta.confirmed += (int64_t)confirmed;
     if (n == TURN_ROWS_MAX)
         t->more = true;

@@ -19,6 +19,28 @@ struct script_message item_as_seen(const struct item *i)
     };
 }
 
+/* As it was received: that is the same at the next start, whatever the rules make of it.
+ * A body is looked at only where there is no id. */
+static uint64_t strike_fingerprint(const struct message *received)
+{
+    return received->id.data != NULL ? 0 : message_fingerprint(received);
+}
+
+int item_strikes(const struct turn *t, struct slice queue, const struct message *received)
+{
+    if (!strike_any(t->settings.strike))
+        return 0;
+    return strike_count(t->settings.strike, queue, received->id, strike_fingerprint(received));
+}
+
+void item_strike_words(char *out, size_t size)
+{
+    snprintf(out, size,
+             "crashed the router %d times in a row in its handler: it was not run again; mend the "
+             "handler, then replay it (herald dead replay)",
+             STRIKES_MAX);
+}
+
 /* Log lines of the rules' functions say which message they are about. */
 void item_begin_call(struct turn *t, const struct item *i)
 {
@@ -27,10 +49,17 @@ void item_begin_call(struct turn *t, const struct item *i)
     t->caution.asking = false;
     t->bridge.about = (struct bridge_about){
         .message_id = id, .generation = t->generation, .hash = script_hash(*t->script)};
+    strike_enter(t->settings.strike, i->queue, i->received.id, strike_fingerprint(&i->received));
+    watchdog_enter(t->settings.watchdog, "a handler");
 }
 
-void item_end_call(struct turn *t)
+void item_end_call(struct turn *t, bool last)
 {
+    watchdog_leave(t->settings.watchdog);
+    if (last)
+        strike_leave(t->settings.strike);
+    else
+        strike_pause(t->settings.strike);
     t->bridge.about = (struct bridge_about){.hash = NULL};
 }
 
@@ -54,6 +83,12 @@ static bool is_condemned_unread(const struct turn *t)
     return t->caution.condemned && t->caution.asking;
 }
 
+static int condemned_unread(struct err *err)
+{
+    item_strike_words(err->text, sizeof err->text);
+    return err->code = ERR_INPUT;
+}
+
 /* What the rules' own function says of the message as it was received. */
 static int ask_envelope(struct turn *t, struct item *i, struct err *err)
 {
@@ -62,9 +97,11 @@ static int ask_envelope(struct turn *t, struct item *i, struct err *err)
 
     if (is_condemned_unread(t))
         return err_set(err, ERR_INPUT, "%s", t->caution.verdict.error);
+    if (i->condemned)
+        return condemned_unread(err);
     item_begin_call(t, i);
     rc = script_envelope(*t->script, &m, &i->message, err);
-    item_end_call(t);
+    item_end_call(t, false);
     return rc == OK ? OK : asked_in_vain(t, rc, err);
 }
 
@@ -100,9 +137,11 @@ static int ask_identity(struct turn *t, struct item *i, struct err *err)
 
     if (is_condemned_unread(t))
         return err_set(err, ERR_INPUT, "%s", t->caution.verdict.error);
+    if (i->condemned)
+        return condemned_unread(err);
     item_begin_call(t, i);
     rc = script_identity(*t->script, &m, &id, err);
-    item_end_call(t);
+    item_end_call(t, false);
     if (rc != OK)
         return asked_in_vain(t, rc, err);
     if (id.data != NULL && id.len < sizeof i->identity_text) {

@@ -15,10 +15,28 @@
 #include "engine/engine_int.h"
 #include "engine/trial.h"
 
+#include "base/failpoint.h"
+
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* A handler that runs must not make the broker believe that we are gone (DESIGN 6). */
+static int check_limits(const struct engine *e, const struct script *s, struct err *err)
+{
+    int64_t most = e->settings.heartbeat_ms / 2;
+    const struct handler *h;
+
+    for (size_t i = 0; (h = rules_handler_at(script_rules(s), i)) != NULL; i++)
+        if (h->timeout_ms > most)
+            return err_set(err, ERR_CONFIG,
+                           "%s: the timeout of this handler (%lld ms) must be at most half of the "
+                           "setting heartbeat (%lld ms)",
+                           h->origin, (long long)h->timeout_ms,
+                           (long long)e->settings.heartbeat_ms);
+    return OK;
+}
 
 int engine_load(struct engine *e, const struct engine_reload *r, struct script **out,
                 struct err *err)
@@ -44,6 +62,10 @@ int engine_load(struct engine *e, const struct engine_reload *r, struct script *
                      },
                      err);
     free(folders);
+    if (rc == OK)
+        rc = check_limits(e, *out, err);
+    if (rc != OK)
+        script_free(out);
     return rc;
 }
 
@@ -230,6 +252,7 @@ static int judge(struct engine *e, const struct engine_reload *r, struct script 
     if (rc != OK || same || r->dry_run)
         return rc;
     rc = e->broker->ops->change(e->broker, rules_topology(script_rules(*next)), err);
+    failpoint("reload");
     if (rc == OK)
         take_up(e, next, r);
     return rc;

@@ -1,6 +1,7 @@
 /* turn - see turn.h; handle.c and publish.c hold the two halves. */
 #include "engine/turn_int.h"
 
+#include "base/failpoint.h"
 #include "store/inbox.h"
 #include "store/outbox.h"
 
@@ -167,6 +168,7 @@ static void start_over(struct turn *t)
     t->handled = 0;
     t->n_recent = 0;
     t->more = false;
+    t->condemned = t->alone = false;
     t->n_decisions = t->n_splits = 0;
     arena_reset(&t->arena);
     log_hold(t->settings.log);
@@ -183,6 +185,14 @@ static void rebuild_spoiled(struct turn *t)
                   LOG_FIELDS(log_text("reason", err.text)));
 }
 
+static void pass_committed(const struct turn *t)
+{
+    if (t->handled > 0)
+        failpoint("handled_committed");
+    if (t->delta.confirmed > 0)
+        failpoint("confirm_committed");
+}
+
 /* All that the turn did is durable: only now does anybody hear of it. */
 static enum turn_result finish(struct turn *t)
 {
@@ -190,12 +200,17 @@ static enum turn_result finish(struct turn *t)
     counters_add(&t->total, &t->delta);
     t->cursor = t->next_cursor;
     t->adopting = false;
+    if (t->condemned)
+        strike_forget(t->settings.strike);
     t->caution =
         (struct caution){.limit = t->caution.lone_next ? 1 : 0, .lone = t->caution.lone_next};
     if (t->caution.lone)
         t->more = true;
     log_release(t->settings.log);
+    pass_committed(t);
     t->settings.broker->ops->tell(t->settings.broker);
+    if (t->delta.published > 0)
+        failpoint("sent");
     db_checkpoint(t->settings.db, false);
     if (t->script_spoiled)
         rebuild_spoiled(t);
@@ -258,6 +273,8 @@ enum turn_result turn_run(struct turn *t, bool publish, struct err *err)
     broken =
         rc != OK && (t->outcome.verdict == SCRIPT_TX_LOST || t->outcome.verdict == SCRIPT_NOMEM);
     if (rc == OK) {
+        if (t->handled > 0)
+            failpoint("handled");
         rc = db_commit(t->settings.db, err);
         t->held_ms = clock_mono(&t->settings.clock) - t->began_ms;
         if (rc == ERR_UNKNOWN) {

@@ -20,6 +20,8 @@
 #include "base/log.h"
 #include "broker/broker.h"
 #include "engine/counters.h"
+#include "engine/strike.h"
+#include "engine/watchdog.h"
 #include "script/script.h"
 #include "store/db.h"
 
@@ -38,9 +40,11 @@ struct turn_settings {
     int64_t age_ms;        /* a turn begins nothing new after this long */
     int64_t age_shared_ms; /* the same while foreign writers are about (DESIGN 2) */
     int64_t inbox_window_ms;
-    int64_t handler_ms; /* a handler's time limit, inside SQL too */
-    size_t recent_max;  /* handled messages kept for trials; 0: none */
-    uint64_t seed;      /* of the jitter */
+    int64_t handler_ms;        /* a handler's time limit, inside SQL too */
+    size_t recent_max;         /* handled messages kept for trials; 0: none */
+    uint64_t seed;             /* of the jitter */
+    struct strike *strike;     /* who was in its handler when the process died; NULL: no file */
+    struct watchdog *watchdog; /* NULL: nobody looks */
 };
 
 enum turn_result {

@@ -53,6 +53,9 @@ struct turn {
     size_t n_recent;       /* noted in this turn; the ring holds the last of them */
     bool adopting;         /* retries of a queue that returned are to become due */
     bool script_spoiled;   /* a route's function ran out of memory: rebuild after the turn */
+    bool alone;            /* the suspect of a death was handled: nobody else is (strike.h) */
+    bool suspect_waits;    /* the next turn is for the delivery that is the suspect */
+    bool condemned;        /* by its strikes: forgotten when the turn commits */
     bool more;             /* something is left that could be done at once */
     bool pruning;          /* inbox rows beyond the window are left */
     int64_t prune_at_ms;   /* monotonic: when to look for old inbox rows again */

@@ -105,6 +105,7 @@ static void read_settings(lua_State *L, struct router_settings *s)
     e->confirm_timeout_ms = integer_field(L, "confirm_timeout");
     e->heartbeat_ms = integer_field(L, "heartbeat");
     e->inbox_window_ms = integer_field(L, "inbox_window");
+    e->watchdog_ms = integer_field(L, "watchdog");
     e->handler_ms = integer_field(L, "handler_timeout");
     e->handler_memory = (size_t)integer_field(L, "handler_memory");
     e->stop_timeout_ms = integer_field(L, "stop_timeout");

@@ -8,9 +8,11 @@
  * the write lock, 3 to 7 are the read marks. */
 #include "store/db_int.h"
 
+#include "base/failpoint.h"
+
 #include <stdlib.h>
 
-enum { WAL_WRITE_LOCK = 0 };
+enum { WAL_WRITE_LOCK = 0, WAL_READ_LOCK_1 = 4 };
 
 struct lock_note {
     int refused; /* first lock of the last request that was refused; -1: none yet */
@@ -27,6 +29,9 @@ static int shm_lock(sqlite3_file *file, int offset, int n, int flags)
     const struct lock_spy *spy = (const struct lock_spy *)file->pMethods;
     int rc = spy->real->xShmLock(file, offset, n, flags);
 
+    /* The last locks of a checkpoint: pages are in the database, the WAL is not cut yet. */
+    if (offset == WAL_READ_LOCK_1 && (flags & SQLITE_SHM_EXCLUSIVE) != 0)
+        failpoint("checkpoint");
     if (rc == SQLITE_BUSY)
         spy->note->refused = offset;
     return rc;

@@ -1,6 +1,8 @@
 /* transaction - begin, commit, savepoints, and what others commit */
 #include "store/db_int.h"
 
+#include "base/failpoint.h"
+
 /* Between begin and commit, `began` says what should be and SQLite's autocommit flag
  * what is: a statement may have ended the transaction. */
 bool db_in_transaction(const struct db *db)
@@ -71,18 +73,34 @@ static int commit_failed(struct db *db, int rc, struct err *err)
     return code;
 }
 
-int db_commit(struct db *db, struct err *err)
+static int commit(struct db *db)
 {
     struct query q;
+    int rc;
+
+    switch (failpoint("commit")) {
+    case FAILPOINT_EIO:
+        return SQLITE_IOERR_FSYNC;
+    case FAILPOINT_ENOSPC:
+        return SQLITE_FULL;
+    case FAILPOINT_PASS:
+        break;
+    }
+    q = query_start(db, STATEMENT_COMMIT);
+    rc = sqlite3_step(q.stmt);
+    query_end(&q);
+    return rc;
+}
+
+int db_commit(struct db *db, struct err *err)
+{
     int rc;
 
     if (!db_in_transaction(db)) {
         db->began = false;
         return lost(err);
     }
-    q = query_start(db, STATEMENT_COMMIT);
-    rc = sqlite3_step(q.stmt);
-    query_end(&q);
+    rc = commit(db);
     if (rc != SQLITE_DONE)
         return commit_failed(db, rc, err);
     db->began = false;

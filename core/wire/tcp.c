@@ -2,6 +2,7 @@
 #include "wire/tcp.h"
 
 #include "base/buf.h"
+#include "base/failpoint.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -283,7 +284,15 @@ static void on_written(uv_write_t *request, int status)
 static int start_write(struct tcp *t, struct tcp_write *w, struct err *err)
 {
     uv_buf_t bytes = {.base = w->bytes.data, .len = w->bytes.len};
-    int rc = uv_write(&w->request, (uv_stream_t *)&t->socket, &bytes, 1, on_written);
+    int rc;
+
+    if (failpoint_is_next("send_half")) {
+        uv_buf_t half = {.base = w->bytes.data, .len = w->bytes.len / 2};
+
+        (void)uv_try_write((uv_stream_t *)&t->socket, &half, 1); /* it dies of it next */
+    }
+    failpoint("send_half");
+    rc = uv_write(&w->request, (uv_stream_t *)&t->socket, &bytes, 1, on_written);
 
     if (rc == 0) {
         t->backlog += w->bytes.len;

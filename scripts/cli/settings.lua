@@ -21,6 +21,7 @@ settings.schema = {
   { name = "confirm_timeout", kind = "duration", default = "30s", min = "1s", max = "10m" },
   { name = "heartbeat", kind = "duration", default = "15s", min = "2s", max = "10m" },
   { name = "handler_timeout", kind = "duration", default = "5s", min = "10ms", max = "5m" },
+  { name = "watchdog", kind = "duration", default = "30s", min = "1s", max = "1h" },
   { name = "handler_memory", kind = "size", default = "64MiB", min = 1 << 20, max = 1 << 34 },
   { name = "retry", kind = "policy" },
   { name = "recent_messages", kind = "integer", default = 100, min = 0, max = 10000 },
@@ -162,6 +163,13 @@ function settings.check(given)
   if checked.handler_timeout * 2 > checked.heartbeat then
     return nil, ("handler_timeout (%d ms) must be at most half of heartbeat (%d ms)"):format(
       checked.handler_timeout, checked.heartbeat)
+  end
+  -- And the watchdog must end what no limit of a handler can end, not what one still could. Its
+  -- default follows a long heartbeat, so that nobody must set both.
+  if given.watchdog == nil then checked.watchdog = math.max(checked.watchdog, checked.heartbeat) end
+  if checked.watchdog * 2 <= checked.heartbeat then
+    return nil, ("watchdog (%d ms) must be more than half of heartbeat (%d ms)"):format(
+      checked.watchdog, checked.heartbeat)
   end
   return checked
 end

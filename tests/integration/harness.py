@@ -105,6 +105,7 @@ class Router:
         self.folder = os.path.join(case.folder, name)
         self.broker = broker
         self.process = None
+        self.fail = None  # HERALD_FAIL of the next start
         self.logs = [os.path.join(case.folder, f"{name}.{kind}") for kind in ("out", "err")]
         self.store = os.path.join(self.folder, settings.get("store", "herald.db"))
         os.makedirs(self.folder)
@@ -125,6 +126,8 @@ class Router:
         keep.update((k, v) for k, v in os.environ.items() if k.endswith("SAN_OPTIONS"))
         if self.broker is not None:
             keep["HERALD_BROKER"] = self.broker
+        if self.fail is not None:
+            keep["HERALD_FAIL"] = self.fail
         return keep
 
     # --- the process ---

@@ -49,11 +49,13 @@ class Result(unittest.TestResult):
         self.passed = 0
         self.failed = 0
         self.troubles = []
+        self.skipping = ""
         self.began = 0
 
     def startTest(self, test):
         super().startTest(test)
         self.troubles = []
+        self.skipping = ""
         self.began = time.monotonic()
         signal.alarm(test.timeout)
 
@@ -63,6 +65,10 @@ class Result(unittest.TestResult):
 
     addFailure = addError = note
 
+    def addSkip(self, test, reason):
+        super().addSkip(test, reason)
+        self.skipping = f", left out: {reason}"
+
     def stopTest(self, test):
         signal.alarm(0)
         if self.troubles:
@@ -70,7 +76,8 @@ class Result(unittest.TestResult):
         else:
             self.passed += 1
         took = time.monotonic() - self.began
-        print(f"{'FAILED' if self.troubles else 'ok':<7}{took:6.1f} s  {name_of(test)}", flush=True)
+        print(f"{'FAILED' if self.troubles else 'ok':<7}{took:6.1f} s  {name_of(test)}{self.skipping}",
+              flush=True)
         if self.troubles:
             print("\n".join(self.troubles), flush=True)
         shutil.rmtree(getattr(test, "folder", "/nonexistent"), ignore_errors=True)

@@ -6,7 +6,7 @@ describe("settings.check", function()
     assert.same({
       store = "herald.db", broker = "embedded", name = "herald", log_level = "info",
       log_format = "logfmt", publish_window = 1000, confirm_timeout = 30000, heartbeat = 15000,
-      handler_timeout = 5000, handler_memory = 64 << 20, recent_messages = 100,
+      handler_timeout = 5000, watchdog = 30000, handler_memory = 64 << 20, recent_messages = 100,
       inbox_window = 7 * 86400000, stop_timeout = 10000,
     }, settings.check {})
   end)
@@ -124,6 +124,15 @@ describe("settings.check", function()
     local s, why = settings.check { handler_timeout = "6s", heartbeat = "10s" }
     assert.is_nil(s)
     assert.equal("handler_timeout (6000 ms) must be at most half of heartbeat (10000 ms)", why)
+  end)
+
+  it("keeps the watchdog from biting while the broker still waits", function()
+    assert(settings.check { watchdog = "6s", heartbeat = "10s" })
+    local s, why = settings.check { watchdog = "5s", heartbeat = "10s" }
+    assert.is_nil(s)
+    assert.equal("watchdog (5000 ms) must be more than half of heartbeat (10000 ms)", why)
+    assert.is_nil(settings.check { watchdog = "0s" })
+    assert.equal(60000, assert(settings.check { heartbeat = "1m" }).watchdog)
   end)
 end)
 

@@ -192,6 +192,7 @@ static void make_turn(struct scene *s, struct clock clock)
         .inbox_window_ms = 7 * 86400000,
         .handler_ms = 2000,
         .recent_max = s->recent_max,
+        .strike = s->strike,
         .seed = 1,
     };
     struct err err = {0};
@@ -256,6 +257,28 @@ void scene_restart(struct scene *s)
     turn_use_script(s->turn, &s->script, 1);
 }
 
+static void open_strike(struct scene *s)
+{
+    char path[128];
+    struct err err = {0};
+
+    snprintf(path, sizeof path, "%s/herald.db", s->folder);
+    strike_close(&s->strike);
+    require_ok(strike_open(&s->strike, path, &err), &err);
+    scene_restart(s);
+}
+
+void scene_remember_deaths(struct scene *s)
+{
+    open_strike(s);
+}
+
+void scene_die_in(struct scene *s, const char *id)
+{
+    strike_enter(s->strike, slice_of("q"), slice_of(id), 0);
+    open_strike(s);
+}
+
 const char *scene_log(struct scene *s)
 {
     static char out[64 * 1024];
@@ -272,6 +295,7 @@ void scene_end(struct scene *s)
 
     script_free(&s->script);
     turn_free(&s->turn);
+    strike_close(&s->strike);
     db_close(&s->db);
     log_free(&s->log);
     assert_int_equal(close(s->log_fd), 0);

@@ -28,10 +28,11 @@ struct scene {
     struct broker broker; /* first: the ops get this scene */
     char folder[64];      /* temporary; removed at the end */
     struct log *log;
-    int log_fd;        /* of the file "log" in the folder */
-    size_t recent_max; /* of the turn's settings */
-    int64_t now_ms;    /* both clocks */
-    int64_t tick_ms;   /* how far looking at a clock moves both */
+    int log_fd;            /* of the file "log" in the folder */
+    size_t recent_max;     /* of the turn's settings */
+    struct strike *strike; /* the same; scene_remember_deaths opens it */
+    int64_t now_ms;        /* both clocks */
+    int64_t tick_ms;       /* how far looking at a clock moves both */
     struct db *db;
     struct script *script;
     struct turn *turn;
@@ -58,6 +59,11 @@ void scene_end(struct scene *s);
 /* Another generation of the rules; owned by the caller until scene_swap takes it up. */
 struct script *scene_load(struct scene *s, const char *rules);
 void scene_swap(struct scene *s, struct script *next, int64_t generation);
+
+/* From now on there is a strike file. A death in the handler of a delivery is played: the
+ * process ends there and is started again. */
+void scene_remember_deaths(struct scene *s);
+void scene_die_in(struct scene *s, const char *id);
 
 /* As after a crash or an end: the store is the same, the turn and the broker are new. */
 void scene_restart(struct scene *s);

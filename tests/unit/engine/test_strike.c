@@ -1,0 +1,191 @@
+/* Deaths are played by closing without leaving; a real one is in the integration tests. */
+#include "check.h"
+
+#include "engine/strike.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char folder[64], store[96], file[96];
+
+static int begin(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/herald-strike-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    snprintf(store, sizeof store, "%s/s.db", folder);
+    snprintf(file, sizeof file, "%s/s.db-strike", folder);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    unlink(file);
+    rmdir(folder);
+    return 0;
+}
+
+static struct strike *open_it(void)
+{
+    struct strike *s;
+    struct err err = {0};
+
+    assert_int_equal(strike_open(&s, store, &err), OK);
+    return s;
+}
+
+static int count(const struct strike *s, const char *id)
+{
+    return strike_count(s, slice_of("q"), slice_of(id), 7);
+}
+
+/* One life of the process that ends in the handler of `id`. */
+static void die_in(const char *id)
+{
+    struct strike *s = open_it();
+
+    strike_enter(s, slice_of("q"), slice_of(id), 7);
+    strike_close(&s);
+}
+
+static void test_nobody_is_suspected_at_first(void **state)
+{
+    struct strike *s = open_it();
+
+    (void)state;
+    assert_int_equal(count(s, "a"), 0);
+    strike_enter(s, slice_of("q"), slice_of("a"), 7);
+    strike_leave(s);
+    strike_close(&s);
+    s = open_it();
+    assert_int_equal(count(s, "a"), 0);
+    strike_close(&s);
+}
+
+static void test_deaths_in_a_row_count(void **state)
+{
+    struct strike *s;
+
+    (void)state;
+    for (int n = 1; n <= STRIKES_MAX; n++) {
+        die_in("a");
+        s = open_it();
+        assert_int_equal(count(s, "a"), n);
+        assert_int_equal(count(s, "b"), 0);
+        strike_close(&s);
+    }
+}
+
+static void test_an_open_that_dies_elsewhere_changes_nothing(void **state)
+{
+    struct strike *s;
+
+    (void)state;
+    die_in("a");
+    s = open_it(); /* ends outside of any handler */
+    strike_close(&s);
+    s = open_it();
+    assert_int_equal(count(s, "a"), 1);
+    strike_close(&s);
+}
+
+static void test_returning_clears_the_suspect(void **state)
+{
+    struct strike *s;
+
+    (void)state;
+    die_in("a");
+    s = open_it();
+    strike_enter(s, slice_of("q"), slice_of("b"), 7); /* another one's return does not */
+    strike_leave(s);
+    assert_int_equal(count(s, "a"), 1);
+    strike_enter(s, slice_of("q"), slice_of("a"), 7);
+    strike_leave(s);
+    assert_int_equal(count(s, "a"), 0);
+    strike_close(&s);
+    die_in("a");
+    s = open_it();
+    assert_int_equal(count(s, "a"), 1);
+    strike_close(&s);
+}
+
+static void test_another_suspect_starts_anew(void **state)
+{
+    struct strike *s;
+
+    (void)state;
+    die_in("a");
+    die_in("a");
+    die_in("b");
+    s = open_it();
+    assert_int_equal(count(s, "a"), 0);
+    assert_int_equal(count(s, "b"), 1);
+    strike_close(&s);
+}
+
+static void test_queue_id_and_fingerprint_name_a_message(void **state)
+{
+    const struct slice none = {NULL, 0};
+    struct strike *s = open_it();
+
+    (void)state;
+    strike_enter(s, slice_of("q"), none, 7);
+    strike_close(&s);
+    s = open_it();
+    assert_int_equal(strike_count(s, slice_of("q"), none, 7), 1);
+    assert_int_equal(strike_count(s, slice_of("r"), none, 7), 0);
+    assert_int_equal(strike_count(s, slice_of("q"), none, 8), 0);
+    assert_int_equal(strike_count(s, slice_of("q"), slice_of("a"), 7), 0);
+    strike_forget(s);
+    assert_int_equal(strike_count(s, slice_of("q"), none, 7), 0);
+    strike_close(&s);
+}
+
+static void test_a_file_of_something_else_is_made_anew(void **state)
+{
+    FILE *f = fopen(file, "w");
+    struct strike *s;
+
+    (void)state;
+    assert_non_null(f);
+    assert_true(fputs("not a strike file at all", f) >= 0);
+    assert_int_equal(fclose(f), 0);
+    s = open_it();
+    assert_int_equal(count(s, "a"), 0);
+    strike_close(&s);
+}
+
+static void test_a_folder_that_is_missing(void **state)
+{
+    struct strike *s;
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(strike_open(&s, "/nowhere/at/all.db", &err), ERR_IO);
+    assert_non_null(strstr(err.text, "/nowhere/at/all.db-strike"));
+    assert_null(s);
+    strike_enter(s, slice_of("q"), slice_of("a"), 7); /* works without one */
+    assert_int_equal(count(s, "a"), 0);
+    strike_leave(s);
+    strike_close(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_nobody_is_suspected_at_first, begin, end),
+        cmocka_unit_test_setup_teardown(test_deaths_in_a_row_count, begin, end),
+        cmocka_unit_test_setup_teardown(test_an_open_that_dies_elsewhere_changes_nothing, begin,
+                                        end),
+        cmocka_unit_test_setup_teardown(test_returning_clears_the_suspect, begin, end),
+        cmocka_unit_test_setup_teardown(test_another_suspect_starts_anew, begin, end),
+        cmocka_unit_test_setup_teardown(test_queue_id_and_fingerprint_name_a_message, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_file_of_something_else_is_made_anew, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_folder_that_is_missing, begin, end),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
