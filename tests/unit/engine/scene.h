@@ -28,10 +28,11 @@ struct scene {
     struct broker broker; /* first: the ops get this scene */
     char folder[64];      /* temporary; removed at the end */
     struct log *log;
-    int log_fd;        /* of the file "log" in the folder */
-    size_t recent_max; /* of the turn's settings */
-    int64_t now_ms;    /* both clocks */
-    int64_t tick_ms;   /* how far looking at a clock moves both */
+    int log_fd;            /* of the file "log" in the folder */
+    size_t recent_max;     /* of the turn's settings */
+    int64_t now_ms;        /* both clocks */
+    int64_t tick_ms;       /* how far looking at a clock moves both */
+    int64_t wall_ahead_ms; /* by so much the wall clock has jumped */
     struct db *db;
     struct script *script;
     struct turn *turn;
