@@ -134,6 +134,8 @@ static void a_clock_that_jumps_ahead_does_not_empty_the_inbox(void **state)
             deliver(&s, id, s.now_ms - (7 - n) * DAY - DAY / 2);
         }
         assert_sql(&s, "select count(*) from did", "7");
+        assert_sql(&s, "select count(*) from herald_dead", "0"); /* they were known */
+        assert_int_equal(floor_of(&s), floor);
         scene_end(&s);
     }
 }
@@ -158,6 +160,28 @@ static void a_clock_that_goes_back_loses_no_key(void **state)
         assert_sql(&s, "select count(*) from did where id = 'back'", "1");
         scene_end(&s);
     }
+}
+
+/* Nothing older stands in front of them, so only the time they were given keeps them. */
+static void a_clock_that_goes_back_in_an_idle_router_loses_no_key(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s, rules, tables);
+    deliver(&s, "a0", s.now_ms); /* of one bucket, so that the floor is above both */
+    deliver(&s, "a1", s.now_ms);
+    pass(&s, 20 * DAY);
+    assert_sql(&s, "select count(*) from herald_inbox", "1");
+    s.wall_ahead_ms = -YEAR;
+    deliver(&s, "back1", s.now_ms);
+    deliver(&s, "back2", s.now_ms);
+    pass(&s, DAY / 24);
+    deliver(&s, "back1", s.now_ms);
+    s.wall_ahead_ms = 0;
+    scene_run(&s);
+    assert_sql(&s, "select count(*) from did where id = 'back1'", "1");
+    scene_end(&s);
 }
 
 static void a_router_that_was_down_for_weeks_takes_what_waited(void **state)
@@ -207,6 +231,7 @@ int main(void)
         TEST(what_was_sent_before_the_floor_is_too_old_to_tell),
         TEST(a_clock_that_jumps_ahead_does_not_empty_the_inbox),
         TEST(a_clock_that_goes_back_loses_no_key),
+        TEST(a_clock_that_goes_back_in_an_idle_router_loses_no_key),
         TEST(a_router_that_was_down_for_weeks_takes_what_waited),
         TEST(restarts_do_not_keep_the_inbox_from_shrinking),
     };
