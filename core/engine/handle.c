@@ -211,6 +211,28 @@ static int bury_unreadable(struct turn *t, struct item *i, const char *why, stru
     return rc == OK && go_on ? item_bury(t, i, why, NULL, item_reader(t, i), err) : rc;
 }
 
+/* Its key may have been there once and gone: nobody can tell a repeat from a late one. */
+static bool is_too_old(const struct turn *t, const struct item *i)
+{
+    int64_t sent_s = i->message.timestamp_s;
+
+    return i->identity.data != NULL && sent_s > 0 && sent_s < t->inbox_floor / 1000;
+}
+
+static int bury_too_old(struct turn *t, const struct item *i, struct err *err)
+{
+    char sent[32], since[32], why[320];
+
+    clock_iso8601(i->message.timestamp_s * 1000, sent, sizeof sent);
+    clock_iso8601(t->inbox_floor, since, sizeof since);
+    snprintf(why, sizeof why,
+             "too old to tell: sent at %s, and ids are remembered since %s only, so it may have "
+             "been handled before: look whether it has had its effect, replay it if not, drop it "
+             "if so (setting inbox_window)",
+             sent, since);
+    return item_bury(t, i, why, NULL, 0, err);
+}
+
 static int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
 {
     struct item i = {
@@ -226,7 +248,7 @@ static int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
     };
     const struct handler *h;
     struct err why = {0};
-    bool go_on;
+    bool go_on, old;
     int rc;
 
     failpoint("delivery_read");
@@ -246,10 +268,13 @@ static int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
         rc = enter(t, &i, &go_on, err);
     if (rc != OK)
         return rc;
-    h = go_on ? handler_of(t, &i) : NULL;
+    old = go_on && is_too_old(t, &i);
+    h = go_on && !old ? handler_of(t, &i) : NULL;
     if (h != NULL)
         return run_handler(t, &i, h, err);
     rc = db_release(db_of(t), err);
+    if (rc == OK && old)
+        return bury_too_old(t, &i, err);
     return rc == OK && go_on ? item_unhandled(t, &i, err) : rc;
 }
 

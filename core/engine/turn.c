@@ -135,21 +135,29 @@ bool turn_is_old(const struct turn *t)
  * inbox stops growing under any load and no turn is stalled. */
 static int prune(struct turn *t, struct err *err)
 {
-    int64_t before = t->now_ms - t->settings.inbox_window_ms;
+    struct inbox_care care = {.window_ms = t->settings.inbox_window_ms,
+                              .now_ms = t->now_ms,
+                              .passed_ms = t->began_ms - t->cared_ms,
+                              .starting = !t->caring};
     int rc;
 
-    if (!t->pruning && t->began_ms < t->prune_at_ms)
+    if (!t->pruning && t->caring && t->began_ms < t->prune_at_ms)
         return OK;
+    if (!t->caring)
+        care.passed_ms = 0;
     t->prune_at_ms = t->began_ms + PRUNE_EVERY_MS;
-    rc = inbox_prune(t->settings.db, before, PRUNE_CHUNK + 2 * t->handled, &t->pruning, err);
+    rc = inbox_care(t->settings.db, &care, PRUNE_CHUNK + 2 * t->handled, &t->pruning, err);
+    t->cared = rc == OK;
     t->more = t->more || t->pruning;
     return rc;
 }
 
 static int run_inside(struct turn *t, bool publish, struct err *err)
 {
-    int rc = handle_messages(t, err);
+    int rc = inbox_floor(t->settings.db, &t->inbox_floor, err);
 
+    if (rc == OK)
+        rc = handle_messages(t, err);
     if (rc == OK)
         rc = recall_write(t, err);
     if (rc == OK && publish)
@@ -169,6 +177,7 @@ static void start_over(struct turn *t)
     t->n_recent = 0;
     t->more = false;
     t->condemned = t->alone = false;
+    t->cared = false;
     t->n_decisions = t->n_splits = 0;
     arena_reset(&t->arena);
     log_hold(t->settings.log);
@@ -202,6 +211,10 @@ static enum turn_result finish(struct turn *t)
     t->adopting = false;
     if (t->condemned)
         strike_forget(t->settings.strike);
+    if (t->cared) {
+        t->caring = true;
+        t->cared_ms = t->began_ms;
+    }
     t->caution =
         (struct caution){.limit = t->caution.lone_next ? 1 : 0, .lone = t->caution.lone_next};
     if (t->caution.lone)

@@ -59,6 +59,10 @@ struct turn {
     bool more;             /* something is left that could be done at once */
     bool pruning;          /* inbox rows beyond the window are left */
     int64_t prune_at_ms;   /* monotonic: when to look for old inbox rows again */
+    int64_t inbox_floor;   /* keys of before this time may be gone */
+    int64_t cared_ms;      /* monotonic: when a committed turn last looked for them */
+    bool caring;           /* one has */
+    bool cared;            /* this one did */
 };
 
 enum { TURN_ROWS_MAX = 1000 };

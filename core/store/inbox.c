@@ -5,10 +5,17 @@
  * of the transaction: behind it only rows with a retry or a dead letter are left, and
  * those are never looked at again. When such a row changes state it moves to the young
  * end, in front of the cursor, and its time starts anew. The youngest row is never
- * pruned: an empty table would number from 1 again, behind the cursor. */
+ * pruned: an empty table would number from 1 again, behind the cursor.
+ *
+ * What may go is decided by the floor alone, which moves by one bucket of time at most,
+ * and only as fast as monotonic time (herald_meta's inbox_ran, which counts on over a
+ * restart) passes: so neither a clock that jumps nor a long sleep empties the inbox. It
+ * moves before the first row goes, never after: a key that is gone is below the floor. */
 #include "store/inbox.h"
 
 #include "store/db_int.h"
+
+enum { BUCKETS = 7, BUCKET_MIN_MS = 60000, START_MIN_MS = 60000, LATE_MS = 10000 };
 
 /* Fingerprints are unsigned, SQLite's integers are not: the bits are kept. */
 static int64_t kept(uint64_t fingerprint)
@@ -123,4 +130,95 @@ int inbox_prune(struct db *db, int64_t before_ms, size_t limit, bool *more_out, 
         return rc;
     rc = run(db, STATEMENT_INBOX_DELETE, cursor, end, 2, err);
     return rc == OK ? run(db, STATEMENT_INBOX_MOVE_CURSOR, end, 0, 1, err) : rc;
+}
+
+static int read_number(struct db *db, enum statement which, int64_t *out, struct err *err)
+{
+    struct query q = query_start(db, which);
+
+    *out = 0;
+    return query_get_int(&q, out, err);
+}
+
+int inbox_floor(struct db *db, int64_t *floor_out, struct err *err)
+{
+    return read_number(db, STATEMENT_INBOX_FLOOR, floor_out, err);
+}
+
+int64_t inbox_bucket_ms(int64_t window_ms)
+{
+    return window_ms / BUCKETS > BUCKET_MIN_MS ? window_ms / BUCKETS : BUCKET_MIN_MS;
+}
+
+/* The time of the oldest row that may go one day; *any false: there is none. */
+static int oldest(struct db *db, bool *any, int64_t *at_out, struct err *err)
+{
+    int64_t cursor, youngest;
+    struct query q;
+    int rc = read_cursor(db, &cursor, &youngest, err);
+
+    *any = false;
+    if (rc != OK)
+        return rc;
+    q = query_start(db, STATEMENT_INBOX_OLD);
+    query_int(&q, cursor);
+    query_int(&q, youngest);
+    query_int(&q, 1);
+    rc = query_row(&q, err);
+    if (rc == 1) {
+        *any = true;
+        *at_out = sqlite3_column_int64(q.stmt, 1);
+    }
+    query_end(&q);
+    return rc < 0 ? rc : OK;
+}
+
+/* How much time has run for the next bucket, with what passed since the last call. A start
+ * brings no time of its own, and never enough to remove anything at once. What the last
+ * bucket was late counts for the next one; no more than that is saved up. */
+static int count_time(struct db *db, const struct inbox_care *c, int64_t *ran, struct err *err)
+{
+    int64_t bucket = inbox_bucket_ms(c->window_ms), most = bucket + LATE_MS;
+    int rc = read_number(db, STATEMENT_INBOX_RAN, ran, err);
+
+    if (c->starting && *ran > bucket - START_MIN_MS)
+        *ran = bucket - START_MIN_MS;
+    *ran = *ran > 0 ? *ran : 0;
+    *ran = c->passed_ms > most - *ran ? most : *ran + c->passed_ms;
+    return rc;
+}
+
+/* Moves the floor to the end of the oldest row's bucket, where all of it is old. */
+static int move_floor(struct db *db, const struct inbox_care *c, int64_t at, int64_t *floor,
+                      int64_t *ran, struct err *err)
+{
+    int64_t bucket = inbox_bucket_ms(c->window_ms);
+    int64_t end = at - at % bucket + bucket;
+
+    if (*ran < bucket || end > c->now_ms - c->window_ms)
+        return OK;
+    *ran -= bucket;
+    *floor = end;
+    return run(db, STATEMENT_INBOX_SET_FLOOR, end, 0, 1, err);
+}
+
+int inbox_care(struct db *db, const struct inbox_care *c, size_t limit, bool *more_out,
+               struct err *err)
+{
+    int64_t floor = 0, ran = 0, at = 0;
+    bool any = false;
+    int rc = inbox_floor(db, &floor, err);
+
+    *more_out = false;
+    if (rc == OK)
+        rc = count_time(db, c, &ran, err);
+    if (rc == OK)
+        rc = oldest(db, &any, &at, err);
+    if (rc == OK && any && at >= floor)
+        rc = move_floor(db, c, at, &floor, &ran, err);
+    if (rc == OK && (c->passed_ms > 0 || c->starting)) /* else nothing about it is new */
+        rc = run(db, STATEMENT_INBOX_SET_RAN, ran, 0, 1, err);
+    if (rc == OK && any && at < floor)
+        rc = inbox_prune(db, floor, limit, more_out, err);
+    return rc;
 }

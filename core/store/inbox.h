@@ -35,4 +35,23 @@ int inbox_set(struct db *db, struct slice queue, struct slice id, uint64_t finge
  * that are DONE; the others are not looked at again. *more_out: there may be more. */
 int inbox_prune(struct db *db, int64_t before_ms, size_t limit, bool *more_out, struct err *err);
 
+/* The end of the last bucket of time of which keys were removed, ms since 1970 UTC; 0: none
+ * ever was. A key of before that may have been there. */
+int inbox_floor(struct db *db, int64_t *floor_out, struct err *err);
+
+/* A seventh of the window, at least a minute: what goes at once. */
+int64_t inbox_bucket_ms(int64_t window_ms);
+
+struct inbox_care {
+    int64_t window_ms; /* for so long at least a key is kept */
+    int64_t now_ms;    /* wall clock */
+    int64_t passed_ms; /* monotonic, since the last call of this router that was committed */
+    bool starting;     /* the first call of this router */
+};
+
+/* Removes what is older than the window, at most `limit` rows in a call, and at most one
+ * bucket of them in a bucket length of monotonic time. *more_out: call again soon. */
+int inbox_care(struct db *db, const struct inbox_care *c, size_t limit, bool *more_out,
+               struct err *err);
+
 #endif

@@ -24,6 +24,9 @@
     "id, side, queue, identity, fingerprint, attempts, error, traceback, generation, "             \
     "at, " MESSAGE_COLUMNS ", leg_kind"
 
+/* A clock that went back must not enter rows that count as old already. */
+#define INBOX_AT "max(?, coalesce((select value from herald_meta where key = 'inbox_floor'), 0))"
+
 /* name, what it does (for messages), SQL */
 #define STATEMENT_MAP(X)                                                                           \
     X(BEGIN, "begin", "begin immediate")                                                           \
@@ -72,12 +75,12 @@
     /* inbox */                                                                                    \
     X(INBOX_ENTER, "enter an inbox row",                                                           \
       "insert into herald_inbox(queue, message_id, state, fingerprint, at) "                       \
-      "values (?, ?, 0, ?, ?) on conflict(queue, message_id) do nothing")                          \
+      "values (?, ?, 0, ?, " INBOX_AT ") on conflict(queue, message_id) do nothing")               \
     X(INBOX_GET, "read an inbox row",                                                              \
       "select state, fingerprint from herald_inbox where queue = ? and message_id = ?")            \
     X(INBOX_SET, "write an inbox row",                                                             \
       "insert into herald_inbox(queue, message_id, state, fingerprint, at) "                       \
-      "values (?, ?, ?, ?, ?) on conflict(queue, message_id) do update set "                       \
+      "values (?, ?, ?, ?, " INBOX_AT ") on conflict(queue, message_id) do update set "            \
       "seq = (select max(seq) + 1 from herald_inbox), state = excluded.state, "                    \
       "fingerprint = excluded.fingerprint, at = excluded.at")                                      \
     X(INBOX_CURSOR, "prune the inbox",                                                             \
@@ -89,6 +92,14 @@
       "delete from herald_inbox where seq > ? and seq <= ? and state = 0")                         \
     X(INBOX_MOVE_CURSOR, "prune the inbox",                                                        \
       "update herald_meta set value = ? where key = 'inbox_pruned'")                               \
+    X(INBOX_FLOOR, "read the inbox's floor",                                                       \
+      "select value from herald_meta where key = 'inbox_floor'")                                   \
+    X(INBOX_SET_FLOOR, "move the inbox's floor",                                                   \
+      "insert or replace into herald_meta values ('inbox_floor', ?)")                              \
+    X(INBOX_RAN, "read how long the inbox was kept",                                               \
+      "select value from herald_meta where key = 'inbox_ran'")                                     \
+    X(INBOX_SET_RAN, "write how long the inbox was kept",                                          \
+      "insert or replace into herald_meta values ('inbox_ran', ?)")                                \
     /* retry */                                                                                    \
     X(RETRY_ADD, "add a retry",                                                                    \
       "insert into herald_retry(due_at, queue, identity, fingerprint, attempts, first_at, "        \

@@ -23,6 +23,11 @@ static int64_t clock_now(void *arg)
     return s->now_ms += s->tick_ms;
 }
 
+static int64_t clock_ahead(void *arg)
+{
+    return clock_now(arg) + ((const struct scene *)arg)->wall_ahead_ms;
+}
+
 static size_t room(struct broker *b)
 {
     return self(b)->room;
@@ -203,7 +208,7 @@ static void make_turn(struct scene *s, struct clock clock)
 
 static struct clock clock_of(struct scene *s)
 {
-    return (struct clock){.wall_ms = clock_now, .mono_ms = clock_now, .arg = s};
+    return (struct clock){.wall_ms = clock_ahead, .mono_ms = clock_now, .arg = s};
 }
 
 void scene_begin_keeping(struct scene *s, size_t recent_max, const char *rules,

@@ -33,6 +33,7 @@ struct scene {
     struct strike *strike; /* the same; scene_remember_deaths opens it */
     int64_t now_ms;        /* both clocks */
     int64_t tick_ms;       /* how far looking at a clock moves both */
+    int64_t wall_ahead_ms; /* by so much the wall clock has jumped */
     struct db *db;
     struct script *script;
     struct turn *turn;
