@@ -466,6 +466,24 @@ static void a_key_replaces_and_an_old_confirm_leaves_the_new_row(void **state)
     assert_int_equal(counts.pending, 4);
 }
 
+static void a_key_reaches_the_legs_of_its_row(void **state)
+{
+    struct store *s = *state;
+    int64_t row = 1;
+
+    store_open(s);
+    other_exec(s, "insert into herald_outbox(type, key) values ('t', 'k')");
+    split(s);
+    begin(s);
+    assert_ok(s, outbox_confirm(s->db, &row, 1, &s->err));
+    commit(s);
+    assert_int_equal(other_int(s, "select count(*) from herald_outbox where key = 'k'"), 4);
+    begin(s);
+    (void)add_named(s, "k", 0);
+    commit(s);
+    assert_string_equal(other_rows(s, "select id, leg_kind from herald_outbox"), "6|-");
+}
+
 static void a_cancel_says_whether_the_row_was_sent(void **state)
 {
     struct store *s = *state;
@@ -528,6 +546,7 @@ int main(void)
         TEST(a_rolled_back_confirm_is_not_counted),
         TEST(ids_are_never_used_again),
         TEST(a_key_replaces_and_an_old_confirm_leaves_the_new_row),
+        TEST(a_key_reaches_the_legs_of_its_row),
         TEST(a_cancel_says_whether_the_row_was_sent),
         TEST(a_key_of_the_wrong_size_is_refused),
     };
