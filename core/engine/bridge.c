@@ -158,12 +158,22 @@ static void finish(void *arg, void *stmt)
 static int emit(void *arg, const struct script_emit *e, int64_t *id_out, struct err *err)
 {
     struct bridge *b = arg;
-    int rc = outbox_add(b->db, &e->message, 0, id_out, err);
+    int rc = outbox_add_named(b->db, &e->message, e->due_at, e->key, id_out, err);
 
     if (rc == OK)
         b->counters->emitted++;
     if (rc == OK && b->recorder != NULL)
         record_emit(b->recorder, &e->message);
+    return rc;
+}
+
+static int cancel(void *arg, struct slice key, int *was_out, struct err *err)
+{
+    struct bridge *b = arg;
+    enum cancelled was;
+    int rc = outbox_cancel(b->db, key, *b->cursor, &was, err);
+
+    *was_out = was == CANCEL_NONE ? -1 : was == CANCEL_DONE;
     return rc;
 }
 
@@ -218,6 +228,7 @@ int bridge_open(struct bridge *b, struct db *db, struct log *log, struct clock c
                  .changes = changes,
                  .finish = finish,
                  .emit = emit,
+                 .cancel = cancel,
                  .log = log_line,
                  .now_ms = now_ms,
                  .mono_ms = mono_ms},

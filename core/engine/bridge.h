@@ -39,6 +39,7 @@ struct bridge {
     struct log *log;         /* lent */
     struct clock clock;
     struct counters *counters; /* of the running turn; lent */
+    const int64_t *cursor;     /* of the turn: outbox rows at or below were sent; lent */
     struct recorder *recorder; /* lent; NULL: nobody records */
     struct bridge_about about;
 };

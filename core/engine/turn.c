@@ -39,6 +39,7 @@ int turn_new(struct turn **t_out, const struct turn_settings *settings, struct e
         rc = publish_init(t, err);
     if (rc == OK)
         rc = bridge_open(&t->bridge, settings->db, settings->log, settings->clock, &t->delta, err);
+    t->bridge.cursor = &t->cursor;
     if (rc != OK)
         turn_free(&t);
     *t_out = t;

@@ -22,6 +22,8 @@
 
 struct script_emit {
     struct message message; /* type, keys, body (absent: the default one), headers, id */
+    int64_t due_at;         /* ms since 1970 UTC; 0: at once */
+    struct slice key;       /* replaces older rows of that key; absent: none */
 };
 
 struct script_host {
@@ -42,6 +44,9 @@ struct script_host {
 
     /* Adds an outbox row in the handler's transaction. */
     int (*emit)(void *arg, const struct script_emit *emit, int64_t *id_out, struct err *err);
+
+    /* Deletes the outbox rows of a key: 1 not sent yet, 0 sent already, -1 there was none. */
+    int (*cancel)(void *arg, struct slice key, int *was_out, struct err *err);
 
     /* herald.log.*; held until the turn commits. `fields` as in log.h. */
     void (*log)(void *arg, enum log_level level, const char *event, const struct log_field *fields);

@@ -1,6 +1,7 @@
 /* lib_tx - see lib_tx.h. */
 #include "script/lib_tx.h"
 
+#include "script/convert.h"
 #include "script/cursor.h"
 #include "script/lent.h"
 #include "script/lib_emit.h"
@@ -10,6 +11,8 @@
 #include <lauxlib.h>
 
 #define TX_CLASS "herald.tx"
+
+enum { KEY_MAX = 255 };
 
 /* RAISES when the call is over, ended, or out of time. */
 static struct script *check_tx(lua_State *L)
@@ -69,13 +72,38 @@ static int tx_emit(lua_State *L)
     return lib_emit(L, check_tx(L));
 }
 
-static const luaL_Reg methods[] = {{"exec", tx_exec},   {"row", tx_row},   {"value", tx_value},
-                                   {"query", tx_query}, {"emit", tx_emit}, {NULL, NULL}};
+static int tx_cancel(lua_State *L)
+{
+    struct script *s = check_tx(L);
+    const struct script_host *host = s->settings.host;
+    struct slice key;
+    struct err err;
+    int was = -1;
+
+    if (lua_gettop(L) < 2 || !convert_to_key(L, 2, &key) || key.len == 0 || key.len > KEY_MAX)
+        return luaL_error(L, "tx:cancel takes the key of an emit, 1 to %d bytes", KEY_MAX);
+    if (!text_is_utf8(key.data, key.len))
+        return luaL_error(L, "tx:cancel: the key is not UTF-8 text");
+    if (host->cancel(host->arg, key, &was, &err) != OK) {
+        if (err.code == ERR_TX_LOST || err_is_environment(err.code))
+            state_end(L, &err);
+        return luaL_error(L, "tx:cancel: %s", err.text);
+    }
+    if (was < 0)
+        lua_pushnil(L);
+    else
+        lua_pushboolean(L, was);
+    return 1;
+}
+
+static const luaL_Reg methods[] = {{"cancel", tx_cancel}, {"exec", tx_exec},   {"row", tx_row},
+                                   {"value", tx_value},   {"query", tx_query}, {"emit", tx_emit},
+                                   {NULL, NULL}};
 
 /* Upvalue 1: the methods. */
 static int tx_index(lua_State *L)
 {
-    const char *known[] = {"emit", "exec", "query", "row", "value"};
+    const char *known[] = {"cancel", "emit", "exec", "query", "row", "value"};
     const char *name;
 
     lua_settop(L, 2);

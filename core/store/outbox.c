@@ -24,6 +24,12 @@ struct filler {
 int outbox_add(struct db *db, const struct message *m, int64_t due_at, int64_t *id_out,
                struct err *err)
 {
+    return outbox_add_named(db, m, due_at, (struct slice){NULL, 0}, id_out, err);
+}
+
+int outbox_add_named(struct db *db, const struct message *m, int64_t due_at, struct slice key,
+                     int64_t *id_out, struct err *err)
+{
     struct query q = query_start(db, STATEMENT_OUTBOX_ADD);
     int rc;
 
@@ -35,6 +41,7 @@ int outbox_add(struct db *db, const struct message *m, int64_t due_at, int64_t *
     query_slice(&q, m->id);
     query_int(&q, due_at);
     query_int(&q, clock_wall(&db->clock));
+    query_slice(&q, key);
     rc = query_run(&q, err);
     if (rc == OK && id_out != NULL)
         *id_out = sqlite3_last_insert_rowid(db->work);
@@ -120,6 +127,7 @@ int outbox_add_leg(struct db *db, const struct outbox_row *row, const struct des
     query_text(&q, to->kind == EXCHANGE_DEFAULT ? "queue" : exchange_kind_word(to->kind));
     query_text(&q, to->exchange);
     query_text(&q, to->routing_key);
+    query_int(&q, row->id);
     return query_run(&q, err);
 }
 
@@ -276,6 +284,31 @@ int outbox_confirm(struct db *db, int64_t *ids, size_t n, struct err *err)
         rc = delete_run(db, ids[i], ids[end - 1], &removed, err);
     }
     return rc == OK ? note_removed(db, removed, err) : rc;
+}
+
+int outbox_cancel(struct db *db, struct slice key, int64_t cursor, enum cancelled *out,
+                  struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_OUTBOX_KEY_SENT);
+    int64_t sent = -1; /* an aggregate over no rows is null */
+    int rc;
+
+    *out = CANCEL_NONE;
+    query_int(&q, cursor);
+    query_slice(&q, key);
+    rc = query_row(&q, err);
+    if (rc == 1 && sqlite3_column_type(q.stmt, 0) != SQLITE_NULL)
+        sent = sqlite3_column_int64(q.stmt, 0);
+    query_end(&q);
+    if (rc < 0 || sent < 0)
+        return rc < 0 ? rc : OK;
+    q = query_start(db, STATEMENT_OUTBOX_KEY_DELETE);
+    query_slice(&q, key);
+    rc = query_run(&q, err);
+    if (rc != OK)
+        return rc;
+    *out = sent ? CANCEL_SENT : CANCEL_DONE;
+    return note_removed(db, sqlite3_changes64(db->work), err);
 }
 
 int outbox_attempts(struct db *db, int64_t id, int *attempts_out, struct err *err)

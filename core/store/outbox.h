@@ -48,6 +48,15 @@ typedef bool outbox_row_fn(void *arg, const struct outbox_row *row);
 int outbox_add(struct db *db, const struct message *m, int64_t due_at, int64_t *id_out,
                struct err *err);
 
+/* The same with a key (absent: none): the row replaces the older ones of that key. */
+int outbox_add_named(struct db *db, const struct message *m, int64_t due_at, struct slice key,
+                     int64_t *id_out, struct err *err);
+
+/* Deletes the rows of a key and says whether one of them was in flight. */
+enum cancelled { CANCEL_NONE, CANCEL_DONE, CANCEL_SENT };
+int outbox_cancel(struct db *db, struct slice key, int64_t cursor, enum cancelled *out,
+                  struct err *err);
+
 /* Adds a leg: the row once more, with its id and body spelled out, for one of several
  * destinations. Whoever splits a row deletes it in the same transaction. */
 int outbox_add_leg(struct db *db, const struct outbox_row *row, const struct destination *to,

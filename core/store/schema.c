@@ -202,7 +202,19 @@ static const char version_3[] =
     "  delete from herald_dead_group where id = old.error_group and n <= 0;"
     "  end;";
 
-static const struct schema_step steps[] = {{version_1}, {version_2}, {version_3}};
+/* A row with a key takes the place of the older ones of that key, legs and all; legs of one
+ * row share theirs, so adding a leg replaces nothing. */
+static const char version_4[] =
+    "create trigger herald_outbox_replaces before insert on herald_outbox"
+    "  when new.key is not null and new.leg_kind is null begin"
+    "  select raise(abort, 'herald_outbox.key must be text of 1 to 255 bytes')"
+    "    where typeof(new.key) = 'blob' or length(cast(new.key as blob)) not between 1 and 255;"
+    "  delete from herald_outbox where key = new.key;"
+    "  update herald_meta set value = value + changes()"
+    "    where key = 'outbox_removed' and changes() > 0;"
+    "  end;";
+
+static const struct schema_step steps[] = {{version_1}, {version_2}, {version_3}, {version_4}};
 
 /* 0: herald has never been here. */
 static int read_version(struct db *db, int64_t *version_out, struct err *err)

@@ -39,11 +39,14 @@
     /* outbox */                                                                                   \
     X(OUTBOX_ADD, "add an outbox row",                                                             \
       "insert into herald_outbox(type, business_key1, business_key2, business_key3, body, "        \
-      "headers, message_id, due_at, created_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?)")               \
+      "headers, message_id, due_at, created_at, key) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")       \
     X(OUTBOX_ADD_LEG, "add a leg of an outbox row",                                                \
       "insert into herald_outbox(type, business_key1, business_key2, business_key3, body, "        \
-      "headers, message_id, created_at, leg_kind, leg_exchange, leg_routing_key) "                 \
-      "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                                  \
+      "headers, message_id, created_at, leg_kind, leg_exchange, leg_routing_key, key) "            \
+      "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (select key from herald_outbox where id = ?))")    \
+    X(OUTBOX_KEY_SENT, "look for a key in the outbox",                                             \
+      "select max(due_at = 0 and id <= ?) from herald_outbox where key = ?")                       \
+    X(OUTBOX_KEY_DELETE, "cancel outbox rows", "delete from herald_outbox where key = ?")          \
     X(OUTBOX_CLAIM, "claim outbox rows",                                                           \
       "select " OUTBOX_COLUMNS " from herald_outbox where id > ? order by id limit ?")             \
     X(OUTBOX_DUE, "look for outbox rows that are due",                                             \

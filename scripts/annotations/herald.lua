@@ -225,6 +225,14 @@ function tx:value(sql, ...) end
 ---@field body? table|string a table is written as JSON; none: an object of the keys
 ---@field headers? table<string, string|integer|boolean>
 ---@field message_id? string
+---@field delay? string send it that much later, such as "15m"; not with `at`
+---@field at? integer|string send it then: ms since 1970 or "2026-01-31T12:00:00Z"
+---@field key? string|integer of 1 to 255 bytes; replaces older rows of that key
+
+---Takes back what was emitted with this key, in the handler's transaction.
+---@param key string|integer
+---@return boolean? in_time true: it had not been sent; false: it had; nil: there was none
+function tx:cancel(key) end
 
 ---Adds a row to the outbox in the handler's transaction; herald.route says where it goes.
 ---@param emit herald.emit_spec

@@ -210,10 +210,22 @@ HELPER int fake_emit(void *arg, const struct script_emit *e, int64_t *id, struct
     put_slice(f->emitted, sizeof f->emitted, "key1", m->key[0]);
     put_slice(f->emitted, sizeof f->emitted, "key2", m->key[1]);
     put_slice(f->emitted, sizeof f->emitted, "key3", m->key[2]);
+    if (e->due_at > 0)
+        put(f->emitted, sizeof f->emitted, " due=%lld", (long long)e->due_at);
+    put_slice(f->emitted, sizeof f->emitted, "key", e->key);
     put_slice(f->emitted, sizeof f->emitted, "id", m->id);
     put_slice(f->emitted, sizeof f->emitted, "headers", m->headers);
     put_slice(f->emitted, sizeof f->emitted, "body", m->body);
     *id = ++f->emits;
+    return OK;
+}
+
+/* "sent" was sent, "none" is not there. */
+HELPER int fake_cancel(void *arg, struct slice key, int *was_out, struct err *err)
+{
+    (void)arg;
+    (void)err;
+    *was_out = slice_is(key, "none") ? -1 : !slice_is(key, "sent");
     return OK;
 }
 
@@ -259,6 +271,7 @@ HELPER void fake_init(struct fake *f)
                                    .changes = fake_changes,
                                    .finish = fake_finish,
                                    .emit = fake_emit,
+                                   .cancel = fake_cancel,
                                    .log = fake_log,
                                    .now_ms = fake_now,
                                    .mono_ms = fake_mono};

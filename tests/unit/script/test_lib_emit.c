@@ -34,6 +34,25 @@ static void an_emit_becomes_a_message(void **state)
     end(&s);
 }
 
+#define DELAY                                                                                      \
+    "tx:emit: delay is a whole number with ms, s, m, h or d, such as \"15m\", of 100 years at "    \
+    "most"
+
+static void an_emit_has_its_time_and_its_key(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    assert_string_equal(emitted(&s, "{ type = 't', key = 16, at = '2026-01-31T12:00:00Z' }"),
+                        " type=t due=1769860800000 key=16");
+    assert_string_equal(emitted(&s, "{ type = 't', at = 5, delay = nil }"), " type=t due=5");
+    assert_string_equal(emitted(&s, "{ type = 't', delay = '0s' }"), " type=t");
+    RUNS(&s, "assert(tx:cancel('waits') == true)\nassert(tx:cancel('sent') == false)\n"
+             "assert(tx:cancel('none') == nil)\nassert(not pcall(tx.cancel, tx, ''))");
+    end(&s);
+}
+
 static void mistakes_are_named(void **state)
 {
     static const struct {
@@ -65,6 +84,16 @@ static void mistakes_are_named(void **state)
          "tx:emit: headers.x is a number: only strings, integers and booleans travel"},
         {"{ type = 't', headers = { 'x' } }", "tx:emit: headers are named; a key is a number"},
         {"{ type = 't', headers = { [''] = 'x' } }", "tx:emit: a header's name has 1 to 255 bytes"},
+        {"{ type = 't', delay = '-5s' }", DELAY},
+        {"{ type = 't', delay = '101000d' }", DELAY},
+        {"{ type = 't', delay = 5 }", DELAY},
+        {"{ type = 't', delay = '5s', at = 5 }", "tx:emit: delay and at exclude each other"},
+        {"{ type = 't', at = -1 }",
+         "tx:emit: at is in ms since 1970, above 0 and before the year 10000"},
+        {"{ type = 't', at = '2026-02-29T12:00:00Z' }",
+         "tx:emit: at is ms since 1970 or a time such as \"2026-01-31T12:00:00Z\""},
+        {"{ type = 't', key = '' }", "tx:emit: key is empty; it has 1 to 255 bytes"},
+        {"{ type = 't', key = ('k'):rep(10240) }", "tx:emit: key is longer than 255 bytes"},
         {"'t'", "bad argument #1 to 'emit' (table expected, got string)"},
     };
     struct scene s;
@@ -86,6 +115,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_emit_becomes_a_message),
+        cmocka_unit_test(an_emit_has_its_time_and_its_key),
         cmocka_unit_test(mistakes_are_named),
     };
 

@@ -155,9 +155,10 @@ static const struct {
     {"tx:emit { type = 'x', order_type = 1, business_key2 = 2 }",
      "rules/a.lua:3: tx:emit: order_type and business_key2 are two names of one thing, and differ "
      "here"},
-    {"tx:emit { type = 'x', delay = '1m' }",
-     "rules/a.lua:3: unknown key 'delay' in tx:emit (known: body, business_key1, business_key2, "
-     "business_key3, headers, message_id, order_type, type)"},
+    {"tx:emit { type = 'x', timetolive = '1m' }",
+     "rules/a.lua:3: unknown key 'timetolive' in tx:emit (known: at, body, business_key1, "
+     "business_key2, "
+     "business_key3, delay, headers, key, message_id, order_type, type)"},
     {"local function f() return 1 + f() end f()",
      "rules/a.lua:3: stack overflow: over 16000 calls deep, a fixed limit: does a function call "
      "itself for ever?"},

@@ -433,6 +433,96 @@ static void ids_are_never_used_again(void **state)
     assert_string_equal(other_rows(s, "select id from herald_outbox"), "4");
 }
 
+static int64_t add_named(struct store *s, const char *key, int64_t due_at)
+{
+    const struct message m = {.type = slice_of("t")};
+    int64_t id;
+
+    assert_ok(s, outbox_add_named(s->db, &m, due_at, slice_of(key), &id, &s->err));
+    return id;
+}
+
+static void a_key_replaces_and_an_old_confirm_leaves_the_new_row(void **state)
+{
+    struct store *s = *state;
+    struct outbox_counts counts;
+    int64_t first;
+
+    store_open(s);
+    rows(s, 2);
+    begin(s);
+    first = add_named(s, "k", 0);
+    assert_int_equal(add_named(s, "k", 77), first + 1);
+    assert_int_equal(add_named(s, "other", 0), first + 2);
+    assert_ok(s, outbox_confirm(s->db, &first, 1, &s->err));
+    commit(s);
+    assert_string_equal(other_rows(s, "select id, due_at from herald_outbox where key = 'k'"),
+                        "4|77");
+    other_exec(s, "insert into herald_outbox(type, key) values ('t', 'k')");
+    assert_string_equal(other_rows(s, "select id, due_at from herald_outbox where key = 'k'"),
+                        "6|0");
+    assert_int_equal(other_int(s, "select value from herald_meta where key = 'outbox_removed'"), 2);
+    assert_ok(s, outbox_count(s->db, &counts, &s->err));
+    assert_int_equal(counts.pending, 4);
+}
+
+static void a_key_reaches_the_legs_of_its_row(void **state)
+{
+    struct store *s = *state;
+    int64_t row = 1;
+
+    store_open(s);
+    other_exec(s, "insert into herald_outbox(type, key) values ('t', 'k')");
+    split(s);
+    begin(s);
+    assert_ok(s, outbox_confirm(s->db, &row, 1, &s->err));
+    commit(s);
+    assert_int_equal(other_int(s, "select count(*) from herald_outbox where key = 'k'"), 4);
+    begin(s);
+    (void)add_named(s, "k", 0);
+    commit(s);
+    assert_string_equal(other_rows(s, "select id, leg_kind from herald_outbox"), "6|-");
+}
+
+static void a_cancel_says_whether_the_row_was_sent(void **state)
+{
+    struct store *s = *state;
+    enum cancelled was;
+
+    store_open(s);
+    begin(s);
+    (void)add_named(s, "sent", 0);
+    (void)add_named(s, "waits", 77);
+    (void)add_named(s, "fresh", 0);
+    assert_ok(s, outbox_cancel(s->db, slice_of("sent"), 2, &was, &s->err));
+    assert_int_equal(was, CANCEL_SENT);
+    assert_ok(s, outbox_cancel(s->db, slice_of("waits"), 2, &was, &s->err));
+    assert_int_equal(was, CANCEL_DONE);
+    assert_ok(s, outbox_cancel(s->db, slice_of("fresh"), 2, &was, &s->err));
+    assert_int_equal(was, CANCEL_DONE);
+    assert_ok(s, outbox_cancel(s->db, slice_of("fresh"), 2, &was, &s->err));
+    assert_int_equal(was, CANCEL_NONE);
+    commit(s);
+    assert_int_equal(other_int(s, "select count(*) from herald_outbox"), 0);
+}
+
+static void a_key_of_the_wrong_size_is_refused(void **state)
+{
+    struct store *s = *state;
+    const struct message m = {.type = slice_of("t")};
+    char big[10240];
+
+    store_open(s);
+    memset(big, 'k', sizeof big);
+    begin(s);
+    assert_int_not_equal(
+        outbox_add_named(s->db, &m, 0, (struct slice){big, sizeof big}, NULL, &s->err), OK);
+    assert_non_null(strstr(s->err.text, "1 to 255 bytes"));
+    assert_int_not_equal(outbox_add_named(s->db, &m, 0, slice_of(""), NULL, &s->err), OK);
+    assert_ok(s, outbox_add_named(s->db, &m, 0, (struct slice){big, 255}, NULL, &s->err));
+    commit(s);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
 
 int main(void)
@@ -455,6 +545,10 @@ int main(void)
         TEST(pending_rows_are_counted_without_counting),
         TEST(a_rolled_back_confirm_is_not_counted),
         TEST(ids_are_never_used_again),
+        TEST(a_key_replaces_and_an_old_confirm_leaves_the_new_row),
+        TEST(a_key_reaches_the_legs_of_its_row),
+        TEST(a_cancel_says_whether_the_row_was_sent),
+        TEST(a_key_of_the_wrong_size_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
