@@ -415,7 +415,8 @@ static void letters_of_an_older_store_are_grouped_when_the_router_takes_it(void 
     (void)bury(s, &l);
     snprintf(before, sizeof before, "%s", groups(s));
     store_close(s);
-    other_exec(s, "drop trigger herald_dead_grouped; drop trigger herald_dead_ungrouped;"
+    other_exec(s, "drop trigger herald_dead_grouped; drop trigger herald_outbox_replaces; drop "
+                  "trigger herald_dead_ungrouped;"
                   "drop table herald_dead_group; drop index herald_dead_by_group;"
                   "alter table herald_dead drop column error_group;"
                   "alter table herald_dead drop column leg_kind;"
