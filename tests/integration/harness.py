@@ -99,13 +99,14 @@ class Answer:
 class Router:
     """A router's folder, and at most one process that runs it."""
 
+    fail = None  # HERALD_FAIL of its processes
+
     def __init__(self, case, name, files, settings, broker):
         self.case = case
         self.name = name
         self.folder = os.path.join(case.folder, name)
         self.broker = broker
         self.process = None
-        self.fail = None  # HERALD_FAIL of the next start
         self.logs = [os.path.join(case.folder, f"{name}.{kind}") for kind in ("out", "err")]
         self.store = os.path.join(self.folder, settings.get("store", "herald.db"))
         os.makedirs(self.folder)
