@@ -187,7 +187,7 @@ static int64_t take_at(lua_State *L)
 /* Pushes two values. */
 static int64_t take_due(lua_State *L, const struct script_host *host)
 {
-    int64_t at = take_at(L), ms;
+    int64_t at = take_at(L), ms = 0;
     struct slice s = {NULL, 0};
 
     lua_getfield(L, SPEC, "delay");
