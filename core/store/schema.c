@@ -214,7 +214,52 @@ static const char version_4[] =
     "    where key = 'outbox_removed' and changes() > 0;"
     "  end;";
 
-static const struct schema_step steps[] = {{version_1}, {version_2}, {version_3}, {version_4}};
+/* Lanes (lane.h): the first row of a lane is at work, in flight or waiting for its time; the ones
+ * behind it have no time (the largest there is) until it leaves. Triggers wake the next one, so
+ * that whoever takes a row away, a program of somebody else's too, keeps the lane moving.
+ * `tries` is what each attempt came to (tries.h). What first_sent_at held before was no time of
+ * a send. */
+#define LANE_HELD "9223372036854775807"
+
+#define WAKE_OUTBOX_LANE                                                                           \
+    " begin update herald_outbox set due_at = 1 where id = (select id from herald_outbox"          \
+    "   where lane = old.lane and due_at = " LANE_HELD " order by id limit 1)"                     \
+    "   and not exists (select 1 from herald_outbox where lane = old.lane"                         \
+    "     and due_at < " LANE_HELD "); end;"
+
+#define WAKE_RETRY_LANE                                                                            \
+    " begin update herald_retry set due_at = 1 where id = (select id from herald_retry"            \
+    "   where queue = old.queue and lane = old.lane and due_at = " LANE_HELD                       \
+    "   order by id limit 1)"                                                                      \
+    "   and not exists (select 1 from herald_retry where queue = old.queue"                        \
+    "     and lane = old.lane and due_at < " LANE_HELD ")"                                         \
+    "   and not exists (select 1 from herald_dead where queue = old.queue"                         \
+    "     and lane = old.lane and holds); end;"
+
+static const char version_5[] =
+    "alter table herald_outbox add column lane text;"
+    "alter table herald_retry add column lane text;"
+    "alter table herald_retry add column tries text;"
+    "alter table herald_dead add column lane text;"
+    "alter table herald_dead add column holds integer not null default 0;" /* its lane waits */
+    "alter table herald_dead add column tries text;"
+    "update herald_outbox set first_sent_at = null where first_sent_at is not null;"
+    "create index herald_outbox_lane on herald_outbox(lane, due_at) where lane is not null;"
+    "create index herald_retry_lane on herald_retry(queue, lane, due_at) where lane is not null;"
+    "create index herald_dead_holds on herald_dead(queue, lane) where holds;"
+    "create trigger herald_outbox_leaves_lane after delete on herald_outbox"
+    "  when old.lane is not null" WAKE_OUTBOX_LANE
+    "create trigger herald_retry_leaves_lane after delete on herald_retry"
+    "  when old.lane is not null" WAKE_RETRY_LANE
+    "create trigger herald_retry_released after update of lane on herald_retry"
+    "  when old.lane is not null and new.lane is null" WAKE_RETRY_LANE
+    "create trigger herald_dead_leaves_lane after delete on herald_dead"
+    "  when old.holds" WAKE_RETRY_LANE
+    "create trigger herald_dead_released after update of holds on herald_dead"
+    "  when old.holds and not new.holds" WAKE_RETRY_LANE;
+
+static const struct schema_step steps[] = {
+    {version_1}, {version_2}, {version_3}, {version_4}, {version_5}};
 
 /* 0: herald has never been here. */
 static int read_version(struct db *db, int64_t *version_out, struct err *err)

@@ -37,9 +37,14 @@ find_members() {
     done
 }
 
+# A process that is just being replaced by another program (exec) shows no environment for a
+# moment, so only the third look in vain counts.
 beam_lives() {
-    find_members
-    case " $found " in *" $RABBIT_PID "*) return 0 ;; esac
+    for look in 1 2 3; do
+        find_members
+        case " $found " in *" $RABBIT_PID "*) return 0 ;; esac
+        [ "$look" -eq 3 ] || sleep 0.1
+    done
     return 1
 }
 
