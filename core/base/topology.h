@@ -59,6 +59,8 @@ struct subscription {
     int prefetch;              /* deliveries held unacked at most, 1 to 65535 */
     struct retry_policy retry; /* for its handlers that have none of their own */
     bool unhandled_dead;       /* what no handler wants: true dead letter, false ack */
+    int order_by;              /* business key 1 to 3 that names a message's lane; 0: none */
+    bool hold;                 /* a dead letter keeps its lane waiting until a person comes */
     enum envelope_kind envelope;
     /* Handles of the rules' functions, for the script floor alone; 0: there is none */
     int before, after;     /* around each handler (script_call) */
@@ -77,6 +79,7 @@ struct route {
     size_t n_to;
     int to_function; /* a handle for script_route; 0: there is none */
     enum unroutable unroutable;
+    int order_by; /* business key 1 to 3 that names a row's lane; 0: none */
     uint64_t fingerprint; /* of all that is declared, functions by their text */
     char *origin;
 };

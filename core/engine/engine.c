@@ -125,13 +125,18 @@ static _Noreturn void die(struct engine *e, const struct err *why)
     _exit(1);
 }
 
+static int64_t movement(const struct counters *c)
+{
+    return c->delivered + c->handled + c->failed + c->published + c->confirmed;
+}
+
 static void run_turn(struct engine *e)
 {
     struct err err = {0};
     enum turn_result result;
     int64_t before = turn_counters(e->turn)->turns;
     const struct counters *c = turn_counters(e->turn);
-    int64_t moved = c->delivered + c->retried + c->published + c->confirmed;
+    int64_t moved = movement(c);
 
     e->in_turn = true;
     result = turn_run(e->turn, e->state == ENGINE_RUNNING, &err);
@@ -156,7 +161,7 @@ static void run_turn(struct engine *e)
     }
     if (c->turns > before)
         resumed(e);
-    if (c->delivered + c->retried + c->published + c->confirmed > moved)
+    if (movement(c) > moved)
         e->active_ms = mono(e);
 }
 

@@ -233,6 +233,20 @@ static int bury_too_old(struct turn *t, const struct item *i, struct err *err)
     return item_bury(t, i, why, NULL, 0, err);
 }
 
+/* Runs the handler inside the open savepoint, or lets the message wait behind its lane. */
+static int run_in_order(struct turn *t, struct item *i, const struct handler *h, struct err *err)
+{
+    bool busy = false;
+    int rc = OK;
+
+    if (i->lane.data != NULL)
+        rc = lane_is_busy(db_of(t), i->queue, i->lane, INT64_MAX, &busy, err);
+    if (rc != OK || !busy)
+        return rc == OK ? run_handler(t, i, h, err) : rc;
+    rc = item_behind(t, i, err);
+    return rc == OK ? db_release(db_of(t), err) : rc;
+}
+
 static int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
 {
     struct item i = {
@@ -263,6 +277,7 @@ static int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
         return bury_unreadable(t, &i, why.text, err);
     if (rc != OK)
         return err_set(err, rc, "%s", why.text);
+    i.lane = lane_of(i.lane_text, i.subscription->order_by, &i.message);
     rc = db_savepoint(db_of(t), err);
     if (rc == OK)
         rc = enter(t, &i, &go_on, err);
@@ -271,7 +286,7 @@ static int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
     old = go_on && is_too_old(t, &i);
     h = go_on && !old ? handler_of(t, &i) : NULL;
     if (h != NULL)
-        return run_handler(t, &i, h, err);
+        return run_in_order(t, &i, h, err);
     rc = db_release(db_of(t), err);
     if (rc == OK && old)
         return bury_too_old(t, &i, err);
@@ -299,8 +314,9 @@ static int handle_retry(struct turn *t, const struct retry_row *row, struct err 
         .identity = row->identity,
         .fingerprint = row->fingerprint,
         .attempt = row->attempts + 1,
-        .first_at = row->first_at,
+        .first_at = row->attempts > 0 ? row->first_at : t->now_ms,
         .retry_id = row->id,
+        .lane = row->lane,
         .subscription = subscription_of(t, row->queue),
     };
     const struct handler *h;
@@ -311,7 +327,7 @@ static int handle_retry(struct turn *t, const struct retry_row *row, struct err 
         return retry_again(db_of(t), row->id, row->attempts, t->now_ms + ORPHAN_WAIT_MS,
                            "orphaned: no subscription for this queue in rules/", row->generation,
                            err);
-    t->delta.retried++;
+    t->delta.retried += row->attempts > 0;
     judge(t, &i);
     rc = item_read(t, &i, &why);
     if (rc == ERR_INPUT)
@@ -342,22 +358,23 @@ static bool collect(void *arg, const struct retry_row *row)
         return false;
     copy.error = NULL;
     if (!message_keep(a, &copy.message) || !arena_keep(a, &copy.queue) ||
-        !arena_keep(a, &copy.identity) || !arena_keep(a, &copy.exchange) ||
-        !arena_keep(a, &copy.routing_key))
+        !arena_keep(a, &copy.identity) || !arena_keep(a, &copy.lane) ||
+        !arena_keep(a, &copy.exchange) || !arena_keep(a, &copy.routing_key))
         return false; /* the rest waits for the next turn */
     c->turn->retries[c->n++] = copy;
     return true;
 }
 
-static int handle_retries(struct turn *t, size_t limit, struct err *err)
+/* One walk over what is due; *limit is what is left of it. */
+static int handle_due(struct turn *t, size_t *limit, struct err *err)
 {
-    struct collector c = {.turn = t, .limit = limit};
-    int rc = retry_due(db_of(t), t->now_ms, limit, collect, &c, err);
+    struct collector c = {.turn = t, .limit = *limit};
+    int rc = retry_due(db_of(t), t->now_ms, *limit, collect, &c, err);
 
     for (size_t n = 0; n < c.n && rc == OK && !t->alone; n++) {
         const struct retry_row *row = &t->retries[n];
 
-        if ((turn_is_old(t) && n > 0) || must_wait(t, row->queue, &row->message)) {
+        if ((turn_is_old(t) && t->handled > 0) || must_wait(t, row->queue, &row->message)) {
             t->more = true;
             break;
         }
@@ -365,7 +382,20 @@ static int handle_retries(struct turn *t, size_t limit, struct err *err)
         if (rc == OK)
             t->handled++;
     }
-    if (c.n == limit)
+    *limit -= c.n;
+    return rc;
+}
+
+/* A lane whose first message is settled goes on at once: its next one came due with that. */
+static int handle_retries(struct turn *t, size_t limit, struct err *err)
+{
+    int rc;
+
+    do {
+        t->lane_moved = false;
+        rc = handle_due(t, &limit, err);
+    } while (rc == OK && t->lane_moved && limit > 0 && !t->more && !t->alone);
+    if (limit == 0 || t->lane_moved)
         t->more = true;
     return rc;
 }

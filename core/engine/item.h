@@ -8,6 +8,7 @@
 #define HERALD_ENGINE_ITEM_H
 
 #include "engine/turn_int.h"
+#include "store/lane.h"
 
 enum { IDENTITY_MAX = 256 };
 
@@ -22,9 +23,11 @@ struct item {
     struct slice identity;            /* the inbox key's id; absent: none */
     char identity_text[IDENTITY_MAX]; /* holds `identity` where it was made */
     uint64_t fingerprint;
-    int attempt;      /* this try; the first is 1 */
-    int64_t first_at; /* wall clock of the first try */
-    int64_t retry_id; /* 0: a delivery */
+    struct slice lane;        /* absent: in no order */
+    char lane_text[LANE_MAX]; /* holds `lane` of a delivery */
+    int attempt;              /* this try; the first is 1 */
+    int64_t first_at;         /* wall clock of the first try */
+    int64_t retry_id;         /* 0: a delivery */
     bool redelivered;
     bool condemned;                /* by its strikes: nothing of the rules sees it any more */
     const struct handler *handler; /* who failed; NULL: nobody was called */
@@ -61,6 +64,9 @@ int item_done(struct turn *t, const struct item *i, struct err *err);
 /* It did not: its writes are undone; waits for a retry or becomes a dead letter. */
 int item_failed(struct turn *t, const struct item *i, const struct script_outcome *o,
                 struct err *err);
+
+/* An earlier message of its lane waits: so does this one, untried, behind it. */
+int item_behind(struct turn *t, const struct item *i, struct err *err);
 
 /* No handler wants it. */
 int item_unhandled(struct turn *t, const struct item *i, struct err *err);

@@ -62,12 +62,23 @@ static int add_dead(struct turn *t, const struct item *i, int attempts, const ch
         .traceback = traceback != NULL && traceback[0] != '\0' ? traceback : NULL,
         .generation = generation,
         .at = t->now_ms,
+        .lane = i->lane,
+        .holds = i->lane.data != NULL && i->subscription != NULL && i->subscription->hold,
     };
     int64_t id;
 
     t->delta.dead++;
     item_log(t, LOG_WARN, "message.dead", i, error);
     return dead_add(db_of(t), &letter, &id, err);
+}
+
+/* The one behind it in its lane is woken with that. */
+static int leave_retries(struct turn *t, const struct item *i, struct err *err)
+{
+    if (i->retry_id == 0)
+        return OK;
+    t->lane_moved = t->lane_moved || i->lane.data != NULL;
+    return retry_remove(db_of(t), i->retry_id, err);
 }
 
 /* The message leaves the way of retries and becomes a dead letter. */
@@ -78,9 +89,7 @@ int item_bury(struct turn *t, const struct item *i, const char *error, const cha
 
     if (rc == OK)
         rc = set_inbox(t, i, INBOX_DEAD, err);
-    if (rc == OK && i->retry_id != 0)
-        rc = retry_remove(db_of(t), i->retry_id, err);
-    return rc;
+    return rc == OK ? leave_retries(t, i, err) : rc;
 }
 
 static int wait_for_retry(struct turn *t, const struct item *i, int64_t delay_ms, const char *error,
@@ -98,6 +107,7 @@ static int wait_for_retry(struct turn *t, const struct item *i, int64_t delay_ms
         .due_at = t->now_ms + delay_ms,
         .error = error,
         .generation = t->generation,
+        .lane = i->lane,
     };
 
     item_log(t, LOG_INFO, "message.retry", i, error);
@@ -107,6 +117,29 @@ static int wait_for_retry(struct turn *t, const struct item *i, int64_t delay_ms
     if (retry_add(db_of(t), &row, err) != OK)
         return err->code;
     failpoint("retry_written");
+    return set_inbox(t, i, INBOX_WAITING, err);
+}
+
+int item_behind(struct turn *t, const struct item *i, struct err *err)
+{
+    const struct retry_row row = {
+        .queue = i->queue,
+        .identity = i->identity,
+        .message = i->received,
+        .exchange = i->exchange,
+        .routing_key = i->routing_key,
+        .fingerprint = i->fingerprint,
+        .first_at = i->first_at,
+        .due_at = LANE_HELD,
+        .error = "behind: an earlier message of its lane waits",
+        .generation = t->generation,
+        .lane = i->lane,
+    };
+
+    t->delta.behind++;
+    item_log(t, LOG_DEBUG, "message.behind", i, row.error);
+    if (retry_add(db_of(t), &row, err) != OK)
+        return err->code;
     return set_inbox(t, i, INBOX_WAITING, err);
 }
 
@@ -136,7 +169,7 @@ int item_done(struct turn *t, const struct item *i, struct err *err)
     t->delta.handled++;
     recall_note(t, i);
     if (i->retry_id != 0) {
-        rc = retry_remove(db_of(t), i->retry_id, err);
+        rc = leave_retries(t, i, err);
         if (rc == OK)
             rc = set_inbox(t, i, INBOX_DONE, err);
     }
@@ -159,7 +192,8 @@ int item_unhandled(struct turn *t, const struct item *i, struct err *err)
     return item_bury(t, i, why, NULL, t->generation, err);
 }
 
-/* One id, two messages: the second is not the first, and must not vanish as if it were. */
+/* One id, two messages: the second is not the first, and must not vanish as if it were. Nobody
+ * waits for it. */
 int item_id_used_twice(struct turn *t, struct item *i, struct err *err)
 {
     char why[256];
@@ -167,5 +201,6 @@ int item_id_used_twice(struct turn *t, struct item *i, struct err *err)
     snprintf(why, sizeof why,
              "id used twice: a message with this id but another type, key or body was taken from "
              "this queue before");
+    i->lane = (struct slice){NULL, 0};
     return add_dead(t, i, i->attempt, why, NULL, 0, err);
 }

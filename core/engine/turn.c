@@ -228,7 +228,7 @@ static enum turn_result finish(struct turn *t)
     db_checkpoint(t->settings.db, false);
     if (t->script_spoiled)
         rebuild_spoiled(t);
-    if (t->script != NULL && t->delta.delivered + t->delta.retried > 0)
+    if (t->script != NULL && t->handled > 0)
         script_step(*t->script);
     return t->more || t->settings.broker->ops->pending(t->settings.broker) ? TURN_MORE : TURN_IDLE;
 }

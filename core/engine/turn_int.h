@@ -51,6 +51,7 @@ struct turn {
     size_t handled;        /* messages of this turn so far */
     struct recent *recent; /* ring of settings.recent_max, lent by deliveries and `arena` */
     size_t n_recent;       /* noted in this turn; the ring holds the last of them */
+    bool lane_moved;       /* the first of a lane is gone: the next one is due */
     bool adopting;         /* retries of a queue that returned are to become due */
     bool script_spoiled;   /* a route's function ran out of memory: rebuild after the turn */
     bool alone;            /* the suspect of a death was handled: nobody else is (strike.h) */

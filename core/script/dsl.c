@@ -143,8 +143,8 @@ static int function_field(lua_State *L, int index, const char *name)
     return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-/* add_route(origin, type, order_type or nil, list, unroutable [, chooser, its author's
- * function]) */
+/* add_route(origin, type, order_type or nil, list, unroutable, chooser or nil, its author's
+ * function or nil, order_by or nil) */
 static int add_route(lua_State *L)
 {
     static const char *const words[] = {"retry", "park", "drop", NULL};
@@ -155,8 +155,10 @@ static int add_route(lua_State *L)
     struct err err;
     size_t n;
 
-    lua_settop(L, 7);
+    lua_settop(L, 8);
+    r.order_by = (int)luaL_optinteger(L, 8, 0);
     r.fingerprint = fingerprint_number(TEXT_HASH_START, r.unroutable);
+    r.fingerprint = fingerprint_number(r.fingerprint, r.order_by);
     r.fingerprint = fingerprint_text(fingerprint_text(r.fingerprint, type), order_type);
     r.fingerprint = fingerprint_function(L, r.fingerprint, 7);
     if (!lua_isnil(L, 6)) {
@@ -319,8 +321,20 @@ static void take_functions(lua_State *L, int index, struct subscription *s)
     s->identity = function_field(L, index, "identity");
 }
 
+/* The same table: order_by, a number or nil, and hold. */
+static void take_order(lua_State *L, int index, struct subscription *s)
+{
+    lua_getfield(L, index, "order_by");
+    s->order_by = (int)luaL_optinteger(L, -1, 0);
+    lua_getfield(L, index, "hold");
+    s->hold = lua_toboolean(L, -1) != 0;
+    lua_pop(L, 2);
+    s->fingerprint = fingerprint_number(s->fingerprint, s->order_by);
+    s->fingerprint = fingerprint_number(s->fingerprint, s->hold);
+}
+
 /* add_subscription(origin, queue, from, queue_type or nil, prefetch, unhandled, retry,
- * envelope, functions) */
+ * envelope, what few have) */
 static int add_subscription(lua_State *L)
 {
     static const char *const types[] = {"any", "quorum", "classic", NULL};
@@ -344,6 +358,7 @@ static int add_subscription(lua_State *L)
     s.fingerprint = fingerprint_number(s.fingerprint, s.envelope);
     s.fingerprint = fingerprint_retry(fingerprint_text(s.fingerprint, queue), &s.retry);
     take_functions(L, 9, &s);
+    take_order(L, 9, &s);
     n = check_list(L, 3, from);
     s.fingerprint = mix_list(s.fingerprint, from, n);
     s.queue = strdup(queue);

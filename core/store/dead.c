@@ -45,6 +45,8 @@ int dead_add(struct db *db, const struct dead_letter *letter, int64_t *id_out, s
     query_message(&q, &letter->message, letter->exchange, letter->routing_key);
     query_int(&q, error_group(sides[letter->side], queue_of(letter), slice_of(error)));
     query_text(&q, letter->leg_kind);
+    query_slice(&q, letter->lane);
+    query_int(&q, letter->holds);
     rc = query_run(&q, err);
     if (rc != OK || id_out == NULL)
         return rc;
@@ -71,7 +73,9 @@ static void read_letter(sqlite3_stmt *stmt, struct dead_letter *letter)
     letter->generation = sqlite3_column_int64(stmt, c++);
     letter->at = sqlite3_column_int64(stmt, c++);
     c = column_message(stmt, c, &letter->message, &letter->exchange, &letter->routing_key);
-    letter->leg_kind = column_text(stmt, c);
+    letter->leg_kind = column_text(stmt, c++);
+    letter->lane = column_slice(stmt, c++);
+    letter->holds = sqlite3_column_int(stmt, c) != 0;
 }
 
 /* Gives the letters of a query that has its parameters, and ends it. */

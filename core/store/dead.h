@@ -27,6 +27,8 @@ struct dead_letter {
     const char *traceback; /* NULL: none */
     int64_t generation;    /* of the rules that gave up; 0: the core itself */
     int64_t at;            /* ms since 1970 UTC */
+    struct slice lane;     /* it was in (lane.h); absent: in no order */
+    bool holds;            /* the lane waits until it is replayed, dropped or released */
 };
 
 typedef bool dead_letter_fn(void *arg, const struct dead_letter *letter);

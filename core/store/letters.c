@@ -3,6 +3,7 @@
 
 #include "store/db_int.h"
 #include "store/inbox.h"
+#include "store/lane.h"
 #include "store/outbox.h"
 #include "store/retry.h"
 
@@ -81,6 +82,18 @@ static void set_key(struct work *w, const struct dead_letter *l, enum inbox_stat
     w->rc = inbox_set(w->db, l->queue, l->identity, l->fingerprint, state, w->now_ms, w->err);
 }
 
+/* A letter that holds its lane is the first of it again; one that let it go is the last. */
+static void join_lane(struct work *w, const struct dead_letter *l, struct retry_row *row)
+{
+    bool busy;
+
+    if (l->lane.data == NULL)
+        return;
+    w->rc = lane_is_busy(w->db, row->queue, l->lane, l->holds ? l->id : INT64_MAX, &busy, w->err);
+    if (w->rc == OK && busy)
+        row->due_at = LANE_HELD;
+}
+
 static void to_retry(struct work *w, const struct dead_letter *l)
 {
     struct retry_row row = {
@@ -94,10 +107,12 @@ static void to_retry(struct work *w, const struct dead_letter *l)
         .due_at = w->now_ms,
         .error = l->error,
         .generation = l->generation,
+        .lane = l->lane,
     };
     struct inbox_seen seen;
 
-    if (owns_key(w, l, &seen)) {
+    join_lane(w, l, &row);
+    if (w->rc == OK && owns_key(w, l, &seen)) {
         row.identity = l->identity;
         set_key(w, l, INBOX_WAITING);
     }

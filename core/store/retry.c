@@ -17,6 +17,7 @@ int retry_add(struct db *db, const struct retry_row *row, struct err *err)
     query_int(&q, row->first_at);
     query_text(&q, row->error != NULL ? row->error : "");
     query_int(&q, row->generation);
+    query_slice(&q, row->lane);
     query_message(&q, &row->message, row->exchange, row->routing_key);
     return query_run(&q, err);
 }
@@ -36,6 +37,7 @@ static void read_row(sqlite3_stmt *stmt, struct retry_row *row)
     if (row->error == NULL) /* out of memory */
         row->error = "";
     row->generation = sqlite3_column_int64(stmt, c++);
+    row->lane = column_slice(stmt, c++);
     (void)column_message(stmt, c, &row->message, &row->exchange, &row->routing_key);
 }
 
@@ -105,6 +107,7 @@ int retry_again(struct db *db, int64_t id, int attempts, int64_t due_at, const c
 {
     struct query q = query_start(db, STATEMENT_RETRY_AGAIN);
 
+    query_int(&q, clock_wall(&db->clock));
     query_int(&q, attempts);
     query_int(&q, due_at);
     query_text(&q, error != NULL ? error : "");

@@ -19,10 +19,11 @@ struct retry_row {
     struct slice routing_key;
     uint64_t fingerprint;
     int attempts;     /* tries so far, the first included */
-    int64_t first_at; /* ms since 1970 UTC of the first try */
+    int64_t first_at; /* ms since 1970 UTC of the first try, or when it came and was not tried */
     int64_t due_at;
     const char *error;  /* of the last try */
     int64_t generation; /* of the rules that made it */
+    struct slice lane;  /* lane.h; absent: in no order */
 };
 
 typedef bool retry_row_fn(void *arg, const struct retry_row *row);

@@ -39,6 +39,7 @@ static void read_retry(sqlite3_stmt *stmt, struct retry_view *r)
     r->type = column_slice(stmt, c++);
     read_keys(stmt, &c, r->key);
     r->error = column_slice(stmt, c++);
+    r->lane = column_slice(stmt, c++);
     r->orphaned = says_orphaned(r->error);
 }
 

@@ -19,7 +19,8 @@ struct retry_view {
     int64_t first_at; /* of the first try */
     int64_t generation;
     int attempts;
-    bool orphaned; /* no subscription for its queue when the router last looked */
+    struct slice lane; /* lane.h; due_at LANE_HELD: it waits behind another one */
+    bool orphaned;     /* no subscription for its queue when the router last looked */
     struct slice queue;
     struct slice message_id; /* or what else identifies it */
     struct slice type;

@@ -219,20 +219,19 @@ static const char version_4[] =
  * that whoever takes a row away, a program of somebody else's too, keeps the lane moving.
  * `tries` is what each attempt came to (tries.h). What first_sent_at held before was no time of
  * a send. */
-#define LANE_HELD "9223372036854775807"
+#define HELD "9223372036854775807" /* LANE_HELD */
 
 #define WAKE_OUTBOX_LANE                                                                           \
     " begin update herald_outbox set due_at = 1 where id = (select id from herald_outbox"          \
-    "   where lane = old.lane and due_at = " LANE_HELD " order by id limit 1)"                     \
+    "   where lane = old.lane and due_at = " HELD " order by id limit 1)"                          \
     "   and not exists (select 1 from herald_outbox where lane = old.lane"                         \
-    "     and due_at < " LANE_HELD "); end;"
+    "     and due_at < " HELD "); end;"
 
 #define WAKE_RETRY_LANE                                                                            \
     " begin update herald_retry set due_at = 1 where id = (select id from herald_retry"            \
-    "   where queue = old.queue and lane = old.lane and due_at = " LANE_HELD                       \
-    "   order by id limit 1)"                                                                      \
+    "   where queue = old.queue and lane = old.lane and due_at = " HELD "   order by id limit 1)"  \
     "   and not exists (select 1 from herald_retry where queue = old.queue"                        \
-    "     and lane = old.lane and due_at < " LANE_HELD ")"                                         \
+    "     and lane = old.lane and due_at < " HELD ")"                                              \
     "   and not exists (select 1 from herald_dead where queue = old.queue"                         \
     "     and lane = old.lane and holds); end;"
 
@@ -245,10 +244,16 @@ static const char version_5[] =
     "alter table herald_dead add column tries text;"
     "update herald_outbox set first_sent_at = null where first_sent_at is not null;"
     "create index herald_outbox_lane on herald_outbox(lane, due_at) where lane is not null;"
+    "create index herald_outbox_first on herald_outbox(id)"
+    "  where lane is not null and due_at < " HELD ";"
     "create index herald_retry_lane on herald_retry(queue, lane, due_at) where lane is not null;"
+    "create index herald_retry_first on herald_retry(id)"
+    "  where lane is not null and due_at < " HELD ";"
     "create index herald_dead_holds on herald_dead(queue, lane) where holds;"
     "create trigger herald_outbox_leaves_lane after delete on herald_outbox"
     "  when old.lane is not null" WAKE_OUTBOX_LANE
+    "create trigger herald_outbox_released after update of lane on herald_outbox"
+    "  when old.lane is not null and new.lane is null" WAKE_OUTBOX_LANE
     "create trigger herald_retry_leaves_lane after delete on herald_retry"
     "  when old.lane is not null" WAKE_RETRY_LANE
     "create trigger herald_retry_released after update of lane on herald_retry"

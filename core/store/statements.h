@@ -18,11 +18,20 @@
 
 #define RETRY_COLUMNS                                                                              \
     "id, due_at, queue, identity, fingerprint, attempts, first_at, error, "                        \
-    "generation, " MESSAGE_COLUMNS
+    "generation, lane, " MESSAGE_COLUMNS
+
+/* Why a lane waits, and the rows that wait: of a retry or letter `h`, of an outbox row `h`. */
+#define LANE_FIRST "due_at < 9223372036854775807"
+#define LANE_BEHIND_RETRY                                                                          \
+    "(select count(*) from herald_retry f where f.queue = h.queue and f.lane = h.lane "            \
+    "and f.due_at = 9223372036854775807)"
+#define LANE_BEHIND_ROW                                                                            \
+    "(select count(*) from herald_outbox f where f.lane = h.lane "                                 \
+    "and f.due_at = 9223372036854775807)"
 
 #define DEAD_COLUMNS                                                                               \
     "id, side, queue, identity, fingerprint, attempts, error, traceback, generation, "             \
-    "at, " MESSAGE_COLUMNS ", leg_kind"
+    "at, " MESSAGE_COLUMNS ", leg_kind, lane, holds"
 
 /* A clock that went back must not enter rows that count as old already. */
 #define INBOX_AT "max(?, coalesce((select value from herald_meta where key = 'inbox_floor'), 0))"
@@ -106,15 +115,16 @@
     /* retry */                                                                                    \
     X(RETRY_ADD, "add a retry",                                                                    \
       "insert into herald_retry(due_at, queue, identity, fingerprint, attempts, first_at, "        \
-      "error, generation, " MESSAGE_COLUMNS ") values (?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS     \
-      ")")                                                                                         \
+      "error, generation, lane, " MESSAGE_COLUMNS                                                  \
+      ") values (?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS ")")                                   \
     X(RETRY_DUE, "look for retries that are due",                                                  \
       "select id from herald_retry where due_at <= ? order by due_at, id limit ?")                 \
     X(RETRY_GET, "read a retry", "select " RETRY_COLUMNS " from herald_retry where id = ?")        \
     X(RETRY_NEXT_DUE, "look for the next retry that is due",                                       \
       "select due_at from herald_retry order by due_at limit 1")                                   \
     X(RETRY_AGAIN, "put off a retry",                                                              \
-      "update herald_retry set attempts = ?, due_at = ?, error = ?, generation = ? where id = ?")  \
+      "update herald_retry set first_at = iif(attempts = 0, ?, first_at), attempts = ?, "          \
+      "due_at = ?, error = ?, generation = ? where id = ?")                                        \
     X(RETRY_REMOVE, "remove a retry", "delete from herald_retry where id = ?")                     \
     X(RETRY_ADOPT, "make orphaned retries due",                                                    \
       "update herald_retry set due_at = ?1 where due_at > ?1 and due_at <= ?2 "                    \
@@ -124,8 +134,8 @@
     X(DEAD_ADD, "add a dead letter",                                                               \
       "insert into herald_dead(side, queue, identity, fingerprint, attempts, error, traceback, "   \
       "generation, at, " MESSAGE_COLUMNS                                                           \
-      ", error_group, leg_kind) values (?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS                 \
-      ", ?, ?) on conflict(side, queue, identity, fingerprint) where identity is not null "        \
+      ", error_group, leg_kind, lane, holds) values (?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS    \
+      ", ?, ?, ?, ?) on conflict(side, queue, identity, fingerprint) where identity is not null "  \
       "do nothing")                                                                                \
     X(DEAD_FIND, "look for a dead letter",                                                         \
       "select id from herald_dead "                                                                \
@@ -156,13 +166,37 @@
       "business_key2, business_key3, key, reason, leg_exchange, leg_routing_key "                  \
       "from herald_outbox where id = ?")                                                           \
     X(RETRY_NOW, "make a retry due",                                                               \
-      "update herald_retry set due_at = ? where id = ? and due_at > ?")                            \
+      "update herald_retry set due_at = ? where id = ? and due_at > ? and " LANE_FIRST)            \
     X(RETRY_KEY, "read a retry",                                                                   \
       "select queue, identity, fingerprint from herald_retry where id = ?")                        \
     X(RETRY_VIEW, "look at a retry",                                                               \
       "select id, due_at, first_at, generation, attempts, queue, "                                 \
       "coalesce(message_id, identity), type, business_key1, business_key2, business_key3, "        \
-      "error from herald_retry where id = ?")                                                      \
+      "error, lane from herald_retry where id = ?")                                                \
+    /* lanes */                                                                                    \
+    X(LANE_BUSY, "look whether a lane waits",                                                      \
+      "select 1 from herald_retry where queue = ?1 and lane = ?2 and " LANE_FIRST                  \
+      " union all select 1 from herald_dead where queue = ?1 and lane = ?2 and holds "             \
+      "and id < ?3 limit 1")                                                                       \
+    X(LANE_RETRIES, "list lanes of retries",                                                       \
+      "select id, queue, lane, " LANE_BEHIND_RETRY ", due_at, attempts, error "                    \
+      "from herald_retry h where id > 0 and lane is not null and " LANE_FIRST                      \
+      " order by id limit ?")                                                                      \
+    X(LANE_LETTERS, "list lanes that a dead letter holds",                                         \
+      "select id, queue, lane, " LANE_BEHIND_RETRY ", at, attempts, error "                        \
+      "from herald_dead h where queue > '' and holds order by queue, lane limit ?")                \
+    X(LANE_ROWS, "list lanes of the outbox",                                                       \
+      "select id, null, lane, " LANE_BEHIND_ROW ", due_at, attempts, reason from herald_outbox h " \
+      "where id > 0 and lane is not null and " LANE_FIRST                                          \
+      " and (attempts > 0 or exists (select 1 "                                                    \
+      "from herald_outbox f where f.lane = h.lane and f.due_at = 9223372036854775807)) "           \
+      "order by id limit ?")                                                                       \
+    X(LANE_RELEASE_RETRY, "release a lane",                                                        \
+      "update herald_retry set lane = null where id = ? and lane is not null and " LANE_FIRST)     \
+    X(LANE_RELEASE_LETTER, "release a lane",                                                       \
+      "update herald_dead set holds = 0 where id = ? and holds")                                   \
+    X(LANE_RELEASE_ROW, "release a lane",                                                          \
+      "update herald_outbox set lane = null where id = ? and lane is not null and " LANE_FIRST)    \
     /* recent */                                                                                   \
     X(RECENT_ADD, "keep a handled message",                                                        \
       "insert into herald_recent(at, queue, " MESSAGE_COLUMNS ") values (?, ?, " MESSAGE_MARKS     \

@@ -54,6 +54,7 @@ function herald.queue(name) end
 ---@field order_type? string|integer only for this order type (business key 2)
 ---@field to herald.destination|herald.destination[]|fun(msg: herald.msg): herald.destination|herald.destination[]
 ---@field unroutable? "retry"|"park"|"drop" what becomes of a message that no queue took
+---@field order_by? "business_key1"|"business_key2"|"business_key3" one at a time for each key: none is overtaken
 
 ---Where a message type goes.
 ---@param route herald.route_spec
@@ -91,6 +92,8 @@ function herald.route(route) end
 ---@field after? fun(msg: herald.msg, tx: herald.tx) called after it, in its transaction
 ---@field envelope? "auto"|"raw"|fun(raw: string, properties: herald.properties): herald.envelope
 ---@field identity? fun(msg: herald.msg): string|integer|nil names a message that came without an id
+---@field order_by? "business_key1"|"business_key2"|"business_key3" while one waits, later ones of its key do, too
+---@field on_dead? "release"|"hold" whether a dead letter lets the later ones of its key go on
 
 ---A queue to listen to.
 ---@param subscription herald.subscription_spec

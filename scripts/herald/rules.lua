@@ -168,9 +168,21 @@ end
 local HOW = "write herald.fanout \"exchange\", herald.topic(\"exchange\", \"key\"), "
   .. "herald.direct(\"exchange\", \"key\") or herald.queue \"name\""
 
+-- Order --------------------------------------------------------------------------
+
+local LANES = { business_key1 = 1, business_key2 = 2, business_key3 = 3 }
+
+-- The number of the business key that names the lane; nil: no order.
+local function check_order_by(origin, where, order_by)
+  if order_by == nil then return nil end
+  return LANES[check_word(origin, "order_by in " .. where, order_by,
+    { "business_key1", "business_key2", "business_key3" })]
+end
+
 -- Routes -------------------------------------------------------------------------
 
-local ROUTE_KEYS = { type = true, order_type = true, to = true, unroutable = true }
+local ROUTE_KEYS = { type = true, order_type = true, to = true, unroutable = true,
+                     order_by = true }
 
 local TARGETS_MAX = 64
 
@@ -237,11 +249,13 @@ function M.route(origin, spec)
   local unroutable = spec.unroutable
   if unroutable == nil then unroutable = "retry" end
   check_word(origin, "unroutable in herald.route", unroutable, { "retry", "park", "drop" })
+  local order_by = check_order_by(origin, "herald.route", spec.order_by)
   if type(spec.to) == "function" then
     native.add_route(origin, type_name, order_type, {}, unroutable, chooser(origin, spec.to),
-      spec.to) -- the author's own, for the fingerprint
+      spec.to, order_by) -- spec.to is the author's own, for the fingerprint
   else
-    native.add_route(origin, type_name, order_type, check_to(origin, spec.to), unroutable)
+    native.add_route(origin, type_name, order_type, check_to(origin, spec.to), unroutable, nil,
+      nil, order_by)
   end
 end
 
@@ -249,7 +263,7 @@ end
 
 local SUBSCRIBE_KEYS = { queue = true, from = true, retry = true, queue_type = true,
                          prefetch = true, unhandled = true, before = true, after = true,
-                         envelope = true, identity = true }
+                         envelope = true, identity = true, order_by = true, on_dead = true }
 local RETRY_KEYS = { attempts = true, delay = true, factor = true, max_delay = true,
                      jitter = true, max_age = true }
 local DELAYS_MAX = 16
@@ -407,6 +421,16 @@ local function namer(origin, identity)
   end
 end
 
+-- True: a dead letter keeps its lane waiting.
+local function check_on_dead(origin, spec)
+  if spec.on_dead == nil then return nil end
+  check_word(origin, "on_dead in herald.subscribe", spec.on_dead, { "release", "hold" })
+  if spec.order_by == nil then
+    fail(origin, "on_dead in herald.subscribe is for lanes: say which by order_by")
+  end
+  return spec.on_dead == "hold"
+end
+
 function M.subscribe(origin, spec)
   check_spec(origin, "herald.subscribe", spec, SUBSCRIBE_KEYS)
   local queue = check_name(origin, "queue in herald.subscribe", spec.queue)
@@ -426,6 +450,8 @@ function M.subscribe(origin, spec)
       envelope_text = read and spec.envelope, -- the author's own, for the fingerprint
       identity = identity and namer(origin, identity),
       identity_text = identity,
+      order_by = check_order_by(origin, "herald.subscribe", spec.order_by),
+      hold = check_on_dead(origin, spec),
     })
 end
 

@@ -14,6 +14,7 @@ static void declarations_become_rules(void **state)
         load(&s,
              PREFIX "herald.route { type = 'paid', to = herald.fanout 'x' }\n"
                     "herald.route { type = 'paid', order_type = 60201, unroutable = 'park',\n"
+                    "  order_by = 'business_key3',\n"
                     "  to = herald.topic('y', 'orders.paid') }\n"
                     "herald.subscribe {\n"
                     "  queue = 'q', queue_type = 'classic', prefetch = 10, unhandled = 'dead',\n"
@@ -21,7 +22,8 @@ static void declarations_become_rules(void **state)
                     "  retry = { attempts = 3, delay = { '1s', 5, '250ms' }, factor = 1.5,\n"
                     "    max_delay = '2h', jitter = 0.5, max_age = '1d' },\n"
                     "}\n"
-                    "herald.subscribe { queue = 'plain' }\n"
+                    "herald.subscribe { queue = 'plain', order_by = 'business_key1',\n"
+                    "  on_dead = 'hold' }\n"
                     "return herald.on('paid', '*', function() end)\n"),
         "");
     t = rules_topology(script_rules(s.script));
@@ -51,7 +53,13 @@ static void declarations_become_rules(void **state)
     assert_int_equal(t->subscriptions[0].retry.delay_max_ms, 7200000);
     assert_true(t->subscriptions[0].retry.jitter == 0.5);
     assert_int_equal(t->subscriptions[0].retry.max_age_ms, 86400000);
-    assert_string_equal(t->subscriptions[0].origin, "rules/a.lua:5");
+    assert_string_equal(t->subscriptions[0].origin, "rules/a.lua:6");
+    assert_int_equal(t->routes[0].order_by, 0);
+    assert_int_equal(t->routes[1].order_by, 3);
+    assert_int_equal(t->subscriptions[0].order_by, 0);
+    assert_false(t->subscriptions[0].hold);
+    assert_int_equal(t->subscriptions[1].order_by, 1);
+    assert_true(t->subscriptions[1].hold);
     end(&s);
 }
 
@@ -147,13 +155,27 @@ static const struct {
      "unknown key 'qeue' in herald.subscribe: did you mean 'queue'?"},
     {"herald.subscribe { queue = 'q', zzzzzz = 1 }",
      "unknown key 'zzzzzz' in herald.subscribe (known: after, before, envelope, from, identity, "
-     "prefetch, queue, queue_type, retry, unhandled)"},
+     "on_dead, order_by, prefetch, queue, queue_type, retry, unhandled)"},
     {"herald.subscribe { queue = 'q', retry = { atempts = 3 } }",
      "unknown key 'atempts' in the retry of herald.subscribe: did you mean 'attempts'?"},
     {"herald.route { typ = 't' }", "unknown key 'typ' in herald.route: did you mean 'type'?"},
     {"herald.route { 't' }", "herald.route takes named fields: there is an integer among the keys"},
     {"herald.route 'x'", "herald.route takes a table, not a string"},
     {"herald.subscribe()", "herald.subscribe takes a table, not nil"},
+    /* order */
+    {"herald.subscribe { queue = 'q', order_by = 'buisness_key1' }",
+     "order_by in herald.subscribe is \"buisness_key1\", not one of \"business_key1\", "
+     "\"business_key2\", \"business_key3\""},
+    {"herald.subscribe { queue = 'q', order_by = 1 }",
+     "order_by in herald.subscribe is an integer, not one of \"business_key1\", "
+     "\"business_key2\", \"business_key3\""},
+    {"herald.route { type = 't', to = herald.fanout 'x', order_by = 'key' }",
+     "order_by in herald.route is \"key\", not one of \"business_key1\", \"business_key2\", "
+     "\"business_key3\""},
+    {"herald.subscribe { queue = 'q', on_dead = 'hold' }",
+     "on_dead in herald.subscribe is for lanes: say which by order_by"},
+    {"herald.subscribe { queue = 'q', order_by = 'business_key1', on_dead = 'held' }",
+     "on_dead in herald.subscribe is \"held\", not one of \"release\", \"hold\""},
     /* names */
     {"herald.subscribe {}", "queue in herald.subscribe is missing"},
     {"herald.subscribe { queue = 5 }", "queue in herald.subscribe is an integer, not a string"},
@@ -288,7 +310,7 @@ static void a_place_is_known_even_in_a_tail_call_or_a_pcall(void **state)
     (void)state;
     begin(&s);
     assert_string_equal(load(&s, PREFIX "return herald.route { type = 't' , x = 1}"),
-                        "rules/a.lua:2: unknown key 'x' in herald.route (known: order_type, to, "
+                        "rules/a.lua:2: unknown key 'x' in herald.route (known: order_by, order_type, to, "
                         "type, unroutable)");
     assert_string_equal(load(&s, PREFIX "local ok, e = pcall(herald.queue)\nerror(e, 0)"),
                         "rules/a.lua:2: the name in herald.queue is missing");

@@ -418,6 +418,8 @@ static void letters_of_an_older_store_are_grouped_when_the_router_takes_it(void 
     other_exec(s, "drop trigger herald_dead_grouped; drop trigger herald_outbox_replaces; drop "
                   "trigger herald_dead_ungrouped; drop trigger herald_outbox_leaves_lane;"
                   "drop trigger herald_retry_leaves_lane; drop trigger herald_retry_released;"
+                  "drop trigger herald_outbox_released; drop index herald_outbox_first;"
+                  "drop index herald_retry_first;"
                   "drop trigger herald_dead_leaves_lane; drop trigger herald_dead_released;"
                   "drop index herald_outbox_lane; drop index herald_retry_lane;"
                   "drop index herald_dead_holds;"

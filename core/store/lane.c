@@ -1,0 +1,101 @@
+/* lane - see lane.h. */
+#include "store/lane.h"
+
+#include "store/db_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { HASH_ROOM = 24 };
+
+struct slice lane_of(char room[LANE_MAX], int order_by, const struct message *m)
+{
+    struct slice value = {NULL, 0};
+    size_t kept;
+    int n;
+
+    if (order_by > 0)
+        value = m->key[order_by - 1];
+    if (value.data == NULL)
+        return value;
+    n = snprintf(room, LANE_MAX, "business_key%d=", order_by);
+    kept = LANE_MAX - (size_t)n;
+    if (value.len <= kept) {
+        memcpy(room + n, value.data, value.len);
+        return (struct slice){room, (size_t)n + value.len};
+    }
+    kept = text_utf8_prefix(value.data, kept - HASH_ROOM);
+    memcpy(room + n, value.data, kept);
+    n += (int)kept;
+    n += snprintf(room + n, HASH_ROOM, "...%016llx",
+                  (unsigned long long)text_hash(TEXT_HASH_START, value.data, value.len));
+    return (struct slice){room, (size_t)n};
+}
+
+int lane_is_busy(struct db *db, struct slice queue, struct slice lane, int64_t letter, bool *out,
+                 struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_LANE_BUSY);
+    int64_t busy = 0;
+    int rc;
+
+    query_slice(&q, queue);
+    query_slice(&q, lane);
+    query_int(&q, letter);
+    rc = query_get_int(&q, &busy, err);
+    *out = busy != 0;
+    return rc;
+}
+
+static void read_view(sqlite3_stmt *stmt, enum lane_head kind, struct lane_view *v)
+{
+    int c = 0;
+
+    v->kind = kind;
+    v->id = sqlite3_column_int64(stmt, c++);
+    v->queue = column_slice(stmt, c++);
+    v->lane = column_slice(stmt, c++);
+    v->waiting = sqlite3_column_int64(stmt, c++);
+    v->due_at = sqlite3_column_int64(stmt, c++);
+    v->attempts = sqlite3_column_int(stmt, c++);
+    v->error = column_slice(stmt, c++);
+}
+
+static const struct {
+    enum statement list;
+    enum statement release;
+} statements[] = {
+    [LANE_RETRY] = {STATEMENT_LANE_RETRIES, STATEMENT_LANE_RELEASE_RETRY},
+    [LANE_LETTER] = {STATEMENT_LANE_LETTERS, STATEMENT_LANE_RELEASE_LETTER},
+    [LANE_ROW] = {STATEMENT_LANE_ROWS, STATEMENT_LANE_RELEASE_ROW},
+};
+
+int lane_list(struct db *db, size_t limit, lane_view_fn *fn, void *arg, struct err *err)
+{
+    struct lane_view view;
+    bool go_on = true;
+    int rc = 0;
+
+    for (int kind = LANE_RETRY; kind <= LANE_ROW && go_on && rc >= 0; kind++) {
+        struct query q = query_start(db, statements[kind].list);
+
+        query_int(&q, (int64_t)limit);
+        while (go_on && (rc = query_row(&q, err)) == 1) {
+            read_view(q.stmt, (enum lane_head)kind, &view);
+            go_on = fn(arg, &view);
+        }
+        query_end(&q);
+    }
+    return rc < 0 ? rc : OK;
+}
+
+int lane_release(struct db *db, enum lane_head kind, int64_t id, bool *found_out, struct err *err)
+{
+    struct query q = query_start(db, statements[kind].release);
+    int rc;
+
+    query_int(&q, id);
+    rc = query_run(&q, err);
+    *found_out = rc == OK && sqlite3_changes64(db->work) > 0;
+    return rc;
+}

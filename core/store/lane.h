@@ -1,0 +1,57 @@
+/*
+ * lane - order per key: while one message of a key waits, later ones wait behind it
+ *
+ *   lane of a queue        first row of herald_retry: waits for its time, or is being handled
+ *                          rows behind it: no time (LANE_HELD) until it leaves
+ *                          or a dead letter that holds the lane (on_dead = "hold")
+ *   lane of the outbox     first row: in flight, or waits for its time; the rest as above
+ *
+ * A lane is there as long as it has rows, so a lane without trouble costs one look-up. Who is
+ * next is woken by triggers (schema.c), whoever takes the first row away. Rows keep the lane
+ * that they were written with, whatever the rules say by now.
+ */
+#ifndef HERALD_STORE_LANE_H
+#define HERALD_STORE_LANE_H
+
+#include "base/message.h"
+#include "store/db.h"
+
+/* due_at of a row that is not the first of its lane. */
+#define LANE_HELD INT64_MAX
+
+enum { LANE_MAX = 256 };
+
+/* The name of the lane: "business_key1=16". A key too long for that is cut, and told apart by
+ * a hash. Absent when order_by is 0 or the message has no such key: it is in no order. The
+ * name is in `room`. */
+struct slice lane_of(char room[LANE_MAX], int order_by, const struct message *m);
+
+/* Whether a message that comes now must wait: the lane has a first row, or a dead letter with
+ * an id below `letter` holds it. */
+int lane_is_busy(struct db *db, struct slice queue, struct slice lane, int64_t letter, bool *out,
+                 struct err *err);
+
+/* What keeps a lane waiting. */
+enum lane_head { LANE_RETRY, LANE_LETTER, LANE_ROW };
+
+struct lane_view {
+    enum lane_head kind;
+    int64_t id;         /* of the retry, the dead letter, the outbox row */
+    struct slice queue; /* absent for the outbox */
+    struct slice lane;
+    int64_t waiting; /* rows behind it */
+    int64_t due_at;  /* ms since 1970 UTC; 0: in flight; a letter: when it died */
+    int attempts;
+    struct slice error;
+};
+typedef bool lane_view_fn(void *arg, const struct lane_view *lane); /* false: stop */
+
+/* Lanes in which something waits or failed, those of retries first, at most `limit` of each
+ * kind. */
+int lane_list(struct db *db, size_t limit, lane_view_fn *fn, void *arg, struct err *err);
+
+/* The head goes its own way, in no order, and the next one is woken. *found_out is false when
+ * it is not there, or heads no lane. */
+int lane_release(struct db *db, enum lane_head kind, int64_t id, bool *found_out, struct err *err);
+
+#endif
