@@ -5,6 +5,7 @@
  */
 #include "base/message.h"
 #include "face/cli_store.h"
+#include "store/lane.h"
 #include "store/rows.h"
 
 #include <lauxlib.h>
@@ -34,7 +35,8 @@ static bool copy_retry(void *arg, const struct retry_view *row)
 {
     struct copies *all = arg;
     struct retry_view *copy = &all->retries[all->n];
-    struct slice *const slices[] = {&copy->queue, &copy->message_id, &copy->type, &copy->error};
+    struct slice *const slices[] = {&copy->queue, &copy->message_id, &copy->type, &copy->error,
+                                    &copy->lane};
 
     *copy = *row;
     all->full = !keep_all(all->arena, slices, sizeof slices / sizeof slices[0], copy->key);
@@ -76,7 +78,10 @@ static void push_retry(lua_State *L, const struct copies *all, size_t i)
     cli_set_slice(L, "message_id", r->message_id);
     cli_set_slice(L, "type", r->type);
     cli_set_slice(L, "error", r->error);
+    cli_set_slice(L, "lane", r->lane);
     set_keys(L, r->key);
+    lua_pushboolean(L, r->due_at == LANE_HELD);
+    lua_setfield(L, -2, "behind");
     lua_pushboolean(L, r->orphaned);
     lua_setfield(L, -2, "orphaned");
 }

@@ -118,4 +118,5 @@ void cli_add_store(lua_State *L)
     luaL_setfuncs(L, functions, 0);
     cli_add_letters(L);
     cli_add_rows(L);
+    cli_add_lanes(L);
 }

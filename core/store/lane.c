@@ -61,13 +61,10 @@ static void read_view(sqlite3_stmt *stmt, enum lane_head kind, struct lane_view 
     v->error = column_slice(stmt, c++);
 }
 
-static const struct {
-    enum statement list;
-    enum statement release;
-} statements[] = {
-    [LANE_RETRY] = {STATEMENT_LANE_RETRIES, STATEMENT_LANE_RELEASE_RETRY},
-    [LANE_LETTER] = {STATEMENT_LANE_LETTERS, STATEMENT_LANE_RELEASE_LETTER},
-    [LANE_ROW] = {STATEMENT_LANE_ROWS, STATEMENT_LANE_RELEASE_ROW},
+static const enum statement lists[LANE_HEADS] = {
+    [LANE_RETRY] = STATEMENT_LANE_RETRIES,
+    [LANE_LETTER] = STATEMENT_LANE_LETTERS,
+    [LANE_ROW] = STATEMENT_LANE_ROWS,
 };
 
 int lane_list(struct db *db, size_t limit, lane_view_fn *fn, void *arg, struct err *err)
@@ -76,8 +73,8 @@ int lane_list(struct db *db, size_t limit, lane_view_fn *fn, void *arg, struct e
     bool go_on = true;
     int rc = 0;
 
-    for (int kind = LANE_RETRY; kind <= LANE_ROW && go_on && rc >= 0; kind++) {
-        struct query q = query_start(db, statements[kind].list);
+    for (int kind = 0; kind < LANE_HEADS && go_on && rc >= 0; kind++) {
+        struct query q = query_start(db, lists[kind]);
 
         query_int(&q, (int64_t)limit);
         while (go_on && (rc = query_row(&q, err)) == 1) {
@@ -89,13 +86,36 @@ int lane_list(struct db *db, size_t limit, lane_view_fn *fn, void *arg, struct e
     return rc < 0 ? rc : OK;
 }
 
-int lane_release(struct db *db, enum lane_head kind, int64_t id, bool *found_out, struct err *err)
+static int release(struct db *db, enum statement which, int64_t id, struct picked *done,
+                   struct err *err)
 {
-    struct query q = query_start(db, statements[kind].release);
+    struct query q = query_start(db, which);
     int rc;
 
     query_int(&q, id);
     rc = query_run(&q, err);
-    *found_out = rc == OK && sqlite3_changes64(db->work) > 0;
+    if (rc == OK && sqlite3_changes64(db->work) > 0)
+        done->changed++;
     return rc;
+}
+
+int lane_release_retry(struct db *db, int64_t id, int64_t now_ms, struct picked *done,
+                       struct err *err)
+{
+    (void)now_ms;
+    return release(db, STATEMENT_LANE_RELEASE_RETRY, id, done, err);
+}
+
+int lane_release_letter(struct db *db, int64_t id, int64_t now_ms, struct picked *done,
+                        struct err *err)
+{
+    (void)now_ms;
+    return release(db, STATEMENT_LANE_RELEASE_LETTER, id, done, err);
+}
+
+int lane_release_row(struct db *db, int64_t id, int64_t now_ms, struct picked *done,
+                     struct err *err)
+{
+    (void)now_ms;
+    return release(db, STATEMENT_LANE_RELEASE_ROW, id, done, err);
 }

@@ -14,7 +14,7 @@
 #define HERALD_STORE_LANE_H
 
 #include "base/message.h"
-#include "store/db.h"
+#include "store/pick.h"
 
 /* due_at of a row that is not the first of its lane. */
 #define LANE_HELD INT64_MAX
@@ -32,7 +32,7 @@ int lane_is_busy(struct db *db, struct slice queue, struct slice lane, int64_t l
                  struct err *err);
 
 /* What keeps a lane waiting. */
-enum lane_head { LANE_RETRY, LANE_LETTER, LANE_ROW };
+enum lane_head { LANE_RETRY, LANE_LETTER, LANE_ROW, LANE_HEADS };
 
 struct lane_view {
     enum lane_head kind;
@@ -50,8 +50,13 @@ typedef bool lane_view_fn(void *arg, const struct lane_view *lane); /* false: st
  * kind. */
 int lane_list(struct db *db, size_t limit, lane_view_fn *fn, void *arg, struct err *err);
 
-/* The head goes its own way, in no order, and the next one is woken. *found_out is false when
- * it is not there, or heads no lane. */
-int lane_release(struct db *db, enum lane_head kind, int64_t id, bool *found_out, struct err *err);
+/* Each a pick_fn: the head goes its own way, in no order, and the next one is woken. What is
+ * not there, or heads no lane, is not changed. */
+int lane_release_retry(struct db *db, int64_t id, int64_t now_ms, struct picked *done,
+                       struct err *err);
+int lane_release_letter(struct db *db, int64_t id, int64_t now_ms, struct picked *done,
+                        struct err *err);
+int lane_release_row(struct db *db, int64_t id, int64_t now_ms, struct picked *done,
+                     struct err *err);
 
 #endif

@@ -12,6 +12,7 @@ local modules = {
   check = require "cli.check",
   dead = require "cli.dead",
   init = require "cli.init",
+  lanes = require "cli.lanes",
   outbox = require "cli.outbox",
   reload = require "cli.reload",
   retries = require "cli.retries",

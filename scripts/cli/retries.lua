@@ -32,16 +32,20 @@ local function retry_json(r)
   return json.object {
     { "id", r.id }, { "message_id", r.message_id or json.null }, { "type", r.type or json.null },
     { "order_type", r.key2 or json.null }, { "queue", r.queue }, { "attempts", r.attempts },
-    { "due_at", show.time(r.due_at) }, { "first_at", show.time(r.first_at) },
+    { "due_at", r.behind and json.null or show.time(r.due_at) }, { "first_at", show.time(r.first_at) },
     { "orphaned", r.orphaned }, { "error", r.error }, { "business_key1", r.key1 or json.null },
     { "business_key2", r.key2 or json.null }, { "business_key3", r.key3 or json.null },
-    { "generation", r.generation },
+    { "generation", r.generation }, { "lane", r.lane or json.null }, { "behind", r.behind },
   }
 end
 
+local function state(r)
+  return r.behind and "behind" or r.orphaned and "orphaned" or "waiting"
+end
+
 local function retry_cells(r)
-  return { tostring(r.id), show.second(r.due_at), r.queue, rows.cell(r.type, 40),
-    rows.cell(r.key2, 20), tostring(r.attempts), r.orphaned and "orphaned" or "waiting",
+  return { tostring(r.id), r.behind and "-" or show.second(r.due_at), r.queue, rows.cell(r.type, 40),
+    rows.cell(r.key2, 20), tostring(r.attempts), state(r),
     rows.cell(r.error, 100) }
 end
 

@@ -12,7 +12,7 @@ describe("herald retries", function()
     retry = {
       id = 4, due_at = 1764000000123, first_at = 1763999990000, queue = "q", message_id = "m:1",
       type = "t", key1 = "16", key2 = "60201", attempts = 2, error = "not\nyet", generation = 3,
-      orphaned = false,
+      orphaned = false, behind = false,
     }
   end)
 
@@ -40,7 +40,15 @@ describe("herald retries", function()
     assert.equal('[{"id":4,"message_id":"m:1","type":"t","order_type":"60201","queue":"q","attempts":2,'
       .. '"due_at":"2025-11-24T16:00:00.123Z","first_at":"2025-11-24T15:59:50.000Z","orphaned":false,'
       .. '"error":"not\\nyet","business_key1":"16","business_key2":"60201","business_key3":null,'
-      .. '"generation":3}]\n', out)
+      .. '"generation":3,"lane":null,"behind":false}]\n', out)
+  end)
+
+  it("list shows who waits behind another one, and has no time", function()
+    retry.behind, retry.lane, retry.due_at = true, "business_key1=16", math.maxinteger
+    helper.answers.retries_list = { { retry } }
+    assert.matches("4   %-    q      t     60201  2      behind  not yet", (select(2, herald("retries", "list"))))
+    assert.matches('"due_at":null,.*"lane":"business_key1=16","behind":true',
+      (select(2, herald("retries", "list", "--json"))))
   end)
 
   it("list pages and filters", function()

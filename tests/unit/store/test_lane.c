@@ -1,0 +1,169 @@
+/* What a lane is called, and how the lanes that wait are listed. */
+#include "store.h"
+
+#include "store/dead.h"
+#include "store/lane.h"
+#include "store/outbox.h"
+#include "store/retry.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *name_of(int order_by, const struct message *m)
+{
+    static char text[LANE_MAX + 1];
+    char room[LANE_MAX];
+    struct slice lane = lane_of(room, order_by, m);
+
+    if (lane.data == NULL)
+        return NULL;
+    memcpy(text, lane.data, lane.len);
+    text[lane.len] = '\0';
+    return text;
+}
+
+static void a_lane_is_named_by_field_and_value(void **state)
+{
+    const struct message m = {.key = {slice_of("16"), {NULL, 0}, slice_of("")}};
+
+    (void)state;
+    assert_string_equal(name_of(1, &m), "business_key1=16");
+    assert_null(name_of(2, &m));
+    assert_string_equal(name_of(3, &m), "business_key3=");
+    assert_null(name_of(0, &m));
+}
+
+/* Two keys of 10 KiB that differ at their ends are two lanes, and each name is text. */
+static void a_long_key_is_cut_and_told_apart(void **state)
+{
+    static char first[10240], second[10240];
+    struct message m = {.key = {{first, sizeof first}}};
+    char name[LANE_MAX + 1];
+
+    (void)state;
+    for (size_t i = 0; i + 1 < sizeof first; i += 2)
+        memcpy(first + i, "\xc3\xa9", 2); /* e with an acute accent */
+    memcpy(second, first, sizeof first);
+    second[sizeof second - 1] = '\xa8';
+    snprintf(name, sizeof name, "%s", name_of(1, &m));
+    assert_true(strlen(name) < LANE_MAX && text_is_utf8(name, strlen(name)));
+    assert_string_equal(name_of(1, &m), name);
+    m.key[0].data = second;
+    assert_string_not_equal(name_of(1, &m), name);
+    m.key[0].len =
+        LANE_MAX - strlen("business_key1=") - 1; /* the longest that is whole, and even */
+    m.key[0].len -= m.key[0].len % 2;
+    assert_int_equal(strlen(name_of(1, &m)), strlen("business_key1=") + m.key[0].len);
+}
+
+static void add_retry(struct store *s, const char *queue, const char *lane, int64_t due_at)
+{
+    const struct retry_row row = {.queue = slice_of(queue),
+                                  .message = {.body = slice_of("b")},
+                                  .attempts = due_at == LANE_HELD ? 0 : 2,
+                                  .due_at = due_at,
+                                  .error = "no",
+                                  .lane = slice_of(lane)};
+
+    assert_ok(s, retry_add(s->db, &row, &s->err));
+}
+
+static bool note(void *arg, const struct lane_view *l)
+{
+    char *text = arg;
+    size_t used = strlen(text);
+
+    snprintf(text + used, 512 - used, "%d:%lld:%.*s:%.*s:%lld ", (int)l->kind, (long long)l->id,
+             (int)l->queue.len, l->queue.data ? l->queue.data : "", (int)l->lane.len, l->lane.data,
+             (long long)l->waiting);
+    return true;
+}
+
+static const char *lanes(struct store *s, size_t limit)
+{
+    static char text[512];
+
+    text[0] = '\0';
+    assert_ok(s, lane_list(s->db, limit, note, text, &s->err));
+    return text;
+}
+
+static void lanes_are_listed_with_what_they_wait_for(void **state)
+{
+    struct store *s = *state;
+    const struct dead_letter holder = {.queue = slice_of("q"),
+                                       .identity = slice_of("h"),
+                                       .message = {.body = slice_of("b")},
+                                       .error = "no",
+                                       .lane = slice_of("3"),
+                                       .holds = true};
+
+    store_open(s);
+    assert_string_equal(lanes(s, 10), "");
+    add_retry(s, "q", NULL, 5);
+    add_retry(s, "q", "1", 7);
+    add_retry(s, "q", "1", LANE_HELD);
+    add_retry(s, "q", "1", LANE_HELD);
+    add_retry(s, "r", "1", 9);
+    add_retry(s, "q", "3", LANE_HELD);
+    assert_ok(s, dead_add(s->db, &holder, NULL, &s->err));
+    other_exec(s,
+               "insert into herald_outbox(type, lane, due_at) values ('t', '4', 0),"
+               " ('t', '4', 9223372036854775807), ('t', '5', 0), ('t', null, 0);"
+               "insert into herald_outbox(type, lane, due_at, attempts) values ('t', '6', 1, 1)");
+    assert_string_equal(lanes(s, 10), "0:2:q:1:2 0:5:r:1:0 1:1:q:3:1 2:1::4:1 2:5::6:0 ");
+    assert_string_equal(lanes(s, 1), "0:2:q:1:2 1:1:q:3:1 2:1::4:1 ");
+}
+
+static void a_lane_is_busy_with_its_first_row_or_a_holding_letter(void **state)
+{
+    struct store *s = *state;
+    const struct dead_letter holder = {.queue = slice_of("q"),
+                                       .identity = slice_of("h"),
+                                       .message = {.body = slice_of("b")},
+                                       .error = "no",
+                                       .lane = slice_of("3"),
+                                       .holds = true};
+    bool busy;
+
+    store_open(s);
+    add_retry(s, "q", "1", 7);
+    assert_ok(s, dead_add(s->db, &holder, NULL, &s->err));
+    assert_ok(s, lane_is_busy(s->db, slice_of("q"), slice_of("1"), 1, &busy, &s->err));
+    assert_true(busy);
+    assert_ok(s, lane_is_busy(s->db, slice_of("r"), slice_of("1"), INT64_MAX, &busy, &s->err));
+    assert_false(busy);
+    assert_ok(s, lane_is_busy(s->db, slice_of("q"), slice_of("3"), INT64_MAX, &busy, &s->err));
+    assert_true(busy);
+    assert_ok(s, lane_is_busy(s->db, slice_of("q"), slice_of("3"), 1, &busy, &s->err));
+    assert_false(busy); /* its own letter does not stand in its way */
+}
+
+static void a_row_of_the_outbox_wakes_the_next_of_its_lane(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    other_exec(s, "insert into herald_outbox(type, lane, due_at) values ('t', '4', 0),"
+                  " ('t', '4', 9223372036854775807), ('t', '4', 9223372036854775807);"
+                  "delete from herald_outbox where id = 2");
+    assert_string_equal(other_rows(s, "select id, due_at from herald_outbox order by id"),
+                        "1|0, 3|9223372036854775807");
+    other_exec(s, "delete from herald_outbox where id = 1");
+    assert_string_equal(other_rows(s, "select id, due_at from herald_outbox"), "3|1");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_lane_is_named_by_field_and_value),
+        cmocka_unit_test(a_long_key_is_cut_and_told_apart),
+        TEST(lanes_are_listed_with_what_they_wait_for),
+        TEST(a_lane_is_busy_with_its_first_row_or_a_holding_letter),
+        TEST(a_row_of_the_outbox_wakes_the_next_of_its_lane),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
