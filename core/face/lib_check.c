@@ -110,6 +110,7 @@ static void push_subscription(lua_State *L, const struct subscription *s)
     set_destinations(L, "from", s->from, s->n_from);
     set_retry(L, &s->retry);
     set_text(L, "unhandled", s->unhandled_dead ? "dead" : "ack");
+    set_integer(L, "order_by", s->order_by);
     lua_pushboolean(L, s->envelope == ENVELOPE_FUNCTION);
     lua_setfield(L, -2, "own_envelope");
     set_text(L, "origin", s->origin);

@@ -316,6 +316,14 @@ describe("herald check", function()
     end)
   end)
 
+  it("says what an order per key needs where several routers share a queue", function()
+    local ordered = { ["rules/a.lua"] = HEAD .. ROUTE .. 'herald.subscribe { queue = "learning",\n'
+      .. ' from = herald.fanout "orders", order_by = "business_key1" }\n' .. HANDLE }
+    has(check(ordered, "--broker", "amqp://127.0.0.1:1/"),
+      'rules/a.lua:3:1: note: order_by keeps the order within one router: where several take from "learning"')
+    assert.matches("^ok: ", check(ordered))
+  end)
+
   it("takes included folders together", function()
     local out = check {
       ["herald.lua"] = 'return { include = { "one", "two" } }', ["rules/a.lua"] = false, ["migrations/001.sql"] = false,

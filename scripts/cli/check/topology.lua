@@ -125,6 +125,14 @@ local function judge_subscription(subscription, rules, found)
   end
 end
 
+-- The embedded broker has one router.
+local function judge_order(subscription, found)
+  if subscription.order_by == 0 then return end
+  found:note(found.place(subscription.origin), ("order_by keeps the order within one router: where "
+    .. "several take from %s, declare it with x-single-active-consumer"):format(
+    quoted(subscription.queue)))
+end
+
 -- Emits and routes ----------------------------------------------------------------
 
 -- Is there a route for this type? Without an order type, one for any will do.
@@ -240,6 +248,9 @@ function topology.judge(rules, broker, found)
   end
   for _, subscription in ipairs(rules.subscriptions) do judge_subscription(subscription, rules, found) end
   judge_emits(rules.constants, rules.routes, found)
+  if broker ~= "embedded" then
+    for _, subscription in ipairs(rules.subscriptions) do judge_order(subscription, found) end
+  end
   if broker == "embedded" then judge_embedded(rules, told, found) end
 end
 
