@@ -50,13 +50,10 @@ typedef bool lane_view_fn(void *arg, const struct lane_view *lane); /* false: st
  * kind. */
 int lane_list(struct db *db, size_t limit, lane_view_fn *fn, void *arg, struct err *err);
 
-/* Each a pick_fn: the head goes its own way, in no order, and the next one is woken. What is
+/* The head goes its own way, in no order, and the next one is woken. What is
  * not there, or heads no lane, is not changed. */
-int lane_release_retry(struct db *db, int64_t id, int64_t now_ms, struct picked *done,
-                       struct err *err);
-int lane_release_letter(struct db *db, int64_t id, int64_t now_ms, struct picked *done,
-                        struct err *err);
-int lane_release_row(struct db *db, int64_t id, int64_t now_ms, struct picked *done,
-                     struct err *err);
+pick_fn lane_release_retry;
+pick_fn lane_release_letter;
+pick_fn lane_release_row;
 
 #endif
