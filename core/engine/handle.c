@@ -326,7 +326,7 @@ static int handle_retry(struct turn *t, const struct retry_row *row, struct err 
     if (i.subscription == NULL) /* it waits, in plain sight, for a subscription to return */
         return retry_again(db_of(t), row->id, row->attempts, t->now_ms + ORPHAN_WAIT_MS,
                            "orphaned: no subscription for this queue in rules/", row->generation,
-                           err);
+                           (struct slice){NULL, 0}, err);
     t->delta.retried += row->attempts > 0;
     judge(t, &i);
     rc = item_read(t, &i, &why);

@@ -5,6 +5,7 @@
 #include "store/dead.h"
 #include "store/inbox.h"
 #include "store/retry.h"
+#include "store/tries.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -49,7 +50,7 @@ static struct message as_kept(const struct item *i)
 static int add_dead(struct turn *t, const struct item *i, int attempts, const char *error,
                     const char *traceback, int64_t generation, struct err *err)
 {
-    const struct dead_letter letter = {
+    struct dead_letter letter = {
         .side = DEAD_INBOX,
         .queue = i->queue,
         .identity = i->identity,
@@ -65,11 +66,17 @@ static int add_dead(struct turn *t, const struct item *i, int attempts, const ch
         .lane = i->lane,
         .holds = i->lane.data != NULL && i->subscription != NULL && i->subscription->hold,
     };
+    struct buf tries;
     int64_t id;
+    int rc = retry_tries(db_of(t), i->retry_id, &tries, err);
 
     t->delta.dead++;
     item_log(t, LOG_WARN, "message.dead", i, error);
-    return dead_add(db_of(t), &letter, &id, err);
+    letter.tries = (struct slice){tries.data, tries.len};
+    if (rc == OK)
+        rc = dead_add(db_of(t), &letter, &id, err);
+    buf_free(&tries);
+    return rc;
 }
 
 /* The one behind it in its lane is woken with that. */
@@ -92,8 +99,22 @@ int item_bury(struct turn *t, const struct item *i, const char *error, const cha
     return rc == OK ? leave_retries(t, i, err) : rc;
 }
 
-static int wait_for_retry(struct turn *t, const struct item *i, int64_t delay_ms, const char *error,
-                          struct err *err)
+/* What the tries came to, with the one that just failed. */
+static int note_try(struct turn *t, const struct item *i, const struct script_outcome *o,
+                    struct buf *tries, struct err *err)
+{
+    const struct tried one = {.at = t->now_ms,
+                              .attempt = i->attempt,
+                              .generation = t->generation,
+                              .error = slice_of(o->error),
+                              .traceback = slice_of(o->traceback)};
+    int rc = retry_tries(db_of(t), i->retry_id, tries, err);
+
+    return rc == OK ? tries_add(tries, &one, err) : rc;
+}
+
+static int write_retry(struct turn *t, const struct item *i, int64_t due_at, const char *error,
+                       struct slice tries, struct err *err)
 {
     const struct retry_row row = {
         .queue = i->queue,
@@ -104,15 +125,15 @@ static int wait_for_retry(struct turn *t, const struct item *i, int64_t delay_ms
         .fingerprint = i->fingerprint,
         .attempts = i->attempt,
         .first_at = i->first_at,
-        .due_at = t->now_ms + delay_ms,
+        .due_at = due_at,
         .error = error,
         .generation = t->generation,
         .lane = i->lane,
+        .tries = tries,
     };
 
-    item_log(t, LOG_INFO, "message.retry", i, error);
     if (i->retry_id != 0)
-        return retry_again(db_of(t), i->retry_id, i->attempt, row.due_at, error, t->generation,
+        return retry_again(db_of(t), i->retry_id, i->attempt, due_at, error, t->generation, tries,
                            err);
     if (retry_add(db_of(t), &row, err) != OK)
         return err->code;
@@ -143,6 +164,20 @@ int item_behind(struct turn *t, const struct item *i, struct err *err)
     return set_inbox(t, i, INBOX_WAITING, err);
 }
 
+static int wait_for_retry(struct turn *t, const struct item *i, int64_t delay_ms,
+                          const struct script_outcome *o, struct err *err)
+{
+    struct buf tries;
+    int rc = note_try(t, i, o, &tries, err);
+
+    item_log(t, LOG_INFO, "message.retry", i, o->error);
+    if (rc == OK)
+        rc = write_retry(t, i, t->now_ms + delay_ms, o->error,
+                         (struct slice){tries.data, tries.len}, err);
+    buf_free(&tries);
+    return rc;
+}
+
 int item_failed(struct turn *t, const struct item *i, const struct script_outcome *o,
                 struct err *err)
 {
@@ -159,7 +194,7 @@ int item_failed(struct turn *t, const struct item *i, const struct script_outcom
         delay = POLICY_GIVE_UP; /* a handler chooses the delay, not the number of tries */
     if (delay == POLICY_GIVE_UP)
         return item_bury(t, i, o->error, o->traceback, t->generation, err);
-    return wait_for_retry(t, i, delay, o->error, err);
+    return wait_for_retry(t, i, delay, o, err);
 }
 
 int item_done(struct turn *t, const struct item *i, struct err *err)

@@ -1,6 +1,8 @@
 /* cli_store - see cli_store.h. */
 #include "face/cli_store.h"
 
+#include "store/tries.h"
+
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +63,36 @@ void cli_set_slice(lua_State *L, const char *name, struct slice s)
         return;
     lua_pushlstring(L, s.data, s.len);
     lua_setfield(L, -2, name);
+}
+
+void cli_set_message(lua_State *L, const struct message *m)
+{
+    cli_set_slice(L, "type", m->type);
+    cli_set_slice(L, "key1", m->key[0]);
+    cli_set_slice(L, "key2", m->key[1]);
+    cli_set_slice(L, "key3", m->key[2]);
+    cli_set_slice(L, "body", m->body);
+    cli_set_slice(L, "headers", m->headers);
+}
+
+void cli_set_tries(lua_State *L, struct arena *a, struct slice tries)
+{
+    struct tried list[TRIES_KEPT];
+    size_t n;
+
+    if (!tries_read(tries, a, list, &n))
+        luaL_error(L, "out of memory: use a smaller --limit");
+    lua_createtable(L, (int)n, 0);
+    for (size_t i = 0; i < n; i++) {
+        lua_createtable(L, 0, 5);
+        cli_set_integer(L, "at", list[i].at);
+        cli_set_integer(L, "attempt", list[i].attempt);
+        cli_set_integer(L, "generation", list[i].generation);
+        cli_set_slice(L, "error", list[i].error);
+        cli_set_slice(L, "traceback", list[i].traceback);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "tries");
 }
 
 struct slice cli_get_slice(lua_State *L, int table, const char *name)

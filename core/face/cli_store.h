@@ -7,6 +7,7 @@
 #define HERALD_FACE_CLI_STORE_H
 
 #include "base/arena.h"
+#include "base/message.h"
 #include "face/cli.h"
 #include "store/pick.h"
 
@@ -24,6 +25,13 @@ struct cli_store *cli_store_open(lua_State *L, const char *path, bool create, st
 /* Fields of the table on top of the stack. An absent slice sets none. */
 void cli_set_integer(lua_State *L, const char *name, int64_t value);
 void cli_set_slice(lua_State *L, const char *name, struct slice s);
+
+/* The same: type, key1 to key3, body, headers. */
+void cli_set_message(lua_State *L, const struct message *m);
+
+/* The same: tries, a list of {at, attempt, generation, error, traceback}; the arena is for a
+ * moment. */
+void cli_set_tries(lua_State *L, struct arena *a, struct slice tries);
 
 /* Fields of the table at an index; a string is lent as long as the table holds it. */
 struct slice cli_get_slice(lua_State *L, int table, const char *name);

@@ -31,7 +31,8 @@ static bool copy_letter(void *arg, const struct dead_letter *letter)
         return false;
     if (!message_keep(a, &copy.message) || !arena_keep(a, &copy.queue) ||
         !arena_keep(a, &copy.identity) || !arena_keep(a, &copy.exchange) ||
-        !arena_keep(a, &copy.routing_key) || !arena_keep(a, &error) || !arena_keep(a, &traceback)) {
+        !arena_keep(a, &copy.routing_key) || !arena_keep(a, &copy.tries) ||
+        !arena_keep(a, &error) || !arena_keep(a, &traceback)) {
         all->full = true;
         return false;
     }
@@ -56,8 +57,10 @@ static void set_group(lua_State *L, int64_t group)
     cli_set_slice(L, "group", slice_of(hex));
 }
 
-static void push_letter(lua_State *L, const struct dead_letter *l)
+static void push_letter(lua_State *L, const struct copies *all, size_t i)
 {
+    const struct dead_letter *l = &all->list[i];
+
     lua_newtable(L);
     cli_set_integer(L, "id", l->id);
     cli_set_integer(L, "attempts", l->attempts);
@@ -66,12 +69,8 @@ static void push_letter(lua_State *L, const struct dead_letter *l)
     cli_set_slice(L, "side", slice_of(side_word(l->side)));
     cli_set_slice(L, "queue", l->queue);
     cli_set_slice(L, "message_id", l->message.id.data ? l->message.id : l->identity);
-    cli_set_slice(L, "type", l->message.type);
-    cli_set_slice(L, "key1", l->message.key[0]);
-    cli_set_slice(L, "key2", l->message.key[1]);
-    cli_set_slice(L, "key3", l->message.key[2]);
-    cli_set_slice(L, "body", l->message.body);
-    cli_set_slice(L, "headers", l->message.headers);
+    cli_set_message(L, &l->message);
+    cli_set_tries(L, all->arena, l->tries);
     cli_set_slice(L, "exchange", l->exchange);
     cli_set_slice(L, "routing_key", l->routing_key);
     cli_set_slice(L, "error", slice_of(l->error));
@@ -114,7 +113,7 @@ static int list_letters(lua_State *L)
         return cli_push_error(L, &err);
     lua_createtable(L, (int)all.n, 0);
     for (size_t i = 0; i < all.n; i++) {
-        push_letter(L, &all.list[i]);
+        push_letter(L, &all, i);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     return 1;
@@ -145,7 +144,7 @@ static int get_letter(lua_State *L)
     db_close(&s->db);
     if (err.code != OK)
         return cli_push_error(L, &err);
-    push_letter(L, &all.list[0]);
+    push_letter(L, &all, 0);
     return 1;
 }
 

@@ -6,6 +6,7 @@
 #include "base/message.h"
 #include "face/cli_store.h"
 #include "store/lane.h"
+#include "store/retry.h"
 #include "store/rows.h"
 
 #include <lauxlib.h>
@@ -35,8 +36,8 @@ static bool copy_retry(void *arg, const struct retry_view *row)
 {
     struct copies *all = arg;
     struct retry_view *copy = &all->retries[all->n];
-    struct slice *const slices[] = {&copy->queue, &copy->message_id, &copy->type, &copy->error,
-                                    &copy->lane};
+    struct slice *const slices[] = {&copy->queue, &copy->message_id, &copy->type,
+                                    &copy->error, &copy->lane,       &copy->tries};
 
     *copy = *row;
     all->full = !keep_all(all->arena, slices, sizeof slices / sizeof slices[0], copy->key);
@@ -80,6 +81,7 @@ static void push_retry(lua_State *L, const struct copies *all, size_t i)
     cli_set_slice(L, "error", r->error);
     cli_set_slice(L, "lane", r->lane);
     set_keys(L, r->key);
+    cli_set_tries(L, all->arena, r->tries);
     lua_pushboolean(L, r->due_at == LANE_HELD);
     lua_setfield(L, -2, "behind");
     lua_pushboolean(L, r->orphaned);
@@ -169,6 +171,67 @@ static int list_rows(lua_State *L, enum pick_table table)
     return 1;
 }
 
+/* What a listing of retries leaves out. */
+struct rest {
+    struct arena *arena;
+    struct message message;
+    struct slice exchange;
+    struct slice routing_key;
+    bool kept; /* it fitted */
+};
+
+static bool copy_rest(void *arg, const struct retry_row *row)
+{
+    struct rest *r = arg;
+
+    r->message = row->message;
+    r->exchange = row->exchange;
+    r->routing_key = row->routing_key;
+    r->kept = message_keep(r->arena, &r->message) && arena_keep(r->arena, &r->exchange) &&
+              arena_keep(r->arena, &r->routing_key);
+    return false;
+}
+
+static void read_retry(struct cli_store *s, int64_t id, struct copies *all, struct rest *rest,
+                       struct err *err)
+{
+    const struct pick this = {.ids = &id, .n_ids = 1, .group = -1};
+
+    make_room(s, PICK_RETRY, 1, all, err);
+    if (err->code == OK)
+        read_rows(s, PICK_RETRY, &this, 0, 1, all, err);
+    if (err->code == OK && all->n == 1)
+        retry_get(s->db, id, copy_rest, rest, err);
+    if (err->code == ERR_NOT_FOUND || (err->code == OK && all->n == 0))
+        err_set(err, ERR_NOT_FOUND, "no retry %lld: `herald retries list` shows those there are",
+                (long long)id);
+    if (err->code == OK && !rest->kept)
+        err_set(err, ERR_NOMEM, "out of memory");
+}
+
+/* retries_get(path, id) -> the retry, whole, or nil, kind, why */
+static int get_retry(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    int64_t id = luaL_checkinteger(L, 2);
+    struct err err = {0};
+    struct copies all = {.n = 0};
+    struct cli_store *s = cli_store_open(L, path, false, &err);
+    struct rest rest = {.arena = &s->arena};
+
+    if (err.code == OK)
+        read_retry(s, id, &all, &rest, &err);
+    db_close(&s->db);
+    if (err.code != OK)
+        return cli_push_error(L, &err);
+    push_retry(L, &all, 0);
+    cli_set_slice(L, "body", rest.message.body);
+    cli_set_slice(L, "headers", rest.message.headers);
+    cli_set_slice(L, "exchange", rest.exchange);
+    cli_set_slice(L, "routing_key", rest.routing_key);
+    return 1;
+}
+
 static int list_retries(lua_State *L)
 {
     return list_rows(L, PICK_RETRY);
@@ -209,6 +272,7 @@ static int stderr_is_terminal(lua_State *L)
 void cli_add_rows(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"retries_list", list_retries},
+                                         {"retries_get", get_retry},
                                          {"retries_now", retries_now},
                                          {"retries_drop", retries_drop},
                                          {"outbox_list", list_outbox},

@@ -3,6 +3,7 @@
 
 #include "store/db_int.h"
 #include "store/error_group.h"
+#include "store/tries.h"
 
 static const char *const sides[] = {[DEAD_INBOX] = "inbox", [DEAD_OUTBOX] = "outbox"};
 
@@ -25,14 +26,11 @@ static int find(struct db *db, const struct dead_letter *letter, int64_t *id_out
     return query_get_int(&q, id_out, err);
 }
 
-int dead_add(struct db *db, const struct dead_letter *letter, int64_t *id_out, struct err *err)
+static int insert(struct db *db, const struct dead_letter *letter, const char *error,
+                  struct slice tries, struct err *err)
 {
     struct query q = query_start(db, STATEMENT_DEAD_ADD);
-    const char *error = letter->error;
-    int rc;
 
-    if (error == NULL || error[0] == '\0') /* nobody should, but error("") in a handler can */
-        error = "(no reason given)";
     query_text(&q, sides[letter->side]);
     query_slice(&q, queue_of(letter));
     query_slice(&q, letter->identity);
@@ -47,7 +45,28 @@ int dead_add(struct db *db, const struct dead_letter *letter, int64_t *id_out, s
     query_text(&q, letter->leg_kind);
     query_slice(&q, letter->lane);
     query_int(&q, letter->holds);
-    rc = query_run(&q, err);
+    query_slice(&q, tries);
+    return query_run(&q, err);
+}
+
+int dead_add(struct db *db, const struct dead_letter *letter, int64_t *id_out, struct err *err)
+{
+    const char *error = letter->error;
+    struct tried last = {.at = letter->at,
+                         .attempt = letter->attempts,
+                         .generation = letter->generation,
+                         .traceback = slice_of(letter->traceback)};
+    struct buf tries;
+    int rc = tries_begin(&tries, letter->tries, err);
+
+    if (error == NULL || error[0] == '\0') /* nobody should, but error("") in a handler can */
+        error = "(no reason given)";
+    last.error = slice_of(error);
+    if (rc == OK)
+        rc = tries_add(&tries, &last, err);
+    if (rc == OK)
+        rc = insert(db, letter, error, (struct slice){tries.data, tries.len}, err);
+    buf_free(&tries);
     if (rc != OK || id_out == NULL)
         return rc;
     *id_out = sqlite3_last_insert_rowid(db->work);
@@ -75,7 +94,8 @@ static void read_letter(sqlite3_stmt *stmt, struct dead_letter *letter)
     c = column_message(stmt, c, &letter->message, &letter->exchange, &letter->routing_key);
     letter->leg_kind = column_text(stmt, c++);
     letter->lane = column_slice(stmt, c++);
-    letter->holds = sqlite3_column_int(stmt, c) != 0;
+    letter->holds = sqlite3_column_int(stmt, c++) != 0;
+    letter->tries = column_slice(stmt, c);
 }
 
 /* Gives the letters of a query that has its parameters, and ends it. */

@@ -29,11 +29,13 @@ struct dead_letter {
     int64_t at;            /* ms since 1970 UTC */
     struct slice lane;     /* it was in (lane.h); absent: in no order */
     bool holds;            /* the lane waits until it is replayed, dropped or released */
+    struct slice tries;    /* what each try came to (tries.h); absent: nobody knows */
 };
 
 typedef bool dead_letter_fn(void *arg, const struct dead_letter *letter);
 
-/* A letter with the same side, queue, identity and fingerprint is kept once: the
+/* To the tries that the letter comes with, its death is added as the last one.
+ * A letter with the same side, queue, identity and fingerprint is kept once: the
  * second one changes nothing (a redelivery after a crash). */
 int dead_add(struct db *db, const struct dead_letter *letter, int64_t *id_out, struct err *err);
 

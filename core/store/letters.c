@@ -108,6 +108,7 @@ static void to_retry(struct work *w, const struct dead_letter *l)
         .error = l->error,
         .generation = l->generation,
         .lane = l->lane,
+        .tries = l->tries,
     };
     struct inbox_seen seen;
 

@@ -35,7 +35,7 @@ typedef bool letter_group_fn(void *arg, const struct letter_group *group);
 /* The largest first. Kept by the letters themselves: cost grows with the groups alone. */
 int letters_groups(struct db *db, size_t limit, letter_group_fn *fn, void *arg, struct err *err);
 
-/* Keeps message, message id and error; attempts begin anew. */
+/* Keeps message, message id, error and what the tries came to; attempts begin anew. */
 pick_fn letter_replay;
 pick_fn letter_drop;
 

@@ -2,6 +2,7 @@
 #include "store/retry.h"
 
 #include "store/db_int.h"
+#include "store/tries.h"
 
 #include <stdlib.h>
 
@@ -19,6 +20,7 @@ int retry_add(struct db *db, const struct retry_row *row, struct err *err)
     query_int(&q, row->generation);
     query_slice(&q, row->lane);
     query_message(&q, &row->message, row->exchange, row->routing_key);
+    query_slice(&q, row->tries);
     return query_run(&q, err);
 }
 
@@ -59,7 +61,7 @@ static int list_due(struct db *db, int64_t now_ms, size_t limit, int64_t *ids, s
     return rc;
 }
 
-/* A row that an earlier callback removed is passed over. */
+/* 1: it was there, 0: it was not, or an ERR_ code. */
 static int give(struct db *db, int64_t id, retry_row_fn *fn, void *arg, bool *go_on,
                 struct err *err)
 {
@@ -74,9 +76,20 @@ static int give(struct db *db, int64_t id, retry_row_fn *fn, void *arg, bool *go
         *go_on = fn(arg, &row);
     }
     query_end(&q);
-    return rc < 0 ? rc : OK;
+    return rc;
 }
 
+int retry_get(struct db *db, int64_t id, retry_row_fn *fn, void *arg, struct err *err)
+{
+    bool go_on;
+    int rc = give(db, id, fn, arg, &go_on, err);
+
+    if (rc == 0)
+        return err_set(err, ERR_NOT_FOUND, "no retry %lld", (long long)id);
+    return rc == 1 ? OK : rc;
+}
+
+/* A row that an earlier callback removed is passed over. */
 int retry_due(struct db *db, int64_t now_ms, size_t limit, retry_row_fn *fn, void *arg,
               struct err *err)
 {
@@ -88,10 +101,10 @@ int retry_due(struct db *db, int64_t now_ms, size_t limit, retry_row_fn *fn, voi
     if (ids == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
     rc = list_due(db, now_ms, limit, ids, &n, err);
-    for (size_t i = 0; rc == OK && go_on && i < n; i++)
+    for (size_t i = 0; rc >= 0 && go_on && i < n; i++)
         rc = give(db, ids[i], fn, arg, &go_on, err);
     free(ids);
-    return rc;
+    return rc < 0 ? rc : OK;
 }
 
 int retry_next_due(struct db *db, int64_t *due_at_out, struct err *err)
@@ -103,7 +116,7 @@ int retry_next_due(struct db *db, int64_t *due_at_out, struct err *err)
 }
 
 int retry_again(struct db *db, int64_t id, int attempts, int64_t due_at, const char *error,
-                int64_t generation, struct err *err)
+                int64_t generation, struct slice tries, struct err *err)
 {
     struct query q = query_start(db, STATEMENT_RETRY_AGAIN);
 
@@ -112,8 +125,24 @@ int retry_again(struct db *db, int64_t id, int attempts, int64_t due_at, const c
     query_int(&q, due_at);
     query_text(&q, error != NULL ? error : "");
     query_int(&q, generation);
+    query_slice(&q, tries);
     query_int(&q, id);
     return query_run(&q, err);
+}
+
+int retry_tries(struct db *db, int64_t id, struct buf *tries, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_RETRY_TRIES);
+    struct slice before = {NULL, 0};
+    int rc, begun;
+
+    query_int(&q, id);
+    rc = query_row(&q, err);
+    if (rc == 1)
+        before = column_slice(q.stmt, 0);
+    begun = tries_begin(tries, before, err);
+    query_end(&q);
+    return rc < 0 ? rc : begun;
 }
 
 int retry_remove(struct db *db, int64_t id, struct err *err)

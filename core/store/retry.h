@@ -6,6 +6,7 @@
 #ifndef HERALD_STORE_RETRY_H
 #define HERALD_STORE_RETRY_H
 
+#include "base/buf.h"
 #include "base/message.h"
 #include "store/db.h"
 
@@ -24,6 +25,7 @@ struct retry_row {
     const char *error;  /* of the last try */
     int64_t generation; /* of the rules that made it */
     struct slice lane;  /* lane.h; absent: in no order */
+    struct slice tries; /* what each try came to (tries.h); to the store only */
 };
 
 typedef bool retry_row_fn(void *arg, const struct retry_row *row);
@@ -34,10 +36,17 @@ int retry_add(struct db *db, const struct retry_row *row, struct err *err);
  * retry_remove for any row. Returns false to stop. No row is given twice in a call. */
 int retry_due(struct db *db, int64_t now_ms, size_t limit, retry_row_fn *fn, void *arg,
               struct err *err);
+/* One row; ERR_NOT_FOUND when there is no such. */
+int retry_get(struct db *db, int64_t id, retry_row_fn *fn, void *arg, struct err *err);
 int retry_next_due(struct db *db, int64_t *due_at_out, struct err *err); /* INT64_MAX: none */
 
+/* `tries` absent: no try, what they came to stays. */
 int retry_again(struct db *db, int64_t id, int attempts, int64_t due_at, const char *error,
-                int64_t generation, struct err *err);
+                int64_t generation, struct slice tries, struct err *err);
+
+/* What the tries of a row came to, as tries_begin gives it; of a row that is not there,
+ * nothing. */
+int retry_tries(struct db *db, int64_t id, struct buf *tries, struct err *err);
 int retry_remove(struct db *db, int64_t id, struct err *err);
 
 /* What was put off until `until_ms` at the latest because nobody subscribed to its queue

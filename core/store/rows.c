@@ -40,6 +40,7 @@ static void read_retry(sqlite3_stmt *stmt, struct retry_view *r)
     read_keys(stmt, &c, r->key);
     r->error = column_slice(stmt, c++);
     r->lane = column_slice(stmt, c++);
+    r->tries = column_slice(stmt, c++);
     r->orphaned = says_orphaned(r->error);
 }
 

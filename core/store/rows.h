@@ -26,6 +26,7 @@ struct retry_view {
     struct slice type;
     struct slice key[3];
     struct slice error; /* of the last try */
+    struct slice tries; /* what each one came to (tries.h) */
 };
 
 typedef bool retry_view_fn(void *arg, const struct retry_view *row);

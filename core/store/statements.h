@@ -31,7 +31,7 @@
 
 #define DEAD_COLUMNS                                                                               \
     "id, side, queue, identity, fingerprint, attempts, error, traceback, generation, "             \
-    "at, " MESSAGE_COLUMNS ", leg_kind, lane, holds"
+    "at, " MESSAGE_COLUMNS ", leg_kind, lane, holds, tries"
 
 /* A clock that went back must not enter rows that count as old already. */
 #define INBOX_AT "max(?, coalesce((select value from herald_meta where key = 'inbox_floor'), 0))"
@@ -116,7 +116,7 @@
     X(RETRY_ADD, "add a retry",                                                                    \
       "insert into herald_retry(due_at, queue, identity, fingerprint, attempts, first_at, "        \
       "error, generation, lane, " MESSAGE_COLUMNS                                                  \
-      ") values (?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS ")")                                   \
+      ", tries) values (?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS ", ?)")                         \
     X(RETRY_DUE, "look for retries that are due",                                                  \
       "select id from herald_retry where due_at <= ? order by due_at, id limit ?")                 \
     X(RETRY_GET, "read a retry", "select " RETRY_COLUMNS " from herald_retry where id = ?")        \
@@ -124,7 +124,8 @@
       "select due_at from herald_retry order by due_at limit 1")                                   \
     X(RETRY_AGAIN, "put off a retry",                                                              \
       "update herald_retry set first_at = iif(attempts = 0, ?, first_at), attempts = ?, "          \
-      "due_at = ?, error = ?, generation = ? where id = ?")                                        \
+      "due_at = ?, error = ?, generation = ?, tries = coalesce(?, tries) where id = ?")            \
+    X(RETRY_TRIES, "read what tries came to", "select tries from herald_retry where id = ?")       \
     X(RETRY_REMOVE, "remove a retry", "delete from herald_retry where id = ?")                     \
     X(RETRY_ADOPT, "make orphaned retries due",                                                    \
       "update herald_retry set due_at = ?1 where due_at > ?1 and due_at <= ?2 "                    \
@@ -133,9 +134,10 @@
     /* dead */                                                                                     \
     X(DEAD_ADD, "add a dead letter",                                                               \
       "insert into herald_dead(side, queue, identity, fingerprint, attempts, error, traceback, "   \
-      "generation, at, " MESSAGE_COLUMNS                                                           \
-      ", error_group, leg_kind, lane, holds) values (?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS    \
-      ", ?, ?, ?, ?) on conflict(side, queue, identity, fingerprint) where identity is not null "  \
+      "generation, at, " MESSAGE_COLUMNS ", error_group, leg_kind, lane, holds, tries) values "    \
+                                         "(?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS              \
+      ", ?, ?, ?, ?, ?) on conflict(side, queue, identity, fingerprint) "                          \
+      "where identity is not null "                                                                \
       "do nothing")                                                                                \
     X(DEAD_FIND, "look for a dead letter",                                                         \
       "select id from herald_dead "                                                                \
@@ -172,7 +174,7 @@
     X(RETRY_VIEW, "look at a retry",                                                               \
       "select id, due_at, first_at, generation, attempts, queue, "                                 \
       "coalesce(message_id, identity), type, business_key1, business_key2, business_key3, "        \
-      "error, lane from herald_retry where id = ?")                                                \
+      "error, lane, tries from herald_retry where id = ?")                                         \
     /* lanes */                                                                                    \
     X(LANE_BUSY, "look whether a lane waits",                                                      \
       "select 1 from herald_retry where queue = ?1 and lane = ?2 and " LANE_FIRST                  \

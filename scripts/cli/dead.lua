@@ -6,6 +6,7 @@ local json = require "cli.json"
 local read_body = require "cli.body"
 local rows = require "cli.rows"
 local show = require "cli.show"
+local whole = require "cli.whole"
 
 local dead = {}
 
@@ -31,7 +32,7 @@ function dead.add(parser, common)
   command:command_target("action")
   local actions = {
     list = command:command("list", "List them, the oldest first."),
-    show = command:command("show", "Show one, whole."),
+    show = command:command("show", "Show one, whole, with what each try came to."),
     groups = command:command("groups", "Errors that differ only in numbers and names are one group."),
     replay = command:command("replay", "Try them again: a handler's soon, a row's through the outbox. "
       .. "Works beside a running router, and waits for one."),
@@ -53,24 +54,17 @@ function dead.add(parser, common)
   for _, action in pairs(actions) do common(action, "_after_action") end
 end
 
-local function body_members(body)
-  if body == nil then return { "body", json.null } end
-  if utf8.len(body) then return { "body", body } end
-  return { "body_base64", json.base64(body) }
-end
-
 local function letter_json(l)
-  local members = json.object {
+  return json.object {
     { "id", l.id }, { "message_id", l.message_id or json.null }, { "type", l.type or json.null },
     { "order_type", l.key2 or json.null }, { "queue", l.queue or json.null }, { "side", l.side },
     { "attempts", l.attempts }, { "error", l.error }, { "at", show.time(l.at) },
     { "business_key1", l.key1 or json.null }, { "business_key2", l.key2 or json.null },
     { "business_key3", l.key3 or json.null }, { "exchange", l.exchange },
     { "routing_key", l.routing_key }, { "generation", l.generation }, { "group", l.group },
-    { "headers", l.headers }, { "traceback", l.traceback },
+    { "headers", l.headers }, { "traceback", l.traceback }, { "tries", whole.tries(l.tries) },
+    whole.body(l.body),
   }
-  members[#members + 1] = body_members(l.body)
-  return members
 end
 
 local function letter_cells(l)
@@ -94,33 +88,18 @@ function dead.list(args)
   rows.say_more(args, letters, pick.limit)
 end
 
-function dead.show(args)
-  local id, bad = folder.whole_number(args.id, "ID", 1, math.maxinteger)
-  if not id then return USAGE, bad end
-  local s, code, problem = folder.open(args)
-  if not s then return code, problem end
-  local l, kind, why = core.dead_get(s.store, id)
-  if not l then return folder.exit_code(kind), why end
-  if args.json then
-    io.stdout:write(json.encode(letter_json(l)), "\n")
-    return
-  end
-  local body = l.body and (utf8.len(l.body) and l.body or
-    "(not UTF-8, base64) " .. json.base64(l.body)) or "(none)"
-  local members = {
+local function letter_pairs(l)
+  return {
     { "id", l.id }, { "at", show.time(l.at) }, { "side", l.side }, { "queue", l.queue },
-    { "message id", l.message_id }, { "type", l.type },
-    { "business keys", table.concat({ l.key1 or "-", l.key2 or "-", l.key3 or "-" }, "  ") },
+    { "message id", l.message_id }, { "type", l.type }, { "business keys", whole.keys(l) },
     { "exchange", l.exchange }, { "routing key", l.routing_key }, { "attempts", l.attempts },
-    { "rules", l.generation == 0 and "the core" or "generation " .. l.generation },
-    { "headers", l.headers }, { "body", body }, { "group", l.group }, { "error", l.error },
+    { "rules", whole.rules(l.generation) }, { "headers", l.headers }, { "body", whole.body_text(l.body) },
+    { "group", l.group }, { "error", l.error },
   }
-  -- What others wrote must not move the cursor of whoever reads it.
-  for i, pair in ipairs(members) do
-    members[i] = { pair[1], show.line(tostring(pair[2] or "-"), 2000) }
-  end
-  io.stdout:write(show.pairs(members), "\n")
-  for line in (l.traceback or ""):gmatch("[^\n]+") do io.stdout:write(show.line(line, 2000), "\n") end
+end
+
+function dead.show(args)
+  return whole.run(args, core.dead_get, letter_json, letter_pairs)
 end
 
 local function group_json(g)

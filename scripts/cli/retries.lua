@@ -5,6 +5,7 @@ local folder = require "cli.folder"
 local json = require "cli.json"
 local rows = require "cli.rows"
 local show = require "cli.show"
+local whole = require "cli.whole"
 
 local retries = {}
 
@@ -15,9 +16,12 @@ function retries.add(parser, common)
     :require_command(true)
   command:command_target("action")
   local list = command:command("list", "List them, the oldest first.")
+  local one = command:command("show", "Show one, whole, with what each try came to.")
   local now = command:command("now", "Make them due at once. Works beside a running router, and "
     .. "waits for one.")
   local drop = command:command("drop", "Delete them for good; a redelivery changes nothing.")
+  one:argument("id", "Its id, from `herald retries list`.")
+  one:flag("--json", "Print JSON.")
   rows.filters(list, HAS)
   rows.paging(list)
   for _, action in ipairs { now, drop } do
@@ -25,7 +29,7 @@ function retries.add(parser, common)
     rows.change(action)
   end
   common(command)
-  for _, action in ipairs { list, now, drop } do common(action, "_after_action") end
+  for _, action in ipairs { list, one, now, drop } do common(action, "_after_action") end
 end
 
 local function retry_json(r)
@@ -36,11 +40,33 @@ local function retry_json(r)
     { "orphaned", r.orphaned }, { "error", r.error }, { "business_key1", r.key1 or json.null },
     { "business_key2", r.key2 or json.null }, { "business_key3", r.key3 or json.null },
     { "generation", r.generation }, { "lane", r.lane or json.null }, { "behind", r.behind },
+    { "tries", whole.tries(r.tries) },
   }
+end
+
+local function whole_json(r)
+  local members = retry_json(r)
+  for _, member in ipairs {
+    { "exchange", r.exchange }, { "routing_key", r.routing_key }, { "headers", r.headers },
+    whole.body(r.body),
+  } do
+    members[#members + 1] = member
+  end
+  return members
 end
 
 local function state(r)
   return r.behind and "behind" or r.orphaned and "orphaned" or "waiting"
+end
+
+local function retry_pairs(r)
+  return {
+    { "id", r.id }, { "due", not r.behind and show.time(r.due_at) or nil }, { "first tried", show.time(r.first_at) },
+    { "state", state(r) }, { "queue", r.queue }, { "lane", r.lane }, { "message id", r.message_id }, { "type", r.type }, { "business keys", whole.keys(r) },
+    { "exchange", r.exchange }, { "routing key", r.routing_key }, { "attempts", r.attempts },
+    { "rules", whole.rules(r.generation) }, { "headers", r.headers }, { "body", whole.body_text(r.body) },
+    { "error", r.error },
+  }
 end
 
 local function retry_cells(r)
@@ -63,6 +89,10 @@ function retries.list(args)
   rows.print(args, list, retry_json,
     { "ID", "DUE", "QUEUE", "TYPE", "ORDER", "TRIES", "STATE", "ERROR" }, retry_cells)
   rows.say_more(args, list, pick.limit)
+end
+
+function retries.show(args)
+  return whole.run(args, core.retries_get, whole_json, retry_pairs)
 end
 
 function retries.now(args)

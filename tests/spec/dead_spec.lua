@@ -110,6 +110,24 @@ describe("herald dead", function()
       assert.matches("rules/a.lua:3\n$", out)
     end)
 
+    it("tells what each try came to", function()
+      letter.tries = { { at = 1764000000000, attempt = 1, generation = 1, error = "first",
+                         traceback = "rules/a.lua:5\n\27[2J" },
+                       { at = 1764000000123, attempt = 2, generation = 2, error = "no\27[2J" } }
+      helper.answers.dead_get = { letter }
+      local _, out = herald("dead", "show", "1")
+      assert.truthy(out:find([[
+
+TRIED AT                  ATTEMPT  RULES         ERROR   WHERE
+2025-11-24T16:00:00.000Z  1        generation 1  first   rules/a.lua:5
+2025-11-24T16:00:00.123Z  2        generation 2  no [2J  -
+]], 1, true), out)
+      local _, json = herald("dead", "show", "1", "--json")
+      assert.truthy(json:find('"tries":[{"at":"2025-11-24T16:00:00.000Z","attempt":1,"generation":1,'
+        .. '"error":"first","traceback":"rules/a.lua:5\\n\\u001b[2J"},{"at":"2025-11-24T16:00:00.123Z",'
+        .. '"attempt":2,"generation":2,"error":"no\\u001b[2J"}],"body"', 1, true), json)
+    end)
+
     it("lets no terminal sequence through", function()
       letter.error, letter.message_id, letter.type = "a\27[2J", "m\27[2J", "t\27[2J"
       letter.headers, letter.key1 = '{"a":"\27[2J"}', "k\27[2J"

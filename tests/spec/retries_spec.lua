@@ -13,6 +13,9 @@ describe("herald retries", function()
       id = 4, due_at = 1764000000123, first_at = 1763999990000, queue = "q", message_id = "m:1",
       type = "t", key1 = "16", key2 = "60201", attempts = 2, error = "not\nyet", generation = 3,
       orphaned = false, behind = false,
+      tries = { { at = 1763999990000, attempt = 1, generation = 2, error = "first\27\nmore",
+                  traceback = "rules/a.lua:5\nrules/b.lua:6" },
+                { at = 1763999995000, attempt = 2, generation = 0, error = "not\nyet" } },
     }
   end)
 
@@ -40,7 +43,10 @@ describe("herald retries", function()
     assert.equal('[{"id":4,"message_id":"m:1","type":"t","order_type":"60201","queue":"q","attempts":2,'
       .. '"due_at":"2025-11-24T16:00:00.123Z","first_at":"2025-11-24T15:59:50.000Z","orphaned":false,'
       .. '"error":"not\\nyet","business_key1":"16","business_key2":"60201","business_key3":null,'
-      .. '"generation":3,"lane":null,"behind":false}]\n', out)
+      .. '"generation":3,"lane":null,"behind":false,'
+      .. '"tries":[{"at":"2025-11-24T15:59:50.000Z","attempt":1,"generation":2,'
+      .. '"error":"first\\u001b\\nmore","traceback":"rules/a.lua:5\\nrules/b.lua:6"},'
+      .. '{"at":"2025-11-24T15:59:55.000Z","attempt":2,"generation":0,"error":"not\\nyet"}]}]\n', out)
   end)
 
   it("list shows who waits behind another one, and has no time", function()
@@ -60,6 +66,50 @@ describe("herald retries", function()
     assert.equal(2, (herald("retries", "list", "--limit", "1000001")))
     assert.equal(2, (herald("retries", "list", "--side", "inbox"))) -- dead letters have sides
     assert.equal(2, (herald("retries", "list", "--group", "1")))
+  end)
+
+  it("show tells all, and what each try came to", function()
+    retry.body, retry.exchange, retry.headers = "{}", "x", '{"a":1}'
+    helper.answers.retries_get = { retry }
+    local code, out, err = herald("retries", "show", "4")
+    assert.same({ 0, "" }, { code, err })
+    assert.equal([[
+id             4
+due            2025-11-24T16:00:00.123Z
+first tried    2025-11-24T15:59:50.000Z
+state          waiting
+queue          q
+lane           -
+message id     m:1
+type           t
+business keys  16  60201  -
+exchange       x
+routing key    -
+attempts       2
+rules          generation 3
+headers        {"a":1}
+body           {}
+error          not yet
+
+TRIED AT                  ATTEMPT  RULES         ERROR        WHERE
+2025-11-24T15:59:50.000Z  1        generation 2  first  more  rules/a.lua:5
+2025-11-24T15:59:55.000Z  2        the core      not yet      -
+]], out)
+    assert.same({ "shop.db", 4 }, { helper.call "retries_get" })
+  end)
+
+  it("show --json has what list leaves out", function()
+    retry.body, retry.exchange, retry.tries = "\xff", "x", {}
+    helper.answers.retries_get = { retry }
+    local _, out = herald("retries", "show", "4", "--json")
+    assert.truthy(out:find('"tries":[],"exchange":"x","body_base64":"/w=="}\n', 1, true), out)
+  end)
+
+  it("show refuses what is no id, and fails for what is not there", function()
+    assert.equal(2, (herald("retries", "show", "0")))
+    assert.equal(2, (herald("retries", "show")))
+    helper.answers.retries_get = { nil, "failed", "no retry 9" }
+    assert.same({ 1, "", "herald: no retry 9\n" }, { herald("retries", "show", "9") })
   end)
 
   it("now asks for those that are due later", function()

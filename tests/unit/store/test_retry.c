@@ -41,8 +41,8 @@ static bool take(void *arg, const struct retry_row *row)
     if (strcmp(t->then, "remove") == 0)
         assert_ok(s, retry_remove(s->db, row->id, &s->err));
     if (strcmp(t->then, "again") == 0)
-        assert_ok(
-            s, retry_again(s->db, row->id, row->attempts + 1, t->due_at, "still no", 1, &s->err));
+        assert_ok(s, retry_again(s->db, row->id, row->attempts + 1, t->due_at, "still no", 1,
+                                 (struct slice){NULL, 0}, &s->err));
     /* the row is lent until the callback returns, whatever was done with it */
     snprintf(t->text + used, sizeof t->text - used, "%s%.*s", used ? " " : "",
              (int)row->message.body.len, row->message.body.data);

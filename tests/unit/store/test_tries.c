@@ -1,0 +1,310 @@
+/* What each try came to: kept within bounds, with retries and with dead letters. */
+#include "store.h"
+
+#include "store/dead.h"
+#include "store/letter_edit.h"
+#include "store/letters.h"
+#include "store/retry.h"
+#include "store/tries.h"
+
+#include "base/json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void add(struct buf *tries, int attempt, struct slice error, struct slice traceback)
+{
+    const struct tried one = {.at = 1000 + attempt,
+                              .attempt = attempt,
+                              .generation = 3,
+                              .error = error,
+                              .traceback = traceback};
+    struct err err = {0};
+
+    assert_int_equal(tries_add(tries, &one, &err), OK);
+}
+
+static void add_text(struct buf *tries, int attempt, const char *error)
+{
+    add(tries, attempt, slice_of(error), (struct slice){NULL, 0});
+}
+
+/* What is read back. */
+struct read {
+    struct arena arena;
+    struct tried list[TRIES_KEPT];
+    size_t n;
+};
+
+static void read_back(const struct buf *tries, struct read *r)
+{
+    arena_init(&r->arena, 1024 * 1024);
+    assert_true(tries_read((struct slice){tries->data, tries->len}, &r->arena, r->list, &r->n));
+}
+
+static void begin(struct buf *tries, const char *before)
+{
+    struct err err = {0};
+
+    assert_int_equal(tries_begin(tries, slice_of(before), &err), OK);
+}
+
+static void one_try_is_a_line(void **state)
+{
+    struct buf tries;
+
+    (void)state;
+    begin(&tries, NULL);
+    add(&tries, 1, slice_of("no \"choice\"\n16"), slice_of("rules/a.lua:5\nrules/b.lua:6"));
+    add_text(&tries, 2, "");
+    buf_append(&tries, "", 1);
+    assert_string_equal(tries.data,
+                        "{\"at\":1001,\"attempt\":1,\"generation\":3,"
+                        "\"error\":\"no \\\"choice\\\"\\n16\","
+                        "\"traceback\":\"rules/a.lua:5\\nrules/b.lua:6\"}\n"
+                        "{\"at\":1002,\"attempt\":2,\"generation\":3,\"error\":\"\"}\n");
+    buf_free(&tries);
+}
+
+static void what_was_written_is_read(void **state)
+{
+    struct buf tries;
+    struct read r;
+
+    (void)state;
+    begin(&tries, "{\"at\":5,\"attempt\":1,\"generation\":9,\"error\":\"old\",\"later\":true}");
+    add(&tries, 2, (struct slice){"a\0b\x1f", 4}, slice_of("rules/a.lua:5"));
+    read_back(&tries, &r);
+    assert_int_equal(r.n, 2);
+    assert_int_equal(r.list[0].at, 5);
+    assert_int_equal(r.list[0].generation, 9);
+    assert_true(slice_is(r.list[0].error, "old"));
+    assert_null(r.list[0].traceback.data);
+    assert_int_equal(r.list[1].attempt, 2);
+    assert_true(slice_equal(r.list[1].error, (struct slice){"a\0b\x1f", 4}));
+    assert_true(slice_is(r.list[1].traceback, "rules/a.lua:5"));
+    arena_free(&r.arena);
+    buf_free(&tries);
+}
+
+static void bytes_that_are_no_text_are_replaced(void **state)
+{
+    struct buf tries;
+    struct read r;
+
+    (void)state;
+    begin(&tries, NULL);
+    add_text(&tries, 1, "caf\xe9 \xed\xa0\x80");
+    read_back(&tries, &r);
+    assert_int_equal(r.n, 1);
+    assert_true(text_is_utf8(r.list[0].error.data, r.list[0].error.len));
+    assert_contains(r.list[0].error.data, "caf\xef\xbf\xbd ");
+    arena_free(&r.arena);
+    buf_free(&tries);
+}
+
+static void the_first_and_the_last_ones_are_kept(void **state)
+{
+    struct buf tries;
+    struct read r;
+
+    (void)state;
+    begin(&tries, NULL);
+    for (int i = 1; i <= 50; i++)
+        add_text(&tries, i, "no");
+    read_back(&tries, &r);
+    assert_int_equal(r.n, 20);
+    assert_int_equal(r.list[0].attempt, 1);
+    for (int i = 1; i < 20; i++)
+        assert_int_equal(r.list[i].attempt, 31 + i);
+    arena_free(&r.arena);
+    buf_free(&tries);
+}
+
+/* A control character takes six bytes, so few tries of the worst kind fit. */
+static void the_whole_is_bounded(void **state)
+{
+    char worst[5000];
+    struct buf tries;
+    struct read r;
+
+    (void)state;
+    memset(worst, 1, sizeof worst);
+    begin(&tries, NULL);
+    for (int i = 1; i <= 30; i++) {
+        add(&tries, i, (struct slice){worst, sizeof worst}, (struct slice){worst, sizeof worst});
+        assert_true(tries.len <= TRIES_MAX);
+    }
+    read_back(&tries, &r);
+    assert_in_range(r.n, 4, 10);
+    assert_int_equal(r.list[0].attempt, 1);
+    assert_int_equal(r.list[r.n - 1].attempt, 30);
+    assert_int_equal(r.list[r.n - 2].attempt, 29);
+    assert_int_equal(r.list[0].error.len, TRIES_TEXT_MAX);
+    assert_int_equal(r.list[0].traceback.len, TRIES_TEXT_MAX);
+    arena_free(&r.arena);
+    buf_free(&tries);
+}
+
+static void a_cut_spares_a_character(void **state)
+{
+    char text[2000];
+    struct buf tries;
+    struct read r;
+
+    (void)state;
+    text[0] = 'x';
+    for (size_t i = 1; i + 3 <= sizeof text; i += 3)
+        memcpy(text + i, "\xe4\xb8\x8d", 3);
+    begin(&tries, NULL);
+    add(&tries, 1, (struct slice){text, 1999}, (struct slice){NULL, 0});
+    read_back(&tries, &r);
+    assert_int_equal(r.list[0].error.len, 1 + 3 * 341);
+    assert_memory_equal(r.list[0].error.data, text, 1 + 3 * 341);
+    arena_free(&r.arena);
+    buf_free(&tries);
+}
+
+/* Somebody else's hand in the column costs what it spoilt, and no turn. */
+static void what_is_no_line_of_ours_is_passed_over(void **state)
+{
+    static char huge[TRIES_MAX + 1];
+    struct buf tries;
+    struct read r;
+
+    (void)state;
+    begin(&tries, "junk\n[1]\n{\"attempt\":1}\n\n{\"at\":1e99999999999999999999999999,"
+                  "\"error\":\"x\"}\n{\"error\":7}");
+    add_text(&tries, 3, "still");
+    read_back(&tries, &r);
+    assert_int_equal(r.n, 1);
+    assert_true(slice_is(r.list[0].error, "still"));
+    arena_free(&r.arena);
+    buf_free(&tries);
+
+    memset(huge, 'x', TRIES_MAX);
+    begin(&tries, huge); /* one line as long as all may be */
+    add_text(&tries, 4, "new");
+    read_back(&tries, &r);
+    assert_int_equal(r.n, 1);
+    assert_true(tries.len < 100);
+    arena_free(&r.arena);
+    buf_free(&tries);
+    memset(huge, 'x', TRIES_MAX + 1);
+    assert_int_equal(tries_begin(&tries, (struct slice){huge, sizeof huge}, NULL), OK);
+    assert_int_equal(tries.len, 0);
+    buf_free(&tries);
+}
+
+static void a_full_arena_is_said(void **state)
+{
+    struct tried list[TRIES_KEPT];
+    struct arena arena;
+    struct buf tries;
+    size_t n;
+
+    (void)state;
+    begin(&tries, NULL);
+    add_text(&tries, 1, "no");
+    arena_init(&arena, 1);
+    assert_false(tries_read((struct slice){tries.data, tries.len}, &arena, list, &n));
+    arena_free(&arena);
+    buf_free(&tries);
+}
+
+#define TRIES "select tries from "
+#define FIRST "{\"at\":1,\"attempt\":1,\"generation\":2,\"error\":\"first\"}\n"
+
+static const struct dead_letter letter = {
+    .side = DEAD_INBOX,
+    .queue = {"q", 1},
+    .identity = {"m", 1},
+    .message = {.id = {"m", 1}, .type = {"t", 1}, .body = {"{}", 2}},
+    .attempts = 2,
+    .error = "second",
+    .traceback = "rules/a.lua:5",
+    .generation = 3,
+    .at = 9,
+};
+
+#define LAST                                                                                       \
+    "{\"at\":9,\"attempt\":2,\"generation\":3,\"error\":\"second\",\"traceback\":\"rules/a.lua:"   \
+    "5\"}\n"
+
+static void the_last_try_of_a_letter_is_its_death(void **state)
+{
+    struct store *s = *state;
+    struct dead_letter l = letter;
+
+    store_open(s);
+    assert_ok(s, dead_add(s->db, &l, NULL, &s->err));
+    assert_string_equal(other_rows(s, TRIES "herald_dead"), LAST);
+    l.identity = slice_of("another");
+    l.tries = slice_of(FIRST);
+    l.error = "";
+    l.traceback = NULL;
+    assert_ok(s, dead_add(s->db, &l, NULL, &s->err));
+    assert_string_equal(other_rows(s, TRIES "herald_dead where id = 2"),
+                        FIRST "{\"at\":9,\"attempt\":2,\"generation\":3,"
+                              "\"error\":\"(no reason given)\"}\n");
+}
+
+static void replay_takes_the_tries_along(void **state)
+{
+    struct store *s = *state;
+    const struct letter_edit edit = {.key[0] = slice_of("16")};
+    struct dead_letter l = letter;
+    struct picked done = {.changed = 0};
+
+    store_open(s);
+    l.tries = slice_of(FIRST);
+    assert_ok(s, dead_add(s->db, &l, NULL, &s->err));
+    assert_ok(s, letter_edit(s->db, 1, &edit, false, &s->err));
+    assert_string_equal(other_rows(s, TRIES "herald_dead"), FIRST LAST);
+    assert_ok(s, letter_replay(s->db, 1, 50, &done, &s->err));
+    assert_string_equal(other_rows(s, TRIES "herald_retry"), FIRST LAST);
+}
+
+static void a_retry_goes_on_with_its_tries(void **state)
+{
+    struct store *s = *state;
+    const struct retry_row row = {
+        .queue = {"q", 1}, .attempts = 1, .tries = {FIRST, sizeof FIRST - 1}};
+    struct buf tries;
+
+    store_open(s);
+    assert_ok(s, retry_add(s->db, &row, &s->err));
+    assert_ok(s, retry_tries(s->db, 1, &tries, &s->err));
+    add_text(&tries, 2, "second");
+    assert_ok(s, retry_again(s->db, 1, 2, 7, "second", 3, (struct slice){tries.data, tries.len},
+                             &s->err));
+    buf_free(&tries);
+    /* what is no try leaves them as they are */
+    assert_ok(s, retry_again(s->db, 1, 2, 8, "orphaned", 3, (struct slice){NULL, 0}, &s->err));
+    assert_string_equal(other_rows(s, TRIES "herald_retry"), FIRST
+                        "{\"at\":1002,\"attempt\":2,\"generation\":3,\"error\":\"second\"}\n");
+    assert_ok(s, retry_tries(s->db, 99, &tries, &s->err));
+    assert_int_equal(tries.len, 0);
+    buf_free(&tries);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_try_is_a_line),
+        cmocka_unit_test(what_was_written_is_read),
+        cmocka_unit_test(bytes_that_are_no_text_are_replaced),
+        cmocka_unit_test(the_first_and_the_last_ones_are_kept),
+        cmocka_unit_test(the_whole_is_bounded),
+        cmocka_unit_test(a_cut_spares_a_character),
+        cmocka_unit_test(what_is_no_line_of_ours_is_passed_over),
+        cmocka_unit_test(a_full_arena_is_said),
+        TEST(the_last_try_of_a_letter_is_its_death),
+        TEST(replay_takes_the_tries_along),
+        TEST(a_retry_goes_on_with_its_tries),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
