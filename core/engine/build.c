@@ -108,6 +108,7 @@ static int make_turn(struct engine *e, struct err *err)
                         .inbox_window_ms = s->inbox_window_ms,
                         .handler_ms = s->handler_ms,
                         .recent_max = s->recent_max,
+                        .history_ms = s->history_ms,
                         .strike = e->strike,
                         .watchdog = e->watchdog,
                         .seed = (uint64_t)clock_wall(&s->clock) ^ (uint64_t)getpid() << 32,
@@ -131,8 +132,10 @@ static int load_rules(struct engine *e, struct err *err)
     const struct engine_settings *s = &e->settings;
     int rc;
 
-    e->live = (struct engine_reload){
-        .handler_ms = s->handler_ms, .handler_memory = s->handler_memory, .retry = s->retry};
+    e->live = (struct engine_reload){.handler_ms = s->handler_ms,
+                                     .handler_memory = s->handler_memory,
+                                     .retry = s->retry,
+                                     .history_ms = s->history_ms};
     rc = engine_load(e, &e->live, &e->script, err);
     if (rc == OK) {
         e->n_migrations = engine_count_migrations(e);

@@ -55,6 +55,7 @@ struct engine_settings {
     struct retry_policy retry; /* of subscriptions that say nothing; attempts 0: built in */
     int64_t watchdog_ms;      /* real time in the rules' functions that ends the process; 0: none */
     size_t recent_max;        /* handled messages that are kept for trials */
+    int64_t history_ms;       /* for so long settled messages are kept; 0: none is */
     int64_t stop_timeout_ms;  /* for confirms, after engine_stop */
     bool until_idle;          /* stop when nothing is left to do */
     void (*ready)(void *arg); /* the broker is up for the first time; may be NULL */
@@ -101,6 +102,7 @@ struct engine_reload {
     int64_t handler_ms;
     size_t handler_memory;
     struct retry_policy retry;
+    int64_t history_ms;
 };
 
 /* From the loop, between two turns. Reads, runs, checks against the store's schema, swaps.

@@ -58,6 +58,11 @@ void item_end_call(struct turn *t, bool last);
  * handler wants it. Codes are those that would end a turn. */
 int item_try(struct turn *t, struct item *i, bool *wanted_out, struct err *err);
 
+/* The message whole, as it was received: an envelope's function may have put something else
+ * in its place, and would read that when it is tried again. Type and keys, which people
+ * look for, are those that were found. */
+struct message item_as_kept(const struct item *i);
+
 /* The handler returned. */
 int item_done(struct turn *t, const struct item *i, struct err *err);
 

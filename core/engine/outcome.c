@@ -34,10 +34,7 @@ void item_log(struct turn *t, enum log_level level, const char *event, const str
                          log_text("hash", script_hash(*t->script)), log_text("reason", reason)));
 }
 
-/* The message whole, as it was received: an envelope's function may have put something else
- * in its place, and would read that when it is tried again. Type and keys, which people
- * look for, are those that were found. */
-static struct message as_kept(const struct item *i)
+struct message item_as_kept(const struct item *i)
 {
     struct message m = i->message;
 
@@ -54,7 +51,7 @@ static int add_dead(struct turn *t, const struct item *i, int attempts, const ch
         .side = DEAD_INBOX,
         .queue = i->queue,
         .identity = i->identity,
-        .message = as_kept(i),
+        .message = item_as_kept(i),
         .exchange = i->exchange,
         .routing_key = i->routing_key,
         .fingerprint = i->fingerprint,
@@ -199,11 +196,11 @@ int item_failed(struct turn *t, const struct item *i, const struct script_outcom
 
 int item_done(struct turn *t, const struct item *i, struct err *err)
 {
-    int rc = OK;
+    int rc = record_item(t, i, "done", err);
 
     t->delta.handled++;
     recall_note(t, i);
-    if (i->retry_id != 0) {
+    if (rc == OK && i->retry_id != 0) {
         rc = leave_retries(t, i, err);
         if (rc == OK)
             rc = set_inbox(t, i, INBOX_DONE, err);
@@ -218,7 +215,7 @@ int item_unhandled(struct turn *t, const struct item *i, struct err *err)
     if (i->retry_id == 0 && !i->subscription->unhandled_dead) {
         t->delta.unhandled++;
         item_log(t, LOG_DEBUG, "message.unhandled", i, "no handler for this type");
-        return OK;
+        return record_item(t, i, "unhandled", err);
     }
     snprintf(why, sizeof why,
              "no handler for type \"%.*s\", order type \"%.*s\": add herald.on(...) to rules/",

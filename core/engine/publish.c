@@ -328,7 +328,8 @@ static int settle_returned(struct turn *t, const struct settlement *s, struct er
     switch (r.unroutable) {
     case UNROUTABLE_DROP:
         t->delta.dropped++;
-        return outbox_confirm(t->settings.db, &r.row, 1, err);
+        rc = record_rows(t, &r.row, 1, "dropped", err);
+        return rc == OK ? outbox_confirm(t->settings.db, &r.row, 1, err) : rc;
     case UNROUTABLE_PARK:
         return park(t, s->row, s->why, err);
     case UNROUTABLE_RETRY:
@@ -386,7 +387,9 @@ int settle_rows(struct turn *t, struct err *err)
     }
     if (rc == OK && confirmed > 0) {
         failpoint("confirm_read");
-        rc = outbox_confirm(t->settings.db, t->confirmed, confirmed, err);
+        rc = record_rows(t, t->confirmed, confirmed, "confirmed", err);
+        if (rc == OK)
+            rc = outbox_confirm(t->settings.db, t->confirmed, confirmed, err);
         failpoint("confirm_deleted");
     }
     t->delta.confirmed += (int64_t)confirmed;

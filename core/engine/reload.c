@@ -176,7 +176,8 @@ static bool put_settings(const struct engine_reload *now, const struct engine_re
         bool changed;
     } list[] = {{"handler_timeout", now->handler_ms != next->handler_ms},
                 {"handler_memory", now->handler_memory != next->handler_memory},
-                {"retry", !is_same_policy(&now->retry, &next->retry)}};
+                {"retry", !is_same_policy(&now->retry, &next->retry)},
+                {"history", now->history_ms != next->history_ms}};
     bool any = false;
 
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
@@ -216,6 +217,7 @@ static void take_up(struct engine *e, struct script **next, const struct engine_
     *next = NULL;
     turn_use_script(e->turn, &e->script, ++e->generation);
     turn_use_limit(e->turn, r->handler_ms);
+    turn_use_history(e->turn, r->history_ms);
     e->live = *r;
     e->reloads++;
     log_event(e->settings.log, LOG_INFO, "rules.loaded",

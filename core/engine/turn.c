@@ -77,6 +77,12 @@ void turn_use_limit(struct turn *t, int64_t handler_ms)
     t->settings.handler_ms = handler_ms;
 }
 
+void turn_use_history(struct turn *t, int64_t history_ms)
+{
+    t->settings.history_ms = history_ms;
+    t->history_look_ms = 0;
+}
+
 void turn_adopt(struct turn *t)
 {
     t->adopting = true;
@@ -167,6 +173,8 @@ static int run_inside(struct turn *t, bool publish, struct err *err)
         rc = settle_rows(t, err);
     if (rc == OK)
         rc = prune(t, err);
+    if (rc == OK)
+        rc = record_prune(t, err);
     return rc;
 }
 
@@ -176,6 +184,7 @@ static void start_over(struct turn *t)
     t->next_cursor = t->cursor;
     t->handled = 0;
     t->n_recent = 0;
+    t->recorded_rows = t->recorded_bytes = 0;
     t->more = false;
     t->condemned = t->alone = false;
     t->cared = false;

@@ -42,6 +42,7 @@ struct turn_settings {
     int64_t inbox_window_ms;
     int64_t handler_ms;        /* a handler's time limit, inside SQL too */
     size_t recent_max;         /* handled messages kept for trials; 0: none */
+    int64_t history_ms;        /* for so long settled messages are kept; 0: none is */
     uint64_t seed;             /* of the jitter */
     struct strike *strike;     /* who was in its handler when the process died; NULL: no file */
     struct watchdog *watchdog; /* NULL: nobody looks */
@@ -64,6 +65,9 @@ void turn_use_script(struct turn *t, struct script **script, int64_t generation)
 
 /* Another time limit of handlers, between two turns. */
 void turn_use_limit(struct turn *t, int64_t handler_ms);
+
+/* Another time for which settled messages are kept; 0: those there are go. */
+void turn_use_history(struct turn *t, int64_t history_ms);
 
 /* A queue is subscribed to that was not before: in the next turn, its retries are due. */
 void turn_adopt(struct turn *t);

@@ -64,6 +64,11 @@ struct turn {
     int64_t cared_ms;      /* monotonic: when a committed turn last looked for them */
     bool caring;           /* one has */
     bool cared;            /* this one did */
+
+    size_t recorded_rows;    /* of this turn, in the history */
+    size_t recorded_bytes;   /* their bodies */
+    int64_t history_look_ms; /* monotonic: when to look for old ones again */
+    bool history_left;       /* old ones are left */
 };
 
 enum { TURN_ROWS_MAX = 1000 };
@@ -74,6 +79,12 @@ struct item;
  * as they pass, written once before the commit. */
 void recall_note(struct turn *t, const struct item *i);
 int recall_write(struct turn *t, struct err *err);
+
+/* record.c: copies of what is settled, when the setting `history` is on. Rows are looked at
+ * before they are deleted; `ids` are sorted. */
+int record_item(struct turn *t, const struct item *i, const char *outcome, struct err *err);
+int record_rows(struct turn *t, int64_t *ids, size_t n, const char *outcome, struct err *err);
+int record_prune(struct turn *t, struct err *err);
 
 /* True when the turn has lasted long enough to end. */
 bool turn_is_old(const struct turn *t);

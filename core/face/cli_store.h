@@ -46,9 +46,10 @@ struct pick cli_get_pick(lua_State *L, int table);
  * nil, is called with the number so far after each batch. */
 int cli_change(lua_State *L, enum pick_table table, pick_fn *fn);
 
-/* lib_letters.c, lib_rows.c, lib_lanes.c: as cli_add_store, which calls them. */
+/* lib_letters.c, lib_rows.c, lib_lanes.c, lib_history.c: as cli_add_store, which calls them. */
 void cli_add_letters(lua_State *L);
 void cli_add_rows(lua_State *L);
 void cli_add_lanes(lua_State *L);
+void cli_add_history(lua_State *L);
 
 #endif

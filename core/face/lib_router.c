@@ -110,6 +110,7 @@ static void read_settings(lua_State *L, struct router_settings *s)
     e->handler_memory = (size_t)integer_field(L, "handler_memory");
     e->stop_timeout_ms = integer_field(L, "stop_timeout");
     e->recent_max = (size_t)integer_field(L, "recent_messages");
+    e->history_ms = integer_field(L, "history");
     e->retry = cli_retry_field(L);
     lua_getfield(L, 1, "until_idle");
     e->until_idle = lua_toboolean(L, -1) != 0;
@@ -141,6 +142,7 @@ static int run_reread(lua_State *L)
         .handler_ms = integer_field(L, "handler_timeout"),
         .handler_memory = (size_t)integer_field(L, "handler_memory"),
         .retry = cli_retry_field(L),
+        .history_ms = integer_field(L, "history"),
     };
     log_level_parse(text_field(L, "log_level"), &out->log_level);
     snprintf(out->restart, sizeof out->restart, "%s", text_field(L, "restart"));

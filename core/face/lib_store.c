@@ -119,4 +119,5 @@ void cli_add_store(lua_State *L)
     cli_add_letters(L);
     cli_add_rows(L);
     cli_add_lanes(L);
+    cli_add_history(L);
 }

@@ -246,6 +246,25 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+int outbox_each(struct db *db, int64_t *ids, size_t n, outbox_row_fn *fn, void *arg,
+                struct err *err)
+{
+    int rc = OK;
+
+    if (n > 1)
+        qsort(ids, n, sizeof *ids, compare);
+    for (size_t i = 0; i < n && rc == OK; i++) {
+        if (i > 0 && ids[i] == ids[i - 1])
+            continue;
+        rc = outbox_look(db, ids[i], fn, arg, err);
+        if (rc == ERR_NOT_FOUND) { /* somebody deleted it meanwhile */
+            *err = (struct err){.code = OK};
+            rc = OK;
+        }
+    }
+    return rc;
+}
+
 static int delete_run(struct db *db, int64_t first, int64_t last, int64_t *removed, struct err *err)
 {
     struct query q = query_start(db, STATEMENT_OUTBOX_DELETE);

@@ -65,6 +65,10 @@ int outbox_add_leg(struct db *db, const struct outbox_row *row, const struct des
 /* Gives one row, whatever its state; ERR_NOT_FOUND when it is gone. */
 int outbox_look(struct db *db, int64_t id, outbox_row_fn *fn, void *arg, struct err *err);
 
+/* Gives those that are there, each once; sorts `ids`. The callback must leave them in place. */
+int outbox_each(struct db *db, int64_t *ids, size_t n, outbox_row_fn *fn, void *arg,
+                struct err *err);
+
 /* Fresh rows with ids above `after`, in order. Rows that are due later are passed
  * over. *last_out is the last id looked at (the new cursor) as far as the callback
  * said true; a row for which it said false is not passed. Looks at `limit` rows. */

@@ -9,12 +9,13 @@
 
 static const struct {
     const char *name;
-    const char *error; /* column */
+    const char *error; /* column; NULL: none */
     const char *age;   /* column, ms since 1970 UTC */
 } tables[] = {
     [PICK_DEAD] = {"herald_dead", "error", "at"},
     [PICK_RETRY] = {"herald_retry", "error", "first_at"},
     [PICK_OUTBOX] = {"herald_outbox", "reason", "created_at"},
+    [PICK_HISTORY] = {"herald_history", NULL, "at"},
 };
 
 /* Puts the words into `sql`, or the values into the statement: one walk over the
@@ -58,6 +59,23 @@ static void these_ids(struct writer *w, const struct pick *p)
     buf_text(w->sql, ")");
 }
 
+/* By time, since that is what people ask the history for; rows of one moment stand by id.
+ * When the row that `after` names was pruned, so was all behind it. */
+static void begin_history(struct writer *w, const struct pick *p, int64_t after)
+{
+    condition(w, " where ", "at", " >= ? and at < min(?, coalesce(");
+    condition(w, "(select at + 1 from ", tables[PICK_HISTORY].name, " where id = ?), ");
+    condition(w, "9223372036854775807)) and (id < ? or ", "+at", " < ");
+    condition(w, "(select at from ", tables[PICK_HISTORY].name, " where id = ?))");
+    if (w->sql != NULL)
+        return;
+    query_int(&w->query, p->since_ms);
+    query_int(&w->query, p->before_ms > 0 ? p->before_ms : INT64_MAX);
+    query_int(&w->query, after);
+    query_int(&w->query, after > 0 ? after : INT64_MAX);
+    query_int(&w->query, after);
+}
+
 /* The literal lets SQLite use the index of postponed rows, which has only those. */
 static void begin_where(struct writer *w, const struct pick *p, int64_t after)
 {
@@ -67,24 +85,40 @@ static void begin_where(struct writer *w, const struct pick *p, int64_t after)
     number_condition(w, "due_at > 0 and due_at", " > ?", p->later_ms, p->later_ms > 0);
 }
 
+static void write_age(struct writer *w, enum pick_table table, const struct pick *p)
+{
+    number_condition(w, tables[table].age, " >= ?", p->since_ms, p->since_ms > 0);
+    number_condition(w, tables[table].age, " < ?", p->before_ms, p->before_ms > 0);
+}
+
 static void write_where(struct writer *w, enum pick_table table, const struct pick *p,
                         int64_t after)
 {
-    begin_where(w, p, after);
+    if (table == PICK_HISTORY)
+        begin_history(w, p, after);
+    else
+        begin_where(w, p, after);
     these_ids(w, p);
     number_condition(w, "error_group", " = ?", p->group, table == PICK_DEAD && p->group >= 0);
     text_condition(w, "side", p->side);
     text_condition(w, "queue", p->queue);
     text_condition(w, "type", p->type);
     text_condition(w, "business_key2", p->order_type);
-    number_condition(w, tables[table].age, " >= ?", p->since_ms, p->since_ms > 0);
-    number_condition(w, tables[table].age, " < ?", p->before_ms, p->before_ms > 0);
+    if (table != PICK_HISTORY)
+        write_age(w, table, p);
     number_condition(w, "attempts", " > ?", 0, p->failed);
-    if (p->error.data == NULL)
+    if (p->error.data == NULL || tables[table].error == NULL)
         return;
     condition(w, " and instr(", tables[table].error, ", ?) > 0");
     if (w->sql == NULL)
         query_slice(&w->query, p->error);
+}
+
+static const char *order_of(enum pick_table table, const struct pick *p)
+{
+    if (table == PICK_HISTORY)
+        return "at desc, id desc";
+    return p->later_ms > 0 ? "due_at" : "id";
 }
 
 /* By due time where that is the condition: sorting by id would cost more. */
@@ -94,7 +128,7 @@ static void write_select(struct buf *sql, enum pick_table table, const struct pi
 
     buf_printf(sql, "select id from %s", tables[table].name);
     write_where(&w, table, p, 0);
-    buf_printf(sql, " order by %s limit ?", p->later_ms > 0 ? "due_at" : "id");
+    buf_printf(sql, " order by %s limit ?", order_of(table, p));
 }
 
 int pick_sql(enum pick_table table, const struct pick *p, char *out, size_t size)

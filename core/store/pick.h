@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "store/db.h"
 
-enum pick_table { PICK_DEAD, PICK_RETRY, PICK_OUTBOX };
+enum pick_table { PICK_DEAD, PICK_RETRY, PICK_OUTBOX, PICK_HISTORY };
 
 enum { PICK_IDS_MAX = 10000, PICK_BATCH = 500, PICK_BATCH_BYTES = 16 * 1024 * 1024 };
 
@@ -22,9 +22,9 @@ struct pick {
     size_t n_ids;       /* 0: any; at most PICK_IDS_MAX */
     struct slice type;  /* absent: any; so for the next ones */
     struct slice order_type;
-    struct slice queue; /* dead letters and retries */
-    struct slice side;  /* dead letters: "inbox" or "outbox" */
-    struct slice error; /* a piece of it */
+    struct slice queue; /* not of the outbox */
+    struct slice side;  /* dead letters, history: "inbox" or "outbox" */
+    struct slice error; /* a piece of it; not of the history */
     int64_t group;      /* dead letters: error_group; below 0: any */
     int64_t since_ms;   /* not older than this; 0: any. Of the death, of the first try, of */
     int64_t before_ms;  /* the creation. Older than this; 0: any */
@@ -32,8 +32,9 @@ struct pick {
     bool failed;        /* outbox: sent before, in vain */
 };
 
-/* Ids above `after` of what is meant, at most `limit`; ascending, but for later_ms. *ids_out
- * is the caller's to free, also after an error. */
+/* Ids above `after` of what is meant, at most `limit`; ascending, but for later_ms. Of the
+ * history the newest first, and what comes behind `after`, unless it is 0. *ids_out is the
+ * caller's to free, also after an error. */
 int pick_ids(struct db *db, enum pick_table table, const struct pick *p, int64_t after,
              size_t limit, int64_t **ids_out, size_t *n_out, struct err *err);
 

@@ -263,8 +263,32 @@ static const char version_5[] =
     "create trigger herald_dead_released after update of holds on herald_dead"
     "  when old.holds and not new.holds" WAKE_RETRY_LANE;
 
-static const struct schema_step steps[] = {
-    {version_1}, {version_2}, {version_3}, {version_4}, {version_5}};
+/* Copies of what was settled (history.h), in order of the time they were written. The index is
+ * for people who look for a time. */
+static const char version_6[] = "create table herald_history ("
+                                "  id            integer primary key,"
+                                "  at            integer not null,"
+                                "  side          text not null check (side in ('inbox', 'outbox')),"
+                                "  outcome       text not null,"
+                                "  queue         text,"
+                                "  attempts      integer not null,"
+                                "  generation    integer not null,"
+                                "  message_id    text,"
+                                "  type          text,"
+                                "  business_key1 text,"
+                                "  business_key2 text,"
+                                "  business_key3 text,"
+                                "  body          blob,"
+                                "  headers       text,"
+                                "  content_type  text,"
+                                "  timestamp_s   integer not null,"
+                                "  exchange      text,"
+                                "  routing_key   text"
+                                ");"
+                                "create index herald_history_at on herald_history(at);";
+
+static const struct schema_step steps[] = {{version_1}, {version_2}, {version_3},
+                                           {version_4}, {version_5}, {version_6}};
 
 /* 0: herald has never been here. */
 static int read_version(struct db *db, int64_t *version_out, struct err *err)

@@ -135,7 +135,7 @@
     X(DEAD_ADD, "add a dead letter",                                                               \
       "insert into herald_dead(side, queue, identity, fingerprint, attempts, error, traceback, "   \
       "generation, at, " MESSAGE_COLUMNS ", error_group, leg_kind, lane, holds, tries) values "    \
-                                         "(?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS              \
+      "(?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS                                                 \
       ", ?, ?, ?, ?, ?) on conflict(side, queue, identity, fingerprint) "                          \
       "where identity is not null "                                                                \
       "do nothing")                                                                                \
@@ -207,6 +207,16 @@
       "delete from herald_recent where seq <= (select max(seq) from herald_recent) - ?")           \
     X(RECENT_LIST, "read handled messages",                                                        \
       "select at, queue, " MESSAGE_COLUMNS " from herald_recent order by seq desc limit ?")        \
+    /* history */                                                                                  \
+    X(HISTORY_ADD, "add to the history",                                                           \
+      "insert into herald_history(at, side, outcome, queue, attempts, "                            \
+      "generation, " MESSAGE_COLUMNS ") values (?, ?, ?, ?, ?, ?, " MESSAGE_MARKS ")")             \
+    X(HISTORY_GET, "read the history",                                                             \
+      "select id, at, side, outcome, queue, attempts, generation, " MESSAGE_COLUMNS                \
+      " from herald_history where id = ?")                                                         \
+    X(HISTORY_OLD, "prune the history",                                                            \
+      "select id, at, ifnull(length(body), 0) from herald_history where id > 0 order by id")       \
+    X(HISTORY_DELETE, "prune the history", "delete from herald_history where id <= ?")             \
     /* queue */                                                                                    \
     X(QUEUE_ADD, "declare a queue",                                                                \
       "insert into herald_queue(name) values (?) on conflict(name) do nothing")                    \

@@ -11,7 +11,8 @@ local whole = require "cli.whole"
 local dead = {}
 
 local FAILED, USAGE <const> = folder.FAILED, folder.USAGE
-local HAS <const> = { queue = true, side = true, group = true }
+local HAS <const> = { queue = true, group = true,
+                      side = "inbox: handlers gave up; outbox: could not be published." }
 
 local function add_edit(action)
   action:argument("id", "Its id, from `herald dead list`.")

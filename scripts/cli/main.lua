@@ -11,6 +11,7 @@ local commands = require "cli.commands"
 local modules = {
   check = require "cli.check",
   dead = require "cli.dead",
+  history = require "cli.history",
   init = require "cli.init",
   lanes = require "cli.lanes",
   outbox = require "cli.outbox",

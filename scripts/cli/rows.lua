@@ -13,16 +13,21 @@ local IDS_MAX <const> = 10000
 local LIMIT_MAX <const> = 1000000
 local QUIET_S <const> = 2 -- so long a change says nothing where nobody watches
 
--- Declares ids and filters. `has` names what these rows have besides: queue, side, group.
-function rows.filters(command, has)
-  command:argument("ids", "Only these ids."):args("*"):argname("ID")
+-- Declares what tells kinds of messages apart. `has` names what these rows have besides:
+-- queue, side (what its words mean).
+function rows.kinds(command, has)
   command:option("--type", "Only this message type."):argname("T")
   command:option("--order-type", "Only this order type (business key 2)."):argname("O")
   if has.queue then command:option("--queue", "Only of this queue."):argname("Q") end
   if has.side then
-    command:option("--side", "inbox: handlers gave up; outbox: could not be published.")
-      :argname("SIDE"):choices { "inbox", "outbox" }
+    command:option("--side", has.side):argname("SIDE"):choices { "inbox", "outbox" }
   end
+end
+
+-- Declares ids and filters. `has` as for rows.kinds, and group.
+function rows.filters(command, has)
+  command:argument("ids", "Only these ids."):args("*"):argname("ID")
+  rows.kinds(command, has)
   command:option("--error", "Only where the error holds this text."):argname("TEXT")
   if has.group then
     command:option("--group", "Only this group, from `herald dead groups`."):argname("G")
@@ -31,9 +36,10 @@ function rows.filters(command, has)
   command:option("--newer-than", "Only younger ones."):argname("DURATION")
 end
 
-function rows.paging(command)
+-- `after` says what --after means where ids do not ascend.
+function rows.paging(command, after)
   command:option("--limit", "How many at most."):argname("N"):default("100")
-  command:option("--after", "Only rows with a larger id."):argname("ID"):default("0")
+  command:option("--after", after or "Only rows with a larger id."):argname("ID"):default("0")
   command:flag("--json", "Print JSON.")
 end
 

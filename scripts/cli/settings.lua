@@ -26,6 +26,7 @@ settings.schema = {
   { name = "retry", kind = "policy" },
   { name = "recent_messages", kind = "integer", default = 100, min = 0, max = 10000 },
   { name = "inbox_window", kind = "duration", default = "7d", min = "1m", max = "3650d" },
+  { name = "history", kind = "duration", default = false, off = true, min = "1m", max = "3650d" },
   { name = "stop_timeout", kind = "duration", default = "10s", min = "0s", max = "10m" },
 }
 
@@ -67,10 +68,13 @@ function kinds.integer(value, entry)
   return nil, ("a whole number from %d to %d"):format(entry.min, entry.max)
 end
 
+-- false is 0 where an entry may be off.
 function kinds.duration(value, entry)
+  if entry.off and value == false then return 0 end
   local ms = type(value) == "string" and core.duration(value)
   if ms and ms >= core.duration(entry.min) and ms <= core.duration(entry.max) then return ms end
-  return nil, ('a duration such as "30s" (ms, s, m, h, d) from %s to %s'):format(entry.min, entry.max)
+  return nil, ('a duration such as "30s" (ms, s, m, h, d) from %s to %s%s'):format(entry.min, entry.max,
+    entry.off and ", or false" or "")
 end
 
 function kinds.size(value, entry)
@@ -175,7 +179,8 @@ function settings.check(given)
 end
 
 -- What takes effect at a reload; everything else needs a restart.
-local live = { log_level = true, handler_timeout = true, handler_memory = true, retry = true }
+local live = { log_level = true, handler_timeout = true, handler_memory = true, retry = true,
+               history = true }
 
 local function same(a, b)
   if type(a) ~= "table" or type(b) ~= "table" then return a == b end

@@ -33,7 +33,8 @@ end
 for _, name in ipairs { "run", "emit", "counts", "router_pid", "ask",
   "dead_list", "dead_get", "dead_groups", "dead_replay", "dead_drop", "dead_edit", "outbox_list",
   "outbox_retry", "outbox_drop", "retries_list", "retries_get", "retries_now", "retries_drop",
-  "lanes_list", "lanes_release_retry", "lanes_release_letter", "lanes_release_row" } do
+  "lanes_list", "lanes_release_retry", "lanes_release_letter", "lanes_release_row",
+  "history_list", "history_get" } do
   core[name] = function(...)
     helper.calls[#helper.calls + 1] = { name, ... }
     local answer = assert(helper.answers[name], "no answer for core." .. name)

@@ -53,6 +53,16 @@ static void no_page_scans_or_sorts(void **state)
          "INTEGER PRIMARY KEY (rowid>?)"},
         {PICK_RETRY, {.group = -1, .later_ms = 5}, "herald_retry_due (due_at>"},
         {PICK_OUTBOX, {.group = -1, .later_ms = 5, .failed = true}, "herald_outbox_due (due_at>"},
+        {PICK_HISTORY, {.group = -1}, "herald_history_at (at>? AND at<?)"},
+        {PICK_HISTORY,
+         {.group = -1,
+          .type = {"t", 1},
+          .order_type = {"o", 1},
+          .queue = {"q", 1},
+          .side = {"inbox", 5},
+          .since_ms = 1,
+          .before_ms = 2},
+         "herald_history_at (at>? AND at<?)"},
     };
     char plan[1024];
 

@@ -1,0 +1,256 @@
+/* Messages that were settled: kept for a time, listed the newest first. */
+#include "store.h"
+
+#include "store/db_int.h"
+#include "store/history.h"
+#include "store/outbox.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct pick everything = {.group = -1};
+
+static void add(struct store *s, int64_t at, const char *id)
+{
+    const struct history_row row = {
+        .at = at,
+        .side = slice_of("inbox"),
+        .outcome = slice_of("done"),
+        .queue = slice_of(id[0] == 'p' ? "p" : "q"),
+        .attempts = 2,
+        .generation = 3,
+        .message = {.id = slice_of(id),
+                    .type = slice_of("t"),
+                    .key = {slice_of("16"), slice_of("60201"), {NULL, 0}},
+                    .body = {"a\0b", 3},
+                    .headers = slice_of("{\"a\":1}"),
+                    .content_type = slice_of("text/plain"),
+                    .timestamp_s = 5},
+        .exchange = slice_of("x"),
+        .routing_key = slice_of("k"),
+    };
+
+    assert_ok(s, history_add(s->db, &row, &s->err));
+}
+
+static bool note(void *arg, const struct history_row *r)
+{
+    char *text = arg;
+
+    snprintf(text + strlen(text), 40, "%s%.*s", text[0] ? " " : "", (int)r->message.id.len,
+             r->message.id.data);
+    return !slice_is(r->message.id, "stop");
+}
+
+static void assert_listed(struct store *s, const struct pick *p, int64_t after, size_t limit,
+                          const char *want)
+{
+    char text[2000] = "";
+
+    assert_ok(s, history_list(s->db, p, after, limit, note, text, &s->err));
+    assert_string_equal(text, want);
+}
+
+static bool same(void *arg, const struct history_row *r)
+{
+    *(int *)arg = 1;
+    assert_int_equal(r->id, 1);
+    assert_int_equal(r->at, 1000);
+    assert_true(slice_is(r->side, "inbox"));
+    assert_true(slice_is(r->outcome, "done"));
+    assert_true(slice_is(r->queue, "q"));
+    assert_int_equal(r->attempts, 2);
+    assert_int_equal(r->generation, 3);
+    assert_true(slice_is(r->message.id, "m"));
+    assert_true(slice_is(r->message.key[1], "60201"));
+    assert_null(r->message.key[2].data);
+    assert_true(slice_equal(r->message.body, (struct slice){"a\0b", 3}));
+    assert_true(slice_is(r->message.content_type, "text/plain"));
+    assert_int_equal(r->message.timestamp_s, 5);
+    assert_true(slice_is(r->exchange, "x"));
+    assert_true(slice_is(r->routing_key, "k"));
+    return true;
+}
+
+static void a_message_is_kept_whole(void **state)
+{
+    struct store *s = *state;
+    int seen = 0;
+
+    store_open(s);
+    add(s, 1000, "m");
+    assert_ok(s, history_get(s->db, 1, same, &seen, &s->err));
+    assert_int_equal(seen, 1);
+    assert_refused(s, history_get(s->db, 2, same, &seen, &s->err), ERR_NOT_FOUND,
+                   "no message 2 in the history");
+}
+
+/* c and d share their moment; the clock went back before e. */
+static void the_newest_come_first_page_by_page(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    assert_listed(s, &everything, 0, 10, "");
+    add(s, 1000, "a");
+    add(s, 2000, "b");
+    add(s, 3000, "c");
+    add(s, 3000, "d");
+    add(s, 1500, "e");
+    assert_listed(s, &everything, 0, 10, "d c b e a");
+    assert_listed(s, &everything, 0, 2, "d c");
+    assert_listed(s, &everything, 4, 2, "c b");
+    assert_listed(s, &everything, 3, 10, "b e a");
+    assert_listed(s, &everything, 2, 10, "e a");
+    assert_listed(s, &everything, 5, 10, "a");
+    assert_listed(s, &everything, 1, 10, "");
+    other_exec(s, "delete from herald_history where id = 1"); /* as pruning would */
+    assert_listed(s, &everything, 1, 10, "");
+    add(s, 4000, "stop");
+    assert_listed(s, &everything, 0, 10, "stop");
+}
+
+static void filters_say_which(void **state)
+{
+    struct store *s = *state;
+    struct pick p = everything;
+
+    store_open(s);
+    add(s, 1000, "a");
+    add(s, 2000, "p");
+    add(s, 3000, "c");
+    p.queue = slice_of("p");
+    assert_listed(s, &p, 0, 10, "p");
+    p.side = slice_of("outbox");
+    assert_listed(s, &p, 0, 10, "");
+    p = everything;
+    p.order_type = slice_of("60201");
+    p.type = slice_of("t");
+    assert_listed(s, &p, 0, 10, "c p a");
+    p.since_ms = 2000;
+    assert_listed(s, &p, 0, 10, "c p");
+    p.before_ms = 3000;
+    assert_listed(s, &p, 0, 10, "p");
+    assert_listed(s, &p, 3, 10, "p");
+    assert_listed(s, &p, 2, 10, "");
+}
+
+static bool prune(struct store *s, int64_t keep_ms, int64_t now_ms, size_t rows, size_t bytes)
+{
+    const struct history_care care = {
+        .keep_ms = keep_ms, .now_ms = now_ms, .rows = rows, .bytes = bytes};
+    bool more;
+
+    assert_ok(s, history_prune(s->db, &care, &more, &s->err));
+    return more;
+}
+
+static void old_ones_go_a_few_at_a_time(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    assert_false(prune(s, 1000, 5000, 2, 1000));
+    for (int i = 0; i < 5; i++)
+        add(s, 1000 + i, "a");
+    add(s, 5000, "young");
+    assert_false(prune(s, 4000, 5000, 2, 1000)); /* as old as may be */
+    assert_int_equal(other_int(s, "select count(*) from herald_history"), 6);
+    assert_true(prune(s, 1000, 5000, 2, 1000));
+    assert_int_equal(other_int(s, "select min(id) from herald_history"), 3);
+    assert_true(prune(s, 1000, 5000, 2, 1000));
+    assert_false(prune(s, 1000, 5000, 2, 1000));
+    assert_string_equal(other_rows(s, "select message_id from herald_history"), "young");
+    assert_false(prune(s, 1000, 5000, 2, 1000));
+}
+
+/* A chunk of large bodies would stall a turn. */
+static void large_ones_go_fewer_at_a_time(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    for (int i = 0; i < 4; i++)
+        add(s, 1000, "a"); /* 3 bytes */
+    assert_true(prune(s, 1, 5000, 100, 4));
+    assert_int_equal(other_int(s, "select count(*) from herald_history"), 2);
+    assert_true(prune(s, 1, 5000, 100, 0)); /* one always goes */
+    assert_int_equal(other_int(s, "select count(*) from herald_history"), 1);
+}
+
+static void when_it_is_off_all_go(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    add(s, 5000, "now");
+    add(s, 5001, "ahead");
+    assert_false(prune(s, 0, 5000, 2, 1000));
+    assert_int_equal(other_int(s, "select count(*) from herald_history"), 0);
+}
+
+/* A clock that was far ahead for a while must not keep all that came later for ages. */
+static void times_of_a_wrong_clock_hold_up_nothing(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    add(s, 900000, "wrong");
+    add(s, 5500, "a little ahead");
+    assert_false(prune(s, 1000, 5000, 10, 1000));
+    assert_string_equal(other_rows(s, "select message_id from herald_history"), "a little ahead");
+}
+
+static bool note_row(void *arg, const struct outbox_row *row)
+{
+    char *text = arg;
+
+    snprintf(text + strlen(text), 40, "%lld ", (long long)row->id);
+    return true;
+}
+
+static void rows_are_given_once_and_those_that_are_gone_are_not(void **state)
+{
+    struct store *s = *state;
+    int64_t ids[] = {3, 9, 1, 3};
+    char text[200] = "";
+
+    store_open(s);
+    other_exec(s, "insert into herald_outbox(type) values ('a'), ('b'), ('c')");
+    assert_ok(s, outbox_each(s->db, ids, 4, note_row, text, &s->err));
+    assert_int_equal(s->err.code, OK);
+    assert_string_equal(text, "1 3 ");
+}
+
+/* Only the oldest are looked at. */
+static void pruning_walks_from_the_oldest(void **state)
+{
+    struct store *s = *state;
+    char sql[400];
+
+    store_open(s);
+    snprintf(sql, sizeof sql, "explain query plan %s", statement_sql(STATEMENT_HISTORY_OLD));
+    assert_contains(other_rows(s, sql), "INTEGER PRIMARY KEY (rowid>?)");
+    snprintf(sql, sizeof sql, "explain query plan %s", statement_sql(STATEMENT_HISTORY_DELETE));
+    assert_contains(other_rows(s, sql), "INTEGER PRIMARY KEY (rowid<?)");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_message_is_kept_whole),
+        TEST(the_newest_come_first_page_by_page),
+        TEST(filters_say_which),
+        TEST(old_ones_go_a_few_at_a_time),
+        TEST(large_ones_go_fewer_at_a_time),
+        TEST(when_it_is_off_all_go),
+        TEST(times_of_a_wrong_clock_hold_up_nothing),
+        TEST(rows_are_given_once_and_those_that_are_gone_are_not),
+        TEST(pruning_walks_from_the_oldest),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
