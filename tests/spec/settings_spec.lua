@@ -7,7 +7,7 @@ describe("settings.check", function()
       store = "herald.db", broker = "embedded", name = "herald", log_level = "info",
       log_format = "logfmt", publish_window = 1000, confirm_timeout = 30000, heartbeat = 15000,
       handler_timeout = 5000, watchdog = 30000, handler_memory = 64 << 20, recent_messages = 100,
-      inbox_window = 7 * 86400000, stop_timeout = 10000,
+      inbox_window = 7 * 86400000, history = 0, stop_timeout = 10000,
     }, settings.check {})
   end)
 
@@ -26,6 +26,9 @@ describe("settings.check", function()
     assert(settings.check { handler_memory = "1MiB" })
     assert(settings.check { handler_memory = "16GiB" })
     assert(settings.check { handler_memory = "1024 KiB" })
+    assert.equal(0, settings.check { history = false }.history)
+    assert.equal(60000, settings.check { history = "1m" }.history)
+    assert.equal(3650 * 86400000, settings.check { history = "3650d" }.history)
   end)
 
   it("copies the list of folders", function()
@@ -60,6 +63,14 @@ describe("settings.check", function()
       .. "(ms, s, m, h, d) from 2s to 10m" },
     { { inbox_window = "1 week" }, "setting 'inbox_window' is \"1 week\", but must be a duration "
       .. "such as \"30s\" (ms, s, m, h, d) from 1m to 3650d" },
+    { { history = "59s" }, "setting 'history' is \"59s\", but must be a duration such as \"30s\" "
+      .. "(ms, s, m, h, d) from 1m to 3650d, or false" },
+    { { history = true }, "setting 'history' is true, but must be a duration such as \"30s\" "
+      .. "(ms, s, m, h, d) from 1m to 3650d, or false" },
+    { { history = 0 }, "setting 'history' is 0, but must be a duration such as \"30s\" "
+      .. "(ms, s, m, h, d) from 1m to 3650d, or false" },
+    { { inbox_window = false }, "setting 'inbox_window' is false, but must be a duration such as "
+      .. "\"30s\" (ms, s, m, h, d) from 1m to 3650d" },
     { { handler_memory = 1048576 }, "setting 'handler_memory' is 1048576, but must be a size such "
       .. "as \"64MiB\" from 1MiB to 16384MiB" },
     { { handler_memory = "64MB" }, "setting 'handler_memory' is \"64MB\", but must be a size such "
@@ -188,7 +199,7 @@ describe("settings.again", function()
 
   it("does not name what takes effect at once", function()
     local now = again({ log_level = "warn", handler_timeout = "1s", handler_memory = "1MiB",
-      retry = { attempts = 3 } }, {})
+      retry = { attempts = 3 }, history = "30d" }, {})
     assert.equal("", now.restart)
     assert.same({ "warn", 1000, 1 << 20, 3 },
       { now.log_level, now.handler_timeout, now.handler_memory, now.retry.attempts })

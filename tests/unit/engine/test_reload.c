@@ -179,10 +179,12 @@ static void live_settings_take_effect(void **state)
     scene.request.handler_ms = 30;
     scene.request.retry = (struct retry_policy){
         .attempts = 2, .n_delays = 1, .delay_ms = {1}, .factor = 1, .delay_max_ms = 1};
+    scene.request.history_ms = 3600000;
     const char *answer = running_reload(&scene, OK);
     assert_has(answer, "reloaded\t2\t");
     assert_has(answer, "changed\tsetting\thandler_timeout\therald.lua\n");
     assert_has(answer, "changed\tsetting\tretry\therald.lua\n");
+    assert_has(answer, "changed\tsetting\thistory\therald.lua\n");
     assert_no(answer, "handler_memory");
     uint64_t before = uv_hrtime();
     emit_until("slow"); /* by its second attempt, which the default would try after a second */
