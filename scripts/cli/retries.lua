@@ -61,11 +61,12 @@ end
 
 local function retry_pairs(r)
   return {
-    { "id", r.id }, { "due", not r.behind and show.time(r.due_at) or nil }, { "first tried", show.time(r.first_at) },
-    { "state", state(r) }, { "queue", r.queue }, { "lane", r.lane }, { "message id", r.message_id }, { "type", r.type }, { "business keys", whole.keys(r) },
-    { "exchange", r.exchange }, { "routing key", r.routing_key }, { "attempts", r.attempts },
-    { "rules", whole.rules(r.generation) }, { "headers", r.headers }, { "body", whole.body_text(r.body) },
-    { "error", r.error },
+    { "id", r.id }, { "due", not r.behind and show.time(r.due_at) or nil },
+    { "first tried", show.time(r.first_at) }, { "state", state(r) }, { "queue", r.queue },
+    { "lane", r.lane }, { "message id", r.message_id }, { "type", r.type },
+    { "business keys", whole.keys(r) }, { "exchange", r.exchange }, { "routing key", r.routing_key },
+    { "attempts", r.attempts }, { "rules", whole.rules(r.generation) }, { "headers", r.headers },
+    { "body", whole.body_text(r.body) }, { "error", r.error },
   }
 end
 

@@ -415,24 +415,26 @@ static void letters_of_an_older_store_are_grouped_when_the_router_takes_it(void 
     (void)bury(s, &l);
     snprintf(before, sizeof before, "%s", groups(s));
     store_close(s);
-    other_exec(s, "drop trigger herald_dead_grouped; drop trigger herald_outbox_replaces; drop "
-                  "trigger herald_dead_ungrouped; drop trigger herald_outbox_leaves_lane;"
-                  "drop trigger herald_retry_leaves_lane; drop trigger herald_retry_released;"
-                  "drop trigger herald_outbox_released; drop index herald_outbox_first;"
-                  "drop index herald_retry_first;"
-                  "drop trigger herald_dead_leaves_lane; drop trigger herald_dead_released;"
-                  "drop index herald_outbox_lane; drop index herald_retry_lane;"
-                  "drop index herald_dead_holds;"
-                  "alter table herald_outbox drop column lane;"
-                  "alter table herald_retry drop column lane;"
-                  "alter table herald_retry drop column tries;"
-                  "alter table herald_dead drop column lane;"
-                  "alter table herald_dead drop column holds;"
-                  "alter table herald_dead drop column tries;"
-                  "drop table herald_dead_group; drop index herald_dead_by_group;"
-                  "alter table herald_dead drop column error_group;"
-                  "alter table herald_dead drop column leg_kind;"
-                  "update herald_meta set value = 2 where key = 'schema_version'");
+    other_exec(
+        s,
+        "drop trigger herald_dead_grouped; drop trigger herald_outbox_replaces; drop "
+        "trigger herald_dead_ungrouped; drop trigger herald_outbox_leaves_lane;"
+        "drop trigger herald_retry_leaves_lane; drop trigger herald_retry_released;"
+        "drop trigger herald_outbox_released; drop index herald_outbox_first;"
+        "drop index herald_retry_first;"
+        "drop trigger herald_dead_leaves_lane; drop trigger herald_dead_released;"
+        "drop index herald_outbox_lane; drop index herald_retry_lane;"
+        "drop index herald_dead_holds;"
+        "alter table herald_outbox drop column lane;"
+        "alter table herald_retry drop column lane;"
+        "alter table herald_retry drop column tries;"
+        "alter table herald_dead drop column lane;"
+        "alter table herald_dead drop column holds;"
+        "alter table herald_dead drop column tries;"
+        "drop table herald_history; drop table herald_dead_group; drop index herald_dead_by_group;"
+        "alter table herald_dead drop column error_group;"
+        "alter table herald_dead drop column leg_kind;"
+        "update herald_meta set value = 2 where key = 'schema_version'");
     other_close(s);
     assert_refused(s, store_try(s, s->path, false, false, &s->db), ERR_CONFIG, "when it starts");
     store_open(s);
