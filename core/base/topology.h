@@ -79,7 +79,7 @@ struct route {
     size_t n_to;
     int to_function; /* a handle for script_route; 0: there is none */
     enum unroutable unroutable;
-    int order_by; /* business key 1 to 3 that names a row's lane; 0: none */
+    int order_by;         /* business key 1 to 3 that names a row's lane; 0: none */
     uint64_t fingerprint; /* of all that is declared, functions by their text */
     char *origin;
 };

@@ -309,9 +309,10 @@ static void a_place_is_known_even_in_a_tail_call_or_a_pcall(void **state)
 
     (void)state;
     begin(&s);
-    assert_string_equal(load(&s, PREFIX "return herald.route { type = 't' , x = 1}"),
-                        "rules/a.lua:2: unknown key 'x' in herald.route (known: order_by, order_type, to, "
-                        "type, unroutable)");
+    assert_string_equal(
+        load(&s, PREFIX "return herald.route { type = 't' , x = 1}"),
+        "rules/a.lua:2: unknown key 'x' in herald.route (known: order_by, order_type, to, "
+        "type, unroutable)");
     assert_string_equal(load(&s, PREFIX "local ok, e = pcall(herald.queue)\nerror(e, 0)"),
                         "rules/a.lua:2: the name in herald.queue is missing");
     end(&s);
