@@ -137,6 +137,41 @@ int text_duration_ms(struct slice s, int64_t *ms_out)
     return 0;
 }
 
+/* Days since 1970 of a date of the proleptic Gregorian calendar. */
+static int64_t days_of(int year, int month, int day)
+{
+    int y = year - (month <= 2), shifted = (month + 9) % 12; /* March is month 0 */
+
+    return (int64_t)365 * y + y / 4 - y / 100 + y / 400 + (153 * shifted + 2) / 5 + day - 719469;
+}
+
+int text_utc_ms(struct slice s, int64_t *ms_out)
+{
+    static const char form[] = "dddd-dd-ddTdd:dd:ddZ";
+    static const int last[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    int v[6] = {0}, n = 0;
+    bool leap;
+
+    if (s.len != sizeof form - 1)
+        return -1;
+    for (size_t i = 0; i < s.len; i++) {
+        if (form[i] != 'd' && s.data[i] != form[i])
+            return -1;
+        if (form[i] == 'd' && (s.data[i] < '0' || s.data[i] > '9'))
+            return -1;
+        if (form[i] == 'd')
+            v[n] = v[n] * 10 + (s.data[i] - '0');
+        else
+            n++;
+    }
+    leap = (v[0] % 4 == 0 && v[0] % 100 != 0) || v[0] % 400 == 0;
+    if (v[0] < 1970 || v[1] < 1 || v[1] > 12 || v[2] < 1 ||
+        v[2] > last[v[1] - 1] + (v[1] == 2 && leap) || v[3] > 23 || v[4] > 59 || v[5] > 59)
+        return -1;
+    *ms_out = (((days_of(v[0], v[1], v[2]) * 24 + v[3]) * 60 + v[4]) * 60 + v[5]) * 1000;
+    return 0;
+}
+
 /* FNV-1a over eight bytes at a time with a stronger mix at the end of each:
  * the same on every machine, since it is kept in the store. */
 uint64_t text_hash(uint64_t hash, const void *bytes, size_t len)

@@ -33,6 +33,11 @@ void text_redact_url(const char *url, char *out, size_t size);
  * Returns 0 or -1. */
 int text_duration_ms(struct slice s, int64_t *ms_out);
 
+/* "2026-01-31T12:00:00Z" to milliseconds since 1970, from then to the end of the year 9999.
+ * Returns 0 or -1. */
+#define TEXT_TIME_MAX INT64_C(253402300799999)
+int text_utc_ms(struct slice s, int64_t *ms_out);
+
 /* Mixes bytes into a 64-bit fingerprint; start with TEXT_HASH_START. Not for
  * secrets: equal bytes give equal values, for ever. */
 #define TEXT_HASH_START UINT64_C(0xcbf29ce484222325)

@@ -1,5 +1,5 @@
 /*
- * lib_store - herald.core for the command line: emit and counts (cli.h)
+ * lib_store - herald.core for the command line: emit, cancel and counts (cli.h)
  *
  * These work on the store directly, beside a running router or without one.
  */
@@ -29,12 +29,13 @@ static int check_message(const struct message *m, struct err *err)
     return rc == OK ? OK : err_prefix(err, "--body");
 }
 
-static int add_rows(struct db *db, const struct message *m, int64_t *ids, size_t n, struct err *err)
+static int add_rows(struct db *db, const struct message *m, int64_t due_at, struct slice key,
+                    int64_t *ids, size_t n, struct err *err)
 {
     int rc = db_begin(db, err);
 
     for (size_t i = 0; i < n && rc == OK; i++)
-        rc = outbox_add(db, m, 0, &ids[i], err);
+        rc = outbox_add_named(db, m, due_at, key, &ids[i], err);
     if (rc == OK)
         rc = db_commit(db, err);
     if (rc != OK)
@@ -42,7 +43,16 @@ static int add_rows(struct db *db, const struct message *m, int64_t *ids, size_t
     return rc;
 }
 
-/* emit(path, {type, key1.., body, id}, count) -> list of ids, or nil, kind, why */
+/* When the row is to go out: `at`, or `delay` from now on, both in ms; else at once. */
+static int64_t due_time(lua_State *L, int table)
+{
+    struct clock clock = clock_real();
+    int64_t delay = cli_get_integer(L, table, "delay", 0);
+
+    return delay > 0 ? clock_wall(&clock) + delay : cli_get_integer(L, table, "at", 0);
+}
+
+/* emit(path, {type, key1.., body, id, at, delay, key}, count) -> list of ids, or nil, kind, why */
 static int emit(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -50,9 +60,12 @@ static int emit(lua_State *L)
     struct err err = {0};
     struct message m = {0};
     struct cli_store *h;
-    int64_t *ids;
+    struct slice key;
+    int64_t *ids, due_at;
 
     luaL_checktype(L, 2, LUA_TTABLE);
+    due_at = due_time(L, 2);
+    key = cli_get_slice(L, 2, "key");
     m.type = cli_get_slice(L, 2, "type");
     m.key[0] = cli_get_slice(L, 2, "key1");
     m.key[1] = cli_get_slice(L, 2, "key2");
@@ -68,7 +81,7 @@ static int emit(lua_State *L)
     ids = lua_newuserdatauv(L, count * sizeof *ids, 0);
     h = cli_store_open(L, path, true, &err);
     if (err.code == OK)
-        add_rows(h->db, &m, ids, count, &err);
+        add_rows(h->db, &m, due_at, key, ids, count, &err);
     db_close(&h->db);
     if (err.code != OK)
         return cli_push_error(L, &err);
@@ -77,6 +90,42 @@ static int emit(lua_State *L)
         lua_pushinteger(L, ids[i]);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
+    return 1;
+}
+
+static int cancel_key(struct db *db, struct slice key, enum cancelled *was, struct err *err)
+{
+    int rc = db_begin(db, err);
+
+    /* Which rows are in flight only the router knows: one that waits for nothing may be. */
+    if (rc == OK)
+        rc = outbox_cancel(db, key, INT64_MAX, was, err);
+    if (rc == OK)
+        rc = db_commit(db, err);
+    if (rc != OK)
+        db_rollback(db);
+    return rc;
+}
+
+/* outbox_cancel(path, key) -> "cancelled", "sent" or "none", or nil, kind, why */
+static int cancel(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    static const char *const words[] = {
+        [CANCEL_NONE] = "none", [CANCEL_DONE] = "cancelled", [CANCEL_SENT] = "sent"};
+    struct slice key;
+    struct err err = {0};
+    enum cancelled was = CANCEL_NONE;
+    struct cli_store *h;
+
+    key.data = luaL_checklstring(L, 2, &key.len);
+    h = cli_store_open(L, path, false, &err);
+    if (err.code == OK)
+        cancel_key(h->db, key, &was, &err);
+    db_close(&h->db);
+    if (err.code != OK)
+        return cli_push_error(L, &err);
+    lua_pushstring(L, words[was]);
     return 1;
 }
 
@@ -113,7 +162,8 @@ static int counts(lua_State *L)
 
 void cli_add_store(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"emit", emit}, {"counts", counts}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"emit", emit}, {"outbox_cancel", cancel}, {"counts", counts}, {NULL, NULL}};
 
     luaL_setfuncs(L, functions, 0);
     cli_add_letters(L);

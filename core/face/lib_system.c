@@ -46,6 +46,19 @@ static int duration(lua_State *L)
     return 1;
 }
 
+/* utc("2026-01-31T12:00:00Z") -> milliseconds since 1970, or nil */
+static int utc(lua_State *L)
+{
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    int64_t ms;
+
+    if (text_utc_ms((struct slice){text, len}, &ms) != 0)
+        return 0;
+    lua_pushinteger(L, ms);
+    return 1;
+}
+
 /* json_string(text) -> the text quoted for JSON */
 static int json_string(lua_State *L)
 {
@@ -61,11 +74,9 @@ static int json_string(lua_State *L)
 
 void cli_add_system(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"chdir", change_folder},
-                                         {"getcwd", current_folder},
-                                         {"duration", duration},
-                                         {"json_string", json_string},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"chdir", change_folder},     {"getcwd", current_folder},
+                                         {"duration", duration},       {"utc", utc},
+                                         {"json_string", json_string}, {NULL, NULL}};
 
     lua_pushliteral(L, HERALD_VERSION);
     lua_setfield(L, -2, "version");

@@ -10,8 +10,6 @@
 
 enum { SPEC = 2, SHORT_MAX = 255 };
 
-#define AT_MAX INT64_C(253402300799999) /* the end of the year 9999 */
-
 static const char *const known[] = {
     "at",      "body", "business_key1", "business_key2", "business_key3", "delay",
     "headers", "key",  "message_id",    "order_type",    "type",
@@ -126,42 +124,6 @@ static struct slice take_order_type(lua_State *L)
     return order.data ? order : key;
 }
 
-/* Days since 1970 of a date of the proleptic Gregorian calendar. */
-static int64_t days_of(int year, int month, int day)
-{
-    int y = year - (month <= 2), shifted = (month + 9) % 12; /* March is month 0 */
-
-    return (int64_t)365 * y + y / 4 - y / 100 + y / 400 + (153 * shifted + 2) / 5 + day - 719469;
-}
-
-/* "2026-01-31T12:00:00Z"; false: it is no such time. */
-static bool read_utc(struct slice s, int64_t *ms_out)
-{
-    static const char form[] = "dddd-dd-ddTdd:dd:ddZ";
-    static const int last[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int v[6] = {0}, n = 0;
-    bool leap;
-
-    if (s.len != sizeof form - 1)
-        return false;
-    for (size_t i = 0; i < s.len; i++) {
-        if (form[i] != 'd' && s.data[i] != form[i])
-            return false;
-        if (form[i] == 'd' && (s.data[i] < '0' || s.data[i] > '9'))
-            return false;
-        if (form[i] == 'd')
-            v[n] = v[n] * 10 + (s.data[i] - '0');
-        else
-            n++;
-    }
-    leap = (v[0] % 4 == 0 && v[0] % 100 != 0) || v[0] % 400 == 0;
-    if (v[0] < 1970 || v[1] < 1 || v[1] > 12 || v[2] < 1 ||
-        v[2] > last[v[1] - 1] + (v[1] == 2 && leap) || v[3] > 23 || v[4] > 59 || v[5] > 59)
-        return false;
-    *ms_out = (((days_of(v[0], v[1], v[2]) * 24 + v[3]) * 60 + v[4]) * 60 + v[5]) * 1000;
-    return true;
-}
-
 /* Pushes one value. */
 static int64_t take_at(lua_State *L)
 {
@@ -173,13 +135,13 @@ static int64_t take_at(lua_State *L)
         return 0;
     if (lua_isinteger(L, -1)) {
         at = lua_tointeger(L, -1);
-        if (at <= 0 || at > AT_MAX)
+        if (at <= 0 || at > TEXT_TIME_MAX)
             luaL_error(L, "tx:emit: at is in ms since 1970, above 0 and before the year 10000");
         return at;
     }
     if (lua_type(L, -1) == LUA_TSTRING)
         s.data = lua_tolstring(L, -1, &s.len);
-    if (s.data == NULL || !read_utc(s, &at))
+    if (s.data == NULL || text_utc_ms(s, &at) != OK)
         luaL_error(L, "tx:emit: at is ms since 1970 or a time such as \"2026-01-31T12:00:00Z\"");
     return at > 0 ? at : 1;
 }

@@ -4,6 +4,7 @@
 -- a text for the user.
 
 local core = require "herald.core"
+local due = require "cli.due"
 local folder = require "cli.folder"
 local json = require "cli.json"
 local read_body = require "cli.body"
@@ -47,13 +48,18 @@ end
 function commands.emit(args)
   local count, bad = whole_number(args.count, "--count", 1, 10000000)
   if not count then return USAGE, bad end
+  local row = { type = args.type, key1 = args.key1, key2 = args.key2, key3 = args.key3, id = args.id }
+  bad = due.read(args, row)
+  if not bad and row.key and count > 1 then
+    bad = "--key with --count " .. count .. ": each row would replace the one before"
+  end
+  if bad then return USAGE, bad end
   local body, unreadable = read_body(args.body) -- before open changes the folder
   if unreadable then return FAILED, unreadable end
   local s, code, problem = open(args)
   if not s then return code, problem end
-  local ids, kind, why = core.emit(s.store, {
-    type = args.type, key1 = args.key1, key2 = args.key2, key3 = args.key3, body = body, id = args.id,
-  }, count)
+  row.body = body
+  local ids, kind, why = core.emit(s.store, row, count)
   if not ids then return exit_code(kind), why end
   if args.json then
     out(json.encode(json.object { { "ids", ids } }))

@@ -1,6 +1,7 @@
 -- outbox: messages the broker has not confirmed: seen, sent again, dropped.
 
 local core = require "herald.core"
+local due = require "cli.due"
 local folder = require "cli.folder"
 local json = require "cli.json"
 local rows = require "cli.rows"
@@ -25,8 +26,12 @@ function outbox.add(parser, common)
     rows.filters(action, HAS)
     rows.change(action)
   end
+  local cancel = command:command("cancel", "Take back what was emitted with a key, and say whether it "
+    .. "may have been sent.")
+  cancel:argument("key", "The key."):argname("KEY")
+  cancel:flag("--json", "Print JSON.")
   common(command)
-  for _, action in ipairs { list, again, drop } do common(action, "_after_action") end
+  for _, action in ipairs { list, again, drop, cancel } do common(action, "_after_action") end
 end
 
 -- The store knows no more than this: what is in flight is written down by nobody.
@@ -79,6 +84,26 @@ function outbox.drop(args)
     call = "outbox_drop", verb = "drop", done = "dropped", one = "row", many = "rows",
     gone = "not in the outbox: sent, dead or dropped already",
   })
+end
+
+-- Only "cancelled" is a success: nobody gets the message.
+function outbox.cancel(args)
+  local bad = due.bad_key(args.key, "KEY")
+  if bad then return folder.USAGE, bad end
+  local s, code, problem = folder.open(args)
+  if not s then return code, problem end
+  local outcome, kind, why = core.outbox_cancel(s.store, args.key)
+  if not outcome then return folder.exit_code(kind), why end
+  if args.json then
+    io.stdout:write(json.encode(json.object { { "key", args.key }, { "outcome", outcome } }), "\n")
+  end
+  local name = show.line(args.key, 100)
+  if outcome == "none" then
+    return folder.FAILED, ("no row has the key %s: sent, cancelled, or never written"):format(name)
+  elseif outcome == "sent" then
+    return folder.FAILED, ("%s is taken out, but it may have been sent already"):format(name)
+  end
+  if not args.json then io.stdout:write(("cancelled %s: it was not sent\n"):format(name)) end
 end
 
 function outbox.run(args)

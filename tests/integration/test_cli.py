@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 
 from harness import Case
 
@@ -60,6 +61,53 @@ class CommandLine(Case):
             self.assert_words(said.err, wanted)
             self.assertEqual(said.out, "")
         self.assertFalse(os.path.exists(self.target.store))  # nor did any of them make a store
+
+    def test_emit_has_its_time_and_its_key(self):
+        before = time.time() * 1000
+        self.target.run("emit", "--type", "note", "--delay", "15m", "--key", "close-16")
+        due, = self.target.column("select due_at from herald_outbox")
+        self.assertTrue(before + 900000 <= due <= time.time() * 1000 + 900000)
+        self.target.run("emit", "--type", "note", "--at", "2099-12-01T08:00:00Z", "--key", "close-16")
+        self.target.run("emit", "--type", "note", "--key", "k" * 255)
+        self.assertEqual(self.target.rows("select key, due_at from herald_outbox order by id"),
+                         [("close-16", 4099795200000), ("k" * 255, 0)])
+        listed = self.target.json("outbox", "list")[0]
+        self.assertEqual((listed["key"], listed["state"], listed["due_at"]),
+                         ("close-16", "scheduled", "2099-12-01T08:00:00.000Z"))
+
+    def test_emit_refuses_bad_times_and_keys(self):
+        for words, wanted in (
+                (("--delay=-15m",), "--delay is \"-15m\""),
+                (("--delay", "36526d"), "100 years at most"),
+                (("--delay", "9" * 10240 + "s"), "100 years at most"),
+                (("--delay", "15 minutes"), "15 minutes"),
+                (("--delay", ""), "--delay"),
+                (("--at", "2026-02-29T08:00:00Z"), "2026-02-29"),
+                (("--at", "2026-12-01T08:00:00"), "such as 2026-01-31T12:00:00Z"),
+                (("--at", "253402300800000"), "year 10000"),
+                (("--at=-1",), "above 0"),
+                (("--delay", "1s", "--at", "5"), "--delay and --at exclude each other"),
+                (("--key", ""), "--key is empty"),
+                (("--key", "k" * 256), "longer than 255 bytes"),
+                (("--key", "k" * 10240), "longer than 255 bytes"),
+                (("--key", "k", "--count", "2"), "--key with --count 2")):
+            said = self.target.run("emit", "--type", "note", *words, code=2)
+            self.assert_words(said.err, wanted)
+            self.assertEqual(said.out, "")
+        self.assertFalse(os.path.exists(self.target.store))
+
+    def test_outbox_cancel_says_whether_it_was_sent(self):
+        self.assert_words(self.target.run("outbox", "cancel", "k", code=1).err, "no store")
+        self.target.run("emit", "--type", "note", "--delay", "1h", "--key", "later")
+        self.target.run("emit", "--type", "note", "--key", "now")
+        self.assertEqual(self.target.run("outbox", "cancel", "later").out,
+                         "cancelled later: it was not sent\n")
+        self.assert_words(self.target.run("outbox", "cancel", "later", code=1).err, "no row has the key")
+        said = self.target.run("outbox", "cancel", "now", "--json", code=1)
+        self.assertEqual(json.loads(said.out), {"key": "now", "outcome": "sent"})
+        self.assert_words(said.err, "may have been sent")
+        self.assertEqual(self.outbox(), [])
+        self.assert_words(self.target.run("outbox", "cancel", "", code=2).err, "KEY is empty")
 
     def test_emit_beside_a_running_router(self):
         self.target.start()

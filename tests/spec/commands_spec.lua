@@ -121,6 +121,46 @@ describe("herald", function()
       end)
     end
 
+    local function row(words)
+      words.command, words.type, words.count = "emit", "t", words.count or "1"
+      helper.answers.emit = { { 1 } }
+      local code, problem = run(words)
+      return code and { code, problem } or select(2, helper.call "emit")
+    end
+
+    it("hands over when a row is due, and its key", function()
+      assert.same({ type = "t", delay = 900000, key = "close-16" }, row { delay = "15m", key = "close-16" })
+      assert.same({ type = "t", at = 1769860800000 }, row { at = "2026-01-31T12:00:00Z" })
+      assert.same({ type = "t", at = 5 }, row { at = "5" })
+      assert.same({ type = "t", at = 1 }, row { at = "1970-01-01T00:00:00Z" })
+      assert.same({ type = "t", delay = 0, key = ("k"):rep(255) }, row { delay = "0s", key = ("k"):rep(255) })
+    end)
+
+    it("refuses bad times and keys", function()
+      local delay = "must be a whole number with ms, s, m, h or d, such as 15m, of 100 years at most"
+      local at = "must be a time such as 2026-01-31T12:00:00Z, or ms since 1970, above 0 and before the year 10000"
+      for _, case in ipairs {
+        { { delay = "-5m" }, '--delay is "-5m", but ' .. delay },
+        { { delay = "" }, '--delay is "", but ' .. delay },
+        { { delay = ("9"):rep(10240) }, '--delay is "' .. ("9"):rep(59) .. '…", but ' .. delay },
+        { { at = "tomorrow" }, '--at is "tomorrow", but ' .. at },
+        { { at = "0" }, '--at is "0", but ' .. at },
+        { { at = "-1" }, '--at is "-1", but ' .. at },
+        { { at = "253402300800000" }, '--at is "253402300800000", but ' .. at },
+        { { at = "99999999999999999999" }, '--at is "99999999999999999999", but ' .. at },
+        { { delay = "5s", at = "5" }, "--delay and --at exclude each other" },
+        { { key = "" }, "--key is empty; it has 1 to 255 bytes" },
+        { { key = ("k"):rep(256) }, "--key is longer than 255 bytes" },
+        { { key = ("k"):rep(10240) }, "--key is longer than 255 bytes" },
+        { { key = "\xff" }, "--key is not UTF-8 text" },
+        { { key = "k", delay = "x" }, '--delay is "x", but ' .. delay },
+        { { key = "k", count = "2" }, "--key with --count 2: each row would replace the one before" },
+      } do
+        assert.same({ 2, case[2] }, row(case[1]))
+        assert.is_nil(helper.call "emit")
+      end
+    end)
+
     it("reads a body from a file, all of it", function()
       local path = os.tmpname()
       local file = assert(io.open(path, "wb"))

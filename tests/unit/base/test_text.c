@@ -105,6 +105,39 @@ static void a_malformed_duration_is_refused(void **state)
         assert_int_equal(text_duration_ms(slice_of(bad[i]), &ms), -1);
 }
 
+static void a_time_is_read_to_the_second(void **state)
+{
+    static const char *const bad[] = {
+        "",
+        "2026-01-31",
+        "2026-01-31T12:00:00",
+        "2026-01-31 12:00:00Z",
+        "2026-01-31T12:00:00.5Z",
+        "2026-01-31T12:00:00+01:00",
+        "2026-1-31T12:00:00ZZ",
+        "1969-12-31T23:59:59Z",
+        "2026-13-01T00:00:00Z",
+        "2026-00-01T00:00:00Z",
+        "2026-02-29T00:00:00Z",
+        "2100-02-29T00:00:00Z",
+        "2026-04-31T00:00:00Z",
+        "2026-01-01T24:00:00Z",
+        "2026-01-01T00:60:00Z",
+        "2026-01-01T00:00:60Z",
+    };
+    int64_t ms = -1;
+
+    (void)state;
+    assert_int_equal(text_utc_ms(slice_of("1970-01-01T00:00:00Z"), &ms), 0);
+    assert_int_equal(ms, 0);
+    assert_int_equal(text_utc_ms(slice_of("2024-02-29T23:59:59Z"), &ms), 0);
+    assert_int_equal(ms, INT64_C(1709251199000));
+    assert_int_equal(text_utc_ms(slice_of("9999-12-31T23:59:59Z"), &ms), 0);
+    assert_int_equal(ms, TEXT_TIME_MAX - 999);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(text_utc_ms(slice_of(bad[i]), &ms), -1);
+}
+
 static void the_hash_is_the_same_for_ever(void **state)
 {
     (void)state;
@@ -122,6 +155,7 @@ int main(void)
         cmocka_unit_test(a_long_url_is_cut),
         cmocka_unit_test(durations_have_units),
         cmocka_unit_test(a_malformed_duration_is_refused),
+        cmocka_unit_test(a_time_is_read_to_the_second),
         cmocka_unit_test(the_hash_is_the_same_for_ever),
     };
 
