@@ -54,7 +54,8 @@
       "headers, message_id, created_at, leg_kind, leg_exchange, leg_routing_key, key) "            \
       "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (select key from herald_outbox where id = ?))")    \
     X(OUTBOX_KEY_SENT, "look for a key in the outbox",                                             \
-      "select max(due_at = 0 and id <= ?) from herald_outbox where key = ?")                       \
+      "select max(first_sent_at is not null or (due_at = 0 and id <= ?)) "                         \
+      "from herald_outbox where key = ?")                                                          \
     X(OUTBOX_KEY_DELETE, "cancel outbox rows", "delete from herald_outbox where key = ?")          \
     X(OUTBOX_CLAIM, "claim outbox rows",                                                           \
       "select " OUTBOX_COLUMNS " from herald_outbox where id > ? order by id limit ?")             \

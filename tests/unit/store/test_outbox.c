@@ -506,6 +506,23 @@ static void a_cancel_says_whether_the_row_was_sent(void **state)
     assert_int_equal(other_int(s, "select count(*) from herald_outbox"), 0);
 }
 
+static void a_cancel_after_a_publish_of_unknown_outcome_says_so(void **state)
+{
+    struct store *s = *state;
+    enum cancelled was;
+
+    store_open(s);
+    other_exec(s, "insert into herald_outbox(type, key, due_at, first_sent_at, attempts) values"
+                  "('t', 'unknown', 77, 5, 1), ('t', 'refused', 77, null, 1)");
+    begin(s);
+    assert_ok(s, outbox_cancel(s->db, slice_of("unknown"), 2, &was, &s->err));
+    assert_int_equal(was, CANCEL_SENT);
+    assert_ok(s, outbox_cancel(s->db, slice_of("refused"), 2, &was, &s->err));
+    assert_int_equal(was, CANCEL_DONE);
+    commit(s);
+    assert_int_equal(other_int(s, "select count(*) from herald_outbox"), 0);
+}
+
 static void a_key_of_the_wrong_size_is_refused(void **state)
 {
     struct store *s = *state;
@@ -548,6 +565,7 @@ int main(void)
         TEST(a_key_replaces_and_an_old_confirm_leaves_the_new_row),
         TEST(a_key_reaches_the_legs_of_its_row),
         TEST(a_cancel_says_whether_the_row_was_sent),
+        TEST(a_cancel_after_a_publish_of_unknown_outcome_says_so),
         TEST(a_key_of_the_wrong_size_is_refused),
     };
 
