@@ -8,7 +8,7 @@ enum {
     STATEMENTS_KEPT = 200,
     LOG_FIELDS_MAX = 32,
     FIELD_MAX = 2000, /* bytes of a recorded text */
-    LINE_MAX_BYTES = 7 * (2 * FIELD_MAX + 64),
+    LINE_MAX_BYTES = 9 * (2 * FIELD_MAX + 64),
     EXPANDED_MAX = 64 * 1024,
 };
 
@@ -111,8 +111,10 @@ static void record_statement(struct recorder *r, const struct sql_stmt *s, int64
     buf_free(&text);
 }
 
-static void record_emit(struct recorder *r, const struct message *m)
+/* When it is due and its key follow only where there are some. */
+static void record_emit(struct recorder *r, const struct script_emit *e)
 {
+    const struct message *m = &e->message;
     const struct slice fields[] = {m->type, m->key[0], m->key[1], m->key[2], m->body, m->headers};
 
     if (!may_record(r))
@@ -120,6 +122,21 @@ static void record_emit(struct recorder *r, const struct message *m)
     buf_printf(&r->lines, "%s\temit", r->side);
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
         bridge_put_field(&r->lines, fields[i].data ? fields[i] : slice_of(""));
+    if (e->due_at > 0)
+        buf_printf(&r->lines, "\tdue_at=%lld", (long long)e->due_at);
+    if (e->key.data != NULL) {
+        buf_text(&r->lines, "\tkey");
+        bridge_put_field(&r->lines, e->key);
+    }
+    buf_text(&r->lines, "\n");
+}
+
+static void record_cancel(struct recorder *r, struct slice key)
+{
+    if (!may_record(r))
+        return;
+    buf_printf(&r->lines, "%s\tcancel", r->side);
+    bridge_put_field(&r->lines, key);
     buf_text(&r->lines, "\n");
 }
 
@@ -163,7 +180,7 @@ static int emit(void *arg, const struct script_emit *e, int64_t *id_out, struct 
     if (rc == OK)
         b->counters->emitted++;
     if (rc == OK && b->recorder != NULL)
-        record_emit(b->recorder, &e->message);
+        record_emit(b->recorder, e);
     return rc;
 }
 
@@ -173,6 +190,8 @@ static int cancel(void *arg, struct slice key, int *was_out, struct err *err)
     enum cancelled was;
     int rc = outbox_cancel(b->db, key, *b->cursor, &was, err);
 
+    if (rc == OK && b->recorder != NULL)
+        record_cancel(b->recorder, key);
     *was_out = was == CANCEL_NONE ? -1 : was == CANCEL_DONE;
     return rc;
 }

@@ -18,7 +18,8 @@
  *   differs <message id> <queue> <type> <order type>
  *   now|next outcome <done|failed|retry|reject|unhandled> <words>
  *   now|next statement <rows changed> <SQL>
- *   now|next emit <type> <key 1> <key 2> <key 3> <body> <headers>
+ *   now|next emit <type> <key 1> <key 2> <key 3> <body> <headers> [due_at=<ms>] [key <key>]
+ *   now|next cancel <key>
  *   now|next cut <words>
  *
  * Lines of code in words and what Lua holds in memory are not compared. The scripts' clock

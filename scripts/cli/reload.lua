@@ -51,7 +51,10 @@ local function read(answer)
       table.insert(result.differs, { message_id = f[2], queue = f[3], type = f[4], order_type = f[5],
                                      now = {}, next = {} })
     elseif f[1] == "now" or f[1] == "next" then
-      table.insert(result.differs[#result.differs][f[1]], { what = f[2], table.unpack(f, 3) })
+      local did = { what = f[2], table.unpack(f, 3) }
+      local due = did.what == "emit" and (did[7] or ""):match "^due_at=(%d+)$"
+      if due then did[7] = "due " .. show.time(math.tointeger(due)) end
+      table.insert(result.differs[#result.differs][f[1]], did)
     end
   end
   return result

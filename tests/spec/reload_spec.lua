@@ -58,6 +58,16 @@ describe("herald reload", function()
     assert.matches("next +statement +2  update t\n", out)
   end)
 
+  it("shows when an emit is due, its key, and what is cancelled", function()
+    local _, _, out = run("would reload\t5\tdef\ntrial\t50\t1\t0\ndiffers\tm-1\tq1\tpaid\t60201\n"
+      .. "now\temit\tclose\t16\t\t\tdue_at=5\t\tdue_at=1764000060000\tkey\tclose-16\n"
+      .. "next\temit\tclose\t16\t\t\t\t\tkey\tclose-16\n"
+      .. "next\tcancel\tclose-16\n")
+    assert.matches("now +emit +close  16 +due_at=5 +due 2025%-11%-24T16:01:00%.000Z  key  close%-16\n", out)
+    assert.matches("next +emit +close  16 +key  close%-16\n", out)
+    assert.matches("next +cancel +close%-16\n", out)
+  end)
+
   it("prints JSON", function()
     local _, _, out = run("reloaded\t5\tdef\nadded\tsubscription\tq2\trules/a.lua:7\nrestart\tstore\n",
       { json = true })

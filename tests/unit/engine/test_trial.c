@@ -112,6 +112,33 @@ static void outcomes_statements_and_emits_are_compared(void **state)
     scene_end(&s);
 }
 
+static void times_keys_and_cancels_are_compared(void **state)
+{
+    struct scene s;
+    struct answer a;
+
+    (void)state;
+    scene_begin_keeping(&s, 10, HEAD ON("  tx:emit { type = 'out', delay = '15m', key = 'k' }"),
+                        TABLES);
+    deliver(&s, "a", "1");
+    scene_run(&s);
+    try(&s, HEAD ON("  tx:emit { type = 'out', delay = '15m', key = 'k' }"), 10, &a);
+    assert_answer(&a, "trial\t1\t0\t0\n");
+    buf_free(&a.text);
+    try(&s, HEAD ON("  tx:emit { type = 'out', delay = '16m', key = 'k' }"), 10, &a);
+    assert_has(&a, "now\temit\tout\t\t\t\t\t\tdue_at=1700000900000\tkey\tk\n");
+    assert_has(&a, "next\temit\tout\t\t\t\t\t\tdue_at=1700000960000\tkey\tk\n");
+    buf_free(&a.text);
+    try(&s, HEAD ON("  tx:emit { type = 'out', at = 1700000900000, key = 'K' }"), 10, &a);
+    assert_has(&a, "next\temit\tout\t\t\t\t\t\tdue_at=1700000900000\tkey\tK\n");
+    buf_free(&a.text);
+    try(&s, HEAD ON("  tx:emit { type = 'out', delay = '15m', key = 'k' } tx:cancel('k')"), 10, &a);
+    assert_has(&a, "next\tcancel\tk\n");
+    buf_free(&a.text);
+    assert_sql(&s, "select group_concat(key || due_at) from herald_outbox", "k1700000900000");
+    scene_end(&s);
+}
+
 static void nothing_of_it_stays(void **state)
 {
     struct scene s;
@@ -399,6 +426,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_rules_differ_in_nothing),
         cmocka_unit_test(outcomes_statements_and_emits_are_compared),
+        cmocka_unit_test(times_keys_and_cancels_are_compared),
         cmocka_unit_test(nothing_of_it_stays),
         cmocka_unit_test(what_rules_remember_is_not_of_a_trial),
         cmocka_unit_test(the_newest_come_first_and_no_more_than_asked_for),
