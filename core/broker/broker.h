@@ -61,6 +61,13 @@ struct broker_state {
     size_t unacked;    /* deliveries held */
 };
 
+/* What a broker can tell of where a destination leads, without a message being sent. */
+enum broker_reach {
+    REACH_ASKING,   /* it has not answered yet */
+    REACH_NO_QUEUE, /* no queue takes what goes there */
+    REACH_OPEN,     /* some queue does, or nobody can tell */
+};
+
 struct broker; /* starts with `const struct broker_ops *ops` */
 
 struct broker_ops {
@@ -107,6 +114,10 @@ struct broker_ops {
     bool (*pending)(struct broker *b);
 
     void (*state)(struct broker *b, struct broker_state *out);
+
+    /* Where a destination of a route of the topology in force leads. NO_QUEUE is told once
+     * the topology is taken up, and may be out of date soon after. */
+    enum broker_reach (*reach)(struct broker *b, const struct destination *to);
 
     /* Stops taking new deliveries; confirms still come in and acks still go out. */
     void (*drain)(struct broker *b);

@@ -41,7 +41,7 @@ void declare_free(struct declare **d)
 
 static const char *kind_word(const struct declare_item *item)
 {
-    static const char *const words[] = {"exchange", "queue", "binding"};
+    static const char *const words[] = {"exchange", "queue", "binding", "queue"};
 
     return words[item->kind];
 }
@@ -140,10 +140,11 @@ static void send_item(struct declare *d, struct declare_item *item, enum item_st
     int rc = open_channel(d, &err);
 
     item->step = step;
+    item->absent = item->absent && !asking;
     d->current = item;
     if (rc == OK && item->kind == ITEM_EXCHANGE)
         rc = ask_exchange(d->link, item->name, item->rule.exchange_kind, asking, &err);
-    else if (rc == OK && item->kind == ITEM_QUEUE)
+    else if (rc == OK && (item->kind == ITEM_QUEUE || item->kind == ITEM_TARGET))
         rc = ask_queue(d->link, item->name, item->rule.queue_type, asking, &err);
     else if (rc == OK)
         rc = ask_binding(d->link, item->exchange->name, item->queue->name, item->name, &err);
@@ -218,6 +219,27 @@ static void on_refused(struct declare *d, struct declare_item *item,
     }
 }
 
+/* The answer to a passive declaration may be all that was wanted: of a target, any is. */
+static bool is_answer(const struct declare_item *item, const amqp_channel_close_t *close)
+{
+    return item->step == STEP_ASKING && !item->dropped &&
+           (item->kind == ITEM_TARGET || close->reply_code == AMQP_NOT_FOUND);
+}
+
+/* Returns true when nothing of it is under way any more. */
+static bool on_absent(struct declare *d, struct declare_item *item,
+                      const amqp_channel_close_t *close)
+{
+    char text[TEXT_MAX / 2];
+
+    item->absent = explain_is_absent(close->reply_code, channel_why(close, text, sizeof text));
+    if (item->kind != ITEM_TARGET)
+        send_item(d, item, STEP_CREATING);
+    else
+        finish(d, item);
+    return item->kind == ITEM_TARGET;
+}
+
 static void on_close(struct declare *d, const amqp_channel_close_t *close)
 {
     struct declare_item *item = d->current;
@@ -227,12 +249,12 @@ static void on_close(struct declare *d, const amqp_channel_close_t *close)
     /* A link that cannot take this is going down and takes everything up again. */
     if (channel_close_ok(d->link, CHANNEL_DECLARE, &err) != OK || item == NULL)
         return;
-    if (item->step == STEP_ASKING && !item->dropped && close->reply_code == AMQP_NOT_FOUND) {
-        send_item(d, item, STEP_CREATING);
-        return;
-    }
-    if (!item->dropped)
+    if (is_answer(item, close)) {
+        if (!on_absent(d, item, close))
+            return;
+    } else if (!item->dropped) {
         on_refused(d, item, close);
+    }
     release(d);
 }
 

@@ -16,6 +16,8 @@
  *      |          ^ 403, 404, ...                  |
  *      '-----> BINDING ----- bind-ok --------------'
  *
+ * A target is only looked for: whatever the broker answers, it is READY then.
+ *
  * An exchange or a queue of any type goes through ASKING; a queue whose type the
  * rule states goes straight to CREATING, so that a mismatch is a 406 and is
  * explained. A binding waits for its exchange and its queue. declare_step starts
@@ -56,6 +58,12 @@ struct declare_item *declare_exchange(struct declare *d, const struct destinatio
 struct declare_item *declare_queue(struct declare *d, const struct subscription *s);
 struct declare_item *declare_binding(struct declare *d, struct declare_item *exchange,
                                      struct declare_item *queue, const char *routing_key);
+
+/* A queue that others make: it is only looked for, and READY whether it is there or not. */
+struct declare_item *declare_target(struct declare *d, const char *queue);
+
+/* A target that is not there; an exchange that was not, and was created for this plan. */
+bool declare_was_absent(const struct declare_item *item);
 
 enum declare_state declare_state(const struct declare_item *item);
 

@@ -11,7 +11,7 @@
 #include "broker/declare.h"
 #include "broker/reason.h"
 
-enum item_kind { ITEM_EXCHANGE, ITEM_QUEUE, ITEM_BINDING };
+enum item_kind { ITEM_EXCHANGE, ITEM_QUEUE, ITEM_BINDING, ITEM_TARGET };
 enum item_step { STEP_IDLE, STEP_ASKING, STEP_CREATING, STEP_BINDING };
 
 /* What the rules say of an item besides its name. */
@@ -30,6 +30,7 @@ struct declare_item {
     struct item_rule next;         /* of the plan under way, when `named` */
     struct declare_item *exchange; /* ITEM_BINDING: from */
     struct declare_item *queue;    /* ITEM_BINDING: to */
+    bool absent;                   /* asked for passively, it was not there */
     bool planned;                  /* named by the rules */
     bool named;                    /* named by the plan under way */
     bool fresh;                    /* asked for, or again, by the plan under way */

@@ -143,6 +143,19 @@ struct declare_item *declare_binding(struct declare *d, struct declare_item *exc
     return item;
 }
 
+struct declare_item *declare_target(struct declare *d, const char *queue)
+{
+    const struct declare_item like = {
+        .kind = ITEM_TARGET, .name = (char *)(uintptr_t)queue, .planned = true};
+
+    return take(d, &like);
+}
+
+bool declare_was_absent(const struct declare_item *item)
+{
+    return item->absent;
+}
+
 enum declare_state declare_state(const struct declare_item *item)
 {
     return item->dropped ? DECLARE_DROPPED : item->state;
@@ -199,6 +212,9 @@ static void renew(struct declare *d, struct declare_item *item)
     item->rule = item->next;
     item->next.origin = NULL;
     item->planned = true;
+    item->absent = false; /* others may have bound to what was made for an earlier plan */
+    if (item->kind == ITEM_TARGET)
+        declare_item_wait(d, item);
     if (item->state == DECLARE_REFUSED)
         item->due_ms = 0;
     if (other_type)

@@ -245,6 +245,15 @@ static void state(struct broker *b, struct broker_state *out)
     };
 }
 
+/* What cannot be read is no reason to warn of anything. */
+static enum broker_reach reach(struct broker *b, const struct destination *to)
+{
+    bool reaches;
+    int rc = queue_reaches(self(b)->db, to, &reaches, NULL);
+
+    return rc == OK && !reaches ? REACH_NO_QUEUE : REACH_OPEN;
+}
+
 static void drain(struct broker *b)
 {
     self(b)->draining = true;
@@ -280,6 +289,7 @@ static const struct broker_ops ops = {
     .forget = forget,
     .pending = pending,
     .state = state,
+    .reach = reach,
     .drain = drain,
     .stop = stop,
     .free = free_embedded,

@@ -8,6 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
+bool explain_is_absent(uint16_t code, const char *text)
+{
+    return code == 404 && strstr(text, EXPLAIN_NODE_DOWN) == NULL;
+}
+
 /* What stands in `text` between `before` and `after`; absent where they do not. */
 static struct slice between(const char *text, const char *before, const char *after)
 {

@@ -27,6 +27,7 @@ struct question {
     const char *name;                 /* lent by the topology, as `origin` */
     const char *origin;               /* of the first rule that names it */
     enum exchange_kind exchange_kind; /* ASK_EXCHANGE */
+    bool sent_to_alone;               /* ASK_EXCHANGE: no subscription here binds to it */
     enum queue_type queue_type;       /* ASK_QUEUE */
 };
 
@@ -73,14 +74,15 @@ static void add(struct inspection *in, struct question q)
 }
 
 static void add_destinations(struct inspection *in, enum question_kind kind, const char *origin,
-                             const struct destination *to, size_t n)
+                             const struct destination *to, size_t n, bool sent_to)
 {
     for (size_t i = 0; i < n; i++) {
         if (kind == ASK_EXCHANGE && to[i].kind != EXCHANGE_DEFAULT)
             add(in, (struct question){.kind = kind,
                                       .name = to[i].exchange,
                                       .origin = origin,
-                                      .exchange_kind = to[i].kind});
+                                      .exchange_kind = to[i].kind,
+                                      .sent_to_alone = sent_to});
         else if (kind == ASK_TARGET && to[i].kind == EXCHANGE_DEFAULT)
             add(in, (struct question){.kind = kind, .name = to[i].routing_key, .origin = origin});
     }
@@ -104,16 +106,18 @@ static int list_questions(struct inspection *in, const struct topology *t)
         return ERR_NOMEM;
     for (size_t i = 0; i < t->n_subscriptions; i++)
         add_destinations(in, ASK_EXCHANGE, t->subscriptions[i].origin, t->subscriptions[i].from,
-                         t->subscriptions[i].n_from);
+                         t->subscriptions[i].n_from, false);
     for (size_t i = 0; i < t->n_routes; i++)
-        add_destinations(in, ASK_EXCHANGE, t->routes[i].origin, t->routes[i].to, t->routes[i].n_to);
+        add_destinations(in, ASK_EXCHANGE, t->routes[i].origin, t->routes[i].to, t->routes[i].n_to,
+                         t->routes[i].unroutable != UNROUTABLE_DROP);
     for (size_t i = 0; i < t->n_subscriptions; i++)
         add(in, (struct question){.kind = ASK_QUEUE,
                                   .name = t->subscriptions[i].queue,
                                   .origin = t->subscriptions[i].origin,
                                   .queue_type = t->subscriptions[i].queue_type});
     for (size_t i = 0; i < t->n_routes; i++)
-        add_destinations(in, ASK_TARGET, t->routes[i].origin, t->routes[i].to, t->routes[i].n_to);
+        add_destinations(in, ASK_TARGET, t->routes[i].origin, t->routes[i].to, t->routes[i].n_to,
+                         false);
     return OK;
 }
 
@@ -214,8 +218,11 @@ static void tell_absent(struct inspection *in)
     char text[TEXT_MAX];
 
     if (q->kind == ASK_EXCHANGE)
-        snprintf(text, sizeof text, "exchange \"%s\" will be created as durable %s", q->name,
-                 exchange_kind_word(q->exchange_kind));
+        snprintf(text, sizeof text, "exchange \"%s\" will be created as durable %s%s", q->name,
+                 exchange_kind_word(q->exchange_kind),
+                 q->sent_to_alone ? ", and a route leads there where no queue is bound: subscribe "
+                                    "to it, or start the service that listens there"
+                                  : "");
     else if (q->kind == ASK_QUEUE)
         snprintf(text, sizeof text, "queue \"%s\" will be created as %s", q->name,
                  explain_queue_type(q->queue_type == QUEUE_ANY ? QUEUE_QUORUM : q->queue_type));
@@ -224,7 +231,11 @@ static void tell_absent(struct inspection *in)
                  "route to queue \"%s\", which does not exist: subscribe to it, or have it made by "
                  "the service that takes from it",
                  q->name);
-    tell(in, q->kind == ASK_TARGET ? INSPECT_ERROR : INSPECT_NOTE, text);
+    tell(in,
+         q->kind == ASK_TARGET ? INSPECT_ERROR
+         : q->sent_to_alone    ? INSPECT_WARNING
+                               : INSPECT_NOTE,
+         text);
 }
 
 static void tell_refused(struct inspection *in, uint16_t code, const char *broker)
@@ -242,12 +253,6 @@ static void tell_refused(struct inspection *in, uint16_t code, const char *broke
     tell(in, INSPECT_ERROR, explain_refusal(&refusal, text, sizeof text));
 }
 
-/* A queue whose node is away is a 404 too. */
-static bool says_absent(uint16_t code, const char *broker)
-{
-    return code == AMQP_NOT_FOUND && strstr(broker, EXPLAIN_NODE_DOWN) == NULL;
-}
-
 static void on_refusal(struct inspection *in, const amqp_channel_close_t *close)
 {
     const struct question *q = &in->questions[in->at];
@@ -258,7 +263,7 @@ static void on_refusal(struct inspection *in, const amqp_channel_close_t *close)
     char broker[TEXT_MAX / 2], text[TEXT_MAX];
 
     channel_why(close, broker, sizeof broker);
-    if (!in->stating && says_absent(code, broker))
+    if (!in->stating && explain_is_absent(code, broker))
         tell_absent(in);
     else if (of_known_exchange && code == AMQP_PRECONDITION_FAILED)
         tell(in, INSPECT_WARNING, explain_exchange(q->name, broker, text, sizeof text));

@@ -23,6 +23,14 @@ static void open_link(struct rabbit *r, struct half *h)
     link_open(h->link);
 }
 
+static int plan_destination(struct rabbit *r, const struct topology *t,
+                            const struct destination *to, struct err *err)
+{
+    int rc = publisher_plan(r->publisher, to, err);
+
+    return rc == OK ? rabbit_plan_reach(r, t, to, err) : rc;
+}
+
 static int plan(struct rabbit *r, const struct topology *t, struct err *err)
 {
     int rc = OK;
@@ -31,7 +39,7 @@ static int plan(struct rabbit *r, const struct topology *t, struct err *err)
     declare_plan(r->consume.declare);
     for (size_t i = 0; rc == OK && i < t->n_routes; i++)
         for (size_t j = 0; rc == OK && j < t->routes[i].n_to; j++)
-            rc = publisher_plan(r->publisher, &t->routes[i].to[j], err);
+            rc = plan_destination(r, t, &t->routes[i].to[j], err);
     if (rc == OK)
         rc = consumer_plan(r->consumer, t->subscriptions, t->n_subscriptions, err);
     return rc;
@@ -49,6 +57,7 @@ static void adopt(struct rabbit *r, const struct topology *t)
 {
     bool fresh;
 
+    r->topology = t;
     declare_adopt(r->publish.declare);
     fresh = declare_adopt(r->consume.declare);
     consumer_adopt(r->consumer);
@@ -285,6 +294,7 @@ static const struct broker_ops rabbit_ops = {
     .forget = rabbit_forget,
     .pending = rabbit_pending,
     .state = rabbit_report,
+    .reach = rabbit_reach,
     .drain = rabbit_drain,
     .stop = rabbit_stop,
     .free = rabbit_free,

@@ -29,8 +29,9 @@ struct rabbit {
     uv_loop_t *loop; /* lent */
     struct log *log; /* lent */
     struct clock clock;
-    struct url url;       /* owned; the links lend it */
-    broker_wake_fn *wake; /* lent */
+    struct url url;                  /* owned; the links lend it */
+    const struct topology *topology; /* in force; lent; NULL before start */
+    broker_wake_fn *wake;            /* lent */
     void *wake_arg;
     struct half publish;
     struct half consume;
@@ -67,6 +68,12 @@ void rabbit_end_wait(struct rabbit *r);
 
 /* A link or the timer is closed for good; the last one ends the stop. */
 void rabbit_part_closed(struct rabbit *r);
+
+/* rabbit_reach.c: plans to look for what a route's destination needs of others, and
+ * tells what came of it (ops->reach). */
+int rabbit_plan_reach(struct rabbit *r, const struct topology *t, const struct destination *to,
+                      struct err *err);
+enum broker_reach rabbit_reach(struct broker *b, const struct destination *to);
 
 /* A link that was never asked for counts as up. */
 bool rabbit_half_is_up(const struct half *h);

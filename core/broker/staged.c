@@ -194,6 +194,11 @@ static void state(struct broker *b, struct broker_state *out)
     out->in_flight += s->n_own;
 }
 
+static enum broker_reach reach(struct broker *b, const struct destination *to)
+{
+    return self(b)->inner->ops->reach(self(b)->inner, to);
+}
+
 static void drain(struct broker *b)
 {
     self(b)->inner->ops->drain(self(b)->inner);
@@ -228,6 +233,7 @@ static const struct broker_ops ops = {
     .forget = forget,
     .pending = pending,
     .state = state,
+    .reach = reach,
     .drain = drain,
     .stop = stop,
     .free = free_staged,

@@ -155,6 +155,7 @@ int engine_new(struct engine **e_out, const struct engine_settings *settings, st
     if (e == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
     e->settings = *settings;
+    nowhere_init(e);
     rc = open_store(e, err);
     if (rc == OK)
         rc = make_broker(e, err);
@@ -184,6 +185,7 @@ void engine_free(struct engine **e)
     if ((*e)->broker != NULL)
         (*e)->broker->ops->free(&(*e)->broker);
     db_close(&(*e)->db);
+    buf_free(&(*e)->nowhere);
     free(*e);
     *e = NULL;
 }

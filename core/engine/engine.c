@@ -239,6 +239,8 @@ static void on_house(uv_timer_t *timer)
         if (e->settings.ready != NULL)
             e->settings.ready(e->settings.arg);
     }
+    if (e->state == ENGINE_RUNNING)
+        nowhere_look(e);
     if (e->state == ENGINE_DRAINING &&
         ((state.in_flight == 0 && !e->woken) || mono(e) >= e->drain_until_ms)) {
         finish_drain(e, &state);
@@ -309,6 +311,7 @@ int engine_start(struct engine *e, struct err *err)
     e->busy_ms = BUSY_MIN_MS;
     e->pause_ms = PAUSE_MIN_MS;
     e->active_ms = mono(e);
+    nowhere_begin(e);
     engine_wake(e);
     return OK;
 }

@@ -111,6 +111,11 @@ struct engine_reload {
 int engine_reload(struct engine *e, const struct engine_reload *r, struct buf *answer,
                   struct err *err);
 
+/* Appends a line for each route of the generation in force that leads to no queue, as far as
+ * the broker has told: "nowhere <type> <order type> <where to> <origin> <what to do>" with
+ * tabs between. False: it has not answered about all of them yet. */
+bool engine_nowhere(const struct engine *e, struct buf *lines);
+
 /* A reload was refused before it came to the rules: keeps and logs why. */
 void engine_refuse(struct engine *e, const struct err *why);
 

@@ -37,6 +37,9 @@ struct engine {
     struct watchdog *watchdog; /* NULL: the settings want none */
     struct watch *watch;
 
+    struct buf nowhere; /* lines about routes that lead nowhere (nowhere.c) */
+    size_t nowhere_at;  /* the first route that the broker has not told of */
+
     uv_check_t check;       /* runs a turn after the reads of an iteration */
     uv_idle_t spin;         /* active while a turn is wanted, so that poll does not block */
     uv_timer_t due;         /* wakes for retries, postponed rows, pauses */
@@ -53,6 +56,12 @@ struct engine {
 
 /* A broker_wake_fn and watch_fn: wants a turn in this iteration of the loop. */
 void engine_wake(void *arg);
+
+/* nowhere.c: a generation was taken up, and is asked about; what the broker has answered
+ * since is told. */
+void nowhere_init(struct engine *e);
+void nowhere_begin(struct engine *e);
+void nowhere_look(struct engine *e);
 
 /* reload.c: loads the rules aside with these settings, and checks the SQL that stands in
  * them against the store. */

@@ -226,6 +226,7 @@ static void take_up(struct engine *e, struct script **next, const struct engine_
                          log_int("routes", (int64_t)t->n_routes),
                          log_int("subscriptions", (int64_t)t->n_subscriptions),
                          log_int("handlers", (int64_t)rules_handlers(script_rules(e->script)))));
+    nowhere_begin(e);
     engine_wake(e);
 }
 

@@ -3,8 +3,9 @@
  *
  * The socket is herald.sock in the router's folder, for its owner alone. A question is
  * one line; the answer ends with the connection. "status" answers lines of
- * "name<TAB>value"; "reload DRY TRIAL" the lines that engine/reload.c names, and
- * "restart<TAB>names" and "error<TAB>why". The router does nothing else meanwhile.
+ * "name<TAB>value"; "nowhere" those of engine_nowhere, then "asked" or "asking"; "reload DRY TRIAL"
+ * the lines that engine/reload.c names, and "restart<TAB>names" and "error<TAB>why". The router
+ * does nothing else meanwhile.
  */
 #ifndef HERALD_FACE_CONTROL_H
 #define HERALD_FACE_CONTROL_H

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <lauxlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { TEXT_MAX = 256 * 1024 * 1024 };
@@ -46,6 +47,16 @@ static int duration(lua_State *L)
     return 1;
 }
 
+/* sleep(ms); a signal makes it shorter */
+static int sleep_ms(lua_State *L)
+{
+    lua_Integer ms = luaL_checkinteger(L, 1);
+    struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+    (void)nanosleep(&pause, NULL);
+    return 0;
+}
+
 /* utc("2026-01-31T12:00:00Z") -> milliseconds since 1970, or nil */
 static int utc(lua_State *L)
 {
@@ -74,9 +85,13 @@ static int json_string(lua_State *L)
 
 void cli_add_system(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"chdir", change_folder},     {"getcwd", current_folder},
-                                         {"duration", duration},       {"utc", utc},
-                                         {"json_string", json_string}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"chdir", change_folder},
+                                         {"getcwd", current_folder},
+                                         {"duration", duration},
+                                         {"utc", utc},
+                                         {"sleep", sleep_ms},
+                                         {"json_string", json_string},
+                                         {NULL, NULL}};
 
     lua_pushliteral(L, HERALD_VERSION);
     lua_setfield(L, -2, "version");

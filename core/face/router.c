@@ -161,10 +161,14 @@ static void answer_reload(struct router *r, const char *words, struct buf *answe
 
 static void on_question(void *arg, const char *question, struct buf *answer)
 {
+    struct router *r = arg;
+
     if (strcmp(question, "status") == 0)
-        put_status(arg, answer);
+        put_status(r, answer);
+    else if (strcmp(question, "nowhere") == 0)
+        put(answer, engine_nowhere(r->engine, answer) ? "asked" : "asking", "");
     else if (strncmp(question, "reload ", 7) == 0)
-        answer_reload(arg, question + 7, answer);
+        answer_reload(r, question + 7, answer);
     else
         put(answer, "error", "unknown question");
 }

@@ -236,6 +236,26 @@ int queue_publish(struct db *db, const struct destination *to, const struct mess
     return rc == OK ? publish_bound(db, kind, to, m, n_out, err) : rc;
 }
 
+int queue_reaches(struct db *db, const struct destination *to, bool *reaches_out, struct err *err)
+{
+    enum exchange_kind kind;
+    struct query q;
+    int rc;
+
+    *reaches_out = false;
+    if (to->kind == EXCHANGE_DEFAULT)
+        return queue_exists(db, slice_of(to->routing_key), reaches_out, err);
+    rc = find_exchange(db, to->exchange, &kind, err);
+    if (rc != OK || kind == EXCHANGE_DEFAULT)
+        return rc;
+    q = query_start(db, STATEMENT_BINDING_LIST);
+    query_text(&q, to->exchange);
+    while (!*reaches_out && (rc = query_row(&q, err)) == 1)
+        *reaches_out = binding_matches(kind, column_slice(q.stmt, 1), slice_of(to->routing_key));
+    query_end(&q);
+    return rc < 0 ? rc : OK;
+}
+
 int queue_peek(struct db *db, const char *queue, int64_t after, size_t limit, queue_item_fn *fn,
                void *arg, struct err *err)
 {

@@ -20,6 +20,9 @@ int queue_bind(struct db *db, const char *queue, const struct destination *from,
 int queue_publish(struct db *db, const struct destination *to, const struct message *m,
                   size_t *n_out, struct err *err);
 
+/* Whether a message for this destination would come to any queue. */
+int queue_reaches(struct db *db, const struct destination *to, bool *reaches_out, struct err *err);
+
 struct queue_item {
     int64_t id;
     struct message message;

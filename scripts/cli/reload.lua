@@ -10,6 +10,8 @@ local reload = {}
 
 local TIMEOUT_MS <const> = 60000
 local TRIAL_MAX <const> = 10000
+local PATIENCE_MS <const> = 2000 -- for what the broker can tell of routes
+local LOOK_MS <const> = 50
 local ERROR_MAX <const> = 2000 -- characters of it
 
 function reload.add(parser, common)
@@ -60,6 +62,23 @@ local function read(answer)
   return result
 end
 
+-- Routes that lead nowhere, as the router has heard from the broker by now.
+local function nowhere_routes()
+  local list = {}
+  for left = PATIENCE_MS // LOOK_MS, 0, -1 do
+    local answer = core.ask("nowhere", TIMEOUT_MS)
+    if not answer then break end -- it is gone, or of another version: the log has it
+    list = {}
+    for line in answer:gmatch "(nowhere\t[^\n]*)\n" do
+      local f = fields(line)
+      list[#list + 1] = { type = f[2], order_type = f[3], to = f[4], origin = f[5], what_now = f[6] }
+    end
+    if left == 0 or not answer:find "asking\t" then break end
+    core.sleep(LOOK_MS)
+  end
+  return list
+end
+
 local function change_json(c)
   return json.object { { "change", c.change }, { "what", c.what }, { "name", c.name },
                        { "where", c.where } }
@@ -74,7 +93,11 @@ local function did_json(list)
 end
 
 local function print_json(r)
-  local changes, differs = {}, {}
+  local changes, differs, nowhere = {}, {}, {}
+  for i, n in ipairs(r.nowhere) do
+    nowhere[i] = json.object { { "type", n.type }, { "order_type", n.order_type ~= "*" and n.order_type
+      or json.null }, { "to", n.to }, { "where", n.origin }, { "what_now", n.what_now } }
+  end
   for i, c in ipairs(r.changes) do changes[i] = change_json(c) end
   for i, d in ipairs(r.differs) do
     differs[i] = json.object {
@@ -84,7 +107,7 @@ local function print_json(r)
   end
   out(json.encode(json.object {
     { "outcome", r.outcome }, { "generation", r.generation }, { "hash", r.hash },
-    { "changes", changes }, { "restart", r.restart or json.null },
+    { "changes", changes }, { "restart", r.restart or json.null }, { "nowhere", nowhere },
     { "trial", r.trial and json.object {
       { "run", r.trial.run }, { "differing", r.trial.differing }, { "left_out", r.trial.left_out },
       { "differs", differs } } or json.null },
@@ -117,6 +140,10 @@ local function print_text(r)
       c.where ~= c.name and "  (" .. show.line(c.where, 200) .. ")" or ""))
   end
   if r.restart then out("  changed, but needs a restart: " .. r.restart) end
+  for _, n in ipairs(r.nowhere) do
+    out(("  warning  route         %s %s leads to %s: %s  (%s)"):format(show.line(n.type, 200),
+      show.line(n.order_type, 200), show.line(n.to, 200), n.what_now, show.line(n.origin, 200)))
+  end
   if r.trial then print_trial(r) end
 end
 
@@ -145,6 +172,7 @@ function reload.run(args)
     return folder.FAILED, "nothing was reloaded: " .. show.line(r.error, ERROR_MAX)
   end
   if not r.outcome then return folder.FAILED, "the router gave no answer that can be read" end
+  r.nowhere = args.dry_run and {} or nowhere_routes()
   if args.json then print_json(r) else print_text(r) end
 end
 

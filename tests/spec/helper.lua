@@ -46,6 +46,8 @@ for _, name in ipairs { "run", "emit", "counts", "router_pid", "ask",
   end
 end
 
+function core.sleep() end
+
 function core.stderr_is_terminal()
   return helper.answers.terminal or false
 end

@@ -16,7 +16,7 @@ describe("herald reload", function()
     assert.equal("shop", helper.call "chdir")
     assert.same({ "reload 1 50", 60000 }, { helper.call "ask" })
     run "unchanged\t1\tabc\n"
-    assert.same({ "reload 0 0", 60000 }, { helper.call "ask" })
+    assert.same({ "ask", "reload 0 0", 60000 }, helper.calls[4])
   end)
 
   it("says that nothing changed", function()
@@ -68,15 +68,40 @@ describe("herald reload", function()
     assert.matches("next +cancel +close%-16\n", out)
   end)
 
+  it("says which routes lead nowhere, once the broker has told", function()
+    local asked, core = 0, helper.core
+    local ask = core.ask
+    local function told(args)
+      asked = 0
+      core.ask = function(question)
+        if question ~= "nowhere" then return "unchanged\t4\tabc\n" end
+        asked = asked + 1
+        local line = "nowhere\tpaid\t*\tqueue \"q\"\trules/a.lua:7\tsubscribe\n"
+        return asked < 3 and "asking\t\n" or line .. "asked\t\n"
+      end
+      local results, out = helper.caught(reload.run, args)
+      core.ask = ask
+      assert.is_nil(results[1])
+      return out
+    end
+    assert.equal("unchanged: generation 4 (abc)\n"
+      .. "  warning  route         paid * leads to queue \"q\": subscribe  (rules/a.lua:7)\n", told {})
+    assert.equal(3, asked)
+    assert.truthy(told({ json = true }):find('"nowhere":[{"type":"paid","order_type":null,'
+      .. '"to":"queue \\"q\\"","where":"rules/a.lua:7","what_now":"subscribe"}]', 1, true))
+    told { dry_run = true } -- nothing was taken up
+    assert.equal(0, asked)
+  end)
+
   it("prints JSON", function()
     local _, _, out = run("reloaded\t5\tdef\nadded\tsubscription\tq2\trules/a.lua:7\nrestart\tstore\n",
       { json = true })
     assert.equal('{"outcome":"reloaded","generation":5,"hash":"def","changes":[{"change":"added",'
       .. '"what":"subscription","name":"q2","where":"rules/a.lua:7"}],"restart":"store",'
-      .. '"trial":null}\n', out)
+      .. '"nowhere":[],"trial":null}\n', out)
     _, _, out = run("unchanged\t5\tdef\n", { json = true })
     assert.equal('{"outcome":"unchanged","generation":5,"hash":"def","changes":[],"restart":null,'
-      .. '"trial":null}\n', out)
+      .. '"nowhere":[],"trial":null}\n', out)
     _, _, out = run(TRIAL, { json = true })
     assert.truthy(out:find('"trial":{"run":50,"differing":1,"left_out":2,"differs":[{"message_id":'
       .. '"m-1","queue":"q1","type":"paid","order_type":"60201","now":[{"what":"outcome",'

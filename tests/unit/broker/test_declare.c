@@ -418,6 +418,64 @@ static void an_abandoned_plan_leaves_no_trace(void **state)
     declare_free(&d);
 }
 
+static void a_target_is_looked_for_and_never_made(void **state)
+{
+    struct declare *d = begin();
+    struct declare_item *t;
+
+    (void)state;
+    declare_plan(d);
+    t = declare_target(d, "t");
+    declare_adopt(d);
+    declare_up(d);
+    sent("1:open 1:queue.declare?(t)");
+    assert_int_equal(declare_state(t), DECLARE_WAITING);
+    no(d, 404, "NOT_FOUND - no queue 't' in vhost '/'");
+    sent("1:close-ok");
+    assert_int_equal(declare_state(t), DECLARE_READY);
+    assert_true(declare_was_absent(t));
+    declare_plan(d); /* the next one looks again */
+    assert_ptr_equal(declare_target(d, "t"), t);
+    declare_adopt(d);
+    declare_step(d);
+    sent("1:open 1:queue.declare?(t)");
+    queue_ok(d, 0);
+    assert_false(declare_was_absent(t));
+    declare_down(d);
+    declare_up(d);
+    sent("1:open 1:queue.declare?(t)");
+    no(d, 404, "NOT_FOUND - home node 'n' of durable queue 't' is down or inaccessible");
+    assert_false(declare_was_absent(t));
+    declare_again(d, t);
+    declare_step(d);
+    no(d, 405, "RESOURCE_LOCKED - it is somebody's own"); /* and so it is there */
+    assert_int_equal(declare_state(t), DECLARE_READY);
+    assert_false(declare_was_absent(t));
+    assert_null(declare_refused(d));
+    declare_free(&d);
+}
+
+static void an_exchange_was_absent_for_the_plan_that_made_it(void **state)
+{
+    struct declare *d = begin();
+    struct declare_item *x;
+
+    (void)state;
+    declare_plan(d);
+    x = exchange(d, x_name);
+    declare_adopt(d);
+    declare_up(d);
+    assert_false(declare_was_absent(x));
+    no(d, 404, "NOT_FOUND - no exchange 'x' in vhost '/'");
+    ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
+    assert_true(declare_was_absent(x));
+    declare_plan(d);
+    exchange(d, x_name);
+    declare_adopt(d);
+    assert_false(declare_was_absent(x)); /* by now somebody may have bound a queue to it */
+    declare_free(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -436,6 +494,8 @@ int main(void)
         cmocka_unit_test(what_is_dropped_while_it_is_under_way_is_not_made),
         cmocka_unit_test(another_type_is_asked_for_and_explained_with_the_new_origin),
         cmocka_unit_test(an_abandoned_plan_leaves_no_trace),
+        cmocka_unit_test(a_target_is_looked_for_and_never_made),
+        cmocka_unit_test(an_exchange_was_absent_for_the_plan_that_made_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

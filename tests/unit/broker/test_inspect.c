@@ -162,12 +162,16 @@ static void what_is_as_stated_is_no_finding(void **state)
                         "1:exchange.declare 1:queue.declare 1:queue.declare close");
 }
 
+#define NOWHERE                                                                                    \
+    ", and a route leads there where no queue is bound: subscribe to it, or start the service "    \
+    "that listens there\n"
+
 static void what_is_absent_will_be_created_and_is_not_created_here(void **state)
 {
     (void)state;
     subscription.n_from = 0;
-    FINDS("NOTE rules/b.lua:2 exchange \"x\" will be created as durable fanout\n"
-          "NOTE rules/b.lua:2 exchange \"y\" will be created as durable topic\n"
+    FINDS("WARNING rules/b.lua:2 exchange \"x\" will be created as durable fanout" NOWHERE
+          "WARNING rules/b.lua:2 exchange \"y\" will be created as durable topic" NOWHERE
           "NOTE rules/a.lua:1 queue \"q\" will be created as quorum\n",
           {"?x", 404, "NOT_FOUND - no exchange 'x' in vhost '/'", 0},
           {"?y", 404, "NOT_FOUND - no exchange 'y' in vhost '/'", 0},

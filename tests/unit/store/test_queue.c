@@ -164,6 +164,32 @@ static void an_exchange_keeps_its_kind(void **state)
                    "is topic, not fanout");
 }
 
+static bool reaches(struct store *s, struct destination d)
+{
+    bool is;
+
+    assert_ok(s, queue_reaches(s->db, &d, &is, &s->err));
+    return is;
+}
+
+static void what_reaches_a_queue_is_told_without_a_message(void **state)
+{
+    struct store *s = *state;
+    const struct destination bound = to(EXCHANGE_TOPIC, "x", "a.*");
+
+    store_open(s);
+    assert_ok(s, queue_declare(s->db, "q", &s->err));
+    assert_ok(s, queue_declare_exchange(s->db, "x", EXCHANGE_TOPIC, &s->err));
+    assert_false(reaches(s, to(EXCHANGE_TOPIC, "x", "a.b")));
+    assert_ok(s, queue_bind(s->db, "q", &bound, &s->err));
+    assert_true(reaches(s, to(EXCHANGE_TOPIC, "x", "a.b")));
+    assert_false(reaches(s, to(EXCHANGE_TOPIC, "x", "b.a")));
+    assert_false(reaches(s, to(EXCHANGE_FANOUT, "nothing", "")));
+    assert_true(reaches(s, to(EXCHANGE_DEFAULT, "", "q")));
+    assert_false(reaches(s, to(EXCHANGE_DEFAULT, "", "p")));
+    assert_int_equal(other_int(s, "select count(*) from herald_queue_item"), 0);
+}
+
 static bool note(void *arg, const struct queue_item *item)
 {
     char *text = arg;
@@ -206,6 +232,7 @@ int main(void)
         TEST(topic_patterns_match_words),
         TEST(what_is_not_there_is_told),
         TEST(an_exchange_keeps_its_kind),
+        TEST(what_reaches_a_queue_is_told_without_a_message),
         TEST(items_are_seen_in_order_until_they_are_removed),
     };
 
