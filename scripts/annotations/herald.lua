@@ -234,7 +234,7 @@ function tx:value(sql, ...) end
 
 ---Takes back what was emitted with this key, in the handler's transaction.
 ---@param key string|integer
----@return boolean? in_time true: it had not been sent; false: it had; nil: there was none
+---@return boolean? in_time true: it had not been sent; false: it may have been; nil: there was none
 function tx:cancel(key) end
 
 ---Adds a row to the outbox in the handler's transaction; herald.route says where it goes.

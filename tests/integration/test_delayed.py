@@ -192,9 +192,8 @@ class OnRabbit(Delayed, Case):
         self.wait_equal("both", lambda: self.closed(router), [("new", None), ("old", None)])
         self.settle(router)
 
-    def test_replaced_while_nobody_knows_and_killed(self):
-        """DESIGN 6 and FAULTS 1: the old one is on the broker, its confirm never comes, and the
-        router dies. Each takes effect once: nobody sends the old one again."""
+    def send_unheard(self):
+        """A router whose row is on the broker, and that does not hear so."""
         self.use_names("spy")
         self.peer().listen(self.names["spy"], self.names["exchange"])
         relay, url = self.relay()
@@ -202,7 +201,13 @@ class OnRabbit(Delayed, Case):
         router = self.recorder(RULES, broker=url).start()
         relay.mute()
         insert(router, ("old", 0, "k"))
-        self.wait_equal("the old one on the broker", lambda: World.node.depth(self.names["spy"]), 1)
+        self.wait_equal("it on the broker", lambda: World.node.depth(self.names["spy"]), 1)
+        return router, relay
+
+    def test_replaced_while_nobody_knows_and_killed(self):
+        """DESIGN 6 and FAULTS 1: the old one is on the broker, its confirm never comes, and the
+        router dies. Each takes effect once: nobody sends the old one again."""
+        router, relay = self.send_unheard()
         insert(router, ("new", now_ms() + 1000, "k"))
         router.kill()
         relay.close()
@@ -215,26 +220,16 @@ class OnRabbit(Delayed, Case):
     def test_cancelled_while_nobody_knows(self):
         """The connection is lost with the confirm: what waits for its next try may have been
         sent, and the answer says so."""
-        self.use_names("spy")
-        self.peer().listen(self.names["spy"], self.names["exchange"])
-        relay, url = self.relay()
-        relay.open()
-        router = self.recorder(RULES, broker=url).start()
-        relay.mute()
-        insert(router, ("old", 0, "k"))
-        self.wait_equal("it on the broker", lambda: World.node.depth(self.names["spy"]), 1)
+        router, relay = self.send_unheard()
         relay.close()
         self.wait_equal("it to wait for the broker", lambda: router.value(
             "select count(*) from herald_outbox where first_sent_at is not null"), 1)
-        self.assertEqual(self.json_of_failure(router, "outbox", "cancel", "k"),
-                         '{"key":"k","outcome":"sent"}\n')
+        said = router.run("outbox", "cancel", "k", "--json", code=1)
+        self.assertEqual(said.out, '{"key":"k","outcome":"sent"}\n')
         relay.open()
         self.wait_equal("its effect", lambda: self.closed(router), [("old", None)])
         self.settle(router)
         self.assertEqual(World.node.depth(self.names["spy"]), 1)
-
-    def json_of_failure(self, router, *words):
-        return router.run(*words, "--json", code=1).out
 
 
 class Embedded(Delayed, Case):
