@@ -39,7 +39,7 @@ struct herald_message {
     const char *headers;    /* JSON object of strings, integers and booleans */
     const char *message_id; /* unique for ever; NULL: made by herald */
     sqlite3_int64 due_at;   /* not before; milliseconds since 1970 UTC; 0: at once */
-    const char *key;        /* a name for this message; NULL: none */
+    const char *key;        /* a name: takes the place of older ones of it; NULL: none */
 };
 
 /*
@@ -97,7 +97,8 @@ static inline int herald_bind_message(sqlite3_stmt *stmt, const struct herald_me
  *
  *   SQLITE_MISUSE      no transaction is open: the message would not be bound to anything
  *   SQLITE_ERROR       no table herald_outbox: this database is not a herald store
- *   SQLITE_CONSTRAINT  no type, a due time below 0, or more than 16 MiB
+ *   SQLITE_CONSTRAINT  no type, a due time below 0, more than 16 MiB, or a key that is not of
+ *                      1 to 255 bytes
  *   SQLITE_BUSY        somebody else is writing (not after BEGIN IMMEDIATE)
  */
 static inline int herald_outbox_add(sqlite3 *db, const struct herald_message *m,

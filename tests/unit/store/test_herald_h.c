@@ -75,6 +75,32 @@ static void what_is_left_out_takes_the_default(void **state)
                         "t|-|-|-|-|0|-|1");
 }
 
+static void a_key_replaces_and_a_bad_one_is_refused(void **state)
+{
+    struct store *s = *state;
+    char big[257];
+    const struct herald_message first = {.type = "t", .business_key1 = "1", .key = "k"};
+    const struct herald_message second = {
+        .type = "t", .business_key1 = "2", .key = "k", .due_at = 1769860800000};
+    const struct herald_message empty = {.type = "t", .key = ""},
+                                long_key = {.type = "t", .key = big};
+    const struct herald_message early = {.type = "t", .due_at = -1};
+
+    setup(s);
+    memset(big, 'k', sizeof big - 1);
+    big[sizeof big - 1] = '\0';
+    other_exec(s, "begin immediate");
+    assert_int_equal(add(s, &first, NULL), SQLITE_OK);
+    assert_int_equal(add(s, &second, NULL), SQLITE_OK);
+    assert_int_equal(add(s, &empty, NULL), SQLITE_CONSTRAINT);
+    assert_int_equal(add(s, &long_key, NULL), SQLITE_CONSTRAINT);
+    assert_contains(sqlite3_errmsg(s->other), "1 to 255 bytes");
+    assert_int_equal(add(s, &early, NULL), SQLITE_CONSTRAINT);
+    other_exec(s, "commit");
+    assert_string_equal(other_rows(s, "select business_key1, due_at, key from herald_outbox"),
+                        "2|1769860800000|k");
+}
+
 static void a_message_without_a_transaction_is_refused(void **state)
 {
     struct store *s = *state;
@@ -131,9 +157,13 @@ static void the_example_pays_and_tells(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_connection_is_prepared),           TEST(a_message_commits_with_its_cause),
-        TEST(what_is_left_out_takes_the_default), TEST(a_message_without_a_transaction_is_refused),
-        TEST(a_message_without_type_is_refused),  TEST(a_database_that_is_no_store_is_refused),
+        TEST(a_connection_is_prepared),
+        TEST(a_message_commits_with_its_cause),
+        TEST(what_is_left_out_takes_the_default),
+        TEST(a_message_without_a_transaction_is_refused),
+        TEST(a_key_replaces_and_a_bad_one_is_refused),
+        TEST(a_message_without_type_is_refused),
+        TEST(a_database_that_is_no_store_is_refused),
         TEST(the_example_pays_and_tells),
     };
 
