@@ -286,7 +286,12 @@ class Asked(Reloads):
         said = self.target.json("reload", "--dry-run", "--trial", "50")
         self.assertEqual((said["trial"]["run"], said["trial"]["differing"]), (2, 2))
         self.assertEqual(self.marks(), ["one", "one"])
-        self.assert_words(self.target.run("reload", "--trial", "1").out, "trial: 1 of", "reloaded: generation 2")
+        for number in range(10):  # the router looks after its files, too, and may be the faster one
+            self.mark(f"three-{number}")
+            said = self.target.run("reload", "--trial", "1").out
+            if "reloaded" in said:
+                break
+        self.assert_words(said, "trial: 1 of", "reloaded: generation")
 
 
 class Subscriptions(Reloads):
