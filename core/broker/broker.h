@@ -41,15 +41,17 @@ struct delivery {
 enum publish_outcome {
     PUBLISH_CONFIRMED, /* the broker has it: the row may go */
     PUBLISH_RETURNED,  /* no queue took it */
-    PUBLISH_NACKED,    /* the broker could not */
+    PUBLISH_NACKED,    /* the broker could not, or not to this exchange; it may later */
+    PUBLISH_REFUSED,   /* the broker never will, as this row is; `why` in its words */
     PUBLISH_TIMED_OUT, /* no word in time */
     PUBLISH_UNKNOWN,   /* the channel went away first; `why` says how */
+    PUBLISH_UNSENT,    /* it could not be sent when told; `why` says how */
 };
 
 struct settlement {
     int64_t row;                  /* outbox row */
     enum publish_outcome outcome; /* what became of it */
-    const char *why; /* lent; RETURNED, UNKNOWN, a NACKED that closed its channel; else NULL */
+    const char *why; /* lent; a NACKED has one when it closed its channel; TIMED_OUT has none */
 };
 
 /* For status, logs and readiness. */
@@ -100,7 +102,8 @@ struct broker_ops {
      * before it returns. OK; ERR_BUSY: no room on this exchange now, keep the row
      * and ask again later; ERR_INPUT: this row can never be published as it is
      * (too large, a key over 255 bytes), with the reason: park it; ERR_BROKER: its
-     * exchange cannot be used, with the reason: postpone it. */
+     * exchange is refused, with the reason: that is an attempt; any other: it cannot go
+     * now, which says nothing about it: postpone it. */
     int (*publish)(struct broker *b, int64_t row, const struct destination *to,
                    const struct message *m, struct err *err);
 

@@ -23,18 +23,27 @@ enum outlet_state {
 struct outlet {
     struct outlet_context *context; /* lent */
     enum outlet_state state;
-    char *exchange;            /* "" for the default one */
-    uint16_t channel;          /* its number, for ever */
-    struct declare_item *item; /* its declaration; NULL for the default exchange */
-    struct window *window;     /* rows in flight; empty but in OPEN */
-    size_t held;               /* places for publishes that are not sent yet */
-    size_t careful;            /* rows still to be sent one by one */
-    bool blame;                /* the row that is dropped now was alone */
-    int64_t due_ms;            /* RESTING: end of it; OPENING, CLOSING: answer is due */
-    struct backoff backoff;    /* how long to rest */
-    struct reason *why;        /* last trouble: words for rows that are dropped */
-    struct reason *returned;   /* words for rows that no queue took */
-    int64_t asked_ms;          /* when bindings were last asked for after a return */
+    char *exchange;                  /* "" for the default one */
+    uint16_t channel;                /* its number, for ever */
+    struct declare_item *item;       /* its declaration; NULL for the default exchange */
+    struct window *window;           /* rows in flight; empty but in OPEN */
+    size_t held;                     /* places for publishes that are not sent yet */
+    size_t careful;                  /* rows still to be sent one by one */
+    bool refused;                    /* the broker closed the channel over the exchange itself */
+    enum publish_outcome dropped_as; /* what rows without a word become that are dropped now */
+    int64_t due_ms;                  /* RESTING: end of it; OPENING, CLOSING: answer is due */
+    struct backoff backoff;          /* how long to rest */
+    struct reason *why;              /* last trouble: words for rows that are dropped */
+    struct reason *returned;         /* words for rows that no queue took */
+    int64_t asked_ms;                /* when bindings were last asked for after a return */
+};
+
+/* What a channel.close was about. */
+enum fault {
+    FAULT_NONE, /* no publish */
+    FAULT_EXCHANGE,
+    FAULT_ROW,
+    FAULT_ANY, /* a publish, and nobody knows what of it */
 };
 
 /* The window hands over a row that left it. */
@@ -44,8 +53,10 @@ static void on_settled(void *arg, int64_t row, enum window_outcome outcome)
     struct settlements *s = o->context->settlements;
 
     o->context->in_flight--;
-    if (outcome != WINDOW_UNKNOWN && o->careful > 0)
-        o->careful--;
+    if (outcome != WINDOW_UNKNOWN) {
+        o->careful -= o->careful > 0;
+        o->refused = false;
+    }
     switch (outcome) {
     case WINDOW_CONFIRMED:
         backoff_reset(&o->backoff);
@@ -61,7 +72,7 @@ static void on_settled(void *arg, int64_t row, enum window_outcome outcome)
         settlements_add(s, row, PUBLISH_TIMED_OUT, NULL);
         break;
     case WINDOW_UNKNOWN:
-        settlements_add(s, row, o->blame ? PUBLISH_NACKED : PUBLISH_UNKNOWN, reason_share(o->why));
+        settlements_add(s, row, o->dropped_as, reason_share(o->why));
         break;
     }
 }
@@ -124,9 +135,10 @@ static void set_why(struct reason **why, const char *text)
 }
 
 /* Every row in flight leaves with these words. */
-static void drop_rows(struct outlet *o, const char *why)
+static void drop_rows(struct outlet *o, enum publish_outcome as, const char *why)
 {
     set_why(&o->why, why);
+    o->dropped_as = as;
     window_drop(o->window);
 }
 
@@ -155,7 +167,8 @@ int outlet_usable(const struct outlet *o, struct err *err)
     size_t room;
 
     if (trouble != NULL)
-        return err_set(err, ERR_BROKER, "exchange \"%s\" cannot be used: %s", o->exchange, trouble);
+        return err_set(err, is_refused(o) || o->refused ? ERR_BROKER : ERR_CLOSED,
+                       "exchange \"%s\" cannot be used: %s", o->exchange, trouble);
     if (o->state != OUTLET_OPEN)
         return err_set(err, ERR_BUSY, "exchange \"%s\" is not open yet", o->exchange);
     room = window_room(o->window);
@@ -191,7 +204,7 @@ void outlet_up(struct outlet *o)
 
 void outlet_down(struct outlet *o, const char *why)
 {
-    drop_rows(o, why);
+    drop_rows(o, PUBLISH_UNKNOWN, why);
     o->state = OUTLET_DOWN;
 }
 
@@ -201,23 +214,65 @@ static void rest(struct outlet *o)
     o->due_ms = clock_mono(&o->context->clock) + backoff_next(&o->backoff);
 }
 
+/* RabbitMQ's words for what a user may not send to this exchange, though others he may. */
+static bool is_about_topic(const amqp_channel_close_t *close)
+{
+    static const char words[] = "ACCESS_REFUSED - access to topic ";
+
+    return close->reply_text.len >= sizeof words - 1 &&
+           memcmp(close->reply_text.bytes, words, sizeof words - 1) == 0;
+}
+
+static enum fault fault_of(const amqp_channel_close_t *close)
+{
+    if ((((amqp_method_number_t)close->class_id << 16) | close->method_id) !=
+        AMQP_BASIC_PUBLISH_METHOD)
+        return FAULT_NONE;
+    switch (close->reply_code) {
+    case AMQP_PRECONDITION_FAILED:
+    case AMQP_CONTENT_TOO_LARGE:
+        return FAULT_ROW;
+    case AMQP_ACCESS_REFUSED:
+        return is_about_topic(close) ? FAULT_ROW : FAULT_EXCHANGE;
+    case AMQP_NOT_FOUND:
+        return FAULT_EXCHANGE;
+    default:
+        return FAULT_ANY;
+    }
+}
+
+/* Rows leave, one of them with the blame; who is left goes out with care. A row that never
+ * will be taken is out of the way, so the channel need not rest long. */
+static void settle_blame(struct outlet *o, enum fault fault, const char *why)
+{
+    size_t lost = window_waiting(o->window);
+    bool found = lost == 1 && fault != FAULT_NONE;
+
+    if (found) {
+        drop_rows(o, fault == FAULT_ROW ? PUBLISH_REFUSED : PUBLISH_NACKED, why);
+        o->careful -= o->careful > 0;
+    } else {
+        drop_rows(o, PUBLISH_UNKNOWN, why);
+        o->careful = lost > 0 ? lost : o->careful;
+    }
+    o->refused = fault == FAULT_EXCHANGE;
+    if (o->refused)
+        o->careful = 1;
+    if (found && fault == FAULT_ROW)
+        backoff_reset(&o->backoff);
+}
+
 /* The channel's end is answered already when this is called. */
 static void on_closed(struct outlet *o, const amqp_channel_close_t *close)
 {
-    size_t lost = window_waiting(o->window);
     char why[TEXT_MAX];
 
     channel_why(close, why, sizeof why);
     log_event(o->context->log, LOG_WARN, "broker.channel_closed",
-              LOG_FIELDS(log_text("exchange", o->exchange), log_int("rows", (int64_t)lost),
+              LOG_FIELDS(log_text("exchange", o->exchange),
+                         log_int("rows", (int64_t)window_waiting(o->window)),
                          log_text("why", why)));
-    o->blame = o->careful > 0 && lost == 1;
-    drop_rows(o, why);
-    if (o->blame)
-        o->careful--;
-    else if (lost > 0)
-        o->careful = close->reply_code == AMQP_NOT_FOUND ? 1 : lost;
-    o->blame = false;
+    settle_blame(o, fault_of(close), why);
     if (close->reply_code == AMQP_NOT_FOUND && o->item != NULL)
         o->context->gone(o->context->gone_arg, o->exchange);
     rest(o);
@@ -333,7 +388,8 @@ static void expire(struct outlet *o, int64_t now)
         return;
     log_event(o->context->log, LOG_WARN, "broker.confirm_timeout",
               LOG_FIELDS(log_text("exchange", o->exchange), log_int("rows", (int64_t)late)));
-    drop_rows(o, "the channel was closed because a confirm before it did not come in time");
+    drop_rows(o, PUBLISH_UNKNOWN,
+              "the channel was closed because a confirm before it did not come in time");
     if (channel_close(o->context->link, o->channel, &err) != OK)
         o->context->broken = "a channel could not be closed";
     o->state = OUTLET_CLOSING;

@@ -21,13 +21,25 @@
  *   CLOSING    we closed it, since a confirm did not come; waits for close-ok
  *   RESTING    the broker closed it; waits with back-off, then declares again
  *
- * Leaving OPEN settles every row: those that timed out as TIMED_OUT, the others as
- * UNKNOWN with the reason.
+ * Leaving OPEN settles every row: those that timed out as TIMED_OUT, the one to blame as
+ * below, the others as UNKNOWN with the reason.
  *
- * Careful mode. A channel.close does not say which of the rows in flight it was
- * about. So after one, as many rows as were lost go out one by one; where the channel
- * closes on a lone row, that row is to blame, and is settled as NACKED with the
- * broker's words, and the others flow again.
+ * Blame. A channel.close names the method that provoked it, but not which of the rows in
+ * flight. Only a publish without an answer can have provoked it, so where it names
+ * basic.publish and a single row is in flight, that row is to blame, and no other. One that
+ * names no publish (an operator, a broker in trouble) blames nobody. What is wrong says who
+ * else is concerned:
+ *
+ *   404, 403             the exchange, as it is now: any row would do. The row to blame is
+ *                        NACKED, and until the broker takes one again the exchange is refused,
+ *                        which is one more attempt for each row that asks
+ *   406, 311, 403 of a   the row itself: it will never be taken as it is, and is REFUSED
+ *   topic (permissions)
+ *   others               nobody knows: the row to blame is NACKED
+ *
+ * Careful mode. A close with several rows in flight blames none of them: they are UNKNOWN,
+ * and go out one by one, as many as were lost, until the one to blame is found. When it is
+ * the exchange, one row goes ahead to try it, time and again, and then all.
  */
 #ifndef HERALD_BROKER_OUTLET_H
 #define HERALD_BROKER_OUTLET_H
@@ -69,7 +81,8 @@ uint16_t outlet_channel(const struct outlet *o);
 bool outlet_is_dropped(const struct outlet *o);
 
 /* OK when it takes one more publish now; ERR_BUSY when it soon will; ERR_BROKER with
- * the reason when it cannot be used. */
+ * the reason when the exchange is refused; ERR_CLOSED with the reason when it rests for
+ * something that is not the exchange's fault. */
 int outlet_usable(const struct outlet *o, struct err *err);
 
 /* A place in its window is held for a publish that is not sent yet; every hold ends

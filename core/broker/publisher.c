@@ -250,7 +250,7 @@ static void send_row(struct publisher *p, const struct pending *row)
     if (rc == OK)
         outlet_sent(row->outlet, row->row, row->mark);
     else
-        settlements_add(p->context.settlements, row->row, PUBLISH_UNKNOWN,
+        settlements_add(p->context.settlements, row->row, PUBLISH_UNSENT,
                         reason_take(&p->unsent, err.text));
 }
 

@@ -53,7 +53,8 @@ void settlements_free(struct settlements **s)
 void settlements_add(struct settlements *s, int64_t row, enum publish_outcome outcome,
                      struct reason *why)
 {
-    bool has_why = why != NULL || outcome == PUBLISH_RETURNED || outcome == PUBLISH_UNKNOWN;
+    bool has_why = why != NULL || (outcome != PUBLISH_CONFIRMED && outcome != PUBLISH_NACKED &&
+                                   outcome != PUBLISH_TIMED_OUT);
 
     REQUIRE(s->count < s->capacity);
     s->count++;

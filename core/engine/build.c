@@ -107,6 +107,7 @@ static int make_turn(struct engine *e, struct err *err)
                         .age_shared_ms = TURN_AGE_SHARED_MS,
                         .inbox_window_ms = s->inbox_window_ms,
                         .handler_ms = s->handler_ms,
+                        .publish_retry = s->publish_retry,
                         .recent_max = s->recent_max,
                         .history_ms = s->history_ms,
                         .strike = e->strike,
@@ -135,6 +136,7 @@ static int load_rules(struct engine *e, struct err *err)
     e->live = (struct engine_reload){.handler_ms = s->handler_ms,
                                      .handler_memory = s->handler_memory,
                                      .retry = s->retry,
+                                     .publish_retry = s->publish_retry,
                                      .history_ms = s->history_ms};
     rc = engine_load(e, &e->live, &e->script, err);
     if (rc == OK) {

@@ -52,7 +52,8 @@ struct engine_settings {
     int64_t inbox_window_ms;
     int64_t handler_ms;
     size_t handler_memory;
-    struct retry_policy retry; /* of subscriptions that say nothing; attempts 0: built in */
+    struct retry_policy retry;         /* of subscriptions that say nothing; attempts 0: built in */
+    struct retry_policy publish_retry; /* of outbox rows that are refused; the same */
     int64_t watchdog_ms;      /* real time in the rules' functions that ends the process; 0: none */
     size_t recent_max;        /* handled messages that are kept for trials */
     int64_t history_ms;       /* for so long settled messages are kept; 0: none is */
@@ -102,6 +103,7 @@ struct engine_reload {
     int64_t handler_ms;
     size_t handler_memory;
     struct retry_policy retry;
+    struct retry_policy publish_retry;
     int64_t history_ms;
 };
 

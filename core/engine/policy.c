@@ -1,10 +1,8 @@
 /* policy - see policy.h. */
 #include "engine/policy.h"
 
-#include <limits.h>
-
 const struct retry_policy policy_publish = {
-    .attempts = INT_MAX,
+    .attempts = 50,
     .n_delays = 1,
     .delay_ms = {1000},
     .factor = 2,

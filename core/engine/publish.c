@@ -1,15 +1,11 @@
 /*
- * publish - outbox rows out, and what became of them (the second half of a turn)
+ * publish - outbox rows out (the second half of a turn; settle.c has what became of them)
  *
- *   fresh or due row -- route? -- exchange usable? --> handed to the broker, in flight
- *                       |  |  |          |
- *                parked <  |  |          v
- *              postponed <-'  |      postponed
- *                             '-> several destinations: a leg for each, each a fresh row
- *
- *   confirmed -> deleted         nacked, timed out -> postponed
- *   returned  -> as the route says: postponed, parked or dropped
- *   unknown   -> postponed, at once the first time: its channel went away
+ *   fresh or due row -- too old? -- route? -- exchange usable? --> handed to the broker, in flight
+ *                          |        |  |  |          |
+ *                   parked <--------'  |  |          v
+ *                          postponed <-'  |      postponed
+ *                                         '-> several destinations: a leg for each, a fresh row
  *
  * Rows are looked at while a statement walks over the outbox, so what must be
  * written about them is noted as a decision and carried out afterwards.
@@ -25,11 +21,10 @@
 
 enum { SPLITS_MAX = 200 }; /* of a turn: each writes several rows */
 
-enum decision_kind { DECIDE_PARK, DECIDE_POSTPONE, DECIDE_SPLIT };
+enum decision_kind { DECIDE_PARK, DECIDE_REFUSE, DECIDE_PUT_OFF, DECIDE_SPLIT };
 
 struct decision {
     int64_t row;
-    int attempts; /* failed publishes before this one */
     enum decision_kind kind;
     char reason[1024];
 };
@@ -57,13 +52,12 @@ static void decide(struct turn *t, const struct outbox_row *row, enum decision_k
     struct decision *d = &t->decisions[t->n_decisions++];
 
     d->row = row->id;
-    d->attempts = row->attempts;
     d->kind = kind;
     t->n_splits += kind == DECIDE_SPLIT;
     snprintf(d->reason, sizeof d->reason, "%s", reason);
 }
 
-static const struct route *route_of(const struct turn *t, const struct message *m)
+const struct route *publish_route(const struct turn *t, const struct message *m)
 {
     return rules_route(script_rules(*t->script), m->type, m->key[1]);
 }
@@ -94,7 +88,8 @@ static enum exchange_kind kind_of(const char *word)
     return EXCHANGE_DEFAULT;
 }
 
-/* A broken function costs time, never data: the row waits for mended rules. */
+/* A broken function costs time, never data: the row waits for mended rules, and is parked in
+ * the end. */
 static bool ask_route(struct turn *t, const struct outbox_row *row, const struct route *route,
                       struct target *out)
 {
@@ -102,7 +97,7 @@ static bool ask_route(struct turn *t, const struct outbox_row *row, const struct
     int rc;
 
     if (t->script_spoiled) {
-        decide(t, row, DECIDE_POSTPONE, "the rules' state is being rebuilt");
+        decide(t, row, DECIDE_PUT_OFF, "the rules' state is being rebuilt");
         return false;
     }
     t->bridge.about = (struct bridge_about){.message_id = row->message.id,
@@ -117,7 +112,7 @@ static bool ask_route(struct turn *t, const struct outbox_row *row, const struct
         REQUIRE(out->n > 0); /* an empty list is a mistake of the function */
         return true;
     }
-    decide(t, row, DECIDE_POSTPONE, err.text);
+    decide(t, row, DECIDE_REFUSE, err.text);
     return false;
 }
 
@@ -135,7 +130,7 @@ static bool find_target(struct turn *t, const struct outbox_row *row, struct tar
         out->n = 1;
         return true;
     }
-    route = route_of(t, &row->message);
+    route = publish_route(t, &row->message);
     if (route == NULL) {
         park_unrouted(t, row);
         return false;
@@ -144,6 +139,26 @@ static bool find_target(struct turn *t, const struct outbox_row *row, struct tar
         return ask_route(t, row, route, out);
     out->to = route->to;
     out->n = route->n_to;
+    return true;
+}
+
+/* Consumers remember an id for so long as we do, as far as we know: one that may have it could
+ * take it a second time (DESIGN 6). */
+static bool is_too_old(struct turn *t, const struct outbox_row *row)
+{
+    int64_t age = t->now_ms - row->first_sent_at;
+    char since[40], why[600];
+
+    if (row->first_sent_at == 0 || age <= t->settings.inbox_window_ms)
+        return false;
+    clock_iso8601(row->first_sent_at, since, sizeof since);
+    snprintf(why, sizeof why,
+             "too old to send again: it was sent, and up to %s no word of the broker came back. "
+             "That is longer ago than inbox_window, so whoever took it then may have forgotten "
+             "its id and would take it twice: find out whether it arrived, then replay this "
+             "letter, which sends it, or drop it",
+             since);
+    decide(t, row, DECIDE_PARK, why);
     return true;
 }
 
@@ -162,7 +177,7 @@ static bool publish_row(void *arg, const struct outbox_row *row)
         t->more = true;
         return false;
     }
-    if (!find_target(t, row, &target))
+    if (is_too_old(t, row) || !find_target(t, row, &target))
         return true;
     if (target.n > 1) {
         decide(t, row, DECIDE_SPLIT, "");
@@ -178,28 +193,13 @@ static bool publish_row(void *arg, const struct outbox_row *row)
     case ERR_INPUT:
         decide(t, row, DECIDE_PARK, err.text);
         return true;
+    case ERR_BROKER:
+        decide(t, row, DECIDE_REFUSE, err.text);
+        return true;
     default:
-        decide(t, row, DECIDE_POSTPONE, err.text);
+        decide(t, row, DECIDE_PUT_OFF, err.text);
         return true;
     }
-}
-
-static int postpone(struct turn *t, int64_t row, int attempts, const char *reason, struct err *err)
-{
-    int64_t delay = policy_delay(&policy_publish, attempts + 1, 0, chance_draw(&t->chance));
-
-    log_event(t->settings.log, LOG_INFO, "outbox.postponed",
-              LOG_FIELDS(log_int("id", row), log_int("attempts", attempts + 1),
-                         log_int("delay_ms", delay), log_text("reason", reason)));
-    return outbox_postpone(t->settings.db, row, reason, t->now_ms + delay, err);
-}
-
-static int park(struct turn *t, int64_t row, const char *reason, struct err *err)
-{
-    t->delta.parked++;
-    log_event(t->settings.log, LOG_WARN, "outbox.parked",
-              LOG_FIELDS(log_int("id", row), log_text("reason", reason)));
-    return outbox_park(t->settings.db, row, reason, t->now_ms, err);
 }
 
 /* One row becomes a leg for each destination, which go out on their own from then on. */
@@ -221,6 +221,8 @@ static bool add_legs(void *arg, const struct outbox_row *row)
     return false;
 }
 
+static int decided(struct turn *t, const struct decision *d, struct err *err);
+
 /* A function is asked once more, since what it answers is lent; then it may answer
  * something else. A row that does not fit into a leg never will. */
 static int split(struct turn *t, const struct decision *d, struct err *err)
@@ -232,15 +234,13 @@ static int split(struct turn *t, const struct decision *d, struct err *err)
     if (rc == OK)
         rc = s.rc;
     if (rc == ERR_FAILED)
-        return park(t, d->row, err->text, err);
+        return settle_park(t, d->row, err->text, err);
     if (rc != OK)
         return rc;
     if (!s.known) {
-        const struct decision *instead = &t->decisions[--t->n_decisions];
+        const struct decision instead = t->decisions[--t->n_decisions];
 
-        return instead->kind == DECIDE_PARK
-                   ? park(t, d->row, instead->reason, err)
-                   : postpone(t, d->row, d->attempts, instead->reason, err);
+        return decided(t, &instead, err);
     }
     t->more = true;
     return outbox_confirm(t->settings.db, &id, 1, err);
@@ -250,13 +250,15 @@ static int decided(struct turn *t, const struct decision *d, struct err *err)
 {
     switch (d->kind) {
     case DECIDE_PARK:
-        return park(t, d->row, d->reason, err);
+        return settle_park(t, d->row, d->reason, err);
+    case DECIDE_REFUSE:
+        return settle_refusal(t, d->row, d->reason, err);
     case DECIDE_SPLIT:
         return split(t, d, err);
-    case DECIDE_POSTPONE:
+    case DECIDE_PUT_OFF:
         break;
     }
-    return postpone(t, d->row, d->attempts, d->reason, err);
+    return settle_put_off(t, d->row, d->reason, err);
 }
 
 static int carry_out(struct turn *t, struct err *err)
@@ -296,104 +298,4 @@ int publish_rows(struct turn *t, struct err *err)
     if (t->next_cursor - t->cursor >= (int64_t)n)
         t->more = true;
     return rc == OK ? carry_out(t, err) : rc;
-}
-
-/* A returned row is rare, so its route is looked up anew. */
-struct returned {
-    struct turn *turn;
-    int64_t row;
-    int attempts;
-    enum unroutable unroutable;
-};
-
-static bool look_up_returned(void *arg, const struct outbox_row *row)
-{
-    struct returned *r = arg;
-    const struct route *route;
-
-    route = route_of(r->turn, &row->message);
-    r->attempts = row->attempts;
-    r->unroutable = route ? route->unroutable : UNROUTABLE_PARK;
-    return false;
-}
-
-static int settle_returned(struct turn *t, const struct settlement *s, struct err *err)
-{
-    struct returned r = {.turn = t, .row = s->row};
-    int rc = outbox_look(t->settings.db, s->row, look_up_returned, &r, err);
-
-    if (rc != OK)
-        return rc == ERR_NOT_FOUND ? OK : rc; /* somebody deleted it meanwhile */
-    t->delta.returned++;
-    switch (r.unroutable) {
-    case UNROUTABLE_DROP:
-        t->delta.dropped++;
-        rc = record_rows(t, &r.row, 1, "dropped", err);
-        return rc == OK ? outbox_confirm(t->settings.db, &r.row, 1, err) : rc;
-    case UNROUTABLE_PARK:
-        return park(t, s->row, s->why, err);
-    case UNROUTABLE_RETRY:
-        break;
-    }
-    return postpone(t, s->row, r.attempts, s->why, err);
-}
-
-static int settle_failed(struct turn *t, const struct settlement *s, const char *reason,
-                         struct err *err)
-{
-    int attempts = 0;
-    int rc = outbox_attempts(t->settings.db, s->row, &attempts, err);
-
-    if (rc == ERR_NOT_FOUND) /* somebody deleted it meanwhile */
-        return OK;
-    if (rc == OK && s->outcome == PUBLISH_UNKNOWN && attempts == 0)
-        return outbox_postpone(t->settings.db, s->row, reason, t->now_ms, err);
-    return rc == OK ? postpone(t, s->row, attempts, reason, err) : rc;
-}
-
-static int settle_one(struct turn *t, const struct settlement *s, struct err *err)
-{
-    switch (s->outcome) {
-    case PUBLISH_RETURNED:
-        return settle_returned(t, s, err);
-    case PUBLISH_NACKED:
-        t->delta.nacked++;
-        return settle_failed(
-            t, s, s->why ? s->why : "the broker refused it (basic.nack): its queue may be full",
-            err);
-    case PUBLISH_TIMED_OUT:
-        t->delta.timed_out++;
-        return settle_failed(t, s, "no confirm in time", err);
-    case PUBLISH_UNKNOWN:
-        t->delta.interrupted++;
-        return settle_failed(t, s, s->why ? s->why : "the connection was lost", err);
-    case PUBLISH_CONFIRMED:
-        break;
-    }
-    return OK;
-}
-
-int settle_rows(struct turn *t, struct err *err)
-{
-    struct broker *b = t->settings.broker;
-    size_t n = b->ops->settled(b, t->settlements, TURN_ROWS_MAX), confirmed = 0;
-    int rc = OK;
-
-    for (size_t i = 0; i < n && rc == OK; i++) {
-        if (t->settlements[i].outcome == PUBLISH_CONFIRMED)
-            t->confirmed[confirmed++] = t->settlements[i].row;
-        else
-            rc = settle_one(t, &t->settlements[i], err);
-    }
-    if (rc == OK && confirmed > 0) {
-        failpoint("confirm_read");
-        rc = record_rows(t, t->confirmed, confirmed, "confirmed", err);
-        if (rc == OK)
-            rc = outbox_confirm(t->settings.db, t->confirmed, confirmed, err);
-        failpoint("confirm_deleted");
-    }
-    t->delta.confirmed += (int64_t)confirmed;
-    if (n == TURN_ROWS_MAX)
-        t->more = true;
-    return rc;
 }

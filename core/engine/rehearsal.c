@@ -195,6 +195,7 @@ static int make_turn(struct rehearsal *r, struct err *err)
                                             .age_shared_ms = TURN_AGE_MS,
                                             .inbox_window_ms = INBOX_WINDOW_MS,
                                             .handler_ms = r->settings.handler_ms,
+                                            .publish_retry = r->settings.publish_retry,
                                             .seed = 1},
                     err);
 }

@@ -23,6 +23,7 @@ struct rehearsal_settings {
     int64_t handler_ms;
     size_t handler_memory;
     struct retry_policy retry;
+    struct retry_policy publish_retry;
     int64_t now_ms; /* where the clock begins, ms since 1970 UTC */
     bool loopback;  /* what is published reaches the router's own queues */
 };

@@ -177,6 +177,7 @@ static bool put_settings(const struct engine_reload *now, const struct engine_re
     } list[] = {{"handler_timeout", now->handler_ms != next->handler_ms},
                 {"handler_memory", now->handler_memory != next->handler_memory},
                 {"retry", !is_same_policy(&now->retry, &next->retry)},
+                {"publish_retry", !is_same_policy(&now->publish_retry, &next->publish_retry)},
                 {"history", now->history_ms != next->history_ms}};
     bool any = false;
 
@@ -218,6 +219,7 @@ static void take_up(struct engine *e, struct script **next, const struct engine_
     turn_use_script(e->turn, &e->script, ++e->generation);
     turn_use_limit(e->turn, r->handler_ms);
     turn_use_history(e->turn, r->history_ms);
+    turn_use_publish_retry(e->turn, &r->publish_retry);
     e->live = *r;
     e->reloads++;
     log_event(e->settings.log, LOG_INFO, "rules.loaded",

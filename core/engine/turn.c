@@ -25,6 +25,7 @@ int turn_new(struct turn **t_out, const struct turn_settings *settings, struct e
     if (t == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
     t->settings = *settings;
+    turn_use_publish_retry(t, &settings->publish_retry);
     envelope_init(&t->envelope);
     arena_init(&t->arena, ARENA_MAX);
     chance_seed(&t->chance, settings->seed);
@@ -81,6 +82,11 @@ void turn_use_history(struct turn *t, int64_t history_ms)
 {
     t->settings.history_ms = history_ms;
     t->history_look_ms = 0;
+}
+
+void turn_use_publish_retry(struct turn *t, const struct retry_policy *policy)
+{
+    t->settings.publish_retry = policy->attempts > 0 ? *policy : policy_publish;
 }
 
 void turn_adopt(struct turn *t)

@@ -4,7 +4,7 @@
  *   begin     one store transaction; rows of the store are read only now
  *   handle    each due retry and each delivery in a savepoint (handle.c)
  *   route     fresh and due outbox rows to their exchanges (publish.c)
- *   settle    what the broker said about published rows (publish.c)
+ *   settle    what the broker said about published rows (settle.c)
  *   commit    one fsync for all of it
  *   tell      ack the deliveries, send the publishes: all of it durable by now
  *
@@ -40,10 +40,11 @@ struct turn_settings {
     int64_t age_ms;        /* a turn begins nothing new after this long */
     int64_t age_shared_ms; /* the same while foreign writers are about (DESIGN 2) */
     int64_t inbox_window_ms;
-    int64_t handler_ms;        /* a handler's time limit, inside SQL too */
-    size_t recent_max;         /* handled messages kept for trials; 0: none */
-    int64_t history_ms;        /* for so long settled messages are kept; 0: none is */
-    uint64_t seed;             /* of the jitter */
+    int64_t handler_ms;                /* a handler's time limit, inside SQL too */
+    struct retry_policy publish_retry; /* of rows that are refused; attempts 0: policy_publish */
+    size_t recent_max;                 /* handled messages kept for trials; 0: none */
+    int64_t history_ms;                /* for so long settled messages are kept; 0: none is */
+    uint64_t seed;                     /* of the jitter */
     struct strike *strike;     /* who was in its handler when the process died; NULL: no file */
     struct watchdog *watchdog; /* NULL: nobody looks */
 };
@@ -63,8 +64,9 @@ void turn_free(struct turn **t);
 const struct script_host *turn_host(struct turn *t);
 void turn_use_script(struct turn *t, struct script **script, int64_t generation);
 
-/* Another time limit of handlers, between two turns. */
+/* Other settings, between two turns, as those of turn_settings. */
 void turn_use_limit(struct turn *t, int64_t handler_ms);
+void turn_use_publish_retry(struct turn *t, const struct retry_policy *policy);
 
 /* Another time for which settled messages are kept; 0: those there are go. */
 void turn_use_history(struct turn *t, int64_t history_ms);

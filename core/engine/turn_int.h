@@ -1,5 +1,5 @@
 /*
- * turn_int - what the files of a turn share: turn.c, handle.c, publish.c
+ * turn_int - what the files of a turn share: turn.c, handle.c, publish.c, settle.c
  */
 #ifndef HERALD_ENGINE_TURN_INT_H
 #define HERALD_ENGINE_TURN_INT_H
@@ -92,10 +92,17 @@ bool turn_is_old(const struct turn *t);
 /* handle.c: due retries, then deliveries. Codes that end the turn are returned. */
 int handle_messages(struct turn *t, struct err *err);
 
-/* publish.c: outbox rows out, and what became of them. */
+/* publish.c: outbox rows out. */
 int publish_rows(struct turn *t, struct err *err);
-int settle_rows(struct turn *t, struct err *err);
 void publish_free(struct turn *t);
 int publish_init(struct turn *t, struct err *err);
+const struct route *publish_route(const struct turn *t, const struct message *m); /* NULL: none */
+
+/* settle.c: what became of them. And of a row that cannot be published: it was refused, which
+ * is an attempt; it is tried again in a moment; it is a dead letter. */
+int settle_rows(struct turn *t, struct err *err);
+int settle_refusal(struct turn *t, int64_t row, const char *reason, struct err *err);
+int settle_put_off(struct turn *t, int64_t row, const char *reason, struct err *err);
+int settle_park(struct turn *t, int64_t row, const char *reason, struct err *err);
 
 #endif

@@ -35,8 +35,8 @@ int cli_search_embedded(lua_State *L);
  * the way loses nothing. May raise. */
 struct buf *cli_push_buf(lua_State *L, size_t max);
 
-/* The field `retry` of the table at index 1: as the settings check it, or nil. May raise. */
-struct retry_policy cli_retry_field(lua_State *L);
+/* A policy in a field of the table at index 1: as the settings check it, or nil. May raise. */
+struct retry_policy cli_policy_field(lua_State *L, const char *name);
 
 /* Each adds its functions to the table on top of the stack. May raise. */
 void cli_add_system(lua_State *L);  /* files, folders, times, texts */

@@ -231,7 +231,7 @@ static int inspect_rules(lua_State *L)
         .n_folders = read_folders(L, folders),
         .memory_max = (size_t)integer_field(L, "handler_memory"),
         .handler_ms = integer_field(L, "handler_timeout"),
-        .retry = cli_retry_field(L),
+        .retry = cli_policy_field(L, "retry"),
     };
     lua_getfield(L, 1, "live");
     url = luaL_optstring(L, -1, NULL);

@@ -71,12 +71,12 @@ static double number_field(lua_State *L, const char *name)
     return n;
 }
 
-struct retry_policy cli_retry_field(lua_State *L)
+struct retry_policy cli_policy_field(lua_State *L, const char *name)
 {
     struct retry_policy p = {.attempts = 0};
     const size_t room = sizeof p.delay_ms / sizeof p.delay_ms[0];
 
-    if (lua_getfield(L, 1, "retry") != LUA_TNIL) {
+    if (lua_getfield(L, 1, name) != LUA_TNIL) {
         p.attempts = (int)number_field(L, "attempts");
         p.factor = number_field(L, "factor");
         p.delay_max_ms = (int64_t)number_field(L, "max_delay");
@@ -111,7 +111,8 @@ static void read_settings(lua_State *L, struct router_settings *s)
     e->stop_timeout_ms = integer_field(L, "stop_timeout");
     e->recent_max = (size_t)integer_field(L, "recent_messages");
     e->history_ms = integer_field(L, "history");
-    e->retry = cli_retry_field(L);
+    e->retry = cli_policy_field(L, "retry");
+    e->publish_retry = cli_policy_field(L, "publish_retry");
     lua_getfield(L, 1, "until_idle");
     e->until_idle = lua_toboolean(L, -1) != 0;
     lua_pop(L, 1);
@@ -141,7 +142,8 @@ static int run_reread(lua_State *L)
         .log_level = LOG_INFO,
         .handler_ms = integer_field(L, "handler_timeout"),
         .handler_memory = (size_t)integer_field(L, "handler_memory"),
-        .retry = cli_retry_field(L),
+        .retry = cli_policy_field(L, "retry"),
+        .publish_retry = cli_policy_field(L, "publish_retry"),
         .history_ms = integer_field(L, "history"),
     };
     log_level_parse(text_field(L, "log_level"), &out->log_level);

@@ -99,6 +99,7 @@ static int reload(struct router *r, struct engine_reload *request, struct buf *a
     request->handler_memory = live.handler_memory;
     request->retry = live.retry;
     request->history_ms = live.history_ms;
+    request->publish_retry = live.publish_retry;
     rc = engine_reload(r->engine, request, answer, err);
     if (rc != OK)
         return rc;

@@ -13,6 +13,7 @@ struct router_live {
     int64_t handler_ms;
     size_t handler_memory;
     struct retry_policy retry;
+    struct retry_policy publish_retry;
     int64_t history_ms;
     char restart[512]; /* names of other settings that changed: they need a restart; "" */
 };

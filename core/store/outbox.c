@@ -71,6 +71,7 @@ static void read_row(sqlite3_stmt *stmt, struct outbox_row *row)
     row->created_at = sqlite3_column_int64(stmt, c++);
     row->attempts = sqlite3_column_int(stmt, c++);
     row->reason = column_text(stmt, c++);
+    row->first_sent_at = sqlite3_column_int64(stmt, c++);
     m->timestamp_s = row->created_at / 1000;
     row->leg_kind = column_text(stmt, c++);
     if (row->leg_kind == NULL)
@@ -330,28 +331,32 @@ int outbox_cancel(struct db *db, struct slice key, int64_t cursor, enum cancelle
     return note_removed(db, sqlite3_changes64(db->work), err);
 }
 
-int outbox_attempts(struct db *db, int64_t id, int *attempts_out, struct err *err)
+int outbox_record(struct db *db, int64_t id, struct outbox_record *out, struct err *err)
 {
-    struct query q = query_start(db, STATEMENT_OUTBOX_ATTEMPTS);
-    int64_t attempts = -1;
+    struct query q = query_start(db, STATEMENT_OUTBOX_RECORD);
     int rc;
 
     query_int(&q, id);
-    rc = query_get_int(&q, &attempts, err);
-    if (rc != OK)
-        return rc;
-    if (attempts < 0)
+    rc = query_row(&q, err);
+    if (rc == 1)
+        *out = (struct outbox_record){.attempts = sqlite3_column_int(q.stmt, 0),
+                                      .refused_at = sqlite3_column_int64(q.stmt, 1),
+                                      .first_sent_at = sqlite3_column_int64(q.stmt, 2)};
+    query_end(&q);
+    if (rc == 0)
         return err_set(err, ERR_NOT_FOUND, "no outbox row %lld", (long long)id);
-    *attempts_out = (int)attempts;
-    return OK;
+    return rc < 0 ? rc : OK;
 }
 
-int outbox_postpone(struct db *db, int64_t id, const char *reason, int64_t due_at, struct err *err)
+int outbox_postpone(struct db *db, int64_t id, enum outbox_trouble trouble, const char *reason,
+                    int64_t due_at, struct err *err)
 {
     struct query q = query_start(db, STATEMENT_OUTBOX_POSTPONE);
 
     query_text(&q, reason);
     query_int(&q, due_at > 0 ? due_at : 1); /* 0 would be a fresh row below the cursor */
+    query_int(&q, trouble == OUTBOX_REFUSED);
+    query_int(&q, trouble == OUTBOX_UNHEARD);
     query_int(&q, clock_wall(&db->clock));
     query_int(&q, id);
     return query_run(&q, err);
@@ -392,7 +397,8 @@ static int bury(struct db *db, int64_t id, const char *reason, int64_t now_ms, b
         letter.identity = row.message.id;
         letter.message = row.message;
         address_letter(&letter, &row);
-        letter.attempts = row.attempts;
+        /* Whoever replays it must see that it may have been sent. */
+        letter.attempts = row.attempts == 0 && row.first_sent_at > 0 ? 1 : row.attempts;
         if (rc == OK)
             rc = dead_add(db, &letter, NULL, err);
     }

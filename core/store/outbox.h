@@ -30,10 +30,11 @@
 struct outbox_row {
     int64_t id;
     struct message message;
-    int attempts;       /* publishes that failed so far */
-    int64_t created_at; /* ms since 1970 UTC */
-    int64_t due_at;     /* ms since 1970 UTC; above 0 only from outbox_list */
-    const char *reason; /* of the last failed publish; NULL: none */
+    int attempts;          /* publishes that were refused so far */
+    int64_t created_at;    /* ms since 1970 UTC */
+    int64_t due_at;        /* ms since 1970 UTC; above 0 only from outbox_look */
+    int64_t first_sent_at; /* ms; since when the broker may have it; 0: it has not */
+    const char *reason;    /* why it was postponed last; NULL: it never was */
     /* A leg has its destination written down; NULL: the rules say where it goes. */
     const char *leg_kind;     /* exchange_kind_word, "queue" for the default exchange */
     const char *leg_exchange; /* and the next one: never NULL in a leg */
@@ -87,11 +88,25 @@ int outbox_next_due(struct db *db, int64_t *due_at_out, struct err *err);
 /* Deletes confirmed rows; sorts `ids`; runs of neighbours are one statement. */
 int outbox_confirm(struct db *db, int64_t *ids, size_t n, struct err *err);
 
-/* How often this row has failed; ERR_NOT_FOUND when it is gone. */
-int outbox_attempts(struct db *db, int64_t id, int *attempts_out, struct err *err);
+/* What is written about a row that was tried. Times in ms since 1970 UTC; 0: none, or nobody
+ * knows. ERR_NOT_FOUND when it is gone. */
+struct outbox_record {
+    int attempts;          /* refusals */
+    int64_t refused_at;    /* the first one */
+    int64_t first_sent_at; /* as in outbox_row */
+};
+int outbox_record(struct db *db, int64_t id, struct outbox_record *out, struct err *err);
 
-/* One more failed publish: try again at due_at. A row that is gone is no error. */
-int outbox_postpone(struct db *db, int64_t id, const char *reason, int64_t due_at, struct err *err);
+/* Why a row is not confirmed. Only what is said of this very row is an attempt. */
+enum outbox_trouble {
+    OUTBOX_REFUSED, /* the broker or the rules said no to it: one more attempt */
+    OUTBOX_UNHEARD, /* it was sent, and no word came back: the broker may have it */
+    OUTBOX_ASIDE,   /* it was not sent, and that says nothing about it */
+};
+
+/* Try again at due_at. A row that is gone is no error. */
+int outbox_postpone(struct db *db, int64_t id, enum outbox_trouble trouble, const char *reason,
+                    int64_t due_at, struct err *err);
 
 /* Moves the row to the dead letters (side "outbox") with the reason. */
 int outbox_park(struct db *db, int64_t id, const char *reason, int64_t now_ms, struct err *err);

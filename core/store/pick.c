@@ -106,7 +106,7 @@ static void write_where(struct writer *w, enum pick_table table, const struct pi
     text_condition(w, "business_key2", p->order_type);
     if (table != PICK_HISTORY)
         write_age(w, table, p);
-    number_condition(w, "attempts", " > ?", 0, p->failed);
+    number_condition(w, "(reason is null)", " = ?", 0, p->failed);
     if (p->error.data == NULL || tables[table].error == NULL)
         return;
     condition(w, " and instr(", tables[table].error, ", ?) > 0");

@@ -29,7 +29,7 @@ struct pick {
     int64_t since_ms;   /* not older than this; 0: any. Of the death, of the first try, of */
     int64_t before_ms;  /* the creation. Older than this; 0: any */
     int64_t later_ms;   /* retries, outbox: due later than this; 0: any */
-    bool failed;        /* outbox: sent before, in vain */
+    bool failed;        /* outbox: postponed before */
 };
 
 /* Ids above `after` of what is meant, at most `limit`; ascending, but for later_ms. Of the

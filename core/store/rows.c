@@ -46,7 +46,7 @@ static void read_retry(sqlite3_stmt *stmt, struct retry_view *r)
 
 static enum outbox_state state_of(const struct outbox_view *r)
 {
-    if (r->attempts > 0)
+    if (r->reason.data != NULL)
         return r->due_at > 0 ? OUTBOX_POSTPONED : OUTBOX_AGAIN;
     return r->due_at > 0 ? OUTBOX_SCHEDULED : OUTBOX_FRESH;
 }
@@ -208,7 +208,8 @@ int retry_drop(struct db *db, int64_t id, int64_t now_ms, struct picked *done, s
 /* A row in flight may go, too: its confirm finds nothing to delete. */
 int outbox_drop(struct db *db, int64_t id, int64_t now_ms, struct picked *done, struct err *err)
 {
-    int attempts, rc = outbox_attempts(db, id, &attempts, err);
+    struct outbox_record record;
+    int rc = outbox_record(db, id, &record, err);
 
     (void)now_ms;
     if (rc == ERR_NOT_FOUND) {

@@ -35,12 +35,12 @@ typedef bool retry_view_fn(void *arg, const struct retry_view *row);
 int rows_retries(struct db *db, const struct pick *p, int64_t after, size_t limit,
                  retry_view_fn *fn, void *arg, struct err *err);
 
-/* The store does not know what is in flight: a fresh row may be, and a row that failed
- * and is due again is, or waits for its turn. */
+/* The store does not know what is in flight: a fresh row may be, and a row that was
+ * postponed and is due again is, or waits for its turn. */
 enum outbox_state {
-    OUTBOX_FRESH,     /* never failed */
-    OUTBOX_AGAIN,     /* failed, due again: in flight or waiting for its turn */
-    OUTBOX_POSTPONED, /* failed, due later */
+    OUTBOX_FRESH,     /* never postponed */
+    OUTBOX_AGAIN,     /* postponed, due again: in flight or waiting for its turn */
+    OUTBOX_POSTPONED, /* due later */
     OUTBOX_SCHEDULED, /* not due yet for the first time */
 };
 
@@ -48,13 +48,13 @@ struct outbox_view {
     int64_t id;
     int64_t due_at; /* 0: at once */
     int64_t created_at;
-    int attempts; /* publishes that failed */
+    int attempts; /* publishes that were refused */
     enum outbox_state state;
     struct slice message_id;
     struct slice type;
     struct slice key[3];
     struct slice name;        /* `key`: for replace and cancel */
-    struct slice reason;      /* of the last failure */
+    struct slice reason;      /* why it was postponed last */
     struct slice exchange;    /* of a leg */
     struct slice routing_key; /* of a leg */
 };

@@ -237,6 +237,7 @@ static const char version_4[] =
 
 static const char version_5[] =
     "alter table herald_outbox add column lane text;"
+    "alter table herald_outbox add column refused_at integer;"
     "alter table herald_retry add column lane text;"
     "alter table herald_retry add column tries text;"
     "alter table herald_dead add column lane text;"

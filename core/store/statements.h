@@ -14,7 +14,7 @@
 
 #define OUTBOX_COLUMNS                                                                             \
     "id, due_at, type, business_key1, business_key2, business_key3, body, headers, message_id, "   \
-    "created_at, attempts, reason, leg_kind, leg_exchange, leg_routing_key"
+    "created_at, attempts, reason, first_sent_at, leg_kind, leg_exchange, leg_routing_key"
 
 #define RETRY_COLUMNS                                                                              \
     "id, due_at, queue, identity, fingerprint, attempts, first_at, error, "                        \
@@ -74,10 +74,12 @@
       "when exists (select 1 from herald_outbox) then value + ? "                                  \
       "else coalesce((select seq from sqlite_sequence where name = 'herald_outbox'), 0) end "      \
       "where key = 'outbox_removed'")                                                              \
-    X(OUTBOX_ATTEMPTS, "read an outbox row", "select attempts from herald_outbox where id = ?")    \
+    X(OUTBOX_RECORD, "read an outbox row",                                                         \
+      "select attempts, refused_at, first_sent_at from herald_outbox where id = ?")                \
     X(OUTBOX_POSTPONE, "postpone an outbox row",                                                   \
-      "update herald_outbox set attempts = attempts + 1, reason = ?, due_at = ?, "                 \
-      "first_sent_at = coalesce(first_sent_at, ?) where id = ?")                                   \
+      "update herald_outbox set reason = ?1, due_at = ?2, attempts = attempts + ?3, "              \
+      "refused_at = iif(?3, coalesce(refused_at, ?5), refused_at), "                               \
+      "first_sent_at = iif(?4, coalesce(first_sent_at, ?5), first_sent_at) where id = ?6")         \
     X(OUTBOX_FEW, "count outbox rows",                                                             \
       "select count(*) from (select 1 from herald_outbox limit ?)")                                \
     X(OUTBOX_MANY, "count outbox rows",                                                            \

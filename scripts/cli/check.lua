@@ -78,6 +78,7 @@ local function judge_rules(rules, s, found)
   local statements = sql.judge(rules.constants, found)
   topology.judge(rules, s.broker, found)
   retry.judge(rules, s.retry, setting_place "retry", found)
+  retry.judge_setting(s.publish_retry, setting_place "publish_retry", found)
   return ("%d routes, %d subscriptions, %d handlers, %d statements"):format(#rules.routes,
     #rules.subscriptions, #rules.handlers, statements)
 end

@@ -24,6 +24,7 @@ settings.schema = {
   { name = "watchdog", kind = "duration", default = "30s", min = "1s", max = "1h" },
   { name = "handler_memory", kind = "size", default = "64MiB", min = 1 << 20, max = 1 << 34 },
   { name = "retry", kind = "policy" },
+  { name = "publish_retry", kind = "policy", attempts = 50, max_delay = "5m", jitter = 0.2 },
   { name = "recent_messages", kind = "integer", default = 100, min = 0, max = 10000 },
   { name = "inbox_window", kind = "duration", default = "7d", min = "1m", max = "3650d" },
   { name = "history", kind = "duration", default = false, off = true, min = "1m", max = "3650d" },
@@ -84,7 +85,8 @@ function kinds.size(value, entry)
   return nil, ('a size such as "64MiB" from %dMiB to %dMiB'):format(entry.min >> 20, entry.max >> 20)
 end
 
--- A retry policy as herald.subscribe takes it; every key but those given is the built-in one.
+-- A retry policy as herald.subscribe takes it; every key but those given is the built-in one,
+-- or what stands beside the setting's kind.
 local policy = {
   attempts = { kind = "integer", default = 10, min = 1, max = 1000000 },
   factor = { kind = "number", default = 2, min = 1, max = 1000 },
@@ -113,7 +115,7 @@ function kinds.durations(value, entry)
   return list
 end
 
-function kinds.policy(value)
+function kinds.policy(value, setting)
   if type(value) ~= "table" then return nil, "a table such as { attempts = 5, delay = \"10s\" }" end
   local names, checked = {}, {}
   for name in pairs(policy) do names[#names + 1] = name end
@@ -127,7 +129,7 @@ function kinds.policy(value)
   end
   for name, entry in pairs(policy) do
     local given = value[name]
-    if given == nil then given = entry.default end
+    if given == nil then given = setting[name] or entry.default end
     local good, wanted = kinds[entry.kind](given, entry)
     if good == nil then return nil, ("a table whose %s is %s"):format(name, wanted) end
     checked[name == "delay" and "delays" or name] = good
@@ -180,7 +182,7 @@ end
 
 -- What takes effect at a reload; everything else needs a restart.
 local live = { log_level = true, handler_timeout = true, handler_memory = true, retry = true,
-               history = true }
+               publish_retry = true, history = true }
 
 local function same(a, b)
   if type(a) ~= "table" or type(b) ~= "table" then return a == b end

@@ -310,6 +310,11 @@ describe("herald check", function()
       assert.matches("\n0 errors, 1 warnings\n$", out)
     end)
 
+    it("looks at the outbox's", function()
+      has(check { ["herald.lua"] = 'return {\n  publish_retry = { attempts = 900000 },\n}' },
+        "herald.lua:2:3: warning: a message that always fails is tried for 9 years")
+    end)
+
     it("looks at handlers' own", function()
       has(check { ["rules/b.lua"] = HEAD .. 'herald.on("order_paid", 1, function() end,\n'
         .. ' { retry = { attempts = 1000000, delay = "1h" } })' }, "rules/b.lua:2:1: warning: a message that always")

@@ -158,6 +158,19 @@ describe("the setting retry", function()
 
   it("is none when it is not given", function()
     assert.is_nil(settings.check({}).retry)
+    assert.is_nil(settings.check({}).publish_retry)
+  end)
+
+  it("has a sister for the outbox with a policy of its own", function()
+    assert.same({ attempts = 50, delays = { 1000 }, factor = 2, max_delay = 300000, jitter = 0.2,
+      max_age = 0 }, settings.check { publish_retry = {} }.publish_retry)
+    assert.same({ attempts = 3, delays = { 500 }, factor = 2, max_delay = 3600000, jitter = 0,
+      max_age = 60000 }, settings.check { publish_retry = { attempts = 3, delay = "500ms",
+      max_delay = "1h", jitter = 0, max_age = "1m" } }.publish_retry)
+    local s, why = settings.check { publish_retry = { jiter = 1 } }
+    assert.is_nil(s)
+    assert.matches("setting 'publish_retry' is .* but must be a table without 'jiter': did you mean "
+      .. "'jitter'?", why)
   end)
 
   local wrong = {
@@ -199,10 +212,10 @@ describe("settings.again", function()
 
   it("does not name what takes effect at once", function()
     local now = again({ log_level = "warn", handler_timeout = "1s", handler_memory = "1MiB",
-      retry = { attempts = 3 }, history = "30d" }, {})
+      retry = { attempts = 3 }, publish_retry = { attempts = 4 }, history = "30d" }, {})
     assert.equal("", now.restart)
-    assert.same({ "warn", 1000, 1 << 20, 3 },
-      { now.log_level, now.handler_timeout, now.handler_memory, now.retry.attempts })
+    assert.same({ "warn", 1000, 1 << 20, 3, 4 }, { now.log_level, now.handler_timeout,
+      now.handler_memory, now.retry.attempts, now.publish_retry.attempts })
   end)
 
   it("looks at the heartbeat that is in force", function()

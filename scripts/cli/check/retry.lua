@@ -52,11 +52,17 @@ local function same(a, b)
     and a.max_age == b.max_age
 end
 
+-- A policy of the settings, and where it stands; nil: the built-in one. True when it is no good.
+function retry.judge_setting(p, place, found)
+  local problem = p and retry.problem(p)
+  if problem then found:warn(place, problem) end
+  return problem ~= nil
+end
+
 -- Policies of the settings, the subscriptions and the handlers.
 -- (`place` is where the settings' own stands.)
 function retry.judge(rules, default, place, found)
-  local told = default and retry.problem(default)
-  if told then found:warn(place, told) end
+  local told = retry.judge_setting(default, place, found)
   for _, list in ipairs { rules.subscriptions, rules.handlers } do
     for _, rule in ipairs(list) do
       local problem = rule.retry and not (told and same(rule.retry, default))

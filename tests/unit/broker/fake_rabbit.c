@@ -181,7 +181,7 @@ static void enter(struct fake_rabbit *r, const struct settlement *s)
         fail_msg("row %lld was settled and never told", (long long)s->row);
     if (++row->settled > 1)
         fail_msg("row %lld was settled twice: %c, then %c", (long long)s->row,
-                 "+r-t?"[row->outcome], "+r-t?"[s->outcome]);
+                 "+r-xt?u"[row->outcome], "+r-xt?u"[s->outcome]);
     row->outcome = s->outcome;
     snprintf(row->why, sizeof row->why, "%s", s->why != NULL ? s->why : "");
     if (s->outcome == PUBLISH_RETURNED || s->outcome == PUBLISH_UNKNOWN)
@@ -234,8 +234,8 @@ const char *fake_rabbit_books(const struct fake_rabbit *r, int64_t from, int64_t
     size_t used = 0;
 
     for (int64_t i = from; i <= to && used < sizeof text; i++)
-        used +=
-            (size_t)snprintf(text + used, sizeof text - used, "%s%lld%c", i > from ? " " : "",
-                             (long long)i, r->rows[i].settled ? "+r-t?"[r->rows[i].outcome] : '.');
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%lld%c", i > from ? " " : "",
+                                 (long long)i,
+                                 r->rows[i].settled ? "+r-xt?u"[r->rows[i].outcome] : '.');
     return text;
 }

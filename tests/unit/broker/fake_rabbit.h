@@ -61,8 +61,8 @@ size_t fake_rabbit_settle(struct fake_rabbit *r, size_t max, bool keep);
 /* Publishes rows from..to one after the other, whatever room there is, and tells. */
 void fake_rabbit_send(struct fake_rabbit *r, int64_t from, int64_t to, const char *exchange);
 
-/* "5+ 6r": confirmed, returned (r), nacked (-), timed out (t), unknown (?), none yet (.).
- * Valid until the next call. */
+/* "5+ 6r": confirmed, returned (r), nacked (-), refused (x), timed out (t), unknown (?), unsent
+ * (u), none yet (.). Valid until the next call. */
 const char *fake_rabbit_books(const struct fake_rabbit *r, int64_t from, int64_t to);
 
 #endif

@@ -357,7 +357,7 @@ struct line {
 
 static struct line lines[CHANNELS];
 static enum publish_outcome expected[FAKE_ROWS]; /* UNKNOWN where the broker said nothing */
-static bool culprit[FAKE_ROWS];                  /* the broker closed the channel over it */
+static enum publish_outcome culprit[FAKE_ROWS];  /* NACKED, REFUSED: it closed the channel */
 static uint64_t dice;                            /* what the broker does */
 
 static void reset_line(struct line *l)
@@ -371,10 +371,14 @@ static struct fake_conn *publisher; /* the connection that the lines belong to *
 static void close_over(struct fake_conn *c, uint16_t channel, int64_t row)
 {
     static const uint16_t codes[] = {403, 404, 406, 541};
+    bool named = fake_dice(&dice, 4) != 0;
     amqp_channel_close_t close = {.reply_code = codes[fake_dice(&dice, 4)],
-                                  .reply_text = amqp_cstring_bytes("dice")};
+                                  .reply_text = amqp_cstring_bytes("dice"),
+                                  .class_id = named ? AMQP_BASIC_CLASS : 0,
+                                  .method_id = named ? AMQP_BASIC_PUBLISH_METHOD & 0xffff : 0};
 
-    culprit[row] = true;
+    if (named)
+        culprit[row] = close.reply_code == 406 ? PUBLISH_REFUSED : PUBLISH_NACKED;
     lines[channel - 2].closed = true;
     fake_send(c, channel, AMQP_CHANNEL_CLOSE_METHOD, &close);
 }
@@ -509,15 +513,15 @@ static void turn(int64_t *row)
 static void check_row(int64_t row, uint64_t seed)
 {
     const struct fake_row *is = &r->rows[row];
-    bool blamed = is->outcome == PUBLISH_NACKED && expected[row] == PUBLISH_UNKNOWN &&
-                  strstr(is->why, "dice") != NULL && culprit[row];
+    bool blamed = is->outcome == culprit[row] && expected[row] == PUBLISH_UNKNOWN &&
+                  strstr(is->why, "dice") != NULL;
 
     if (is->settled != 1)
         fail_msg("seed %llu: row %lld has %d outcomes", (unsigned long long)seed, (long long)row,
                  is->settled);
     if (is->outcome != expected[row] && !blamed)
         fail_msg("seed %llu: row %lld is %c, the broker said %c (%s)", (unsigned long long)seed,
-                 (long long)row, "+r-t?"[is->outcome], "+r-t?"[expected[row]], is -> why);
+                 (long long)row, "+r-xt?u"[is->outcome], "+r-xt?u"[expected[row]], is -> why);
 }
 
 static bool unblocked(void *arg)

@@ -54,6 +54,17 @@ static void closed(uint16_t channel, uint16_t code, const char *text)
     method(channel, m.id, m.decoded);
 }
 
+/* The same over a publish, as the broker says. */
+static void closed_over_publish(uint16_t channel, uint16_t code, const char *text)
+{
+    amqp_channel_close_t close;
+    amqp_method_t m = close_of(&close, code, text);
+
+    close.class_id = AMQP_BASIC_CLASS;
+    close.method_id = AMQP_BASIC_PUBLISH_METHOD & 0xffff;
+    method(channel, m.id, m.decoded);
+}
+
 /* The broker returns the message that a row carried. */
 static void returned(uint16_t channel, int64_t row, const char *routing_key)
 {
@@ -103,7 +114,7 @@ static const char *learn(void)
         size_t used = strlen(text);
 
         snprintf(text + used, sizeof text - used, "%s%lld%c", used ? " " : "",
-                 (long long)out[i].row, "+r-t?"[out[i].outcome]);
+                 (long long)out[i].row, "+r-xt?u"[out[i].outcome]);
     }
     return text;
 }
@@ -258,7 +269,7 @@ static void an_unknown_exchange_closes_only_its_own_channel(void **state)
     (void)state;
     publish_rows(1, 2, &to_x);
     publish_rows(3, 3, &to_y);
-    closed(2, 404, "NOT_FOUND - no exchange 'x' in vhost '/'");
+    closed_over_publish(2, 404, "NOT_FOUND - no exchange 'x' in vhost '/'");
     sent("2:close-ok");
     assert_string_equal(gone, "x");
     assert_string_equal(first_why(), "404 NOT_FOUND - no exchange 'x' in vhost '/'");
@@ -300,8 +311,9 @@ static void careful_mode_finds_the_row_to_blame(void **state)
 
     (void)state;
     publish_rows(1, 3, &to_x);
-    closed(2, 406, too_large);
+    closed_over_publish(2, 406, too_large);
     settled("1? 2? 3?");
+    assert_int_equal(publish(4, &to_x), ERR_CLOSED); /* not its fault */
     reopen();
     assert_int_equal(publish(1, &to_x), OK);
     assert_int_equal(publish(2, &to_x), ERR_BUSY); /* one by one now */
@@ -310,10 +322,10 @@ static void careful_mode_finds_the_row_to_blame(void **state)
     ack(2, 1, false);
     settled("1+");
     publish_rows(2, 2, &to_x);
-    closed(2, 406, too_large);
+    closed_over_publish(2, 406, too_large);
     assert_string_equal(first_why(), "406 PRECONDITION_FAILED - message size is larger than "
                                      "configured");
-    settled("2-"); /* it was alone */
+    settled("2x"); /* it was alone */
     reopen();
     publish_rows(3, 3, &to_x);
     ack(2, 1, false);
@@ -321,6 +333,76 @@ static void careful_mode_finds_the_row_to_blame(void **state)
     publish_rows(4, 8, &to_x); /* and the rest flows */
     ack(2, 6, true);
     settled("4+ 5+ 6+ 7+ 8+");
+}
+
+static void a_lone_row_is_to_blame_at_once(void **state)
+{
+    (void)state;
+    publish_rows(1, 1, &to_x);
+    ack(2, 1, false);
+    settled("1+");
+    publish_rows(2, 2, &to_x);
+    closed_over_publish(2, 311, "CONTENT_TOO_LARGE");
+    settled("2x");
+    reopen();
+    publish_rows(3, 9, &to_x); /* nobody was lost: no care is needed */
+    ack(2, 7, true);
+    settled("3+ 4+ 5+ 6+ 7+ 8+ 9+");
+}
+
+/* The broker had not read the row when it closed the channel, whyever it did. */
+static void a_close_over_no_publish_blames_nobody(void **state)
+{
+    (void)state;
+    publish_rows(1, 2, &to_x);
+    closed(2, 541, "INTERNAL_ERROR");
+    settled("1? 2?");
+    reopen();
+    publish_rows(1, 1, &to_x); /* alone, with care */
+    closed(2, 406, "PRECONDITION_FAILED - fast reply consumer does not exist");
+    settled("1?");
+    reopen();
+    publish_rows(1, 1, &to_x);
+    closed_over_publish(2, 541, "INTERNAL_ERROR");
+    settled("1-"); /* over this one, but why: it may be taken later */
+}
+
+static void an_exchange_that_may_not_be_written_is_tried_by_one_row_at_a_time(void **state)
+{
+    static const char refused[] = "ACCESS_REFUSED - access to exchange 'x' in vhost '/' refused";
+
+    (void)state;
+    publish_rows(1, 3, &to_x);
+    closed_over_publish(2, 403, refused);
+    settled("1? 2? 3?");
+    assert_int_equal(publish(4, &to_x), ERR_BROKER); /* nor would this one be taken */
+    for (int i = 0; i < 3; i++) {
+        reopen();
+        publish_rows(1, 1, &to_x);
+        assert_int_equal(publish(2, &to_x), ERR_BUSY);
+        closed_over_publish(2, 403, refused);
+        settled("1-");
+        assert_int_equal(publish(2, &to_x), ERR_BROKER);
+    }
+    reopen();
+    publish_rows(1, 1, &to_x);
+    ack(2, 1, false);
+    settled("1+");
+    publish_rows(2, 4, &to_x); /* all of them again */
+    ack(2, 4, true);
+    settled("2+ 3+ 4+");
+}
+
+static void a_topic_that_may_not_be_written_is_the_rows_own_fault(void **state)
+{
+    (void)state;
+    publish_rows(1, 1, &to_x);
+    closed_over_publish(2, 403,
+                        "ACCESS_REFUSED - access to topic 'a.b' in exchange 'x' in vhost '/' "
+                        "refused for user 'u'");
+    assert_non_null(strstr(first_why(), "access to topic 'a.b'"));
+    settled("1x");
+    assert_int_equal(publish(2, &to_x), ERR_CLOSED);
 }
 
 static void a_missing_confirm_closes_the_channel_and_opens_a_new_one(void **state)
@@ -394,14 +476,14 @@ static void a_lost_link_makes_everything_unknown_and_starts_over(void **state)
     settled("1+");
 }
 
-static void what_cannot_be_sent_any_more_is_unknown(void **state)
+static void what_cannot_be_sent_any_more_is_unsent(void **state)
 {
     (void)state;
     assert_int_equal(publish(1, &to_x), OK);
     fake_link.up = false;
     publisher_tell(publisher);
     assert_string_equal(first_why(), "not connected");
-    settled("1?");
+    settled("1u");
     assert_int_equal(publisher_in_flight(publisher), 0);
 }
 
@@ -557,7 +639,7 @@ static void what_no_broker_would_take_is_bad_input(void **state)
 static void a_channel_that_is_not_answered_means_reconnect(void **state)
 {
     (void)state;
-    closed(2, 404, "NOT_FOUND - no exchange 'x' in vhost '/'");
+    closed_over_publish(2, 404, "NOT_FOUND - no exchange 'x' in vhost '/'");
     fake_now = publisher_due(publisher);
     publisher_step(publisher);
     method(1, AMQP_EXCHANGE_DECLARE_OK_METHOD, NULL);
@@ -579,10 +661,14 @@ int main(void)
         TEST(what_was_forgotten_is_settled_again),
         TEST(an_unknown_exchange_closes_only_its_own_channel),
         TEST(careful_mode_finds_the_row_to_blame),
+        TEST(a_lone_row_is_to_blame_at_once),
+        TEST(a_close_over_no_publish_blames_nobody),
+        TEST(an_exchange_that_may_not_be_written_is_tried_by_one_row_at_a_time),
+        TEST(a_topic_that_may_not_be_written_is_the_rows_own_fault),
         TEST(a_missing_confirm_closes_the_channel_and_opens_a_new_one),
         TEST(blocked_takes_nothing_and_silence_proves_nothing),
         TEST(a_lost_link_makes_everything_unknown_and_starts_over),
-        TEST(what_cannot_be_sent_any_more_is_unknown),
+        TEST(what_cannot_be_sent_any_more_is_unsent),
         TEST(nonsense_from_the_broker_means_reconnect),
         TEST(a_refused_exchange_says_why_and_others_work),
         TEST(an_exchange_that_no_rule_names_any_more_is_no_trouble),

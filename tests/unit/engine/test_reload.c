@@ -193,6 +193,20 @@ static void live_settings_take_effect(void **state)
     running_end(&scene);
 }
 
+static void publish_retry_takes_effect(void **state)
+{
+    (void)state;
+    begin(
+        HEAD Q1 HANDLER("one") "herald.route { type = 'lost', to = function() error('no') end }\n");
+    scene.request.publish_retry = (struct retry_policy){
+        .attempts = 2, .n_delays = 1, .delay_ms = {1}, .factor = 1, .delay_max_ms = 1};
+    assert_has(running_reload(&scene, OK), "changed\tsetting\tpublish_retry\therald.lua\n");
+    running_sql(&scene, "insert into herald_outbox(type) values ('lost')");
+    running_until(&scene, "select count(*) from herald_dead where error like 'refused 2 times%'",
+                  "1");
+    running_end(&scene);
+}
+
 static void smaller_memory_that_does_not_suffice_is_refused(void **state)
 {
     (void)state;
@@ -336,6 +350,7 @@ int main(void)
         cmocka_unit_test(new_migration_is_hinted_at),
         cmocka_unit_test(dry_run_changes_nothing),
         cmocka_unit_test(live_settings_take_effect),
+        cmocka_unit_test(publish_retry_takes_effect),
         cmocka_unit_test(smaller_memory_that_does_not_suffice_is_refused),
         cmocka_unit_test(subscription_comes_and_goes),
         cmocka_unit_test(retry_waits_for_its_subscription),

@@ -426,6 +426,7 @@ static void letters_of_an_older_store_are_grouped_when_the_router_takes_it(void 
         "drop index herald_outbox_lane; drop index herald_retry_lane;"
         "drop index herald_dead_holds;"
         "alter table herald_outbox drop column lane;"
+        "alter table herald_outbox drop column refused_at;"
         "alter table herald_retry drop column lane;"
         "alter table herald_retry drop column tries;"
         "alter table herald_dead drop column lane;"
