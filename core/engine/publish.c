@@ -13,6 +13,7 @@
 #include "engine/turn_int.h"
 
 #include "base/failpoint.h"
+#include "store/lane.h"
 #include "store/outbox.h"
 
 #include <stdio.h>
@@ -21,12 +22,13 @@
 
 enum { SPLITS_MAX = 200 }; /* of a turn: each writes several rows */
 
-enum decision_kind { DECIDE_PARK, DECIDE_REFUSE, DECIDE_PUT_OFF, DECIDE_SPLIT };
+enum decision_kind { DECIDE_PARK, DECIDE_REFUSE, DECIDE_PUT_OFF, DECIDE_SPLIT, DECIDE_ORDER };
 
 struct decision {
     int64_t row;
     enum decision_kind kind;
-    char reason[1024];
+    char reason[1024]; /* ORDER: the lane */
+    size_t len;        /* of the lane, which may hold anything */
 };
 
 int publish_init(struct turn *t, struct err *err)
@@ -55,6 +57,15 @@ static void decide(struct turn *t, const struct outbox_row *row, enum decision_k
     d->kind = kind;
     t->n_splits += kind == DECIDE_SPLIT;
     snprintf(d->reason, sizeof d->reason, "%s", reason);
+}
+
+static void decide_order(struct turn *t, const struct outbox_row *row, struct slice lane)
+{
+    struct decision *d = &t->decisions[t->n_decisions];
+
+    decide(t, row, DECIDE_ORDER, "");
+    memcpy(d->reason, lane.data, lane.len);
+    d->len = lane.len;
 }
 
 const struct route *publish_route(const struct turn *t, const struct message *m)
@@ -162,6 +173,41 @@ static bool is_too_old(struct turn *t, const struct outbox_row *row)
     return true;
 }
 
+/* A row that was never tried takes its place before anything is asked about it, so that what
+ * fails then keeps the ones behind it waiting. */
+static bool is_for_a_lane(struct turn *t, const struct outbox_row *row)
+{
+    char room[LANE_MAX];
+    const struct route *route;
+    struct slice lane;
+
+    if (row->lane.data != NULL || row->reason != NULL || row->leg_kind != NULL)
+        return false;
+    route = publish_route(t, &row->message);
+    if (route == NULL || route->order_by == 0)
+        return false;
+    lane = lane_of(room, route->order_by, &row->message);
+    if (lane.data == NULL)
+        return false;
+    decide_order(t, row, lane);
+    return true;
+}
+
+/* One destination needs no leg, unless legs of earlier rows are still on their way to it: then
+ * it follows them. Should that not be known, a leg is right, too. */
+static bool needs_legs(struct turn *t, const struct outbox_row *row, const struct target *target)
+{
+    char room[LANE_LEG_MAX];
+    bool follows = true;
+
+    if (row->leg_kind != NULL || target->n > 1 || row->lane.data == NULL)
+        return target->n > 1;
+    if (lane_has_rows(t->settings.db, lane_of_leg(room, row->lane, target->to), &follows, NULL) !=
+        OK)
+        return true;
+    return follows;
+}
+
 /* An outbox_row_fn: false stops the walk, and the row is looked at again later. */
 static bool publish_row(void *arg, const struct outbox_row *row)
 {
@@ -177,9 +223,9 @@ static bool publish_row(void *arg, const struct outbox_row *row)
         t->more = true;
         return false;
     }
-    if (is_too_old(t, row) || !find_target(t, row, &target))
+    if (is_for_a_lane(t, row) || is_too_old(t, row) || !find_target(t, row, &target))
         return true;
-    if (target.n > 1) {
+    if (needs_legs(t, row, &target)) {
         decide(t, row, DECIDE_SPLIT, "");
         return true;
     }
@@ -255,6 +301,9 @@ static int decided(struct turn *t, const struct decision *d, struct err *err)
         return settle_refusal(t, d->row, d->reason, err);
     case DECIDE_SPLIT:
         return split(t, d, err);
+    case DECIDE_ORDER:
+        t->more = true; /* the first of a lane goes out in the next turn */
+        return lane_join(t->settings.db, d->row, (struct slice){d->reason, d->len}, err);
     case DECIDE_PUT_OFF:
         break;
     }

@@ -37,6 +37,7 @@ int settle_put_off(struct turn *t, int64_t row, const char *reason, struct err *
 int settle_park(struct turn *t, int64_t row, const char *reason, struct err *err)
 {
     t->delta.parked++;
+    t->more = true; /* the next one of its lane may be due */
     log_event(t->settings.log, LOG_WARN, "outbox.parked",
               LOG_FIELDS(log_int("id", row), log_text("reason", reason)));
     return outbox_park(t->settings.db, row, reason, t->now_ms, err);
@@ -152,6 +153,16 @@ static int settle_one(struct turn *t, const struct settlement *s, struct err *er
     return OK;
 }
 
+/* What left may have been the first of a lane: then the next one of it is due. */
+static int look_for_woken(struct turn *t, struct err *err)
+{
+    int64_t due_at = INT64_MAX;
+    int rc = outbox_next_due(t->settings.db, &due_at, err);
+
+    t->more = t->more || due_at <= t->now_ms;
+    return rc;
+}
+
 int settle_rows(struct turn *t, struct err *err)
 {
     struct broker *b = t->settings.broker;
@@ -174,5 +185,5 @@ int settle_rows(struct turn *t, struct err *err)
     t->delta.confirmed += (int64_t)confirmed;
     if (n == TURN_ROWS_MAX)
         t->more = true;
-    return rc;
+    return rc == OK && n > 0 ? look_for_woken(t, err) : rc;
 }

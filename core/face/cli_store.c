@@ -166,6 +166,7 @@ struct pick cli_get_pick(lua_State *L, int table)
     p.order_type = cli_get_slice(L, table, "order_type");
     p.queue = cli_get_slice(L, table, "queue");
     p.side = cli_get_slice(L, table, "side");
+    p.lane = cli_get_slice(L, table, "lane");
     p.error = cli_get_slice(L, table, "error");
     p.group = cli_get_integer(L, table, "group", -1);
     p.before_ms = ago(L, table, "older_ms", now_ms);

@@ -32,6 +32,41 @@ struct slice lane_of(char room[LANE_MAX], int order_by, const struct message *m)
     return (struct slice){room, (size_t)n};
 }
 
+struct slice lane_of_leg(char room[LANE_LEG_MAX], struct slice lane, const struct destination *to)
+{
+    int n;
+
+    if (lane.data == NULL)
+        return lane;
+    memcpy(room, lane.data, lane.len);
+    n = snprintf(room + lane.len, LANE_LEG_MAX - lane.len, " > %s:%s", to->exchange,
+                 to->routing_key);
+    if ((size_t)n >= LANE_LEG_MAX - lane.len) /* over AMQP's limits: it will be parked */
+        n = (int)(LANE_LEG_MAX - lane.len) - 1;
+    return (struct slice){room, lane.len + (size_t)n};
+}
+
+int lane_join(struct db *db, int64_t row, struct slice lane, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_LANE_JOIN);
+
+    query_slice(&q, lane);
+    query_int(&q, row);
+    return query_run(&q, err);
+}
+
+int lane_has_rows(struct db *db, struct slice lane, bool *out, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_LANE_HAS_ROWS);
+    int64_t found = 0;
+    int rc;
+
+    query_slice(&q, lane);
+    rc = query_get_int(&q, &found, err);
+    *out = found != 0;
+    return rc;
+}
+
 int lane_is_busy(struct db *db, struct slice queue, struct slice lane, int64_t letter, bool *out,
                  struct err *err)
 {

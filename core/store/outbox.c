@@ -9,6 +9,7 @@
 
 #include "store/db_int.h"
 #include "store/dead.h"
+#include "store/lane.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,7 @@ static void read_row(sqlite3_stmt *stmt, struct outbox_row *row)
     row->attempts = sqlite3_column_int(stmt, c++);
     row->reason = column_text(stmt, c++);
     row->first_sent_at = sqlite3_column_int64(stmt, c++);
+    row->lane = column_slice(stmt, c++);
     m->timestamp_s = row->created_at / 1000;
     row->leg_kind = column_text(stmt, c++);
     if (row->leg_kind == NULL)
@@ -117,6 +119,7 @@ int outbox_add_leg(struct db *db, const struct outbox_row *row, const struct des
 {
     struct query q = query_start(db, STATEMENT_OUTBOX_ADD_LEG);
     const struct message *m = &row->message;
+    char lane[LANE_LEG_MAX];
 
     query_slice(&q, m->type);
     for (int i = 0; i < MESSAGE_KEYS; i++)
@@ -129,6 +132,7 @@ int outbox_add_leg(struct db *db, const struct outbox_row *row, const struct des
     query_text(&q, to->exchange);
     query_text(&q, to->routing_key);
     query_int(&q, row->id);
+    query_slice(&q, lane_of_leg(lane, row->lane, to));
     return query_run(&q, err);
 }
 
@@ -168,13 +172,13 @@ int outbox_claim(struct db *db, int64_t after, size_t limit, outbox_row_fn *fn, 
     query_int(&q, (int64_t)limit);
     *last_out = after;
     while ((rc = query_row(&q, err)) == 1) {
-        read_row(q.stmt, &row);
-        if (row.due_at == 0) {
+        if (sqlite3_column_int64(q.stmt, 1) == 0) { /* what waits is passed over unread */
+            read_row(q.stmt, &row);
             rc = fill(db, &row, &f, err);
             if (rc != OK || !fn(arg, &row))
                 break;
         }
-        *last_out = row.id;
+        *last_out = sqlite3_column_int64(q.stmt, 0);
     }
     query_end(&q);
     filler_free(&f);

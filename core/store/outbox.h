@@ -15,6 +15,9 @@
  * A row that goes to several destinations becomes a leg for each: FRESH rows of their own
  * with the destination written down, which live and die apart (outbox_add_leg).
  *
+ * A row of a lane (lane.h) goes out when it is the first; the others are HELD (due_at LANE_HELD,
+ * which never comes) until a trigger makes them due.
+ *
  * herald_outbox is a public contract (DESIGN 3): any program may insert.
  */
 #ifndef HERALD_STORE_OUTBOX_H
@@ -35,6 +38,7 @@ struct outbox_row {
     int64_t due_at;        /* ms since 1970 UTC; above 0 only from outbox_look */
     int64_t first_sent_at; /* ms; since when the broker may have it; 0: it has not */
     const char *reason;    /* why it was postponed last; NULL: it never was */
+    struct slice lane;     /* of which it is the first; absent: it is in none */
     /* A leg has its destination written down; NULL: the rules say where it goes. */
     const char *leg_kind;     /* exchange_kind_word, "queue" for the default exchange */
     const char *leg_exchange; /* and the next one: never NULL in a leg */
@@ -60,7 +64,8 @@ int outbox_cancel(struct db *db, struct slice key, int64_t cursor, enum cancelle
                   struct err *err);
 
 /* Adds a leg: the row once more, with its id and body spelled out, for one of several
- * destinations. Whoever splits a row deletes it in the same transaction. */
+ * destinations, in a lane of that leg's own when the row has one. Whoever splits a row deletes it
+ * in the same transaction. */
 int outbox_add_leg(struct db *db, const struct outbox_row *row, const struct destination *to,
                    struct err *err);
 

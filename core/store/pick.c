@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "store/db_int.h"
+#include "store/lane.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -76,13 +77,15 @@ static void begin_history(struct writer *w, const struct pick *p, int64_t after)
     query_int(&w->query, after);
 }
 
-/* The literal lets SQLite use the index of postponed rows, which has only those. */
+/* The literal lets SQLite use the index of postponed rows, which has only those. What is held
+ * in a lane is due when that lane says, and no earlier. */
 static void begin_where(struct writer *w, const struct pick *p, int64_t after)
 {
     condition(w, " where ", p->later_ms > 0 ? "+id" : "id", " > ?");
     if (w->sql == NULL)
         query_int(&w->query, after);
     number_condition(w, "due_at > 0 and due_at", " > ?", p->later_ms, p->later_ms > 0);
+    number_condition(w, "due_at", " < ?", LANE_HELD, p->later_ms > 0);
 }
 
 static void write_age(struct writer *w, enum pick_table table, const struct pick *p)
@@ -104,6 +107,7 @@ static void write_where(struct writer *w, enum pick_table table, const struct pi
     text_condition(w, "queue", p->queue);
     text_condition(w, "type", p->type);
     text_condition(w, "business_key2", p->order_type);
+    text_condition(w, "+lane", p->lane); /* by id: its index would have to be sorted */
     if (table != PICK_HISTORY)
         write_age(w, table, p);
     number_condition(w, "(reason is null)", " = ?", 0, p->failed);

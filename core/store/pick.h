@@ -24,6 +24,7 @@ struct pick {
     struct slice order_type;
     struct slice queue; /* not of the outbox */
     struct slice side;  /* dead letters, history: "inbox" or "outbox" */
+    struct slice lane;  /* outbox */
     struct slice error; /* a piece of it; not of the history */
     int64_t group;      /* dead letters: error_group; below 0: any */
     int64_t since_ms;   /* not older than this; 0: any. Of the death, of the first try, of */

@@ -4,6 +4,7 @@
 #include "base/message.h"
 #include "store/db_int.h"
 #include "store/inbox.h"
+#include "store/lane.h"
 #include "store/outbox.h"
 #include "store/retry.h"
 
@@ -46,6 +47,8 @@ static void read_retry(sqlite3_stmt *stmt, struct retry_view *r)
 
 static enum outbox_state state_of(const struct outbox_view *r)
 {
+    if (r->due_at == LANE_HELD)
+        return OUTBOX_BEHIND;
     if (r->reason.data != NULL)
         return r->due_at > 0 ? OUTBOX_POSTPONED : OUTBOX_AGAIN;
     return r->due_at > 0 ? OUTBOX_SCHEDULED : OUTBOX_FRESH;
@@ -66,6 +69,7 @@ static void read_outbox(sqlite3_stmt *stmt, struct outbox_view *r)
     r->reason = column_slice(stmt, c++);
     r->exchange = column_slice(stmt, c++);
     r->routing_key = column_slice(stmt, c++);
+    r->lane = column_slice(stmt, c++);
     r->state = state_of(r);
 }
 

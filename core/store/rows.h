@@ -42,6 +42,7 @@ enum outbox_state {
     OUTBOX_AGAIN,     /* postponed, due again: in flight or waiting for its turn */
     OUTBOX_POSTPONED, /* due later */
     OUTBOX_SCHEDULED, /* not due yet for the first time */
+    OUTBOX_BEHIND,    /* held: it waits behind another row of its lane */
 };
 
 struct outbox_view {
@@ -57,6 +58,7 @@ struct outbox_view {
     struct slice reason;      /* why it was postponed last */
     struct slice exchange;    /* of a leg */
     struct slice routing_key; /* of a leg */
+    struct slice lane;        /* absent: none */
 };
 
 typedef bool outbox_view_fn(void *arg, const struct outbox_view *row);

@@ -14,7 +14,7 @@
 
 #define OUTBOX_COLUMNS                                                                             \
     "id, due_at, type, business_key1, business_key2, business_key3, body, headers, message_id, "   \
-    "created_at, attempts, reason, first_sent_at, leg_kind, leg_exchange, leg_routing_key"
+    "created_at, attempts, reason, first_sent_at, lane, leg_kind, leg_exchange, leg_routing_key"
 
 #define RETRY_COLUMNS                                                                              \
     "id, due_at, queue, identity, fingerprint, attempts, first_at, error, "                        \
@@ -51,8 +51,10 @@
       "headers, message_id, due_at, created_at, key) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")       \
     X(OUTBOX_ADD_LEG, "add a leg of an outbox row",                                                \
       "insert into herald_outbox(type, business_key1, business_key2, business_key3, body, "        \
-      "headers, message_id, created_at, leg_kind, leg_exchange, leg_routing_key, key) "            \
-      "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (select key from herald_outbox where id = ?))")    \
+      "headers, message_id, created_at, leg_kind, leg_exchange, leg_routing_key, key, lane, "      \
+      "due_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "                                          \
+      "(select key from herald_outbox where id = ?), ?13, "                                        \
+      "iif(exists (select 1 from herald_outbox where lane = ?13), 9223372036854775807, 0))")       \
     X(OUTBOX_KEY_SENT, "look for a key in the outbox",                                             \
       "select max(first_sent_at is not null or (due_at = 0 and id <= ?)) "                         \
       "from herald_outbox where key = ?")                                                          \
@@ -165,10 +167,10 @@
       "'$.\"' || ? || '\"') where id = ?")                                                         \
     X(OUTBOX_DATE, "date an outbox row", "update herald_outbox set created_at = ? where id = ?")   \
     X(OUTBOX_NOW, "make an outbox row due",                                                        \
-      "update herald_outbox set due_at = ? where id = ? and due_at > ?")                           \
+      "update herald_outbox set due_at = ? where id = ? and due_at > ? and " LANE_FIRST)           \
     X(OUTBOX_VIEW, "look at an outbox row",                                                        \
       "select id, due_at, created_at, attempts, message_id, type, business_key1, "                 \
-      "business_key2, business_key3, key, reason, leg_exchange, leg_routing_key "                  \
+      "business_key2, business_key3, key, reason, leg_exchange, leg_routing_key, lane "            \
       "from herald_outbox where id = ?")                                                           \
     X(RETRY_NOW, "make a retry due",                                                               \
       "update herald_retry set due_at = ? where id = ? and due_at > ? and " LANE_FIRST)            \
@@ -201,7 +203,12 @@
     X(LANE_RELEASE_LETTER, "release a lane",                                                       \
       "update herald_dead set holds = 0 where id = ? and holds")                                   \
     X(LANE_RELEASE_ROW, "release a lane",                                                          \
-      "update herald_outbox set lane = null where id = ? and lane is not null and " LANE_FIRST)    \
+      "update herald_outbox set lane = null, reason = coalesce(reason, 'released from its lane') " \
+      "where id = ? and lane is not null and " LANE_FIRST)                                         \
+    X(LANE_HAS_ROWS, "look into a lane", "select 1 from herald_outbox where lane = ? limit 1")     \
+    X(LANE_JOIN, "put an outbox row into a lane",                                                  \
+      "update herald_outbox set lane = ?1, due_at = iif(exists "                                   \
+      "(select 1 from herald_outbox f where f.lane = ?1), 9223372036854775807, 1) where id = ?2")  \
     /* recent */                                                                                   \
     X(RECENT_ADD, "keep a handled message",                                                        \
       "insert into herald_recent(at, queue, " MESSAGE_COLUMNS ") values (?, ?, " MESSAGE_MARKS     \

@@ -9,7 +9,7 @@ local show = require "cli.show"
 
 local outbox = {}
 
-local HAS <const> = {}
+local HAS <const> = { lane = true }
 
 function outbox.add(parser, common)
   local command = parser:command("outbox", "Messages the broker has not confirmed yet.")
@@ -36,23 +36,29 @@ end
 
 -- The store knows no more than this: what is in flight is written down by nobody.
 local states = { fresh = "fresh", again = "sent again", postponed = "postponed",
-                 scheduled = "scheduled" }
+                 scheduled = "scheduled", behind = "behind" }
+
+-- When it is due; what is behind another row has no such time.
+local function due(r)
+  return r.due_at > 0 and r.state ~= "behind" and r.due_at or nil
+end
 
 local function row_json(r)
   return json.object {
     { "id", r.id }, { "message_id", r.message_id }, { "type", r.type },
     { "order_type", r.key2 or json.null }, { "state", r.state }, { "attempts", r.attempts },
-    { "reason", r.reason or json.null }, { "due_at", r.due_at > 0 and show.time(r.due_at) or json.null },
+    { "reason", r.reason or json.null }, { "due_at", due(r) and show.time(due(r)) or json.null },
     { "created_at", show.time(r.created_at) }, { "business_key1", r.key1 or json.null },
     { "business_key2", r.key2 or json.null }, { "business_key3", r.key3 or json.null },
     { "key", r.name or json.null }, { "exchange", r.exchange }, { "routing_key", r.routing_key },
+    { "lane", r.lane or json.null },
   }
 end
 
 local function row_cells(r)
   return { tostring(r.id), show.second(r.created_at), rows.cell(r.type, 40), rows.cell(r.key1, 20),
     rows.cell(r.key2, 20), states[r.state], tostring(r.attempts),
-    r.due_at > 0 and show.second(r.due_at) or "-", rows.cell(r.reason, 100) }
+    due(r) and show.second(due(r)) or "-", rows.cell(r.lane, 40), rows.cell(r.reason, 100) }
 end
 
 function outbox.list(args)
@@ -67,14 +73,14 @@ function outbox.list(args)
     return
   end
   rows.print(args, list, row_json,
-    { "ID", "CREATED", "TYPE", "KEY1", "ORDER", "STATE", "FAILED", "NEXT", "REASON" }, row_cells)
+    { "ID", "CREATED", "TYPE", "KEY1", "ORDER", "STATE", "FAILED", "NEXT", "LANE", "REASON" }, row_cells)
   rows.say_more(args, list, pick.limit)
 end
 
 function outbox.retry(args)
   return rows.run_change(args, {
     call = "outbox_retry", verb = "retry", done = "retried", one = "row", many = "rows",
-    gone = "not postponed: sent already, on its way, scheduled or dropped",
+    gone = "not postponed: sent already, on its way, scheduled, behind another or dropped",
     also = { later = true, failed = true },
   })
 end

@@ -24,10 +24,13 @@ function rows.kinds(command, has)
   end
 end
 
--- Declares ids and filters. `has` as for rows.kinds, and group.
+-- Declares ids and filters. `has` as for rows.kinds, group and lane.
 function rows.filters(command, has)
   command:argument("ids", "Only these ids."):args("*"):argname("ID")
   rows.kinds(command, has)
+  if has.lane then
+    command:option("--lane", "Only in this lane, as `herald lanes list` shows it."):argname("L")
+  end
   command:option("--error", "Only where the error holds this text."):argname("TEXT")
   if has.group then
     command:option("--group", "Only this group, from `herald dead groups`."):argname("G")
@@ -74,7 +77,7 @@ end
 -- false when nothing restricts it.
 function rows.pick(args)
   local pick, bad = { any = false }
-  for _, name in ipairs { "type", "order_type", "queue", "side", "error" } do
+  for _, name in ipairs { "type", "order_type", "queue", "side", "lane", "error" } do
     pick[name] = args[name]
     pick.any = pick.any or args[name] ~= nil
   end

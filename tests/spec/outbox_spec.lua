@@ -30,10 +30,10 @@ describe("herald outbox", function()
       state = "fresh",
     } } }
     local _, out = herald("outbox", "list")
-    assert.equal("ID  CREATED               TYPE  KEY1  ORDER  STATE      FAILED  NEXT                  REASON\n"
-      .. "9   2025-11-24T16:00:00Z  t     16    60201  postponed  2       2025-11-24T16:01:00Z  "
+    assert.equal("ID  CREATED               TYPE  KEY1  ORDER  STATE      FAILED  NEXT                  LANE  REASON\n"
+      .. "9   2025-11-24T16:00:00Z  t     16    60201  postponed  2       2025-11-24T16:01:00Z  -     "
       .. "no queue took it\n"
-      .. "10  2025-11-24T16:00:00Z  付    -     -      fresh      0       -                     -\n", out)
+      .. "10  2025-11-24T16:00:00Z  付    -     -      fresh      0       -                     -     -\n", out)
   end)
 
   it("list --json has every part of a row", function()
@@ -43,13 +43,25 @@ describe("herald outbox", function()
     assert.equal('[{"id":9,"message_id":"s:9","type":"t","order_type":"60201","state":"postponed",'
       .. '"attempts":2,"reason":"no queue\\ntook it","due_at":"2025-11-24T16:01:00.000Z",'
       .. '"created_at":"2025-11-24T16:00:00.123Z","business_key1":"16","business_key2":"60201",'
-      .. '"business_key3":null,"key":"k","exchange":"x","routing_key":"rk"}]\n', out)
+      .. '"business_key3":null,"key":"k","exchange":"x","routing_key":"rk","lane":null}]\n', out)
+  end)
+
+  it("list says who is behind another row of its lane, and has no time for it", function()
+    row.state, row.due_at, row.lane, row.reason = "behind", math.maxinteger, "business_key1=16", nil
+    helper.answers.outbox_list = { { row } }
+    local _, out = herald("outbox", "list", "--lane", "business_key1=16")
+    assert.matches(" behind  2       %-     business_key1=16  %-\n$", out)
+    local _, pick = helper.call "outbox_list"
+    assert.equal("business_key1=16", pick.lane)
+    _, out = herald("outbox", "list", "--json")
+    assert.matches('"state":"behind","attempts":2,"reason":null,"due_at":null,', out)
+    assert.matches('"lane":"business_key1=16"}%]\n$', out)
   end)
 
   it("retry asks for those that failed and are due later", function()
     helper.answers.outbox_retry = { 1 }
-    assert.same({ 0, "retried 1 row; 1 skipped: not postponed: sent already, on its way, scheduled or "
-      .. "dropped\n", "" }, { herald("outbox", "retry", "9", "10") })
+    assert.same({ 0, "retried 1 row; 1 skipped: not postponed: sent already, on its way, scheduled, "
+      .. "behind another or dropped\n", "" }, { herald("outbox", "retry", "9", "10") })
     local _, pick = helper.call "outbox_retry"
     assert.same({ any = true, ids = { 9, 10 }, dry_run = false, later = true, failed = true }, pick)
   end)

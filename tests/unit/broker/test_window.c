@@ -23,7 +23,7 @@ static void note(void *arg, int64_t row, enum window_outcome outcome)
     size_t used = strlen(s->text);
 
     snprintf(s->text + used, sizeof s->text - used, "%s%lld%c", used ? " " : "", (long long)row,
-             "+r-xt?u"[outcome]);
+             "+r-t?"[outcome]);
 }
 
 /* What a return of this row's message would carry. */

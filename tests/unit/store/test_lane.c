@@ -139,6 +139,44 @@ static void a_lane_is_busy_with_its_first_row_or_a_holding_letter(void **state)
     assert_false(busy); /* its own letter does not stand in its way */
 }
 
+static void a_leg_has_a_lane_of_its_own(void **state)
+{
+    char room[LANE_LEG_MAX], exchange[400], key[] = "a.b";
+    const struct destination to = {
+        .kind = EXCHANGE_TOPIC, .exchange = exchange, .routing_key = key};
+    struct slice lane;
+
+    (void)state;
+    snprintf(exchange, sizeof exchange, "y");
+    lane = lane_of_leg(room, slice_of("business_key1=16"), &to);
+    assert_true(slice_is(lane, "business_key1=16 > y:a.b"));
+    assert_null(lane_of_leg(room, (struct slice){NULL, 0}, &to).data);
+    memset(exchange, 'x', sizeof exchange - 1); /* more than a broker takes */
+    exchange[sizeof exchange - 1] = '\0';
+    lane = lane_of_leg(room, slice_of("business_key1=16"), &to);
+    assert_in_range(lane.len, 256, LANE_LEG_MAX);
+}
+
+static void the_first_row_of_a_lane_is_due_and_the_others_are_held(void **state)
+{
+    struct store *s = *state;
+    bool used;
+
+    store_open(s);
+    other_exec(s, "insert into herald_outbox(type) values ('t'), ('t'), ('t')");
+    assert_ok(s, db_begin(s->db, &s->err));
+    assert_ok(s, lane_has_rows(s->db, slice_of("4"), &used, &s->err));
+    assert_false(used);
+    assert_ok(s, lane_join(s->db, 2, slice_of("4"), &s->err));
+    assert_ok(s, lane_join(s->db, 3, slice_of("4"), &s->err));
+    assert_ok(s, lane_join(s->db, 1, slice_of("5"), &s->err));
+    assert_ok(s, lane_has_rows(s->db, slice_of("4"), &used, &s->err));
+    assert_true(used);
+    assert_ok(s, db_commit(s->db, &s->err));
+    assert_string_equal(other_rows(s, "select id, lane, due_at from herald_outbox"),
+                        "1|5|1, 2|4|1, 3|4|9223372036854775807");
+}
+
 static void a_row_of_the_outbox_wakes_the_next_of_its_lane(void **state)
 {
     struct store *s = *state;
@@ -162,6 +200,8 @@ int main(void)
         cmocka_unit_test(a_long_key_is_cut_and_told_apart),
         TEST(lanes_are_listed_with_what_they_wait_for),
         TEST(a_lane_is_busy_with_its_first_row_or_a_holding_letter),
+        cmocka_unit_test(a_leg_has_a_lane_of_its_own),
+        TEST(the_first_row_of_a_lane_is_due_and_the_others_are_held),
         TEST(a_row_of_the_outbox_wakes_the_next_of_its_lane),
     };
 

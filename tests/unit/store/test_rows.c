@@ -155,7 +155,8 @@ static bool note_outbox(void *arg, const struct outbox_view *r)
     static const char *const states[] = {[OUTBOX_FRESH] = "fresh",
                                          [OUTBOX_AGAIN] = "again",
                                          [OUTBOX_POSTPONED] = "postponed",
-                                         [OUTBOX_SCHEDULED] = "scheduled"};
+                                         [OUTBOX_SCHEDULED] = "scheduled",
+                                         [OUTBOX_BEHIND] = "behind"};
     char *text = arg;
 
     snprintf(text + strlen(text), 256, "%s%lld %s %d %.*s", text[0] ? ", " : "", (long long)r->id,
@@ -200,6 +201,27 @@ static void only_postponed_rows_are_sent_at_once(void **state)
                         "fresh|0|0, again|0|1, postponed|1|2, scheduled|0|0, unheard|1|0");
 }
 
+/* Not even after a failure from before it was in a lane. */
+static void rows_behind_another_are_listed_and_not_hurried(void **state)
+{
+    struct store *s = *state;
+    struct pick p = {.group = -1, .lane = {"a", 1}};
+    char text[1024] = "";
+
+    store_open(s);
+    fill_outbox(s);
+    other_exec(s,
+               "insert into herald_outbox(type, lane, due_at, reason) values "
+               "('t', 'a', 1, null), ('t', 'a', 9223372036854775807, 'cut'), ('t', 'b', 1, null)");
+    assert_ok(s, rows_outbox(s->db, &p, 0, 10, note_outbox, text, &s->err));
+    assert_string_equal(text, "6 scheduled 0 , 7 behind 0 cut");
+    s->now_ms = 4500;
+    p.later_ms = 4500;
+    p.failed = true;
+    assert_int_equal(change(s, PICK_OUTBOX, &p, outbox_now), 0);
+    assert_int_equal(change_one(s, 7, outbox_now), 0);
+}
+
 static bool take(void *arg, const struct outbox_row *row)
 {
     *(int64_t *)arg = row->id;
@@ -241,10 +263,15 @@ static void dropped_rows_are_no_longer_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(retries_are_listed_page_by_page),      TEST(retries_are_made_due_now),
-        TEST(what_is_gone_or_due_is_passed_over),   TEST(no_retry_is_passed_over),
-        TEST(a_dropped_retry_leaves_its_id_known),  TEST(outbox_rows_are_listed_with_their_state),
-        TEST(only_postponed_rows_are_sent_at_once), TEST(a_row_that_was_made_due_is_claimed),
+        TEST(retries_are_listed_page_by_page),
+        TEST(retries_are_made_due_now),
+        TEST(what_is_gone_or_due_is_passed_over),
+        TEST(no_retry_is_passed_over),
+        TEST(a_dropped_retry_leaves_its_id_known),
+        TEST(outbox_rows_are_listed_with_their_state),
+        TEST(only_postponed_rows_are_sent_at_once),
+        TEST(a_row_that_was_made_due_is_claimed),
+        TEST(rows_behind_another_are_listed_and_not_hurried),
         TEST(dropped_rows_are_no_longer_counted),
     };
 
