@@ -218,7 +218,7 @@ static const char version_4[] =
  * behind it have no time (the largest there is) until it leaves. Triggers wake the next one, so
  * that whoever takes a row away, a program of somebody else's too, keeps the lane moving.
  * `tries` is what each attempt came to (tries.h). What first_sent_at held before was no time of
- * a send. */
+ * a send, and attempts counted more than refusals. */
 #define HELD "9223372036854775807" /* LANE_HELD */
 
 #define WAKE_OUTBOX_LANE                                                                           \
@@ -243,7 +243,7 @@ static const char version_5[] =
     "alter table herald_dead add column lane text;"
     "alter table herald_dead add column holds integer not null default 0;" /* its lane waits */
     "alter table herald_dead add column tries text;"
-    "update herald_outbox set first_sent_at = null where first_sent_at is not null;"
+    "update herald_outbox set first_sent_at = null, attempts = 0 where first_sent_at is not null;"
     "create index herald_outbox_lane on herald_outbox(lane, due_at) where lane is not null;"
     "create index herald_outbox_first on herald_outbox(id)"
     "  where lane is not null and due_at < " HELD ";"

@@ -138,3 +138,36 @@ class Order(Case):
         router.run("outbox", "drop", "1")
         self.take_until("a", 1)
         self.wait_drained(router)
+
+    def test_embedded_broker(self):
+        """The same on the embedded broker: no queue is there for a lane, and comes with a reload."""
+        lonely = 'herald.fanout "lonely"'
+        rules = f"""local herald = require "herald"
+            herald.route {{ type = "step", to = {lonely}, order_by = "business_key1" }}
+            """
+        router = self.recorder(broker=None)
+        router.write("rules/b.lua", rules)
+        router.write("herald.lua", FAST)
+        router.start()
+        router.sql("begin immediate;" + "".join(
+            f"insert into herald_outbox (type, business_key1, business_key2) values ({row});"
+            for row in ("'step', 'a', 1", "'step', 'a', 2", "'step', 'b', 1", "'note', 'a', 0"))
+            + "commit;")
+        self.wait_for("both lanes to be refused", lambda: router.value(
+            "select count(*) from herald_outbox where attempts > 0") == 2)
+        self.wait_equal("the unordered one", router.effects, ["a"])
+        router.kill()  # and it waits on
+        router.start()
+        self.assertEqual([(r["business_key2"], r["state"]) for r in router.json(
+            "outbox", "list", "--lane", "business_key1=a")][1], ("2", "behind"))
+        router.write("rules/b.lua", rules + f"""
+            herald.subscribe {{ queue = "lonely", from = {lonely} }}
+            herald.on("step", "*", function(msg, tx)
+              tx:exec("insert into effect (key1, key2) values (?, ?)", msg.business_key1,
+                msg.business_key2)
+            end)
+            """)
+        router.run("reload")
+        self.wait_drained(router)
+        self.wait_equal("all steps", lambda: router.column(
+            "select key2 from effect where queue is null and key1 = 'a' order by id"), ["1", "2"])

@@ -209,6 +209,26 @@ static void a_store_of_version_1_keeps_its_rows(void **state)
     assert_int_equal(other_int(s, "select max(id) from herald_outbox"), 5);
 }
 
+/* There each failure was an attempt, a lost connection too, and its time that of a first send. */
+static void failures_of_an_older_store_are_no_refusals(void **state)
+{
+    struct store *s = *state;
+    sqlite3 *db;
+
+    make_version_1(s);
+    assert_int_equal(sqlite3_open(s->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db,
+                                  "update herald_outbox set attempts = 400, due_at = 5000,"
+                                  " reason = 'the connection was lost', first_sent_at = 17",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    assert_ok(s, store_try(s, s->path, false, true, &s->db));
+    assert_string_equal(other_rows(s, "select attempts, first_sent_at, refused_at, due_at, reason "
+                                      "from herald_outbox"),
+                        "0|-|-|5000|the connection was lost");
+}
+
 /* However it came to be, the schema is the same. */
 static void an_upgraded_store_has_the_columns_of_a_new_one(void **state)
 {
@@ -339,6 +359,7 @@ int main(void)
         TEST(a_database_in_utf_16_is_refused),
         TEST(an_older_store_is_brought_forward_step_by_step),
         TEST(a_store_of_version_1_keeps_its_rows),
+        TEST(failures_of_an_older_store_are_no_refusals),
         TEST(an_upgraded_store_has_the_columns_of_a_new_one),
         TEST(a_step_that_fails_changes_nothing),
         TEST(the_command_line_leaves_upgrading_to_the_router),
