@@ -39,7 +39,7 @@ local states = { fresh = "fresh", again = "sent again", postponed = "postponed",
                  scheduled = "scheduled", behind = "behind" }
 
 -- When it is due; what is behind another row has no such time.
-local function due(r)
+local function time_of(r)
   return r.due_at > 0 and r.state ~= "behind" and r.due_at or nil
 end
 
@@ -47,7 +47,7 @@ local function row_json(r)
   return json.object {
     { "id", r.id }, { "message_id", r.message_id }, { "type", r.type },
     { "order_type", r.key2 or json.null }, { "state", r.state }, { "attempts", r.attempts },
-    { "reason", r.reason or json.null }, { "due_at", due(r) and show.time(due(r)) or json.null },
+    { "reason", r.reason or json.null }, { "due_at", time_of(r) and show.time(time_of(r)) or json.null },
     { "created_at", show.time(r.created_at) }, { "business_key1", r.key1 or json.null },
     { "business_key2", r.key2 or json.null }, { "business_key3", r.key3 or json.null },
     { "key", r.name or json.null }, { "exchange", r.exchange }, { "routing_key", r.routing_key },
@@ -58,7 +58,7 @@ end
 local function row_cells(r)
   return { tostring(r.id), show.second(r.created_at), rows.cell(r.type, 40), rows.cell(r.key1, 20),
     rows.cell(r.key2, 20), states[r.state], tostring(r.attempts),
-    due(r) and show.second(due(r)) or "-", rows.cell(r.lane, 40), rows.cell(r.reason, 100) }
+    time_of(r) and show.second(time_of(r)) or "-", rows.cell(r.lane, 40), rows.cell(r.reason, 100) }
 end
 
 function outbox.list(args)
