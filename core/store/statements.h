@@ -195,7 +195,7 @@
     X(LANE_ROWS, "list lanes of the outbox",                                                       \
       "select id, null, lane, " LANE_BEHIND_ROW ", due_at, attempts, reason from herald_outbox h " \
       "where id > 0 and lane is not null and " LANE_FIRST                                          \
-      " and (attempts > 0 or exists (select 1 "                                                    \
+      " and (reason is not null or exists (select 1 "                                              \
       "from herald_outbox f where f.lane = h.lane and f.due_at = 9223372036854775807)) "           \
       "order by id limit ?")                                                                       \
     X(LANE_RELEASE_RETRY, "release a lane",                                                        \
