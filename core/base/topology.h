@@ -58,6 +58,7 @@ struct subscription {
     enum queue_type queue_type;
     int prefetch;              /* deliveries held unacked at most, 1 to 65535 */
     struct retry_policy retry; /* for its handlers that have none of their own */
+    size_t pause_after;        /* messages that fail alike in a row until it pauses; 0: never */
     bool unhandled_dead;       /* what no handler wants: true dead letter, false ack */
     int order_by;              /* business key 1 to 3 that names a message's lane; 0: none */
     bool hold;                 /* a dead letter keeps its lane waiting until a person comes */

@@ -54,11 +54,18 @@ struct settlement {
     const char *why; /* lent; a NACKED has one when it closed its channel; TIMED_OUT has none */
 };
 
+/* How deliveries come, the least first. */
+enum broker_pace {
+    PACE_STOP, /* none: what was held and not accepted goes back, once; nothing is held */
+    PACE_ONE,  /* one at a time */
+    PACE_FLOW, /* as the subscription says */
+};
+
 /* For status, logs and readiness. */
 struct broker_state {
     const char *word;  /* "up", "connecting", "waiting", "blocked", "embedded", "stopped" */
     const char *error; /* why it is not up, or which declaration was refused; "" */
-    bool ready;        /* publishing and every subscription work */
+    bool ready;        /* publishing and every subscription that is to flow work */
     size_t in_flight;  /* published rows without an outcome */
     size_t unacked;    /* deliveries held */
 };
@@ -112,6 +119,11 @@ struct broker_ops {
 
     void (*tell)(struct broker *b);
     void (*forget)(struct broker *b);
+
+    /* Between two turns: deliveries of a queue come at this pace from now on, through
+     * reconnects and changes of the topology, until it is left. A NULL queue: of all queues,
+     * and the slower of the two counts. A queue nobody subscribes to is fine. */
+    void (*pace)(struct broker *b, const char *queue, enum broker_pace pace);
 
     /* True when take or settled would give something now. */
     bool (*pending)(struct broker *b);

@@ -66,6 +66,7 @@ struct consumer *consumer_new(const struct consumer_settings *s)
         .backoff_max_ms = s->backoff_max_ms,
         .stale = on_stale,
         .stale_arg = c,
+        .pace = PACE_FLOW,
     };
     c->tail = c->unlent = &c->first;
     buf_init(&c->scratch, MESSAGE_BODY_MAX);
@@ -208,6 +209,15 @@ void consumer_tell(struct consumer *c)
 void consumer_forget(struct consumer *c)
 {
     take_back(c, false);
+}
+
+void consumer_pace(struct consumer *c, const char *queue, enum broker_pace pace)
+{
+    if (queue == NULL)
+        c->context.pace = pace;
+    for (size_t i = 0; i < c->n_feeds; i++)
+        feed_pace(c->feeds[i], queue, pace);
+    consumer_step(c);
 }
 
 void consumer_drain(struct consumer *c)

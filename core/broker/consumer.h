@@ -47,6 +47,7 @@ size_t consumer_take(struct consumer *c, struct delivery **out, size_t max);
 void consumer_accept(struct consumer *c, struct delivery *d);
 void consumer_tell(struct consumer *c);
 void consumer_forget(struct consumer *c);
+void consumer_pace(struct consumer *c, const char *queue, enum broker_pace pace);
 void consumer_drain(struct consumer *c);
 
 /* True when consumer_take would give something. */
@@ -65,7 +66,7 @@ void consumer_content(struct consumer *c, const struct link_content *content);
 void consumer_step(struct consumer *c);
 int64_t consumer_due(const struct consumer *c); /* monotonic; INT64_MAX: never */
 
-/* True when every subscription consumes. */
+/* True when every subscription consumes that is to flow. */
 bool consumer_is_ready(const struct consumer *c);
 
 /* How the broker broke the protocol since the last call, or NULL: reconnect. */

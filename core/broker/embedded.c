@@ -29,6 +29,8 @@ struct embedded {
     broker_wake_fn *wake;    /* there is something to take */
     void *wake_arg;
     const struct topology *topology; /* lent; NULL before start */
+    enum broker_pace *paces;         /* of its subscriptions; owned */
+    enum broker_pace pace;           /* of all of them */
     struct arena arena;              /* text of this turn's deliveries */
     struct delivery *deliveries;     /* TAKE_MAX of them */
     size_t n_deliveries;
@@ -79,21 +81,44 @@ static int declare(struct embedded *e, const struct topology *t, struct err *err
     return rc;
 }
 
+/* As it was where the queue stays. */
+static enum broker_pace former_pace(const struct embedded *e, const char *queue)
+{
+    for (size_t i = 0; e->topology != NULL && i < e->topology->n_subscriptions; i++)
+        if (strcmp(e->topology->subscriptions[i].queue, queue) == 0)
+            return e->paces[i];
+    return PACE_FLOW;
+}
+
+static enum broker_pace *take_paces(const struct embedded *e, const struct topology *t)
+{
+    enum broker_pace *paces = calloc(t->n_subscriptions + 1, sizeof *paces);
+
+    for (size_t i = 0; paces != NULL && i < t->n_subscriptions; i++)
+        paces[i] = former_pace(e, t->subscriptions[i].queue);
+    return paces;
+}
+
 /* Of start and change: queues that are not subscribed any more keep what is in them. */
 static int take_up(struct broker *b, const struct topology *t, struct err *err)
 {
     struct embedded *e = self(b);
-    int rc = db_begin(e->db, err);
+    enum broker_pace *paces = take_paces(e, t);
+    int rc = paces != NULL ? db_begin(e->db, err) : err_set(err, ERR_NOMEM, "out of memory");
 
-    if (rc != OK)
-        return rc;
-    rc = declare(e, t, err);
-    if (rc == OK)
-        rc = db_commit(e->db, err);
+    if (rc == OK) {
+        rc = declare(e, t, err);
+        if (rc == OK)
+            rc = db_commit(e->db, err);
+        if (rc != OK)
+            db_rollback(e->db);
+    }
     if (rc != OK) {
-        db_rollback(e->db);
+        free(paces);
         return rc;
     }
+    free(e->paces);
+    e->paces = paces;
     e->topology = t;
     e->maybe_more = true;
     e->wake(e->wake_arg);
@@ -145,10 +170,15 @@ static int take(struct broker *b, struct delivery **out, size_t max, size_t *n_o
     if (e->draining || queues == 0)
         return OK;
     for (size_t i = 0; i < queues && rc == OK && e->n_deliveries < left; i++) {
-        const struct subscription *s = &e->topology->subscriptions[(e->first + i) % queues];
-        size_t share = (left - e->n_deliveries + queues - i - 1) / (queues - i);
+        size_t at = (e->first + i) % queues;
+        const struct subscription *s = &e->topology->subscriptions[at];
+        enum broker_pace pace = e->paces[at] < e->pace ? e->paces[at] : e->pace;
+        size_t even = (left - e->n_deliveries + queues - i - 1) / (queues - i);
+        size_t share = pace == PACE_FLOW ? even : pace == PACE_ONE ? 1 : 0;
         struct taking t = {.e = e, .subscription = s, .max = e->n_deliveries + share};
 
+        if (share == 0)
+            continue;
         rc = queue_peek(e->db, s->queue, 0, share, take_item, &t, err);
     }
     e->first++;
@@ -230,6 +260,20 @@ static void forget(struct broker *b)
     end_turn(e);
 }
 
+static void pace(struct broker *b, const char *queue, enum broker_pace how)
+{
+    struct embedded *e = self(b);
+
+    if (queue == NULL)
+        e->pace = how;
+    for (size_t i = 0; queue != NULL && e->topology != NULL && i < e->topology->n_subscriptions;
+         i++)
+        if (strcmp(e->topology->subscriptions[i].queue, queue) == 0)
+            e->paces[i] = how;
+    e->maybe_more = true;
+    e->wake(e->wake_arg);
+}
+
 static bool pending(struct broker *b)
 {
     return (self(b)->maybe_more && !self(b)->draining) || self(b)->n_settled > 0;
@@ -272,6 +316,7 @@ static void free_embedded(struct broker **b)
     arena_free(&e->arena);
     buf_free(&e->content_type);
     free(e->deliveries);
+    free(e->paces);
     free(e->settled);
     free(e);
     *b = NULL;
@@ -287,6 +332,7 @@ static const struct broker_ops ops = {
     .settled = settled,
     .tell = tell,
     .forget = forget,
+    .pace = pace,
     .pending = pending,
     .state = state,
     .reach = reach,
@@ -305,6 +351,7 @@ int embedded_new(struct broker **b, struct db *db, broker_wake_fn *wake, void *w
     e->broker.ops = &ops;
     e->db = db;
     buf_init(&e->content_type, CONTENT_TYPE_MAX);
+    e->pace = PACE_FLOW;
     e->wake = wake;
     e->wake_arg = wake_arg;
     arena_init(&e->arena, ARENA_MAX);

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Shown in the broker's lists; a channel has one consumer, so the name need not differ. */
 #define CONSUMER_TAG "herald"
@@ -28,6 +29,8 @@ struct feed {
     const struct subscription *next;         /* of the plan under way; lent; NULL */
     enum feed_state state;
     uint16_t channel;           /* its number, for ever */
+    enum broker_pace pace;      /* its own */
+    enum broker_pace opened_at; /* pace for which the channel was opened */
     struct declare_item *queue; /* its declaration; NULL without a subscription */
     unsigned deserted;          /* declare_deserted when the channel was opened */
     uint64_t epoch;             /* of this life of the channel */
@@ -65,6 +68,7 @@ struct feed *feed_new(struct feed_context *context, uint16_t channel)
         return NULL;
     f->context = context;
     f->channel = channel;
+    f->pace = PACE_FLOW;
     backoff_init(&f->backoff, context->backoff_min_ms, context->backoff_max_ms,
                  (uint64_t)clock_wall(&context->clock) + channel);
     if (link_is_up(context->link))
@@ -322,6 +326,7 @@ static void leave_queue(struct feed *f)
     end_channel(f);
     f->subscription = NULL;
     f->queue = NULL;
+    f->pace = PACE_FLOW;
     f->renewing = false;
     f->since_ms = 0;
     backoff_reset(&f->backoff);
@@ -351,6 +356,28 @@ void feed_adopt(struct feed *f)
         enter_queue(f);
     else
         leave_queue(f);
+}
+
+static enum broker_pace pace_of(const struct feed *f)
+{
+    return f->pace < f->context->pace ? f->pace : f->context->pace;
+}
+
+void feed_pace(struct feed *f, const char *queue, enum broker_pace pace)
+{
+    static const char *const words[] = {"stop", "one at a time", "flow"};
+
+    if (f->subscription == NULL || (queue != NULL && strcmp(f->subscription->queue, queue) != 0))
+        return;
+    if (queue != NULL)
+        f->pace = pace;
+    if (!has_channel(f) || f->opened_at == pace_of(f))
+        return;
+    log_event(
+        f->context->log, LOG_INFO, "broker.pace",
+        LOG_FIELDS(log_text("queue", f->subscription->queue), log_text("pace", words[pace_of(f)])));
+    end_channel(f);
+    f->renewing = true;
 }
 
 void feed_abandon(struct feed *f)
@@ -403,7 +430,8 @@ void feed_drain(struct feed *f)
 
 static int send_consume(struct feed *f, struct err *err)
 {
-    amqp_basic_qos_t qos = {.prefetch_count = (uint16_t)f->subscription->prefetch};
+    amqp_basic_qos_t qos = {.prefetch_count =
+                                pace_of(f) == PACE_ONE ? 1 : (uint16_t)f->subscription->prefetch};
     amqp_basic_consume_t consume = {
         .queue = amqp_cstring_bytes(f->subscription->queue),
         .consumer_tag = amqp_cstring_bytes(CONSUMER_TAG),
@@ -421,7 +449,7 @@ static int send_consume(struct feed *f, struct err *err)
 static bool may_open(const struct feed *f)
 {
     return f->state == FEED_DECLARING && f->subscription != NULL && !f->draining &&
-           declare_state(f->queue) == DECLARE_READY;
+           pace_of(f) != PACE_STOP && declare_state(f->queue) == DECLARE_READY;
 }
 
 static void open_channel(struct feed *f)
@@ -434,6 +462,7 @@ static void open_channel(struct feed *f)
     }
     f->epoch = ++f->context->epoch;
     f->deserted = declare_deserted(f->queue);
+    f->opened_at = pace_of(f);
     f->state = FEED_OPENING;
     f->due_ms = clock_mono(&f->context->clock) + CHANNEL_RPC_MS;
 }
@@ -467,7 +496,8 @@ int64_t feed_due(const struct feed *f)
 
 bool feed_is_ready(const struct feed *f)
 {
-    return f->subscription == NULL || (f->state == FEED_CONSUMING && !f->draining);
+    return f->subscription == NULL || pace_of(f) != PACE_FLOW ||
+           (f->state == FEED_CONSUMING && !f->draining);
 }
 
 size_t feed_unacked(const struct feed *f)

@@ -17,7 +17,8 @@
  *   CLOSING    the consumer is gone (basic.cancel, or a declaration says so), or the
  *              rules have changed; we close the channel, so that nothing of it is left
  *              half alive. From here it goes on to DECLARING without a rest where only
- *              the prefetch is another one, or waits there for a subscription
+ *              the prefetch or the pace is another one, or waits there for a subscription
+ *              or for its pace
  *   RESTING    waits with back-off, then declares and consumes again
  *
  * Each life of the channel is an epoch. Leaving CONSUMING ends it: what was not lent
@@ -44,6 +45,7 @@ struct feed_context {
     const char *broken;       /* set when the broker broke the protocol: reconnect */
     void (*stale)(void *arg); /* some in the line became stale: sweep it */
     void *stale_arg;          /* lent to it */
+    enum broker_pace pace;    /* of all feeds: the slower one counts */
 };
 
 struct feed;
@@ -83,13 +85,18 @@ struct held *feed_deliver(struct feed *f, struct delivery *d);
 /* Sends one ack that covers all that is settled without a gap. */
 void feed_ack(struct feed *f);
 
+/* Between two turns: its own pace, when it consumes this queue; for a NULL queue the context
+ * has changed. Another pace needs another channel, since basic.qos is for consumers to come:
+ * what is settled is acked, the rest goes back, and at PACE_STOP no channel is opened. */
+void feed_pace(struct feed *f, const char *queue, enum broker_pace pace);
+
 /* Cancels the consumer for good. */
 void feed_drain(struct feed *f);
 
 void feed_step(struct feed *f);
 int64_t feed_due(const struct feed *f); /* monotonic; INT64_MAX: never */
 
-/* True when it does what it should: one that ends has nothing to do. */
+/* True when it does what it should: one that ends or is held back has nothing to do. */
 bool feed_is_ready(const struct feed *f);
 size_t feed_unacked(const struct feed *f);
 

@@ -169,6 +169,15 @@ static void rabbit_forget(struct broker *b)
     rabbit_settle_down(r);
 }
 
+static void rabbit_pace(struct broker *b, const char *queue, enum broker_pace pace)
+{
+    struct rabbit *r = rabbit_of(b);
+
+    consumer_pace(r->consumer, queue, pace);
+    rabbit_flush(r);
+    rabbit_settle_down(r);
+}
+
 static bool rabbit_pending(struct broker *b)
 {
     struct rabbit *r = rabbit_of(b);
@@ -292,6 +301,7 @@ static const struct broker_ops rabbit_ops = {
     .settled = rabbit_settled,
     .tell = rabbit_tell,
     .forget = rabbit_forget,
+    .pace = rabbit_pace,
     .pending = rabbit_pending,
     .state = rabbit_report,
     .reach = rabbit_reach,

@@ -179,6 +179,11 @@ static void forget(struct broker *b)
     s->inner->ops->forget(s->inner);
 }
 
+static void pace(struct broker *b, const char *queue, enum broker_pace how)
+{
+    self(b)->inner->ops->pace(self(b)->inner, queue, how);
+}
+
 static bool pending(struct broker *b)
 {
     const struct staged *s = self(b);
@@ -231,6 +236,7 @@ static const struct broker_ops ops = {
     .settled = settled,
     .tell = tell,
     .forget = forget,
+    .pace = pace,
     .pending = pending,
     .state = state,
     .reach = reach,

@@ -110,6 +110,7 @@ static int make_turn(struct engine *e, struct err *err)
                         .publish_retry = s->publish_retry,
                         .recent_max = s->recent_max,
                         .history_ms = s->history_ms,
+                        .pausing = true,
                         .strike = e->strike,
                         .watchdog = e->watchdog,
                         .seed = (uint64_t)clock_wall(&s->clock) ^ (uint64_t)getpid() << 32,

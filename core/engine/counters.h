@@ -18,6 +18,9 @@
     X(unidentified, "messages without any id, handled at least once")                              \
     X(behind, "messages that wait, untried, behind an earlier one of their lane")                  \
     X(failed, "attempts that failed")                                                              \
+    X(pauses, "times a subscription was paused because every message failed alike")                \
+    X(probes, "tries of messages of paused subscriptions that failed alike")                       \
+    X(recalled, "dead letters taken back because their subscription was paused")                   \
     X(retried, "attempts that were repeats")                                                       \
     X(dead, "messages that became dead letters")                                                   \
     X(emitted, "outbox rows written by handlers")                                                  \

@@ -80,8 +80,37 @@ static void sleep_until_due(struct engine *e)
     wake_in(e, wait < CLOCK_JUMP_MS ? wait : CLOCK_JUMP_MS);
 }
 
+static void stop_consuming(struct engine *e, const struct err *why)
+{
+    snprintf(e->stopped_for, sizeof e->stopped_for, "%s", why->text);
+    log_event(e->settings.log, LOG_ERROR, "engine.consuming_stopped",
+              LOG_FIELDS(log_text("reason", why->text),
+                         log_text("what_now", "the broker keeps what is not handled; consuming "
+                                              "goes on when the store can be written again")));
+    e->broker->ops->pace(e->broker, NULL, PACE_STOP);
+}
+
+static void go_on_consuming(struct engine *e)
+{
+    log_event(e->settings.log, LOG_INFO, "engine.consuming_again",
+              LOG_FIELDS(log_text("after", e->stopped_for)));
+    e->stopped_for[0] = '\0';
+    e->broker->ops->pace(e->broker, NULL, PACE_FLOW);
+}
+
+/* A turn could not be run. Returns how long to wait, at least `ms`. */
+static int64_t stalled(struct engine *e, int64_t ms, const struct err *why)
+{
+    if (e->state == ENGINE_DRAINING || !stall_trouble(&e->stall, mono(e)))
+        return ms;
+    stop_consuming(e, why);
+    return e->stall.rest_ms > ms ? e->stall.rest_ms : ms;
+}
+
 static void pause_for(struct engine *e, const struct err *why)
 {
+    int64_t wait = stalled(e, e->pause_ms, why);
+
     rest(e);
     if (e->paused_for[0] == '\0' || strcmp(e->paused_for, why->text) != 0)
         log_event(e->settings.log, LOG_ERROR, "engine.paused",
@@ -89,12 +118,14 @@ static void pause_for(struct engine *e, const struct err *why)
     snprintf(e->paused_for, sizeof e->paused_for, "%s", why->text);
     if (e->state == ENGINE_RUNNING)
         e->state = ENGINE_PAUSED;
-    wake_in(e, e->pause_ms);
+    wake_in(e, wait);
     e->pause_ms = e->pause_ms * 2 < PAUSE_MAX_MS ? e->pause_ms * 2 : PAUSE_MAX_MS;
 }
 
-static void resumed(struct engine *e)
+static void resumed(struct engine *e, bool handled)
 {
+    if (stall_over(&e->stall, handled))
+        go_on_consuming(e);
     e->busy_ms = BUSY_MIN_MS;
     e->pause_ms = PAUSE_MIN_MS;
     if (e->paused_for[0] == '\0')
@@ -136,8 +167,11 @@ static void run_turn(struct engine *e)
     enum turn_result result;
     int64_t before = turn_counters(e->turn)->turns;
     const struct counters *c = turn_counters(e->turn);
+    int64_t handled = c->delivered + c->retried;
     int64_t moved = movement(c);
 
+    if (e->stall.stopped)
+        turn_prove(e->turn);
     e->in_turn = true;
     result = turn_run(e->turn, e->state == ENGINE_RUNNING, &err);
     e->in_turn = false;
@@ -150,7 +184,7 @@ static void run_turn(struct engine *e)
         break;
     case TURN_BUSY:
         rest(e);
-        wake_in(e, e->busy_ms);
+        wake_in(e, stalled(e, e->busy_ms, &err));
         e->busy_ms = e->busy_ms * 2 < BUSY_MAX_MS ? e->busy_ms * 2 : BUSY_MAX_MS;
         return;
     case TURN_PAUSED:
@@ -160,7 +194,7 @@ static void run_turn(struct engine *e)
         die(e, &err);
     }
     if (c->turns > before)
-        resumed(e);
+        resumed(e, c->delivered + c->retried > handled);
     if (movement(c) > moved)
         e->active_ms = mono(e);
 }
@@ -345,6 +379,11 @@ static const char *state_word(enum engine_state state)
     return "closed";
 }
 
+const struct pause *engine_paused(const struct engine *e, size_t n)
+{
+    return turn_paused(e->turn, n);
+}
+
 void engine_status(struct engine *e, struct engine_status *out)
 {
     const struct topology *t = rules_topology(script_rules(e->script));
@@ -352,6 +391,7 @@ void engine_status(struct engine *e, struct engine_status *out)
     *out = (struct engine_status){
         .state = state_word(e->state),
         .paused_for = e->paused_for,
+        .stopped_for = e->stopped_for,
         .counters = turn_counters(e->turn),
         .generation = e->generation,
         .rules_hash = script_hash(e->script),

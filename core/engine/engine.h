@@ -8,7 +8,8 @@
  *                            '-- PAUSED
  *
  * RUNNING: turns run whenever something woke the engine. PAUSED: no turn runs until a
- * timer tries again; nothing is acked, nothing is published, the reason is visible.
+ * timer tries again; nothing is acked, nothing is published, the reason is visible. Where it
+ * lasts, consuming is stopped, too, so that no deliveries are held (stall.h).
  * DRAINING: what was taken is finished, confirms are waited for, nothing new begins.
  * CLOSING: the broker's links are being closed; no turn runs any more.
  *
@@ -30,6 +31,7 @@
 #include <uv.h>
 
 struct engine;
+struct pause;
 
 /* A folder whose rules and migrations belong to the router. */
 struct engine_folder {
@@ -78,9 +80,14 @@ void engine_stop(struct engine *e);
 /* Before engine_start or after `closed`. */
 void engine_free(struct engine **e);
 
+/* The n-th subscription that is paused, because every message fails alike (pause.h); NULL:
+ * there is none. Lent until the loop runs again. */
+const struct pause *engine_paused(const struct engine *e, size_t n);
+
 struct engine_status {
-    const char *state;      /* "running", "paused", "draining", "closed" */
-    const char *paused_for; /* "" or why */
+    const char *state;       /* "running", "paused", "draining", "closed" */
+    const char *paused_for;  /* "" or why */
+    const char *stopped_for; /* "" or why nothing is consumed: trouble that lasts (stall.h) */
     struct broker_state broker;
     const struct counters *counters;
     int64_t generation;

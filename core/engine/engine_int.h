@@ -6,6 +6,7 @@
 
 #include "engine/engine.h"
 #include "engine/rules_watch.h"
+#include "engine/stall.h"
 #include "engine/turn.h"
 #include "store/watch.h"
 
@@ -52,6 +53,8 @@ struct engine {
     int64_t pause_ms;       /* the same after trouble */
     int64_t drain_until_ms; /* monotonic */
     char paused_for[1024];  /* why, "" when not */
+    struct stall stall;     /* for how long nothing could be processed */
+    char stopped_for[1024]; /* why nothing is consumed, "" when something is */
 };
 
 /* A broker_wake_fn and watch_fn: wants a turn in this iteration of the loop. */

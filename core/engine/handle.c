@@ -373,7 +373,12 @@ static int handle_due(struct turn *t, size_t *limit, struct err *err)
 
     for (size_t n = 0; n < c.n && rc == OK && !t->alone; n++) {
         const struct retry_row *row = &t->retries[n];
+        int64_t later = pause_defers(pauses_find(&t->pauses, row->queue), t->now_ms);
 
+        if (later != 0) {
+            rc = retry_defer(db_of(t), row->id, later, err);
+            continue;
+        }
         if ((turn_is_old(t) && t->handled > 0) || must_wait(t, row->queue, &row->message)) {
             t->more = true;
             break;
@@ -397,6 +402,8 @@ static int handle_retries(struct turn *t, size_t limit, struct err *err)
     } while (rc == OK && t->lane_moved && limit > 0 && !t->more && !t->alone);
     if (limit == 0 || t->lane_moved)
         t->more = true;
+    else if (rc == OK && !t->more && !t->alone)
+        pausing_ask(t);
     return rc;
 }
 
@@ -413,14 +420,18 @@ static int handle_deliveries(struct turn *t, size_t limit, struct err *err)
 
         if (taken > 0 && turn_is_old(t))
             break;
+        if (!pause_takes(pauses_find(&t->pauses, slice_of(d->subscription->queue))))
+            continue; /* the broker keeps it */
         t->suspect_waits = must_wait(t, slice_of(d->subscription->queue), &d->message);
         if (t->suspect_waits)
             break;
         rc = handle_delivery(t, d, err);
         if (rc == OK)
             rc = b->ops->accept(b, d, err);
-        if (rc == OK)
-            t->handled++;
+        if (rc != OK)
+            break;
+        pause_took(pauses_find(&t->pauses, slice_of(d->subscription->queue)));
+        t->handled++;
     }
     if (n == limit || taken < n)
         t->more = true;
@@ -438,6 +449,8 @@ int handle_messages(struct turn *t, struct err *err)
 
     if (t->adopting)
         rc = retry_adopt(db_of(t), t->now_ms, t->now_ms + ORPHAN_WAIT_MS, err);
+    if (rc == OK && t->hurrying)
+        rc = pausing_hurry(t, err);
     /* A crowd of due retries leaves half of a turn to what is new. */
     if (rc == OK && !delivery_next)
         rc = handle_retries(t, careful ? careful : (limit + 1) / 2, err);

@@ -73,6 +73,17 @@ int item_failed(struct turn *t, const struct item *i, const struct script_outcom
 /* An earlier message of its lane waits: so does this one, untried, behind it. */
 int item_behind(struct turn *t, const struct item *i, struct err *err);
 
+/* pausing.c. A try failed by itself: *due_at_out is when it is to be tried again where that
+ * counts as no attempt, because its queue is paused; 0: it counts. */
+int pausing_failed(struct turn *t, const struct item *i, const char *error, int64_t *due_at_out,
+                   struct err *err);
+
+/* It counted, and has become this dead letter. */
+void pausing_buried(struct turn *t, const struct item *i, const char *error, int64_t letter);
+
+/* A message was handled, or its handler decided itself: its queue flows. */
+void pausing_passed(struct turn *t, const struct item *i, const char *why);
+
 /* No handler wants it. */
 int item_unhandled(struct turn *t, const struct item *i, struct err *err);
 

@@ -64,14 +64,13 @@ static int add_dead(struct turn *t, const struct item *i, int attempts, const ch
         .holds = i->lane.data != NULL && i->subscription != NULL && i->subscription->hold,
     };
     struct buf tries;
-    int64_t id;
     int rc = retry_tries(db_of(t), i->retry_id, &tries, err);
 
     t->delta.dead++;
     item_log(t, LOG_WARN, "message.dead", i, error);
     letter.tries = (struct slice){tries.data, tries.len};
     if (rc == OK)
-        rc = dead_add(db_of(t), &letter, &id, err);
+        rc = dead_add(db_of(t), &letter, &t->last_letter, err);
     buf_free(&tries);
     return rc;
 }
@@ -110,8 +109,9 @@ static int note_try(struct turn *t, const struct item *i, const struct script_ou
     return rc == OK ? tries_add(tries, &one, err) : rc;
 }
 
-static int write_retry(struct turn *t, const struct item *i, int64_t due_at, const char *error,
-                       struct slice tries, struct err *err)
+/* `attempts` that count so far. */
+static int write_retry(struct turn *t, const struct item *i, int attempts, int64_t due_at,
+                       const char *error, struct slice tries, struct err *err)
 {
     const struct retry_row row = {
         .queue = i->queue,
@@ -120,7 +120,7 @@ static int write_retry(struct turn *t, const struct item *i, int64_t due_at, con
         .exchange = i->exchange,
         .routing_key = i->routing_key,
         .fingerprint = i->fingerprint,
-        .attempts = i->attempt,
+        .attempts = attempts,
         .first_at = i->first_at,
         .due_at = due_at,
         .error = error,
@@ -130,7 +130,7 @@ static int write_retry(struct turn *t, const struct item *i, int64_t due_at, con
     };
 
     if (i->retry_id != 0)
-        return retry_again(db_of(t), i->retry_id, i->attempt, due_at, error, t->generation, tries,
+        return retry_again(db_of(t), i->retry_id, attempts, due_at, error, t->generation, tries,
                            err);
     if (retry_add(db_of(t), &row, err) != OK)
         return err->code;
@@ -169,10 +169,41 @@ static int wait_for_retry(struct turn *t, const struct item *i, int64_t delay_ms
 
     item_log(t, LOG_INFO, "message.retry", i, o->error);
     if (rc == OK)
-        rc = write_retry(t, i, t->now_ms + delay_ms, o->error,
+        rc = write_retry(t, i, i->attempt, t->now_ms + delay_ms, o->error,
                          (struct slice){tries.data, tries.len}, err);
     buf_free(&tries);
     return rc;
+}
+
+/* Its queue is paused: it has not been tried, for all that is written about it. */
+static int hold(struct turn *t, const struct item *i, int64_t due_at, const char *error,
+                struct err *err)
+{
+    if (i->retry_id != 0)
+        return retry_defer(db_of(t), i->retry_id, due_at, err);
+    return write_retry(t, i, i->attempt - 1, due_at, error, (struct slice){NULL, 0}, err);
+}
+
+static int give_up(struct turn *t, const struct item *i, const struct script_outcome *o,
+                   struct err *err)
+{
+    int rc = item_bury(t, i, o->error, o->traceback, t->generation, err);
+
+    if (rc == OK && o->verdict == SCRIPT_FAILED)
+        pausing_buried(t, i, o->error, t->last_letter);
+    return rc;
+}
+
+/* What a failure says of its queue. One that is condemned by its strikes says nothing. */
+static int judge_queue(struct turn *t, const struct item *i, const struct script_outcome *o,
+                       int64_t *due_at_out, struct err *err)
+{
+    *due_at_out = 0;
+    if (o->verdict == SCRIPT_FAILED)
+        return pausing_failed(t, i, o->error, due_at_out, err);
+    if (!i->condemned)
+        pausing_passed(t, i, o->error);
+    return OK;
 }
 
 int item_failed(struct turn *t, const struct item *i, const struct script_outcome *o,
@@ -180,8 +211,11 @@ int item_failed(struct turn *t, const struct item *i, const struct script_outcom
 {
     const struct retry_policy *own = i->handler ? i->handler->retry : NULL;
     const struct retry_policy *policy = own ? own : &i->subscription->retry;
-    int64_t delay = o->delay_ms;
+    int64_t delay = o->delay_ms, due_at;
+    int rc = judge_queue(t, i, o, &due_at, err);
 
+    if (rc != OK || due_at != 0)
+        return rc != OK ? rc : hold(t, i, due_at, o->error, err);
     t->delta.failed++;
     if (o->verdict == SCRIPT_REJECT)
         return item_bury(t, i, o->error, o->traceback, t->generation, err);
@@ -190,7 +224,7 @@ int item_failed(struct turn *t, const struct item *i, const struct script_outcom
     else if (policy_delay(policy, i->attempt, t->now_ms - i->first_at, 0) == POLICY_GIVE_UP)
         delay = POLICY_GIVE_UP; /* a handler chooses the delay, not the number of tries */
     if (delay == POLICY_GIVE_UP)
-        return item_bury(t, i, o->error, o->traceback, t->generation, err);
+        return give_up(t, i, o, err);
     return wait_for_retry(t, i, delay, o, err);
 }
 
@@ -199,6 +233,7 @@ int item_done(struct turn *t, const struct item *i, struct err *err)
     int rc = record_item(t, i, "done", err);
 
     t->delta.handled++;
+    pausing_passed(t, i, "a message was handled");
     recall_note(t, i);
     if (rc == OK && i->retry_id != 0) {
         rc = leave_retries(t, i, err);

@@ -254,6 +254,10 @@ static int judge(struct engine *e, const struct engine_reload *r, struct script 
     buf_free(&changes);
     if (r->trial > 0)
         rc = trial_run(e->turn, &e->script, next, r->trial, answer, err);
+    if (rc == OK && same && !r->dry_run) {
+        turn_probe(e->turn); /* the store may have been mended instead */
+        engine_wake(e);
+    }
     if (rc != OK || same || r->dry_run)
         return rc;
     rc = e->broker->ops->change(e->broker, rules_topology(script_rules(*next)), err);

@@ -14,6 +14,7 @@ enum {
     FOREIGN_RECENT_MS = 2000,      /* for so long a foreign writer counts as being about */
     PRUNE_EVERY_MS = 10000,
     PRUNE_CHUNK = 200,
+    PROOF_BYTES = 1024 * 1024,
 };
 
 int turn_new(struct turn **t_out, const struct turn_settings *settings, struct err *err)
@@ -53,6 +54,7 @@ void turn_free(struct turn **t)
         return;
     bridge_close(&(*t)->bridge);
     publish_free(*t);
+    pauses_clear(&(*t)->pauses);
     free((*t)->deliveries);
     free((*t)->retries);
     free((*t)->recent);
@@ -69,6 +71,7 @@ const struct script_host *turn_host(struct turn *t)
 
 void turn_use_script(struct turn *t, struct script **script, int64_t generation)
 {
+    pausing_reset(t); /* what was mended must be tried at once */
     t->script = script;
     t->generation = generation;
 }
@@ -107,6 +110,11 @@ int turn_check_sql(struct turn *t, struct slice sql, struct err *err)
     return rc;
 }
 
+void turn_prove(struct turn *t)
+{
+    t->proof = PROOF_WRITE;
+}
+
 int64_t turn_held_ms(const struct turn *t)
 {
     return t->held_ms;
@@ -120,12 +128,14 @@ const struct counters *turn_counters(const struct turn *t)
 int turn_next_due(struct turn *t, int64_t *due_at_out, struct err *err)
 {
     struct broker *b = t->settings.broker;
-    int64_t retry_at = INT64_MAX, row_at = INT64_MAX;
+    int64_t retry_at = INT64_MAX, row_at = INT64_MAX, probe_at = pauses_next(&t->pauses);
     int rc = retry_next_due(t->settings.db, &retry_at, err);
 
     if (rc == OK && b->ops->room(b) > 0) /* else the broker wakes us when there is room */
         rc = outbox_next_due(t->settings.db, &row_at, err);
     *due_at_out = retry_at < row_at ? retry_at : row_at;
+    if (probe_at < *due_at_out)
+        *due_at_out = probe_at;
     return rc;
 }
 
@@ -169,6 +179,8 @@ static int run_inside(struct turn *t, bool publish, struct err *err)
 {
     int rc = inbox_floor(t->settings.db, &t->inbox_floor, err);
 
+    if (rc == OK && t->proof != PROOF_NONE)
+        rc = db_take_room(t->settings.db, t->proof == PROOF_WRITE ? PROOF_BYTES : 0, err);
     if (rc == OK)
         rc = handle_messages(t, err);
     if (rc == OK)
@@ -224,7 +236,10 @@ static enum turn_result finish(struct turn *t)
     t->delta.turns = 1;
     counters_add(&t->total, &t->delta);
     t->cursor = t->next_cursor;
-    t->adopting = false;
+    pauses_keep(&t->pauses);
+    t->adopting = t->hurrying = false;
+    t->more = t->more || t->proof == PROOF_WRITE;
+    t->proof = t->proof == PROOF_WRITE ? PROOF_CLEAR : PROOF_NONE;
     if (t->condemned)
         strike_forget(t->settings.strike);
     if (t->cared) {
@@ -238,6 +253,7 @@ static enum turn_result finish(struct turn *t)
     log_release(t->settings.log);
     pass_committed(t);
     t->settings.broker->ops->tell(t->settings.broker);
+    pausing_tell(t);
     if (t->delta.published > 0)
         failpoint("sent");
     db_checkpoint(t->settings.db, false);
@@ -278,6 +294,7 @@ static enum turn_result undo(struct turn *t, bool script_broken, struct err *err
 {
     db_rollback(t->settings.db);
     log_drop(t->settings.log);
+    pauses_undo(&t->pauses);
     t->settings.broker->ops->forget(t->settings.broker);
     return script_broken ? run_again(t, err) : TURN_PAUSED;
 }

@@ -30,6 +30,7 @@
 #include <stdint.h>
 
 struct turn;
+struct pause;
 
 struct turn_settings {
     struct db *db; /* lent, like all below */
@@ -45,6 +46,7 @@ struct turn_settings {
     size_t recent_max;                 /* handled messages kept for trials; 0: none */
     int64_t history_ms;                /* for so long settled messages are kept; 0: none is */
     uint64_t seed;                     /* of the jitter */
+    bool pausing;              /* subscriptions pause when every message fails alike (pause.h) */
     struct strike *strike;     /* who was in its handler when the process died; NULL: no file */
     struct watchdog *watchdog; /* NULL: nobody looks */
 };
@@ -81,12 +83,22 @@ int turn_check_sql(struct turn *t, struct slice sql, struct err *err);
 /* Runs one turn. `publish` false: take no outbox rows (the engine is stopping). */
 enum turn_result turn_run(struct turn *t, bool publish, struct err *err);
 
+/* The next turn is committed only if the store takes much more than a turn without messages
+ * writes. */
+void turn_prove(struct turn *t);
+
 /* Milliseconds (monotonic) for which the last turn held the write lock. */
 int64_t turn_held_ms(const struct turn *t);
 
-/* When the next retry, or postponed row that there is room for, is due, ms since 1970 UTC;
+/* When the next retry, probe, or postponed row that there is room for, is due, ms since 1970 UTC;
  * INT64_MAX: none. */
 int turn_next_due(struct turn *t, int64_t *due_at_out, struct err *err);
+
+/* The n-th queue that is paused (pause.h), lent until the next turn; NULL: there is none. */
+const struct pause *turn_paused(const struct turn *t, size_t n);
+
+/* Between two turns: all paused queues are probed at once. */
+void turn_probe(struct turn *t);
 
 const struct counters *turn_counters(const struct turn *t);
 

@@ -5,6 +5,7 @@
 #define HERALD_ENGINE_TURN_INT_H
 
 #include "engine/bridge.h"
+#include "engine/pause.h"
 #include "engine/policy.h"
 #include "engine/turn.h"
 #include "store/recent.h"
@@ -20,6 +21,9 @@ struct caution {
     struct script_outcome verdict;
 };
 
+/* See turn_prove. */
+enum proof { PROOF_NONE, PROOF_WRITE, PROOF_CLEAR };
+
 struct decision; /* publish.c */
 
 struct turn {
@@ -30,6 +34,8 @@ struct turn {
     struct chance chance;   /* draws the jitter */
     struct counters total;  /* of committed turns */
     struct counters delta;  /* of the running turn */
+    struct pauses pauses;   /* queues on which every message fails alike */
+    int64_t last_letter;    /* id of the dead letter that was written last */
     struct caution caution;
     struct envelope envelope;      /* memory for the message at hand, used again */
     struct script_outcome outcome; /* of the handler at hand: large, so it lives here */
@@ -52,11 +58,13 @@ struct turn {
     struct recent *recent; /* ring of settings.recent_max, lent by deliveries and `arena` */
     size_t n_recent;       /* noted in this turn; the ring holds the last of them */
     bool lane_moved;       /* the first of a lane is gone: the next one is due */
+    bool hurrying;         /* paused queues are to be probed at once */
     bool adopting;         /* retries of a queue that returned are to become due */
     bool script_spoiled;   /* a route's function ran out of memory: rebuild after the turn */
     bool alone;            /* the suspect of a death was handled: nobody else is (strike.h) */
     bool suspect_waits;    /* the next turn is for the delivery that is the suspect */
     bool condemned;        /* by its strikes: forgotten when the turn commits */
+    enum proof proof;      /* that the store can be written */
     bool more;             /* something is left that could be done at once */
     bool pruning;          /* inbox rows beyond the window are left */
     int64_t prune_at_ms;   /* monotonic: when to look for old inbox rows again */
@@ -91,6 +99,13 @@ bool turn_is_old(const struct turn *t);
 
 /* handle.c: due retries, then deliveries. Codes that end the turn are returned. */
 int handle_messages(struct turn *t, struct err *err);
+
+/* pausing.c: turn_probe was called; all due rows were looked at; after the commit; before other
+ * rules are used. */
+int pausing_hurry(struct turn *t, struct err *err);
+void pausing_ask(struct turn *t);
+void pausing_tell(struct turn *t);
+void pausing_reset(struct turn *t);
 
 /* publish.c: outbox rows out. */
 int publish_rows(struct turn *t, struct err *err);

@@ -2,6 +2,7 @@
 #include "face/router.h"
 
 #include "base/text.h"
+#include "engine/pause.h"
 #include "face/control.h"
 
 #include <signal.h>
@@ -39,11 +40,16 @@ static void on_signal(uv_signal_t *handle, int number)
     engine_stop(r->engine);
 }
 
+static void put_text(struct buf *b, const char *value)
+{
+    for (const char *p = value; *p != '\0'; p++)
+        buf_append(b, *p == '\n' || *p == '\t' ? " " : p, 1);
+}
+
 static void put(struct buf *b, const char *name, const char *value)
 {
     buf_printf(b, "%s\t", name);
-    for (const char *p = value; *p != '\0'; p++)
-        buf_append(b, *p == '\n' || *p == '\t' ? " " : p, 1);
+    put_text(b, value);
     buf_text(b, "\n");
 }
 
@@ -59,6 +65,21 @@ static void put_counters(struct buf *b, const struct counters *c)
 #undef X
 }
 
+/* "paused", failures, since and next probe in milliseconds since 1970, queue, error. */
+static void put_paused(struct router *r, struct buf *b)
+{
+    const struct pause *p;
+
+    for (size_t n = 0; (p = engine_paused(r->engine, n)) != NULL; n++) {
+        buf_printf(b, "paused\t%lld\t%lld\t%lld\t", (long long)p->now.failures,
+                   (long long)p->now.since_ms, (long long)p->now.probe_at);
+        put_text(b, p->queue);
+        buf_text(b, "\t");
+        put_text(b, p->now.error);
+        buf_text(b, "\n");
+    }
+}
+
 static void put_status(struct router *r, struct buf *b)
 {
     struct engine_status s;
@@ -66,6 +87,8 @@ static void put_status(struct router *r, struct buf *b)
     engine_status(r->engine, &s);
     put(b, "state", s.state);
     put(b, "paused_for", s.paused_for);
+    put(b, "stopped_for", s.stopped_for);
+    put_paused(r, b);
     put_number(b, "generation", s.generation);
     put(b, "hash", s.rules_hash);
     put(b, "rules_error", s.rules_error);

@@ -333,6 +333,13 @@ static void take_order(lua_State *L, int index, struct subscription *s)
     s->fingerprint = fingerprint_number(s->fingerprint, s->hold);
 }
 
+/* In the same table: after how many failures it pauses; 0: never. */
+static void take_pause(lua_State *L, int index, struct subscription *s)
+{
+    s->pause_after = (size_t)integer_field(L, index, "pause_after");
+    s->fingerprint = fingerprint_number(s->fingerprint, (int64_t)s->pause_after);
+}
+
 /* add_subscription(origin, queue, from, queue_type or nil, prefetch, unhandled, retry,
  * envelope, what few have) */
 static int add_subscription(lua_State *L)
@@ -359,6 +366,7 @@ static int add_subscription(lua_State *L)
     s.fingerprint = fingerprint_retry(fingerprint_text(s.fingerprint, queue), &s.retry);
     take_functions(L, 9, &s);
     take_order(L, 9, &s);
+    take_pause(L, 9, &s);
     n = check_list(L, 3, from);
     s.fingerprint = mix_list(s.fingerprint, from, n);
     s.queue = strdup(queue);

@@ -54,6 +54,10 @@ int db_begin(struct db *db, struct err *err);
 int db_commit(struct db *db, struct err *err);
 void db_rollback(struct db *db);
 
+/* In a transaction: takes so many bytes of the file, to see whether they are there; 0: gives
+ * them back. */
+int db_take_room(struct db *db, int64_t bytes, struct err *err);
+
 /* One savepoint, not nested. db_release answers ERR_SCRIPT when the savepoint holds
  * an unsatisfied deferred foreign key (SQLITE_DBSTATUS_DEFERRED_FKS): roll it back. */
 /* All three answer ERR_TX_LOST outside the transaction. */

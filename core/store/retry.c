@@ -145,6 +145,26 @@ int retry_tries(struct db *db, int64_t id, struct buf *tries, struct err *err)
     return rc < 0 ? rc : begun;
 }
 
+int retry_defer(struct db *db, int64_t id, int64_t due_at, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_RETRY_DEFER);
+
+    query_int(&q, due_at);
+    query_int(&q, id);
+    return query_run(&q, err);
+}
+
+int retry_defer_all(struct db *db, struct slice queue, int64_t from, int64_t due_at,
+                    struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_RETRY_DEFER_ALL);
+
+    query_int(&q, due_at);
+    query_int(&q, from);
+    query_slice(&q, queue);
+    return query_run(&q, err);
+}
+
 int retry_remove(struct db *db, int64_t id, struct err *err)
 {
     struct query q = query_start(db, STATEMENT_RETRY_REMOVE);

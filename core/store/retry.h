@@ -47,6 +47,12 @@ int retry_again(struct db *db, int64_t id, int attempts, int64_t due_at, const c
 /* What the tries of a row came to, as tries_begin gives it; of a row that is not there,
  * nothing. */
 int retry_tries(struct db *db, int64_t id, struct buf *tries, struct err *err);
+
+/* Sets the time alone: it was not tried. */
+int retry_defer(struct db *db, int64_t id, int64_t due_at, struct err *err);
+/* The same for all rows of a queue that are due at `from` exactly. */
+int retry_defer_all(struct db *db, struct slice queue, int64_t from, int64_t due_at,
+                    struct err *err);
 int retry_remove(struct db *db, int64_t id, struct err *err);
 
 /* What was put off until `until_ms` at the latest because nobody subscribed to its queue

@@ -44,6 +44,8 @@
     X(SAVEPOINT, "set a savepoint", "savepoint herald")                                            \
     X(RELEASE, "release a savepoint", "release herald")                                            \
     X(ROLLBACK_TO, "roll back to a savepoint", "rollback to herald")                               \
+    X(ROOM, "look for room in the store",                                                          \
+      "insert or replace into herald_meta values ('room', zeroblob(?))")                           \
     X(DATA_VERSION, "look for commits of others", "pragma data_version")                           \
     /* outbox */                                                                                   \
     X(OUTBOX_ADD, "add an outbox row",                                                             \
@@ -131,6 +133,9 @@
       "update herald_retry set first_at = iif(attempts = 0, ?, first_at), attempts = ?, "          \
       "due_at = ?, error = ?, generation = ?, tries = coalesce(?, tries) where id = ?")            \
     X(RETRY_TRIES, "read what tries came to", "select tries from herald_retry where id = ?")       \
+    X(RETRY_DEFER, "put off a retry", "update herald_retry set due_at = ? where id = ?")           \
+    X(RETRY_DEFER_ALL, "put off retries",                                                          \
+      "update herald_retry set due_at = ? where due_at = ? and queue = ?")                         \
     X(RETRY_REMOVE, "remove a retry", "delete from herald_retry where id = ?")                     \
     X(RETRY_ADOPT, "make orphaned retries due",                                                    \
       "update herald_retry set due_at = ?1 where due_at > ?1 and due_at <= ?2 "                    \

@@ -108,6 +108,14 @@ int db_commit(struct db *db, struct err *err)
     return OK;
 }
 
+int db_take_room(struct db *db, int64_t bytes, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_ROOM);
+
+    query_int(&q, bytes);
+    return query_run(&q, err);
+}
+
 void db_rollback(struct db *db)
 {
     db->began = false;

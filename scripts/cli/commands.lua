@@ -68,6 +68,24 @@ function commands.emit(args)
   end
 end
 
+-- Subscriptions on which every message fails alike.
+local function paused_list(live)
+  local list = {}
+  for i, p in ipairs(live.paused) do
+    list[i] = json.object { { "queue", p.queue }, { "since", show.time(p.since) },
+      { "next_probe", show.time(p.next_probe) }, { "failures", p.failures }, { "error", p.error } }
+  end
+  return list
+end
+
+-- "paused" in the router's answer: see put_paused in core/face/router.c.
+local function read_paused(value)
+  local failures, since, next_probe, queue, error_text =
+    value:match("^(%d+)\t(%d+)\t(%d+)\t([^\t]*)\t(.*)$")
+  return { failures = math.tointeger(tonumber(failures)), since = math.tointeger(tonumber(since)),
+    next_probe = math.tointeger(tonumber(next_probe)), queue = queue, error = error_text }
+end
+
 local function status_json(counts, live)
   local counters = json.object {}
   for _, pair in ipairs(live.counters) do counters[#counters + 1] = { pair[1], pair[2] } end
@@ -75,6 +93,8 @@ local function status_json(counts, live)
     { "running", live.running },
     { "state", live.state },
     { "paused_for", live.paused_for },
+    { "stopped_for", live.stopped_for },
+    { "paused", live.running and paused_list(live) or nil },
     { "outbox", json.object { { "pending", counts.pending }, { "oldest_ms", counts.oldest_ms } } },
     { "retries", counts.retries },
     { "dead", counts.dead },
@@ -108,6 +128,15 @@ local function status_text(counts, live)
   if live.paused_for and live.paused_for ~= "" then
     list[#list + 1] = { "paused", show.line(live.paused_for, 400) }
   end
+  if live.stopped_for and live.stopped_for ~= "" then
+    list[#list + 1] = { "stopped", "nothing is consumed, the broker keeps it: "
+      .. show.line(live.stopped_for, 400) }
+  end
+  for _, p in ipairs(live.paused) do
+    list[#list + 1] = { "paused", ("queue %s since %s, %d failed alike, tries one at %s: %s"):format(
+      show.line(p.queue, 100), show.second(p.since), p.failures, show.second(p.next_probe),
+      show.line(p.error, 400)) }
+  end
   if live.generation then
     list[#list + 1] = { "rules", ("generation %d (%s): %d routes, %d subscriptions, "
       .. "%d handlers, %d KiB of memory"):format(live.generation, live.hash, live.routes,
@@ -126,7 +155,8 @@ end
 -- What the running router says of itself, or that there is none.
 local function ask_router(store)
   local pid = core.router_pid(store)
-  local live = { running = pid ~= 0, state = "stopped", broker_state = "stopped", counters = {} }
+  local live = { running = pid ~= 0, state = "stopped", broker_state = "stopped", counters = {},
+    paused = {} }
   if pid == 0 then return live end
   local answer, why = core.ask("status")
   if not answer then
@@ -138,6 +168,8 @@ local function ask_router(store)
     local number = math.tointeger(tonumber(value))
     if counter then
       live.counters[#live.counters + 1] = { counter, number }
+    elseif key == "paused" then
+      live.paused[#live.paused + 1] = read_paused(value)
     elseif key == "ready" then
       live.ready = value == "true"
     elseif key == "hash" then

@@ -225,6 +225,23 @@ describe("herald", function()
       assert.truthy(json:find('"hash":"0123","error":"rules/b.lua:3: no"', 1, true), json)
     end)
 
+    it("with a router tells which subscriptions are paused", function()
+      helper.answers.router_pid = { 4242 }
+      helper.answers.ask = { "state\trunning\nbroker_state\tup\nready\ttrue\npaused_for\t\n"
+        .. "stopped_for\tdisk is full\n"
+        .. "paused\t21\t1700000000000\t1700000001500\tq one\trules/a.lua:3: no such column: x\n"
+        .. "paused\t2\t1700000000000\t1700000001500\tq2\tbad\twith a tab\n" }
+      local _, _, out = run { command = "status" }
+      assert.truthy(out:find("queue q one since 2023-11-14T22:13:20Z, 21 failed alike, tries one at "
+        .. "2023-11-14T22:13:21Z: rules/a.lua:3: no such column: x\n", 1, true), out)
+      assert.truthy(out:find("queue q2", 1, true), out)
+      assert.truthy(out:find("nothing is consumed, the broker keeps it: disk is full", 1, true), out)
+      local _, _, json = run { command = "status", json = true }
+      assert.truthy(json:find('"paused":[{"queue":"q one","since":"2023-11-14T22:13:20.000Z",'
+        .. '"next_probe":"2023-11-14T22:13:21.500Z","failures":21,'
+        .. '"error":"rules/a.lua:3: no such column: x"},', 1, true), json)
+    end)
+
     it("says when the router does not answer", function()
       helper.answers.router_pid = { 4242 }
       helper.answers.ask = { nil, "timed out" }

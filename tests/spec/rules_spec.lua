@@ -164,7 +164,7 @@ describe("herald.subscribe", function()
       queue = "q", from = {}, prefetch = 500, unhandled = "ack",
       retry = { attempts = 10, delays = { 1000 }, factor = 2, max_delay = 3600000, jitter = 0.1,
         max_age = 0 },
-      envelope = "auto", functions = {},
+      envelope = "auto", functions = { pause_after = 20 },
     }, subscribed { queue = "q" })
   end)
 
@@ -193,13 +193,23 @@ describe("herald.subscribe", function()
     local function f() end
     local s = subscribed { queue = "q", before = f, after = f, envelope = "raw" }
     assert.equal("raw", s.envelope)
-    assert.same({ before = f, after = f }, s.functions)
+    assert.same({ before = f, after = f, pause_after = 20 }, s.functions)
     for _, name in ipairs { "before", "after", "identity" } do
       refused(name .. " in herald.subscribe is a table, not a function", "subscribe",
         { queue = "q", [name] = {} })
     end
     refused('envelope in herald.subscribe is a boolean, not "auto", "raw" or a function',
       "subscribe", { queue = "q", envelope = true })
+  end)
+
+  it("takes how many failures make a pause", function()
+    local function after(n) return subscribed({ queue = "q", pause_after = n }).functions.pause_after end
+    assert.same({ 20, 0, 0, 2, 1000 }, { after(nil), after(false), after(0), after(2), after(1000) })
+    for _, wrong in ipairs { 1, -1, 1001, 2.5, "20", true } do
+      assert.is_false((pcall(after, wrong)))
+    end
+    refused("pause_after in herald.subscribe is 1: it must be between 2 and 1000", "subscribe",
+      { queue = "q", pause_after = 1 })
   end)
 
   it("checks what an envelope returns", function()

@@ -39,6 +39,11 @@ static int take(struct broker *b, struct delivery **out, size_t max, size_t *n_o
 
     (void)err;
     *n_out = 0;
+    s->repaced = false;
+    if (s->pace == PACE_STOP)
+        return OK;
+    if (s->pace == PACE_ONE)
+        max = 1;
     for (size_t i = 0; i < s->n_deliveries && *n_out < max; i++)
         if (!s->deliveries[i].acked)
             out[(*n_out)++] = &s->deliveries[i].delivery;
@@ -103,10 +108,20 @@ static void forget(struct broker *b)
     s->forgotten++;
 }
 
+static void pace(struct broker *b, const char *queue, enum broker_pace how)
+{
+    static const char *const words[] = {"stop", "one", "flow"};
+    struct scene *s = self(b);
+    size_t used = strlen(s->paces);
+
+    snprintf(s->paces + used, sizeof s->paces - used, "%s:%s ", queue, words[how]);
+    s->pace = how;
+    s->repaced = how != PACE_STOP;
+}
+
 static bool pending(struct broker *b)
 {
-    (void)b;
-    return false;
+    return self(b)->repaced;
 }
 
 static const struct broker_ops ops = {
@@ -118,6 +133,7 @@ static const struct broker_ops ops = {
     .settled = settled,
     .tell = tell,
     .forget = forget,
+    .pace = pace,
 };
 
 static void write_file(struct scene *s, const char *name, const char *text)
@@ -197,6 +213,7 @@ static void make_turn(struct scene *s, struct clock clock)
         .inbox_window_ms = 7 * 86400000,
         .handler_ms = 2000,
         .recent_max = s->recent_max,
+        .pausing = true,
         .strike = s->strike,
         .seed = 1,
     };
@@ -220,6 +237,7 @@ void scene_begin_keeping(struct scene *s, size_t recent_max, const char *rules,
     s->broker.ops = &ops;
     s->now_ms = INT64_C(1700000000000);
     s->room = 20;
+    s->pace = PACE_FLOW;
     s->recent_max = recent_max;
     snprintf(s->folder, sizeof s->folder, "/tmp/herald-scene-XXXXXX");
     assert_non_null(mkdtemp(s->folder));
@@ -255,6 +273,7 @@ void scene_restart(struct scene *s)
     turn_free(&s->turn);
     db_close(&s->db);
     s->n_answers = s->n_lent = 0;
+    s->pace = PACE_FLOW;
     s->pending[0] = s->published[0] = '\0';
     open_store(s, clock_of(s));
     make_turn(s, clock_of(s));

@@ -47,7 +47,10 @@ struct scene {
     char ids[4096];       /* message ids of all publishes that were asked for: "id " */
     int publish_code;     /* what publish answers */
     size_t room;
-    int forgotten; /* turns that were rolled back */
+    enum broker_pace pace; /* what was told last */
+    bool repaced;          /* there may be something to take */
+    char paces[1024];      /* all that was told: "queue:stop queue:one queue:flow " */
+    int forgotten;         /* turns that were rolled back */
 };
 
 void scene_begin(struct scene *s, const char *rules, const char *migration);
