@@ -196,6 +196,7 @@ static int make_turn(struct rehearsal *r, struct err *err)
                                             .inbox_window_ms = INBOX_WINDOW_MS,
                                             .handler_ms = r->settings.handler_ms,
                                             .publish_retry = r->settings.publish_retry,
+                                            .pausing = false, /* a spec fails what it likes */
                                             .seed = 1},
                     err);
 }

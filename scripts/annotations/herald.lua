@@ -94,6 +94,7 @@ function herald.route(route) end
 ---@field identity? fun(msg: herald.msg): string|integer|nil names a message that came without an id
 ---@field order_by? "business_key1"|"business_key2"|"business_key3" while one waits, later ones of its key do, too
 ---@field on_dead? "release"|"hold" whether a dead letter lets the later ones of its key go on
+---@field pause_after? integer|false so many messages that fail alike in a row pause it: 2 to 1000, 20; false: never
 
 ---A queue to listen to.
 ---@param subscription herald.subscription_spec

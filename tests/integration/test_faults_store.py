@@ -83,6 +83,27 @@ class Room(Case):
         self.check_resumed(router, 1000)
         self.assertEqual(router.counter("duplicates"), 0)
 
+    def test_disk_is_full_for_long(self):
+        """DESIGN 6: nothing is held, and nothing goes to and fro until there is room."""
+        router = self.router(store="disk/herald.db")
+        disk = self.mount(router, "4m")
+        router.start()
+        ballast = self.fill(disk)
+        self.flood(self.peer(), 1000)
+        self.wait_paused(router, "full")
+        handled = len(router.effects())
+        self.wait_equal("all to be with the broker again",
+                        lambda: World.node.depth(self.names["queue"]), 1000 - handled)
+        time.sleep(30 if World.long else 6)
+        self.assertEqual(World.node.depth(self.names["queue"]), 1000 - handled)
+        self.assertEqual(len(router.events("engine.consuming_stopped")), 1)
+        self.assert_words(router.status()["stopped_for"], "full")
+        os.remove(ballast)
+        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+        self.check_resumed(router, 1000)
+        self.assertEqual(router.counter("duplicates"), 0)
+        self.assertEqual(router.value("select length(value) from herald_meta where key = 'room'"), 0)
+
     def test_disk_is_full_for_confirms(self):
         """FAULTS 24: rows whose confirm cannot be written down are not sent again."""
         self.use_names("spy")
@@ -177,6 +198,34 @@ class Others(Case):
         self.wait_settled(router)
         self.assertEqual(router.status()["retries"], 0)
         self.assertFalse(router.events("engine.paused"))
+
+    def test_a_lock_that_is_held_for_long(self):
+        """DESIGN 6: when nothing can be processed the consuming channel is closed once, and no
+        deliveries are held."""
+        router = self.router().start()
+        peer = self.peer()
+        other = sqlite3.connect(router.store, isolation_level=None)
+        self.addCleanup(other.close)
+        other.execute("pragma wal_autocheckpoint=0")
+        other.execute("begin immediate")
+        for number in range(100):
+            peer.send(self.names["exchange"], '{"messageType":"note","businessKey1":"%d"}'
+                      % number, message_id=f"m{number}")
+        self.wait_equal("them to be held", lambda: router.status()["broker"]["unacked"], 100)
+        self.wait_equal("them to be with the broker again",
+                        lambda: (World.node.depth(self.names["queue"]),
+                                 router.status()["broker"]["unacked"]), (100, 0))
+        self.assert_words(router.status()["stopped_for"], "locked|busy")
+        self.assert_words(router.run("status").out, "nothing is consumed, the broker keeps it")
+        self.assertLess(router.cpu_share(2), 0.3)
+        self.assertEqual(World.node.depth(self.names["queue"]), 100)
+        other.execute("commit")
+        self.wait_equal("all effects", lambda: len(router.effects()), 100)
+        self.wait_settled(router)
+        self.assertEqual(router.status()["stopped_for"], "")
+        self.assertEqual(len(router.events("engine.consuming_stopped")), 1)
+        self.assertEqual(len(router.events("engine.consuming_again")), 1)
+        self.assertEqual(router.status()["retries"], 0)
 
     def hammer(self, path, until, waits, problems):
         store = sqlite3.connect(path, timeout=5, isolation_level=None)

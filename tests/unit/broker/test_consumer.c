@@ -683,6 +683,112 @@ static void a_queue_that_rests_may_go(void **state)
     assert_true(consumer_is_ready(consumer));
 }
 
+static void a_stopped_queue_acks_what_is_done_and_gives_back_the_rest_once(void **state)
+{
+    (void)state;
+    deliver(2, 1, 5);
+    deliver(3, 1, 1);
+    take(3, "2/1 2/2 2/3");
+    accepted(0);
+    accepted(2);
+    consumer_tell(consumer);
+    sent("2:ack(1+)");
+    consumer_pace(consumer, "q", PACE_STOP);
+    sent("2:ack(3) 2:close");
+    deliver(2, 6, 6); /* was under way */
+    assert_int_equal(consumer_unacked(consumer), 1);
+    take(64, "3/1"); /* nobody else is stopped */
+    accepted(0);
+    consumer_tell(consumer);
+    sent("3:ack(1+)");
+    method(2, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    consumer_pace(consumer, "q", PACE_STOP);
+    fake_now += 100000;
+    consumer_step(consumer);
+    sent("");
+    assert_true(consumer_is_ready(consumer)); /* it does what it should */
+    assert_null(consumer_trouble(consumer));
+    consumer_pace(consumer, "q", PACE_FLOW);
+    sent("2:open 2:qos(100,each) 2:consume(q)");
+    assert_false(consumer_is_ready(consumer));
+    method(2, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    assert_true(consumer_is_ready(consumer));
+}
+
+static void one_at_a_time_is_another_channel(void **state)
+{
+    (void)state;
+    consumer_pace(consumer, "q", PACE_ONE);
+    sent("2:close");
+    consumer_pace(consumer, "q", PACE_STOP); /* while it closes */
+    consumer_pace(consumer, "q", PACE_ONE);
+    method(2, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    sent("2:open 2:qos(1,each) 2:consume(q)");
+    assert_true(consumer_is_ready(consumer));
+    method(2, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    consumer_pace(consumer, "q", PACE_ONE);
+    sent("");
+    deliver(2, 1, 1);
+    take(64, "2/1");
+    accepted(0);
+    consumer_tell(consumer);
+    consumer_pace(consumer, "q", PACE_FLOW);
+    sent("2:ack(1+) 2:close");
+    method(2, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    sent("2:open 2:qos(100,each) 2:consume(q)");
+}
+
+static void all_queues_stop_and_each_goes_on_at_its_own_pace(void **state)
+{
+    (void)state;
+    consumer_pace(consumer, "q", PACE_STOP);
+    consumer_pace(consumer, NULL, PACE_STOP);
+    sent("2:close 3:close");
+    method(2, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    method(3, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    consumer_pace(consumer, "r", PACE_FLOW); /* the slower one counts */
+    consumer_pace(consumer, "nobody's", PACE_STOP);
+    sent("");
+    consumer_pace(consumer, NULL, PACE_FLOW);
+    sent("3:open 3:qos(7,each) 3:consume(r)");
+}
+
+static void a_pace_outlives_a_reconnect(void **state)
+{
+    (void)state;
+    consumer_pace(consumer, "q", PACE_STOP);
+    fake_link.up = false;
+    declare_down(declare);
+    consumer_down(consumer); /* before close-ok came */
+    fake_link.said[0] = '\0';
+    fake_link.up = true;
+    declare_up(declare);
+    consumer_up(consumer);
+    method(1, AMQP_QUEUE_DECLARE_OK_METHOD, NULL);
+    method(1, AMQP_EXCHANGE_DECLARE_OK_METHOD, NULL);
+    method(1, AMQP_QUEUE_BIND_OK_METHOD, NULL);
+    method(1, AMQP_QUEUE_DECLARE_OK_METHOD, NULL);
+    sent("1:open 1:queue.declare?(q) 1:exchange.declare?(x) 1:bind(q,x,) 1:queue.declare?(r) "
+         "3:open 3:qos(7,each) 3:consume(r)");
+    consumer_pace(consumer, "q", PACE_FLOW);
+    sent("2:open 2:qos(100,each) 2:consume(q)");
+}
+
+static void a_pace_stays_with_a_queue_that_stays_and_goes_with_one_that_goes(void **state)
+{
+    (void)state;
+    consumer_pace(consumer, "q", PACE_STOP);
+    sent("2:close");
+    method(2, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    CHANGE_TO({"q", "x", 50}, {"r", "", 7});
+    sent("");
+    CHANGE_TO({"r", "", 7});
+    CHANGE_TO({"q", "x", 50}, {"r", "", 7});
+    method(1, AMQP_QUEUE_DECLARE_OK_METHOD, NULL);
+    method(1, AMQP_EXCHANGE_DECLARE_OK_METHOD, NULL);
+    assert_non_null(strstr(fake_link.said, "2:open 2:qos(50,each) 2:consume(q)"));
+}
+
 static void an_abandoned_plan_changes_nothing(void **state)
 {
     const struct rule other[] = {{"n", "", 5}, {"r", "", 9}};
@@ -747,6 +853,11 @@ int main(void)
         TEST(a_change_while_the_channel_opens_closes_what_is_not_wanted),
         TEST(a_change_while_the_link_is_down_is_taken_up_with_it),
         TEST(a_queue_that_rests_may_go),
+        TEST(a_stopped_queue_acks_what_is_done_and_gives_back_the_rest_once),
+        TEST(one_at_a_time_is_another_channel),
+        TEST(all_queues_stop_and_each_goes_on_at_its_own_pace),
+        TEST(a_pace_outlives_a_reconnect),
+        TEST(a_pace_stays_with_a_queue_that_stays_and_goes_with_one_that_goes),
         TEST(an_abandoned_plan_changes_nothing),
         TEST(a_silent_close_is_a_broken_protocol),
     };

@@ -225,6 +225,55 @@ static void what_cannot_be_taken_up_changes_nothing(void **state)
     turn_ends();
 }
 
+static void pace(const char *queue, enum broker_pace how)
+{
+    broker->ops->pace(broker, queue, how);
+}
+
+static void a_stopped_queue_keeps_what_is_in_it(void **state)
+{
+    (void)state;
+    assert_int_equal(publish(1, x, "a"), PUBLISH_CONFIRMED);
+    pace("q", PACE_STOP);
+    takes("", "q");
+    assert_false(broker->ops->pending(broker)); /* nobody spins */
+    assert_int_equal(publish(2, x, "b"), PUBLISH_CONFIRMED);
+    takes("", "q");
+    wakes = 0;
+    pace("q", PACE_ONE);
+    assert_int_equal(wakes, 1);
+    assert_true(broker->ops->pending(broker));
+    takes("a", "q");
+    assert_int_equal(publish(3, x, "c"), PUBLISH_CONFIRMED);
+    pace("q", PACE_FLOW);
+    takes("b c", "q");
+}
+
+static void all_stop_and_each_goes_on_at_its_own_pace(void **state)
+{
+    (void)state;
+    assert_int_equal(publish(1, x, "a"), PUBLISH_CONFIRMED);
+    pace("q", PACE_STOP);
+    pace(NULL, PACE_STOP);
+    pace("nobody's", PACE_STOP);
+    pace("q", PACE_FLOW);
+    takes("", "q");
+    pace(NULL, PACE_FLOW);
+    takes("a", "q");
+}
+
+static void a_pace_stays_with_a_queue_that_stays(void **state)
+{
+    (void)state;
+    assert_int_equal(publish(1, x, "a"), PUBLISH_CONFIRMED);
+    pace("q", PACE_STOP);
+    change_to("q", "y");
+    takes("", "q");
+    change_to("r", "y");
+    change_to("q", "x"); /* it was left */
+    takes("a", "q");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -234,6 +283,9 @@ int main(void)
         TEST(a_new_queue_and_exchange_are_made),
         TEST(an_exchange_that_only_a_row_names_is_made),
         TEST(what_cannot_be_taken_up_changes_nothing),
+        TEST(a_stopped_queue_keeps_what_is_in_it),
+        TEST(all_stop_and_each_goes_on_at_its_own_pace),
+        TEST(a_pace_stays_with_a_queue_that_stays),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -231,6 +231,37 @@ static void faults_13_a_cancel_in_the_middle_of_a_turn(void **state)
     end();
 }
 
+static bool nothing_is_held(void *arg)
+{
+    (void)arg;
+    for (size_t i = 0; i < q->n_messages; i++)
+        if (q->messages[i].state == FAKE_UNACKED)
+            return false;
+    return fake_rabbit_state(r).unacked == 0;
+}
+
+/* DESIGN 6: the consuming channel is closed once and no deliveries are held. */
+static void a_stopped_queue_gives_its_deliveries_back_once(void **state)
+{
+    (void)state;
+    begin(8);
+    add(1, 20);
+    fake_rabbit_until(r, fake_rabbit_is_pending, r, "deliveries");
+    turn(5, 3, true);
+    r->broker->ops->pace(r->broker, "q", PACE_STOP);
+    fake_rabbit_until(r, nothing_is_held, NULL, "nothing to be held");
+    for (int i = 0; i < 50; i++)
+        uv_run(&r->loop, UV_RUN_NOWAIT);
+    assert_true(fake_rabbit_is_ready(r));
+    assert_int_equal(fake_queue_left(q), 17);
+    assert_int_equal(turn(64, 64, true), 0);
+    for (size_t i = 0; i < q->n_messages; i++)
+        assert_true(q->messages[i].deliveries <= 1);
+    r->broker->ops->pace(r->broker, "q", PACE_FLOW);
+    until_empty();
+    end();
+}
+
 static void misbehave(uint64_t *dice)
 {
     struct fake_conn *c = fake_conn(r->fake, "consume");
@@ -248,6 +279,12 @@ static void misbehave(uint64_t *dice)
         break;
     case 3:
         fake_run(r->fake, 6);
+        break;
+    case 4:
+    case 5:
+    case 6:
+        r->broker->ops->pace(r->broker, fake_dice(dice, 2) == 0 ? "q" : NULL,
+                             (enum broker_pace)fake_dice(dice, 3));
         break;
     default:
         break;
@@ -274,6 +311,8 @@ static void run_seed(uint64_t seed)
     }
     fake_plan(r->fake)->chunk = 0;
     q->twice = 0;
+    r->broker->ops->pace(r->broker, "q", PACE_FLOW);
+    r->broker->ops->pace(r->broker, NULL, PACE_FLOW);
     until_empty();
     for (int i = 1; i <= last; i++)
         if (accepted[i] == 0)
@@ -297,6 +336,7 @@ int main(void)
         cmocka_unit_test(faults_44_what_a_turn_leaves_stands_in_front_again),
         cmocka_unit_test(faults_13_a_cancelled_consumer_comes_back),
         cmocka_unit_test(faults_13_a_cancel_in_the_middle_of_a_turn),
+        cmocka_unit_test(a_stopped_queue_gives_its_deliveries_back_once),
         cmocka_unit_test(faults_44_any_deliveries_in_any_order),
     };
 

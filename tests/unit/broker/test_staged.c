@@ -9,6 +9,7 @@
 struct dummy {
     struct broker broker;
     int published, accepted, told, forgotten, freed;
+    enum broker_pace paced;
 };
 
 static struct dummy *made; /* the last one; lives until the test frees it */
@@ -50,6 +51,12 @@ static void forget(struct broker *b)
     ((struct dummy *)b)->forgotten++;
 }
 
+static void pace(struct broker *b, const char *queue, enum broker_pace how)
+{
+    assert_string_equal(queue, "q");
+    ((struct dummy *)b)->paced = how;
+}
+
 static bool pending(struct broker *b)
 {
     (void)b;
@@ -68,6 +75,7 @@ static const struct broker_ops ops = {.room = room,
                                       .settled = settled,
                                       .tell = tell,
                                       .forget = forget,
+                                      .pace = pace,
                                       .pending = pending,
                                       .free = free_dummy};
 
@@ -227,6 +235,16 @@ static void the_next_one_knows_what_the_former_noted(void **state)
     end(next);
 }
 
+static void a_pace_is_passed_on(void **state)
+{
+    struct broker *b = stage(true);
+
+    (void)state;
+    b->ops->pace(b, "q", PACE_ONE);
+    assert_int_equal(made->paced, PACE_ONE);
+    end(b);
+}
+
 static void faults_have_a_ceiling(void **state)
 {
     struct broker *b = stage(true);
@@ -250,6 +268,7 @@ int main(void)
         cmocka_unit_test(lost_acks_last_for_one_turn_with_deliveries),
         cmocka_unit_test(a_crash_fails_one_turn),
         cmocka_unit_test(the_next_one_knows_what_the_former_noted),
+        cmocka_unit_test(a_pace_is_passed_on),
         cmocka_unit_test(faults_have_a_ceiling),
     };
 

@@ -250,6 +250,24 @@ static void a_queue_that_nobody_has_is_refused(void **state)
     assert_sql(p, "select queue || exchange from herald_queue_item", "qx");
 }
 
+static void a_spec_may_fail_as_often_as_it_likes(void **state)
+{
+    struct play *p = *state;
+    char id[16];
+
+    start(p);
+    for (int i = 0; i < 60; i++) {
+        snprintf(id, sizeof id, "m%d", i);
+        deliver(p, id, "note", "bad");
+    }
+    assert_done(p, rehearsal_run(p->r, &p->err));
+    assert_sql(p, "select count(*) from herald_retry", "60");
+    assert_done(p, rehearsal_advance(p->r, 60000, &p->err));
+    assert_sql(p, "select count(*) from herald_dead", "60");
+    assert_int_equal(rehearsal_counters(p->r)->failed, 180);
+    assert_int_equal(rehearsal_counters(p->r)->pauses, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -263,6 +281,7 @@ int main(void)
         TEST(rules_that_do_not_load_leave_nothing),
         TEST(lines_are_json),
         TEST(a_queue_that_nobody_has_is_refused),
+        TEST(a_spec_may_fail_as_often_as_it_likes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
