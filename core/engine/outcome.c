@@ -175,13 +175,21 @@ static int wait_for_retry(struct turn *t, const struct item *i, int64_t delay_ms
     return rc;
 }
 
-/* Its queue is paused: it has not been tried, for all that is written about it. */
+/* Its queue is paused: it has not been tried, for all that is written about it. Letters of its
+ * lane may have become retries again, and come before it. */
 static int hold(struct turn *t, const struct item *i, int64_t due_at, const char *error,
                 struct err *err)
 {
+    bool behind = false;
+    int rc = OK;
+
     if (i->retry_id != 0)
         return retry_defer(db_of(t), i->retry_id, due_at, err);
-    return write_retry(t, i, i->attempt - 1, due_at, error, (struct slice){NULL, 0}, err);
+    if (i->lane.data != NULL)
+        rc = lane_is_busy(db_of(t), i->queue, i->lane, INT64_MAX, &behind, err);
+    return rc == OK ? write_retry(t, i, i->attempt - 1, behind ? LANE_HELD : due_at, error,
+                                  (struct slice){NULL, 0}, err)
+                    : rc;
 }
 
 static int give_up(struct turn *t, const struct item *i, const struct script_outcome *o,

@@ -165,6 +165,14 @@ bool pause_takes(const struct pause *p)
     return p == NULL || !p->now.paused || p->now.asking;
 }
 
+void pause_took(struct pause *p)
+{
+    if (p == NULL || !p->now.asking)
+        return;
+    p->now.asking = false;
+    p->changed = true;
+}
+
 int64_t pause_defers(const struct pause *p, int64_t now_ms)
 {
     return p != NULL && p->now.paused && now_ms < p->now.probe_at ? p->now.probe_at : 0;

@@ -108,6 +108,9 @@ bool pause_passed(struct pause *p);
 /* True when a delivery of the queue may be handled; NULL is fine, here and below. */
 bool pause_takes(const struct pause *p);
 
+/* One was: whatever it was, that is all that was asked for. */
+void pause_took(struct pause *p);
+
 /* When a due row of the queue is to be due instead; 0: try it now. */
 int64_t pause_defers(const struct pause *p, int64_t now_ms);
 

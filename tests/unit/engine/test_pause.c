@@ -181,6 +181,19 @@ static void a_failed_row_asks_for_a_delivery(void **state)
     assert_true(q()->now.probe_at > 99000);
 }
 
+static void one_delivery_is_all_that_is_asked_for(void **state)
+{
+    (void)state;
+    pause_took(NULL);
+    pause_at(5000);
+    again(1, 7, 6000);
+    pause_took(q()); /* a duplicate, say */
+    assert_int_equal(pause_pace(q()), PACE_STOP);
+    pause_passed(q());
+    pause_took(q());
+    assert_true(pause_takes(q()));
+}
+
 static void where_no_row_is_a_delivery_is_asked_for(void **state)
 {
     (void)state;
@@ -277,6 +290,7 @@ int main(void)
         cmocka_unit_test_teardown(rows_wait_for_the_probe, clear),
         cmocka_unit_test_teardown(the_time_between_probes_doubles_to_about_a_minute, clear),
         cmocka_unit_test_teardown(a_failed_row_asks_for_a_delivery, clear),
+        cmocka_unit_test_teardown(one_delivery_is_all_that_is_asked_for, clear),
         cmocka_unit_test_teardown(where_no_row_is_a_delivery_is_asked_for, clear),
         cmocka_unit_test_teardown(a_probe_that_works_ends_the_pause, clear),
         cmocka_unit_test_teardown(a_probe_that_fails_otherwise_ends_the_pause, clear),

@@ -326,6 +326,37 @@ static void it_can_be_turned_off(void **state)
     scene_end(&s);
 }
 
+/* One lane: the letters that are taken back come first, in their order. */
+static void lanes_keep_their_order_through_a_pause(void **state)
+{
+    struct scene s;
+    char id[16];
+
+    (void)state;
+    scene_begin(&s,
+                SUBSCRIBED("pause_after = 4, retry = { attempts = 1 }, order_by = 'business_key1'")
+                    TRY "tx:exec('insert into hits(id, missing) values (?, 1)', msg.id) end)\n",
+                HITS);
+    for (int i = 0; i < 9; i++) {
+        snprintf(id, sizeof id, "m%d", i);
+        scene_deliver(&s, id, "note", "{\"businessKey1\":\"k\"}");
+    }
+    scene_run(&s);
+    assert_int_equal(scene_acked(&s), 4);
+    assert_sql(&s, "select count(*) from herald_retry where due_at < 9223372036854775807", "1");
+    while (turn_counters(s.turn)->probes == 0)
+        move_on(&s);
+    assert_int_equal(scene_acked(&s), 5); /* the one that was asked for waits behind its lane */
+    scene_sql(&s, ADD_COLUMN);
+    while (turn_paused(s.turn, 0) != NULL)
+        move_on(&s);
+    scene_run(&s);
+    assert_sql(&s, "select group_concat(id, ' ') from (select id from hits order by rowid)",
+               "m0 m1 m2 m3 m4 m5 m6 m7 m8");
+    assert_sql(&s, ROWS, "0");
+    scene_end(&s);
+}
+
 static void after_a_restart_it_finds_out_again(void **state)
 {
     struct scene s;
@@ -362,6 +393,7 @@ int main(void)
         cmocka_unit_test(a_person_may_take_the_rows_away),
         cmocka_unit_test(a_hurried_probe_finds_what_was_mended),
         cmocka_unit_test(it_can_be_turned_off),
+        cmocka_unit_test(lanes_keep_their_order_through_a_pause),
         cmocka_unit_test(after_a_restart_it_finds_out_again),
     };
 
