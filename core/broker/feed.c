@@ -1,9 +1,7 @@
 /* feed - see feed.h for the states. */
-#include "broker/feed.h"
+#include "broker/feed_int.h"
 
-#include "broker/backoff.h"
 #include "broker/channel.h"
-#include "broker/reason.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,37 +11,6 @@
 #define CONSUMER_TAG "herald"
 
 enum { TEXT_MAX = 400 };
-
-enum feed_state {
-    FEED_DOWN,
-    FEED_DECLARING,
-    FEED_OPENING,
-    FEED_CONSUMING,
-    FEED_CLOSING,
-    FEED_RESTING,
-};
-
-struct feed {
-    struct feed_context *context;            /* lent */
-    const struct subscription *subscription; /* lent; NULL: none yet, or no more */
-    const struct subscription *next;         /* of the plan under way; lent; NULL */
-    enum feed_state state;
-    uint16_t channel;           /* its number, for ever */
-    enum broker_pace pace;      /* its own */
-    enum broker_pace opened_at; /* pace for which the channel was opened */
-    struct declare_item *queue; /* its declaration; NULL without a subscription */
-    unsigned deserted;          /* declare_deserted when the channel was opened */
-    uint64_t epoch;             /* of this life of the channel */
-    struct held *first;         /* unacked ones in order of tag; owned */
-    struct held *last;
-    size_t unacked;         /* how many of them */
-    bool draining;          /* no further deliveries */
-    bool renewing;          /* CLOSING: consumes again at once */
-    int64_t due_ms;         /* RESTING: end of it; OPENING, CLOSING: answer is due */
-    int64_t since_ms;       /* CONSUMING: since when */
-    struct backoff backoff; /* how long to rest */
-    struct reason *why;     /* last trouble */
-};
 
 static int ask_bindings(struct feed *f, const struct subscription *s)
 {
@@ -87,51 +54,11 @@ int feed_plan(struct feed *f, const struct subscription *s)
     return ask_bindings(f, s);
 }
 
-/* Takes the oldest one off its list. */
-static struct held *pop(struct feed *f)
-{
-    struct held *h = f->first;
-
-    f->first = h->next_on_feed;
-    if (f->first == NULL)
-        f->last = NULL;
-    f->unacked--;
-    return h;
-}
-
-/* From *at on, nothing will ever be acked. */
-static void abandon(struct feed *f, struct held **at)
-{
-    bool stale = false;
-
-    while (*at != NULL) {
-        struct held *h = *at;
-
-        *at = h->next_on_feed;
-        f->unacked--;
-        if (h->state == HELD_SETTLED) {
-            free(h);
-            continue;
-        }
-        h->stale = true;
-        stale = true;
-    }
-    if (stale)
-        f->context->stale(f->context->stale_arg);
-}
-
-/* The channel is gone, and with it every tag. */
-static void end_epoch(struct feed *f)
-{
-    abandon(f, &f->first);
-    f->last = NULL;
-}
-
 void feed_free(struct feed **f)
 {
     if (*f == NULL)
         return;
-    end_epoch(*f);
+    feed_end_epoch(*f);
     reason_drop(&(*f)->why);
     free(*f);
     *f = NULL;
@@ -145,7 +72,7 @@ void feed_up(struct feed *f)
 
 void feed_down(struct feed *f)
 {
-    end_epoch(f);
+    feed_end_epoch(f);
     f->state = FEED_DOWN;
 }
 
@@ -170,11 +97,6 @@ static void rest(struct feed *f)
     f->due_ms = now + backoff_next(&f->backoff);
 }
 
-static bool has_channel(const struct feed *f)
-{
-    return f->state == FEED_CONSUMING || f->state == FEED_OPENING;
-}
-
 static void on_close(struct feed *f, const amqp_channel_close_t *close)
 {
     struct err err = {0};
@@ -183,9 +105,9 @@ static void on_close(struct feed *f, const amqp_channel_close_t *close)
     /* A link that cannot take this is going down, which ends the epoch as well. */
     if (channel_close_ok(f->context->link, f->channel, &err) != OK)
         return;
-    if (!has_channel(f))
+    if (!feed_has_channel(f))
         return;
-    end_epoch(f);
+    feed_end_epoch(f);
     set_why(f, channel_why(close, why, sizeof why));
     rest(f);
 }
@@ -195,7 +117,7 @@ static void close_channel(struct feed *f)
 {
     struct err err = {0};
 
-    end_epoch(f);
+    feed_end_epoch(f);
     if (channel_close(f->context->link, f->channel, &err) != OK)
         f->context->broken = "a channel could not be closed";
     f->state = FEED_CLOSING;
@@ -205,7 +127,7 @@ static void close_channel(struct feed *f)
 /* The consumer is gone, its channel is not yet. */
 static void on_cancel(struct feed *f, const char *why)
 {
-    if (!has_channel(f))
+    if (!feed_has_channel(f))
         return;
     set_why(f, why);
     close_channel(f);
@@ -252,67 +174,12 @@ void feed_method(struct feed *f, const amqp_method_t *method)
     }
 }
 
-struct held *feed_deliver(struct feed *f, struct delivery *d)
-{
-    struct held *h;
-
-    if (f->draining || !has_channel(f))
-        return NULL;
-    d->subscription = f->subscription;
-    d->epoch = f->epoch;
-    d->owner = f;
-    h = held_new(d);
-    if (h == NULL) {
-        /* The broker keeps it; a new connection asks for it again. */
-        f->context->broken = "out of memory for a delivery";
-        return NULL;
-    }
-    if (f->last != NULL)
-        f->last->next_on_feed = h;
-    else
-        f->first = h;
-    f->last = h;
-    f->unacked++;
-    return h;
-}
-
-void feed_ack(struct feed *f)
-{
-    amqp_basic_ack_t ack = {.multiple = true};
-    struct err err = {0};
-
-    while (f->first != NULL && f->first->state == HELD_SETTLED) {
-        struct held *h = pop(f);
-
-        ack.delivery_tag = h->delivery.tag;
-        free(h);
-    }
-    if (ack.delivery_tag == 0)
-        return;
-    if (link_send(f->context->link, f->channel, AMQP_BASIC_ACK_METHOD, &ack, &err) != OK)
-        f->context->broken = "an ack could not be sent";
-}
-
-/* What is settled behind a gap is acked one by one, since nothing will close the gap. */
-static void ack_beyond_gaps(struct feed *f)
-{
-    struct err err = {0};
-
-    for (struct held *h = f->first; h != NULL; h = h->next_on_feed) {
-        amqp_basic_ack_t ack = {.delivery_tag = h->delivery.tag};
-
-        if (h->state == HELD_SETTLED &&
-            link_send(f->context->link, f->channel, AMQP_BASIC_ACK_METHOD, &ack, &err) != OK)
-            f->context->broken = "an ack could not be sent";
-    }
-}
-
 static void end_channel(struct feed *f)
 {
-    if (!has_channel(f))
+    if (!feed_has_channel(f))
         return;
     feed_ack(f);
-    ack_beyond_gaps(f);
+    feed_ack_beyond_gaps(f);
     close_channel(f);
 }
 
@@ -344,7 +211,7 @@ static void enter_queue(struct feed *f)
     for (struct held *h = f->first; h != NULL; h = h->next_on_feed)
         h->delivery.subscription = f->subscription;
     /* basic.qos is for consumers to come. */
-    if (before == NULL || before->prefetch == f->subscription->prefetch || !has_channel(f))
+    if (before == NULL || before->prefetch == f->subscription->prefetch || !feed_has_channel(f))
         return;
     end_channel(f);
     f->renewing = true;
@@ -365,17 +232,12 @@ static enum broker_pace pace_of(const struct feed *f)
 
 void feed_pace(struct feed *f, const char *queue, enum broker_pace pace)
 {
-    static const char *const words[] = {"stop", "one at a time", "flow"};
-
     if (f->subscription == NULL || (queue != NULL && strcmp(f->subscription->queue, queue) != 0))
         return;
     if (queue != NULL)
         f->pace = pace;
-    if (!has_channel(f) || f->opened_at == pace_of(f))
+    if (!feed_has_channel(f) || f->opened_at == pace_of(f))
         return;
-    log_event(
-        f->context->log, LOG_INFO, "broker.pace",
-        LOG_FIELDS(log_text("queue", f->subscription->queue), log_text("pace", words[pace_of(f)])));
     end_channel(f);
     f->renewing = true;
 }
@@ -404,28 +266,14 @@ static void cancel_consumer(struct feed *f)
         f->context->broken = "a consumer could not be cancelled";
 }
 
-/* What no turn has goes. A turn takes from the front, so these are the last ones on
- * the channel, and the acks of the others never cover them. */
-static void drop_queued(struct feed *f)
-{
-    struct held **at = &f->first;
-
-    f->last = NULL;
-    while (*at != NULL && (*at)->state != HELD_QUEUED) {
-        f->last = *at;
-        at = &(*at)->next_on_feed;
-    }
-    abandon(f, at);
-}
-
 void feed_drain(struct feed *f)
 {
     if (f->draining)
         return;
     f->draining = true;
-    if (has_channel(f))
+    if (feed_has_channel(f))
         cancel_consumer(f);
-    drop_queued(f);
+    feed_drop_queued(f);
 }
 
 static int send_consume(struct feed *f, struct err *err)

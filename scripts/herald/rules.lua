@@ -261,10 +261,9 @@ end
 
 -- Subscriptions ------------------------------------------------------------------
 
-local SUBSCRIBE_KEYS = { queue = true, from = true, retry = true, queue_type = true,
+local SUBSCRIBE_KEYS = { queue = true, from = true, retry = true, queue_type = true, on_dead = true,
                          prefetch = true, unhandled = true, before = true, after = true,
-                         envelope = true, identity = true, order_by = true, on_dead = true,
-                         pause_after = true }
+                         envelope = true, identity = true, order_by = true, pause_after = true }
 local RETRY_KEYS = { attempts = true, delay = true, factor = true, max_delay = true,
                      jitter = true, max_age = true }
 local DELAYS_MAX = 16
@@ -432,12 +431,6 @@ local function check_on_dead(origin, spec)
   return spec.on_dead == "hold"
 end
 
--- After so many messages that fail alike in a row; 0: never.
-local function check_pause(origin, after)
-  if after == false or after == 0 then return 0 end
-  return check_integer(origin, "pause_after in herald.subscribe", default(after, 20), 2, 1000)
-end
-
 function M.subscribe(origin, spec)
   check_spec(origin, "herald.subscribe", spec, SUBSCRIBE_KEYS)
   local queue = check_name(origin, "queue in herald.subscribe", spec.queue)
@@ -459,7 +452,8 @@ function M.subscribe(origin, spec)
       identity_text = identity,
       order_by = check_order_by(origin, "herald.subscribe", spec.order_by),
       hold = check_on_dead(origin, spec),
-      pause_after = check_pause(origin, spec.pause_after),
+      pause_after = spec.pause_after ~= false and spec.pause_after ~= 0 and check_integer(origin,
+        "pause_after in herald.subscribe", default(spec.pause_after, 20), 2, 1000) or 0,
     })
 end
 

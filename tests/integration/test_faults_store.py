@@ -65,41 +65,42 @@ class Room(Case):
         self.assertEqual(router.dead(), [])
         self.assertTrue(router.events("engine.resumed"))
 
-    def test_disk_is_full_for_deliveries(self):
-        """FAULTS 24: nothing more is acked, nothing counts as an attempt, nothing comes twice."""
+    def full(self):
+        """A router that got some of 1000 messages done before its disk was full."""
         router = self.router(store="disk/herald.db")
         disk = self.mount(router, "4m")
         router.start()
         ballast = self.fill(disk)
         self.flood(self.peer(), 1000)
         self.wait_paused(router, "full")
-        handled = len(router.effects())
+
+        def make_room():
+            os.remove(ballast)
+            subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+
+        return router, make_room, len(router.effects())
+
+    def test_disk_is_full_for_deliveries(self):
+        """FAULTS 24: nothing more is acked, nothing counts as an attempt, nothing comes twice."""
+        router, make_room, handled = self.full()
         self.assertLess(handled, 1000)
         time.sleep(0.5)
         self.assertEqual(len(router.effects()), handled)
         self.assertGreaterEqual(router.status()["broker"]["unacked"], 1)
-        os.remove(ballast)
-        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+        make_room()
         self.check_resumed(router, 1000)
         self.assertEqual(router.counter("duplicates"), 0)
 
     def test_disk_is_full_for_long(self):
         """DESIGN 6: nothing is held, and nothing goes to and fro until there is room."""
-        router = self.router(store="disk/herald.db")
-        disk = self.mount(router, "4m")
-        router.start()
-        ballast = self.fill(disk)
-        self.flood(self.peer(), 1000)
-        self.wait_paused(router, "full")
-        handled = len(router.effects())
+        router, make_room, handled = self.full()
         self.wait_equal("all to be with the broker again",
                         lambda: World.node.depth(self.names["queue"]), 1000 - handled)
         time.sleep(30 if World.long else 6)
         self.assertEqual(World.node.depth(self.names["queue"]), 1000 - handled)
         self.assertEqual(len(router.events("engine.consuming_stopped")), 1)
         self.assert_words(router.status()["stopped_for"], "full")
-        os.remove(ballast)
-        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+        make_room()
         self.check_resumed(router, 1000)
         self.assertEqual(router.counter("duplicates"), 0)
         self.assertEqual(router.value("select length(value) from herald_meta where key = 'room'"), 0)

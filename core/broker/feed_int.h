@@ -1,0 +1,55 @@
+/*
+ * feed_int - struct feed, for feed.c (its channel) and feed_held.c (what it holds unacked)
+ */
+#ifndef HERALD_BROKER_FEED_INT_H
+#define HERALD_BROKER_FEED_INT_H
+
+#include "broker/backoff.h"
+#include "broker/feed.h"
+#include "broker/reason.h"
+
+enum feed_state {
+    FEED_DOWN,
+    FEED_DECLARING,
+    FEED_OPENING,
+    FEED_CONSUMING,
+    FEED_CLOSING,
+    FEED_RESTING,
+};
+
+struct feed {
+    struct feed_context *context;            /* lent */
+    const struct subscription *subscription; /* lent; NULL: none yet, or no more */
+    const struct subscription *next;         /* of the plan under way; lent; NULL */
+    enum feed_state state;
+    uint16_t channel;           /* its number, for ever */
+    enum broker_pace pace;      /* its own */
+    enum broker_pace opened_at; /* pace for which the channel was opened */
+    struct declare_item *queue; /* its declaration; NULL without a subscription */
+    unsigned deserted;          /* declare_deserted when the channel was opened */
+    uint64_t epoch;             /* of this life of the channel */
+    struct held *first;         /* unacked ones in order of tag; owned */
+    struct held *last;
+    size_t unacked;         /* how many of them */
+    bool draining;          /* no further deliveries */
+    bool renewing;          /* CLOSING: consumes again at once */
+    int64_t due_ms;         /* RESTING: end of it; OPENING, CLOSING: answer is due */
+    int64_t since_ms;       /* CONSUMING: since when */
+    struct backoff backoff; /* how long to rest */
+    struct reason *why;     /* last trouble */
+};
+
+/* A channel on which deliveries come, or are about to. */
+bool feed_has_channel(const struct feed *f);
+
+/* The channel is gone, and with it every tag: nothing of it will ever be acked. */
+void feed_end_epoch(struct feed *f);
+
+/* What is settled behind a gap is acked one by one, since nothing will close the gap. */
+void feed_ack_beyond_gaps(struct feed *f);
+
+/* What no turn has goes. A turn takes from the front, so these are the last ones on
+ * the channel, and the acks of the others never cover them. */
+void feed_drop_queued(struct feed *f);
+
+#endif
