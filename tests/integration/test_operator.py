@@ -10,7 +10,7 @@ from harness import RECORDER, Case, World
 # The mistake of a deployment: choices are looked up by the wrong key.
 BAD = """
 local herald = require "herald"
-herald.subscribe { queue = "$paid", retry = { attempts = 1 } }
+herald.subscribe { queue = "$paid", retry = { attempts = 1 }, pause_after = false }
 herald.on("payresult_notify", "*", function(msg, tx)
   if #msg.business_key1 > 0 then
     error(("no choice '%s' of order type %s"):format(msg.business_key3 or "?" .. msg.id, msg.order_type))
@@ -19,7 +19,7 @@ end)
 """
 MENDED = """
 local herald = require "herald"
-herald.subscribe { queue = "$paid", retry = { attempts = 1 } }
+herald.subscribe { queue = "$paid", retry = { attempts = 1 }, pause_after = false }
 herald.on("payresult_notify", "*", function(msg, tx)
   tx:exec("insert into effect (message_id, key1, attempt, raw) values (?, ?, ?, ?)", msg.id,
     msg.business_key1, msg.attempt, msg.raw)
