@@ -184,6 +184,25 @@ static void the_count_follows_the_rows(void **state)
     assert_int_equal(count(s), 0);
 }
 
+static void what_is_deferred_has_not_been_tried(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    add(s, "a", 100);
+    add(s, "b", 100);
+    add(s, "c", 300);
+    assert_ok(s, retry_defer(s->db, 2, 300, &s->err));
+    due(s, 200, 10, "", 0, "a");
+    assert_int_equal(other_int(s, "select sum(attempts) from herald_retry where error = 'no luck'"),
+                     3);
+    assert_ok(s, retry_defer_all(s->db, slice_of("another"), 300, 150, &s->err));
+    assert_ok(s, retry_defer_all(s->db, slice_of("q"), 299, 150, &s->err));
+    due(s, 200, 10, "", 0, "a");
+    assert_ok(s, retry_defer_all(s->db, slice_of("q"), 300, 150, &s->err));
+    due(s, 200, 10, "", 0, "a b c");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
 
 int main(void)
@@ -194,6 +213,7 @@ int main(void)
         TEST(a_message_may_be_removed_or_put_off_while_it_is_given),
         TEST(what_is_orphaned_can_become_due),
         TEST(the_count_follows_the_rows),
+        TEST(what_is_deferred_has_not_been_tried),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

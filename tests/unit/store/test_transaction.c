@@ -157,6 +157,27 @@ static void limit_files(rlim_t bytes)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
+/* A turn without messages writes next to nothing, and would prove nothing. */
+static void room_that_is_taken_is_given_back(void **state)
+{
+    struct store *s = *state;
+    const char *kept = "select length(value) from herald_meta where key = 'room'";
+
+    store_open(s);
+    assert_ok(s, db_begin(s->db, &s->err));
+    assert_ok(s, db_take_room(s->db, 100000, &s->err));
+    assert_ok(s, db_commit(s->db, &s->err));
+    assert_int_equal(other_int(s, kept), 100000);
+    assert_ok(s, db_begin(s->db, &s->err));
+    assert_ok(s, db_take_room(s->db, 0, &s->err));
+    assert_ok(s, db_commit(s->db, &s->err));
+    assert_int_equal(other_int(s, kept), 0);
+    work(s, "pragma max_page_count = 1"); /* as large as it is */
+    assert_ok(s, db_begin(s->db, &s->err));
+    assert_int_equal(db_take_room(s->db, 1000000, &s->err), ERR_FULL);
+    db_rollback(s->db);
+}
+
 static void an_io_error_at_commit_is_an_unknown_outcome(void **state)
 {
     struct store *s = *state;
@@ -248,6 +269,7 @@ int main(void)
         TEST(a_deferred_foreign_key_shows_at_release),
         TEST(a_foreign_key_that_breaks_the_commit_rolls_back),
         TEST(a_full_store_undoes_the_turn_and_goes_on),
+        TEST(room_that_is_taken_is_given_back),
         TEST(an_io_error_at_commit_is_an_unknown_outcome),
         TEST(commits_of_others_are_seen_and_own_ones_are_not),
         TEST(the_command_line_waits_for_a_turn_to_end),
