@@ -3,6 +3,7 @@
 
 #include "broker/backoff.h"
 #include "broker/channel.h"
+#include "broker/given_up.h"
 #include "broker/reason.h"
 
 #include <stdio.h>
@@ -11,7 +12,10 @@
 /* Shown in the broker's lists; a channel has one consumer, so the name need not differ. */
 #define CONSUMER_TAG "herald"
 
-enum { TEXT_MAX = 400 };
+enum {
+    TEXT_MAX = 400,
+    DEAD_PREFETCH = 100, /* of a dead-letter queue: little comes, and may come all at once */
+};
 
 enum feed_state {
     FEED_DOWN,
@@ -27,11 +31,12 @@ struct feed {
     const struct subscription *subscription; /* lent; NULL: none yet, or no more */
     const struct subscription *next;         /* of the plan under way; lent; NULL */
     enum feed_state state;
-    uint16_t channel;           /* its number, for ever */
-    struct declare_item *queue; /* its declaration; NULL without a subscription */
-    unsigned deserted;          /* declare_deserted when the channel was opened */
-    uint64_t epoch;             /* of this life of the channel */
-    struct held *first;         /* unacked ones in order of tag; owned */
+    uint16_t channel;             /* its number, for ever */
+    struct declare_item *queue;   /* its declaration; NULL without a subscription */
+    char dead[GIVEN_UP_NAME_MAX]; /* the dead-letter queue that it consumes; "": the queue */
+    unsigned deserted;            /* declare_deserted when the channel was opened */
+    uint64_t epoch;               /* of this life of the channel */
+    struct held *first;           /* unacked ones in order of tag; owned */
     struct held *last;
     size_t unacked;         /* how many of them */
     bool draining;          /* no further deliveries */
@@ -41,21 +46,6 @@ struct feed {
     struct backoff backoff; /* how long to rest */
     struct reason *why;     /* last trouble */
 };
-
-static int ask_bindings(struct feed *f, const struct subscription *s)
-{
-    for (size_t i = 0; i < s->n_from; i++) {
-        struct declare_item *exchange;
-
-        if (s->from[i].kind == EXCHANGE_DEFAULT)
-            continue; /* every queue is bound to it by its name */
-        exchange = declare_exchange(f->context->declare, &s->from[i], true);
-        if (exchange == NULL || declare_binding(f->context->declare, exchange, f->queue,
-                                                s->from[i].routing_key) == NULL)
-            return ERR_NOMEM;
-    }
-    return OK;
-}
 
 struct feed *feed_new(struct feed_context *context, uint16_t channel)
 {
@@ -72,15 +62,28 @@ struct feed *feed_new(struct feed_context *context, uint16_t channel)
     return f;
 }
 
-int feed_plan(struct feed *f, const struct subscription *s)
+int feed_plan(struct feed *f, const struct subscription *s, const char *dead)
 {
     struct declare_item *queue = declare_queue(f->context->declare, s);
 
+    if (queue != NULL && dead != NULL)
+        queue = declare_dead_queue(f->context->declare, queue, dead);
     if (queue == NULL)
         return ERR_NOMEM;
     f->queue = queue; /* the same one for the same name */
     f->next = s;
-    return ask_bindings(f, s);
+    snprintf(f->dead, sizeof f->dead, "%s", dead != NULL ? dead : "");
+    return dead != NULL ? OK : declare_bindings(f->context->declare, queue, s);
+}
+
+const struct subscription *feed_of_dead(const struct feed *f)
+{
+    return f->dead[0] != '\0' ? f->subscription : NULL;
+}
+
+static const char *consumed(const struct feed *f)
+{
+    return f->dead[0] != '\0' ? f->dead : f->subscription->queue;
 }
 
 /* Takes the oldest one off its list. */
@@ -151,7 +154,7 @@ static void set_why(struct feed *f, const char *why)
 
     reason_drop(&shared); /* f->why itself keeps it */
     log_event(f->context->log, LOG_WARN, "broker.consume_stopped",
-              LOG_FIELDS(log_text("queue", f->subscription->queue), log_text("why", why)));
+              LOG_FIELDS(log_text("queue", consumed(f)), log_text("why", why)));
 }
 
 /* A channel that worked for long starts over with a short rest. */
@@ -225,7 +228,7 @@ static void on_consuming(struct feed *f)
     f->state = FEED_CONSUMING;
     f->since_ms = clock_mono(&f->context->clock);
     log_event(f->context->log, LOG_INFO, "broker.consuming",
-              LOG_FIELDS(log_text("queue", f->subscription->queue)));
+              LOG_FIELDS(log_text("queue", consumed(f))));
 }
 
 void feed_method(struct feed *f, const amqp_method_t *method)
@@ -318,7 +321,7 @@ static void leave_queue(struct feed *f)
     if (f->subscription == NULL)
         return;
     log_event(f->context->log, LOG_INFO, "broker.queue_left",
-              LOG_FIELDS(log_text("queue", f->subscription->queue)));
+              LOG_FIELDS(log_text("queue", consumed(f))));
     end_channel(f);
     f->subscription = NULL;
     f->queue = NULL;
@@ -330,6 +333,11 @@ static void leave_queue(struct feed *f)
         f->state = FEED_DECLARING;
 }
 
+static int prefetch_of(const struct feed *f, const struct subscription *s)
+{
+    return f->dead[0] != '\0' ? DEAD_PREFETCH : s->prefetch;
+}
+
 static void enter_queue(struct feed *f)
 {
     const struct subscription *before = f->subscription;
@@ -339,7 +347,8 @@ static void enter_queue(struct feed *f)
     for (struct held *h = f->first; h != NULL; h = h->next_on_feed)
         h->delivery.subscription = f->subscription;
     /* basic.qos is for consumers to come. */
-    if (before == NULL || before->prefetch == f->subscription->prefetch || !has_channel(f))
+    if (before == NULL || prefetch_of(f, before) == prefetch_of(f, f->subscription) ||
+        !has_channel(f))
         return;
     end_channel(f);
     f->renewing = true;
@@ -360,7 +369,7 @@ void feed_abandon(struct feed *f)
 
 const char *feed_unplanned_queue(const struct feed *f)
 {
-    return f->next == NULL && f->subscription != NULL ? f->subscription->queue : NULL;
+    return f->next == NULL && f->subscription != NULL ? consumed(f) : NULL;
 }
 
 bool feed_is_free(const struct feed *f)
@@ -403,9 +412,9 @@ void feed_drain(struct feed *f)
 
 static int send_consume(struct feed *f, struct err *err)
 {
-    amqp_basic_qos_t qos = {.prefetch_count = (uint16_t)f->subscription->prefetch};
+    amqp_basic_qos_t qos = {.prefetch_count = (uint16_t)prefetch_of(f, f->subscription)};
     amqp_basic_consume_t consume = {
-        .queue = amqp_cstring_bytes(f->subscription->queue),
+        .queue = amqp_cstring_bytes(consumed(f)),
         .consumer_tag = amqp_cstring_bytes(CONSUMER_TAG),
         .arguments = amqp_empty_table,
     };
@@ -467,7 +476,8 @@ int64_t feed_due(const struct feed *f)
 
 bool feed_is_ready(const struct feed *f)
 {
-    return f->subscription == NULL || (f->state == FEED_CONSUMING && !f->draining);
+    return f->subscription == NULL || f->dead[0] != '\0' ||
+           (f->state == FEED_CONSUMING && !f->draining);
 }
 
 size_t feed_unacked(const struct feed *f)
