@@ -2,6 +2,9 @@
 #include "broker/ask.h"
 
 #include "broker/channel.h"
+#include "broker/given_up.h"
+
+enum { DELIVERIES_MAX = 1000 * 1000 * 1000 };
 
 int ask_exchange(struct link *l, const char *name, enum exchange_kind kind, bool passive,
                  struct err *err)
@@ -17,22 +20,63 @@ int ask_exchange(struct link *l, const char *name, enum exchange_kind kind, bool
     return link_send(l, CHANNEL_DECLARE, AMQP_EXCHANGE_DECLARE_METHOD, &m, err);
 }
 
-/* A classic queue is declared plain, so that the declarations of the services that
- * exist still match; no other argument is ever given (PITFALLS 2.5). */
-int ask_queue(struct link *l, const char *name, enum queue_type type, bool passive, struct err *err)
+enum queue_form ask_queue_form(const char *name, enum queue_type type)
 {
-    amqp_table_entry_t argument = {
-        .key = amqp_cstring_bytes("x-queue-type"),
-        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes("quorum")},
+    char dead[GIVEN_UP_NAME_MAX];
+
+    if (type == QUEUE_CLASSIC)
+        return QUEUE_CLASSIC_PLAIN;
+    return given_up_name(name, dead) ? QUEUE_QUORUM_GUARDED : QUEUE_QUORUM_PLAIN;
+}
+
+static amqp_table_entry_t text_argument(const char *name, const char *value)
+{
+    return (amqp_table_entry_t){
+        .key = amqp_cstring_bytes(name),
+        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes(value)},
     };
-    bool quorum = !passive && type != QUEUE_CLASSIC;
+}
+
+/* Safe dead-lettering (at-least-once) keeps a message in its queue until its dead-letter queue
+ * has confirmed it, and is had only together with reject-publish; the other kind may lose it on
+ * the way. A dead-letter queue has no further one, so its own limit is out of reach; -1 for
+ * "none" would be 0 to a broker before 4.0. */
+static int queue_arguments(const char *dead, enum queue_form form, amqp_table_entry_t out[static 5])
+{
+    out[0] = text_argument("x-queue-type", "quorum");
+    if (form == QUEUE_OF_DEAD) {
+        out[1] = (amqp_table_entry_t){
+            .key = amqp_cstring_bytes("x-delivery-limit"),
+            .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = DELIVERIES_MAX}};
+        return 2;
+    }
+    if (form != QUEUE_QUORUM_GUARDED)
+        return 1;
+    out[1] = text_argument("x-dead-letter-exchange", "");
+    out[2] = text_argument("x-dead-letter-routing-key", dead);
+    out[3] = text_argument("x-dead-letter-strategy", "at-least-once");
+    out[4] = text_argument("x-overflow", "reject-publish");
+    return 5;
+}
+
+/* A classic queue is declared plain, so that the declarations of the services that
+ * exist still match (PITFALLS 2.5). */
+int ask_queue(struct link *l, const char *name, enum queue_form form, struct err *err)
+{
+    char dead[GIVEN_UP_NAME_MAX];
+    amqp_table_entry_t arguments[5];
     amqp_queue_declare_t m = {
         .queue = amqp_cstring_bytes(name),
-        .passive = passive,
+        .passive = form == QUEUE_AS_IT_IS,
         .durable = true,
-        .arguments = {.num_entries = quorum ? 1 : 0, .entries = quorum ? &argument : NULL},
+        .arguments = amqp_empty_table,
     };
 
+    REQUIRE(given_up_name(name, dead) || form != QUEUE_QUORUM_GUARDED);
+    if (form != QUEUE_AS_IT_IS && form != QUEUE_CLASSIC_PLAIN) {
+        m.arguments.num_entries = queue_arguments(dead, form, arguments);
+        m.arguments.entries = arguments;
+    }
     return link_send(l, CHANNEL_DECLARE, AMQP_QUEUE_DECLARE_METHOD, &m, err);
 }
 

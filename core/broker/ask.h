@@ -16,9 +16,19 @@
 int ask_exchange(struct link *l, const char *name, enum exchange_kind kind, bool passive,
                  struct err *err);
 
-/* QUEUE_ANY makes a quorum queue. */
-int ask_queue(struct link *l, const char *name, enum queue_type type, bool passive,
-              struct err *err);
+/* How a queue is asked for, or made. */
+enum queue_form {
+    QUEUE_AS_IT_IS, /* passively */
+    QUEUE_CLASSIC_PLAIN,
+    QUEUE_QUORUM_PLAIN,
+    QUEUE_QUORUM_GUARDED, /* quorum, with a dead-letter queue: a name for it there must be */
+    QUEUE_OF_DEAD,        /* such a dead-letter queue itself */
+};
+
+/* What a queue of this name and stated type is created as. */
+enum queue_form ask_queue_form(const char *name, enum queue_type type);
+
+int ask_queue(struct link *l, const char *name, enum queue_form form, struct err *err);
 
 int ask_binding(struct link *l, const char *exchange, const char *queue, const char *routing_key,
                 struct err *err);

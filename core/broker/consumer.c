@@ -4,6 +4,7 @@
 
 #include "broker/channel.h"
 #include "broker/feed.h"
+#include "broker/given_up.h"
 #include "wire/codec.h"
 
 #include <stdio.h>
@@ -91,12 +92,13 @@ void consumer_free(struct consumer **c)
     *c = NULL;
 }
 
-static struct feed *feed_of(const struct consumer *c, const char *queue)
+/* The one that consumes this queue, as a dead-letter queue or as any other. */
+static struct feed *feed_of(const struct consumer *c, const char *queue, bool dead)
 {
     for (size_t i = 0; i < c->n_feeds; i++) {
         const char *mine = feed_unplanned_queue(c->feeds[i]);
 
-        if (mine != NULL && strcmp(mine, queue) == 0)
+        if (mine != NULL && strcmp(mine, queue) == 0 && dead == (feed_of_dead(c->feeds[i]) != NULL))
             return c->feeds[i];
     }
     return NULL;
@@ -120,17 +122,36 @@ static struct feed *free_feed(struct consumer *c)
     return f;
 }
 
+static int plan_feed(struct consumer *c, const struct subscription *s, const char *dead)
+{
+    struct feed *f = feed_of(c, dead != NULL ? dead : s->queue, dead != NULL);
+
+    if (f == NULL)
+        f = free_feed(c);
+    return f != NULL ? feed_plan(f, s, dead) : ERR_NOMEM;
+}
+
+static bool is_subscribed(const struct subscription *s, size_t n, const char *queue)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(s[i].queue, queue) == 0)
+            return true;
+    return false;
+}
+
+/* Dead-letter queues come last: nothing waits for them. One that the rules subscribe to
+ * themselves is theirs. */
 int consumer_plan(struct consumer *c, const struct subscription *s, size_t n, struct err *err)
 {
-    for (size_t i = 0; i < n; i++) {
-        struct feed *f = feed_of(c, s[i].queue);
+    char dead[GIVEN_UP_NAME_MAX];
+    int rc = OK;
 
-        if (f == NULL)
-            f = free_feed(c);
-        if (f == NULL || feed_plan(f, &s[i]) != OK)
-            return err_set(err, ERR_NOMEM, "out of memory for a subscription");
-    }
-    return OK;
+    for (size_t i = 0; rc == OK && i < n; i++)
+        rc = plan_feed(c, &s[i], NULL);
+    for (size_t i = 0; rc == OK && i < n; i++)
+        if (given_up_name(s[i].queue, dead) && !is_subscribed(s, n, dead))
+            rc = plan_feed(c, &s[i], dead);
+    return rc == OK ? OK : err_set(err, ERR_NOMEM, "out of memory for a subscription");
 }
 
 void consumer_adopt(struct consumer *c)
@@ -294,12 +315,29 @@ static const char *read_message(struct consumer *c, const struct link_content *c
     return words;
 }
 
+/* What lay in a dead-letter queue is shown as it came into the queue that it was in before. */
+static void read_given_up(const struct feed *f, const struct link_content *content,
+                          struct delivery *d, struct given_up *given_up)
+{
+    const struct subscription *of = feed_of_dead(f);
+
+    if (of == NULL)
+        return;
+    given_up_read(&content->properties->headers, of->queue, given_up);
+    d->given_up = given_up->why;
+    if (given_up->exchange.data != NULL)
+        d->exchange = given_up->exchange;
+    if (given_up->routing_key.data != NULL)
+        d->routing_key = given_up->routing_key;
+}
+
 void consumer_content(struct consumer *c, const struct link_content *content)
 {
     const amqp_basic_deliver_t *deliver = content->method->decoded;
     struct feed *f = feed_at(c, content->channel);
     char words[DEFECT_MAX];
     struct delivery d = {.subscription = NULL};
+    struct given_up given_up;
     struct held *h;
 
     if (f == NULL || content->method->id != AMQP_BASIC_DELIVER_METHOD)
@@ -309,6 +347,7 @@ void consumer_content(struct consumer *c, const struct link_content *content)
     d.routing_key = slice_from(deliver->routing_key);
     d.redelivered = deliver->redelivered;
     d.tag = deliver->delivery_tag;
+    read_given_up(f, content, &d, &given_up);
     h = c->context.broken == NULL ? feed_deliver(f, &d) : NULL;
     if (h == NULL)
         return;

@@ -2,7 +2,6 @@
  * order in which they were asked for. */
 #include "broker/declare_int.h"
 
-#include "broker/ask.h"
 #include "broker/channel.h"
 #include "broker/explain.h"
 
@@ -41,7 +40,8 @@ void declare_free(struct declare **d)
 
 static const char *kind_word(const struct declare_item *item)
 {
-    static const char *const words[] = {"exchange", "queue", "binding", "queue"};
+    static const char *const words[] = {"exchange", "queue", "binding", "queue",
+                                        "dead-letter queue"};
 
     return words[item->kind];
 }
@@ -106,10 +106,18 @@ static void finish(struct declare *d, struct declare_item *item)
         log_event(d->log, LOG_INFO, "broker.declared",
                   LOG_FIELDS(log_text("what", kind_word(item)), log_text("name", item->name)));
     item->state = DECLARE_READY;
+    item->seen = true;
+    if (item->form != QUEUE_AS_IT_IS)
+        item->guarded = item->form == QUEUE_QUORUM_GUARDED;
     reason_drop(&item->why);
-    for (size_t i = 0; i < d->n_items; i++) /* bindings that were refused for its sake */
-        if (d->items[i]->exchange == item || d->items[i]->queue == item)
-            d->items[i]->due_ms = 0;
+    for (size_t i = 0; i < d->n_items; i++) { /* what was refused or absent for its sake */
+        struct declare_item *other = d->items[i];
+
+        if (other->exchange == item || other->queue == item)
+            other->due_ms = 0;
+        if (other->queue == item && other->state == DECLARE_ABSENT)
+            declare_item_wait(d, other);
+    }
 }
 
 /* Nothing is under way any more. */
@@ -133,25 +141,41 @@ static int open_channel(struct declare *d, struct err *err)
     return rc;
 }
 
-static void send_item(struct declare *d, struct declare_item *item, enum item_step step)
+/* What a queue is asked for at first; of no meaning for the others. */
+static enum queue_form form_of(const struct declare_item *item, enum item_step step)
+{
+    if (step != STEP_CREATING || item->kind == ITEM_EXCHANGE)
+        return QUEUE_AS_IT_IS;
+    return item->kind == ITEM_DEAD ? QUEUE_OF_DEAD
+                                   : ask_queue_form(item->name, item->rule.queue_type);
+}
+
+static void send_item(struct declare *d, struct declare_item *item, enum item_step step,
+                      enum queue_form form)
 {
     const bool asking = step == STEP_ASKING;
     struct err err = {0};
     int rc = open_channel(d, &err);
 
     item->step = step;
+    item->form = form;
     item->absent = item->absent && !asking;
     d->current = item;
     if (rc == OK && item->kind == ITEM_EXCHANGE)
         rc = ask_exchange(d->link, item->name, item->rule.exchange_kind, asking, &err);
-    else if (rc == OK && (item->kind == ITEM_QUEUE || item->kind == ITEM_TARGET))
-        rc = ask_queue(d->link, item->name, item->rule.queue_type, asking, &err);
+    else if (rc == OK && item->kind != ITEM_BINDING)
+        rc = ask_queue(d->link, item->name, form, &err);
     else if (rc == OK)
         rc = ask_binding(d->link, item->exchange->name, item->queue->name, item->name, &err);
     if (rc == OK)
         return;
     refuse(d, item, err.text);
     release(d);
+}
+
+static void begin_item(struct declare *d, struct declare_item *item, enum item_step step)
+{
+    send_item(d, item, step, form_of(item, step));
 }
 
 /* A binding waits for both its ends. Returns true when it may go. */
@@ -174,6 +198,21 @@ static bool ends_ready(struct declare *d, struct declare_item *item)
     return true;
 }
 
+/* Whether a dead-letter queue may be asked for: its queue comes first. */
+static bool is_due_dead(struct declare_item *item)
+{
+    if (item->queue->state == DECLARE_REFUSED)
+        item->state = DECLARE_ABSENT; /* until its queue is there */
+    return item->queue->state == DECLARE_READY;
+}
+
+static bool may_go(struct declare *d, struct declare_item *item)
+{
+    if (item->kind == ITEM_DEAD)
+        return is_due_dead(item);
+    return item->kind != ITEM_BINDING || ends_ready(d, item);
+}
+
 static enum item_step first_step(const struct declare_item *item)
 {
     if (item->kind == ITEM_BINDING)
@@ -193,8 +232,8 @@ void declare_step(struct declare *d)
             item->state = DECLARE_WAITING;
         if (declare_state(item) != DECLARE_WAITING)
             continue;
-        if (item->kind != ITEM_BINDING || ends_ready(d, item))
-            send_item(d, item, first_step(item));
+        if (may_go(d, item))
+            begin_item(d, item, first_step(item));
     }
 }
 
@@ -219,25 +258,52 @@ static void on_refused(struct declare *d, struct declare_item *item,
     }
 }
 
-/* The answer to a passive declaration may be all that was wanted: of a target, any is. */
-static bool is_answer(const struct declare_item *item, const amqp_channel_close_t *close)
+/* There is none, and its queue does not ask for one. */
+static void find_absent(struct declare *d, struct declare_item *item)
 {
-    return item->step == STEP_ASKING && !item->dropped &&
-           (item->kind == ITEM_TARGET || close->reply_code == AMQP_NOT_FOUND);
+    item->state = DECLARE_ABSENT;
+    reason_drop(&item->why);
+    release(d);
 }
 
-/* Returns true when nothing of it is under way any more. */
-static bool on_absent(struct declare *d, struct declare_item *item,
-                      const amqp_channel_close_t *close)
+/* Of a queue that others make, any answer is all that was wanted. */
+static void find_target(struct declare *d, struct declare_item *item)
 {
+    finish(d, item);
+    release(d);
+}
+
+/* The queue is not to be had with a dead-letter queue: it has none, or another. */
+static void declare_plain(struct declare *d, struct declare_item *item, const char *why)
+{
+    log_event(d->log, LOG_WARN, "broker.no_dead_letter_queue",
+              LOG_FIELDS(log_text("queue", item->name), log_text("why", why)));
+    send_item(d, item, STEP_CREATING, QUEUE_QUORUM_PLAIN);
+}
+
+/* A no that leads on: what is absent is created, what is there is taken as it is. */
+static bool try_otherwise(struct declare *d, struct declare_item *item,
+                          const amqp_channel_close_t *close)
+{
+    const bool asking = item->step == STEP_ASKING;
+    const bool absent = asking && close->reply_code == AMQP_NOT_FOUND;
     char text[TEXT_MAX / 2];
 
-    item->absent = explain_is_absent(close->reply_code, channel_why(close, text, sizeof text));
-    if (item->kind != ITEM_TARGET)
-        send_item(d, item, STEP_CREATING);
+    channel_why(close, text, sizeof text);
+    item->absent = item->absent || (asking && explain_is_absent(close->reply_code, text));
+    if (asking && item->kind == ITEM_TARGET)
+        find_target(d, item);
+    else if (absent && item->kind == ITEM_DEAD && !item->seen && !item->queue->guarded)
+        find_absent(d, item);
+    else if (absent)
+        begin_item(d, item, STEP_CREATING);
+    else if (item->form == QUEUE_QUORUM_GUARDED && explain_is_of_dead_letters(text))
+        declare_plain(d, item, text);
+    else if (item->form == QUEUE_OF_DEAD && close->reply_code == AMQP_PRECONDITION_FAILED)
+        begin_item(d, item, STEP_ASKING); /* somebody made it meanwhile, otherwise */
     else
-        finish(d, item);
-    return item->kind == ITEM_TARGET;
+        return false;
+    return true;
 }
 
 static void on_close(struct declare *d, const amqp_channel_close_t *close)
@@ -249,13 +315,11 @@ static void on_close(struct declare *d, const amqp_channel_close_t *close)
     /* A link that cannot take this is going down and takes everything up again. */
     if (channel_close_ok(d->link, CHANNEL_DECLARE, &err) != OK || item == NULL)
         return;
-    if (is_answer(item, close)) {
-        if (!on_absent(d, item, close))
-            return;
-    } else if (!item->dropped) {
-        on_refused(d, item, close);
+    if (item->dropped || !try_otherwise(d, item, close)) {
+        if (!item->dropped)
+            on_refused(d, item, close);
+        release(d);
     }
-    release(d);
 }
 
 static void on_ok(struct declare *d)
@@ -313,7 +377,8 @@ bool declare_is_settled(const struct declare *d)
 const char *declare_refused(const struct declare *d)
 {
     for (size_t i = 0; i < d->n_items; i++)
-        if (d->items[i]->planned && declare_state(d->items[i]) == DECLARE_REFUSED)
+        if (d->items[i]->planned && d->items[i]->kind != ITEM_DEAD &&
+            declare_state(d->items[i]) == DECLARE_REFUSED)
             return declare_why(d->items[i]);
     return NULL;
 }

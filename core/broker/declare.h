@@ -24,6 +24,12 @@
  * the next item, declare_method hears the answer. A refusal is logged once, keeps
  * its words, and holds up nobody else.
  *
+ * A quorum queue is created with a dead-letter queue (given_up.h). One that is there
+ * without, made before or by somebody else, refuses that with a 406 and is declared
+ * plain then; so is one where the user may not have it dead-lettered. The dead-letter
+ * queue is an item of its own behind its queue: made where the broker took the queue
+ * with it, else looked for, and where there is none it is ABSENT, which is no trouble.
+ *
  * The rules change: between declare_plan and declare_adopt, what is asked for is the
  * next plan. Whatever the former one named and the next does not is then DROPPED: not
  * declared any more (it may have been deleted on purpose), and no trouble of anybody;
@@ -40,10 +46,16 @@
 #include "base/topology.h"
 #include "wire/link.h"
 
-enum declare_state { DECLARE_WAITING, DECLARE_READY, DECLARE_REFUSED, DECLARE_DROPPED };
+enum declare_state {
+    DECLARE_WAITING,
+    DECLARE_READY,
+    DECLARE_REFUSED,
+    DECLARE_ABSENT, /* a dead-letter queue that is not there, and need not be */
+    DECLARE_DROPPED,
+};
 
 struct declare;
-struct declare_item; /* one exchange, queue or binding */
+struct declare_item; /* one exchange, queue, binding or dead-letter queue */
 
 /* `link` and `log` are lent for life. NULL when out of memory. */
 struct declare *declare_new(struct link *link, struct log *log, struct clock clock);
@@ -56,8 +68,13 @@ void declare_free(struct declare **d); /* NULL is fine */
 struct declare_item *declare_exchange(struct declare *d, const struct destination *to,
                                       bool planned);
 struct declare_item *declare_queue(struct declare *d, const struct subscription *s);
+struct declare_item *declare_dead_queue(struct declare *d, struct declare_item *queue,
+                                        const char *name);
 struct declare_item *declare_binding(struct declare *d, struct declare_item *exchange,
                                      struct declare_item *queue, const char *routing_key);
+
+/* The same for all exchanges that a subscription's queue is bound to. OK or ERR_NOMEM. */
+int declare_bindings(struct declare *d, struct declare_item *queue, const struct subscription *s);
 
 /* A queue that others make: it is only looked for, and READY whether it is there or not. */
 struct declare_item *declare_target(struct declare *d, const char *queue);
@@ -104,10 +121,11 @@ void declare_step(struct declare *d);
 /* When declare_step has to be called at the latest (monotonic); INT64_MAX: never. */
 int64_t declare_due(const struct declare *d);
 
-/* True when nothing waits: each item is ready or refused. */
+/* True when nothing waits for an answer. */
 bool declare_is_settled(const struct declare *d);
 
-/* The first refused item that the rules name, in words, or NULL. */
+/* The first refused item that the rules name, in words, or NULL. A dead-letter queue is
+ * not named by them. */
 const char *declare_refused(const struct declare *d);
 
 #endif

@@ -7,11 +7,12 @@
 #ifndef HERALD_BROKER_DECLARE_INT_H
 #define HERALD_BROKER_DECLARE_INT_H
 
+#include "broker/ask.h"
 #include "broker/backoff.h"
 #include "broker/declare.h"
 #include "broker/reason.h"
 
-enum item_kind { ITEM_EXCHANGE, ITEM_QUEUE, ITEM_BINDING, ITEM_TARGET };
+enum item_kind { ITEM_EXCHANGE, ITEM_QUEUE, ITEM_BINDING, ITEM_TARGET, ITEM_DEAD };
 enum item_step { STEP_IDLE, STEP_ASKING, STEP_CREATING, STEP_BINDING };
 
 /* What the rules say of an item besides its name. */
@@ -29,7 +30,7 @@ struct declare_item {
     struct item_rule rule;         /* as it is in force */
     struct item_rule next;         /* of the plan under way, when `named` */
     struct declare_item *exchange; /* ITEM_BINDING: from */
-    struct declare_item *queue;    /* ITEM_BINDING: to */
+    struct declare_item *queue;    /* ITEM_BINDING: to; ITEM_DEAD: whose */
     bool absent;                   /* asked for passively, it was not there */
     bool planned;                  /* named by the rules */
     bool named;                    /* named by the plan under way */
@@ -37,7 +38,10 @@ struct declare_item {
     bool dropped;                  /* not declared any more */
     bool stale;                    /* taken up again while it was under way */
     int64_t due_ms;                /* REFUSED: when it is tried again */
-    unsigned deserted;             /* ITEM_QUEUE: answers that told of no consumer */
+    unsigned deserted;             /* ITEM_QUEUE, _DEAD: answers that told of no consumer */
+    enum queue_form form;          /* ITEM_QUEUE, _DEAD: what the broker was asked for last */
+    bool guarded;                  /* ITEM_QUEUE: the broker took it with a dead-letter queue */
+    bool seen;                     /* it was there: ITEM_DEAD is made again when it goes */
     struct reason *why;            /* of the last refusal, kept to log it only once */
 };
 

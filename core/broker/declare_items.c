@@ -2,6 +2,9 @@
  * plan names is dropped, and taken up again when it is asked for. */
 #include "broker/declare_int.h"
 
+#include "broker/given_up.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -154,6 +157,31 @@ struct declare_item *declare_target(struct declare *d, const char *queue)
 bool declare_was_absent(const struct declare_item *item)
 {
     return item->absent;
+}
+
+struct declare_item *declare_dead_queue(struct declare *d, struct declare_item *queue,
+                                        const char *name)
+{
+    char copy[GIVEN_UP_NAME_MAX];
+    const struct declare_item like = {
+        .kind = ITEM_DEAD, .queue = queue, .name = copy, .planned = true};
+
+    snprintf(copy, sizeof copy, "%s", name);
+    return take(d, &like);
+}
+
+int declare_bindings(struct declare *d, struct declare_item *queue, const struct subscription *s)
+{
+    for (size_t i = 0; i < s->n_from; i++) {
+        struct declare_item *exchange;
+
+        if (s->from[i].kind == EXCHANGE_DEFAULT)
+            continue; /* every queue is bound to it by its name */
+        exchange = declare_exchange(d, &s->from[i], true);
+        if (exchange == NULL || declare_binding(d, exchange, queue, s->from[i].routing_key) == NULL)
+            return ERR_NOMEM;
+    }
+    return OK;
 }
 
 enum declare_state declare_state(const struct declare_item *item)

@@ -44,9 +44,21 @@ const char *explain_queue_type(enum queue_type type)
     return type == QUEUE_QUORUM ? "quorum" : type == QUEUE_CLASSIC ? "classic" : "";
 }
 
-/* The setting that makes the rule agree with what is there. */
-static const char *remedy(struct slice argument, struct slice there)
+static bool is_of_dead_letters(struct slice argument)
 {
+    static const char dead[] = "x-dead-letter-";
+
+    return slice_is(argument, "x-overflow") ||
+           (argument.len >= sizeof dead - 1 && memcmp(argument.data, dead, sizeof dead - 1) == 0);
+}
+
+/* The setting that makes the rule agree with what is there. */
+static const char *remedy(enum queue_type stated, struct slice argument, struct slice there)
+{
+    /* The broker compares the type last. */
+    if (stated == QUEUE_CLASSIC && is_of_dead_letters(argument))
+        return "if herald made it, it is a quorum queue: leave queue_type out of the subscription "
+               "or set queue_type = \"quorum\"";
     if (!slice_is(argument, "x-queue-type"))
         return "leave queue_type out of the subscription to take the queue as it is";
     if (slice_is(there, "quorum"))
@@ -69,7 +81,7 @@ static void explain_mismatch(const struct refusal *r, struct slice argument, str
              "%s, or delete the queue so that it is made anew (broker: %s)",
              r->what, r->name, type ? 4 : (int)argument.len, type ? "type" : argument.data,
              (int)there.len, there.data, explain_queue_type(r->queue_type), r->origin ? " at " : "",
-             r->origin ? r->origin : "", remedy(argument, there), r->text);
+             r->origin ? r->origin : "", remedy(r->queue_type, argument, there), r->text);
 }
 
 static const char *hint(uint16_t code, const char *text)
@@ -100,6 +112,15 @@ const char *explain_refusal(const struct refusal *r, char *out, size_t size)
                  r->origin ? " of " : "", r->origin ? r->origin : "", hint(r->code, r->text),
                  r->text);
     return out;
+}
+
+bool explain_is_of_dead_letters(const char *text)
+{
+    struct slice argument = between(text, "inequivalent arg '", "'");
+
+    if (argument.data == NULL) /* of the exchange that leads there, not of the queue */
+        return strstr(text, "access to exchange '") != NULL;
+    return is_of_dead_letters(argument);
 }
 
 const char *explain_exchange(const char *name, const char *text, char *out, size_t size)

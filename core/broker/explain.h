@@ -32,6 +32,11 @@ struct refusal {
 /* Writes one line, cut to `size`. Returns `out`. */
 const char *explain_refusal(const struct refusal *r, char *out, size_t size);
 
+/* True for a refusal that is about a dead-letter queue, of a queue that was asked for with one:
+ * it is there without, or with another one, or the user may not have it dead-lettered. `text`
+ * as channel_why gives it. */
+bool explain_is_of_dead_letters(const char *text);
+
 /* An exchange that is there, but not as the rules would make it, in words: it is taken
  * as it is. `text` is the broker's 406. Writes one line, cut to `size`; returns `out`. */
 const char *explain_exchange(const char *name, const char *text, char *out, size_t size);

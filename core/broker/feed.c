@@ -2,6 +2,7 @@
 #include "broker/feed_int.h"
 
 #include "broker/channel.h"
+#include "broker/given_up.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,22 +11,10 @@
 /* Shown in the broker's lists; a channel has one consumer, so the name need not differ. */
 #define CONSUMER_TAG "herald"
 
-enum { TEXT_MAX = 400 };
-
-static int ask_bindings(struct feed *f, const struct subscription *s)
-{
-    for (size_t i = 0; i < s->n_from; i++) {
-        struct declare_item *exchange;
-
-        if (s->from[i].kind == EXCHANGE_DEFAULT)
-            continue; /* every queue is bound to it by its name */
-        exchange = declare_exchange(f->context->declare, &s->from[i], true);
-        if (exchange == NULL || declare_binding(f->context->declare, exchange, f->queue,
-                                                s->from[i].routing_key) == NULL)
-            return ERR_NOMEM;
-    }
-    return OK;
-}
+enum {
+    TEXT_MAX = 400,
+    DEAD_PREFETCH = 100, /* of a dead-letter queue: little comes, and may come all at once */
+};
 
 struct feed *feed_new(struct feed_context *context, uint16_t channel)
 {
@@ -43,15 +32,28 @@ struct feed *feed_new(struct feed_context *context, uint16_t channel)
     return f;
 }
 
-int feed_plan(struct feed *f, const struct subscription *s)
+int feed_plan(struct feed *f, const struct subscription *s, const char *dead)
 {
     struct declare_item *queue = declare_queue(f->context->declare, s);
 
+    if (queue != NULL && dead != NULL)
+        queue = declare_dead_queue(f->context->declare, queue, dead);
     if (queue == NULL)
         return ERR_NOMEM;
     f->queue = queue; /* the same one for the same name */
     f->next = s;
-    return ask_bindings(f, s);
+    snprintf(f->dead, sizeof f->dead, "%s", dead != NULL ? dead : "");
+    return dead != NULL ? OK : declare_bindings(f->context->declare, queue, s);
+}
+
+const struct subscription *feed_of_dead(const struct feed *f)
+{
+    return f->dead[0] != '\0' ? f->subscription : NULL;
+}
+
+static const char *consumed(const struct feed *f)
+{
+    return f->dead[0] != '\0' ? f->dead : f->subscription->queue;
 }
 
 void feed_free(struct feed **f)
@@ -82,7 +84,7 @@ static void set_why(struct feed *f, const char *why)
 
     reason_drop(&shared); /* f->why itself keeps it */
     log_event(f->context->log, LOG_WARN, "broker.consume_stopped",
-              LOG_FIELDS(log_text("queue", f->subscription->queue), log_text("why", why)));
+              LOG_FIELDS(log_text("queue", consumed(f)), log_text("why", why)));
 }
 
 /* A channel that worked for long starts over with a short rest. */
@@ -151,7 +153,7 @@ static void on_consuming(struct feed *f)
     f->state = FEED_CONSUMING;
     f->since_ms = clock_mono(&f->context->clock);
     log_event(f->context->log, LOG_INFO, "broker.consuming",
-              LOG_FIELDS(log_text("queue", f->subscription->queue)));
+              LOG_FIELDS(log_text("queue", consumed(f))));
 }
 
 void feed_method(struct feed *f, const amqp_method_t *method)
@@ -189,7 +191,7 @@ static void leave_queue(struct feed *f)
     if (f->subscription == NULL)
         return;
     log_event(f->context->log, LOG_INFO, "broker.queue_left",
-              LOG_FIELDS(log_text("queue", f->subscription->queue)));
+              LOG_FIELDS(log_text("queue", consumed(f))));
     end_channel(f);
     f->subscription = NULL;
     f->queue = NULL;
@@ -202,6 +204,11 @@ static void leave_queue(struct feed *f)
         f->state = FEED_DECLARING;
 }
 
+static int prefetch_of(const struct feed *f, const struct subscription *s)
+{
+    return f->dead[0] != '\0' ? DEAD_PREFETCH : s->prefetch;
+}
+
 static void enter_queue(struct feed *f)
 {
     const struct subscription *before = f->subscription;
@@ -211,7 +218,8 @@ static void enter_queue(struct feed *f)
     for (struct held *h = f->first; h != NULL; h = h->next_on_feed)
         h->delivery.subscription = f->subscription;
     /* basic.qos is for consumers to come. */
-    if (before == NULL || before->prefetch == f->subscription->prefetch || !feed_has_channel(f))
+    if (before == NULL || prefetch_of(f, before) == prefetch_of(f, f->subscription) ||
+        !feed_has_channel(f))
         return;
     end_channel(f);
     f->renewing = true;
@@ -232,7 +240,7 @@ static enum broker_pace pace_of(const struct feed *f)
 
 void feed_pace(struct feed *f, const char *queue, enum broker_pace pace)
 {
-    if (f->subscription == NULL || (queue != NULL && strcmp(f->subscription->queue, queue) != 0))
+    if (f->subscription == NULL || (queue != NULL && strcmp(consumed(f), queue) != 0))
         return;
     if (queue != NULL)
         f->pace = pace;
@@ -249,7 +257,7 @@ void feed_abandon(struct feed *f)
 
 const char *feed_unplanned_queue(const struct feed *f)
 {
-    return f->next == NULL && f->subscription != NULL ? f->subscription->queue : NULL;
+    return f->next == NULL && f->subscription != NULL ? consumed(f) : NULL;
 }
 
 bool feed_is_free(const struct feed *f)
@@ -278,10 +286,10 @@ void feed_drain(struct feed *f)
 
 static int send_consume(struct feed *f, struct err *err)
 {
-    amqp_basic_qos_t qos = {.prefetch_count =
-                                pace_of(f) == PACE_ONE ? 1 : (uint16_t)f->subscription->prefetch};
+    uint16_t prefetch = (uint16_t)prefetch_of(f, f->subscription);
+    amqp_basic_qos_t qos = {.prefetch_count = pace_of(f) == PACE_ONE ? 1 : prefetch};
     amqp_basic_consume_t consume = {
-        .queue = amqp_cstring_bytes(f->subscription->queue),
+        .queue = amqp_cstring_bytes(consumed(f)),
         .consumer_tag = amqp_cstring_bytes(CONSUMER_TAG),
         .arguments = amqp_empty_table,
     };
@@ -344,7 +352,7 @@ int64_t feed_due(const struct feed *f)
 
 bool feed_is_ready(const struct feed *f)
 {
-    return f->subscription == NULL || pace_of(f) != PACE_FLOW ||
+    return f->subscription == NULL || f->dead[0] != '\0' || pace_of(f) != PACE_FLOW ||
            (f->state == FEED_CONSUMING && !f->draining);
 }
 

@@ -55,8 +55,9 @@ struct feed *feed_new(struct feed_context *context, uint16_t channel);
 void feed_free(struct feed **f); /* leaves what stands in the line as stale; NULL is fine */
 
 /* The next plan has this subscription for it, lent until the plan after it is adopted:
- * asks for what it needs. OK or ERR_NOMEM. */
-int feed_plan(struct feed *f, const struct subscription *s);
+ * asks for what it needs. With `dead`, the name of the subscription's dead-letter queue, it
+ * consumes that one, where there is one (given_up.h). OK or ERR_NOMEM. */
+int feed_plan(struct feed *f, const struct subscription *s, const char *dead);
 
 /* The plan is in force: with its subscription, all that is held belongs to that one;
  * without one, what is settled is acked and the channel is closed. */
@@ -67,6 +68,9 @@ void feed_abandon(struct feed *f);
 
 /* The queue it consumes, unless the plan has something for it already; else NULL. */
 const char *feed_unplanned_queue(const struct feed *f);
+
+/* The subscription whose dead-letter queue it consumes; NULL: it consumes the queue itself. */
+const struct subscription *feed_of_dead(const struct feed *f);
 
 /* It has no subscription, none is planned, and nothing of its channel is left. */
 bool feed_is_free(const struct feed *f);
@@ -96,7 +100,8 @@ void feed_drain(struct feed *f);
 void feed_step(struct feed *f);
 int64_t feed_due(const struct feed *f); /* monotonic; INT64_MAX: never */
 
-/* True when it does what it should: one that ends or is held back has nothing to do. */
+/* True when it does what it should: one that ends or is held back has nothing to do, and what
+ * the broker gave up on can wait. */
 bool feed_is_ready(const struct feed *f);
 size_t feed_unacked(const struct feed *f);
 

@@ -6,6 +6,7 @@
 
 #include "broker/backoff.h"
 #include "broker/feed.h"
+#include "broker/given_up.h"
 #include "broker/reason.h"
 
 enum feed_state {
@@ -22,13 +23,14 @@ struct feed {
     const struct subscription *subscription; /* lent; NULL: none yet, or no more */
     const struct subscription *next;         /* of the plan under way; lent; NULL */
     enum feed_state state;
-    uint16_t channel;           /* its number, for ever */
-    enum broker_pace pace;      /* its own */
-    enum broker_pace opened_at; /* pace for which the channel was opened */
-    struct declare_item *queue; /* its declaration; NULL without a subscription */
-    unsigned deserted;          /* declare_deserted when the channel was opened */
-    uint64_t epoch;             /* of this life of the channel */
-    struct held *first;         /* unacked ones in order of tag; owned */
+    uint16_t channel;             /* its number, for ever */
+    enum broker_pace pace;        /* its own */
+    enum broker_pace opened_at;   /* pace for which the channel was opened */
+    struct declare_item *queue;   /* its declaration; NULL without a subscription */
+    char dead[GIVEN_UP_NAME_MAX]; /* the dead-letter queue that it consumes; "": the queue */
+    unsigned deserted;            /* declare_deserted when the channel was opened */
+    uint64_t epoch;               /* of this life of the channel */
+    struct held *first;           /* unacked ones in order of tag; owned */
     struct held *last;
     size_t unacked;         /* how many of them */
     bool draining;          /* no further deliveries */

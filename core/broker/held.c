@@ -16,10 +16,24 @@ static char *move_bytes(struct slice *s, char *block)
     return block + s->len;
 }
 
+static size_t text_size(const char *text)
+{
+    return text != NULL ? strlen(text) + 1 : 0;
+}
+
+static char *move_text(const char **text, char *block)
+{
+    size_t size = text_size(*text);
+
+    if (size > 0)
+        *text = memcpy(block, *text, size);
+    return block + size;
+}
+
 struct held *held_new(const struct delivery *d)
 {
-    size_t defect = d->defect != NULL ? strlen(d->defect) + 1 : 0;
-    size_t size = codec_message_size(&d->message) + d->exchange.len + d->routing_key.len + defect;
+    size_t size = codec_message_size(&d->message) + d->exchange.len + d->routing_key.len +
+                  text_size(d->defect) + text_size(d->given_up);
     struct held *h = malloc(sizeof *h + size);
     char *at;
 
@@ -29,8 +43,8 @@ struct held *held_new(const struct delivery *d)
     at = codec_message_move(&h->delivery.message, h->bytes);
     at = move_bytes(&h->delivery.exchange, at);
     at = move_bytes(&h->delivery.routing_key, at);
-    if (d->defect != NULL)
-        h->delivery.defect = memcpy(at, d->defect, defect);
+    at = move_text(&h->delivery.defect, at);
+    move_text(&h->delivery.given_up, at);
     return h;
 }
 

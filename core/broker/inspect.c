@@ -5,6 +5,7 @@
 #include "broker/ask.h"
 #include "broker/channel.h"
 #include "broker/explain.h"
+#include "broker/given_up.h"
 #include "wire/link.h"
 #include "wire/tcp.h"
 #include "wire/url.h"
@@ -37,9 +38,10 @@ struct inspection {
     void *arg;
     struct question *questions; /* owned */
     size_t n_questions;
-    size_t at;                     /* the one under way */
-    bool stating;                  /* it was asked actively */
-    bool open;                     /* channel.open was sent and nothing has closed it */
+    size_t at;    /* the one under way */
+    bool stating; /* it was asked actively */
+    bool plain;   /* and without a dead-letter queue, since it has none or another */
+    bool open;    /* channel.open was sent and nothing has closed it */
     struct stream_factory streams; /* those of the settings, counted */
     size_t tries;                  /* connections begun */
     size_t n_hosts;                /* of the URL */
@@ -154,6 +156,15 @@ static void tell(struct inspection *in, enum inspect_severity severity, const ch
     in->finding(in->arg, severity, in->questions[in->at].origin, text);
 }
 
+static enum queue_form form_of(const struct inspection *in)
+{
+    const struct question *q = &in->questions[in->at];
+
+    if (!in->stating)
+        return QUEUE_AS_IT_IS;
+    return in->plain ? QUEUE_QUORUM_PLAIN : ask_queue_form(q->name, q->queue_type);
+}
+
 static int send_question(struct inspection *in, struct err *err)
 {
     const struct question *q = &in->questions[in->at];
@@ -164,7 +175,7 @@ static int send_question(struct inspection *in, struct err *err)
     in->open = true;
     if (q->kind == ASK_EXCHANGE)
         return ask_exchange(in->link, q->name, q->exchange_kind, !in->stating, err);
-    return ask_queue(in->link, q->name, q->queue_type, !in->stating, err);
+    return ask_queue(in->link, q->name, form_of(in), err);
 }
 
 static void ask(struct inspection *in, bool stating)
@@ -181,7 +192,20 @@ static void ask(struct inspection *in, bool stating)
 static void next(struct inspection *in)
 {
     in->at++;
+    in->plain = false;
     ask(in, false);
+}
+
+static void tell_unguarded(struct inspection *in)
+{
+    char text[TEXT_MAX];
+
+    snprintf(
+        text, sizeof text,
+        "queue \"%s\" is there without herald's dead-letter queue: what the broker gives up on "
+        "(delivery limit, 20 from RabbitMQ 4.0) is lost unless a policy keeps it, see README.md",
+        in->questions[in->at].name);
+    tell(in, INSPECT_NOTE, text);
 }
 
 /* The queue is there. */
@@ -198,6 +222,8 @@ static void on_queue(struct inspection *in, const amqp_queue_declare_ok_t *ok)
                  ok->consumer_count == 1 ? "s" : "");
         tell(in, INSPECT_NOTE, text);
     }
+    if (in->plain)
+        tell_unguarded(in);
     if (q->kind == ASK_QUEUE && !in->stating && q->queue_type != QUEUE_ANY)
         ask(in, true);
     else
@@ -215,7 +241,7 @@ static void on_exchange(struct inspection *in)
 static void tell_absent(struct inspection *in)
 {
     const struct question *q = &in->questions[in->at];
-    char text[TEXT_MAX];
+    char text[TEXT_MAX], dead[GIVEN_UP_NAME_MAX];
 
     if (q->kind == ASK_EXCHANGE)
         snprintf(text, sizeof text, "exchange \"%s\" will be created as durable %s%s", q->name,
@@ -223,6 +249,10 @@ static void tell_absent(struct inspection *in)
                  q->sent_to_alone ? ", and a route leads there where no queue is bound: subscribe "
                                     "to it, or start the service that listens there"
                                   : "");
+    else if (q->kind == ASK_QUEUE && ask_queue_form(q->name, q->queue_type) == QUEUE_QUORUM_GUARDED)
+        snprintf(text, sizeof text,
+                 "queue \"%s\" will be created as quorum, with dead-letter queue \"%s\"", q->name,
+                 given_up_name(q->name, dead) ? dead : "");
     else if (q->kind == ASK_QUEUE)
         snprintf(text, sizeof text, "queue \"%s\" will be created as %s", q->name,
                  explain_queue_type(q->queue_type == QUEUE_ANY ? QUEUE_QUORUM : q->queue_type));
@@ -253,6 +283,14 @@ static void tell_refused(struct inspection *in, uint16_t code, const char *broke
     tell(in, INSPECT_ERROR, explain_refusal(&refusal, text, sizeof text));
 }
 
+/* The queue is not to be had with a dead-letter queue: it is asked for without, as a router
+ * does. */
+static bool is_unguarded(const struct inspection *in, const char *broker)
+{
+    return in->questions[in->at].kind == ASK_QUEUE && form_of(in) == QUEUE_QUORUM_GUARDED &&
+           explain_is_of_dead_letters(broker);
+}
+
 static void on_refusal(struct inspection *in, const amqp_channel_close_t *close)
 {
     const struct question *q = &in->questions[in->at];
@@ -263,6 +301,11 @@ static void on_refusal(struct inspection *in, const amqp_channel_close_t *close)
     char broker[TEXT_MAX / 2], text[TEXT_MAX];
 
     channel_why(close, broker, sizeof broker);
+    if (is_unguarded(in, broker)) {
+        in->plain = true;
+        ask(in, true);
+        return;
+    }
     if (!in->stating && explain_is_absent(code, broker))
         tell_absent(in);
     else if (of_known_exchange && code == AMQP_PRECONDITION_FAILED)

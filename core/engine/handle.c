@@ -284,12 +284,14 @@ static int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
     if (rc != OK)
         return rc;
     old = go_on && is_too_old(t, &i);
-    h = go_on && !old ? handler_of(t, &i) : NULL;
+    h = go_on && !old && d->given_up == NULL ? handler_of(t, &i) : NULL;
     if (h != NULL)
         return run_in_order(t, &i, h, err);
     rc = db_release(db_of(t), err);
     if (rc == OK && old)
         return bury_too_old(t, &i, err);
+    if (rc == OK && go_on && d->given_up != NULL)
+        return item_bury(t, &i, d->given_up, NULL, 0, err);
     return rc == OK && go_on ? item_unhandled(t, &i, err) : rc;
 }
 

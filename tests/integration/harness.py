@@ -133,20 +133,23 @@ class Router:
 
     # --- the process ---
 
-    def start(self, *options, ready=True, limits=None):
-        """`limits`: {resource.RLIMIT_...: value} of the process."""
+    def launch(self, *options, limits=None):
         def prepare():
             die_with_parent()
             for kind, value in (limits or {}).items():
                 resource.setrlimit(kind, (value, resource.getrlimit(kind)[1]))
 
         self.case.assertFalse(self.running(), f"{self.name} runs already")
-        said = len(self.said(0))
         with open(self.logs[0], "ab") as out, open(self.logs[1], "ab") as err:
             self.process = subprocess.Popen(
                 [World.herald, "-C", self.folder, "run", *options], stdin=subprocess.DEVNULL,
                 stdout=out, stderr=err, env=self.environment(), preexec_fn=prepare)
         World.processes.append(self.process)
+
+    def start(self, *options, ready=True, limits=None):
+        """`limits`: {resource.RLIMIT_...: value} of the process."""
+        said = len(self.said(0))
+        self.launch(*options, limits=limits)
         if ready:
             self.case.wait_for(f"{self.name} to be ready", lambda: "ready:" in self.said(0)[said:])
         else:
@@ -180,6 +183,13 @@ class Router:
         self.signal(signal.SIGKILL)
         self.process.wait()
         self.process = None
+
+    def die(self, plan):
+        """Starts it with this HERALD_FAIL, which is to kill it."""
+        self.fail = plan
+        self.launch()
+        self.fail = None
+        self.case.assertEqual(self.wait_exit(), -signal.SIGKILL, f"{self.name} was to die: {plan}")
 
     def check_alive(self):
         if self.process is not None and self.process.poll() is not None:

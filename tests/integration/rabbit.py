@@ -21,6 +21,9 @@ SECRETS = (PASSWORD, quote(PASSWORD, safe=""), WRONG)
 
 CONTROL_SECONDS = 180
 
+# What the name of a dead-letter queue ends with (core/broker/given_up.c).
+DEAD = ".herald-dead"
+
 
 def connect(url):
     parameters = pika.URLParameters(url)
@@ -93,6 +96,7 @@ class Node:
         channel = self.channel()
         for name in names:
             channel.queue_delete(name)
+            channel.queue_delete(name + DEAD)
             channel.exchange_delete(name)
         channel.close()
 

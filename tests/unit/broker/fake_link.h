@@ -2,6 +2,7 @@
  * fake_link - takes the place of wire/link.c: writes down what is sent, as text
  *
  *   "1:open 1:exchange.declare?(x) 2:confirm"       n: channel, ?: passive
+ *   "1:queue.declare(q,quorum -> q.herald-dead,durable)"        with a dead-letter queue
  *
  * and lets a test say what the broker says. Time stands still until the test moves
  * it. To be included once by a test program of core/broker.
@@ -68,11 +69,17 @@ static void sent(const char *want)
 static void note_declare(uint16_t channel, const amqp_queue_declare_t *m)
 {
     const char *type = "plain";
-    char quoted[32];
+    char quoted[64];
 
-    if (m->arguments.num_entries == 1) {
+    if (m->arguments.num_entries > 0) {
+        const amqp_table_entry_t *more = &m->arguments.entries[1];
+
         snprintf(quoted, sizeof quoted, "%.*s", BYTES(m->arguments.entries[0].value.value.bytes));
         type = quoted;
+        if (m->arguments.num_entries == 2)
+            snprintf(quoted, sizeof quoted, "quorum %d", more->value.value.i32);
+        if (m->arguments.num_entries == 5)
+            snprintf(quoted, sizeof quoted, "quorum -> %.*s", BYTES(more[1].value.value.bytes));
     }
     if (m->passive)
         note_said("%u:queue.declare?(%.*s)", channel, BYTES(m->queue));

@@ -9,7 +9,7 @@ static struct consumer *consumer;
 
 /* Rules: what each subscription is, its strings inside. */
 struct rule {
-    char queue[8];
+    char queue[16];
     char exchange[8]; /* "": not bound */
     int prefetch;
 };
@@ -151,6 +151,11 @@ static void change_to(const struct rule *from, size_t n)
     change_to((const struct rule[]){__VA_ARGS__},                                                  \
               sizeof((const struct rule[]){__VA_ARGS__}) / sizeof(struct rule))
 
+static void no_dead_queue(void)
+{
+    closed(1, 404, "NOT_FOUND - no queue '...herald-dead' in vhost '/'");
+}
+
 /* Opens a channel again: the queue exists, and is consumed. */
 static void consume_again(uint16_t channel)
 {
@@ -182,7 +187,10 @@ static int begin(void **state)
     assert_false(consumer_is_ready(consumer));
     method(1, AMQP_QUEUE_BIND_OK_METHOD, NULL);
     method(1, AMQP_QUEUE_DECLARE_OK_METHOD, NULL);
-    sent("1:queue.declare?(r) 3:open 3:qos(7,each) 3:consume(r)");
+    sent("1:queue.declare?(r) 1:queue.declare?(q.herald-dead) 3:open 3:qos(7,each) 3:consume(r)");
+    no_dead_queue();
+    no_dead_queue();
+    sent("1:close-ok 1:open 1:queue.declare?(r.herald-dead) 1:close-ok");
     method(2, AMQP_BASIC_QOS_OK_METHOD, NULL);
     method(2, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
     method(3, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
@@ -324,7 +332,7 @@ static void a_closed_channel_is_consumed_again_and_counts_anew(void **state)
     sent("2:close-ok");
     fake_now = consumer_due(consumer);
     consumer_step(consumer);
-    sent("1:queue.declare?(q)");
+    sent("1:open 1:queue.declare?(q)");
     method(1, AMQP_QUEUE_DECLARE_OK_METHOD, NULL);
     sent("1:bind(q,x,) 2:open 2:qos(100,each) 2:consume(q)");
     method(2, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
@@ -351,7 +359,8 @@ static void a_deleted_queue_is_made_and_consumed_again(void **state)
     fake_now = consumer_due(consumer);
     consumer_step(consumer);
     closed(1, 404, "NOT_FOUND - no queue 'q' in vhost '/'");
-    sent("1:queue.declare?(q) 1:close-ok 1:open 1:queue.declare(q,quorum,durable)");
+    sent("1:open 1:queue.declare?(q) 1:close-ok 1:open "
+         "1:queue.declare(q,quorum -> q.herald-dead,durable)");
     method(1, AMQP_QUEUE_DECLARE_OK_METHOD, NULL);
     sent("1:bind(q,x,) 2:open 2:qos(100,each) 2:consume(q)");
     method(2, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
@@ -495,23 +504,27 @@ static void a_queue_that_knows_no_consumer_is_consumed_again(void **state)
     declare_again(declare, item);
     consumer_step(consumer);
     declared_with(1);
-    sent("1:queue.declare?(q) 1:bind(q,x,)");
+    sent("1:open 1:queue.declare?(q) 1:bind(q,x,)");
     assert_true(consumer_is_ready(consumer));
     method(1, AMQP_QUEUE_BIND_OK_METHOD, NULL);
+    no_dead_queue();
+    fake_link.said[0] = '\0';
 
     declare_again(declare, item);
     consumer_step(consumer);
     declared_with(0);
-    sent("1:queue.declare?(q) 1:bind(q,x,) 2:close");
+    sent("1:open 1:queue.declare?(q) 1:bind(q,x,) 2:close");
     assert_false(consumer_is_ready(consumer));
     assert_non_null(strstr(consumer_trouble(consumer), "the broker knows no consumer"));
     take(64, "");
     method(1, AMQP_QUEUE_BIND_OK_METHOD, NULL);
+    no_dead_queue();
+    fake_link.said[0] = '\0';
     method(2, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
     fake_now = consumer_due(consumer);
     consumer_step(consumer);
     declared_with(0);
-    sent("1:queue.declare?(q) 1:bind(q,x,) 2:open 2:qos(100,each) 2:consume(q)");
+    sent("1:open 1:queue.declare?(q) 1:bind(q,x,) 2:open 2:qos(100,each) 2:consume(q)");
     method(2, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
     assert_true(consumer_is_ready(consumer));
     consumer_step(consumer); /* that answer was from before */
@@ -544,16 +557,16 @@ static void a_new_queue_is_consumed_on_the_next_channel(void **state)
 {
     (void)state;
     CHANGE_TO({"q", "x", 100}, {"n", "x", 5}, {"r", "", 7});
-    sent("1:queue.declare?(n)");
+    sent("1:open 1:queue.declare?(n)");
     assert_false(consumer_is_ready(consumer));
     assert_null(consumer_trouble(consumer));
     method(1, AMQP_QUEUE_DECLARE_OK_METHOD, NULL);
-    sent("1:bind(n,x,) 4:open 4:qos(5,each) 4:consume(n)");
-    method(4, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    sent("1:bind(n,x,) 6:open 6:qos(5,each) 6:consume(n)");
+    method(6, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
     method(1, AMQP_QUEUE_BIND_OK_METHOD, NULL);
     assert_true(consumer_is_ready(consumer));
-    deliver(4, 1, 1);
-    take(64, "4/1");
+    deliver(6, 1, 1);
+    take(64, "6/1");
     assert_ptr_equal(lent[0]->subscription, &rules[1]);
 }
 
@@ -595,7 +608,7 @@ static void a_queue_that_comes_back_never_meets_the_frames_of_its_former_channel
     CHANGE_TO({"r", "", 7});
     sent("2:close");
     CHANGE_TO({"q", "x", 50}, {"r", "", 7});
-    sent("1:queue.declare?(q)");
+    sent("1:open 1:queue.declare?(q)");
     declared_with(0);
     method(1, AMQP_EXCHANGE_DECLARE_OK_METHOD, NULL);
     sent("1:exchange.declare?(x) 4:open 4:qos(50,each) 4:consume(q) 1:bind(q,x,)");
@@ -609,9 +622,12 @@ static void a_queue_that_comes_back_never_meets_the_frames_of_its_former_channel
     sent("4:ack(1+)");
     method(2, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
     method(1, AMQP_QUEUE_BIND_OK_METHOD, NULL);
+    no_dead_queue();
+    fake_link.said[0] = '\0';
     CHANGE_TO({"q", "x", 50}, {"s", "", 3}, {"r", "", 7});
     declared_with(0);
-    sent("1:queue.declare?(s) 2:open 2:qos(3,each) 2:consume(s)"); /* now 2 is free */
+    sent("1:open 1:queue.declare?(s) 1:queue.declare?(s.herald-dead) 2:open 2:qos(3,each) "
+         "2:consume(s)"); /* now 2 is free */
 }
 
 static void another_prefetch_consumes_again_at_once(void **state)
@@ -637,13 +653,15 @@ static void a_change_while_the_channel_opens_closes_what_is_not_wanted(void **st
     (void)state;
     CHANGE_TO({"q", "x", 100}, {"r", "", 7}, {"n", "", 5});
     declared_with(0);
-    sent("1:queue.declare?(n) 4:open 4:qos(5,each) 4:consume(n)");
+    no_dead_queue();
+    sent("1:open 1:queue.declare?(n) 1:queue.declare?(n.herald-dead) 6:open 6:qos(5,each) "
+         "6:consume(n) 1:close-ok");
     CHANGE_TO({"q", "x", 100}, {"r", "", 7});
-    sent("4:close");
-    method(4, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
-    deliver(4, 1, 1);
+    sent("6:close");
+    method(6, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    deliver(6, 1, 1);
     take(64, "");
-    method(4, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    method(6, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
     assert_true(consumer_is_ready(consumer));
     sent("");
 }
@@ -663,10 +681,12 @@ static void a_change_while_the_link_is_down_is_taken_up_with_it(void **state)
     consumer_up(consumer);
     sent("1:open 1:queue.declare?(r)");
     declared_with(0);
+    no_dead_queue();
     declared_with(0);
-    sent("1:queue.declare?(n) 3:open 3:qos(9,each) 3:consume(r) 4:open 4:qos(5,each) 4:consume(n)");
+    sent("1:queue.declare?(r.herald-dead) 3:open 3:qos(9,each) 3:consume(r) 1:close-ok 1:open "
+         "1:queue.declare?(n) 1:queue.declare?(n.herald-dead) 6:open 6:qos(5,each) 6:consume(n)");
     method(3, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
-    method(4, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    method(6, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
     assert_true(consumer_is_ready(consumer));
 }
 
@@ -810,7 +830,8 @@ static void an_abandoned_plan_changes_nothing(void **state)
     consumer_forget(consumer);
     CHANGE_TO({"q", "x", 100}, {"r", "", 7}, {"n", "", 5}); /* its place was kept free */
     declared_with(0);
-    sent("1:queue.declare?(n) 4:open 4:qos(5,each) 4:consume(n)");
+    sent("1:open 1:queue.declare?(n) 1:queue.declare?(n.herald-dead) 6:open 6:qos(5,each) "
+         "6:consume(n)");
 }
 
 static void a_silent_close_is_a_broken_protocol(void **state)
@@ -823,6 +844,104 @@ static void a_silent_close_is_a_broken_protocol(void **state)
     fake_link.up = false;
     consumer_down(consumer);
     assert_true(consumer_due(consumer) == INT64_MAX);
+}
+
+/* q's dead-letter queue was made meanwhile, and is looked for when q is declared again. */
+static void find_dead_queue(void)
+{
+    const struct subscription q = {.queue = rules[0].queue};
+
+    declare_again(declare, declare_queue(declare, &q));
+    consumer_step(consumer);
+    declared_with(1);
+    method(1, AMQP_QUEUE_BIND_OK_METHOD, NULL);
+    declared_with(0);
+    sent("1:open 1:queue.declare?(q) 1:bind(q,x,) 1:queue.declare?(q.herald-dead) 4:open "
+         "4:qos(100,each) 4:consume(q.herald-dead)");
+    assert_true(consumer_is_ready(consumer)); /* what the broker gave up on can wait */
+    method(4, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+}
+
+static amqp_table_entry_t entry(const char *key, const char *value)
+{
+    return (amqp_table_entry_t){
+        .key = amqp_cstring_bytes(key),
+        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes(value)}};
+}
+
+static void give_up(struct link_content *c)
+{
+    static amqp_table_entry_t death[3], header;
+    static amqp_field_value_t deaths;
+    static amqp_basic_properties_t properties;
+
+    death[0] = entry("queue", "q");
+    death[1] = entry("reason", "rejected");
+    death[2] = entry("exchange", "paid");
+    deaths = (amqp_field_value_t){.kind = AMQP_FIELD_KIND_TABLE,
+                                  .value.table = {.num_entries = 3, .entries = death}};
+    header = entry("x-death", "");
+    header.value = (amqp_field_value_t){.kind = AMQP_FIELD_KIND_ARRAY,
+                                        .value.array = {.num_entries = 1, .entries = &deaths}};
+    properties = *c->properties;
+    properties._flags |= AMQP_BASIC_HEADERS_FLAG;
+    properties.headers = (amqp_table_t){.num_entries = 1, .entries = &header};
+    c->properties = &properties;
+}
+
+static void what_the_broker_gave_up_on_comes_under_its_queue_with_the_reason(void **state)
+{
+    (void)state;
+    find_dead_queue();
+    deliver_with(4, 1, give_up);
+    deliver(2, 1, 1);
+    take(64, "4/1 2/1");
+    assert_ptr_equal(lent[0]->subscription, &rules[0]);
+    assert_string_equal(lent[0]->given_up, "the broker gave up on it: a consumer rejected it");
+    assert_true(slice_is(lent[0]->exchange, "paid"));
+    assert_true(slice_is(lent[0]->message.type, "payresult_notify"));
+    assert_null(lent[1]->given_up);
+    accepted(0);
+    accepted(1);
+    consumer_tell(consumer);
+    sent("2:ack(1+) 4:ack(1+)");
+}
+
+static void a_dead_letter_queue_that_goes_is_made_again_and_harms_nobody(void **state)
+{
+    (void)state;
+    find_dead_queue();
+    cancelled(4);
+    sent("4:close");
+    assert_true(consumer_is_ready(consumer));
+    assert_non_null(strstr(consumer_trouble(consumer), "cancelled"));
+    method(4, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    fake_now = consumer_due(consumer);
+    consumer_step(consumer);
+    no_dead_queue();
+    declared_with(0);
+    sent("1:queue.declare?(q.herald-dead) 1:close-ok 1:open "
+         "1:queue.declare(q.herald-dead,quorum 1000000000,durable) 4:open 4:qos(100,each) "
+         "4:consume(q.herald-dead)");
+    method(4, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    assert_null(consumer_trouble(consumer));
+}
+
+static void a_dead_letter_queue_goes_with_its_subscription_or_to_a_rule_of_its_own(void **state)
+{
+    (void)state;
+    find_dead_queue();
+    CHANGE_TO({"q", "x", 9}, {"r", "", 7}, {"q.herald-dead", "", 5});
+    /* q opens with another prefetch; the dead-letter queue is a queue like any other now. */
+    assert_non_null(strstr(fake_link.said, "2:close 4:close"));
+    fake_link.said[0] = '\0';
+    declared_with(0);
+    assert_non_null(strstr(fake_link.said, "6:qos(5,each) 6:consume(q.herald-dead)"));
+    assert_null(strstr(fake_link.said, "herald-dead.herald-dead"));
+    method(6, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    deliver_with(6, 1, give_up);
+    take(64, "6/1");
+    assert_null(lent[0]->given_up);
 }
 
 int main(void)
@@ -860,6 +979,9 @@ int main(void)
         TEST(a_pace_stays_with_a_queue_that_stays_and_goes_with_one_that_goes),
         TEST(an_abandoned_plan_changes_nothing),
         TEST(a_silent_close_is_a_broken_protocol),
+        TEST(what_the_broker_gave_up_on_comes_under_its_queue_with_the_reason),
+        TEST(a_dead_letter_queue_that_goes_is_made_again_and_harms_nobody),
+        TEST(a_dead_letter_queue_goes_with_its_subscription_or_to_a_rule_of_its_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,7 +90,7 @@ static void what_is_absent_is_made_durable_and_quorum(void **state)
     ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
     sent("1:queue.declare?(q)");
     no(d, 404, "NOT_FOUND - no queue 'q' in vhost '/'");
-    sent("1:close-ok 1:open 1:queue.declare(q,quorum,durable)");
+    sent("1:close-ok 1:open 1:queue.declare(q,quorum -> q.herald-dead,durable)");
     ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
     assert_int_equal(declare_state(x), DECLARE_READY);
     assert_int_equal(declare_state(q), DECLARE_READY);
@@ -112,7 +112,7 @@ static void a_stated_type_is_declared_at_once(void **state)
     d = begin();
     q = queue(d, QUEUE_QUORUM);
     declare_up(d);
-    sent("1:open 1:queue.declare(q,quorum,durable)");
+    sent("1:open 1:queue.declare(q,quorum -> q.herald-dead,durable)");
     no(d, 406,
        "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received "
        "the value 'quorum' of type 'longstr' but current is none");
@@ -121,6 +121,138 @@ static void a_stated_type_is_declared_at_once(void **state)
     assert_non_null(strstr(declare_why(q), "exists with type = classic"));
     assert_non_null(strstr(declare_why(q), "rules/a.lua:3"));
     assert_ptr_equal(declare_refused(d), declare_why(q));
+    declare_free(&d);
+}
+
+#define NO_DEAD_LETTERS                                                                            \
+    "PRECONDITION_FAILED - inequivalent arg 'x-dead-letter-exchange' for queue 'q' in vhost '/': " \
+    "received the value '' of type 'longstr' but current is none"
+
+static void a_queue_without_a_dead_letter_queue_is_declared_without_it(void **state)
+{
+    struct declare *d = begin();
+    struct declare_item *q = queue(d, QUEUE_QUORUM);
+    struct declare_item *dead = declare_dead_queue(d, q, "q.herald-dead");
+
+    (void)state;
+    declare_up(d);
+    no(d, 406, NO_DEAD_LETTERS);
+    sent("1:open 1:queue.declare(q,quorum -> q.herald-dead,durable) 1:close-ok 1:open "
+         "1:queue.declare(q,quorum,durable)");
+    ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
+    assert_int_equal(declare_state(q), DECLARE_READY);
+    sent("1:queue.declare?(q.herald-dead)");
+    no(d, 404, "NOT_FOUND - no queue 'q.herald-dead' in vhost '/'");
+    sent("1:close-ok");
+    assert_int_equal(declare_state(dead), DECLARE_ABSENT);
+    assert_null(declare_refused(d));
+    assert_true(declare_is_settled(d));
+    declare_free(&d);
+}
+
+/* The broker compares x-queue-type last. */
+static void a_queue_of_another_type_is_refused_for_its_type(void **state)
+{
+    struct declare *d = begin();
+    struct declare_item *q = queue(d, QUEUE_QUORUM);
+
+    (void)state;
+    declare_up(d);
+    no(d, 406, NO_DEAD_LETTERS);
+    no(d, 406,
+       "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received "
+       "the value 'quorum' of type 'longstr' but current is none");
+    sent("1:open 1:queue.declare(q,quorum -> q.herald-dead,durable) 1:close-ok 1:open "
+         "1:queue.declare(q,quorum,durable) 1:close-ok");
+    assert_int_equal(declare_state(q), DECLARE_REFUSED);
+    assert_non_null(strstr(declare_why(q), "exists with type = classic"));
+    declare_free(&d);
+}
+
+static void a_user_who_may_not_dead_letter_gets_a_plain_queue(void **state)
+{
+    struct declare *d = begin();
+    struct declare_item *q = queue(d, QUEUE_ANY);
+
+    (void)state;
+    declare_up(d);
+    no(d, 404, "NOT_FOUND - no queue 'q' in vhost '/'");
+    no(d, 403, "ACCESS_REFUSED - access to exchange 'amq.default' in vhost '/' refused for user");
+    sent("1:open 1:queue.declare?(q) 1:close-ok 1:open "
+         "1:queue.declare(q,quorum -> q.herald-dead,durable) 1:close-ok 1:open "
+         "1:queue.declare(q,quorum,durable)");
+    no(d, 403, "ACCESS_REFUSED - access to queue 'q' in vhost '/' refused for user");
+    sent("1:close-ok");
+    assert_int_equal(declare_state(q), DECLARE_REFUSED);
+    declare_free(&d);
+}
+
+static void a_name_too_long_for_a_dead_letter_queue_is_declared_without(void **state)
+{
+    char name[245], want[300];
+    struct declare *d = begin();
+    struct subscription s = {.queue = name, .origin = origin};
+
+    (void)state;
+    memset(name, 'q', sizeof name - 1);
+    name[sizeof name - 1] = '\0'; /* 244 bytes: one too many */
+    assert_non_null(declare_queue(d, &s));
+    declare_up(d);
+    fake_link.said[0] = '\0';
+    no(d, 404, "NOT_FOUND - no queue");
+    snprintf(want, sizeof want, "1:close-ok 1:open 1:queue.declare(%s,quorum,durable)", name);
+    sent(want);
+    declare_free(&d);
+}
+
+static void a_queue_that_has_its_dead_letter_queue_gets_it_made(void **state)
+{
+    struct declare *d = begin();
+    struct declare_item *q = queue(d, QUEUE_QUORUM);
+    struct declare_item *dead = declare_dead_queue(d, q, "q.herald-dead");
+
+    (void)state;
+    declare_up(d);
+    ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
+    no(d, 404, "NOT_FOUND - no queue 'q.herald-dead' in vhost '/'");
+    sent("1:open 1:queue.declare(q,quorum -> q.herald-dead,durable) "
+         "1:queue.declare?(q.herald-dead) 1:close-ok 1:open "
+         "1:queue.declare(q.herald-dead,quorum 1000000000,durable)");
+    no(d, 406, "PRECONDITION_FAILED - inequivalent arg 'x-queue-type': made meanwhile");
+    sent("1:close-ok 1:open 1:queue.declare?(q.herald-dead)");
+    ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
+    assert_int_equal(declare_state(dead), DECLARE_READY);
+    sent("");
+    declare_free(&d);
+}
+
+static void a_refused_dead_letter_queue_is_tried_again_and_is_nobodys_trouble(void **state)
+{
+    struct declare *d = begin();
+    struct declare_item *q = queue(d, QUEUE_ANY);
+    struct declare_item *dead = declare_dead_queue(d, q, "q.herald-dead");
+
+    (void)state;
+    declare_up(d);
+    ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
+    no(d, 405, "RESOURCE_LOCKED - cannot obtain exclusive access");
+    assert_int_equal(declare_state(dead), DECLARE_REFUSED);
+    assert_non_null(strstr(declare_why(dead), "dead-letter queue \"q.herald-dead\""));
+    assert_null(declare_refused(d));
+    assert_true(declare_due(d) < INT64_MAX);
+    declare_free(&d);
+
+    d = begin(); /* one whose queue is refused is not looked for, until that is there */
+    q = queue(d, QUEUE_ANY);
+    dead = declare_dead_queue(d, q, "q.herald-dead");
+    declare_up(d);
+    no(d, 405, "RESOURCE_LOCKED - cannot obtain exclusive access");
+    assert_int_equal(declare_state(dead), DECLARE_ABSENT);
+    fake_now = declare_due(d);
+    fake_link.said[0] = '\0';
+    declare_step(d);
+    ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
+    sent("1:open 1:queue.declare?(q) 1:queue.declare?(q.herald-dead)");
     declare_free(&d);
 }
 
@@ -169,6 +301,22 @@ static void a_refusal_holds_up_nobody_else_and_is_tried_again(void **state)
     sent("1:exchange.declare?(x)");
     ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD); /* and the binding need not wait any more */
     sent("1:bind(q,x,k)");
+    declare_free(&d);
+}
+
+/* Which a queue that may not be dead-lettered is told with the same words. */
+static void an_exchange_that_may_not_be_made_is_asked_for_once(void **state)
+{
+    struct declare *d = begin();
+    struct declare_item *x = exchange(d, x_name);
+
+    (void)state;
+    declare_up(d);
+    no(d, 404, "NOT_FOUND - no exchange 'x' in vhost '/'");
+    no(d, 403, "ACCESS_REFUSED - access to exchange 'x' in vhost '/' refused for user");
+    sent("1:open 1:exchange.declare?(x) 1:close-ok 1:open 1:exchange.declare(x,fanout,durable) "
+         "1:close-ok");
+    assert_int_equal(declare_state(x), DECLARE_REFUSED);
     declare_free(&d);
 }
 
@@ -482,8 +630,15 @@ int main(void)
         cmocka_unit_test(what_exists_is_taken_as_it_is),
         cmocka_unit_test(what_is_absent_is_made_durable_and_quorum),
         cmocka_unit_test(a_stated_type_is_declared_at_once),
+        cmocka_unit_test(a_queue_without_a_dead_letter_queue_is_declared_without_it),
+        cmocka_unit_test(a_queue_of_another_type_is_refused_for_its_type),
+        cmocka_unit_test(a_user_who_may_not_dead_letter_gets_a_plain_queue),
+        cmocka_unit_test(a_name_too_long_for_a_dead_letter_queue_is_declared_without),
+        cmocka_unit_test(a_queue_that_has_its_dead_letter_queue_gets_it_made),
+        cmocka_unit_test(a_refused_dead_letter_queue_is_tried_again_and_is_nobodys_trouble),
         cmocka_unit_test(a_binding_waits_for_both_its_ends),
         cmocka_unit_test(a_refusal_holds_up_nobody_else_and_is_tried_again),
+        cmocka_unit_test(an_exchange_that_may_not_be_made_is_asked_for_once),
         cmocka_unit_test(everything_is_declared_again_after_a_reconnect),
         cmocka_unit_test(what_is_gone_is_declared_again_with_its_bindings),
         cmocka_unit_test(news_about_an_item_under_way_makes_it_start_over),

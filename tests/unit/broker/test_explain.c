@@ -106,6 +106,38 @@ static void an_exchange_of_another_kind_is_taken_as_it_is(void **state)
                              "it is (broker: 406 PRECONDITION_FAILED - something else)");
 }
 
+static void a_classic_one_that_herald_made_as_quorum_is_told(void **state)
+{
+    struct refusal r = {
+        .code = 406,
+        .text = "406 PRECONDITION_FAILED - inequivalent arg 'x-dead-letter-exchange' for queue 'q' "
+                "in vhost '/': received none but current is the value '' of type 'longstr'",
+        .what = "queue",
+        .name = "q",
+        .queue_type = QUEUE_CLASSIC,
+    };
+    char out[1024];
+
+    (void)state;
+    assert_non_null(strstr(explain_refusal(&r, out, sizeof out),
+                           "queue_type = \"classic\" asks for another; if herald made it, it is a "
+                           "quorum queue: leave queue_type out"));
+}
+
+static void refusals_of_a_dead_letter_queue_are_told_from_others(void **state)
+{
+    (void)state;
+    assert_true(explain_is_of_dead_letters("406 - inequivalent arg 'x-dead-letter-strategy' for"));
+    assert_true(explain_is_of_dead_letters("406 - inequivalent arg 'x-overflow' for queue 'q'"));
+    assert_true(explain_is_of_dead_letters(
+        "403 ACCESS_REFUSED - access to exchange 'amq.default' in vhost '/' refused"));
+    assert_false(explain_is_of_dead_letters("406 - inequivalent arg 'x-queue-type' for queue"));
+    assert_false(explain_is_of_dead_letters("406 - inequivalent arg 'x-dead' for queue 'q'"));
+    assert_false(explain_is_of_dead_letters("406 - inequivalent arg '"));
+    assert_false(explain_is_of_dead_letters(
+        "403 ACCESS_REFUSED - access to queue 'q' in vhost '/' refused for user 'u'"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +147,8 @@ int main(void)
         cmocka_unit_test(no_permission_says_whose),
         cmocka_unit_test(a_text_of_an_unknown_form_is_passed_on),
         cmocka_unit_test(an_exchange_of_another_kind_is_taken_as_it_is),
+        cmocka_unit_test(a_classic_one_that_herald_made_as_quorum_is_told),
+        cmocka_unit_test(refusals_of_a_dead_letter_queue_are_told_from_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* FAULTS 44, 13: duplicate deliveries, redelivery in another order, consumers that are
+/* FAULTS 44, 21, 13: duplicate deliveries, redelivery in another order, consumers that are
  * cancelled, channels and connections that go: an ack only ever covers what a turn has
  * accepted, and in the end everything is acked. Whole driver, broker in the process. */
 #include "fake_rabbit.h"
@@ -30,7 +30,7 @@ static void on_acked(void *arg, const struct fake_message *m)
 /* Rests between two tries last at least so long. */
 static void begin_resting(uint64_t seed, int64_t ms)
 {
-    static const char *const names[] = {"q", NULL};
+    static const char *const names[] = {"q", "q.herald-dead", NULL};
 
     memset(accepted, 0, sizeof accepted);
     memset(taken, 0, sizeof taken);
@@ -262,6 +262,44 @@ static void a_stopped_queue_gives_its_deliveries_back_once(void **state)
     end();
 }
 
+static bool has_drained(void *arg)
+{
+    return fake_rabbit_is_ready(r) && strstr(fake_heard(r->fake), arg) != NULL;
+}
+
+/* FAULTS 21: from the dead-letter queue, under its queue, and acked as any other. */
+static void faults_21_what_the_broker_gave_up_on_is_taken_too(void **state)
+{
+    char wanted[] = "3:basic.consume";
+    struct delivery *d[8];
+    struct err err = {.code = OK};
+    size_t n;
+
+    (void)state;
+    begin(3);
+    fake_plan(r->fake)->dead_queues = true;
+    fake_forget(r->fake);
+    fake_cut(fake_conn(r->fake, "consume"));
+    fake_rabbit_until(r, has_drained, wanted, "the dead-letter queue to be consumed");
+    fake_queue_add(q, 1, "m7", "t", "7");
+    add(1, 1);
+    fake_run(r->fake, 5);
+    assert_int_equal(r->broker->ops->take(r->broker, d, 8, &n, &err), OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(body_of(d[0]), 7);
+    assert_non_null(strstr(d[0]->given_up, "dead-letter queue of \"q\""));
+    assert_string_equal(d[0]->subscription->queue, "q");
+    assert_null(d[1]->given_up);
+    r->broker->ops->forget(r->broker);
+    fake_queue_cancel(q, 1); /* it is delivered again, and harms nobody */
+    fake_run(r->fake, 1);
+    assert_true(fake_rabbit_is_ready(r));
+    until_empty();
+    assert_int_equal(accepted[1], 1);
+    assert_int_equal(accepted[7], 1);
+    end();
+}
+
 static void misbehave(uint64_t *dice)
 {
     struct fake_conn *c = fake_conn(r->fake, "consume");
@@ -337,6 +375,7 @@ int main(void)
         cmocka_unit_test(faults_13_a_cancelled_consumer_comes_back),
         cmocka_unit_test(faults_13_a_cancel_in_the_middle_of_a_turn),
         cmocka_unit_test(a_stopped_queue_gives_its_deliveries_back_once),
+        cmocka_unit_test(faults_21_what_the_broker_gave_up_on_is_taken_too),
         cmocka_unit_test(faults_44_any_deliveries_in_any_order),
     };
 

@@ -16,7 +16,8 @@ static struct fake_broker *fake;
 static char found[8192]; /* one finding a line: "NOTE rules/a.lua:1 text" */
 
 /* What the broker says to a question: "?x" asks for exchange x, "!x" declares it;
- * "?q:" and "!q:" are a queue's. What is not listed is well. */
+ * "?q:" and "!q:" are a queue's, "!q:dead" that of one with a dead-letter queue. What is not listed
+ * is well. */
 struct answer {
     const char *question;
     uint16_t code; /* 0: ok */
@@ -75,7 +76,8 @@ static bool on_method(void *arg, struct fake_conn *c, uint16_t channel, const am
     if (m->id == AMQP_EXCHANGE_DECLARE_METHOD)
         put_question(question, sizeof question, exchange->passive, exchange->exchange, "");
     else if (m->id == AMQP_QUEUE_DECLARE_METHOD)
-        put_question(question, sizeof question, queue->passive, queue->queue, ":");
+        put_question(question, sizeof question, queue->passive, queue->queue,
+                     queue->arguments.num_entries == 5 ? ":dead" : ":");
     else
         return false;
     answer = answer_to(question);
@@ -172,7 +174,8 @@ static void what_is_absent_will_be_created_and_is_not_created_here(void **state)
     subscription.n_from = 0;
     FINDS("WARNING rules/b.lua:2 exchange \"x\" will be created as durable fanout" NOWHERE
           "WARNING rules/b.lua:2 exchange \"y\" will be created as durable topic" NOWHERE
-          "NOTE rules/a.lua:1 queue \"q\" will be created as quorum\n",
+          "NOTE rules/a.lua:1 queue \"q\" will be created as quorum, with dead-letter queue "
+          "\"q.herald-dead\"\n",
           {"?x", 404, "NOT_FOUND - no exchange 'x' in vhost '/'", 0},
           {"?y", 404, "NOT_FOUND - no exchange 'y' in vhost '/'", 0},
           {"?q:", 404, "NOT_FOUND - no queue 'q' in vhost '/'", 0});
@@ -227,7 +230,22 @@ static void what_is_refused_is_an_error_unless_it_need_not_be_made(void **state)
           "(broker: 403 ACCESS_REFUSED - no)\n",
           {"?x", 403, "ACCESS_REFUSED - no", 0},
           {"!y", 403, "ACCESS_REFUSED - only for reading", 0},
-          {"!q:", 403, "ACCESS_REFUSED - no", 0});
+          {"!q:dead", 403, "ACCESS_REFUSED - no", 0});
+}
+
+static void a_queue_without_its_dead_letter_queue_is_told(void **state)
+{
+    (void)state;
+    subscription.n_from = 0;
+    subscription.queue_type = QUEUE_QUORUM;
+    topology.n_routes = 0;
+    FINDS("NOTE rules/a.lua:1 queue \"q\" is there without herald's dead-letter queue: what "
+          "the broker gives up on (delivery limit, 20 from RabbitMQ 4.0) is lost unless a "
+          "policy keeps it, see README.md\n",
+          {"!q:dead", 406,
+           "PRECONDITION_FAILED - inequivalent arg 'x-dead-letter-exchange' for queue 'q' in "
+           "vhost '/': received the value '' of type 'longstr' but current is none",
+           0});
 }
 
 static void a_queue_with_consumers_is_told(void **state)
@@ -370,6 +388,7 @@ int main(void)
         TEST(an_absent_classic_queue_says_so),
         TEST(another_kind_is_a_warning_and_another_type_an_error),
         TEST(what_is_refused_is_an_error_unless_it_need_not_be_made),
+        TEST(a_queue_without_its_dead_letter_queue_is_told),
         TEST(a_queue_with_consumers_is_told),
         TEST(a_route_to_a_queue_that_is_nowhere_is_an_error),
         TEST(a_queue_whose_node_is_down_is_an_error),

@@ -17,6 +17,10 @@
     "end)\n"
 #define WHAT "select group_concat(what, ' ') from (select what from hits order by rowid)"
 
+#define RETRIED                                                                                    \
+    HEAD "herald.subscribe { queue = 'q', from = herald.fanout 'x', retry = { attempts = 2,\n"     \
+         "  delay = '1s', factor = 1, jitter = 0 } }\n"
+
 /* "type;key;id;text" for services that speak no JSON */
 #define SEMICOLONS                                                                                 \
     HEAD "herald.subscribe { queue = 'q', from = herald.fanout 'x',\n"                             \
@@ -214,6 +218,46 @@ static void a_handler_has_its_own_retries_and_limit(void **state)
     scene_end(&s);
 }
 
+/* The next delivery comes from the queue's dead-letter queue. */
+static void give_up(struct scene *s, const char *id, const char *body)
+{
+    scene_deliver(s, id, "paid", body);
+    s->deliveries[s->n_deliveries - 1].delivery.given_up = "the broker gave up on it: as told";
+}
+
+/* FAULTS 21 */
+static void what_the_broker_gave_up_on_is_a_dead_letter_unless_it_is_known(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s, RETRIED NOTE, HITS);
+    scene_deliver(&s, "done", "paid", "{}");
+    scene_deliver(&s, "waits", "bad", "{}");
+    scene_run(&s);
+    give_up(&s, "done", "{}");
+    give_up(&s, "new", "{\"businessKey1\":\"16\"}");
+    give_up(&s, "new", "{\"businessKey1\":\"16\"}"); /* such a queue may bring it twice */
+    scene_deliver(&s, "waits", "bad", "{}");
+    s.deliveries[s.n_deliveries - 1].delivery.given_up = "the broker gave up on it: as told";
+    give_up(&s, "spoilt", "{");
+    scene_run(&s);
+    assert_int_equal(scene_acked(&s), 7);
+    assert_sql(&s, WHAT, "paid/-/done"); /* no handler ran */
+    assert_sql(&s,
+               "select group_concat(message_id || ' ' || type || ' ' || business_key1) "
+               "from herald_dead where error = 'the broker gave up on it: as told'",
+               "new paid 16");
+    assert_sql(&s, "select queue from herald_dead where message_id = 'new'", "q");
+    assert_sql(&s, "select count(*) from herald_dead", "2");
+    assert_sql_contains(&s, "select error from herald_dead where message_id = 'spoilt'", "JSON");
+    assert_sql(&s, "select message_id from herald_retry", "waits");
+    assert_int_equal(turn_counters(s.turn)->dead, 2);
+    assert_int_equal(turn_counters(s.turn)->duplicates, 3);
+    assert_non_null(strstr(scene_log(&s), "reason=\"the broker gave up on it: as told\""));
+    scene_end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +271,7 @@ int main(void)
         cmocka_unit_test(raw_bodies_are_any_bytes),
         cmocka_unit_test(raw_bodies_are_tried_again_as_they_are),
         cmocka_unit_test(a_handler_has_its_own_retries_and_limit),
+        cmocka_unit_test(what_the_broker_gave_up_on_is_a_dead_letter_unless_it_is_known),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -183,9 +183,18 @@ static void on_open(struct fake_conn *c, const amqp_connection_open_t *open)
 static void on_queue_declare(struct fake_conn *c, uint16_t channel,
                              const amqp_queue_declare_t *declare)
 {
+    static const char dead[] = ".herald-dead";
+    const size_t len = sizeof dead - 1;
+    const char *end = (const char *)declare->queue.bytes + declare->queue.len;
     amqp_queue_declare_ok_t ok = {.queue = declare->queue};
+    amqp_channel_close_t absent = {.reply_code = 404,
+                                   .reply_text = amqp_cstring_bytes("NOT_FOUND - no queue")};
 
-    fake_send(c, channel, AMQP_QUEUE_DECLARE_OK_METHOD, &ok);
+    if (declare->passive && !c->broker->plan.dead_queues && declare->queue.len > len &&
+        memcmp(end - len, dead, len) == 0)
+        fake_send(c, channel, AMQP_CHANNEL_CLOSE_METHOD, &absent);
+    else
+        fake_send(c, channel, AMQP_QUEUE_DECLARE_OK_METHOD, &ok);
 }
 
 static void on_consume(struct fake_conn *c, uint16_t channel, const amqp_basic_consume_t *consume)

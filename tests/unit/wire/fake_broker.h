@@ -58,6 +58,7 @@ struct fake_plan {
     bool silent;             /* opens, takes bytes, says nothing by itself */
     bool deaf;               /* takes no bytes: the client's backlog grows */
     bool mute;               /* half open: it hears and does, but nothing it says arrives */
+    bool dead_queues;        /* queues have a dead-letter queue, which else are none */
     bool confirm;            /* publishes in confirm mode are acked one by one */
     size_t chunk;            /* bytes per data event to the client; 0: all there are */
     size_t cut_after;        /* a connection ends after so many bytes to the client; 0: never */

@@ -1,0 +1,164 @@
+"""FAULTS 21: what the broker gives up on, since the router died again and again with it in hand.
+
+Quorum queues have a delivery limit (20 by default from RabbitMQ 4.0). What reaches it goes to the
+queue's dead-letter queue, and from there into herald's dead letters.
+"""
+
+import json
+
+from harness import RECORDER, Case, World
+from rabbit import DEAD, PASSWORD
+
+LIMIT = 3
+GIVEN_UP = "delivery limit"
+STATED = """
+local herald = require "herald"
+herald.route { type = "note", to = herald.fanout "$exchange" }
+herald.subscribe { queue = "$queue", from = herald.fanout "$exchange", queue_type = "quorum" }
+herald.on("note", "*", function(msg, tx)
+  tx:exec("insert into effect (queue, message_id, type, key1) values (?, ?, ?, ?)", msg.queue,
+    msg.id, msg.type, msg.business_key1)
+end)
+"""
+
+
+class DeliveryLimit(Case):
+    timeout = 300
+
+    def setUp(self):
+        super().setUp()
+        with open(World.herald, "rb") as program:
+            if b"HERALD_FAIL" not in program.read():
+                self.skipTest("this build has no failpoints (cmake -DHERALD_FAILPOINTS=ON)")
+        self.queue = self.names["queue"]
+
+    def set_policy(self, **definition):
+        """As a person does it. A policy is applied to what exists, too."""
+        World.node.ctl("set_policy", self.tag, f"^{self.queue}$", json.dumps(definition),
+                       "--apply-to", "queues")
+        self.addCleanup(World.node.ctl, "clear_policy", self.tag)
+
+    def send(self, count):
+        peer = self.peer()
+        keys = [f"k{n}" for n in range(count)]
+        for key in keys:
+            peer.send(self.names["exchange"], json.dumps({"messageType": "note",
+                                                          "businessKey1": key}),
+                      message_id="m" + key)
+        return keys
+
+    def crash(self, router, times):
+        """Each time with all that it was given in hand: nothing of it is committed."""
+        for _ in range(times):
+            router.die("begun:1:kill")
+
+    def accounted(self, router):
+        return sorted(router.effects() + router.column("select business_key1 from herald_dead"))
+
+    def check_replay(self, router, keys):
+        """Each was applied once, or is a dead letter that says why; replayed, it is applied."""
+        self.wait_equal("all to be accounted for", lambda: self.accounted(router), sorted(keys))
+        dead = router.dead()
+        self.assertGreater(len(dead), 0)
+        for letter in dead:
+            self.assertIn(GIVEN_UP, letter["error"])
+            self.assertEqual((letter["queue"], letter["type"]), (self.queue, "note"))
+        router.run("dead", "replay", "--queue", self.queue, "--all")
+        self.wait_equal("all effects", lambda: sorted(router.effects()), sorted(keys))
+        self.wait_settled(router)
+        self.assertEqual(World.node.depth(self.queue + DEAD), 0)
+        self.assertEqual(router.dead(), [])
+
+    def test_what_reaches_the_limit_is_a_dead_letter(self):
+        """FAULTS 21: herald has made the queue, a policy sets the limit; nothing is lost."""
+        router = self.router({**RECORDER, "rules/a.lua": STATED}).start()
+        router.stop()
+        self.assertEqual(World.node.depth(self.queue + DEAD), 0)
+        self.set_policy(**{"delivery-limit": LIMIT})
+        keys = self.send(30)
+        self.crash(router, LIMIT + 1)
+        router.start()
+        self.check_replay(router, keys)
+        self.assertTrue(router.events("message.dead"))
+
+    def test_a_queue_of_a_person_is_taken_as_it_is_and_its_dead_letters_are_taken(self):
+        """FAULTS 21: nothing stated; a policy leads what the broker gives up on to a queue made by
+        hand. The router dies once more, with them in hand from there."""
+        channel = self.peer().channel
+        channel.queue_declare(self.queue, durable=True, arguments={"x-queue-type": "quorum"})
+        channel.queue_declare(self.queue + DEAD, durable=True)
+        policy = {"delivery-limit": LIMIT, "dead-letter-exchange": "",
+                  "dead-letter-routing-key": self.queue + DEAD,
+                  "dead-letter-strategy": "at-least-once", "overflow": "reject-publish"}
+        self.set_policy(**policy)
+        router = self.router().start()
+        router.stop()
+        keys = self.send(10)
+        self.crash(router, LIMIT + 2)
+        router.start()
+        self.check_replay(router, keys)
+
+    def test_what_was_handled_before_is_no_dead_letter(self):
+        """FAULTS 21: it died between commit and ack until the broker gave up."""
+        router = self.router({**RECORDER, "rules/a.lua": STATED}).start()
+        router.stop()
+        self.set_policy(**{"delivery-limit": 0})
+        keys = self.send(10)
+        router.die("handled_committed:1:kill")
+        done = router.effects()
+        self.assertGreater(len(done), 0)
+        router.start()
+        self.wait_equal("all to be accounted for", lambda: self.accounted(router), sorted(keys))
+        self.wait_settled(router)
+        self.wait_equal("an empty dead-letter queue",
+                        lambda: World.node.depth(self.queue + DEAD), 0)
+        self.assertEqual(self.accounted(router), sorted(keys))
+        self.assertTrue(set(done).isdisjoint(l["business_key1"] for l in router.dead()))
+
+    def test_what_cannot_be_read_is_buried_too(self):
+        """FAULTS 21, 40."""
+        router = self.router({**RECORDER, "rules/a.lua": STATED}).start()
+        self.wait_equal("the dead-letter queue", lambda: World.node.depth(self.queue + DEAD), 0)
+        self.peer().channel.basic_publish("", self.queue + DEAD, b"{")
+        letter = self.wait_dead(router, 1)[0]
+        self.assertEqual(letter["queue"], self.queue)
+        self.assertEqual(World.node.depth(self.queue + DEAD), 0)
+
+    def test_a_queue_of_an_earlier_herald_still_starts(self):
+        """A quorum queue without a dead-letter queue, and queue_type = "quorum" stated."""
+        channel = self.peer().channel
+        channel.queue_declare(self.queue, durable=True, arguments={"x-queue-type": "quorum"})
+        router = self.router({**RECORDER, "rules/a.lua": STATED})
+        found = router.run("check", "--live")
+        self.assert_words(found.out + found.err, "without herald's dead-letter queue")
+        router.start()
+        self.assertEqual(self.send(3), sorted(self.wait_for(
+            "effects", lambda: len(router.effects()) == 3 and router.effects())))
+        self.assertIsNone(World.node.depth(self.queue + DEAD))
+        self.assertTrue(router.status()["broker"]["ready"])
+        self.assertTrue(router.events("broker.no_dead_letter_queue"))
+
+    def test_a_dead_letter_queue_that_is_deleted_is_made_again(self):
+        """Also by a later start, where the queue was made for it."""
+        router = self.router({**RECORDER, "rules/a.lua": STATED}).start()
+        self.peer().channel.queue_delete(self.queue + DEAD)
+        self.wait_equal("it to be made again",
+                        lambda: World.node.depth(self.queue + DEAD), 0)
+        router.stop()
+        self.peer().channel.queue_delete(self.queue + DEAD)
+        router.start()
+        self.wait_equal("it to be made again",
+                        lambda: World.node.depth(self.queue + DEAD), 0)
+        self.assertEqual(router.run("check", "--live").code, 0)
+
+    def test_a_user_who_may_not_dead_letter_still_has_a_queue(self):
+        """No right to write to amq.default, which leads there."""
+        own = f"^{self.tag}-(queue|exchange)$"
+        World.node.add_user("narrow", PASSWORD, own, own, own)
+        self.addCleanup(World.node.ctl, "delete_user", "narrow")
+        router = self.router(broker=World.node.url_for("narrow", PASSWORD)).start()
+        router.emit("note", "a")
+        self.wait_equal("the effect", router.effects, ["a"])
+        self.assertTrue(router.status()["broker"]["ready"])
+        self.assertTrue(router.events("broker.no_dead_letter_queue"))
+        self.assertIsNone(World.node.depth(self.queue + DEAD))
