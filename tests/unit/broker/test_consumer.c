@@ -789,7 +789,7 @@ static void a_pace_outlives_a_reconnect(void **state)
     method(1, AMQP_QUEUE_BIND_OK_METHOD, NULL);
     method(1, AMQP_QUEUE_DECLARE_OK_METHOD, NULL);
     sent("1:open 1:queue.declare?(q) 1:exchange.declare?(x) 1:bind(q,x,) 1:queue.declare?(r) "
-         "3:open 3:qos(7,each) 3:consume(r)");
+         "1:queue.declare?(q.herald-dead) 3:open 3:qos(7,each) 3:consume(r)");
     consumer_pace(consumer, "q", PACE_FLOW);
     sent("2:open 2:qos(100,each) 2:consume(q)");
 }
