@@ -393,6 +393,7 @@ void engine_status(struct engine *e, struct engine_status *out)
         .paused_for = e->paused_for,
         .stopped_for = e->stopped_for,
         .counters = turn_counters(e->turn),
+        .cursor = turn_cursor(e->turn),
         .generation = e->generation,
         .rules_hash = script_hash(e->script),
         .rules_error = e->rules_error,

@@ -90,6 +90,7 @@ struct engine_status {
     const char *stopped_for; /* "" or why nothing is consumed: trouble that lasts (stall.h) */
     struct broker_state broker;
     const struct counters *counters;
+    int64_t cursor; /* outbox rows at or below that are due at once are in flight */
     int64_t generation;
     const char *rules_hash;
     const char *rules_error; /* why the last reload was refused; "" */

@@ -109,7 +109,7 @@ static int note_try(struct turn *t, const struct item *i, const struct script_ou
     return rc == OK ? tries_add(tries, &one, err) : rc;
 }
 
-/* `attempts` that count so far. */
+/* `attempts` that count so far; tries absent: it was not tried. */
 static int write_retry(struct turn *t, const struct item *i, int attempts, int64_t due_at,
                        const char *error, struct slice tries, struct err *err)
 {
@@ -140,25 +140,12 @@ static int write_retry(struct turn *t, const struct item *i, int attempts, int64
 
 int item_behind(struct turn *t, const struct item *i, struct err *err)
 {
-    const struct retry_row row = {
-        .queue = i->queue,
-        .identity = i->identity,
-        .message = i->received,
-        .exchange = i->exchange,
-        .routing_key = i->routing_key,
-        .fingerprint = i->fingerprint,
-        .first_at = i->first_at,
-        .due_at = LANE_HELD,
-        .error = "behind: an earlier message of its lane waits",
-        .generation = t->generation,
-        .lane = i->lane,
-    };
+    static const char why[] = "behind: an earlier message of its lane waits";
+    const struct slice untried = {NULL, 0};
 
     t->delta.behind++;
-    item_log(t, LOG_DEBUG, "message.behind", i, row.error);
-    if (retry_add(db_of(t), &row, err) != OK)
-        return err->code;
-    return set_inbox(t, i, INBOX_WAITING, err);
+    item_log(t, LOG_DEBUG, "message.behind", i, why);
+    return write_retry(t, i, 0, LANE_HELD, why, untried, err);
 }
 
 static int wait_for_retry(struct turn *t, const struct item *i, int64_t delay_ms,

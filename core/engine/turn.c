@@ -125,6 +125,11 @@ const struct counters *turn_counters(const struct turn *t)
     return &t->total;
 }
 
+int64_t turn_cursor(const struct turn *t)
+{
+    return t->cursor;
+}
+
 int turn_next_due(struct turn *t, int64_t *due_at_out, struct err *err)
 {
     struct broker *b = t->settings.broker;

@@ -102,4 +102,7 @@ void turn_probe(struct turn *t);
 
 const struct counters *turn_counters(const struct turn *t);
 
+/* Outbox rows at or below that are due at once are in flight. */
+int64_t turn_cursor(const struct turn *t);
+
 #endif

@@ -89,6 +89,8 @@ static void put_status(struct router *r, struct buf *b)
     put(b, "paused_for", s.paused_for);
     put(b, "stopped_for", s.stopped_for);
     put_paused(r, b);
+    put(b, "store", r->settings->engine.store);
+    put_number(b, "cursor", s.cursor);
     put_number(b, "generation", s.generation);
     put(b, "hash", s.rules_hash);
     put(b, "rules_error", s.rules_error);

@@ -76,7 +76,7 @@ end
 function dead.list(args)
   local pick, bad = rows.page(args)
   if not pick then return USAGE, bad end
-  local s, code, problem = folder.open(args)
+  local s, code, problem = folder.open_store(args)
   if not s then return code, problem end
   local letters, kind, why = core.dead_list(s.store, pick)
   if not letters then return folder.exit_code(kind), why end
@@ -119,7 +119,7 @@ end
 function dead.groups(args)
   local limit, bad = folder.whole_number(args.limit, "--limit", 1, 100000)
   if not limit then return USAGE, bad end
-  local s, code, problem = folder.open(args)
+  local s, code, problem = folder.open_store(args)
   if not s then return code, problem end
   local groups, kind, why = core.dead_groups(s.store, limit)
   if not groups then return folder.exit_code(kind), why end
@@ -169,7 +169,7 @@ function dead.edit(args)
   if next(edit) == nil then
     return USAGE, "edit what? Give --body, --type, --key1, --key2, --key3 or --header"
   end
-  local s, code, problem = folder.open(args)
+  local s, code, problem = folder.open_store(args)
   if not s then return code, problem end
   local done, kind, why = core.dead_edit(s.store, id, edit, args.dry_run or false)
   if not done then

@@ -42,6 +42,19 @@ function folder.open(args)
   return loaded
 end
 
+-- The same for what needs the store alone: where the settings are broken, a router that runs
+-- here with older ones says where its store is.
+function folder.open_store(args)
+  local s, code, problem = folder.open(args)
+  if s then return s end
+  local answer = core.ask("status")
+  local store = answer and args.store or answer and answer:match("%f[^\n\0]store\t([^\n]+)\n")
+  if not store then return nil, code, problem end
+  io.stderr:write(("herald: %s\nherald: a router runs here with older settings; its store is %s\n"):format(
+    problem, store))
+  return { store = store }
+end
+
 -- The number in a text, or nil and what is wrong.
 function folder.whole_number(text, name, min, max)
   local number = math.tointeger(tonumber(text))

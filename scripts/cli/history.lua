@@ -113,7 +113,7 @@ end
 function history.list(args)
   local pick, bad = read_page(args)
   if not pick then return USAGE, bad end
-  local s, code, problem = folder.open(args)
+  local s, code, problem = folder.open_store(args)
   if not s then return code, problem end
   local list, kind, why = core.history_list(s.store, pick)
   if not list then return folder.exit_code(kind), why end

@@ -46,7 +46,7 @@ end
 function lanes.list(args)
   local limit, bad = folder.whole_number(args.limit, "--limit", 1, 1000000)
   if not limit then return folder.USAGE, bad end
-  local s, code, problem = folder.open(args)
+  local s, code, problem = folder.open_store(args)
   if not s then return code, problem end
   local list, kind, why = core.lanes_list(s.store, limit)
   if not list then return folder.exit_code(kind), why end

@@ -17,6 +17,7 @@ local modules = {
   outbox = require "cli.outbox",
   reload = require "cli.reload",
   retries = require "cli.retries",
+  status = require "cli.status",
   test = require "cli.test",
 }
 
@@ -63,9 +64,6 @@ local function build()
   emit:option("--count", "How many rows."):argname("N"):default("1")
   emit:flag("--json", "Print JSON.")
 
-  local status = parser:command("status", "What is waiting, what failed, and how the router does.")
-  status:flag("--json", "Print JSON.")
-
   local version = parser:command("version", "Print versions.")
   version:flag("--json", "Print JSON.")
 
@@ -75,7 +73,7 @@ local function build()
   for _, name in ipairs(names) do
     modules[name].add(parser, function(command, after) common(command, after or "_after") end)
   end
-  for _, command in ipairs { run, emit, status, version } do common(command, "_after") end
+  for _, command in ipairs { run, emit, version } do common(command, "_after") end
   return parser
 end
 

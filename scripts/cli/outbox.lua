@@ -4,6 +4,7 @@ local core = require "herald.core"
 local due = require "cli.due"
 local folder = require "cli.folder"
 local json = require "cli.json"
+local live = require "cli.live"
 local rows = require "cli.rows"
 local show = require "cli.show"
 
@@ -34,9 +35,8 @@ function outbox.add(parser, common)
   for _, action in ipairs { list, again, drop, cancel } do common(action, "_after_action") end
 end
 
--- The store knows no more than this: what is in flight is written down by nobody.
 local states = { fresh = "fresh", again = "sent again", postponed = "postponed",
-                 scheduled = "scheduled", behind = "behind" }
+                 scheduled = "scheduled", behind = "behind", in_flight = "in flight" }
 
 -- When it is due; what is behind another row has no such time.
 local function time_of(r)
@@ -61,13 +61,22 @@ local function row_cells(r)
     time_of(r) and show.second(time_of(r)) or "-", rows.cell(r.lane, 40), rows.cell(r.reason, 100) }
 end
 
+-- No row says so: the router knows how far it has read, and what was due by then is with the
+-- broker, if it is here still.
+local function say_in_flight(list, said)
+  for _, r in ipairs(list) do
+    if r.due_at == 0 and r.id <= (said.cursor or 0) then r.state = "in_flight" end
+  end
+end
+
 function outbox.list(args)
   local pick, bad = rows.page(args)
   if not pick then return folder.USAGE, bad end
-  local s, code, problem = folder.open(args)
+  local s, code, problem = folder.open_store(args)
   if not s then return code, problem end
   local list, kind, why = core.outbox_list(s.store, pick)
   if not list then return folder.exit_code(kind), why end
+  say_in_flight(list, live.ask(s.store))
   if #list == 0 and not args.json then
     io.stdout:write(pick.any and "nothing matches\n" or "the outbox is empty\n")
     return
@@ -96,7 +105,7 @@ end
 function outbox.cancel(args)
   local bad = due.bad_key(args.key, "KEY")
   if bad then return folder.USAGE, bad end
-  local s, code, problem = folder.open(args)
+  local s, code, problem = folder.open_store(args)
   if not s then return code, problem end
   local outcome, kind, why = core.outbox_cancel(s.store, args.key)
   if not outcome then return folder.exit_code(kind), why end

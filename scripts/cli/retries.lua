@@ -79,7 +79,7 @@ end
 function retries.list(args)
   local pick, bad = rows.page(args)
   if not pick then return folder.USAGE, bad end
-  local s, code, problem = folder.open(args)
+  local s, code, problem = folder.open_store(args)
   if not s then return code, problem end
   local list, kind, why = core.retries_list(s.store, pick)
   if not list then return folder.exit_code(kind), why end

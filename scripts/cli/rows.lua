@@ -153,7 +153,7 @@ function rows.run_change(args, what)
   local pick, bad = rows.target(args, what.verb)
   if not pick then return USAGE, bad end
   for name, value in pairs(what.also or {}) do pick[name] = value end
-  local s, code, problem = folder.open(args)
+  local s, code, problem = folder.open_store(args)
   if not s then return code, problem end
   local tell, finish = progress(what.done)
   local n, kind, why = core[what.call](s.store, pick, tell)

@@ -65,7 +65,7 @@ end
 function whole.run(args, get, as_json, as_pairs)
   local id, bad = folder.whole_number(args.id, "ID", 1, math.maxinteger)
   if not id then return folder.USAGE, bad end
-  local s, code, problem = folder.open(args)
+  local s, code, problem = folder.open_store(args)
   if not s then return code, problem end
   local row, kind, why = get(s.store, id)
   if not row then return folder.exit_code(kind), why end

@@ -34,6 +34,8 @@ function core.chdir(path)
   return true
 end
 
+local no_router = { ask = { nil, "nobody listens" }, router_pid = { 0 } }
+
 for _, name in ipairs { "run", "emit", "counts", "router_pid", "ask",
   "dead_list", "dead_get", "dead_groups", "dead_replay", "dead_drop", "dead_edit", "outbox_list",
   "outbox_retry", "outbox_drop", "outbox_cancel", "retries_list", "retries_get", "retries_now", "retries_drop",
@@ -41,7 +43,8 @@ for _, name in ipairs { "run", "emit", "counts", "router_pid", "ask",
   "history_list", "history_get" } do
   core[name] = function(...)
     helper.calls[#helper.calls + 1] = { name, ... }
-    local answer = assert(helper.answers[name], "no answer for core." .. name)
+    local answer = helper.answers[name] or no_router[name]
+    assert(answer, "no answer for core." .. name)
     return table.unpack(answer, 1, 3)
   end
 end

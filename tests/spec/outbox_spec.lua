@@ -58,6 +58,19 @@ describe("herald outbox", function()
     assert.matches('"lane":"business_key1=16"}%]\n$', out)
   end)
 
+  it("list says what is in flight, where a router runs", function()
+    row.due_at, row.state = 0, "fresh"
+    local later = { id = 10, created_at = 1764000000000, due_at = 0, message_id = "s:10", type = "t", attempts = 0,
+      state = "fresh" }
+    helper.answers.outbox_list = { { row, later } }
+    helper.answers.router_pid, helper.answers.ask = { 4242 }, { "cursor\t9\n" }
+    local _, out = herald("outbox", "list")
+    assert.matches("\n9 .* in flight .*\n10 .* fresh ", out)
+    row.state = "fresh"
+    assert.matches('"id":9,.*"state":"in_flight".*"id":10,.*"state":"fresh"',
+      (select(2, herald("outbox", "list", "--json"))))
+  end)
+
   it("retry asks for those that failed and are due later", function()
     helper.answers.outbox_retry = { 1 }
     assert.same({ 0, "retried 1 row; 1 skipped: not postponed: sent already, on its way, scheduled, "

@@ -1,0 +1,108 @@
+-- herald status: what it prints of the store and of a router that runs.
+
+local helper = require "helper"
+local status = require "cli.status"
+
+describe("herald status", function()
+  local undo
+
+  after_each(function() undo() end)
+
+  -- Returns its exit code (nil: done), its problem, what it printed, and that to stderr.
+  local function run(args)
+    local results, out, err = helper.caught(status.run, args)
+    return results[1], results[2], out, err
+  end
+
+  before_each(function()
+    helper.reset()
+    undo = helper.with_herald_lua 'return { store = "shop.db" }'
+    helper.answers.counts = { {
+      pending = 2, oldest_ms = 65000, retries = 1, dead = 3, wal_bytes = 4096, path = "shop.db",
+    } }
+  end)
+
+  it("without a router tells what the store knows", function()
+    helper.answers.router_pid = { 0 }
+    local _, _, out = run {}
+    assert.matches("router +not running\n", out)
+    assert.matches("outbox +2 pending, the oldest for 1 min 5 s\n", out)
+    assert.matches("dead +3 letters: herald dead list\n", out)
+    local _, _, json = run { json = true }
+    assert.truthy(json:find('"running":false', 1, true))
+    assert.truthy(json:find('"outbox":{"pending":2,"oldest_ms":65000},"retries":1,"dead":3', 1, true))
+    assert.truthy(json:find('"rules":{"generation":null,"hash":null,"error":null', 1, true), json)
+  end)
+
+  it("with a router tells how it does", function()
+    helper.answers.router_pid = { 4242 }
+    helper.answers.ask = { "state\trunning\ngeneration\t2\nhash\t0123\nroutes\t1\n"
+      .. "subscriptions\t1\nhandlers\t3\nscript_memory\t4096\nbroker_state\tup\nbroker_error\t\nready\ttrue\n"
+      .. "in_flight\t4\nunacked\t5\ncounter.handled\t6\ncounter.failed\t0\n" }
+    local _, _, out = run {}
+    assert.matches("router +running\n", out)
+    assert.matches("rules +generation 2 %(0123%): 1 routes, 1 subscriptions, 3 handlers, 4 KiB of memory\n", out)
+    assert.matches("handled +6", out)
+    assert.is_nil(out:find("failed", 1, true))
+    local _, _, json = run { json = true }
+    assert.truthy(json:find('"generation":2,"hash":"0123"', 1, true), json)
+    assert.truthy(json:find('"ready":true,"in_flight":4,"unacked":5', 1, true), json)
+    assert.truthy(json:find('"counters":{"handled":6,"failed":0}', 1, true), json)
+  end)
+
+  it("with a router tells why the last reload was refused", function()
+    helper.answers.router_pid = { 4242 }
+    helper.answers.ask = { "state\trunning\ngeneration\t2\nhash\t0123\nroutes\t1\nsubscriptions\t1\n"
+      .. "handlers\t3\nscript_memory\t4096\nbroker_state\tup\nready\ttrue\nrules_error\trules/b.lua:3: no\n" }
+    local _, _, out = run {}
+    assert.matches("the last reload was refused: rules/b.lua:3: no\n", out)
+    local _, _, json = run { json = true }
+    assert.truthy(json:find('"hash":"0123","error":"rules/b.lua:3: no"', 1, true), json)
+  end)
+
+  it("with a router tells which subscriptions are paused", function()
+    helper.answers.router_pid = { 4242 }
+    helper.answers.ask = { "state\trunning\nbroker_state\tup\nready\ttrue\npaused_for\t\n"
+      .. "stopped_for\tdisk is full\n"
+      .. "paused\t21\t1700000000000\t1700000001500\tq one\trules/a.lua:3: no such column: x\n"
+      .. "paused\t2\t1700000000000\t1700000001500\tq2\tbad\twith a tab\n" }
+    local _, _, out = run {}
+    assert.truthy(out:find("queue q one since 2023-11-14T22:13:20Z, 21 failed alike, tries one at "
+      .. "2023-11-14T22:13:21Z: rules/a.lua:3: no such column: x\n", 1, true), out)
+    assert.truthy(out:find("queue q2", 1, true), out)
+    assert.truthy(out:find("nothing is consumed, the broker keeps it: disk is full", 1, true), out)
+    local _, _, json = run { json = true }
+    assert.truthy(json:find('"paused":[{"queue":"q one","since":"2023-11-14T22:13:20.000Z",'
+      .. '"next_probe":"2023-11-14T22:13:21.500Z","failures":21,'
+      .. '"error":"rules/a.lua:3: no such column: x"},', 1, true), json)
+  end)
+
+  it("says when the router does not answer", function()
+    helper.answers.router_pid = { 4242 }
+    helper.answers.ask = { nil, "timed out" }
+    local code, _, out = run {}
+    assert.is_nil(code)
+    assert.matches("does not answer: timed out", out)
+  end)
+
+  it("fails without a store", function()
+    helper.answers.counts = { nil, "failed", "no store at shop.db" }
+    local code, problem = run {}
+    assert.same({ 1, "no store at shop.db" }, { code, problem })
+  end)
+
+  it("goes on with the store of a router whose settings are broken by now", function()
+    undo()
+    undo = helper.with_herald_lua "return { storr = 1 }"
+    local code, problem = run {}
+    assert.equal(2, code)
+    assert.matches("did you mean 'store'", problem)
+    helper.answers.router_pid = { 4242 }
+    helper.answers.ask = { "state\trunning\nstore\tother.db\nbroker_state\tup\nready\ttrue\n" }
+    local err
+    code, problem, _, err = run {}
+    assert.same({}, { code, problem })
+    assert.equal("other.db", helper.call "counts")
+    assert.matches("did you mean 'store'.*a router runs here with older settings; its store is other.db\n", err)
+  end)
+end)
