@@ -50,7 +50,8 @@ int db_begin(struct db *db, struct err *err);
 
 /* ERR_FULL, ERR_BUSY, ERR_NOMEM, ERR_SCRIPT (a deferred foreign key): rolled back,
  * nothing happened. ERR_TX_LOST: a statement ended it before. ERR_UNKNOWN: it may have been
- * committed (an I/O or fsync error): the process must end (DESIGN 2). */
+ * committed (an fsync error, or an I/O error other than a limit on the size of files, which
+ * is ERR_FULL): the process must end (DESIGN 2). */
 int db_commit(struct db *db, struct err *err);
 void db_rollback(struct db *db);
 

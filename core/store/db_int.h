@@ -75,6 +75,8 @@ struct db {
 /* Maps an SQLite result on a handle to an ERR_ code with words: "<path>: <doing>:
  * <SQLite's words>". */
 int db_fail(struct db *db, sqlite3 *handle, int rc, const char *doing, struct err *err);
+/* The same for a commit, whose errno SQLite does not keep. */
+int db_fail_commit(struct db *db, int rc, int system_errno, struct err *err);
 /* The code alone. */
 int db_code(int sqlite_rc);
 
