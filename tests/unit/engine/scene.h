@@ -29,6 +29,7 @@ struct scene {
     char folder[64];      /* temporary; removed at the end */
     struct log *log;
     int log_fd;            /* of the file "log" in the folder */
+    const char *vfs;       /* of the store's settings, from the next start on */
     size_t recent_max;     /* of the turn's settings */
     struct strike *strike; /* the same; scene_remember_deaths opens it */
     int64_t now_ms;        /* both clocks */
@@ -71,6 +72,9 @@ void scene_die_in(struct scene *s, const char *id);
 
 /* As after a crash or an end: the store is the same, the turn and the broker are new. */
 void scene_restart(struct scene *s);
+/* Its halves. */
+void scene_stop(struct scene *s);
+void scene_start(struct scene *s);
 
 /* All log lines from info on. Valid until the next call. */
 const char *scene_log(struct scene *s);
