@@ -212,6 +212,13 @@ static void arm(struct ordeal *o, bool on)
         o->arm(on);
 }
 
+static void heal(struct ordeal *o)
+{
+    disk_heal(&o->disk);
+    if (o->heal != NULL)
+        o->heal();
+}
+
 static bool is_done(struct ordeal *o)
 {
     return scene_acked(&o->scene) == o->scene.n_deliveries &&
@@ -229,7 +236,7 @@ static void take_turn(struct ordeal *o)
     if (result == TURN_PAUSED) {
         assert_true(err_is_environment(err.code));
         if (++o->pauses % HEALED_AFTER == 0)
-            disk_heal(&o->disk);
+            heal(o);
     }
     if (o->disk.stopped || result == TURN_FATAL || (result == TURN_PAUSED && o->dies_at_pause))
         die(o);
@@ -264,7 +271,7 @@ void ordeal_run(struct ordeal *o)
     checkpoint(o);
     take_turn(o); /* where the checkpoint broke the store, this one tells */
     finish(o);
-    disk_heal(&o->disk);
+    heal(o);
     o->runs++;
     check_whole(o);
     count_lost(o);

@@ -33,7 +33,8 @@ struct ordeal {
     bool dies_at_pause;  /* the process is killed where it would try again */
     enum disk_loss loss; /* at every end of a process */
     uint64_t seed;
-    void (*arm)(bool on); /* around what is tried; NULL: nothing */
+    void (*arm)(bool on); /* around what is tried; NULL: nothing but the disk fails */
+    void (*heal)(void);   /* what fails so works again; set with `arm` */
 
     /* of the last run */
     struct ordeal_told told[ORDEAL_TOLD]; /* rows that were sent out */

@@ -190,6 +190,7 @@ static struct script *load(struct scene *s)
                            &(struct script_settings){.folders = &folder,
                                                      .n_folders = 1,
                                                      .memory_max = 16 * 1024 * 1024,
+                                                     .memory = s->memory,
                                                      .handler_ms = 2000,
                                                      .load_ms = 10000,
                                                      .host = turn_host(s->turn)},
