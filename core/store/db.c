@@ -269,8 +269,10 @@ static int open_all(struct db *db, const struct db_settings *s, struct err *err)
         rc = epoch_open(db, err);
     if (rc == OK && s->exclusive)
         rc = checkpoint_open(db, err);
-    if (rc == OK && s->exclusive)
+    if (rc == OK && s->exclusive) {
         (void)sqlite3_busy_timeout(db->work, 0); /* fails for a bad handle only */
+        identity_note(db);
+    }
     return rc;
 }
 

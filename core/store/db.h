@@ -94,6 +94,10 @@ const char *db_path(const struct db *db);
 const char *db_library_version(void); /* SQLite's */
 int64_t db_wal_bytes(const struct db *db);
 
+/* ERR_IO: the database or its WAL was deleted, moved or replaced since it was opened, or the
+ * database made read-only, in words that say so. For the router; costs three system calls. */
+int db_check_identity(const struct db *db, struct err *err);
+
 /* The pid of the router that holds this store's lock, 0 when none. */
 int64_t db_router_pid(const char *path);
 
