@@ -4,8 +4,9 @@
 #   sh tests/run.sh [--only floors|format|unit|spec|examples|integration] [--long]
 #
 # Missing packages are installed, herald is built with sanitizers into build-ci/, and a private
-# RabbitMQ runs as long as it is needed. --long adds the release build in build/ and the long
-# integration tests against it. A suite that crashes, or in which nothing ran, has failed.
+# RabbitMQ runs as long as it is needed. --long adds the release build in build/, the long
+# integration tests against it, and the long runs of unit tests. A suite that crashes, or in which
+# nothing ran, has failed.
 set -eu
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -175,12 +176,23 @@ suite_unit() {
     sort "$work/unsorted" >"$work/programs"
     while read -r program; do
         name=${program##*/}
+        source="tests/unit/${name%%_*}/${name#*_}.c"
         # An old build folder may hold programs whose test is gone.
-        [ -f "tests/unit/${name%%_*}/${name#*_}.c" ] || continue
-        status=0
-        run "$work/log" 120 "$program" || status=$?
-        judge "$name" "$work/log" "$status" "$(cmocka_count PASSED)" "$(cmocka_count FAILED)"
+        [ -f "$source" ] || continue
+        unit "$name" 120 "$program"
+        if [ "$long" = yes ] && grep -q HERALD_LONG "$source"; then
+            unit "$name, long" 1800 env HERALD_LONG=1 "$program"
+        fi
     done <"$work/programs"
+}
+
+unit() { # NAME SECONDS COMMAND...
+    name=$1
+    seconds=$2
+    shift 2
+    status=0
+    run "$work/log" "$seconds" "$@" || status=$?
+    judge "$name" "$work/log" "$status" "$(cmocka_count PASSED)" "$(cmocka_count FAILED)"
 }
 
 # Sums lines such as "[  PASSED  ] 7 test(s)."; a program may hold several groups.
@@ -264,6 +276,7 @@ integration() { # SECONDS HERALD [OPTION]
     run "$work/log" "$seconds" env HERALD="$herald" RABBIT_DIR="$work/rabbit" \
         "$python" tests/integration/run.py "$@" || status=$?
     judge_last_line integration "$work/log" "$status"
+    sed -n 's/^skipped /run.sh: left out:/p' "$work/log"
 }
 
 # --- all of them -----------------------------------------------------------------------------

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,7 +29,7 @@ static struct {
 /* A plan that cannot be read would let a test pass that tested nothing. */
 static _Noreturn void refuse(const char *text)
 {
-    fprintf(stderr, "HERALD_FAIL: cannot read \"%s\": write name:nth:kill|eio|enospc|delay\n",
+    fprintf(stderr, "HERALD_FAIL: cannot read \"%s\": write name:nth:kill|segv|eio|enospc|delay\n",
             text);
     _exit(2);
 }
@@ -56,6 +57,14 @@ static void read_plan(void)
     free(text);
 }
 
+/* Not by raise(): where the kernel finds it, as with a bug. */
+static void write_badly(void)
+{
+    volatile char *page = mmap(NULL, 1, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    *page = 0;
+}
+
 static enum failpoint act(const char *action)
 {
     const struct timespec pause = {0, DELAY_MS * 1000000L};
@@ -68,6 +77,8 @@ static enum failpoint act(const char *action)
         nanosleep(&pause, NULL);
     else if (strcmp(action, "kill") == 0)
         raise(SIGKILL);
+    else if (strcmp(action, "segv") == 0)
+        write_badly();
     else
         refuse(action);
     return FAILPOINT_PASS;

@@ -4,7 +4,8 @@
  *   HERALD_FAIL=name:nth:action[,name:nth:action...]
  *
  * At the nth time that the run passes the place `name`: kill ends the process as kill -9
- * does, eio and enospc make the place answer as if the disk had, delay waits 300 ms.
+ * does, segv by a bad write, eio and enospc make the place answer as if the disk had, delay
+ * waits 300 ms.
  * Only a build with -DHERALD_FAILPOINTS=ON looks; in any other each place is nothing.
  * core/README.md lists the places.
  */

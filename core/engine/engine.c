@@ -147,13 +147,22 @@ static void go_on(struct engine *e)
     wake_in(e, turn_held_ms(e->turn));
 }
 
-static _Noreturn void die(struct engine *e, const struct err *why)
+static _Noreturn void die(struct engine *e, const struct err *why, const char *what_now)
 {
     log_event(e->settings.log, LOG_ERROR, "engine.fatal",
-              LOG_FIELDS(log_text("reason", why->text),
-                         log_text("what_now", "the process ends because it cannot know what is on "
-                                              "disk; start it again, nothing is lost")));
+              LOG_FIELDS(log_text("reason", why->text), log_text("what_now", what_now)));
     _exit(1);
+}
+
+/* What is written into a file that nobody finds again is lost. */
+static void check_store(struct engine *e)
+{
+    struct err err = {0};
+
+    if (db_check_identity(e->db, &err) != OK)
+        die(e, &err,
+            "the process ends, so that no more is written where it may be lost, and nothing more "
+            "is acked");
 }
 
 static int64_t movement(const struct counters *c)
@@ -191,7 +200,9 @@ static void run_turn(struct engine *e)
         pause_for(e, &err);
         return;
     case TURN_FATAL:
-        die(e, &err);
+        die(e, &err,
+            "the process ends because it cannot know what is on disk; start it again, nothing is "
+            "lost");
     }
     if (c->turns > before)
         resumed(e, c->delivered + c->retried > handled);
@@ -267,6 +278,7 @@ static void on_house(uv_timer_t *timer)
     struct engine *e = timer->data;
     struct broker_state state = {0};
 
+    check_store(e);
     e->broker->ops->state(e->broker, &state);
     if (state.ready && !e->was_ready) {
         e->was_ready = true;

@@ -328,10 +328,10 @@ enum turn_result turn_run(struct turn *t, bool publish, struct err *err)
             failpoint("handled");
         rc = db_commit(t->settings.db, err);
         t->held_ms = clock_mono(&t->settings.clock) - t->began_ms;
-        if (rc == ERR_UNKNOWN) {
-            log_drop(t->settings.log); /* the last words must not be held, too */
-            return TURN_FATAL;
-        }
+    }
+    if (rc == ERR_UNKNOWN) {
+        log_drop(t->settings.log); /* the last words must not be held, too */
+        return TURN_FATAL;
     }
     return rc == OK ? finish(t) : undo(t, broken, err);
 }

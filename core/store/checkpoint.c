@@ -158,6 +158,15 @@ static void warn_of_library(struct db *db)
                                               "not need it)")));
 }
 
+static int attach_spy(struct db *db, struct err *err)
+{
+    int rc = lock_spy_attach(&db->spy, db->check);
+
+    if (rc == ERR_NOMEM)
+        return err_set(err, rc, "out of memory");
+    return rc == OK ? OK : err_set(err, ERR_IO, "%s: no shared memory for a WAL here", db->path);
+}
+
 static int open_check(struct db *db, struct err *err)
 {
     int64_t rows;
@@ -166,8 +175,8 @@ static int open_check(struct db *db, struct err *err)
     /* A handle that has read nothing yet has no WAL to checkpoint. */
     if (rc == OK)
         rc = db_number(db, db->check, "select count(*) from herald_meta", 0, &rows, err);
-    if (rc == OK && lock_spy_attach(&db->spy, db->check) != OK)
-        rc = err_set(err, ERR_IO, "%s: no shared memory for a WAL here", db->path);
+    if (rc == OK)
+        rc = attach_spy(db, err);
     if (rc == OK)
         rc = db_code(sqlite3_busy_handler(db->check, on_busy, db));
     return rc;

@@ -42,15 +42,24 @@ int db_code(int rc)
     }
 }
 
+/* A file at its limit (ulimit -f) or a full quota: as on a full disk nothing of the write
+ * counts. Of these SQLite makes ENOSPC alone its SQLITE_FULL. */
+static bool out_of_room(int rc, int system_errno)
+{
+    return rc == SQLITE_IOERR_WRITE && (system_errno == EFBIG || system_errno == EDQUOT);
+}
+
 /* What a person can do about it. */
-static const char *advice(int code)
+static const char *advice(int code, int rc)
 {
     switch (code) {
     case ERR_CORRUPT:
         return ": the store is damaged: stop all that use it, keep a copy of it with its -wal, and "
                "restore a backup or try sqlite3's .recover";
     case ERR_FULL:
-        return ": free some space on its disk";
+        return rc == SQLITE_FULL ? ": free some space on its disk"
+                                 : ": raise the limit on the size of files (ulimit -f) or the "
+                                   "quota that it met";
     case ERR_UNKNOWN:
         return ": it may have been written all the same";
     default:
@@ -58,15 +67,47 @@ static const char *advice(int code)
     }
 }
 
-int db_fail(struct db *db, sqlite3 *handle, int rc, const char *doing, struct err *err)
+static int fail(struct db *db, sqlite3 *handle, int rc, int code, const char *doing,
+                struct err *err)
 {
-    int code = db_code(rc);
     const char *words = rc == SQLITE_NOMEM ? "out of memory" : sqlite3_errmsg(handle);
 
     /* The bind that failed, or the open, is not always the handle's last result. */
     if (sqlite3_extended_errcode(handle) != rc && rc != SQLITE_NOMEM)
         words = sqlite3_errstr(rc);
-    return err_set(err, code, "%s: cannot %s: %s%s", db->path, doing, words, advice(code));
+    return err_set(err, code, "%s: cannot %s: %s%s", db->path, doing, words, advice(code, rc));
+}
+
+int db_fail(struct db *db, sqlite3 *handle, int rc, const char *doing, struct err *err)
+{
+    int code = db_code(rc);
+
+    if (out_of_room(rc, sqlite3_system_errno(handle)))
+        code = ERR_FULL;
+    /* The next sync may succeed without the pages that this one lost. */
+    if (rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_DIR_FSYNC) {
+        db->broken = true;
+        code = ERR_UNKNOWN;
+    }
+    return fail(db, handle, rc, code, doing, err);
+}
+
+/* Nobody has seen anything of the transaction where a write of its frames was refused:
+ * the index of the WAL, which makes them count, comes after all of them and their sync.
+ * Any other I/O error may come later than that (PITFALLS 0.8). */
+int db_fail_commit(struct db *db, int rc, int system_errno, struct err *err)
+{
+    int code = db_code(rc);
+
+    if (out_of_room(rc, system_errno)) {
+        code = ERR_FULL;
+    } else if ((rc & 0xff) == SQLITE_IOERR) {
+        db->broken = true;
+        code = ERR_UNKNOWN;
+    } else if ((rc & 0xff) == SQLITE_CONSTRAINT) {
+        code = ERR_SCRIPT; /* a deferred foreign key */
+    }
+    return fail(db, db->work, rc, code, "commit", err);
 }
 
 int db_exec(struct db *db, sqlite3 *handle, const char *sql, const char *doing, struct err *err)
@@ -228,8 +269,10 @@ static int open_all(struct db *db, const struct db_settings *s, struct err *err)
         rc = epoch_open(db, err);
     if (rc == OK && s->exclusive)
         rc = checkpoint_open(db, err);
-    if (rc == OK && s->exclusive)
+    if (rc == OK && s->exclusive) {
         (void)sqlite3_busy_timeout(db->work, 0); /* fails for a bad handle only */
+        identity_note(db);
+    }
     return rc;
 }
 

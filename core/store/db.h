@@ -50,7 +50,8 @@ int db_begin(struct db *db, struct err *err);
 
 /* ERR_FULL, ERR_BUSY, ERR_NOMEM, ERR_SCRIPT (a deferred foreign key): rolled back,
  * nothing happened. ERR_TX_LOST: a statement ended it before. ERR_UNKNOWN: it may have been
- * committed (an I/O or fsync error): the process must end (DESIGN 2). */
+ * committed (an fsync error, or an I/O error other than a limit on the size of files, which
+ * is ERR_FULL): the process must end (DESIGN 2). */
 int db_commit(struct db *db, struct err *err);
 void db_rollback(struct db *db);
 
@@ -92,6 +93,10 @@ void db_saw_id(struct db *db, int64_t outbox_id);
 const char *db_path(const struct db *db);
 const char *db_library_version(void); /* SQLite's */
 int64_t db_wal_bytes(const struct db *db);
+
+/* ERR_IO: the database or its WAL was deleted, moved or replaced since it was opened, or the
+ * database made read-only, in words that say so. For the router; costs three system calls. */
+int db_check_identity(const struct db *db, struct err *err);
 
 /* The pid of the router that holds this store's lock, 0 when none. */
 int64_t db_router_pid(const char *path);

@@ -12,6 +12,7 @@
 
 #include <sqlite3.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 enum { STORE_ID_LEN = 12 };
 
@@ -26,6 +27,12 @@ enum watched {
     WATCH_NOBODY,    /* herald's own statements: everything */
     WATCH_HANDLER,   /* a handler's: see sql.h */
     WATCH_MIGRATION, /* a migration's: see db.h */
+};
+
+/* Which file it is; inode 0: not known. */
+struct file_id {
+    dev_t device;
+    ino_t inode;
 };
 
 struct lock_spy;   /* lock_spy.c */
@@ -52,6 +59,9 @@ struct db {
 
     int lock_fd; /* of the lock file; -1: not held */
 
+    struct file_id file_id; /* of the database; identity.c, unless not exclusive */
+    struct file_id wal_id;  /* of its WAL */
+
     struct epoch *epochs;          /* ascending by `above`; the first starts at 0 */
     size_t n_epochs;               /* of them */
     struct epoch_page *epoch_page; /* mapped side file; NULL unless exclusive */
@@ -75,6 +85,8 @@ struct db {
 /* Maps an SQLite result on a handle to an ERR_ code with words: "<path>: <doing>:
  * <SQLite's words>". */
 int db_fail(struct db *db, sqlite3 *handle, int rc, const char *doing, struct err *err);
+/* The same for a commit, whose errno SQLite does not keep. */
+int db_fail_commit(struct db *db, int rc, int system_errno, struct err *err);
 /* The code alone. */
 int db_code(int sqlite_rc);
 
@@ -144,6 +156,9 @@ void lock_release(struct db *db);
 /* The name of a file system (statfs f_type) that cannot hold a store; NULL: it can. */
 const char *lock_refused_fs(unsigned long type);
 int lock_check_fs(const char *path, struct err *err);
+
+/* identity.c: remembers the files that are open now. */
+void identity_note(struct db *db);
 
 /* epoch.c */
 void epoch_new_id(char id[STORE_ID_LEN + 1]);

@@ -3,6 +3,8 @@
 
 #include "base/failpoint.h"
 
+#include <errno.h>
+
 /* Between begin and commit, `began` says what should be and SQLite's autocommit flag
  * what is: a statement may have ended the transaction. */
 bool db_in_transaction(const struct db *db)
@@ -52,28 +54,8 @@ int db_begin(struct db *db, struct err *err)
     return rc;
 }
 
-/* Nothing is left half done: what did not commit is rolled back, except where nobody
- * can tell. An I/O error of a commit may come after the commit record was written
- * (PITFALLS 0.8). */
-static int commit_failed(struct db *db, int rc, struct err *err)
-{
-    int code = db_fail(db, db->work, rc, "commit", err);
-
-    if ((rc & 0xff) == SQLITE_IOERR) {
-        db->broken = true;
-        code = ERR_UNKNOWN;
-        if (err != NULL)
-            err->code = code;
-    } else if ((rc & 0xff) == SQLITE_CONSTRAINT) {
-        code = ERR_SCRIPT; /* a deferred foreign key */
-        if (err != NULL)
-            err->code = code;
-    }
-    db_rollback(db);
-    return code;
-}
-
-static int commit(struct db *db)
+/* SQLite's result, and the errno of what failed. */
+static int commit(struct db *db, int *errno_out)
 {
     struct query q;
     int rc;
@@ -87,22 +69,27 @@ static int commit(struct db *db)
         break;
     }
     q = query_start(db, STATEMENT_COMMIT);
+    errno = 0;
     rc = sqlite3_step(q.stmt);
+    *errno_out = errno;
     query_end(&q);
     return rc;
 }
 
 int db_commit(struct db *db, struct err *err)
 {
-    int rc;
+    int rc, system_errno = 0;
 
     if (!db_in_transaction(db)) {
         db->began = false;
         return lost(err);
     }
-    rc = commit(db);
-    if (rc != SQLITE_DONE)
-        return commit_failed(db, rc, err);
+    rc = commit(db, &system_errno);
+    if (rc != SQLITE_DONE) {
+        rc = db_fail_commit(db, rc, system_errno, err);
+        db_rollback(db); /* where it has not rolled back by itself */
+        return rc;
+    }
     db->began = false;
     guard_take(db);
     return OK;

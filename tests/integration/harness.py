@@ -106,6 +106,7 @@ class Router:
     """A router's folder, and at most one process that runs it."""
 
     fail = None  # HERALD_FAIL of its processes
+    sanitizer = None  # one more of ASAN_OPTIONS
 
     def __init__(self, case, name, files, settings, broker):
         self.case = case
@@ -135,6 +136,8 @@ class Router:
             keep["HERALD_BROKER"] = self.broker
         if self.fail is not None:
             keep["HERALD_FAIL"] = self.fail
+        if self.sanitizer is not None:
+            keep["ASAN_OPTIONS"] = keep.get("ASAN_OPTIONS", "") + ":" + self.sanitizer
         return keep
 
     # --- the process ---

@@ -67,17 +67,15 @@ class Result(unittest.TestResult):
 
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
-        self.skipping = f", left out: {reason}"
+        self.skipping = f": {reason}"
 
     def stopTest(self, test):
         signal.alarm(0)
-        if self.troubles:
-            self.failed += 1
-        else:
-            self.passed += 1
+        word = "FAILED" if self.troubles else "skipped" if self.skipping else "ok"
+        self.failed += word == "FAILED"
+        self.passed += word == "ok"
         took = time.monotonic() - self.began
-        print(f"{'FAILED' if self.troubles else 'ok':<7}{took:6.1f} s  {name_of(test)}{self.skipping}",
-              flush=True)
+        print(f"{word:<8}{took:6.1f} s  {name_of(test)}{self.skipping}", flush=True)
         if self.troubles:
             print("\n".join(self.troubles), flush=True)
         shutil.rmtree(getattr(test, "folder", "/nonexistent"), ignore_errors=True)
@@ -142,6 +140,8 @@ def main():
         result = run(chosen(filters))
     except KeyboardInterrupt:
         sys.exit("run.py: ended by a signal")
+    if result.skipped:
+        print(f"{len(result.skipped)} skipped")
     print(f"{result.passed} passed, {result.failed} failed")
     sys.exit(0 if result.failed == 0 and result.passed > 0 else 1)
 

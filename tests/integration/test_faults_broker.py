@@ -5,6 +5,7 @@ test_broker_faults and test_bad_broker have the other faults of a broker.
 
 import os
 import signal
+import sqlite3
 import time
 
 from harness import RECORDER, RULES, Case, World
@@ -76,6 +77,58 @@ class Frozen(Case):
         self.wait_settled(router)
         wanted = [str(n) for n in range(total)] + ["own"] * 20 * (total // 300)
         self.assertEqual(sorted(router.effects()), sorted(wanted))
+
+    def hold_deliveries(self, router, count):
+        """What it cannot write down it does not ack. Gives the transaction to end."""
+        other = sqlite3.connect(router.store, isolation_level=None)
+        self.addCleanup(other.close)
+        other.execute("pragma wal_autocheckpoint=0")
+        other.execute("begin immediate")
+        peer = self.peer()
+        for number in range(count):
+            peer.send(self.names["exchange"], '{"messageType":"note","businessKey1":"%d"}'
+                      % number, message_id=f"m{number}")
+        self.wait_equal("the deliveries", lambda: router.status()["broker"]["unacked"], count)
+        return other
+
+    def test_consumer_timeout(self):
+        """FAULTS 20: the broker closes the channel of whoever holds deliveries for too long; they
+        come again, and take effect once."""
+        timeouts = "application:set_env(rabbit, {}), application:set_env(rabbit, {})."
+        World.node.ctl("eval", timeouts.format("consumer_timeout, 1000",
+                                               "channel_tick_interval, 500"))
+        self.addCleanup(World.node.ctl, "eval", timeouts.format(
+            "consumer_timeout, 1800000", "channel_tick_interval, 60000"))
+        router = self.router().start()
+        other = self.hold_deliveries(router, 50)
+        self.wait_for("the channel to be closed", lambda: "PRECONDITION_FAILED" in router.said(1))
+        self.assertEqual(router.effects(), [])
+        other.execute("rollback")
+        self.wait_for("all effects", lambda: len(router.effects()) >= 50)
+        self.wait_settled(router)
+        self.assertEqual(sorted(router.effects()), sorted(str(n) for n in range(50)))
+        self.assertEqual(router.dead(), [])
+
+
+class Two(Case):
+    def test_one_of_two_routers_dies(self):
+        """FAULTS 23: two stores, one queue: nothing is lost, and each store has a message once;
+        whatever came to both was in flight when one died."""
+        pair = [self.router(name=name).start() for name in ("left", "right")]
+        peer = self.peer()
+        for number in range(600):
+            peer.send(self.names["exchange"], '{"messageType":"note","businessKey1":"%d"}'
+                      % number, message_id=f"m{number}")
+            if number == 300:
+                self.wait_for("both to work", lambda: all(r.effects() for r in pair))
+                pair[0].kill()
+        self.wait_equal("all of them", lambda: len({*pair[0].effects(), *pair[1].effects()}), 600)
+        self.wait_settled(pair[1])
+        for router in pair:
+            self.assertEqual(len(set(router.effects())), len(router.effects()))
+        pair[0].start()  # what it has, it has
+        self.wait_settled(pair[0])
+        self.assertEqual(len(set(pair[0].effects())), len(pair[0].effects()))
 
 
 class Alarms(Case):

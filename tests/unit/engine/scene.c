@@ -165,8 +165,12 @@ static void require_ok(int rc, const struct err *err)
 static void open_store(struct scene *s, struct clock clock)
 {
     char path[128], migrations[128];
-    struct db_settings settings = {
-        .path = path, .create = true, .exclusive = true, .log = s->log, .clock = clock};
+    struct db_settings settings = {.path = path,
+                                   .create = true,
+                                   .exclusive = true,
+                                   .log = s->log,
+                                   .clock = clock,
+                                   .vfs = s->vfs};
     struct err err = {0};
     int applied;
 
@@ -186,6 +190,7 @@ static struct script *load(struct scene *s)
                            &(struct script_settings){.folders = &folder,
                                                      .n_folders = 1,
                                                      .memory_max = 16 * 1024 * 1024,
+                                                     .memory = s->memory,
                                                      .handler_ms = 2000,
                                                      .load_ms = 10000,
                                                      .host = turn_host(s->turn)},
@@ -267,7 +272,12 @@ void scene_swap(struct scene *s, struct script *next, int64_t generation)
     turn_use_script(s->turn, &s->script, generation);
 }
 
-void scene_restart(struct scene *s)
+static const struct subscription *first_subscription(const struct scene *s)
+{
+    return &rules_topology(script_rules(s->script))->subscriptions[0];
+}
+
+void scene_stop(struct scene *s)
 {
     script_free(&s->script);
     turn_free(&s->turn);
@@ -275,10 +285,24 @@ void scene_restart(struct scene *s)
     s->n_answers = s->n_lent = 0;
     s->pace = PACE_FLOW;
     s->pending[0] = s->published[0] = '\0';
+    for (size_t i = 0; i < s->n_deliveries; i++)
+        s->deliveries[i].accepted = false;
+}
+
+void scene_start(struct scene *s)
+{
     open_store(s, clock_of(s));
     make_turn(s, clock_of(s));
     s->script = load(s);
     turn_use_script(s->turn, &s->script, 1);
+    for (size_t i = 0; i < s->n_deliveries; i++) /* what was not acked comes again */
+        s->deliveries[i].delivery.subscription = first_subscription(s);
+}
+
+void scene_restart(struct scene *s)
+{
+    scene_stop(s);
+    scene_start(s);
 }
 
 static void open_strike(struct scene *s)
@@ -336,7 +360,7 @@ void scene_deliver(struct scene *s, const char *id, const char *type, const char
     snprintf(d->id, sizeof d->id, "%s", id ? id : "");
     snprintf(d->type, sizeof d->type, "%s", type ? type : "");
     d->delivery = (struct delivery){
-        .subscription = &rules_topology(script_rules(s->script))->subscriptions[0],
+        .subscription = first_subscription(s),
         .message = {.id = slice_of(id ? d->id : NULL),
                     .type = slice_of(type ? d->type : NULL),
                     .body = slice_of(d->body)},

@@ -28,12 +28,14 @@ struct scene {
     struct broker broker; /* first: the ops get this scene */
     char folder[64];      /* temporary; removed at the end */
     struct log *log;
-    int log_fd;            /* of the file "log" in the folder */
-    size_t recent_max;     /* of the turn's settings */
-    struct strike *strike; /* the same; scene_remember_deaths opens it */
-    int64_t now_ms;        /* both clocks */
-    int64_t tick_ms;       /* how far looking at a clock moves both */
-    int64_t wall_ahead_ms; /* by so much the wall clock has jumped */
+    int log_fd;               /* of the file "log" in the folder */
+    const char *vfs;          /* of the store's settings, from the next start on */
+    script_memory_fn *memory; /* of the script's settings; the same */
+    size_t recent_max;        /* of the turn's settings */
+    struct strike *strike;    /* the same; scene_remember_deaths opens it */
+    int64_t now_ms;           /* both clocks */
+    int64_t tick_ms;          /* how far looking at a clock moves both */
+    int64_t wall_ahead_ms;    /* by so much the wall clock has jumped */
     struct db *db;
     struct script *script;
     struct turn *turn;
@@ -71,6 +73,9 @@ void scene_die_in(struct scene *s, const char *id);
 
 /* As after a crash or an end: the store is the same, the turn and the broker are new. */
 void scene_restart(struct scene *s);
+/* Its halves. */
+void scene_stop(struct scene *s);
+void scene_start(struct scene *s);
 
 /* All log lines from info on. Valid until the next call. */
 const char *scene_log(struct scene *s);

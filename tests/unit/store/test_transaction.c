@@ -152,6 +152,7 @@ static void limit_files(rlim_t bytes)
 {
     struct rlimit limit;
 
+    signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
     limit.rlim_cur = bytes;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
@@ -178,7 +179,8 @@ static void room_that_is_taken_is_given_back(void **state)
     db_rollback(s->db);
 }
 
-static void an_io_error_at_commit_is_an_unknown_outcome(void **state)
+/* FAULTS 25 */
+static void a_file_limit_at_commit_undoes_the_turn_and_goes_on(void **state)
 {
     struct store *s = *state;
     int rc;
@@ -186,14 +188,43 @@ static void an_io_error_at_commit_is_an_unknown_outcome(void **state)
     store_open(s);
     assert_ok(s, db_begin(s->db, &s->err));
     add(s, "a");
-    signal(SIGXFSZ, SIG_IGN);
     limit_files((rlim_t)db_wal_bytes(s->db));
     rc = db_commit(s->db, &s->err);
     limit_files(RLIM_INFINITY);
-    assert_int_equal(rc, ERR_UNKNOWN);
-    assert_int_equal(s->err.code, ERR_UNKNOWN);
+    assert_int_equal(rc, ERR_FULL);
+    assert_int_equal(s->err.code, ERR_FULL);
+    assert_contains(s->err.text, "ulimit -f");
     assert_false(db_in_transaction(s->db));
-    assert_refused(s, db_begin(s->db, &s->err), ERR_UNKNOWN, "end the process");
+    assert_string_equal(types(s), "");
+    assert_ok(s, db_begin(s->db, &s->err));
+    add(s, "b");
+    assert_ok(s, db_commit(s->db, &s->err));
+    assert_string_equal(types(s), "b");
+}
+
+/* FAULTS 25: pages that leave the cache before the commit. */
+static void a_file_limit_inside_the_turn_undoes_it(void **state)
+{
+    struct store *s = *state;
+    const struct message big = {.type = slice_of("big"), .body = {s->text, sizeof s->text}};
+    int rc = OK;
+
+    store_open(s);
+    memset(s->text, 'x', sizeof s->text);
+    work(s, "pragma cache_size = 5; pragma cache_spill = 5");
+    assert_ok(s, db_begin(s->db, &s->err));
+    limit_files((rlim_t)db_wal_bytes(s->db) + 20000);
+    for (int i = 0; i < 50 && rc == OK; i++)
+        rc = outbox_add(s->db, &big, 0, NULL, &s->err);
+    limit_files(RLIM_INFINITY);
+    assert_int_equal(rc, ERR_FULL);
+    assert_contains(s->err.text, "ulimit -f");
+    db_rollback(s->db);
+    assert_string_equal(types(s), "");
+    assert_ok(s, db_begin(s->db, &s->err));
+    add(s, "small");
+    assert_ok(s, db_commit(s->db, &s->err));
+    assert_string_equal(other_rows(s, "pragma integrity_check"), "ok");
 }
 
 static void commits_of_others_are_seen_and_own_ones_are_not(void **state)
@@ -270,7 +301,8 @@ int main(void)
         TEST(a_foreign_key_that_breaks_the_commit_rolls_back),
         TEST(a_full_store_undoes_the_turn_and_goes_on),
         TEST(room_that_is_taken_is_given_back),
-        TEST(an_io_error_at_commit_is_an_unknown_outcome),
+        TEST(a_file_limit_at_commit_undoes_the_turn_and_goes_on),
+        TEST(a_file_limit_inside_the_turn_undoes_it),
         TEST(commits_of_others_are_seen_and_own_ones_are_not),
         TEST(the_command_line_waits_for_a_turn_to_end),
         TEST(closing_rolls_an_open_turn_back),

@@ -1,0 +1,222 @@
+/* FAULTS 2, 3, 24, 25, 26: the disk fails, the process is stopped or the power goes at each
+ * operation of a run (turns and a checkpoint) in turn, see ordeal.h for what must hold.
+ * HERALD_LONG=1 leaves no operation out and takes more seeds. */
+#include "ordeal.h"
+
+#include "check.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct sum {
+    int runs, pauses, starts, lost;
+};
+
+static bool is_long(void)
+{
+    return getenv("HERALD_LONG") != NULL;
+}
+
+static void add(struct sum *sum, const struct ordeal *o)
+{
+    sum->runs++;
+    sum->pauses += o->pauses;
+    sum->starts += o->starts;
+    sum->lost += o->lost;
+}
+
+/* Runs with the fault at one operation of its kind after another, until a run has fewer of
+ * them, or something is lost. */
+static void sweep(struct ordeal *o, struct disk_fault fault, int first, int stride, struct sum *sum)
+{
+    ordeal_start(o);
+    fault.nth = first;
+    do {
+        disk_fail(&o->disk, fault);
+        ordeal_run(o);
+        add(sum, o);
+        fault.nth += stride;
+    } while (o->disk.failed && o->lost == 0);
+}
+
+static void show(const char *what, const struct sum *sum)
+{
+    print_message("%s: %d runs, %d pauses, %d starts, %d lost\n", what, sum->runs, sum->pauses,
+                  sum->starts, sum->lost);
+    assert_int_equal(sum->lost, 0);
+}
+
+/* The fault comes once or stays for some turns, pages are written at the commit only or
+ * before it, too, and the process goes on after a pause or is killed at it: a commit that
+ * failed may be there afterwards. */
+static struct sum fail_everywhere(const char *what, struct disk_fault fault, int stride)
+{
+    struct sum sum = {0};
+    struct ordeal o;
+
+    ordeal_begin(&o);
+    for (int way = 0; way < 8; way++) {
+        fault.stays = way & 1;
+        o.spills = way & 2;
+        o.dies_at_pause = way & 4;
+        sweep(&o, fault, 1 + way % stride, is_long() ? 1 : stride, &sum);
+    }
+    ordeal_end(&o);
+    show(what, &sum);
+    return sum;
+}
+
+static void faults_26_a_write_fails(void **state)
+{
+    struct disk_fault fault = {.op = DISK_WRITE, .result = SQLITE_IOERR_WRITE, .error = EIO};
+    struct sum sum;
+
+    (void)state;
+    sum = fail_everywhere("write, EIO", fault, 9);
+    assert_true(sum.starts > 0); /* of a commit: it ends the process */
+    assert_true(sum.pauses > 0); /* before it */
+}
+
+static void faults_26_a_write_is_short(void **state)
+{
+    struct disk_fault fault = {
+        .op = DISK_WRITE, .result = SQLITE_IOERR_WRITE, .error = EIO, .halved = true};
+
+    (void)state;
+    fail_everywhere("short write", fault, 12);
+}
+
+static void faults_24_the_disk_is_full(void **state)
+{
+    struct disk_fault fault = {
+        .op = DISK_WRITE, .result = SQLITE_FULL, .error = ENOSPC, .halved = true};
+    struct sum sum;
+
+    (void)state;
+    sum = fail_everywhere("write, ENOSPC", fault, 9);
+    assert_true(sum.pauses > sum.starts);
+}
+
+/* Without a kill of our own the process lives through all of it. */
+static void faults_25_a_file_is_at_its_limit(void **state)
+{
+    struct disk_fault fault = {
+        .op = DISK_WRITE, .result = SQLITE_IOERR_WRITE, .error = EFBIG, .halved = true};
+    struct sum sum = {0};
+    struct ordeal o;
+
+    (void)state;
+    ordeal_begin(&o);
+    for (int way = 0; way < 4; way++) {
+        fault.stays = way & 1;
+        o.spills = way & 2;
+        sweep(&o, fault, 1 + way, is_long() ? 1 : 4, &sum);
+    }
+    ordeal_end(&o);
+    show("write, EFBIG", &sum);
+    assert_int_equal(sum.starts, 0);
+    assert_true(sum.pauses > 0);
+}
+
+/* Every one of them ends the process: what is on the disk cannot be told. */
+static void faults_26_a_sync_fails(void **state)
+{
+    struct disk_fault fault = {.op = DISK_SYNC, .result = SQLITE_IOERR_FSYNC, .error = EIO};
+    struct sum sum;
+
+    (void)state;
+    sum = fail_everywhere("fsync, EIO", fault, 1);
+    assert_int_equal(sum.starts, sum.runs - 8); /* in the last run of each sweep none failed */
+    assert_int_equal(sum.pauses, 0);
+}
+
+static void faults_26_a_read_fails(void **state)
+{
+    struct disk_fault fault = {.op = DISK_READ, .result = SQLITE_IOERR_READ, .error = EIO};
+
+    (void)state;
+    fail_everywhere("read, EIO", fault, 9);
+}
+
+static void faults_26_a_truncate_fails(void **state)
+{
+    struct disk_fault fault = {.op = DISK_TRUNCATE, .result = SQLITE_IOERR_TRUNCATE, .error = EIO};
+
+    (void)state;
+    fail_everywhere("ftruncate, EIO", fault, 1);
+}
+
+static const struct disk_fault stop_at_write = {
+    .op = DISK_WRITE, .result = SQLITE_IOERR_WRITE, .error = EIO, .halved = true, .stops = true};
+static const struct disk_fault stop_at_sync = {
+    .op = DISK_SYNC, .result = SQLITE_IOERR_FSYNC, .error = EIO, .stops = true};
+
+static void faults_2_killed_at_any_write_or_sync(void **state)
+{
+    struct sum sum = {0};
+    struct ordeal o;
+
+    (void)state;
+    ordeal_begin(&o);
+    for (int way = 0; way < 2; way++) {
+        o.spills = way;
+        sweep(&o, stop_at_write, 1 + way, is_long() ? 1 : 3, &sum);
+        sweep(&o, stop_at_sync, 1, 1, &sum);
+    }
+    ordeal_end(&o);
+    show("killed", &sum);
+    assert_true(sum.starts > 20);
+}
+
+static void faults_3_power_goes_at_any_write_or_sync(void **state)
+{
+    struct sum sum = {0};
+    struct ordeal o;
+
+    (void)state;
+    ordeal_begin(&o);
+    for (uint64_t seed = 1; seed <= (is_long() ? 6 : 2); seed++)
+        for (int loss = DISK_DROPS; loss < DISK_LOSSES; loss++) {
+            o.loss = (enum disk_loss)loss;
+            o.seed = 1000 * seed;
+            o.spills = seed % 2;
+            sweep(&o, stop_at_write, 1 + loss, is_long() ? 1 : 5, &sum);
+            sweep(&o, stop_at_sync, 1, 1, &sum);
+        }
+    ordeal_end(&o);
+    show("power cut", &sum);
+    assert_true(sum.starts > 50);
+}
+
+/* The test above can fail: with synchronous=NORMAL the same loses what was acked. */
+static void faults_3_less_than_full_sync_would_lose(void **state)
+{
+    struct sum sum = {0};
+    struct ordeal o;
+
+    (void)state;
+    ordeal_begin(&o);
+    o.loss = DISK_DROPS;
+    o.unsafe = true;
+    sweep(&o, stop_at_write, 1, 1, &sum);
+    ordeal_end(&o);
+    assert_true(sum.lost > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(faults_26_a_write_fails),
+        cmocka_unit_test(faults_26_a_write_is_short),
+        cmocka_unit_test(faults_24_the_disk_is_full),
+        cmocka_unit_test(faults_25_a_file_is_at_its_limit),
+        cmocka_unit_test(faults_26_a_sync_fails),
+        cmocka_unit_test(faults_26_a_read_fails),
+        cmocka_unit_test(faults_26_a_truncate_fails),
+        cmocka_unit_test(faults_2_killed_at_any_write_or_sync),
+        cmocka_unit_test(faults_3_power_goes_at_any_write_or_sync),
+        cmocka_unit_test(faults_3_less_than_full_sync_would_lose),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
