@@ -1,4 +1,4 @@
-"""FAULTS 21: what the broker gives up on, since the router died again and again with it in hand.
+"""FAULTS 21 and DESIGN 6: what the broker gives up on, since the router died again and again with it in hand.
 
 Quorum queues have a delivery limit (20 by default from RabbitMQ 4.0). What reaches it goes to the
 queue's dead-letter queue, and from there into herald's dead letters.

@@ -302,6 +302,7 @@ static void what_was_forgotten_is_lent_again(void **state)
     sent("2:ack(2+)");
 }
 
+/* DESIGN 6: delivery gathered before a reconnect. */
 static void a_stale_delivery_is_never_acked(void **state)
 {
     (void)state;
@@ -417,6 +418,7 @@ static void draining_cancels_and_drops_what_no_turn_has(void **state)
     sent("");
 }
 
+/* DESIGN 6: ack (multiple) stops at the highest contiguous settled tag. */
 static void draining_after_a_gap_never_acks_over_it(void **state)
 {
     (void)state;

@@ -237,6 +237,7 @@ static void subscription_comes_and_goes(void **state)
     running_end(&scene);
 }
 
+/* DESIGN 6: reload removes a subscription. */
 static void retry_waits_for_its_subscription(void **state)
 {
     (void)state;

@@ -47,6 +47,7 @@ static size_t turn(struct scene *s)
     return scene_acked(s) - before;
 }
 
+/* DESIGN 6: the first crash only earns a lone turn. */
 static void the_suspect_is_handled_alone(void **state)
 {
     struct scene s;
@@ -63,6 +64,7 @@ static void the_suspect_is_handled_alone(void **state)
     scene_end(&s);
 }
 
+/* DESIGN 6: only consecutive crashes count as strikes. */
 static void one_that_returned_is_a_suspect_no_more(void **state)
 {
     struct scene s;

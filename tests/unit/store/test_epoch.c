@@ -59,6 +59,7 @@ static void a_store_that_stays_where_it_is_keeps_its_id(void **state)
     assert_int_equal(epochs(s), 1);
 }
 
+/* DESIGN 6: a store restored from a backup hands out old ids again. */
 static void a_backup_copied_over_the_store_starts_an_epoch(void **state)
 {
     struct store *s = *state;
