@@ -386,6 +386,16 @@ static int make_parts(struct rabbit *r, const struct rabbit_settings *s, struct 
     return rc == OK ? OK : err_set(err, rc, "out of memory for the broker's links");
 }
 
+int rabbit_check_url(const char *url, struct err *err)
+{
+    struct url parsed;
+    int rc = url_parse(url, &parsed, err);
+
+    if (rc == OK)
+        url_free(&parsed);
+    return rc;
+}
+
 int rabbit_new(struct broker **b, const struct rabbit_settings *s, struct err *err)
 {
     struct rabbit *r = calloc(1, sizeof *r);

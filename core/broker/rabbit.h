@@ -44,6 +44,9 @@ struct rabbit_settings {
 
 const char *rabbit_codec_version(void); /* rabbitmq-c's */
 
+/* What rabbit_new would say of a URL: OK, ERR_CONFIG, or ERR_NOMEM. */
+int rabbit_check_url(const char *url, struct err *err);
+
 /* ERR_CONFIG for a bad URL. The result is freed by its ops->free, after stop. */
 int rabbit_new(struct broker **b, const struct rabbit_settings *settings, struct err *err);
 

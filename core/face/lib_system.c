@@ -1,8 +1,9 @@
-/* lib_system - herald.core for the command line: the folder, durations, texts (cli.h). */
+/* lib_system - herald.core for the command line: the folder, durations, URLs, texts (cli.h). */
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "broker/rabbit.h"
 #include "face/cli.h"
 
 #include <errno.h>
@@ -47,6 +48,20 @@ static int duration(lua_State *L)
     return 1;
 }
 
+/* broker_url("amqp://...") -> true, or nil and what is wrong */
+static int broker_url(lua_State *L)
+{
+    struct err err = {0};
+
+    if (rabbit_check_url(luaL_checkstring(L, 1), &err) != OK) {
+        lua_pushnil(L);
+        lua_pushstring(L, err.text);
+        return 2;
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* sleep(ms); a signal makes it shorter */
 static int sleep_ms(lua_State *L)
 {
@@ -88,6 +103,7 @@ void cli_add_system(lua_State *L)
     static const luaL_Reg functions[] = {{"chdir", change_folder},
                                          {"getcwd", current_folder},
                                          {"duration", duration},
+                                         {"broker_url", broker_url},
                                          {"utc", utc},
                                          {"sleep", sleep_ms},
                                          {"json_string", json_string},

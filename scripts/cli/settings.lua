@@ -11,7 +11,7 @@ local settings = {}
 -- name, kind, default, and what the kind needs. Kept in the order of the README.
 settings.schema = {
   { name = "store", kind = "string", default = "herald.db" },
-  { name = "broker", kind = "string", default = "embedded" },
+  { name = "broker", kind = "broker", default = "embedded" },
   { name = "include", kind = "names" },
   { name = "name", kind = "string", default = "herald" },
   { name = "log_level", kind = "choice", default = "info",
@@ -38,6 +38,15 @@ local kinds = {}
 function kinds.string(value)
   if type(value) ~= "string" or value == "" then return nil, "a text" end
   return value
+end
+
+-- Its value is never shown: it may hold a password.
+function kinds.broker(value)
+  if value == "embedded" then return value end
+  local good, why
+  if type(value) == "string" then good, why = core.broker_url(value) end
+  if good then return value end
+  return nil, '"embedded" or a URL such as amqp://user:password@host/vhost' .. (why and ": " .. why or "")
 end
 
 function kinds.names(value)
@@ -86,7 +95,8 @@ function kinds.size(value, entry)
 end
 
 -- A retry policy as herald.subscribe takes it; every key but those given is the built-in one,
--- or what stands beside the setting's kind.
+-- or what stands beside the setting's kind. A kind that has parts says which one is wrong, and
+-- its value.
 local policy = {
   attempts = { kind = "integer", default = 10, min = 1, max = 1000000 },
   factor = { kind = "number", default = 2, min = 1, max = 1000 },
@@ -131,17 +141,27 @@ function kinds.policy(value, setting)
     local given = value[name]
     if given == nil then given = setting[name] or entry.default end
     local good, wanted = kinds[entry.kind](given, entry)
-    if good == nil then return nil, ("a table whose %s is %s"):format(name, wanted) end
+    if good == nil then return nil, wanted, name, given end
     checked[name == "delay" and "delays" or name] = good
   end
   return checked
 end
 
 local function shown(value)
-  return type(value) == "string" and ("%q"):format(value) or tostring(value)
+  if type(value) == "string" then return ("%q"):format(value) end
+  return type(value) == "table" and "a table" or tostring(value)
 end
 
--- Checks a table of settings; returns the complete one, or nil and what is wrong.
+-- What is wrong with a setting, or with a part of it.
+local function refusal(entry, value, wanted, part, part_value)
+  if entry.kind == "broker" then return ("setting 'broker' must be %s"):format(wanted) end
+  local name = entry.name
+  if part then name, value = name .. "." .. part, part_value end
+  return ("setting '%s' is %s, but must be %s"):format(name, shown(value), wanted)
+end
+
+-- Checks a table of settings; returns the complete one, or nil, what is wrong, and, where it
+-- is one that is known, the name of the setting.
 function settings.check(given)
   local names, checked = {}, {}
   for _, entry in ipairs(settings.schema) do names[#names + 1] = entry.name end
@@ -158,9 +178,9 @@ function settings.check(given)
     local value = given[entry.name]
     if value == nil then value = entry.default end
     if value ~= nil then
-      local good, wanted = kinds[entry.kind](value, entry)
+      local good, wanted, part, part_value = kinds[entry.kind](value, entry)
       if good == nil then
-        return nil, ("setting '%s' is %s, but must be %s"):format(entry.name, shown(value), wanted)
+        return nil, refusal(entry, value, wanted, part, part_value), entry.name
       end
       checked[entry.name] = good
     end
@@ -212,6 +232,10 @@ function settings.again(now, before)
   return now
 end
 
+-- Where a setting comes from that stands above the file.
+local options <const> = { store = "--store", broker = "--broker or HERALD_BROKER",
+                          log_level = "--log-level" }
+
 local INSTRUCTIONS_MAX <const> = 1000000
 
 -- Runs the chunk of a settings file: it sees nothing, not even the methods of strings, and
@@ -247,8 +271,10 @@ function settings.load(folder, overrides)
     return nil, "herald.lua must return a table of settings, but returned " .. type(given)
   end
   for key, value in pairs(overrides) do given[key] = value end
-  local checked, why = settings.check(given)
-  if not checked then return nil, "herald.lua: " .. why end
+  local checked, why, name = settings.check(given)
+  if not checked then
+    return nil, (overrides[name or ""] and options[name] or "herald.lua") .. ": " .. why
+  end
   return checked
 end
 

@@ -15,6 +15,11 @@ function core.duration(text)
   return number and units[unit] and math.tointeger(tonumber(number)) * units[unit]
 end
 
+function core.broker_url(text)
+  if text:match "^amqps?://[^/]" then return true end
+  return nil, "broker URL: it must start with amqp:// or amqps://"
+end
+
 function core.utc(text)
   return text == "2026-01-31T12:00:00Z" and 1769860800000 or text == "1970-01-01T00:00:00Z" and 0 or nil
 end
