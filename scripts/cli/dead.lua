@@ -70,7 +70,7 @@ end
 
 local function letter_cells(l)
   return { tostring(l.id), show.second(l.at), l.queue or l.side, rows.cell(l.type, 40),
-    rows.cell(l.key2, 20), tostring(l.attempts), rows.cell(l.error, 100) }
+    rows.cell(l.key1, 20), rows.cell(l.key2, 20), tostring(l.attempts), rows.cell(l.error, 100) }
 end
 
 function dead.list(args)
@@ -85,7 +85,7 @@ function dead.list(args)
     return
   end
   rows.print(args, letters, letter_json,
-    { "ID", "AT", "QUEUE", "TYPE", "ORDER", "TRIES", "ERROR" }, letter_cells)
+    { "ID", "AT", "QUEUE", "TYPE", "KEY1", "ORDER", "TRIES", "ERROR" }, letter_cells)
   rows.say_more(args, letters, pick.limit)
 end
 

@@ -58,7 +58,8 @@ end
 local function row_cells(r)
   return { tostring(r.id), show.second(r.created_at), rows.cell(r.type, 40), rows.cell(r.key1, 20),
     rows.cell(r.key2, 20), states[r.state], tostring(r.attempts),
-    time_of(r) and show.second(time_of(r)) or "-", rows.cell(r.lane, 40), rows.cell(r.reason, 100) }
+    time_of(r) and show.second(time_of(r)) or "-", rows.cell(r.name, 40),
+    rows.cell(r.lane, 40), rows.cell(r.reason, 100) }
 end
 
 -- No row says so: the router knows how far it has read, and what was due by then is with the
@@ -82,7 +83,8 @@ function outbox.list(args)
     return
   end
   rows.print(args, list, row_json,
-    { "ID", "CREATED", "TYPE", "KEY1", "ORDER", "STATE", "FAILED", "NEXT", "LANE", "REASON" }, row_cells)
+    { "ID", "CREATED", "TYPE", "KEY1", "ORDER", "STATE", "FAILED", "DUE", "KEY", "LANE", "REASON" },
+    row_cells)
   rows.say_more(args, list, pick.limit)
 end
 

@@ -72,7 +72,7 @@ end
 
 local function retry_cells(r)
   return { tostring(r.id), r.behind and "-" or show.second(r.due_at), r.queue, rows.cell(r.type, 40),
-    rows.cell(r.key2, 20), tostring(r.attempts), state(r),
+    rows.cell(r.key1, 20), rows.cell(r.key2, 20), tostring(r.attempts), state(r),
     rows.cell(r.error, 100) }
 end
 
@@ -88,7 +88,7 @@ function retries.list(args)
     return
   end
   rows.print(args, list, retry_json,
-    { "ID", "DUE", "QUEUE", "TYPE", "ORDER", "TRIES", "STATE", "ERROR" }, retry_cells)
+    { "ID", "DUE", "QUEUE", "TYPE", "KEY1", "ORDER", "TRIES", "STATE", "ERROR" }, retry_cells)
   rows.say_more(args, list, pick.limit)
 end
 

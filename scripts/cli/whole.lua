@@ -37,7 +37,7 @@ function whole.keys(row)
 end
 
 function whole.rules(generation)
-  return generation == 0 and "the core" or "generation " .. generation
+  return generation == 0 and "herald itself" or "generation " .. generation
 end
 
 local function print_tries(tries)

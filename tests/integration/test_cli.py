@@ -188,7 +188,7 @@ class CommandLine(Case):
         self.assertEqual(self.target.json("dead", "list", "--limit", "1"), letters[:1])
         self.assertEqual(self.target.json("dead", "list", "--after", "1"), letters[1:])
         lines = self.target.run("dead", "list").out.split("\n")
-        self.assert_words(lines[0], "ID.*AT.*QUEUE.*TYPE.*ORDER.*TRIES.*ERROR")
+        self.assert_words(lines[0], "ID.*AT.*QUEUE.*TYPE.*KEY1.*ORDER.*TRIES.*ERROR")
         self.assert_words(lines[1], "unrouted.*60201.*no route")
         self.assertEqual(self.target.json("dead", "show", "2"), letters[1])
         self.assert_words(self.target.run("dead", "show", "2").out, "长名字", "no route", "unrouted")

@@ -31,8 +31,8 @@ describe("herald dead", function()
       letter.type = "付款"
       helper.answers.dead_list = { { letter } }
       local _, out = herald("dead", "list")
-      assert.equal("ID  AT                    QUEUE  TYPE  ORDER  TRIES  ERROR\n"
-        .. "1   2025-11-24T16:00:00Z  q      付款  60201  3      no choice 404\n", out)
+      assert.equal("ID  AT                    QUEUE  TYPE  KEY1  ORDER  TRIES  ERROR\n"
+        .. "1   2025-11-24T16:00:00Z  q      付款  404   60201  3      no choice 404\n", out)
     end)
 
     it("--json has every part of a letter", function()

@@ -25,15 +25,16 @@ describe("herald outbox", function()
   end)
 
   it("list shows a row a line", function()
+    row.name = "k"
     helper.answers.outbox_list = { { row, {
       id = 10, created_at = 1764000000000, due_at = 0, message_id = "s:10", type = "付", attempts = 0,
       state = "fresh",
     } } }
     local _, out = herald("outbox", "list")
-    assert.equal("ID  CREATED               TYPE  KEY1  ORDER  STATE      FAILED  NEXT                  LANE  REASON\n"
-      .. "9   2025-11-24T16:00:00Z  t     16    60201  postponed  2       2025-11-24T16:01:00Z  -     "
+    assert.equal("ID  CREATED               TYPE  KEY1  ORDER  STATE      FAILED  DUE                   KEY  LANE  REASON\n"
+      .. "9   2025-11-24T16:00:00Z  t     16    60201  postponed  2       2025-11-24T16:01:00Z  k    -     "
       .. "no queue took it\n"
-      .. "10  2025-11-24T16:00:00Z  付    -     -      fresh      0       -                     -     -\n", out)
+      .. "10  2025-11-24T16:00:00Z  付    -     -      fresh      0       -                     -    -     -\n", out)
   end)
 
   it("list --json has every part of a row", function()
@@ -50,7 +51,7 @@ describe("herald outbox", function()
     row.state, row.due_at, row.lane, row.reason = "behind", math.maxinteger, "business_key1=16", nil
     helper.answers.outbox_list = { { row } }
     local _, out = herald("outbox", "list", "--lane", "business_key1=16")
-    assert.matches(" behind  2       %-     business_key1=16  %-\n$", out)
+    assert.matches(" behind  2       %-    %-    business_key1=16  %-\n$", out)
     local _, pick = helper.call "outbox_list"
     assert.equal("business_key1=16", pick.lane)
     _, out = herald("outbox", "list", "--json")

@@ -31,8 +31,8 @@ describe("herald retries", function()
   it("list shows a retry a line", function()
     helper.answers.retries_list = { { retry } }
     local _, out = herald("retries", "list")
-    assert.equal("ID  DUE                   QUEUE  TYPE  ORDER  TRIES  STATE    ERROR\n"
-      .. "4   2025-11-24T16:00:00Z  q      t     60201  2      waiting  not yet\n", out)
+    assert.equal("ID  DUE                   QUEUE  TYPE  KEY1  ORDER  TRIES  STATE    ERROR\n"
+      .. "4   2025-11-24T16:00:00Z  q      t     16    60201  2      waiting  not yet\n", out)
     retry.orphaned = true
     assert.matches("orphaned", (select(2, herald("retries", "list"))))
   end)
@@ -52,7 +52,7 @@ describe("herald retries", function()
   it("list shows who waits behind another one, and has no time", function()
     retry.behind, retry.lane, retry.due_at = true, "business_key1=16", math.maxinteger
     helper.answers.retries_list = { { retry } }
-    assert.matches("4   %-    q      t     60201  2      behind  not yet", (select(2, herald("retries", "list"))))
+    assert.matches("4   %-    q      t     16    60201  2      behind  not yet", (select(2, herald("retries", "list"))))
     assert.matches('"due_at":null,.*"lane":"business_key1=16","behind":true',
       (select(2, herald("retries", "list", "--json"))))
   end)
@@ -91,9 +91,9 @@ headers        {"a":1}
 body           {}
 error          not yet
 
-TRIED AT                  ATTEMPT  RULES         ERROR        WHERE
-2025-11-24T15:59:50.000Z  1        generation 2  first  more  rules/a.lua:5
-2025-11-24T15:59:55.000Z  2        the core      not yet      -
+TRIED AT                  ATTEMPT  RULES          ERROR        WHERE
+2025-11-24T15:59:50.000Z  1        generation 2   first  more  rules/a.lua:5
+2025-11-24T15:59:55.000Z  2        herald itself  not yet      -
 ]], out)
     assert.same({ "shop.db", 4 }, { helper.call "retries_get" })
   end)
