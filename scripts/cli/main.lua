@@ -22,6 +22,7 @@ local modules = {
 }
 
 local DONE, FAILED, USAGE <const> = 0, 1, 2
+local WIDTH <const> = 80 -- of usage and help
 
 -- Options that stand before or after the command. The parser forgets what it read before
 -- a command that has the same target, so those behind it have targets of their own.
@@ -42,6 +43,7 @@ end
 local function build()
   local parser = argparse("herald", "Routes business events between services, by rules in Lua.")
   parser:command_target("command"):require_command(true)
+    :usage_max_width(WIDTH):help_max_width(WIDTH)
   common(parser, "")
 
   local run = parser:command("run", "Run the router in the foreground.")
@@ -78,10 +80,16 @@ local function build()
 end
 
 local parser = build()
-local ok, args = parser:pparse(arg)
+local at = parser -- the command whose words are wrong
+parser.error = function(command, problem)
+  at = command
+  error({ problem }, 0)
+end
+local ok, args = pcall(parser.parse, parser, arg)
 if not ok then
-  io.stderr:write("herald: ", args, "\n", parser:get_usage(), "\n",
-    "Try: herald --help, or herald COMMAND --help\n")
+  if type(args) ~= "table" then error(args, 0) end
+  local usage = at:get_usage()
+  io.stderr:write("herald: ", args[1], "\n", usage, "\nTry: ", usage:match "^Usage: (.-) %[", " --help\n")
   return USAGE
 end
 

@@ -36,6 +36,16 @@ describe("herald's words", function()
     assert.equal(2, (herald("emit", "--key1", "1")))
   end)
 
+  it("that are wrong show the usage of the command they are for", function()
+    local _, _, err = herald("dead", "drop", "--nosuch")
+    assert.matches("^herald: unknown option '%-%-nosuch'.*\nUsage: herald dead drop %[", err)
+    assert.matches("\nTry: herald dead drop %-%-help\n$", err)
+    _, _, err = herald("outbox", "show")
+    assert.matches("^herald: unknown command 'show'\nUsage: herald outbox %[", err)
+    _, _, err = herald "statsu"
+    assert.matches("\nTry: herald %-%-help\n$", err)
+  end)
+
   it("end with 0 when it is done", function()
     local code, out = herald "version"
     assert.equal(0, code)
