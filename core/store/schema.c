@@ -387,6 +387,10 @@ static int upgrade_locked(struct db *db, const struct schema_step *all, int n, s
         rc = run_steps(db, all, version, n, err);
     if (rc == OK)
         rc = db_exec(db, db->work, "commit", "upgrade the schema", err);
+    if (rc == OK && version > 0 && version < n)
+        log_event(db->log, LOG_WARN, "store.upgraded",
+                  LOG_FIELDS(log_int("from", version), log_int("to", n),
+                             log_text("note", "an older herald cannot use this store any more")));
     if (rc != OK && sqlite3_get_autocommit(db->work) == 0)
         (void)db_exec(db, db->work, "rollback", "", NULL); /* the first error is the one to tell */
     return rc;
@@ -408,8 +412,8 @@ int schema_upgrade(struct db *db, const struct schema_step *all, int n, bool cre
         return err_set(err, ERR_NOT_FOUND, "%s is not a store of herald's", db->path);
     if (version > 0 && !db->exclusive) /* a running router of that version works on it */
         return err_set(err, ERR_CONFIG,
-                       "%s has schema version %lld and this herald needs %d: a router of this "
-                       "herald upgrades it when it starts",
+                       "%s has schema version %lld and this herald needs %d: `herald run` of this "
+                       "herald upgrades it when it starts; older ones cannot use it then",
                        db->path, (long long)version, n);
     return upgrade_locked(db, all, n, err);
 }

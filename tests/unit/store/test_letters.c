@@ -439,6 +439,7 @@ static void letters_of_an_older_store_are_grouped_when_the_router_takes_it(void 
     other_close(s);
     assert_refused(s, store_try(s, s->path, false, false, &s->db), ERR_CONFIG, "when it starts");
     store_open(s);
+    assert_contains(store_logged(s), "store.upgraded from=2 to=");
     assert_string_equal(groups(s), before);
     assert_contains(before, "inbox:q:3:");
     assert_int_equal(once(s, &everything, letter_drop), 4);
