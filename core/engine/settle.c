@@ -58,8 +58,8 @@ static int give_up(struct turn *t, int64_t row, const struct outbox_record *r, c
 
     clock_iso8601(r->refused_at > 0 ? r->refused_at : t->now_ms, since, sizeof since);
     snprintf(why, sizeof why,
-             "refused %d times since %s, which is all that publish_retry allows: %s",
-             r->attempts + 1, since, reason);
+             "%s (refused %d times since %s, which is all that publish_retry allows)", reason,
+             r->attempts + 1, since);
     return park_tried(t, row, why, err);
 }
 

@@ -202,7 +202,7 @@ static void publish_retry_takes_effect(void **state)
         .attempts = 2, .n_delays = 1, .delay_ms = {1}, .factor = 1, .delay_max_ms = 1};
     assert_has(running_reload(&scene, OK), "changed\tsetting\tpublish_retry\therald.lua\n");
     running_sql(&scene, "insert into herald_outbox(type) values ('lost')");
-    running_until(&scene, "select count(*) from herald_dead where error like 'refused 2 times%'",
+    running_until(&scene, "select count(*) from herald_dead where error like '%(refused 2 times%'",
                   "1");
     running_end(&scene);
 }
