@@ -11,13 +11,17 @@
 
 #include <lauxlib.h>
 
+enum { SHORT_MAX = 255 }; /* bytes of what AMQP sends as a short text */
+
 static int check_message(const struct message *m, struct err *err)
 {
     struct envelope e;
     int rc = OK;
 
-    if (m->type.len == 0 || m->type.len > 255)
-        return err_set(err, ERR_INPUT, "--type must have 1 to 255 bytes");
+    if (m->type.len == 0 || m->type.len > SHORT_MAX)
+        return err_set(err, ERR_CONFIG, "--type must have 1 to %d bytes", SHORT_MAX);
+    if (m->id.data != NULL && (m->id.len == 0 || m->id.len > SHORT_MAX))
+        return err_set(err, ERR_CONFIG, "--id must have 1 to %d bytes", SHORT_MAX);
     if (m->body.data == NULL)
         return OK;
     if (m->body.len > MESSAGE_BODY_MAX)

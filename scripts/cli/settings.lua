@@ -46,7 +46,7 @@ function kinds.broker(value)
   local good, why
   if type(value) == "string" then good, why = core.broker_url(value) end
   if good then return value end
-  return nil, '"embedded" or a URL such as amqp://user:password@host/vhost' .. (why and ": " .. why or "")
+  return nil, '"embedded" or a URL' .. (why and why:gsub("^broker URL", "") or " such as amqp://host/vhost")
 end
 
 function kinds.names(value)

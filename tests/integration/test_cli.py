@@ -47,8 +47,10 @@ class CommandLine(Case):
     def test_emit_refuses(self):
         for words, wanted, code in (
                 ((), "--type", 2),
-                (("--type", ""), "--type", "any"),
-                (("--type", "t" * 256), "255", "any"),
+                (("--type", ""), "--type", 2),
+                (("--type", "t" * 256), "255", 2),
+                (("--type", "note", "--id", ""), "--id", 2),
+                (("--type", "note", "--id", "x" * 256), "--id.*255", 2),
                 (("--type", "note", "--body", "{bad"), "--body.*JSON", "any"),
                 (("--type", "note", "--body", '{"a":1,"a":2}'), "--body", "any"),
                 (("--type", "note", "--body", "@nothing-here"), "nothing-here", 1),

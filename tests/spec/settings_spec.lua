@@ -44,9 +44,9 @@ describe("settings.check", function()
     { { store = "" }, "setting 'store' is \"\", but must be a text" },
     { { store = true }, "setting 'store' is true, but must be a text" },
     { { broker = false }, "setting 'broker' must be \"embedded\" or a URL such as "
-      .. "amqp://user:password@host/vhost" },
-    { { broker = "embeded" }, "setting 'broker' must be \"embedded\" or a URL such as "
-      .. "amqp://user:password@host/vhost: broker URL: it must start with amqp:// or amqps://" },
+      .. "amqp://host/vhost" },
+    { { broker = "embeded" }, "setting 'broker' must be \"embedded\" or a URL: it "
+      .. "must start with amqp:// or amqps://" },
     { { log_level = "loud" },
       "setting 'log_level' is \"loud\", but must be one of debug, info, warn, error" },
     { { log_format = 1 }, "setting 'log_format' is 1, but must be one of logfmt, json" },
