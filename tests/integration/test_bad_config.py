@@ -41,6 +41,9 @@ class BadConfig(Case):
                        f"amqp://u:{secret}@127.0.0.1:99999/", f"amqp://u:{secret}@/x/y", "embeded"):
             router = self.router(name=f"r{len(self.routers)}", broker=broker)
             self.refuse(router, "amqp://|embedded")
+            said = router.run("check", code=1)
+            self.assert_words(said.out, "setting 'broker' must be \"embedded\" or a URL")
+            self.assertNotIn(secret, said.out + said.err)
 
     def test_missing_folder(self):
         router = self.router(broker=None)
