@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every test there is, in one go; the last line is the sum.
 #
-#   sh tests/run.sh [--only floors|format|unit|spec|examples|integration] [--long]
+#   sh tests/run.sh [--only floors|format|unit|spec|examples|clang|integration] [--long]
 #
 # Missing packages are installed, herald is built with sanitizers into build-ci/, and a private
 # RabbitMQ runs as long as it is needed. --long adds the release build in build/, the long
@@ -16,7 +16,7 @@ suites='floors format unit spec examples clang integration'
 long=no
 
 usage() {
-    echo "usage: run.sh [--only floors|format|unit|spec|examples|integration] [--long]" >&2
+    echo "usage: run.sh [--only floors|format|unit|spec|examples|clang|integration] [--long]" >&2
     exit 2
 }
 
@@ -25,7 +25,7 @@ while [ $# -gt 0 ]; do
     --long) long=yes ;;
     --only)
         case ${2:-} in
-        floors | format | unit | spec | examples | integration) suites=$2 ;;
+        floors | format | unit | spec | examples | clang | integration) suites=$2 ;;
         *) usage ;;
         esac
         shift
