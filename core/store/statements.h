@@ -57,6 +57,8 @@
       "due_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "                                          \
       "(select key from herald_outbox where id = ?), ?13, "                                        \
       "iif(exists (select 1 from herald_outbox where lane = ?13), 9223372036854775807, 0))")       \
+    X(OUTBOX_LAST, "look for the last outbox row",                                                 \
+      "select id from herald_outbox where id > 0 order by id desc limit 1")                        \
     X(OUTBOX_KEY_SENT, "look for a key in the outbox",                                             \
       "select max(first_sent_at is not null or (due_at = 0 and id <= ?)) "                         \
       "from herald_outbox where key = ?")                                                          \
