@@ -123,9 +123,9 @@
       "insert or replace into herald_meta values ('inbox_ran', ?)")                                \
     /* retry */                                                                                    \
     X(RETRY_ADD, "add a retry",                                                                    \
-      "insert into herald_retry(due_at, queue, identity, fingerprint, attempts, first_at, "        \
+      "insert into herald_retry(id, due_at, queue, identity, fingerprint, attempts, first_at, "    \
       "error, generation, lane, " MESSAGE_COLUMNS                                                  \
-      ", tries) values (?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS ", ?)")                         \
+      ", tries) values (nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS ", ?)")           \
     X(RETRY_DUE, "look for retries that are due",                                                  \
       "select id from herald_retry where due_at <= ? order by due_at, id limit ?")                 \
     X(RETRY_GET, "read a retry", "select " RETRY_COLUMNS " from herald_retry where id = ?")        \
