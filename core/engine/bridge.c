@@ -187,8 +187,9 @@ static int emit(void *arg, const struct script_emit *e, int64_t *id_out, struct 
 static int cancel(void *arg, struct slice key, int *was_out, struct err *err)
 {
     struct bridge *b = arg;
+    int64_t sent = *b->cursor > b->inherited ? *b->cursor : b->inherited;
     enum cancelled was;
-    int rc = outbox_cancel(b->db, key, *b->cursor, &was, err);
+    int rc = outbox_cancel(b->db, key, sent, &was, err);
 
     if (rc == OK && b->recorder != NULL)
         record_cancel(b->recorder, key);

@@ -40,6 +40,7 @@ struct bridge {
     struct clock clock;
     struct counters *counters; /* of the running turn; lent */
     const int64_t *cursor;     /* of the turn: outbox rows at or below were sent; lent */
+    int64_t inherited;         /* so may those, by the process before this one */
     struct recorder *recorder; /* lent; NULL: nobody records */
     struct bridge_about about;
 };

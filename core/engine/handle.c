@@ -409,6 +409,21 @@ static int handle_retries(struct turn *t, size_t limit, struct err *err)
     return rc;
 }
 
+/* True when a delivery may be handled now. What the broker gave up on is none of its queue's
+ * flow, and comes at its own pace: a pause does not stop it, and it is no probe. */
+static bool is_wanted(const struct turn *t, const struct delivery *d)
+{
+    return d->given_up != NULL ||
+           pause_takes(pauses_find(&t->pauses, slice_of(d->subscription->queue)));
+}
+
+static void note_taken(struct turn *t, const struct delivery *d)
+{
+    if (d->given_up == NULL)
+        pause_took(pauses_find(&t->pauses, slice_of(d->subscription->queue)));
+    t->handled++;
+}
+
 static int handle_deliveries(struct turn *t, size_t limit, struct err *err)
 {
     struct broker *b = t->settings.broker;
@@ -422,7 +437,7 @@ static int handle_deliveries(struct turn *t, size_t limit, struct err *err)
 
         if (taken > 0 && turn_is_old(t))
             break;
-        if (!pause_takes(pauses_find(&t->pauses, slice_of(d->subscription->queue))))
+        if (!is_wanted(t, d))
             continue; /* the broker keeps it */
         t->suspect_waits = must_wait(t, slice_of(d->subscription->queue), &d->message);
         if (t->suspect_waits)
@@ -432,8 +447,7 @@ static int handle_deliveries(struct turn *t, size_t limit, struct err *err)
             rc = b->ops->accept(b, d, err);
         if (rc != OK)
             break;
-        pause_took(pauses_find(&t->pauses, slice_of(d->subscription->queue)));
-        t->handled++;
+        note_taken(t, d);
     }
     if (n == limit || taken < n)
         t->more = true;

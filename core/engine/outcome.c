@@ -163,17 +163,21 @@ static int wait_for_retry(struct turn *t, const struct item *i, int64_t delay_ms
 }
 
 /* Its queue is paused: it has not been tried, for all that is written about it. Letters of its
- * lane may have become retries again, and come before it. */
+ * lane may have become retries again, and come before it; a letter that holds the lane is no
+ * obstacle to a row, which was its first. */
 static int hold(struct turn *t, const struct item *i, int64_t due_at, const char *error,
                 struct err *err)
 {
     bool behind = false;
     int rc = OK;
 
-    if (i->retry_id != 0)
-        return retry_defer(db_of(t), i->retry_id, due_at, err);
-    if (i->lane.data != NULL)
-        rc = lane_is_busy(db_of(t), i->queue, i->lane, INT64_MAX, &behind, err);
+    if (i->retry_id != 0 && i->lane.data != NULL)
+        rc = retry_defer(db_of(t), i->retry_id, LANE_HELD, err); /* not to wait for itself */
+    if (rc == OK && i->lane.data != NULL)
+        rc = lane_is_busy(db_of(t), i->queue, i->lane, i->retry_id != 0 ? 0 : INT64_MAX, &behind,
+                          err);
+    if (rc == OK && i->retry_id != 0)
+        return retry_defer(db_of(t), i->retry_id, behind ? LANE_HELD : due_at, err);
     return rc == OK ? write_retry(t, i, i->attempt - 1, behind ? LANE_HELD : due_at, error,
                                   (struct slice){NULL, 0}, err)
                     : rc;

@@ -141,13 +141,14 @@ int pauses_failed(struct pauses *all, const struct pause_failure *f, enum pause_
     return OK;
 }
 
-void pause_buried(struct pause *p, uint64_t key, int64_t letter)
+void pause_buried(struct pause *p, uint64_t key, int64_t row, int64_t letter)
 {
     struct pause_member *m = p != NULL ? member(p, key) : NULL;
 
     if (m == NULL)
         return;
     m->letter = letter;
+    m->row = row;
     p->changed = true;
 }
 
@@ -173,14 +174,20 @@ void pause_took(struct pause *p)
     p->changed = true;
 }
 
+/* A probe is never that far ahead: a clock that went back does not make a pause longer. */
+static bool is_early(const struct pause *p, int64_t now_ms)
+{
+    return now_ms < p->now.probe_at && p->now.probe_at - now_ms <= PAUSE_PROBE_MAX_MS;
+}
+
 int64_t pause_defers(const struct pause *p, int64_t now_ms)
 {
-    return p != NULL && p->now.paused && now_ms < p->now.probe_at ? p->now.probe_at : 0;
+    return p != NULL && p->now.paused && is_early(p, now_ms) ? p->now.probe_at : 0;
 }
 
 void pause_asks(struct pause *p, int64_t now_ms)
 {
-    if (!p->now.paused || now_ms < p->now.probe_at)
+    if (!p->now.paused || is_early(p, now_ms))
         return;
     p->changed = true;
     p->now.asking = true;

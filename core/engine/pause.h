@@ -42,6 +42,7 @@ enum {
 struct pause_member {
     uint64_t key;   /* what tells it from others */
     int64_t letter; /* the dead letter that it became; 0: it waits for a retry */
+    int64_t row;    /* the retry that it was before; 0: it was none */
 };
 
 struct streak {
@@ -99,8 +100,8 @@ enum pause_answer {
 int pauses_failed(struct pauses *all, const struct pause_failure *f, enum pause_answer *out,
                   struct err *err);
 
-/* A message of the streak has become this dead letter. */
-void pause_buried(struct pause *p, uint64_t key, int64_t letter);
+/* A message of the streak, which was this retry or none (0), has become this dead letter. */
+void pause_buried(struct pause *p, uint64_t key, int64_t row, int64_t letter);
 
 /* A message was handled, or its handler decided itself: true when that ends a pause. */
 bool pause_passed(struct pause *p);

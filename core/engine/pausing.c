@@ -47,15 +47,22 @@ static int recall_letters(struct turn *t, const struct pause *p, int64_t *n_out,
 
     for (size_t k = 0; k < p->now.n && rc == OK; k++)
         if (p->members[k].letter != 0)
-            rc = letter_replay(t->settings.db, p->members[k].letter, t->now_ms, &done, err);
+            rc = letter_recall(t->settings.db, p->members[k].letter, p->members[k].row, t->now_ms,
+                               &done, err);
     *n_out = (int64_t)done.changed;
     return rc;
 }
 
-static int begin(struct turn *t, const struct pause *p, struct err *err)
+/* The row at hand steps back in its lane, behind what is recalled (outcome.c's hold). */
+static int begin(struct turn *t, const struct item *i, const struct pause *p, struct err *err)
 {
-    int64_t recalled;
-    int rc = recall_letters(t, p, &recalled, err);
+    int64_t recalled = 0;
+    int rc = OK;
+
+    if (i->retry_id != 0 && i->lane.data != NULL)
+        rc = retry_defer(t->settings.db, i->retry_id, LANE_HELD, err);
+    if (rc == OK)
+        rc = recall_letters(t, p, &recalled, err);
 
     t->delta.pauses++;
     t->delta.recalled += recalled;
@@ -91,7 +98,7 @@ int pausing_failed(struct turn *t, const struct item *i, const char *error, int6
     }
     *due_at_out = p->now.probe_at;
     if (answer == PAUSE_BEGINS)
-        return begin(t, p, err);
+        return begin(t, i, p, err);
     t->delta.probes++;
     log_pause(t, LOG_INFO, "subscription.probe", p, 0);
     return OK;
@@ -102,7 +109,7 @@ void pausing_buried(struct turn *t, const struct item *i, const char *error, int
     struct pause *p = pause_of(t, i);
 
     if (p != NULL && p->now.group == group_of(i, error))
-        pause_buried(p, key_of(i), letter);
+        pause_buried(p, key_of(i), i->retry_id, letter);
 }
 
 void pausing_passed(struct turn *t, const struct item *i, const char *why)

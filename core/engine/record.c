@@ -62,7 +62,8 @@ static bool add_row(void *arg, const struct outbox_row *row)
         .routing_key = slice_of(row->leg_routing_key),
     };
 
-    r->rc = add(r->turn, &copy, r->err);
+    if (r->rc == OK) /* the rows after one that failed are given, too */
+        r->rc = add(r->turn, &copy, r->err);
     return r->rc == OK;
 }
 

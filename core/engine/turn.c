@@ -42,6 +42,8 @@ int turn_new(struct turn **t_out, const struct turn_settings *settings, struct e
     if (rc == OK)
         rc = bridge_open(&t->bridge, settings->db, settings->log, settings->clock, &t->delta, err);
     t->bridge.cursor = &t->cursor;
+    if (rc == OK)
+        rc = outbox_last(settings->db, &t->bridge.inherited, err);
     if (rc != OK)
         turn_free(&t);
     *t_out = t;

@@ -36,8 +36,8 @@ struct slice lane_of_leg(char room[LANE_LEG_MAX], struct slice lane, const struc
 {
     int n;
 
-    if (lane.data == NULL)
-        return lane;
+    if (lane.data == NULL || lane.len > LANE_MAX) /* no name of herald's */
+        return (struct slice){NULL, 0};
     memcpy(room, lane.data, lane.len);
     n = snprintf(room + lane.len, LANE_LEG_MAX - lane.len, " > %s:%s", to->exchange,
                  to->routing_key);

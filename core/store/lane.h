@@ -28,7 +28,8 @@ enum { LANE_MAX = 256, LANE_LEG_MAX = LANE_MAX + 520 };
  * name is in `room`. */
 struct slice lane_of(char room[LANE_MAX], int order_by, const struct message *m);
 
-/* The name of a leg's lane, "business_key1=16 > exchange:key"; absent when `lane` is. In `room`. */
+/* The name of a leg's lane, "business_key1=16 > exchange:key"; absent when `lane` is, or
+ * is longer than LANE_MAX, which herald does not write. In `room`. */
 struct slice lane_of_leg(char room[LANE_LEG_MAX], struct slice lane, const struct destination *to);
 
 /* An outbox row takes its place in a lane: as the first it is due at once, else it is held. */

@@ -61,6 +61,7 @@ int letters_groups(struct db *db, size_t limit, letter_group_fn *fn, void *arg, 
 struct work {
     struct db *db;
     int64_t now_ms;
+    int64_t row;  /* the retry that it becomes; 0: a new one */
     size_t bytes; /* copied */
     int rc;
     struct err *err;
@@ -97,6 +98,7 @@ static void join_lane(struct work *w, const struct dead_letter *l, struct retry_
 static void to_retry(struct work *w, const struct dead_letter *l)
 {
     struct retry_row row = {
+        .id = w->row,
         .queue = l->queue.data ? l->queue : slice_of(""),
         .message = l->message,
         .exchange = l->exchange,
@@ -198,34 +200,43 @@ static bool drop(void *arg, const struct dead_letter *l)
 
 /* The letter goes after the query that lends it has ended. One that is gone was replayed
  * or dropped by somebody else. */
-static int take_away(struct db *db, int64_t id, int64_t now_ms, dead_letter_fn *fn,
-                     struct picked *done, struct err *err)
+static int take_away(struct work *w, int64_t id, dead_letter_fn *fn, struct picked *done)
 {
-    struct work w = {.db = db, .now_ms = now_ms, .rc = OK, .err = err};
+    struct err *err = w->err;
     struct query q;
-    int rc = dead_get(db, id, fn, &w, err);
+    int rc = dead_get(w->db, id, fn, w, err);
 
     if (rc == ERR_NOT_FOUND) {
         *err = (struct err){.code = OK};
         return OK;
     }
     if (rc == OK)
-        rc = w.rc;
+        rc = w->rc;
     if (rc != OK)
         return err_prefix(err, "dead letter %lld", (long long)id);
-    q = query_start(db, STATEMENT_DEAD_REMOVE);
+    q = query_start(w->db, STATEMENT_DEAD_REMOVE);
     query_int(&q, id);
-    done->bytes += w.bytes;
+    done->bytes += w->bytes;
     done->changed++;
     return query_run(&q, err);
 }
 
 int letter_replay(struct db *db, int64_t id, int64_t now_ms, struct picked *done, struct err *err)
 {
-    return take_away(db, id, now_ms, replay, done, err);
+    return letter_recall(db, id, 0, now_ms, done, err);
+}
+
+int letter_recall(struct db *db, int64_t id, int64_t row, int64_t now_ms, struct picked *done,
+                  struct err *err)
+{
+    struct work w = {.db = db, .now_ms = now_ms, .row = row, .rc = OK, .err = err};
+
+    return take_away(&w, id, replay, done);
 }
 
 int letter_drop(struct db *db, int64_t id, int64_t now_ms, struct picked *done, struct err *err)
 {
-    return take_away(db, id, now_ms, drop, done, err);
+    struct work w = {.db = db, .now_ms = now_ms, .rc = OK, .err = err};
+
+    return take_away(&w, id, drop, done);
 }

@@ -39,4 +39,9 @@ int letters_groups(struct db *db, size_t limit, letter_group_fn *fn, void *arg, 
 pick_fn letter_replay;
 pick_fn letter_drop;
 
+/* Replays one of side inbox as the retry `row` that it was before it died, in its old place in
+ * its lane; 0: it was none. */
+int letter_recall(struct db *db, int64_t id, int64_t row, int64_t now_ms, struct picked *done,
+                  struct err *err);
+
 #endif

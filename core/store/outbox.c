@@ -310,6 +310,14 @@ int outbox_confirm(struct db *db, int64_t *ids, size_t n, struct err *err)
     return rc == OK ? note_removed(db, removed, err) : rc;
 }
 
+int outbox_last(struct db *db, int64_t *id_out, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_OUTBOX_LAST);
+
+    *id_out = 0;
+    return query_get_int(&q, id_out, err);
+}
+
 int outbox_cancel(struct db *db, struct slice key, int64_t cursor, enum cancelled *out,
                   struct err *err)
 {

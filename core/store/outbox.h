@@ -57,6 +57,9 @@ int outbox_add(struct db *db, const struct message *m, int64_t due_at, int64_t *
 int outbox_add_named(struct db *db, const struct message *m, int64_t due_at, struct slice key,
                      int64_t *id_out, struct err *err);
 
+/* The highest id there is; 0: none. */
+int outbox_last(struct db *db, int64_t *id_out, struct err *err);
+
 /* Deletes the rows of a key and says whether one of them may have been sent: it is in flight,
  * or nobody knows what became of an earlier publish. */
 enum cancelled { CANCEL_NONE, CANCEL_DONE, CANCEL_SENT };

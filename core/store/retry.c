@@ -10,6 +10,7 @@ int retry_add(struct db *db, const struct retry_row *row, struct err *err)
 {
     struct query q = query_start(db, STATEMENT_RETRY_ADD);
 
+    query_int(&q, row->id);
     query_int(&q, row->due_at);
     query_slice(&q, row->queue);
     query_slice(&q, row->identity);

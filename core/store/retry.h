@@ -30,6 +30,7 @@ struct retry_row {
 
 typedef bool retry_row_fn(void *arg, const struct retry_row *row);
 
+/* The id is 0, for the next one, or one that it had before. */
 int retry_add(struct db *db, const struct retry_row *row, struct err *err);
 
 /* Rows due at `now_ms`, earliest first; the callback may call retry_again or

@@ -57,6 +57,8 @@
       "due_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "                                          \
       "(select key from herald_outbox where id = ?), ?13, "                                        \
       "iif(exists (select 1 from herald_outbox where lane = ?13), 9223372036854775807, 0))")       \
+    X(OUTBOX_LAST, "look for the last outbox row",                                                 \
+      "select id from herald_outbox where id > 0 order by id desc limit 1")                        \
     X(OUTBOX_KEY_SENT, "look for a key in the outbox",                                             \
       "select max(first_sent_at is not null or (due_at = 0 and id <= ?)) "                         \
       "from herald_outbox where key = ?")                                                          \
@@ -121,9 +123,9 @@
       "insert or replace into herald_meta values ('inbox_ran', ?)")                                \
     /* retry */                                                                                    \
     X(RETRY_ADD, "add a retry",                                                                    \
-      "insert into herald_retry(due_at, queue, identity, fingerprint, attempts, first_at, "        \
+      "insert into herald_retry(id, due_at, queue, identity, fingerprint, attempts, first_at, "    \
       "error, generation, lane, " MESSAGE_COLUMNS                                                  \
-      ", tries) values (?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS ", ?)")                         \
+      ", tries) values (nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS ", ?)")           \
     X(RETRY_DUE, "look for retries that are due",                                                  \
       "select id from herald_retry where due_at <= ? order by due_at, id limit ?")                 \
     X(RETRY_GET, "read a retry", "select " RETRY_COLUMNS " from herald_retry where id = ?")        \

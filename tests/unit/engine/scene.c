@@ -33,6 +33,12 @@ static size_t room(struct broker *b)
     return self(b)->room;
 }
 
+/* The pace of a queue is not that of its dead-letter queue. */
+static bool flows(const struct scene *s, const struct delivery *d, size_t taken)
+{
+    return d->given_up != NULL || s->pace == PACE_FLOW || (s->pace == PACE_ONE && taken == 0);
+}
+
 static int take(struct broker *b, struct delivery **out, size_t max, size_t *n_out, struct err *err)
 {
     struct scene *s = self(b);
@@ -40,12 +46,8 @@ static int take(struct broker *b, struct delivery **out, size_t max, size_t *n_o
     (void)err;
     *n_out = 0;
     s->repaced = false;
-    if (s->pace == PACE_STOP)
-        return OK;
-    if (s->pace == PACE_ONE)
-        max = 1;
     for (size_t i = 0; i < s->n_deliveries && *n_out < max; i++)
-        if (!s->deliveries[i].acked)
+        if (!s->deliveries[i].acked && flows(s, &s->deliveries[i].delivery, *n_out))
             out[(*n_out)++] = &s->deliveries[i].delivery;
     return OK;
 }

@@ -146,6 +146,21 @@ static void a_cancel_after_an_unknown_outcome_says_that_it_may_have_been_sent(vo
     scene_end(&s);
 }
 
+/* What was in flight when the process died is in flight nowhere now, and was sent all the same. */
+static void a_cancel_after_a_crash_says_that_it_may_have_been_sent(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    handle(&s, "a", "now");
+    assert_string_equal(s.published, "1>y ");
+    scene_restart(&s);
+    handle(&s, "b", "cancel"); /* in the first turn */
+    assert_sql(&s, "select answer from said", "false");
+    scene_end(&s);
+}
+
 static void a_trigger_of_a_business_table_replaces_by_key(void **state)
 {
     struct scene s;
@@ -255,6 +270,7 @@ int main(void)
         TEST(a_row_in_flight_is_replaced_and_its_confirm_finds_nothing),
         TEST(a_cancel_of_a_row_in_flight_says_that_it_was_sent),
         TEST(a_cancel_after_an_unknown_outcome_says_that_it_may_have_been_sent),
+        TEST(a_cancel_after_a_crash_says_that_it_may_have_been_sent),
         TEST(a_trigger_of_a_business_table_replaces_by_key),
         TEST(a_clock_that_jumps_ahead_and_back_sends_once),
         TEST(a_clock_that_jumps_back_loses_no_row),

@@ -54,6 +54,30 @@ static void messages_that_are_done_or_not_wanted_are_kept(void **state)
     scene_end(&s);
 }
 
+/* The rows of one turn: a later one that can be copied does not hide that an earlier one could
+ * not. */
+static void a_copy_that_cannot_be_written_ends_the_turn(void **state)
+{
+    struct scene s;
+    struct err err = {0};
+
+    (void)state;
+    begin(&s);
+    scene_sql(&s, "insert into herald_outbox(type, business_key1) values ('out', 'full'), "
+                  "('out', 'e')");
+    scene_run(&s);
+    scene_sql(&s, "create trigger full before insert on herald_history when "
+                  "new.business_key1 = 'full' begin select raise(abort, 'as told'); end");
+    scene_answer(&s, 1, PUBLISH_CONFIRMED, NULL);
+    scene_answer(&s, 2, PUBLISH_CONFIRMED, NULL);
+    assert_int_equal(scene_turn(&s, &err), TURN_PAUSED);
+    scene_sql(&s, "drop trigger full");
+    scene_run(&s);
+    assert_sql(&s, "select group_concat(business_key1, ' ') from herald_history", "full e");
+    assert_sql(&s, "select count(*) from herald_outbox", "0");
+    scene_end(&s);
+}
+
 /* With the id and the body that were sent, whoever made them. */
 static void rows_that_were_confirmed_are_kept(void **state)
 {
@@ -234,6 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_that_are_done_or_not_wanted_are_kept),
         cmocka_unit_test(rows_that_were_confirmed_are_kept),
+        cmocka_unit_test(a_copy_that_cannot_be_written_ends_the_turn),
         cmocka_unit_test(what_is_tried_again_is_not_settled),
         cmocka_unit_test(a_dropped_row_and_each_leg_are_kept),
         cmocka_unit_test(nothing_is_kept_while_it_is_off),

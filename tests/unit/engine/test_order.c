@@ -358,6 +358,24 @@ static void another_field_makes_other_lanes(void **state)
 }
 
 /* A key may hold anything. */
+/* Its column is herald's own, but who can write rows can write it, too. */
+static void a_lane_that_somebody_else_wrote_does_no_harm(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s,
+                HEAD
+                "herald.route { type = 'out', to = herald.fanout 'y' }\n"
+                "herald.route { type = 'both', to = { herald.fanout 'y', herald.fanout 'z' } }\n",
+                "select 1;");
+    scene_sql(&s, "insert into herald_outbox(type, lane) values ('out', hex(zeroblob(4000)))");
+    scene_sql(&s, "insert into herald_outbox(type, lane) values ('both', hex(zeroblob(5000)))");
+    scene_run(&s);
+    assert_string_equal(s.published, "1>y 3>y 4>z ");
+    scene_end(&s);
+}
+
 static void a_key_with_a_nul_is_a_lane_too(void **state)
 {
     struct scene s;
@@ -394,6 +412,7 @@ int main(void)
         cmocka_unit_test(rows_from_before_the_order_are_in_no_lane),
         cmocka_unit_test(another_field_makes_other_lanes),
         cmocka_unit_test(a_key_with_a_nul_is_a_lane_too),
+        cmocka_unit_test(a_lane_that_somebody_else_wrote_does_no_harm),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

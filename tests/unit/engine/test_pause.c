@@ -237,7 +237,7 @@ static void a_turn_that_is_undone_leaves_no_trace(void **state)
     first(1, 7, 0);
     pauses_keep(&all);
     first(2, 7, 0);
-    pause_buried(q(), 1, 55);
+    pause_buried(q(), 1, 0, 55);
     assert_int_equal(first(3, 7, 0), PAUSE_BEGINS);
     pauses_undo(&all);
     assert_false(q()->now.paused);
@@ -254,9 +254,9 @@ static void dead_letters_of_a_streak_are_known(void **state)
 {
     (void)state;
     first(1, 7, 0);
-    pause_buried(q(), 1, 55);
-    pause_buried(q(), 2, 56); /* no member */
-    pause_buried(NULL, 2, 56);
+    pause_buried(q(), 1, 0, 55);
+    pause_buried(q(), 2, 0, 56); /* no member */
+    pause_buried(NULL, 2, 0, 56);
     first(1, 7, 0);
     assert_int_equal(q()->members[0].letter, 55);
     assert_int_equal(q()->now.n, 1);

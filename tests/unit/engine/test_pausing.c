@@ -357,6 +357,78 @@ static void lanes_keep_their_order_through_a_pause(void **state)
     scene_end(&s);
 }
 
+/* It comes from another queue of the broker, which flows: left there, it would keep turns busy. */
+static void what_the_broker_gave_up_on_is_taken_during_a_pause(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s, ONCE MISSING, HITS);
+    deliver(&s, 8);
+    scene_run(&s);
+    assert_paces(&s, "q:stop ");
+    scene_deliver(&s, "lost", "note", "{}");
+    s.deliveries[s.n_deliveries - 1].delivery.given_up = "the broker gave up on it";
+    scene_run(&s);
+    assert_sql(&s, "select message_id from herald_dead", "lost");
+    assert_int_equal(scene_acked(&s), 6);
+    assert_non_null(turn_paused(s.turn, 0));
+    assert_paces(&s, "");
+    scene_end(&s);
+}
+
+/* A wall clock that was ahead when the probe was put off. */
+static void a_clock_that_jumps_back_does_not_prolong_a_pause(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s, ONCE MISSING, HITS);
+    s.wall_ahead_ms = 86400000;
+    deliver(&s, 10);
+    scene_run(&s);
+    assert_int_equal(scene_acked(&s), 5);
+    s.wall_ahead_ms = 0;
+    scene_sql(&s, ADD_COLUMN);
+    s.now_ms += PAUSE_PROBE_MAX_MS;
+    scene_run(&s);
+    assert_null(turn_paused(s.turn, 0));
+    assert_int_equal(scene_acked(&s), 10);
+    scene_end(&s);
+}
+
+/* The first two of the lane are letters by then, which are taken back; the third one, that waited
+ * behind them, completes the streak. */
+static void letters_that_are_taken_back_come_before_the_row_of_their_lane(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s,
+                SUBSCRIBED("pause_after = 3, order_by = 'business_key1',"
+                           "retry = { attempts = 2, delay = '1s', factor = 1, jitter = 0 }") TRY
+                "tx:exec('insert into hits(id, missing) values (?, 1)', msg.id) end)\n",
+                HITS);
+    scene_deliver(&s, "m0", "note", "{\"businessKey1\":\"k\"}");
+    scene_deliver(&s, "m1", "note", "{\"businessKey1\":\"k\"}");
+    scene_deliver(&s, "m2", "note", "{\"businessKey1\":\"k\"}");
+    scene_deliver(&s, "m3", "note", "{\"businessKey1\":\"k\"}");
+    scene_run(&s);
+    assert_int_equal(scene_acked(&s), 4);
+    while (turn_paused(s.turn, 0) == NULL)
+        move_on(&s);
+    assert_sql(&s, DEAD, "0");
+    assert_sql(&s, "select count(*) from herald_retry where due_at < 9223372036854775807", "1");
+    scene_sql(&s, ADD_COLUMN);
+    while (turn_paused(s.turn, 0) != NULL)
+        move_on(&s);
+    scene_run(&s);
+    assert_sql(&s, "select group_concat(id, ' ') from (select id from hits order by rowid)",
+               "m0 m1 m2 m3");
+    assert_sql(&s, ROWS, "0");
+    scene_end(&s);
+}
+
 static void after_a_restart_it_finds_out_again(void **state)
 {
     struct scene s;
@@ -394,6 +466,9 @@ int main(void)
         cmocka_unit_test(a_hurried_probe_finds_what_was_mended),
         cmocka_unit_test(it_can_be_turned_off),
         cmocka_unit_test(lanes_keep_their_order_through_a_pause),
+        cmocka_unit_test(what_the_broker_gave_up_on_is_taken_during_a_pause),
+        cmocka_unit_test(a_clock_that_jumps_back_does_not_prolong_a_pause),
+        cmocka_unit_test(letters_that_are_taken_back_come_before_the_row_of_their_lane),
         cmocka_unit_test(after_a_restart_it_finds_out_again),
     };
 
