@@ -232,7 +232,7 @@ static bool publish_row(void *arg, const struct outbox_row *row)
     switch (b->ops->publish(b, row->id, target.to, &m, &err)) {
     case OK:
         t->delta.published++;
-        db_saw_id(t->settings.db, row->id);
+        t->highest_row = row->id > t->highest_row ? row->id : t->highest_row;
         return true;
     case ERR_BUSY:
         return false;

@@ -207,6 +207,7 @@ static void start_over(struct turn *t)
 {
     t->delta = (struct counters){0};
     t->next_cursor = t->cursor;
+    t->highest_row = 0;
     t->handled = 0;
     t->n_recent = 0;
     t->recorded_rows = t->recorded_bytes = 0;
@@ -259,6 +260,7 @@ static enum turn_result finish(struct turn *t)
         t->more = true;
     log_release(t->settings.log);
     pass_committed(t);
+    db_saw_id(t->settings.db, t->highest_row);
     t->settings.broker->ops->tell(t->settings.broker);
     pausing_tell(t);
     if (t->delta.published > 0)

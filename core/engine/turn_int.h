@@ -51,6 +51,7 @@ struct turn {
 
     int64_t cursor;        /* outbox ids at or below are in flight, postponed or gone */
     int64_t next_cursor;   /* becomes the cursor when the turn commits */
+    int64_t highest_row;   /* that goes to the broker when the turn commits; 0: none */
     int64_t began_ms;      /* monotonic */
     int64_t held_ms;       /* how long the last turn held the write lock */
     int64_t now_ms;        /* wall clock at the begin */

@@ -67,7 +67,10 @@ class Stop(Case):
         self.assertEqual(router.wait_exit(), 0)
 
     def freeze(self, relay, router):
-        """From here on no confirm comes, and rows are in flight."""
+        """From here on no confirm comes, and rows are in flight on a channel that is open."""
+        router.emit("note", "first")
+        self.wait_equal("the way to be open", router.effects, ["first"])
+        self.wait_drained(router)
         relay.swallow()
         router.emit("note", "x", count=5)
         self.wait_for("rows in flight", lambda: router.status()["broker"]["in_flight"] == 5)
@@ -82,7 +85,7 @@ class Stop(Case):
         relay.close()
         relay.open()
         router.start()
-        self.wait_equal("the rows", router.effects, ["x"] * 5)
+        self.wait_equal("the rows", router.effects, ["first"] + ["x"] * 5)
 
     def test_broker_says_nothing_any_more(self):
         """Without confirms it waits for its stop_timeout and no longer; the rows are kept."""
@@ -95,7 +98,7 @@ class Stop(Case):
         relay.close()
         relay.open()
         router.start()
-        self.wait_equal("the rows", router.effects, ["x"] * 5)
+        self.wait_equal("the rows", router.effects, ["first"] + ["x"] * 5)
         self.wait_drained(router)
 
     def test_broker_is_dead(self):

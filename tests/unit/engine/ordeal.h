@@ -43,8 +43,11 @@ struct ordeal {
     int lost;           /* acked without an effect, sent without a row */
 };
 
-void ordeal_begin(struct ordeal *o);
-void ordeal_end(struct ordeal *o);
+/* For cmocka: *state becomes an ordeal, started. */
+int ordeal_setup(void **state);
+int ordeal_teardown(void **state);
+
+#define ORDEAL(test) cmocka_unit_test_setup_teardown(test, ordeal_setup, ordeal_teardown)
 
 /* Opens the store anew, with the settings above; nothing is lost by this. */
 void ordeal_start(struct ordeal *o);

@@ -49,19 +49,17 @@ static void show(const char *what, const struct sum *sum)
 /* The fault comes once or stays for some turns, pages are written at the commit only or
  * before it, too, and the process goes on after a pause or is killed at it: a commit that
  * failed may be there afterwards. */
-static struct sum fail_everywhere(const char *what, struct disk_fault fault, int stride)
+static struct sum fail_everywhere(struct ordeal *o, const char *what, struct disk_fault fault,
+                                  int stride)
 {
     struct sum sum = {0};
-    struct ordeal o;
 
-    ordeal_begin(&o);
     for (int way = 0; way < 8; way++) {
         fault.stays = way & 1;
-        o.spills = way & 2;
-        o.dies_at_pause = way & 4;
-        sweep(&o, fault, 1 + way % stride, is_long() ? 1 : stride, &sum);
+        o->spills = way & 2;
+        o->dies_at_pause = way & 4;
+        sweep(o, fault, 1 + way % stride, is_long() ? 1 : stride, &sum);
     }
-    ordeal_end(&o);
     show(what, &sum);
     return sum;
 }
@@ -71,8 +69,7 @@ static void faults_26_a_write_fails(void **state)
     struct disk_fault fault = {.op = DISK_WRITE, .result = SQLITE_IOERR_WRITE, .error = EIO};
     struct sum sum;
 
-    (void)state;
-    sum = fail_everywhere("write, EIO", fault, 9);
+    sum = fail_everywhere(*state, "write, EIO", fault, 9);
     assert_true(sum.starts > 0); /* of a commit: it ends the process */
     assert_true(sum.pauses > 0); /* before it */
 }
@@ -82,8 +79,7 @@ static void faults_26_a_write_is_short(void **state)
     struct disk_fault fault = {
         .op = DISK_WRITE, .result = SQLITE_IOERR_WRITE, .error = EIO, .halved = true};
 
-    (void)state;
-    fail_everywhere("short write", fault, 12);
+    fail_everywhere(*state, "short write", fault, 12);
 }
 
 static void faults_24_the_disk_is_full(void **state)
@@ -92,8 +88,7 @@ static void faults_24_the_disk_is_full(void **state)
         .op = DISK_WRITE, .result = SQLITE_FULL, .error = ENOSPC, .halved = true};
     struct sum sum;
 
-    (void)state;
-    sum = fail_everywhere("write, ENOSPC", fault, 9);
+    sum = fail_everywhere(*state, "write, ENOSPC", fault, 9);
     assert_true(sum.pauses > sum.starts);
 }
 
@@ -103,16 +98,13 @@ static void faults_25_a_file_is_at_its_limit(void **state)
     struct disk_fault fault = {
         .op = DISK_WRITE, .result = SQLITE_IOERR_WRITE, .error = EFBIG, .halved = true};
     struct sum sum = {0};
-    struct ordeal o;
+    struct ordeal *o = *state;
 
-    (void)state;
-    ordeal_begin(&o);
     for (int way = 0; way < 4; way++) {
         fault.stays = way & 1;
-        o.spills = way & 2;
-        sweep(&o, fault, 1 + way, is_long() ? 1 : 4, &sum);
+        o->spills = way & 2;
+        sweep(o, fault, 1 + way, is_long() ? 1 : 4, &sum);
     }
-    ordeal_end(&o);
     show("write, EFBIG", &sum);
     assert_int_equal(sum.starts, 0);
     assert_true(sum.pauses > 0);
@@ -124,8 +116,7 @@ static void faults_26_a_sync_fails(void **state)
     struct disk_fault fault = {.op = DISK_SYNC, .result = SQLITE_IOERR_FSYNC, .error = EIO};
     struct sum sum;
 
-    (void)state;
-    sum = fail_everywhere("fsync, EIO", fault, 1);
+    sum = fail_everywhere(*state, "fsync, EIO", fault, 1);
     assert_int_equal(sum.starts, sum.runs - 8); /* in the last run of each sweep none failed */
     assert_int_equal(sum.pauses, 0);
 }
@@ -134,16 +125,14 @@ static void faults_26_a_read_fails(void **state)
 {
     struct disk_fault fault = {.op = DISK_READ, .result = SQLITE_IOERR_READ, .error = EIO};
 
-    (void)state;
-    fail_everywhere("read, EIO", fault, 9);
+    fail_everywhere(*state, "read, EIO", fault, 9);
 }
 
 static void faults_26_a_truncate_fails(void **state)
 {
     struct disk_fault fault = {.op = DISK_TRUNCATE, .result = SQLITE_IOERR_TRUNCATE, .error = EIO};
 
-    (void)state;
-    fail_everywhere("ftruncate, EIO", fault, 1);
+    fail_everywhere(*state, "ftruncate, EIO", fault, 1);
 }
 
 static const struct disk_fault stop_at_write = {
@@ -154,16 +143,13 @@ static const struct disk_fault stop_at_sync = {
 static void faults_2_killed_at_any_write_or_sync(void **state)
 {
     struct sum sum = {0};
-    struct ordeal o;
+    struct ordeal *o = *state;
 
-    (void)state;
-    ordeal_begin(&o);
     for (int way = 0; way < 2; way++) {
-        o.spills = way;
-        sweep(&o, stop_at_write, 1 + way, is_long() ? 1 : 3, &sum);
-        sweep(&o, stop_at_sync, 1, 1, &sum);
+        o->spills = way;
+        sweep(o, stop_at_write, 1 + way, is_long() ? 1 : 3, &sum);
+        sweep(o, stop_at_sync, 1, 1, &sum);
     }
-    ordeal_end(&o);
     show("killed", &sum);
     assert_true(sum.starts > 20);
 }
@@ -171,19 +157,16 @@ static void faults_2_killed_at_any_write_or_sync(void **state)
 static void faults_3_power_goes_at_any_write_or_sync(void **state)
 {
     struct sum sum = {0};
-    struct ordeal o;
+    struct ordeal *o = *state;
 
-    (void)state;
-    ordeal_begin(&o);
     for (uint64_t seed = 1; seed <= (is_long() ? 6 : 2); seed++)
         for (int loss = DISK_DROPS; loss < DISK_LOSSES; loss++) {
-            o.loss = (enum disk_loss)loss;
-            o.seed = 1000 * seed;
-            o.spills = seed % 2;
-            sweep(&o, stop_at_write, 1 + loss, is_long() ? 1 : 5, &sum);
-            sweep(&o, stop_at_sync, 1, 1, &sum);
+            o->loss = (enum disk_loss)loss;
+            o->seed = 1000 * seed;
+            o->spills = seed % 2;
+            sweep(o, stop_at_write, 1 + loss, is_long() ? 1 : 5, &sum);
+            sweep(o, stop_at_sync, 1, 1, &sum);
         }
-    ordeal_end(&o);
     show("power cut", &sum);
     assert_true(sum.starts > 50);
 }
@@ -192,30 +175,27 @@ static void faults_3_power_goes_at_any_write_or_sync(void **state)
 static void faults_3_less_than_full_sync_would_lose(void **state)
 {
     struct sum sum = {0};
-    struct ordeal o;
+    struct ordeal *o = *state;
 
-    (void)state;
-    ordeal_begin(&o);
-    o.loss = DISK_DROPS;
-    o.unsafe = true;
-    sweep(&o, stop_at_write, 1, 1, &sum);
-    ordeal_end(&o);
+    o->loss = DISK_DROPS;
+    o->unsafe = true;
+    sweep(o, stop_at_write, 1, 1, &sum);
     assert_true(sum.lost > 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(faults_26_a_write_fails),
-        cmocka_unit_test(faults_26_a_write_is_short),
-        cmocka_unit_test(faults_24_the_disk_is_full),
-        cmocka_unit_test(faults_25_a_file_is_at_its_limit),
-        cmocka_unit_test(faults_26_a_sync_fails),
-        cmocka_unit_test(faults_26_a_read_fails),
-        cmocka_unit_test(faults_26_a_truncate_fails),
-        cmocka_unit_test(faults_2_killed_at_any_write_or_sync),
-        cmocka_unit_test(faults_3_power_goes_at_any_write_or_sync),
-        cmocka_unit_test(faults_3_less_than_full_sync_would_lose),
+        ORDEAL(faults_26_a_write_fails),
+        ORDEAL(faults_26_a_write_is_short),
+        ORDEAL(faults_24_the_disk_is_full),
+        ORDEAL(faults_25_a_file_is_at_its_limit),
+        ORDEAL(faults_26_a_sync_fails),
+        ORDEAL(faults_26_a_read_fails),
+        ORDEAL(faults_26_a_truncate_fails),
+        ORDEAL(faults_2_killed_at_any_write_or_sync),
+        ORDEAL(faults_3_power_goes_at_any_write_or_sync),
+        ORDEAL(faults_3_less_than_full_sync_would_lose),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

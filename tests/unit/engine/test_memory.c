@@ -110,32 +110,29 @@ static void run(struct ordeal *o, long nth)
 }
 
 /* Some tens of requests, evenly over a run, alone and with all that follow. */
-static void fail_everywhere(enum whose whose, const char *name)
+static void fail_everywhere(struct ordeal *o, enum whose whose, const char *name)
 {
     long total, stride, runs = 0, pauses = 0, starts = 0;
-    struct ordeal o;
 
-    ordeal_begin(&o);
-    o.arm = arm;
-    o.heal = heal;
-    o.scene.memory = lua_memory;
-    ordeal_start(&o);
+    o->arm = arm;
+    o->heal = heal;
+    o->scene.memory = lua_memory;
+    ordeal_start(o);
     plan.whose = whose;
-    run(&o, 0); /* the first run needs most of all */
+    run(o, 0); /* the first run needs most of all */
     total = plan.passed;
     assert_true(total > 0);
     stride = 1 + total / (getenv("HERALD_LONG") != NULL ? 1000 : 30);
     for (int way = 0; way < 4; way++) {
         plan.stays = way & 1;
-        o.dies_at_pause = way & 2;
+        o->dies_at_pause = way & 2;
         for (long nth = 1 + way * stride / 4; nth <= total; nth += stride) {
-            run(&o, nth);
+            run(o, nth);
             runs++;
-            pauses += o.pauses;
-            starts += o.starts;
+            pauses += o->pauses;
+            starts += o->starts;
         }
     }
-    ordeal_end(&o);
     print_message("%s: %ld requests a run, %ld runs, %ld pauses, %ld starts\n", name, total, runs,
                   pauses, starts);
     assert_true(pauses > 0);
@@ -165,57 +162,51 @@ static long try_open(const struct ordeal *o, long nth, int *code_out)
 
 static void faults_27_a_store_opens_or_does_not(void **state)
 {
-    struct ordeal o;
+    struct ordeal *o = *state;
     int code;
 
-    (void)state;
-    ordeal_begin(&o);
-    ordeal_run(&o);
-    scene_stop(&o.scene); /* the reader stays: what follows is no recovery */
+    ordeal_run(o);
+    scene_stop(&o->scene); /* the reader stays: what follows is no recovery */
     for (int way = 0; way < 4; way++) {
         long total, stride, refused = 0;
 
         plan.whose = way & 1 ? OF_HERALD : OF_SQLITE;
         plan.stays = way & 2;
-        total = try_open(&o, 0, &code);
+        total = try_open(o, 0, &code);
         assert_int_equal(code, OK);
         stride = 1 + total / (getenv("HERALD_LONG") != NULL ? 1000 : 40);
         for (long nth = 1; nth <= total; nth += stride) {
-            try_open(&o, nth, &code);
+            try_open(o, nth, &code);
             refused += code == ERR_NOMEM;
         }
         assert_true(refused > 0);
     }
-    scene_start(&o.scene);
-    ordeal_run(&o);
-    ordeal_end(&o);
+    scene_start(&o->scene);
+    ordeal_run(o);
 }
 
 static void faults_27_sqlite_gets_no_memory(void **state)
 {
-    (void)state;
-    fail_everywhere(OF_SQLITE, "SQLite");
+    fail_everywhere(*state, OF_SQLITE, "SQLite");
 }
 
 static void faults_27_lua_gets_no_memory(void **state)
 {
-    (void)state;
-    fail_everywhere(OF_LUA, "Lua");
+    fail_everywhere(*state, OF_LUA, "Lua");
 }
 
 static void faults_27_herald_gets_no_memory(void **state)
 {
-    (void)state;
-    fail_everywhere(OF_HERALD, "herald");
+    fail_everywhere(*state, OF_HERALD, "herald");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(faults_27_a_store_opens_or_does_not),
-        cmocka_unit_test(faults_27_sqlite_gets_no_memory),
-        cmocka_unit_test(faults_27_lua_gets_no_memory),
-        cmocka_unit_test(faults_27_herald_gets_no_memory),
+        ORDEAL(faults_27_a_store_opens_or_does_not),
+        ORDEAL(faults_27_sqlite_gets_no_memory),
+        ORDEAL(faults_27_lua_gets_no_memory),
+        ORDEAL(faults_27_herald_gets_no_memory),
     };
 
     wrap_sqlite();

@@ -143,17 +143,24 @@ static int work_on_damage(struct store *s)
     return refused;
 }
 
-/* Each page in turn. The first two are the schema's; many others are not looked at here. */
-static void a_damaged_page_is_told(void **state)
+/* A store with some rows, all of it in the database itself. */
+static int64_t make_pages(struct store *s)
 {
-    struct store *s = *state;
-    int64_t ends[COMMITS], pages;
-    int refused = 0;
+    int64_t ends[COMMITS];
 
     store_open(s);
     commit_some(s, ends);
     checkpoint(s);
-    pages = other_int(s, "pragma page_count");
+    return other_int(s, "pragma page_count");
+}
+
+/* Each page in turn. The first two are the schema's; many others are not looked at here. */
+static void a_damaged_page_is_told(void **state)
+{
+    struct store *s = *state;
+    int64_t pages = make_pages(s);
+    int refused = 0;
+
     for (int64_t page = 0; page < pages; page++) {
         take_copy(s);
         spoil(store_file(s, "dead.db"), page * PAGE, PAGE);
@@ -165,13 +172,9 @@ static void a_damaged_page_is_told(void **state)
 static void a_file_that_ends_too_soon_is_told(void **state)
 {
     struct store *s = *state;
-    int64_t ends[COMMITS], pages;
+    int64_t pages = make_pages(s);
     int refused = 0;
 
-    store_open(s);
-    commit_some(s, ends);
-    checkpoint(s);
-    pages = other_int(s, "pragma page_count");
     for (int64_t page = 1; page < pages; page += 3) {
         take_copy(s);
         assert_int_equal(truncate(store_file(s, "dead.db"), page * PAGE), 0);
