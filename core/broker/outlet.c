@@ -347,8 +347,15 @@ void outlet_returned(struct outlet *o, const amqp_basic_return_t *r, uint64_t ma
 
     if (o->state != OUTLET_OPEN)
         return;
-    snprintf(why, sizeof why, "no queue took it: %u %.*s", (unsigned)r->reply_code,
-             (int)r->reply_text.len, (const char *)r->reply_text.bytes);
+    if (o->exchange[0] != '\0')
+        snprintf(why, sizeof why,
+                 "no queue took it: none is bound to exchange \"%s\" for its routing key (%u %.*s)",
+                 o->exchange, (unsigned)r->reply_code, (int)r->reply_text.len,
+                 (const char *)r->reply_text.bytes);
+    else
+        snprintf(why, sizeof why, "no queue took it: there is none of that name (%u %.*s)",
+                 (unsigned)r->reply_code, (int)r->reply_text.len,
+                 (const char *)r->reply_text.bytes);
     set_why(&o->returned, why);
     if (window_returned(o->window, mark) != 0)
         o->context->broken = "the broker returned a message that never was";

@@ -453,7 +453,7 @@ function M.subscribe(origin, spec)
       order_by = check_order_by(origin, "herald.subscribe", spec.order_by),
       hold = check_on_dead(origin, spec),
       pause_after = spec.pause_after ~= false and spec.pause_after ~= 0 and check_integer(origin,
-        "pause_after in herald.subscribe", default(spec.pause_after, 20), 2, 1000) or 0,
+        "pause_after in herald.subscribe (false: never)", default(spec.pause_after, 20), 2, 1000) or 0,
     })
 end
 

@@ -208,7 +208,7 @@ describe("herald.subscribe", function()
     for _, wrong in ipairs { 1, -1, 1001, 2.5, "20", true } do
       assert.is_false((pcall(after, wrong)))
     end
-    refused("pause_after in herald.subscribe is 1: it must be between 2 and 1000", "subscribe",
+    refused("pause_after in herald.subscribe (false: never) is 1: it must be between 2 and 1000", "subscribe",
       { queue = "q", pause_after = 1 })
   end)
 

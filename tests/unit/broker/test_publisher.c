@@ -234,7 +234,8 @@ static void a_return_before_the_ack_is_a_failure_with_words(void **state)
     ack(2, 0, true);
     assert_int_equal(publisher_settled(publisher, (struct settlement[1]){{0}}, 1), 1);
     publisher_tell(publisher);
-    assert_string_equal(first_why(), "no queue took it: 312 NO_ROUTE");
+    assert_string_equal(first_why(), "no queue took it: none is bound to exchange \"x\" for its "
+                                     "routing key (312 NO_ROUTE)");
     ack(3, 1, false);
     settled("2r 3+ 4r");
 }
