@@ -2,6 +2,7 @@
 messages are tried until one works, instead of turning all of them into dead letters."""
 
 from harness import RECORD, Case, World
+from rabbit import DEAD
 
 COUNT = 500
 PAUSE_AFTER = 20
@@ -89,6 +90,17 @@ class Pause(Case):
         self.wait_settled(router)
         self.assertEqual(len(set(router.effects())), COUNT)
         self.assertEqual(router.column("select distinct attempt from effect"), [1])
+
+    def test_what_the_broker_gave_up_on_is_taken_while_paused(self):
+        """It lies in a queue of its own, which no pause stops; nor does it keep turns busy."""
+        router = self.mistaken("rabbit", 1)
+        turns = router.counter("turns")
+        self.peer().send("", '{"messageType":"note","businessKey1":"lost"}',
+                         routing_key=self.names["queue"] + DEAD, message_id="lost")
+        self.wait_equal("a dead letter", lambda: [each["message_id"] for each in router.dead()],
+                        ["lost"])
+        self.assertTrue(router.status()["paused"])
+        self.assertLess(router.counter("turns"), turns + 100)
 
     def test_mended_rules_on_the_embedded_broker(self):
         router = self.mistaken("embedded", 1)
