@@ -6,6 +6,7 @@
 #include "base/message.h"
 #include "face/cli_store.h"
 #include "store/lane.h"
+#include "store/outbox.h"
 #include "store/retry.h"
 #include "store/rows.h"
 
@@ -175,16 +176,16 @@ static int list_rows(lua_State *L, enum pick_table table)
     return 1;
 }
 
-/* What a listing of retries leaves out. */
+/* What a listing leaves out. */
 struct rest {
     struct arena *arena;
     struct message message;
-    struct slice exchange;
+    struct slice exchange; /* of a retry; a listing of the outbox has a leg's */
     struct slice routing_key;
     bool kept; /* it fitted */
 };
 
-static bool copy_rest(void *arg, const struct retry_row *row)
+static bool copy_retry_rest(void *arg, const struct retry_row *row)
 {
     struct rest *r = arg;
 
@@ -196,25 +197,37 @@ static bool copy_rest(void *arg, const struct retry_row *row)
     return false;
 }
 
-static void read_retry(struct cli_store *s, int64_t id, struct copies *all, struct rest *rest,
-                       struct err *err)
+static bool copy_outbox_rest(void *arg, const struct outbox_row *row)
+{
+    struct rest *r = arg;
+
+    r->message = row->message;
+    r->kept = message_keep(r->arena, &r->message);
+    return false;
+}
+
+static void read_one(struct cli_store *s, enum pick_table table, int64_t id, struct copies *all,
+                     struct rest *rest, struct err *err)
 {
     const struct pick this = {.ids = &id, .n_ids = 1, .group = -1};
 
-    make_room(s, PICK_RETRY, 1, all, err);
+    make_room(s, table, 1, all, err);
     if (err->code == OK)
-        read_rows(s, PICK_RETRY, &this, 0, 1, all, err);
-    if (err->code == OK && all->n == 1)
-        retry_get(s->db, id, copy_rest, rest, err);
+        read_rows(s, table, &this, 0, 1, all, err);
+    if (err->code == OK && all->n == 1 && table == PICK_RETRY)
+        retry_get(s->db, id, copy_retry_rest, rest, err);
+    else if (err->code == OK && all->n == 1)
+        outbox_look(s->db, id, copy_outbox_rest, rest, err);
     if (err->code == ERR_NOT_FOUND || (err->code == OK && all->n == 0))
-        err_set(err, ERR_NOT_FOUND, "no retry %lld: `herald retries list` shows those there are",
-                (long long)id);
+        err_set(err, ERR_NOT_FOUND, "no %s %lld: `herald %s list` shows those there are",
+                table == PICK_RETRY ? "retry" : "outbox row", (long long)id,
+                table == PICK_RETRY ? "retries" : "outbox");
     if (err->code == OK && !rest->kept)
         err_set(err, ERR_NOMEM, "out of memory");
 }
 
-/* retries_get(path, id) -> the retry, whole, or nil, kind, why */
-static int get_retry(lua_State *L)
+/* (path, id) -> the row, whole, or nil, kind, why */
+static int get_row(lua_State *L, enum pick_table table)
 {
     const char *path = luaL_checkstring(L, 1);
     int64_t id = luaL_checkinteger(L, 2);
@@ -224,16 +237,26 @@ static int get_retry(lua_State *L)
     struct rest rest = {.arena = &s->arena};
 
     if (err.code == OK)
-        read_retry(s, id, &all, &rest, &err);
+        read_one(s, table, id, &all, &rest, &err);
     db_close(&s->db);
     if (err.code != OK)
         return cli_push_error(L, &err);
-    push_retry(L, &all, 0);
+    (table == PICK_RETRY ? push_retry : push_outbox)(L, &all, 0);
     cli_set_slice(L, "body", rest.message.body);
     cli_set_slice(L, "headers", rest.message.headers);
     cli_set_slice(L, "exchange", rest.exchange);
     cli_set_slice(L, "routing_key", rest.routing_key);
     return 1;
+}
+
+static int get_retry(lua_State *L)
+{
+    return get_row(L, PICK_RETRY);
+}
+
+static int get_outbox(lua_State *L)
+{
+    return get_row(L, PICK_OUTBOX);
 }
 
 static int list_retries(lua_State *L)
@@ -280,6 +303,7 @@ void cli_add_rows(lua_State *L)
                                          {"retries_now", retries_now},
                                          {"retries_drop", retries_drop},
                                          {"outbox_list", list_outbox},
+                                         {"outbox_get", get_outbox},
                                          {"outbox_retry", outbox_retry},
                                          {"outbox_drop", outbox_remove},
                                          {"stderr_is_terminal", stderr_is_terminal},

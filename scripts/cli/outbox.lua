@@ -7,6 +7,7 @@ local json = require "cli.json"
 local live = require "cli.live"
 local rows = require "cli.rows"
 local show = require "cli.show"
+local whole = require "cli.whole"
 
 local outbox = {}
 
@@ -17,10 +18,13 @@ function outbox.add(parser, common)
     :require_command(true)
   command:command_target("action")
   local list = command:command("list", "List them, the oldest first.")
+  local one = command:command("show", "Show one, whole.")
   local again = command:command("retry", "Send postponed ones at once. Works beside a running "
     .. "router, and waits for one.")
   local drop = command:command("drop", "Delete them for good; what is in flight may arrive all "
     .. "the same.")
+  one:argument("id", "Its id, from `herald outbox list`.")
+  one:flag("--json", "Print JSON.")
   rows.filters(list, HAS)
   rows.paging(list)
   for _, action in ipairs { again, drop } do
@@ -32,7 +36,7 @@ function outbox.add(parser, common)
   cancel:argument("key", "The key."):argname("KEY")
   cancel:flag("--json", "Print JSON.")
   common(command)
-  for _, action in ipairs { list, again, drop, cancel } do common(action, "_after_action") end
+  for _, action in ipairs { list, one, again, drop, cancel } do common(action, "_after_action") end
 end
 
 local states = { fresh = "fresh", again = "sent again", postponed = "postponed",
@@ -86,6 +90,32 @@ function outbox.list(args)
     { "ID", "CREATED", "TYPE", "KEY1", "ORDER", "STATE", "FAILED", "DUE", "KEY", "LANE", "REASON" },
     row_cells)
   rows.say_more(args, list, pick.limit)
+end
+
+local function whole_json(r)
+  local members = row_json(r)
+  members[#members + 1] = { "headers", r.headers }
+  members[#members + 1] = whole.body(r.body)
+  return members
+end
+
+local function row_pairs(r)
+  return {
+    { "id", r.id }, { "created", show.time(r.created_at) }, { "state", states[r.state] },
+    { "due", time_of(r) and show.time(time_of(r)) or nil }, { "key", r.name }, { "lane", r.lane },
+    { "message id", r.message_id }, { "type", r.type }, { "business keys", whole.keys(r) },
+    { "exchange", r.exchange }, { "routing key", r.routing_key }, { "failed", r.attempts },
+    { "headers", r.headers }, { "body", whole.body_text(r.body) }, { "reason", r.reason },
+  }
+end
+
+function outbox.show(args)
+  local function get(store, id)
+    local row, kind, why = core.outbox_get(store, id)
+    if row then say_in_flight({ row }, live.ask(store)) end
+    return row, kind, why
+  end
+  return whole.run(args, get, whole_json, row_pairs)
 end
 
 function outbox.retry(args)

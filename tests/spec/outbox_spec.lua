@@ -72,6 +72,23 @@ describe("herald outbox", function()
       (select(2, herald("outbox", "list", "--json"))))
   end)
 
+  it("show has all of a row, its body too", function()
+    row.body, row.headers = '{"a":"王"}', '{"x":1}'
+    helper.answers.outbox_get = { row }
+    local _, out = herald("outbox", "show", "9")
+    assert.same({ "shop.db", 9 }, { helper.call "outbox_get" })
+    for _, line in ipairs { "id +9", "created +2025%-11%-24T16:00:00.123Z", "state +postponed",
+      "business keys +16  60201  %-", "headers +{\"x\":1}", "body +{\"a\":\"王\"}", "reason +no queue took it" } do
+      assert.matches(line .. "\n", out)
+    end
+    row.body = "\xff"
+    _, out = herald("outbox", "show", "9", "--json")
+    assert.matches('"state":"postponed".*"headers":"{\\"x\\":1}","body_base64":"/w=="}\n$', out)
+    helper.answers.outbox_get = { nil, "failed", "no outbox row 8" }
+    assert.same({ 1, "", "herald: no outbox row 8\n" }, { herald("outbox", "show", "8") })
+    assert.equal(2, (herald("outbox", "show", "x")))
+  end)
+
   it("retry asks for those that failed and are due later", function()
     helper.answers.outbox_retry = { 1 }
     assert.same({ 0, "retried 1 row; 1 skipped: not postponed: sent already, on its way, scheduled, "
