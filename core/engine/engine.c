@@ -373,13 +373,14 @@ void engine_stop(struct engine *e)
     engine_wake(e);
 }
 
-static const char *state_word(enum engine_state state)
+/* A turn that tries again after a pause has not resumed yet. */
+static const char *state_word(const struct engine *e)
 {
-    switch (state) {
+    switch (e->state) {
     case ENGINE_BUILT:
         return "built";
     case ENGINE_RUNNING:
-        return "running";
+        return e->paused_for[0] == '\0' ? "running" : "paused";
     case ENGINE_PAUSED:
         return "paused";
     case ENGINE_DRAINING:
@@ -401,7 +402,7 @@ void engine_status(struct engine *e, struct engine_status *out)
     const struct topology *t = rules_topology(script_rules(e->script));
 
     *out = (struct engine_status){
-        .state = state_word(e->state),
+        .state = state_word(e),
         .paused_for = e->paused_for,
         .stopped_for = e->stopped_for,
         .counters = turn_counters(e->turn),

@@ -342,18 +342,34 @@ class Files(Case):
         router.emit("note", "a")
         self.wait_equal("the effect", router.effects, ["a"])
 
-    def test_page_is_corrupt(self):
-        """FAULTS 33: what cannot be read is neither guessed nor overwritten; it says where, and
-        what to do."""
-        router = self.router(broker="embedded").start()
-        router.stop()
-        page = router.value("select rootpage from sqlite_schema where name = 'herald_outbox'")
+    def spoil(self, router, table):
+        """One page: the root of a table."""
+        page = router.value("select rootpage from sqlite_schema where name = ?", table)
         with open(router.store, "r+b") as store:
             store.seek((page - 1) * 4096)
             store.write(b"\xaa" * 4096)
-        router.start(ready=False)
-        self.wait_for("it to say so", lambda: router.events("engine.paused"))
-        paused, = router.events("engine.paused")
-        for words in (paused, router.run("status", code=1).err,
+
+    def test_page_is_corrupt_at_start(self):
+        """FAULTS 33: refused, with what, where and what to do."""
+        router = self.router(broker="embedded").start()
+        router.stop()
+        self.spoil(router, "herald_outbox")
+        router.launch()
+        self.assertEqual(router.wait_exit(10), 1)
+        for words in (router.said(1), router.run("status", code=1).err,
                       router.run("outbox", "list", code=1).err):
             self.assert_words(words, r"herald\.db", "damaged", "backup", "recover")
+
+    def test_page_is_corrupt_for_a_handler(self):
+        """FAULTS 33: nothing is acked, nothing counts as an attempt, and it says why."""
+        router = self.router(broker="embedded").start()
+        router.stop()
+        self.spoil(router, "effect")
+        router.start()
+        router.emit("note", "a")
+        status = self.wait_for("it to pause", lambda: router.status()["paused_for"]
+                               and router.status())
+        self.assertEqual(status["state"], "paused")
+        self.assert_words(status["paused_for"], r"herald\.db", "damaged", "backup", "recover")
+        self.assertEqual((status["retries"], status["dead"]), (0, 0))
+        self.assertEqual(len(router.events("engine.paused")), 1)
