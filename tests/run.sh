@@ -252,7 +252,7 @@ suite_clang() {
 suite_integration() {
     need_ci_build || return 0
     start_broker || return 0
-    integration 600 "$root/build-ci/herald"
+    integration 840 "$root/build-ci/herald"
     [ "$long" = yes ] || return 0
     status=0
     build release build herald || status=$?
