@@ -103,7 +103,9 @@ function also.orders(msg, tx)
   end
 end
 
+local classic = { %(classic)s }
 local function take(role, types, how)
+  how.queue_type = classic[role] and "classic" or nil
   how.queue, how.from = herald.queue_names[role], herald.direct("$exchange", role)
   herald.subscribe(how)
   for _, type in ipairs(types) do
@@ -135,7 +137,7 @@ herald.route { type = "close", to = herald.direct("$exchange", "close") }
 NARROW = 'take("narrow", { "narrow" }, { order_by = by_key, on_dead = "hold", retry = often() })'
 LATE = 'take("late", { "lost", "parked", "unrouted" }, { retry = seldom(3) })'
 MENDED = {"column": "attempt", "delay": "40ms", "loose": "order_by = by_key,", "narrow": NARROW,
-          "late": ""}
+          "late": "", "classic": ""}
 CHANGES = {"column": "attempts_so_far", "loose": "", "narrow": "", "delay": "90ms"}
 
 
@@ -159,6 +161,7 @@ class Plan:
         self.rng = rng
         self.count = count
         self.number = 0
+        self.burst = rng.choice((1, 1, 10, 60))  # so many transactions without a rest
         self.opened = []
         self.batches = ([], [])  # of each thread: (rows, names to take back, whether it commits)
         while self.number < count:
@@ -248,7 +251,8 @@ class Load:
             began = time.monotonic()
             for index, (rows, undo, commits) in enumerate(batches):
                 self.write(store, rows, undo, commits)
-                ahead = (index + 1) * self.seconds / len(batches) - (time.monotonic() - began)
+                burst = (index + 1) // self.plan.burst * self.plan.burst
+                ahead = burst * self.seconds / len(batches) - (time.monotonic() - began)
                 time.sleep(max(ahead, 0))
             store.close()
         except Exception as problem:  # told in the test's own thread

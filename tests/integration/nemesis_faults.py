@@ -137,6 +137,13 @@ class Faults:
     def set_watermark(self, part):
         World.node.ctl("eval", f"vm_memory_monitor:set_vm_memory_high_watermark({part}).")
 
+    def break_broker(self):
+        """It is killed; that takes long, so it is no fault of every day."""
+        self.wait_for("the other faults to end", self.is_quiet)
+        World.node.kill()
+        World.node.restart()
+        self.listen()
+
     def fault_echo(self):
         """Somebody sends again what was sent: the same ids, later."""
         channel = self.echo.channel
@@ -189,11 +196,11 @@ class Faults:
         changes = {name: value for name, value in nemesis.CHANGES.items()
                    if self.rng.random() < 0.4}
         self.tell(" ".join(changes))
-        self.taker.write("rules/a.lua", nemesis.taker_rules(**changes))
+        self.taker.write("rules/a.lua", self.taker_rules(**changes))
         self.reload(self.taker)
 
     def fault_mend_rules(self):
-        self.taker.write("rules/a.lua", nemesis.taker_rules())
+        self.taker.write("rules/a.lua", self.taker_rules())
         self.reload(self.taker)
 
     def fault_maker_rules(self):
