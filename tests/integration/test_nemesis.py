@@ -1,6 +1,6 @@
 """FAULTS 48: faults of all kinds at once, drawn by a seed, while two routers work under load.
 
-What nemesis.py sends has to be in effect once, in its order, whatever nemesis_faults.py does
+What nemesis_load.py sends has to be in effect once, in its order, whatever nemesis_faults.py does
 meanwhile; nemesis_check.py counts. SEED of run.py repeats the load and the faults, though not
 their exact moments. With --long there are many rounds.
 """
@@ -10,12 +10,13 @@ import time
 
 import nemesis
 import nemesis_check
+import nemesis_load
 from harness import Case, World
 from nemesis_faults import Faults
 
 
 class Nemesis(Faults, Case):
-    timeout = 3600
+    timeout = 1800  # for many rounds
 
     def begin(self, name, count, seconds):
         self.rng = random.Random(name)
@@ -36,9 +37,9 @@ class Nemesis(Faults, Case):
             "migrations/001_tables.sql": nemesis.TABLES})
         for router in (self.taker, self.maker):
             router.start()
-        plan = nemesis.Plan(self.rng, count)
+        plan = nemesis_load.Plan(self.rng, count)
         self.write(self.taker, "insert into broken values (?, ?, ?, ?)", list(plan.broken()))
-        self.load = nemesis.Load(self.maker.store, plan, seconds)
+        self.load = nemesis_load.Load(self.maker.store, plan, seconds)
         self.load.start()
 
     def taker_rules(self, **changes):
