@@ -66,6 +66,7 @@ class World:
     folder = None  # everything is made below
     node = None  # the broker (rabbit.Node)
     long = False
+    seed = 0  # of all random choices
     processes = []  # of every router that was started
 
 

@@ -132,6 +132,7 @@ def main():
         sys.exit(f"run.py: no program {harness.World.herald}: build it, or set HERALD")
     seed = int(os.environ.get("SEED", time.time_ns() % 1000000))
     random.seed(seed)
+    harness.World.seed = seed
     print(f"SEED={seed}", flush=True)
     signal.signal(signal.SIGALRM, on_alarm)
     for number in ENDS:
