@@ -22,7 +22,8 @@ enum {
     CONTENT_TYPE_MAX = 256,
 };
 
-static const char no_queue[] = "no queue took it: none is bound to its exchange for its routing key";
+static const char no_queue[] =
+    "no queue took it: none is bound to its exchange for its routing key";
 
 struct embedded {
     struct broker broker;
