@@ -19,8 +19,9 @@ COMMON = ("commit", "checkpoint", "reload", "shutdown", "send_half", "outbox_rea
           "confirm_read", "confirm_deleted", "confirm_committed")
 POINTS = {  # places of core/README.md that a router passes
     "maker": COMMON,
-    "taker": COMMON + ("commit", "begun", "delivery_read", "inbox_entered", "handler_wrote",
-                       "released", "retry_written", "handled", "handled_committed"),
+    "taker": COMMON + ("commit",) * 4 + (
+        "begun", "delivery_read", "inbox_entered", "handler_wrote", "released", "retry_written",
+        "handled", "handled_committed"),
 }
 LIFE_SECONDS = 1.5  # of a router that shall die at a place; then it is killed
 OFTEN = ("fault_kill", "fault_kill", "fault_point", "fault_point", "fault_point", "fault_cut",
@@ -140,6 +141,8 @@ class Faults:
     def break_broker(self):
         """It is killed; that takes long, so it is no fault of every day."""
         self.wait_for("the other faults to end", self.is_quiet)
+        self.peers.remove(self.echo)
+        self.echo.close()
         World.node.kill()
         World.node.restart()
         self.listen()
