@@ -141,8 +141,6 @@ class Faults:
     def break_broker(self):
         """It is killed; that takes long, so it is no fault of every day."""
         self.wait_for("the other faults to end", self.is_quiet)
-        self.peers.remove(self.echo)
-        self.echo.close()
         World.node.kill()
         World.node.restart()
         self.listen()

@@ -164,8 +164,10 @@ class Peer:
             self.connection.sleep(0.005)
 
     def close(self):
-        if self.connection.is_open:
+        try:
             self.connection.close()
+        except pika.exceptions.AMQPError:
+            pass  # it is closed already, or its broker was killed
 
 
 class Relay:
