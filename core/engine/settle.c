@@ -63,12 +63,24 @@ static int give_up(struct turn *t, int64_t row, const struct outbox_record *r, c
     return park_tried(t, row, why, err);
 }
 
+/* What was there at the start may have been in flight when the process before this one died: the
+ * broker may have that copy, whatever it says of this one. */
+static int note_inherited(struct turn *t, int64_t row, const struct outbox_record *r,
+                          const char *reason, struct err *err)
+{
+    if (row > t->bridge.inherited || r->first_sent_at > 0)
+        return OK;
+    return outbox_postpone(t->settings.db, row, OUTBOX_UNHEARD, reason, t->now_ms, err);
+}
+
 int settle_refusal(struct turn *t, int64_t row, const char *reason, struct err *err)
 {
     struct outbox_record r;
     int64_t age, delay;
     int rc = outbox_record(t->settings.db, row, &r, err);
 
+    if (rc == OK)
+        rc = note_inherited(t, row, &r, reason, err);
     if (rc != OK)
         return rc == ERR_NOT_FOUND ? OK : rc; /* somebody deleted it meanwhile */
     age = r.refused_at > 0 ? t->now_ms - r.refused_at : 0;

@@ -146,6 +146,24 @@ static void a_cancel_after_an_unknown_outcome_says_that_it_may_have_been_sent(vo
     scene_end(&s);
 }
 
+/* The copy that was in flight may be on the broker, though it refused the next one. */
+static void a_refusal_after_a_crash_is_no_proof(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    handle(&s, "a", "now");
+    scene_restart(&s);
+    scene_run(&s);
+    s.publish_code = ERR_BUSY;
+    scene_answer(&s, 1, PUBLISH_NACKED, NULL);
+    scene_run(&s);
+    handle(&s, "b", "cancel");
+    assert_sql(&s, "select answer from said", "false");
+    scene_end(&s);
+}
+
 /* What was in flight when the process died is in flight nowhere now, and was sent all the same. */
 static void a_cancel_after_a_crash_says_that_it_may_have_been_sent(void **state)
 {
@@ -271,6 +289,7 @@ int main(void)
         TEST(a_cancel_of_a_row_in_flight_says_that_it_was_sent),
         TEST(a_cancel_after_an_unknown_outcome_says_that_it_may_have_been_sent),
         TEST(a_cancel_after_a_crash_says_that_it_may_have_been_sent),
+        TEST(a_refusal_after_a_crash_is_no_proof),
         TEST(a_trigger_of_a_business_table_replaces_by_key),
         TEST(a_clock_that_jumps_ahead_and_back_sends_once),
         TEST(a_clock_that_jumps_back_loses_no_row),
