@@ -47,10 +47,10 @@ class Refusals(Case):
                                broker=url)
         router.write("herald.lua", "return { " + SHORT + " }\n")
         router.start(ready=False)
-        self.fill(router, [(("note", "lost")[n % 2], n, "null") for n in range(40)])
+        self.fill(router, [(("note", "lost")[n % 2], n, "null") for n in range(16)])
         self.wait_equal("the good ones", lambda: sorted(router.effects(), key=int),
-                        [str(n) for n in range(0, 40, 2)])
-        for letter in self.wait_dead(router, 20):
+                        [str(n) for n in range(0, 16, 2)])
+        for letter in self.wait_dead(router, 8):
             self.assertEqual((letter["type"], letter["attempts"]), ("lost", 3))
             self.assert_words(letter["error"], "(403|ACCESS_REFUSED|404|NOT_FOUND).*refused 3 times since 20",
                               "publish_retry")
@@ -59,8 +59,8 @@ class Refusals(Case):
         peer.listen(self.names["spy"], self.names["lost"])
         self.wait_equal("it to be found", lambda: router.status()["broker"]["error"], "")
         router.run("dead", "replay", "--all")
-        keys = {peer.get(self.names["spy"])[0].headers["business-key-1"] for _ in range(20)}
-        self.assertEqual(keys, {str(n) for n in range(1, 40, 2)})
+        keys = {peer.get(self.names["spy"])[0].headers["business-key-1"] for _ in range(8)}
+        self.assertEqual(keys, {str(n) for n in range(1, 16, 2)})
         self.wait_drained(router)
 
     def test_topic_that_may_not_be_written(self):
