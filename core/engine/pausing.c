@@ -1,7 +1,7 @@
 /* pausing - what a turn does with its pauses (pause.h): writes, logs, tells (item.h) */
 #include "engine/item.h"
 
-#include "store/error_group.h"
+#include "base/error_group.h"
 #include "store/letters.h"
 
 static struct pause *pause_of(const struct turn *t, const struct item *i)

@@ -3,8 +3,8 @@
  *
  * These work on the store directly, beside a running router or without one.
  */
+#include "base/error_group.h"
 #include "face/cli_store.h"
-#include "store/error_group.h"
 #include "store/letter_edit.h"
 #include "store/letters.h"
 

@@ -1,8 +1,8 @@
 /* dead - see dead.h. */
 #include "store/dead.h"
 
+#include "base/error_group.h"
 #include "store/db_int.h"
-#include "store/error_group.h"
 #include "store/tries.h"
 
 static const char *const sides[] = {[DEAD_INBOX] = "inbox", [DEAD_OUTBOX] = "outbox"};

@@ -2,8 +2,8 @@
  *
  * Later versions append a step; a step that has been released never changes. All
  * tables are made so that more columns and tables can join them by later steps. */
+#include "base/error_group.h"
 #include "store/db_int.h"
-#include "store/error_group.h"
 
 #include <stdio.h>
 

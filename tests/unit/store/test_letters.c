@@ -1,8 +1,8 @@
 /* What people do with dead letters. */
 #include "store.h"
 
+#include "base/error_group.h"
 #include "store/db_int.h"
-#include "store/error_group.h"
 #include "store/inbox.h"
 #include "store/letters.h"
 #include "store/outbox.h"

@@ -1,5 +1,5 @@
 /* error_group - see error_group.h. */
-#include "store/error_group.h"
+#include "base/error_group.h"
 
 #include <ctype.h>
 #include <string.h>

@@ -7,8 +7,8 @@
  * The first line counts, without its numbers, quoted texts and ids; with the side and
  * the queue it makes the group's number, which people see as eight hex digits.
  */
-#ifndef HERALD_STORE_ERROR_GROUP_H
-#define HERALD_STORE_ERROR_GROUP_H
+#ifndef HERALD_BASE_ERROR_GROUP_H
+#define HERALD_BASE_ERROR_GROUP_H
 
 #include "base/text.h"
 

@@ -1,7 +1,7 @@
 /* Errors that differ only in what varies. */
 #include "check.h"
 
-#include "store/error_group.h"
+#include "base/error_group.h"
 
 #include <string.h>
 
