@@ -1,27 +1,36 @@
-/* log - see log.h. One line is one write(), so lines of two threads never mix. */
+/* log - see log.h. One line is one write(), so lines of two processes never mix. */
 #include "base/log.h"
 
-#include "base/buf.h"
 #include "base/err.h"
-#include "base/json.h"
+#include "base/log_limit.h"
+#include "base/log_writer.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 16 * 1024, HELD_MAX_BYTES = 1024 * 1024 };
+enum { FLUSH_MS = 1000 };
 
 struct log {
-    int fd;                 /* where lines go; not owned */
-    enum log_level level;   /* lines below are not made */
-    enum log_format format; /* how a line looks */
-    struct clock clock;     /* stamps the lines */
-    bool holding;           /* lines go to `held` */
-    struct buf held;        /* what waits for release */
-    struct buf line;        /* the line being made */
+    int fd;                    /* where lines go; not owned */
+    enum log_level level;      /* lines below are not made */
+    enum log_format format;    /* how a line looks */
+    struct clock clock;        /* stamps the lines */
+    bool holding;              /* lines go to `held` */
+    struct buf held;           /* what waits for release: a struct held, its line, and so on */
+    int64_t held_over;         /* lines that found no room there */
+    int64_t lost;              /* such lines of turns that were committed */
+    struct buf line;           /* the line being made */
+    struct buf note;           /* the log's own lines */
+    struct log_writer *writer; /* NULL: lines are written at once */
+    struct log_limit *limit;   /* NULL: repetitions are written, too */
 };
 
-static const char *const level_words[] = {"debug", "info", "warn", "error"};
+/* A line that waits for the end of the turn. */
+struct held {
+    struct log_kind kind;
+    size_t len; /* of the line behind it */
+};
 
 struct log *log_new(int fd, enum log_level level, enum log_format format, struct clock clock)
 {
@@ -33,8 +42,9 @@ struct log *log_new(int fd, enum log_level level, enum log_format format, struct
     log->level = level;
     log->format = format;
     log->clock = clock;
-    buf_init(&log->held, HELD_MAX_BYTES);
-    buf_init(&log->line, LINE_MAX_BYTES);
+    buf_init(&log->held, LOG_HELD_MAX);
+    buf_init(&log->line, LOG_LINE_MAX);
+    buf_init(&log->note, LOG_LINE_MAX);
     return log;
 }
 
@@ -43,85 +53,13 @@ void log_free(struct log **log)
     if (*log == NULL)
         return;
     log_release(*log);
+    log_limit_free(&(*log)->limit);
+    log_writer_stop(&(*log)->writer, FLUSH_MS);
     buf_free(&(*log)->held);
     buf_free(&(*log)->line);
+    buf_free(&(*log)->note);
     free(*log);
     *log = NULL;
-}
-
-void log_set_level(struct log *log, enum log_level level)
-{
-    log->level = level;
-}
-
-bool log_enabled(const struct log *log, enum log_level level)
-{
-    return log != NULL && level >= log->level;
-}
-
-struct log_field log_text(const char *key, const char *text)
-{
-    return log_bytes(key, text ? text : "", text ? strlen(text) : 0);
-}
-
-struct log_field log_bytes(const char *key, const char *text, size_t len)
-{
-    return (struct log_field){.key = key, .text = text ? text : "", .len = len};
-}
-
-struct log_field log_int(const char *key, int64_t number)
-{
-    return (struct log_field){.key = key, .number = number};
-}
-
-/* logfmt needs quotes around what would break the line or the pair. */
-static bool needs_quotes(const char *text, size_t len)
-{
-    if (len == 0)
-        return true;
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-
-        if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f)
-            return true;
-    }
-    return false;
-}
-
-static void put_value(struct buf *b, const struct log_field *f, enum log_format format)
-{
-    if (f->text == NULL)
-        buf_printf(b, "%lld", (long long)f->number);
-    else if (format == LOG_JSON || needs_quotes(f->text, f->len))
-        json_put_string(b, f->text, f->len);
-    else
-        buf_append(b, f->text, f->len);
-}
-
-static void put_line(struct log *log, enum log_level level, const char *event,
-                     const struct log_field *fields)
-{
-    struct buf *b = &log->line;
-    bool json = log->format == LOG_JSON;
-    char at[40];
-
-    clock_iso8601(clock_wall(&log->clock), at, sizeof at);
-    buf_printf(b, json ? "{\"at\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"" : "%s %-5s %s", at,
-               level_words[level], event);
-    for (const struct log_field *f = fields; f->key != NULL; f++) {
-        size_t before = b->len;
-
-        buf_printf(b, json ? ",\"%s\":" : " %s=", f->key);
-        put_value(b, f, log->format);
-        if (b->failed) { /* a field too many is left out whole, so the line stays parsable */
-            b->len = before;
-            b->failed = false;
-            break;
-        }
-    }
-    if (b->max - b->len < 2)
-        b->len = b->max - 2;
-    buf_text(b, json ? "}\n" : "\n");
 }
 
 static void write_all(int fd, const char *data, size_t len)
@@ -136,16 +74,101 @@ static void write_all(int fd, const char *data, size_t len)
     }
 }
 
+static void put(struct log *log, const char *line, size_t len)
+{
+    if (log->writer != NULL)
+        log_writer_put(log->writer, line, len);
+    else
+        write_all(log->fd, line, len);
+}
+
+/* A log_left_out_fn. */
+static void say_left_out(void *arg, const struct log_kind *kind, int64_t lines)
+{
+    struct log *log = arg;
+
+    log_line_put(&log->note, log->format, clock_wall(&log->clock), kind->level, "log.left_out",
+                 LOG_FIELDS(log_text("of", kind->event), log_text("about", kind->about),
+                            log_int("lines", lines)));
+    put(log, log->note.data, log->note.len);
+}
+
+/* A log_missing_fn: runs in the writer's thread, so it touches what never changes alone. */
+static void say_missing(void *arg, int64_t lines, struct buf *line)
+{
+    const struct log *log = arg;
+
+    log_line_put(line, log->format, clock_wall(&log->clock), LOG_WARN, "log.dropped",
+                 LOG_FIELDS(log_int("lines", lines),
+                            log_text("reason", "they were not read or written fast enough")));
+}
+
+int log_serve(struct log *log)
+{
+    log->limit = log_limit_new(say_left_out, log);
+    log->writer = log_writer_start(log->fd, say_missing, log);
+    return log->limit != NULL && log->writer != NULL ? 0 : -1;
+}
+
+void log_set_level(struct log *log, enum log_level level)
+{
+    log->level = level;
+}
+
+bool log_enabled(const struct log *log, enum log_level level)
+{
+    return log != NULL && level >= log->level;
+}
+
+static void put_limited(struct log *log, const struct log_kind *kind, const char *line, size_t len)
+{
+    if (kind->hash == 0 || log_limit_pass(log->limit, kind, clock_mono(&log->clock)))
+        put(log, line, len);
+}
+
+/* The transaction is not kept waiting for a line that finds no room. */
+static void hold(struct log *log, const struct log_kind *kind)
+{
+    struct held h = {.kind = *kind, .len = log->line.len};
+
+    if (log->held.len + sizeof h + h.len > log->held.max ||
+        buf_append(&log->held, &h, sizeof h) != OK) {
+        log->held_over++;
+        return;
+    }
+    if (buf_append(&log->held, log->line.data, log->line.len) != OK) {
+        log->held.len -= sizeof h;
+        log->held_over++;
+    }
+    log->held.failed = false;
+}
+
+static void say(struct log *log, enum log_level level, const char *event,
+                const struct log_field *fields, bool limited)
+{
+    struct log_kind kind = {.hash = 0};
+
+    if (!log_enabled(log, level))
+        return;
+    log_line_put(&log->line, log->format, clock_wall(&log->clock), level, event, fields);
+    if (limited && log->limit != NULL && log->level > LOG_DEBUG)
+        log_kind_of(&kind, level, event, fields);
+    if (log->holding)
+        hold(log, &kind);
+    else
+        put_limited(log, &kind, log->line.data, log->line.len);
+}
+
 void log_event(struct log *log, enum log_level level, const char *event,
                const struct log_field *fields)
 {
-    if (!log_enabled(log, level))
-        return;
-    buf_clear(&log->line);
-    put_line(log, level, event, fields);
-    if (log->holding && buf_append(&log->held, log->line.data, log->line.len) == OK)
-        return;
-    write_all(log->fd, log->line.data, log->line.len);
+    say(log, level, event, fields, true);
+}
+
+void log_always(struct log *log, enum log_level level, const char *event,
+                const struct log_field *fields)
+{
+    say(log, level, event, fields, false);
 }
 
 void log_hold(struct log *log)
@@ -154,29 +177,54 @@ void log_hold(struct log *log)
         log->holding = true;
 }
 
+static void forget_held(struct log *log)
+{
+    log->holding = false;
+    log->held_over = 0;
+    buf_clear(&log->held);
+}
+
 void log_release(struct log *log)
 {
+    size_t at = 0;
+
     if (log == NULL)
         return;
-    log->holding = false;
-    write_all(log->fd, log->held.data, log->held.len);
-    buf_clear(&log->held);
+    while (at < log->held.len) {
+        struct held h;
+
+        memcpy(&h, log->held.data + at, sizeof h);
+        at += sizeof h;
+        put_limited(log, &h.kind, log->held.data + at, h.len);
+        at += h.len;
+    }
+    if (log->held_over > 0) {
+        say_missing(log, log->held_over, &log->note);
+        put(log, log->note.data, log->note.len);
+        log->lost += log->held_over;
+    }
+    forget_held(log);
 }
 
 void log_drop(struct log *log)
 {
-    if (log == NULL)
-        return;
-    log->holding = false;
-    buf_clear(&log->held);
+    if (log != NULL)
+        forget_held(log);
 }
 
-int log_level_parse(const char *word, enum log_level *level_out)
+void log_tell(struct log *log)
 {
-    for (size_t i = 0; i < sizeof level_words / sizeof level_words[0]; i++)
-        if (strcmp(word, level_words[i]) == 0) {
-            *level_out = (enum log_level)i;
-            return 0;
-        }
-    return -1;
+    if (log != NULL && log->limit != NULL)
+        log_limit_tell(log->limit, clock_mono(&log->clock));
+}
+
+void log_flush(struct log *log)
+{
+    if (log != NULL && log->writer != NULL)
+        log_writer_flush(log->writer, FLUSH_MS);
+}
+
+int64_t log_dropped(struct log *log)
+{
+    return log->lost + (log->writer != NULL ? log_writer_dropped(log->writer) : 0);
 }

@@ -215,7 +215,7 @@ static void log_line(void *arg, enum log_level level, const char *event,
     for (; fields != NULL && fields->key != NULL && n < most; fields++)
         all[n++] = *fields;
     all[n] = (struct log_field){.key = NULL};
-    log_event(b->log, level, event, all);
+    log_always(b->log, level, event, all);
 }
 
 static int64_t now_ms(void *arg)

@@ -151,6 +151,7 @@ static _Noreturn void die(struct engine *e, const struct err *why, const char *w
 {
     log_event(e->settings.log, LOG_ERROR, "engine.fatal",
               LOG_FIELDS(log_text("reason", why->text), log_text("what_now", what_now)));
+    log_flush(e->settings.log);
     _exit(1);
 }
 
@@ -278,6 +279,7 @@ static void on_house(uv_timer_t *timer)
     struct engine *e = timer->data;
     struct broker_state state = {0};
 
+    log_tell(e->settings.log);
     check_store(e);
     e->broker->ops->state(e->broker, &state);
     if (state.ready && !e->was_ready) {

@@ -154,7 +154,8 @@ static int wait_for_retry(struct turn *t, const struct item *i, int64_t delay_ms
     struct buf tries;
     int rc = note_try(t, i, o, &tries, err);
 
-    item_log(t, LOG_INFO, "message.retry", i, o->error);
+    /* A rule that asks for another time has not failed. */
+    item_log(t, o->verdict == SCRIPT_RETRY ? LOG_INFO : LOG_WARN, "message.retry", i, o->error);
     if (rc == OK)
         rc = write_retry(t, i, i->attempt, t->now_ms + delay_ms, o->error,
                          (struct slice){tries.data, tries.len}, err);

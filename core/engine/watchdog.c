@@ -2,6 +2,7 @@
 #include "engine/watchdog.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -32,13 +33,14 @@ static int64_t now_ms(void)
 /* No malloc, no lock, no stdio buffer: the other thread may hold any of them. */
 static _Noreturn void bite(const struct watchdog *w, int64_t ms)
 {
+    struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT}; /* a full pipe would hold us */
     char line[256];
     int n = snprintf(line, sizeof line,
                      "herald: %s has been running for %lld ms and cannot be stopped; the process "
                      "ends, the message is tried alone at the next start\n",
                      atomic_load(&w->what), (long long)ms);
 
-    if (n > 0 && write(STDERR_FILENO, line, (size_t)n) < 0)
+    if (n > 0 && poll(&room, 1, 0) == 1 && write(STDERR_FILENO, line, (size_t)n) < 0)
         _exit(134); /* nobody reads it: end all the same */
     abort();
 }

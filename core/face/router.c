@@ -34,6 +34,7 @@ static void on_signal(uv_signal_t *handle, int number)
     if (strcmp(status.state, "running") != 0 && strcmp(status.state, "paused") != 0) {
         log_event(r->log, LOG_WARN, "router.killed", LOG_FIELDS(log_int("signal", number)));
         unlink(CONTROL_SOCKET);
+        log_flush(r->log);
         _exit(1);
     }
     log_event(r->log, LOG_INFO, "router.stopping", LOG_FIELDS(log_int("signal", number)));
@@ -104,6 +105,7 @@ static void put_status(struct router *r, struct buf *b)
     put_number(b, "in_flight", (int64_t)s.broker.in_flight);
     put_number(b, "unacked", (int64_t)s.broker.unacked);
     put_counters(b, s.counters);
+    put_number(b, "counter.log_lines_dropped", log_dropped(r->log));
     put_number(b, "counter.reloads", s.reloads);
     put_number(b, "counter.reloads_refused", s.reloads_refused);
 }
@@ -275,7 +277,7 @@ int router_run(const struct router_settings *settings, struct err *err)
     int rc;
 
     r.log = log_new(STDERR_FILENO, settings->log_level, settings->log_format, clock_real());
-    if (r.log == NULL || uv_loop_init(&r.loop) != 0) {
+    if (r.log == NULL || log_serve(r.log) != 0 || uv_loop_init(&r.loop) != 0) {
         log_free(&r.log);
         return err_set(err, ERR_NOMEM, "out of memory");
     }
