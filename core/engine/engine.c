@@ -11,9 +11,9 @@
 
 enum {
     HOUSE_EVERY_MS = 100,
-    OVERDUE_MS = 20,         /* for what is due, but could not be done in the last turn */
-    CLOCK_JUMP_MS = 3600000, /* a wall clock that jumps is noticed within the hour */
-    WATCH_POLL_MS = 250,     /* for commits that inotify did not tell */
+    OVERDUE_MS = 20, /* for what is due, but could not be done in the last turn */
+    SLEEP_MAX_MS = 3600000,
+    WATCH_POLL_MS = 250, /* for commits that inotify did not tell */
     BUSY_MIN_MS = 1,
     BUSY_MAX_MS = 4, /* producers that hammer leave gaps of microseconds: knock often */
     PAUSE_MIN_MS = 250,
@@ -67,17 +67,29 @@ static void rest(struct engine *e)
 static void sleep_until_due(struct engine *e)
 {
     struct err err = {0};
-    int64_t due_at = INT64_MAX, wait;
+    int64_t wait;
 
     rest(e);
-    if (turn_next_due(e->turn, &due_at, &err) != OK) {
+    if (turn_next_due(e->turn, &e->due_at, &err) != OK) {
         wake_in(e, PAUSE_MIN_MS);
         return;
     }
-    wait = due_at == INT64_MAX ? INT64_MAX : due_at - clock_wall(&e->settings.clock);
-    if (wait <= 0)
+    wait = e->due_at == INT64_MAX ? INT64_MAX : e->due_at - clock_wall(&e->settings.clock);
+    if (wait <= 0) {
         wait = OVERDUE_MS;
-    wake_in(e, wait < CLOCK_JUMP_MS ? wait : CLOCK_JUMP_MS);
+        e->due_at = INT64_MAX;
+    }
+    wake_in(e, wait < SLEEP_MAX_MS ? wait : SLEEP_MAX_MS);
+}
+
+/* The timer counts the machine's own time: it knows nothing of a wall clock that was set, nor of
+ * the time for which the machine slept. */
+static void look_at_wall_clock(struct engine *e)
+{
+    if (e->due_at > clock_wall(&e->settings.clock))
+        return;
+    e->due_at = INT64_MAX;
+    engine_wake(e);
 }
 
 static void stop_consuming(struct engine *e, const struct err *why)
@@ -287,8 +299,10 @@ static void on_house(uv_timer_t *timer)
         if (e->settings.ready != NULL)
             e->settings.ready(e->settings.arg);
     }
-    if (e->state == ENGINE_RUNNING)
+    if (e->state == ENGINE_RUNNING) {
+        look_at_wall_clock(e);
         nowhere_look(e);
+    }
     if (e->state == ENGINE_DRAINING &&
         ((state.in_flight == 0 && !e->woken) || mono(e) >= e->drain_until_ms)) {
         finish_drain(e, &state);
@@ -359,6 +373,7 @@ int engine_start(struct engine *e, struct err *err)
     e->busy_ms = BUSY_MIN_MS;
     e->pause_ms = PAUSE_MIN_MS;
     e->active_ms = mono(e);
+    e->due_at = INT64_MAX;
     nowhere_begin(e);
     engine_wake(e);
     return OK;

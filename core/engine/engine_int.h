@@ -48,6 +48,7 @@ struct engine {
     int open_handles;       /* of the four above */
     bool woken;             /* a turn is wanted */
     bool was_ready;         /* `ready` has been told */
+    int64_t due_at;         /* wall clock: what the engine sleeps for; INT64_MAX: nothing */
     int64_t active_ms;      /* monotonic: when a turn last did something */
     int64_t busy_ms;        /* wait after a busy store; grows up to a bound */
     int64_t pause_ms;       /* the same after trouble */

@@ -62,8 +62,16 @@ static void on_edited(void *arg)
     ((struct running *)arg)->edited++;
 }
 
+static int64_t wall_of(void *arg)
+{
+    const struct clock real = clock_real();
+
+    return clock_wall(&real) + ((struct running *)arg)->ahead_ms;
+}
+
 static void make_engine(struct running *r)
 {
+    const struct clock real = clock_real();
     struct err err = {0};
 
     r->lent = (struct engine_folder){r->folder, ""};
@@ -72,7 +80,7 @@ static void make_engine(struct running *r)
                           &(struct engine_settings){
                               .loop = &r->loop,
                               .log = r->log,
-                              .clock = clock_real(),
+                              .clock = {.wall_ms = wall_of, .mono_ms = real.mono_ms, .arg = r},
                               .store = r->store,
                               .broker = "embedded",
                               .name = "test",

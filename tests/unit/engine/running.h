@@ -22,6 +22,7 @@ struct running {
     struct engine *engine;
     struct engine_reload request; /* with the settings of the start, for a test to change */
     int edited;                   /* times that the engine told of changed files */
+    int64_t ahead_ms;             /* of the wall clock, for a test to change */
     bool closed;
 };
 

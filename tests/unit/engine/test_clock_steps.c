@@ -1,0 +1,74 @@
+/* A wall clock that is set forward while the router sleeps (FAULTS 68). */
+#include "check.h"
+#include "running.h"
+
+#include <stdio.h>
+
+enum { MINUTE_MS = 60000, RESTED_MS = 700, LOOKS_MAX = 4000 };
+
+static const char rules[] = "local herald = require 'herald'\n"
+                            "herald.route { type = 'note', to = herald.queue 'q' }\n"
+                            "herald.subscribe { queue = 'q' }\n"
+                            "herald.on('note', '*', function(msg, tx)\n"
+                            "  if msg.attempt == 1 and msg.business_key1 == 'late' then\n"
+                            "    herald.retry('30m')\n"
+                            "  end\n"
+                            "  tx:exec(\"insert into t values (?, 'done')\", msg.id)\n"
+                            "end)\n";
+
+/* Nobody touches the store between the step and its effect, which would wake the router. */
+static void step_forward(struct running *r, int64_t ms)
+{
+    int64_t handled_before;
+    struct engine_status s;
+
+    running_for(r, RESTED_MS);
+    engine_status(r->engine, &s);
+    handled_before = s.counters->handled;
+    r->ahead_ms += ms;
+    for (int looks = 0; s.counters->handled == handled_before; looks++) {
+        if (looks == LOOKS_MAX)
+            fail_msg("the router sleeps on");
+        running_for(r, 5);
+    }
+}
+
+static void a_row_that_becomes_due_by_a_step_of_the_clock_is_sent(void **state)
+{
+    struct running r;
+    char insert[160];
+    struct clock clock = clock_real();
+
+    (void)state;
+    running_begin(&r, rules);
+    snprintf(insert, sizeof insert,
+             "insert into herald_outbox (type, due_at) values ('note', %lld)",
+             (long long)clock_wall(&clock) + 30 * MINUTE_MS);
+    running_sql(&r, insert);
+    step_forward(&r, 31 * MINUTE_MS);
+    running_until(&r, "select mark from t", "done");
+    running_end(&r);
+}
+
+static void a_retry_that_becomes_due_by_a_step_of_the_clock_is_tried(void **state)
+{
+    struct running r;
+
+    (void)state;
+    running_begin(&r, rules);
+    running_sql(&r, "insert into herald_outbox (type, business_key1) values ('note', 'late')");
+    running_until(&r, "select count(*) from herald_retry", "1");
+    step_forward(&r, 31 * MINUTE_MS);
+    running_until(&r, "select mark from t", "done");
+    running_end(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_row_that_becomes_due_by_a_step_of_the_clock_is_sent),
+        cmocka_unit_test(a_retry_that_becomes_due_by_a_step_of_the_clock_is_tried),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
