@@ -3,7 +3,7 @@
  *
  * The functions are named in the order in which a turn calls them (DESIGN 2):
  *
- *   inside the store's transaction   take -> accept, publish, settled
+ *   inside the store's transaction   take_endangered or take -> accept, publish, settled
  *   after the commit                 tell
  *   after a rollback                 forget (as if the turn had not been)
  *
@@ -34,6 +34,7 @@ struct delivery {
     const char *given_up; /* lent, normally NULL: why the broker gave up on it, which makes it a
                            * dead letter without a handler (given_up.h) */
     bool redelivered;     /* the broker's word; false proves nothing */
+    bool endangered;      /* it came back so often that the broker may soon give up on it */
     uint64_t tag;         /* driver's: delivery tag or row id */
     uint64_t epoch;       /* driver's: which life of the channel; a stale one is never acked */
     void *owner;          /* driver's */
@@ -103,6 +104,10 @@ struct broker_ops {
      * out[0..*n_out). Further calls in a turn lend the ones behind. */
     int (*take)(struct broker *b, struct delivery **out, size_t max, size_t *n_out,
                 struct err *err);
+
+    /* The same for those that are endangered, which take does not lend: none of them may be in
+     * hand while a handler runs. */
+    size_t (*take_endangered)(struct broker *b, struct delivery **out, size_t max);
 
     /* This delivery's outcome is in the transaction: ack it when told. */
     int (*accept)(struct broker *b, struct delivery *d, struct err *err);

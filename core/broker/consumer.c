@@ -1,4 +1,4 @@
-/* consumer - see consumer.h. The line is a linked list: lent ones in front, then
+/* consumer - see consumer.h. A line is a linked list: lent ones in front, then
  * those that wait. */
 #include "broker/consumer.h"
 
@@ -6,6 +6,7 @@
 #include "broker/feed.h"
 #include "broker/given_up.h"
 #include "wire/codec.h"
+#include "wire/table.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,23 +14,29 @@
 
 enum { DEFECT_MAX = 320 };
 
+struct line {
+    struct held *first;   /* in order of arrival */
+    struct held **tail;   /* where the next one is hung in */
+    struct held **unlent; /* where the part begins that is not lent */
+};
+
 struct consumer {
     struct feed_context context;
     struct feed **feeds; /* owned; channel n is feeds[n - CHANNEL_FIRST] */
     size_t n_feeds;
-    struct held *first;   /* the line, in order of arrival */
-    struct held **tail;   /* where the next one is hung in */
-    struct held **unlent; /* where the part begins that is not lent */
-    struct buf scratch;   /* text of headers while a message is read */
-    bool draining;        /* no further deliveries */
+    struct line line;       /* what waits to be handled */
+    struct line endangered; /* what is to be rescued first */
+    int64_t rescue_after;   /* of the settings */
+    struct buf scratch;     /* text of headers while a message is read */
+    bool draining;          /* no further deliveries */
 };
 
-/* Walks the line once, frees what is stale and not lent, and finds its parts again. */
-static void sweep(struct consumer *c)
+/* Walks a line once, frees what is stale and not lent, and finds its parts again. */
+static void sweep(struct line *line)
 {
-    struct held **at = &c->first;
+    struct held **at = &line->first;
 
-    c->unlent = NULL;
+    line->unlent = NULL;
     while (*at != NULL) {
         struct held *h = *at;
 
@@ -38,18 +45,37 @@ static void sweep(struct consumer *c)
             free(h);
             continue;
         }
-        if (h->state == HELD_QUEUED && c->unlent == NULL)
-            c->unlent = at;
+        if (h->state == HELD_QUEUED && line->unlent == NULL)
+            line->unlent = at;
         at = &h->next;
     }
-    c->tail = at;
-    if (c->unlent == NULL)
-        c->unlent = at;
+    line->tail = at;
+    if (line->unlent == NULL)
+        line->unlent = at;
 }
 
 static void on_stale(void *arg)
 {
-    sweep(arg);
+    struct consumer *c = arg;
+
+    sweep(&c->line);
+    sweep(&c->endangered);
+}
+
+static void free_line(struct line *line)
+{
+    while (line->first != NULL) {
+        struct held *h = line->first;
+
+        line->first = h->next;
+        free(h);
+    }
+}
+
+static void append(struct line *line, struct held *h)
+{
+    *line->tail = h;
+    line->tail = &h->next;
 }
 
 struct consumer *consumer_new(const struct consumer_settings *s)
@@ -69,7 +95,9 @@ struct consumer *consumer_new(const struct consumer_settings *s)
         .stale_arg = c,
         .pace = PACE_FLOW,
     };
-    c->tail = c->unlent = &c->first;
+    c->rescue_after = s->rescue_after;
+    sweep(&c->line);
+    sweep(&c->endangered);
     buf_init(&c->scratch, MESSAGE_BODY_MAX);
     return c;
 }
@@ -80,12 +108,8 @@ void consumer_free(struct consumer **c)
         return;
     for (size_t i = 0; i < (*c)->n_feeds; i++)
         feed_free(&(*c)->feeds[i]);
-    while ((*c)->first != NULL) {
-        struct held *h = (*c)->first;
-
-        (*c)->first = h->next;
-        free(h);
-    }
+    free_line(&(*c)->line);
+    free_line(&(*c)->endangered);
     buf_free(&(*c)->scratch);
     free((*c)->feeds);
     free(*c);
@@ -171,21 +195,31 @@ void consumer_abandon(struct consumer *c)
 
 bool consumer_pending(const struct consumer *c)
 {
-    return !c->draining && *c->unlent != NULL;
+    return !c->draining && (*c->line.unlent != NULL || *c->endangered.unlent != NULL);
+}
+
+static size_t lend(const struct consumer *c, struct line *line, struct delivery **out, size_t max)
+{
+    size_t n = 0;
+
+    while (n < max && !c->draining && *line->unlent != NULL) {
+        struct held *h = *line->unlent;
+
+        h->state = HELD_LENT;
+        line->unlent = &h->next;
+        out[n++] = &h->delivery;
+    }
+    return n;
 }
 
 size_t consumer_take(struct consumer *c, struct delivery **out, size_t max)
 {
-    size_t n = 0;
+    return lend(c, &c->line, out, max);
+}
 
-    while (n < max && consumer_pending(c)) {
-        struct held *h = *c->unlent;
-
-        h->state = HELD_LENT;
-        c->unlent = &h->next;
-        out[n++] = &h->delivery;
-    }
-    return n;
+size_t consumer_take_endangered(struct consumer *c, struct delivery **out, size_t max)
+{
+    return lend(c, &c->endangered, out, max);
 }
 
 /* A stale one is accepted too: the store has its effect, and the broker's second
@@ -199,9 +233,9 @@ void consumer_accept(struct consumer *c, struct delivery *d)
 
 /* Takes back all that is lent: the accepted ones leave the line where the turn was
  * told, the others stand in front again. */
-static void take_back(struct consumer *c, bool told)
+static void take_back(struct line *line, bool told)
 {
-    struct held **at = &c->first;
+    struct held **at = &line->first;
 
     while (*at != NULL && (*at)->state != HELD_QUEUED) {
         struct held *h = *at;
@@ -216,20 +250,27 @@ static void take_back(struct consumer *c, bool told)
             free(h);
     }
     if (*at == NULL)
-        c->tail = at;
-    c->unlent = &c->first;
+        line->tail = at;
+    line->unlent = &line->first;
 }
 
 void consumer_tell(struct consumer *c)
 {
-    take_back(c, true);
-    for (size_t i = 0; i < c->n_feeds; i++)
+    const bool rescuing = c->endangered.first != NULL;
+
+    take_back(&c->line, true);
+    take_back(&c->endangered, true);
+    for (size_t i = 0; i < c->n_feeds; i++) {
         feed_ack(c->feeds[i]);
+        if (rescuing)
+            feed_ack_rescued(c->feeds[i]);
+    }
 }
 
 void consumer_forget(struct consumer *c)
 {
-    take_back(c, false);
+    take_back(&c->line, false);
+    take_back(&c->endangered, false);
 }
 
 void consumer_pace(struct consumer *c, const char *queue, enum broker_pace pace)
@@ -331,6 +372,22 @@ static void read_given_up(const struct feed *f, const struct link_content *conte
         d->routing_key = given_up->routing_key;
 }
 
+/* How often the broker has had it back, as a quorum queue says in a header. A message that was
+ * not delivered before has it from its publisher. */
+static int64_t times_returned(const struct link_content *content)
+{
+    const amqp_table_t *headers = &content->properties->headers;
+    const amqp_basic_deliver_t *deliver = content->method->decoded;
+    const bool has = (content->properties->_flags & AMQP_BASIC_HEADERS_FLAG) != 0;
+    char digits[24];
+
+    for (int i = 0; has && deliver->redelivered && i < headers->num_entries; i++)
+        if (channel_bytes_are(headers->entries[i].key, "x-delivery-count") &&
+            table_integer(&headers->entries[i].value, digits))
+            return strtoll(digits, NULL, 10);
+    return 0;
+}
+
 void consumer_content(struct consumer *c, const struct link_content *content)
 {
     const amqp_basic_deliver_t *deliver = content->method->decoded;
@@ -339,6 +396,7 @@ void consumer_content(struct consumer *c, const struct link_content *content)
     struct delivery d = {.subscription = NULL};
     struct given_up given_up;
     struct held *h;
+    int64_t returned;
 
     if (f == NULL || content->method->id != AMQP_BASIC_DELIVER_METHOD)
         return;
@@ -347,12 +405,13 @@ void consumer_content(struct consumer *c, const struct link_content *content)
     d.routing_key = slice_from(deliver->routing_key);
     d.redelivered = deliver->redelivered;
     d.tag = deliver->delivery_tag;
+    returned = times_returned(content);
+    d.endangered = returned > 0 && returned >= c->rescue_after;
     read_given_up(f, content, &d, &given_up);
     h = c->context.broken == NULL ? feed_deliver(f, &d) : NULL;
     if (h == NULL)
         return;
-    *c->tail = h;
-    c->tail = &h->next;
+    append(d.endangered ? &c->endangered : &c->line, h);
 }
 
 void consumer_step(struct consumer *c)

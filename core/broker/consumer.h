@@ -7,6 +7,9 @@
  * nothing is missing; what it took and did not accept stays in front and is lent
  * again. How long the line can get is the sum of the prefetches.
  *
+ * What came back so often that a delivery limit may end it at the next crash stands in a line of
+ * its own, which is lent by consumer_take_endangered alone.
+ *
  * A feed whose subscription is gone serves the next new one, on the same channel number,
  * once its channel is closed on both sides: so a late frame never meets another queue.
  */
@@ -26,6 +29,7 @@ struct consumer_settings {
     struct declare *declare; /* of the same link; lent for life */
     int64_t backoff_min_ms;  /* rest after a channel died */
     int64_t backoff_max_ms;  /* ceiling of that rest */
+    int64_t rescue_after;    /* what came back so often is endangered */
 };
 
 /* NULL when out of memory. */
@@ -44,13 +48,14 @@ void consumer_abandon(struct consumer *c);
 
 /* As broker_ops. */
 size_t consumer_take(struct consumer *c, struct delivery **out, size_t max);
+size_t consumer_take_endangered(struct consumer *c, struct delivery **out, size_t max);
 void consumer_accept(struct consumer *c, struct delivery *d);
 void consumer_tell(struct consumer *c);
 void consumer_forget(struct consumer *c);
 void consumer_pace(struct consumer *c, const char *queue, enum broker_pace pace);
 void consumer_drain(struct consumer *c);
 
-/* True when consumer_take would give something. */
+/* True when one of the takes would give something. */
 bool consumer_pending(const struct consumer *c);
 
 /* Deliveries that are held unacked. */

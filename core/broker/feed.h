@@ -89,6 +89,10 @@ struct held *feed_deliver(struct feed *f, struct delivery *d);
 /* Sends one ack that covers all that is settled without a gap. */
 void feed_ack(struct feed *f);
 
+/* And those that were endangered one by one where they stand behind a gap: none of them waits for
+ * a handler of another. */
+void feed_ack_rescued(struct feed *f);
+
 /* Between two turns: its own pace, when it consumes this queue; for a NULL queue the context
  * has changed. Another pace needs another channel, since basic.qos is for consumers to come:
  * what is settled is acked, the rest goes back, and at PACE_STOP no channel is opened. */

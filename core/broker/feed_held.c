@@ -88,17 +88,40 @@ void feed_ack(struct feed *f)
         f->context->broken = "an ack could not be sent";
 }
 
-void feed_ack_beyond_gaps(struct feed *f)
+static void ack_one(struct feed *f, const struct held *h)
 {
+    amqp_basic_ack_t ack = {.delivery_tag = h->delivery.tag};
     struct err err = {0};
 
-    for (struct held *h = f->first; h != NULL; h = h->next_on_feed) {
-        amqp_basic_ack_t ack = {.delivery_tag = h->delivery.tag};
+    if (link_send(f->context->link, f->channel, AMQP_BASIC_ACK_METHOD, &ack, &err) != OK)
+        f->context->broken = "an ack could not be sent";
+}
 
-        if (h->state == HELD_SETTLED &&
-            link_send(f->context->link, f->channel, AMQP_BASIC_ACK_METHOD, &ack, &err) != OK)
-            f->context->broken = "an ack could not be sent";
+void feed_ack_rescued(struct feed *f)
+{
+    struct held **at = &f->first;
+
+    f->last = NULL;
+    while (*at != NULL) {
+        struct held *h = *at;
+
+        if (h->state != HELD_SETTLED || !h->delivery.endangered) {
+            f->last = h;
+            at = &h->next_on_feed;
+            continue;
+        }
+        ack_one(f, h);
+        *at = h->next_on_feed;
+        f->unacked--;
+        free(h);
     }
+}
+
+void feed_ack_beyond_gaps(struct feed *f)
+{
+    for (struct held *h = f->first; h != NULL; h = h->next_on_feed)
+        if (h->state == HELD_SETTLED)
+            ack_one(f, h);
 }
 
 void feed_drop_queued(struct feed *f)

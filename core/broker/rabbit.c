@@ -126,6 +126,11 @@ static int rabbit_take(struct broker *b, struct delivery **out, size_t max, size
     return OK;
 }
 
+static size_t rabbit_take_endangered(struct broker *b, struct delivery **out, size_t max)
+{
+    return consumer_take_endangered(rabbit_of(b)->consumer, out, max);
+}
+
 static int rabbit_accept(struct broker *b, struct delivery *d, struct err *err)
 {
     (void)err; /* as in take */
@@ -296,6 +301,7 @@ static const struct broker_ops rabbit_ops = {
     .change = rabbit_change,
     .room = rabbit_room,
     .take = rabbit_take,
+    .take_endangered = rabbit_take_endangered,
     .accept = rabbit_accept,
     .publish = rabbit_publish,
     .settled = rabbit_settled,
@@ -366,6 +372,7 @@ static struct consumer *make_consumer(struct rabbit *r, const struct rabbit_sett
         .declare = r->consume.declare,
         .backoff_min_ms = s->backoff_min_ms,
         .backoff_max_ms = s->backoff_max_ms,
+        .rescue_after = s->rescue_after,
     };
 
     return consumer_new(&settings);

@@ -61,6 +61,13 @@ static int take(struct broker *b, struct delivery **out, size_t max, size_t *n_o
     return inner->ops->take(inner, out, max, n_out, err);
 }
 
+static size_t take_endangered(struct broker *b, struct delivery **out, size_t max)
+{
+    struct broker *inner = self(b)->inner;
+
+    return inner->ops->take_endangered(inner, out, max);
+}
+
 static int accept(struct broker *b, struct delivery *d, struct err *err)
 {
     struct staged *s = self(b);
@@ -231,6 +238,7 @@ static const struct broker_ops ops = {
     .change = change,
     .room = room,
     .take = take,
+    .take_endangered = take_endangered,
     .accept = accept,
     .publish = publish,
     .settled = settled,

@@ -16,6 +16,7 @@
     X(unhandled, "messages that no handler wanted, acknowledged")                                  \
     X(duplicates, "deliveries seen before, acknowledged without effect")                           \
     X(unidentified, "messages without any id, handled at least once")                              \
+    X(rescued, "messages taken into the store, untried, before the broker gives up on them")       \
     X(behind, "messages that wait, untried, behind an earlier one of their lane")                  \
     X(failed, "attempts that failed")                                                              \
     X(pauses, "times a subscription was paused because every message failed alike")                \

@@ -88,15 +88,16 @@ static int release(struct turn *t, struct err *err)
     return OK;
 }
 
-/* The suspect of a death (strike.h). With too many of them it is not run any more. */
+/* The suspect of a death (strike.h). With too many of them it is not run any more. One that is
+ * rescued is judged again when it is tried. */
 static void judge(struct turn *t, struct item *i)
 {
     int strikes = item_strikes(t, i->queue, &i->received);
 
-    if (strikes == 0)
+    i->condemned = strikes >= STRIKES_MAX;
+    if (strikes == 0 || t->rescuing)
         return;
     t->alone = t->more = true;
-    i->condemned = strikes >= STRIKES_MAX;
     t->condemned = t->condemned || i->condemned;
     item_log(t, LOG_WARN, i->condemned ? "message.condemned" : "message.suspected", i,
              "it was in its handler when the router died: it is handled alone");
@@ -205,6 +206,7 @@ static int bury_unreadable(struct turn *t, struct item *i, const char *why, stru
     bool go_on;
     int rc;
 
+    t->condemned = t->condemned || i->condemned;
     i->fingerprint = message_fingerprint(&i->message);
     i->identity = i->message.id;
     rc = enter(t, i, &go_on, err);
@@ -233,21 +235,23 @@ static int bury_too_old(struct turn *t, const struct item *i, struct err *err)
     return item_bury(t, i, why, NULL, 0, err);
 }
 
-/* Runs the handler inside the open savepoint, or lets the message wait behind its lane. */
+/* Runs the handler inside the open savepoint, or lets the message wait: behind its lane, or
+ * because no handler may run in this turn. */
 static int run_in_order(struct turn *t, struct item *i, const struct handler *h, struct err *err)
 {
     bool busy = false;
     int rc = OK;
 
-    if (i->lane.data != NULL)
+    if (i->lane.data != NULL && !t->rescuing)
         rc = lane_is_busy(db_of(t), i->queue, i->lane, INT64_MAX, &busy, err);
-    if (rc != OK || !busy)
-        return rc == OK ? run_handler(t, i, h, err) : rc;
-    rc = item_behind(t, i, err);
+    if (rc == OK && !busy && !t->rescuing)
+        return run_handler(t, i, h, err);
+    if (rc == OK)
+        rc = t->rescuing ? item_rescue(t, i, err) : item_behind(t, i, err);
     return rc == OK ? db_release(db_of(t), err) : rc;
 }
 
-static int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
+int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
 {
     struct item i = {
         .received = d->message,

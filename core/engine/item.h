@@ -73,6 +73,12 @@ int item_failed(struct turn *t, const struct item *i, const struct script_outcom
 /* An earlier message of its lane waits: so does this one, untried, behind it. */
 int item_behind(struct turn *t, const struct item *i, struct err *err);
 
+/* The broker may give up on it: it waits here instead, untried, in its place of its lane. */
+#define RESCUED                                                                                    \
+    "rescued: it came back to its queue again and again, and the broker gives up on what does "    \
+    "(delivery limit), so it is tried from here"
+int item_rescue(struct turn *t, const struct item *i, struct err *err);
+
 /* pausing.c. A try failed by itself: *due_at_out is when it is to be tried again where that
  * counts as no attempt, because its queue is paused; 0: it counts. */
 int pausing_failed(struct turn *t, const struct item *i, const char *error, int64_t *due_at_out,

@@ -163,9 +163,9 @@ static int wait_for_retry(struct turn *t, const struct item *i, int64_t delay_ms
     return rc;
 }
 
-/* Its queue is paused: it has not been tried, for all that is written about it. Letters of its
- * lane may have become retries again, and come before it; a letter that holds the lane is no
- * obstacle to a row, which was its first. */
+/* Its queue is paused, or it is rescued: it has not been tried, for all that is written about it.
+ * Letters of its lane may have become retries again, and come before it; a letter that holds the
+ * lane is no obstacle to a row, which was its first. */
 static int hold(struct turn *t, const struct item *i, int64_t due_at, const char *error,
                 struct err *err)
 {
@@ -182,6 +182,13 @@ static int hold(struct turn *t, const struct item *i, int64_t due_at, const char
     return rc == OK ? write_retry(t, i, i->attempt - 1, behind ? LANE_HELD : due_at, error,
                                   (struct slice){NULL, 0}, err)
                     : rc;
+}
+
+int item_rescue(struct turn *t, const struct item *i, struct err *err)
+{
+    t->delta.rescued++;
+    item_log(t, LOG_DEBUG, "message.rescued", i, RESCUED);
+    return hold(t, i, t->now_ms, RESCUED, err);
 }
 
 static int give_up(struct turn *t, const struct item *i, const struct script_outcome *o,

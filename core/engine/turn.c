@@ -189,10 +189,12 @@ static int run_inside(struct turn *t, bool publish, struct err *err)
     if (rc == OK && t->proof != PROOF_NONE)
         rc = db_take_room(t->settings.db, t->proof == PROOF_WRITE ? PROOF_BYTES : 0, err);
     if (rc == OK)
+        rc = rescue_messages(t, err);
+    if (rc == OK && !t->rescuing)
         rc = handle_messages(t, err);
     if (rc == OK)
         rc = recall_write(t, err);
-    if (rc == OK && publish)
+    if (rc == OK && publish && !t->rescuing)
         rc = publish_rows(t, err);
     if (rc == OK)
         rc = settle_rows(t, err);
@@ -212,7 +214,7 @@ static void start_over(struct turn *t)
     t->n_recent = 0;
     t->recorded_rows = t->recorded_bytes = 0;
     t->more = false;
-    t->condemned = t->alone = false;
+    t->condemned = t->alone = t->rescuing = false;
     t->cared = false;
     t->n_decisions = t->n_splits = 0;
     arena_reset(&t->arena);
@@ -254,8 +256,9 @@ static enum turn_result finish(struct turn *t)
         t->caring = true;
         t->cared_ms = t->began_ms;
     }
-    t->caution =
-        (struct caution){.limit = t->caution.lone_next ? 1 : 0, .lone = t->caution.lone_next};
+    t->caution = (struct caution){.limit = t->caution.lone_next ? 1 : 0,
+                                  .lone = t->caution.lone_next,
+                                  .rescuing = t->caution.rescuing && t->caution.lone_next};
     if (t->caution.lone)
         t->more = true;
     log_release(t->settings.log);
@@ -292,6 +295,7 @@ static enum turn_result run_again(struct turn *t, struct err *err)
     } else {
         next = (struct caution){.limit = t->handled, .lone_next = true};
     }
+    next.rescuing = t->rescuing;
     *c = next;
     t->total.reruns++;
     log_event(t->settings.log, LOG_WARN, "turn.again",

@@ -17,6 +17,7 @@ struct caution {
     bool lone_next; /* after that turn, one with the culprit alone */
     bool lone;      /* this turn holds the culprit alone */
     bool condemned; /* the culprit failed alone too: `verdict` counts, unrun */
+    bool rescuing;  /* the culprit is one that is being rescued */
     bool asking;    /* it failed before its handler: in what reads or names it */
     struct script_outcome verdict;
 };
@@ -63,6 +64,7 @@ struct turn {
     bool adopting;         /* retries of a queue that returned are to become due */
     bool script_spoiled;   /* a route's function ran out of memory: rebuild after the turn */
     bool alone;            /* the suspect of a death was handled: nobody else is (strike.h) */
+    bool rescuing;         /* endangered deliveries are written, and no handler runs */
     bool suspect_waits;    /* the next turn is for the delivery that is the suspect */
     bool condemned;        /* by its strikes: forgotten when the turn commits */
     enum proof proof;      /* that the store can be written */
@@ -100,6 +102,10 @@ bool turn_is_old(const struct turn *t);
 
 /* handle.c: due retries, then deliveries. Codes that end the turn are returned. */
 int handle_messages(struct turn *t, struct err *err);
+int handle_delivery(struct turn *t, struct delivery *d, struct err *err);
+
+/* rescue.c: what the broker may give up on; t->rescuing is set where there was any. */
+int rescue_messages(struct turn *t, struct err *err);
 
 /* pausing.c: turn_probe was called; all due rows were looked at; after the commit; before other
  * rules are used. */

@@ -98,6 +98,24 @@ class DeliveryLimit(Case):
         router.start()
         self.check_replay(router, keys)
 
+    def test_a_queue_without_a_dead_letter_exchange_loses_nothing(self):
+        """FAULTS 61: it exists, and has a limit that is soon reached. A handler kills the router
+        again and again, with all the others in hand; the one that does is a dead letter in time."""
+        channel = self.peer().channel
+        channel.queue_declare(self.queue, durable=True, arguments={
+            "x-queue-type": "quorum", "x-delivery-limit": LIMIT})
+        router = self.router().start()
+        router.stop()
+        keys = self.send(30)
+        for _ in range(LIMIT + 3):
+            router.die("handler_wrote:1:kill")
+        router.start()
+        self.wait_equal("all to be accounted for", lambda: self.accounted(router), sorted(keys))
+        self.wait_settled(router)
+        for letter in router.dead():
+            self.assert_words(letter["error"], "crashed the router")
+        self.assertTrue(router.events("messages.rescued"))
+
     def test_what_was_handled_before_is_no_dead_letter(self):
         """FAULTS 21: it died between commit and ack until the broker gave up."""
         router = self.router({**RECORDER, "rules/a.lua": STATED}).start()

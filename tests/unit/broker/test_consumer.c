@@ -166,8 +166,11 @@ static void consume_again(uint16_t channel)
 /* A consumer of q on channel 2 and r on channel 3. */
 static int begin(void **state)
 {
-    struct consumer_settings settings = {
-        .link = &fake_link, .clock = fake_clock, .backoff_min_ms = 100, .backoff_max_ms = 1000};
+    struct consumer_settings settings = {.link = &fake_link,
+                                         .clock = fake_clock,
+                                         .backoff_min_ms = 100,
+                                         .backoff_max_ms = 1000,
+                                         .rescue_after = 2};
 
     (void)state;
     fake_begin();
@@ -300,6 +303,88 @@ static void what_was_forgotten_is_lent_again(void **state)
     accepted(1);
     consumer_tell(consumer);
     sent("2:ack(2+)");
+}
+
+/* FAULTS 61: what has come back often enough is not lent with the others. */
+static amqp_table_entry_t count_header = {
+    .key = {.len = 16, .bytes = (void *)(uintptr_t) "x-delivery-count"},
+    .value = {.kind = AMQP_FIELD_KIND_I64}};
+static bool again;
+
+static void count_returns(struct link_content *c)
+{
+    amqp_basic_properties_t *p = (amqp_basic_properties_t *)(uintptr_t)c->properties;
+    amqp_basic_deliver_t *d = c->method->decoded;
+
+    p->_flags |= AMQP_BASIC_HEADERS_FLAG;
+    p->headers = (amqp_table_t){.num_entries = 1, .entries = &count_header};
+    d->redelivered = again;
+}
+
+static void deliver_counted(uint16_t channel, uint64_t tag, int64_t count, bool redelivered)
+{
+    count_header.value.value.i64 = count;
+    again = redelivered;
+    deliver_with(channel, tag, count_returns);
+}
+
+static void take_endangered(size_t max, const char *want)
+{
+    size_t n = consumer_take_endangered(consumer, lent, max);
+    char text[512] = "";
+
+    for (size_t i = 0; i < n; i++) {
+        size_t used = strlen(text);
+
+        snprintf(text + used, sizeof text - used, "%s%.*s", used ? " " : "",
+                 (int)lent[i]->message.body.len, lent[i]->message.body.data);
+        assert_true(lent[i]->endangered);
+    }
+    assert_string_equal(text, want);
+}
+
+static void what_came_back_too_often_is_lent_apart_and_acked_first(void **state)
+{
+    (void)state;
+    deliver_counted(2, 1, 1, true); /* not yet */
+    deliver_counted(2, 2, 2, true);
+    deliver_counted(2, 3, 7, false); /* a publisher's own count */
+    deliver_counted(2, 4, 3, true);
+    deliver_counted(3, 1, 2, true);
+    assert_true(consumer_pending(consumer));
+    take_endangered(2, "2/2 2/4");
+    accepted(0);
+    accepted(1);
+    consumer_tell(consumer);
+    sent("2:ack(2) 2:ack(4)");
+    take_endangered(64, "3/1");
+    consumer_forget(consumer);
+    take_endangered(64, "3/1");
+    accepted(0);
+    consumer_tell(consumer);
+    sent("3:ack(1+)");
+    take_endangered(64, "");
+    take(64, "2/1 2/3");
+    accepted(0);
+    accepted(1);
+    consumer_tell(consumer);
+    sent("2:ack(3+)");
+    assert_int_equal(consumer_unacked(consumer), 0);
+}
+
+static void an_endangered_one_of_a_closed_channel_is_dropped(void **state)
+{
+    (void)state;
+    deliver_counted(2, 1, 2, true);
+    deliver_counted(2, 2, 2, true);
+    take_endangered(1, "2/1");
+    closed(2, 406, "PRECONDITION_FAILED - delivery acknowledgement timed out");
+    sent("2:close-ok");
+    accepted(0);
+    consumer_tell(consumer);
+    sent("");
+    take_endangered(64, "");
+    assert_false(consumer_pending(consumer));
 }
 
 /* DESIGN 6: delivery gathered before a reconnect. */
@@ -955,6 +1040,8 @@ int main(void)
         TEST(a_turn_may_take_in_pieces),
         TEST(an_ack_stops_at_the_first_that_was_not_accepted),
         TEST(what_was_forgotten_is_lent_again),
+        TEST(what_came_back_too_often_is_lent_apart_and_acked_first),
+        TEST(an_endangered_one_of_a_closed_channel_is_dropped),
         TEST(a_stale_delivery_is_never_acked),
         TEST(a_closed_channel_is_consumed_again_and_counts_anew),
         TEST(a_deleted_queue_is_made_and_consumed_again),

@@ -47,9 +47,21 @@ static int take(struct broker *b, struct delivery **out, size_t max, size_t *n_o
     *n_out = 0;
     s->repaced = false;
     for (size_t i = 0; i < s->n_deliveries && *n_out < max; i++)
-        if (!s->deliveries[i].acked && flows(s, &s->deliveries[i].delivery, *n_out))
+        if (!s->deliveries[i].acked && !s->deliveries[i].delivery.endangered &&
+            flows(s, &s->deliveries[i].delivery, *n_out))
             out[(*n_out)++] = &s->deliveries[i].delivery;
     return OK;
+}
+
+static size_t take_endangered(struct broker *b, struct delivery **out, size_t max)
+{
+    struct scene *s = self(b);
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->n_deliveries && n < max; i++)
+        if (!s->deliveries[i].acked && s->deliveries[i].delivery.endangered)
+            out[n++] = &s->deliveries[i].delivery;
+    return n;
 }
 
 static int accept(struct broker *b, struct delivery *d, struct err *err)
@@ -130,6 +142,7 @@ static const struct broker_ops ops = {
     .pending = pending,
     .room = room,
     .take = take,
+    .take_endangered = take_endangered,
     .accept = accept,
     .publish = publish,
     .settled = settled,
