@@ -22,8 +22,11 @@ library sqlite3.h:      store
 library lua.h:          script face
 library lauxlib.h:      script face
 library lualib.h:       script face
-library amqp.h:         wire broker
-library amqp_framing.h: wire broker
+library amqp.h:         wire/rabbitmq.h
+library amqp_framing.h: wire/rabbitmq.h
+library rabbitmq-c/amqp.h:    wire/rabbitmq.h
+library rabbitmq-c/framing.h: wire/rabbitmq.h
+library rabbitmq-c/:
 library amqp_tcp_socket.h:
 library amqp_ssl_socket.h:
 library yajl/:          base

@@ -12,8 +12,7 @@
 #define HERALD_BROKER_GIVEN_UP_H
 
 #include "base/text.h"
-
-#include <amqp.h>
+#include "wire/rabbitmq.h"
 
 enum { GIVEN_UP_NAME_MAX = 256, GIVEN_UP_WHY_MAX = 400 };
 

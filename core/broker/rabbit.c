@@ -1,8 +1,8 @@
 /* rabbit - see rabbit.h. What the engine calls, and the making of the whole. */
 #include "broker/rabbit_int.h"
+#include "wire/rabbitmq.h"
 #include "wire/tcp.h"
 
-#include <amqp.h>
 #include <stdio.h>
 #include <stdlib.h>
 

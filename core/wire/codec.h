@@ -15,9 +15,8 @@
 #include "base/err.h"
 #include "base/message.h"
 #include "wire/frame.h"
+#include "wire/rabbitmq.h"
 
-#include <amqp.h>
-#include <amqp_framing.h>
 #include <stdbool.h>
 #include <stdint.h>
 

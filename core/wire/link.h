@@ -28,10 +28,10 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/message.h"
+#include "wire/rabbitmq.h"
 #include "wire/stream.h"
 #include "wire/url.h"
 
-#include <amqp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>

@@ -25,8 +25,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/text.h"
+#include "wire/rabbitmq.h"
 
-#include <amqp.h>
 #include <stdbool.h>
 #include <stddef.h>
 

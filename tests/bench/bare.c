@@ -1,6 +1,10 @@
 #include "bare.h"
 
+#if __has_include(<rabbitmq-c/tcp_socket.h>)
+#include <rabbitmq-c/tcp_socket.h>
+#else
 #include <amqp_tcp_socket.h>
+#endif
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>

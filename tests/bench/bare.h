@@ -7,8 +7,8 @@
 #ifndef HERALD_BENCH_BARE_H
 #define HERALD_BENCH_BARE_H
 
-#include <amqp.h>
-#include <amqp_framing.h>
+#include "wire/rabbitmq.h"
+
 #include <stdbool.h>
 
 enum { BARE_CHANNEL = 1 };

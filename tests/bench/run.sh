@@ -98,7 +98,7 @@ note() {
 build() {
     say "building into build/"
     mkdir -p build/bench
-    flags="-std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra"
+    flags="-std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Icore"
     for program in bare_publish bare_consume; do
         quietly cc $flags -o "build/bench/$program" "$bench/$program.c" "$bench/bare.c" -lrabbitmq
     done

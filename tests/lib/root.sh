@@ -62,6 +62,8 @@ make() {
         fail "debootstrap failed"
     }
     rm -f "$log"
+    # A mirror that stands still is none the worse for it.
+    echo 'Acquire::Check-Valid-Until "false";' >"$dir/etc/apt/apt.conf.d/90-herald"
     echo "$suite" >"$dir/etc/herald-suite"
 }
 

@@ -1,9 +1,9 @@
 /* Header tables: from JSON to AMQP and back, and the hostile ones. */
 #include "check.h"
 #include "wire/bytes.h"
+#include "wire/rabbitmq.h"
 #include "wire/table.h"
 
-#include <amqp_framing.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
