@@ -1,5 +1,5 @@
 /*
- * handle - a message, a savepoint, a handler, an outcome (the first half of a turn)
+ * handle - a message, a savepoint, a handler, an outcome (messages.c says which one)
  *
  *   delivery or retry --> readable? known? wanted? --> handler --> DONE
  *                           |        |       |            |
@@ -18,8 +18,6 @@
 #include "store/retry.h"
 
 #include <stdio.h>
-
-enum { ORPHAN_WAIT_MS = 60000 };
 
 static struct db *db_of(const struct turn *t)
 {
@@ -103,8 +101,8 @@ static void judge(struct turn *t, struct item *i)
              "it was in its handler when the router died: it is handled alone");
 }
 
-/* The suspect shares its turn with nobody: what came before it is committed first. */
-static bool must_wait(const struct turn *t, struct slice queue, const struct message *m)
+/* What came before it is committed first. */
+bool handle_must_wait(const struct turn *t, struct slice queue, const struct message *m)
 {
     return t->handled > 0 && item_strikes(t, queue, m) > 0;
 }
@@ -309,7 +307,7 @@ static const struct subscription *subscription_of(const struct turn *t, struct s
     return NULL;
 }
 
-static int handle_retry(struct turn *t, const struct retry_row *row, struct err *err)
+int handle_retry(struct turn *t, const struct retry_row *row, struct err *err)
 {
     struct item i = {
         .received = row->message,
@@ -345,141 +343,4 @@ static int handle_retry(struct turn *t, const struct retry_row *row, struct err 
         return item_unhandled(t, &i, err);
     rc = db_savepoint(db_of(t), err);
     return rc == OK ? run_handler(t, &i, h, err) : rc;
-}
-
-/* Due rows are copied before any handler runs: handlers write to the same tables. */
-struct collector {
-    struct turn *turn;
-    size_t n;
-    size_t limit;
-};
-
-static bool collect(void *arg, const struct retry_row *row)
-{
-    struct collector *c = arg;
-    struct retry_row copy = *row;
-    struct arena *a = &c->turn->arena;
-
-    if (c->n == c->limit)
-        return false;
-    copy.error = NULL;
-    if (!message_keep(a, &copy.message) || !arena_keep(a, &copy.queue) ||
-        !arena_keep(a, &copy.identity) || !arena_keep(a, &copy.lane) ||
-        !arena_keep(a, &copy.exchange) || !arena_keep(a, &copy.routing_key))
-        return false; /* the rest waits for the next turn */
-    c->turn->retries[c->n++] = copy;
-    return true;
-}
-
-/* One walk over what is due; *limit is what is left of it. */
-static int handle_due(struct turn *t, size_t *limit, struct err *err)
-{
-    struct collector c = {.turn = t, .limit = *limit};
-    int rc = retry_due(db_of(t), t->now_ms, *limit, collect, &c, err);
-
-    for (size_t n = 0; n < c.n && rc == OK && !t->alone; n++) {
-        const struct retry_row *row = &t->retries[n];
-        int64_t later = pause_defers(pauses_find(&t->pauses, row->queue), t->now_ms);
-
-        if (later != 0) {
-            rc = retry_defer(db_of(t), row->id, later, err);
-            continue;
-        }
-        if ((turn_is_old(t) && t->handled > 0) || must_wait(t, row->queue, &row->message)) {
-            t->more = true;
-            break;
-        }
-        rc = handle_retry(t, row, err);
-        if (rc == OK)
-            t->handled++;
-    }
-    *limit -= c.n;
-    return rc;
-}
-
-/* A lane whose first message is settled goes on at once: its next one came due with that. */
-static int handle_retries(struct turn *t, size_t limit, struct err *err)
-{
-    int rc;
-
-    do {
-        t->lane_moved = false;
-        rc = handle_due(t, &limit, err);
-    } while (rc == OK && t->lane_moved && limit > 0 && !t->more && !t->alone);
-    if (limit == 0 || t->lane_moved)
-        t->more = true;
-    else if (rc == OK && !t->more && !t->alone)
-        pausing_ask(t);
-    return rc;
-}
-
-/* True when a delivery may be handled now. What the broker gave up on is none of its queue's
- * flow, and comes at its own pace: a pause does not stop it, and it is no probe. */
-static bool is_wanted(const struct turn *t, const struct delivery *d)
-{
-    return d->given_up != NULL ||
-           pause_takes(pauses_find(&t->pauses, slice_of(d->subscription->queue)));
-}
-
-static void note_taken(struct turn *t, const struct delivery *d)
-{
-    if (d->given_up == NULL)
-        pause_took(pauses_find(&t->pauses, slice_of(d->subscription->queue)));
-    t->handled++;
-}
-
-static int handle_deliveries(struct turn *t, size_t limit, struct err *err)
-{
-    struct broker *b = t->settings.broker;
-    size_t n = 0, taken;
-    int rc = b->ops->take(b, t->deliveries, limit, &n, err);
-
-    if (n > 0)
-        failpoint("begun");
-    for (taken = 0; taken < n && rc == OK && !t->alone; taken++) {
-        struct delivery *d = t->deliveries[taken];
-
-        if (taken > 0 && turn_is_old(t))
-            break;
-        if (!is_wanted(t, d))
-            continue; /* the broker keeps it */
-        t->suspect_waits = must_wait(t, slice_of(d->subscription->queue), &d->message);
-        if (t->suspect_waits)
-            break;
-        rc = handle_delivery(t, d, err);
-        if (rc == OK)
-            rc = b->ops->accept(b, d, err);
-        if (rc != OK)
-            break;
-        note_taken(t, d);
-    }
-    if (n == limit || taken < n)
-        t->more = true;
-    return rc;
-}
-
-int handle_messages(struct turn *t, struct err *err)
-{
-    size_t careful = t->caution.limit;
-    size_t limit = careful ? careful : t->settings.messages_max;
-    bool delivery_next = t->suspect_waits; /* else due retries could keep it waiting */
-    int rc = OK;
-
-    t->suspect_waits = false;
-
-    if (t->adopting)
-        rc = retry_adopt(db_of(t), t->now_ms, t->now_ms + ORPHAN_WAIT_MS, err);
-    if (rc == OK && t->hurrying)
-        rc = pausing_hurry(t, err);
-    /* A crowd of due retries leaves half of a turn to what is new. */
-    if (rc == OK && !delivery_next)
-        rc = handle_retries(t, careful ? careful : (limit + 1) / 2, err);
-    if (t->alone)
-        return rc;
-    if (rc == OK && t->handled < limit && turn_is_old(t))
-        t->more = true;
-    else if (rc == OK && t->handled < limit)
-        rc = handle_deliveries(t, limit - t->handled, err);
-    t->more = t->more || delivery_next; /* due retries were not looked at */
-    return rc;
 }

@@ -1,8 +1,9 @@
 /*
  * item - the message at hand in a turn, and what can become of it
  *
- * reading.c finds out what it is, handle.c leads it through its savepoint, outcome.c writes
- * what came out. All write into the turn's transaction and return codes that end the turn.
+ * messages.c says which one, reading.c finds out what it is, handle.c leads it through its
+ * savepoint, outcome.c writes what came out. All write into the turn's transaction and return codes
+ * that end the turn.
  */
 #ifndef HERALD_ENGINE_ITEM_H
 #define HERALD_ENGINE_ITEM_H
@@ -10,7 +11,7 @@
 #include "engine/turn_int.h"
 #include "store/lane.h"
 
-enum { IDENTITY_MAX = 256 };
+enum { IDENTITY_MAX = 256, ORPHAN_WAIT_MS = 60000 };
 
 /* The message at hand, wherever it came from. */
 struct item {
@@ -33,6 +34,13 @@ struct item {
     const struct handler *handler; /* who failed; NULL: nobody was called */
     const struct subscription *subscription; /* NULL: a retry of a queue nobody subscribes to */
 };
+
+/* handle.c: leads one message through its savepoint to its outcome. */
+int handle_delivery(struct turn *t, struct delivery *d, struct err *err);
+int handle_retry(struct turn *t, const struct retry_row *row, struct err *err);
+
+/* The suspect of a death (strike.h) shares its turn with nobody, and others came before it. */
+bool handle_must_wait(const struct turn *t, struct slice queue, const struct message *m);
 
 /* Fills type, keys and id. ERR_INPUT: nobody can read it, a dead letter with these words. */
 int item_read(struct turn *t, struct item *i, struct err *err);

@@ -219,7 +219,7 @@ static bool publish_row(void *arg, const struct outbox_row *row)
 
     failpoint("outbox_read");
     m.timestamp_s = row->created_at / 1000;
-    if (t->n_decisions == TURN_ROWS_MAX || t->n_splits == SPLITS_MAX || turn_is_old(t)) {
+    if (t->n_decisions == TURN_ROWS_MAX || t->n_splits == SPLITS_MAX || turn_share_is_used(t)) {
         t->more = true;
         return false;
     }
@@ -332,19 +332,48 @@ static size_t room(const struct turn *t)
     return n < TURN_ROWS_MAX ? n : TURN_ROWS_MAX;
 }
 
+static size_t used(size_t n, int64_t published)
+{
+    return (size_t)published < n ? (size_t)published : n;
+}
+
+/* Postponed rows leave half of the room to fresh ones, where there are some. */
+static int publish_due(struct turn *t, size_t *room, struct err *err)
+{
+    int64_t before = t->delta.published, last = 0;
+    int rc = outbox_last(t->settings.db, &last, err);
+    size_t n = last > t->cursor ? (*room + 1) / 2 : *room;
+
+    turn_enter(t, SHARE_DUE);
+    if (rc == OK)
+        rc = outbox_claim_due(t->settings.db, t->cursor, t->now_ms, n, publish_row, t, err);
+    if (rc == OK)
+        rc = carry_out(t, err);
+    turn_leave(t);
+    *room -= used(*room, t->delta.published - before);
+    return rc;
+}
+
+static int publish_fresh(struct turn *t, size_t room, struct err *err)
+{
+    int rc;
+
+    turn_enter(t, SHARE_FRESH);
+    rc = outbox_claim(t->settings.db, t->cursor, room, publish_row, t, &t->next_cursor, err);
+    if (rc == OK)
+        rc = carry_out(t, err);
+    turn_leave(t);
+    if (t->next_cursor - t->cursor >= (int64_t)room)
+        t->more = true;
+    return rc;
+}
+
 int publish_rows(struct turn *t, struct err *err)
 {
     size_t n = room(t);
-    int64_t before = t->delta.published;
-    int rc;
+    int rc = OK;
 
-    if (n == 0)
-        return OK;
-    rc = outbox_claim_due(t->settings.db, t->cursor, t->now_ms, n, publish_row, t, err);
-    n -= (size_t)(t->delta.published - before) < n ? (size_t)(t->delta.published - before) : n;
-    if (rc == OK && n > 0)
-        rc = outbox_claim(t->settings.db, t->cursor, n, publish_row, t, &t->next_cursor, err);
-    if (t->next_cursor - t->cursor >= (int64_t)n)
-        t->more = true;
-    return rc == OK ? carry_out(t, err) : rc;
+    if (n > 0)
+        rc = publish_due(t, &n, err);
+    return rc == OK && n > 0 ? publish_fresh(t, n, err) : rc;
 }

@@ -1,4 +1,4 @@
-/* turn - see turn.h; handle.c and publish.c hold the two halves. */
+/* turn - see turn.h; messages.c and publish.c hold the two halves. */
 #include "engine/turn_int.h"
 
 #include "base/failpoint.h"
@@ -153,12 +153,29 @@ static bool foreign_writers_about(const struct turn *t)
     return seen >= 0 && t->began_ms - seen < FOREIGN_RECENT_MS;
 }
 
+static int64_t age_of(const struct turn *t)
+{
+    return foreign_writers_about(t) ? t->settings.age_shared_ms : t->settings.age_ms;
+}
+
 bool turn_is_old(const struct turn *t)
 {
-    int64_t age = clock_mono(&t->settings.clock) - t->began_ms;
-    int64_t limit = foreign_writers_about(t) ? t->settings.age_shared_ms : t->settings.age_ms;
+    return clock_mono(&t->settings.clock) - t->began_ms >= t->share.age_ms;
+}
 
-    return age >= limit;
+void turn_enter(struct turn *t, enum share_phase phase)
+{
+    share_enter(&t->share, phase, clock_mono(&t->settings.clock));
+}
+
+bool turn_share_is_used(struct turn *t)
+{
+    return share_is_used(&t->share, clock_mono(&t->settings.clock));
+}
+
+void turn_leave(struct turn *t)
+{
+    share_leave(&t->share, clock_mono(&t->settings.clock));
 }
 
 /* Old inbox rows go a few at a time, more when there is more traffic, so that the
@@ -182,6 +199,28 @@ static int prune(struct turn *t, struct err *err)
     return rc;
 }
 
+static int settle(struct turn *t, struct err *err)
+{
+    int rc;
+
+    turn_enter(t, SHARE_SETTLE);
+    rc = settle_rows(t, err);
+    turn_leave(t);
+    return rc;
+}
+
+static int care(struct turn *t, struct err *err)
+{
+    int rc;
+
+    turn_enter(t, SHARE_CARE);
+    rc = prune(t, err);
+    if (rc == OK)
+        rc = record_prune(t, err);
+    turn_leave(t);
+    return rc;
+}
+
 static int run_inside(struct turn *t, bool publish, struct err *err)
 {
     int rc = inbox_floor(t->settings.db, &t->inbox_floor, err);
@@ -197,12 +236,8 @@ static int run_inside(struct turn *t, bool publish, struct err *err)
     if (rc == OK && publish && !t->rescuing)
         rc = publish_rows(t, err);
     if (rc == OK)
-        rc = settle_rows(t, err);
-    if (rc == OK)
-        rc = prune(t, err);
-    if (rc == OK)
-        rc = record_prune(t, err);
-    return rc;
+        rc = settle(t, err);
+    return rc == OK ? care(t, err) : rc;
 }
 
 static void start_over(struct turn *t)
@@ -213,7 +248,7 @@ static void start_over(struct turn *t)
     t->handled = 0;
     t->n_recent = 0;
     t->recorded_rows = t->recorded_bytes = 0;
-    t->more = false;
+    t->more = t->news_next = false;
     t->condemned = t->alone = t->rescuing = false;
     t->cared = false;
     t->n_decisions = t->n_splits = 0;
@@ -246,6 +281,7 @@ static enum turn_result finish(struct turn *t)
     t->delta.turns = 1;
     counters_add(&t->total, &t->delta);
     t->cursor = t->next_cursor;
+    t->news_first = t->news_next;
     pauses_keep(&t->pauses);
     t->adopting = t->hurrying = false;
     t->more = t->more || t->proof == PROOF_WRITE;
@@ -318,6 +354,7 @@ enum turn_result turn_run(struct turn *t, bool publish, struct err *err)
     bool broken;
 
     t->began_ms = clock_mono(&t->settings.clock);
+    share_begin(&t->share, t->began_ms, age_of(t));
     rc = db_begin(t->settings.db, err);
     if (rc == ERR_BUSY)
         return TURN_BUSY;

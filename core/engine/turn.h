@@ -2,7 +2,7 @@
  * turn - one round of the engine: take what is ready, one transaction, then tell
  *
  *   begin     one store transaction; rows of the store are read only now
- *   handle    each due retry and each delivery in a savepoint (handle.c)
+ *   handle    due retries and deliveries, each in a savepoint (messages.c, handle.c)
  *   route     fresh and due outbox rows to their exchanges (publish.c)
  *   settle    what the broker said about published rows (settle.c)
  *   commit    one fsync for all of it
@@ -38,7 +38,7 @@ struct turn_settings {
     struct log *log;
     struct clock clock;
     size_t messages_max;   /* messages handled in one turn at most */
-    int64_t age_ms;        /* a turn begins nothing new after this long */
+    int64_t age_ms;        /* of a turn, divided among those that have work (share.h) */
     int64_t age_shared_ms; /* the same while foreign writers are about (DESIGN 2) */
     int64_t inbox_window_ms;
     int64_t handler_ms;                /* a handler's time limit, inside SQL too */

@@ -7,6 +7,7 @@
 #include "engine/bridge.h"
 #include "engine/pause.h"
 #include "engine/policy.h"
+#include "engine/share.h"
 #include "engine/turn.h"
 #include "store/recent.h"
 #include "store/retry.h"
@@ -54,6 +55,9 @@ struct turn {
     int64_t next_cursor;   /* becomes the cursor when the turn commits */
     int64_t highest_row;   /* that goes to the broker when the turn commits; 0: none */
     int64_t began_ms;      /* monotonic */
+    struct share share;    /* its time, divided among its phases */
+    bool news_first;       /* deliveries come before due retries */
+    bool news_next;        /* the same, of the turn after this one when it commits */
     int64_t held_ms;       /* how long the last turn held the write lock */
     int64_t now_ms;        /* wall clock at the begin */
     size_t handled;        /* messages of this turn so far */
@@ -100,9 +104,13 @@ int record_prune(struct turn *t, struct err *err);
 /* True when the turn has lasted long enough to end. */
 bool turn_is_old(const struct turn *t);
 
-/* handle.c: due retries, then deliveries. Codes that end the turn are returned. */
+/* The time of a phase of the turn (share.h). turn_share_is_used: before each unit of its work. */
+void turn_enter(struct turn *t, enum share_phase phase);
+bool turn_share_is_used(struct turn *t);
+void turn_leave(struct turn *t);
+
+/* messages.c: due retries and deliveries. Codes that end the turn are returned. */
 int handle_messages(struct turn *t, struct err *err);
-int handle_delivery(struct turn *t, struct delivery *d, struct err *err);
 
 /* rescue.c: what the broker may give up on; t->rescuing is set where there was any. */
 int rescue_messages(struct turn *t, struct err *err);

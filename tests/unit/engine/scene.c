@@ -25,7 +25,10 @@ static int64_t clock_now(void *arg)
 
 static int64_t clock_ahead(void *arg)
 {
-    return clock_now(arg) + ((const struct scene *)arg)->wall_ahead_ms;
+    struct scene *s = arg;
+
+    s->now_ms += s->now_takes_ms;
+    return clock_now(arg) + s->wall_ahead_ms;
 }
 
 static size_t room(struct broker *b)
@@ -228,7 +231,7 @@ static void make_turn(struct scene *s, struct clock clock)
         .log = s->log,
         .clock = clock,
         .messages_max = 50,
-        .age_ms = 1000,
+        .age_ms = s->age_ms > 0 ? s->age_ms : 1000,
         .age_shared_ms = 1000,
         .inbox_window_ms = 7 * 86400000,
         .handler_ms = 2000,
@@ -364,6 +367,23 @@ void scene_end(struct scene *s)
     assert_int_equal(close(s->log_fd), 0);
     snprintf(command, sizeof command, "rm -rf '%s'", s->folder);
     assert_int_equal(system(command), 0);
+}
+
+static const struct subscription *subscription_of(const struct scene *s, const char *queue)
+{
+    const struct topology *t = rules_topology(script_rules(s->script));
+
+    for (size_t i = 0; i < t->n_subscriptions; i++)
+        if (strcmp(t->subscriptions[i].queue, queue) == 0)
+            return &t->subscriptions[i];
+    fail_msg("no subscription of %s", queue);
+    return NULL;
+}
+
+void scene_deliver_to(struct scene *s, const char *queue, const char *id, const char *type)
+{
+    scene_deliver(s, id, type, "{}");
+    s->deliveries[s->n_deliveries - 1].delivery.subscription = subscription_of(s, queue);
 }
 
 void scene_deliver(struct scene *s, const char *id, const char *type, const char *body)

@@ -36,6 +36,8 @@ struct scene {
     int64_t now_ms;           /* both clocks */
     int64_t tick_ms;          /* how far looking at a clock moves both */
     int64_t wall_ahead_ms;    /* by so much the wall clock has jumped */
+    int64_t now_takes_ms;     /* how long a handler's herald.now() lasts */
+    int64_t age_ms;           /* of the turn's settings, from the next start on; 0: 1000 */
     struct db *db;
     struct script *script;
     struct turn *turn;
@@ -82,6 +84,8 @@ const char *scene_log(struct scene *s);
 
 /* The next delivery of the first subscription; NULL id: none, NULL type: none. */
 void scene_deliver(struct scene *s, const char *id, const char *type, const char *body);
+/* The same, of a subscription. */
+void scene_deliver_to(struct scene *s, const char *queue, const char *id, const char *type);
 void scene_answer(struct scene *s, int64_t row, enum publish_outcome outcome, const char *why);
 
 /* Turns until nothing is left to do. Fails the test when a turn is paused. */

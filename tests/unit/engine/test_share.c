@@ -1,0 +1,104 @@
+/* How the time of a turn is divided among its phases. */
+#include "engine/share.h"
+
+#include "check.h"
+
+enum { AGE_MS = 40 };
+
+/* A phase works until its share is used, or its work is done. Units last `unit_ms`. Gives the
+ * number of them. */
+static int work(struct share *s, enum share_phase phase, int64_t *now_ms, int units,
+                int64_t unit_ms)
+{
+    int done = 0;
+
+    share_enter(s, phase, *now_ms);
+    while (done < units && !share_is_used(s, *now_ms)) {
+        *now_ms += unit_ms;
+        done++;
+    }
+    share_leave(s, *now_ms);
+    return done;
+}
+
+static void who_is_alone_has_the_whole_turn(void **state)
+{
+    struct share s = {.age_ms = 0};
+    int64_t now = 1000;
+
+    (void)state;
+    for (int turn = 0; turn < 3; turn++) {
+        share_begin(&s, now, AGE_MS);
+        assert_int_equal(work(&s, SHARE_RETRIES, &now, 0, 0), 0);
+        assert_int_equal(work(&s, SHARE_DELIVERIES, &now, 1000, 2), 20);
+        assert_int_equal(work(&s, SHARE_FRESH, &now, 0, 0), 0);
+    }
+}
+
+static void two_that_want_all_have_half_each(void **state)
+{
+    struct share s = {.age_ms = 0};
+    int64_t now = 1000;
+
+    (void)state;
+    for (int turn = 0; turn < 3; turn++) {
+        int first = turn == 0 ? 20 : 10; /* nobody knows before the first one */
+
+        share_begin(&s, now, AGE_MS);
+        assert_int_equal(work(&s, SHARE_RETRIES, &now, 1000, 2), first);
+        assert_int_equal(work(&s, SHARE_DELIVERIES, &now, 1000, 2), 10);
+    }
+}
+
+static void what_a_later_phase_does_not_need_goes_to_an_earlier_one(void **state)
+{
+    struct share s = {.age_ms = 0};
+    int64_t now = 1000;
+
+    (void)state;
+    for (int turn = 0; turn < 3; turn++) {
+        share_begin(&s, now, AGE_MS);
+        assert_int_equal(work(&s, SHARE_DELIVERIES, &now, 1000, 1), turn == 0 ? 40 : 36);
+        assert_int_equal(work(&s, SHARE_FRESH, &now, 4, 1), 4);
+    }
+}
+
+static void a_unit_that_outlasts_the_turn_takes_nothing_from_the_next_phase(void **state)
+{
+    struct share s = {.age_ms = 0};
+    int64_t now = 1000;
+
+    (void)state;
+    for (int turn = 0; turn < 3; turn++) {
+        share_begin(&s, now, AGE_MS);
+        assert_int_equal(work(&s, SHARE_DELIVERIES, &now, 1000, 500), 1);
+        assert_int_equal(work(&s, SHARE_FRESH, &now, 1000, 1), turn == 0 ? 20 : 13);
+        assert_int_equal(work(&s, SHARE_SETTLE, &now, 3, 1), 3);
+    }
+}
+
+static void every_phase_moves_in_a_turn_that_is_shorter_than_their_number(void **state)
+{
+    struct share s = {.age_ms = 0};
+    int64_t now = 1000;
+
+    (void)state;
+    for (int turn = 0; turn < 3; turn++) {
+        share_begin(&s, now, 5);
+        for (enum share_phase p = 0; p < SHARE_PHASES; p++)
+            assert_in_range(work(&s, p, &now, 1000, 3), 1, 2);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_is_alone_has_the_whole_turn),
+        cmocka_unit_test(two_that_want_all_have_half_each),
+        cmocka_unit_test(what_a_later_phase_does_not_need_goes_to_an_earlier_one),
+        cmocka_unit_test(a_unit_that_outlasts_the_turn_takes_nothing_from_the_next_phase),
+        cmocka_unit_test(every_phase_moves_in_a_turn_that_is_shorter_than_their_number),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
