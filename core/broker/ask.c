@@ -1,13 +1,14 @@
 /* ask - see ask.h. */
 #include "broker/ask.h"
 
-#include "broker/channel.h"
 #include "broker/given_up.h"
+
+#define CONSUMER_TAG "herald"
 
 enum { DELIVERIES_MAX = 1000 * 1000 * 1000 };
 
-int ask_exchange(struct link *l, const char *name, enum exchange_kind kind, bool passive,
-                 struct err *err)
+int ask_exchange(struct link *l, uint16_t channel, const char *name, enum exchange_kind kind,
+                 bool passive, struct err *err)
 {
     amqp_exchange_declare_t m = {
         .exchange = amqp_cstring_bytes(name),
@@ -17,7 +18,7 @@ int ask_exchange(struct link *l, const char *name, enum exchange_kind kind, bool
         .arguments = amqp_empty_table,
     };
 
-    return link_send(l, CHANNEL_DECLARE, AMQP_EXCHANGE_DECLARE_METHOD, &m, err);
+    return link_send(l, channel, AMQP_EXCHANGE_DECLARE_METHOD, &m, err);
 }
 
 enum queue_form ask_queue_form(const char *name, enum queue_type type)
@@ -61,7 +62,8 @@ static int queue_arguments(const char *dead, enum queue_form form, amqp_table_en
 
 /* A classic queue is declared plain, so that the declarations of the services that
  * exist still match (PITFALLS 2.5). */
-int ask_queue(struct link *l, const char *name, enum queue_form form, struct err *err)
+int ask_queue(struct link *l, uint16_t channel, const char *name, enum queue_form form,
+              struct err *err)
 {
     char dead[GIVEN_UP_NAME_MAX];
     amqp_table_entry_t arguments[5];
@@ -77,11 +79,11 @@ int ask_queue(struct link *l, const char *name, enum queue_form form, struct err
         m.arguments.num_entries = queue_arguments(dead, form, arguments);
         m.arguments.entries = arguments;
     }
-    return link_send(l, CHANNEL_DECLARE, AMQP_QUEUE_DECLARE_METHOD, &m, err);
+    return link_send(l, channel, AMQP_QUEUE_DECLARE_METHOD, &m, err);
 }
 
-int ask_binding(struct link *l, const char *exchange, const char *queue, const char *routing_key,
-                struct err *err)
+int ask_binding(struct link *l, uint16_t channel, const char *exchange, const char *queue,
+                const char *routing_key, struct err *err)
 {
     amqp_queue_bind_t m = {
         .queue = amqp_cstring_bytes(queue),
@@ -90,5 +92,32 @@ int ask_binding(struct link *l, const char *exchange, const char *queue, const c
         .arguments = amqp_empty_table,
     };
 
-    return link_send(l, CHANNEL_DECLARE, AMQP_QUEUE_BIND_METHOD, &m, err);
+    return link_send(l, channel, AMQP_QUEUE_BIND_METHOD, &m, err);
+}
+
+int ask_consumer(struct link *l, uint16_t channel, const char *queue, struct err *err)
+{
+    amqp_basic_qos_t qos = {.prefetch_count = 1};
+    amqp_basic_consume_t consume = {
+        .queue = amqp_cstring_bytes(queue),
+        .consumer_tag = amqp_cstring_bytes(CONSUMER_TAG),
+        .arguments = amqp_empty_table,
+    };
+    int rc = link_send(l, channel, AMQP_BASIC_QOS_METHOD, &qos, err);
+
+    return rc == OK ? link_send(l, channel, AMQP_BASIC_CONSUME_METHOD, &consume, err) : rc;
+}
+
+int ask_no_more(struct link *l, uint16_t channel, struct err *err)
+{
+    amqp_basic_cancel_t cancel = {.consumer_tag = amqp_cstring_bytes(CONSUMER_TAG)};
+
+    return link_send(l, channel, AMQP_BASIC_CANCEL_METHOD, &cancel, err);
+}
+
+int ask_back(struct link *l, uint16_t channel, uint64_t tag, struct err *err)
+{
+    amqp_basic_nack_t nack = {.delivery_tag = tag, .requeue = true};
+
+    return link_send(l, channel, AMQP_BASIC_NACK_METHOD, &nack, err);
 }

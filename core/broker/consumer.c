@@ -22,7 +22,7 @@ struct line {
 
 struct consumer {
     struct feed_context context;
-    struct feed **feeds; /* owned; channel n is feeds[n - CHANNEL_FIRST] */
+    struct feed **feeds; /* owned */
     size_t n_feeds;
     struct line line;       /* what waits to be handled */
     struct line endangered; /* what is to be rescued first */
@@ -86,6 +86,7 @@ struct consumer *consumer_new(const struct consumer_settings *s)
         return NULL;
     c->context = (struct feed_context){
         .link = s->link,
+        .channels = s->channels,
         .log = s->log,
         .clock = s->clock,
         .declare = s->declare,
@@ -140,7 +141,7 @@ static struct feed *free_feed(struct consumer *c)
     if (feeds == NULL)
         return NULL;
     c->feeds = feeds;
-    f = feed_new(&c->context, (uint16_t)(CHANNEL_FIRST + c->n_feeds));
+    f = feed_new(&c->context);
     if (f != NULL)
         c->feeds[c->n_feeds++] = f;
     return f;
@@ -305,6 +306,12 @@ void consumer_up(struct consumer *c)
     consumer_step(c);
 }
 
+void consumer_blame(struct consumer *c, const char *why)
+{
+    for (size_t i = 0; i < c->n_feeds; i++)
+        feed_blame(c->feeds[i], why);
+}
+
 void consumer_down(struct consumer *c)
 {
     for (size_t i = 0; i < c->n_feeds; i++)
@@ -313,12 +320,11 @@ void consumer_down(struct consumer *c)
 
 static struct feed *feed_at(struct consumer *c, uint16_t channel)
 {
-    size_t i = (size_t)channel - CHANNEL_FIRST;
+    struct feed *f = channels_owner(c->context.channels, CHANNELS_OF_WORK, channel);
 
-    if (channel >= CHANNEL_FIRST && i < c->n_feeds)
-        return c->feeds[i];
-    c->context.broken = "the broker spoke on a channel that never was opened";
-    return NULL;
+    if (f == NULL && !channels_is_left(c->context.channels, channel))
+        c->context.broken = "the broker spoke on a channel that never was opened";
+    return f;
 }
 
 void consumer_method(struct consumer *c, uint16_t channel, const amqp_method_t *method)
@@ -418,8 +424,13 @@ void consumer_step(struct consumer *c)
 {
     if (!link_is_up(c->context.link))
         return;
+    /* Where channels are few, what the broker gave up on can wait. */
     for (size_t i = 0; i < c->n_feeds; i++)
-        feed_step(c->feeds[i]);
+        if (feed_of_dead(c->feeds[i]) == NULL)
+            feed_step(c->feeds[i]);
+    for (size_t i = 0; i < c->n_feeds; i++)
+        if (feed_of_dead(c->feeds[i]) != NULL)
+            feed_step(c->feeds[i]);
     declare_step(c->context.declare);
 }
 
@@ -459,6 +470,18 @@ const char *consumer_trouble(const struct consumer *c)
 
         if (trouble != NULL)
             return trouble;
+    }
+    return NULL;
+}
+
+const char *consumer_awaited(const struct consumer *c, char *out, size_t size)
+{
+    for (size_t i = 0; i < c->n_feeds; i++) {
+        if (feed_is_late(c->feeds[i]))
+            snprintf(out, size, "queue \"%s\": the broker has not answered the consume yet",
+                     feed_queue(c->feeds[i]));
+        if (feed_is_late(c->feeds[i]))
+            return out;
     }
     return NULL;
 }

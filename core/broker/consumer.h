@@ -23,13 +23,14 @@
 struct consumer;
 
 struct consumer_settings {
-    struct link *link;       /* lent for life */
-    struct log *log;         /* lent for life */
-    struct clock clock;      /* for rests */
-    struct declare *declare; /* of the same link; lent for life */
-    int64_t backoff_min_ms;  /* rest after a channel died */
-    int64_t backoff_max_ms;  /* ceiling of that rest */
-    int64_t rescue_after;    /* what came back so often is endangered */
+    struct link *link;         /* lent for life */
+    struct channels *channels; /* of the link; lent for life */
+    struct log *log;           /* lent for life */
+    struct clock clock;        /* for rests */
+    struct declare *declare;   /* of the same link; lent for life */
+    int64_t backoff_min_ms;    /* rest after a channel died */
+    int64_t backoff_max_ms;    /* ceiling of that rest */
+    int64_t rescue_after;      /* what came back so often is endangered */
 };
 
 /* NULL when out of memory. */
@@ -61,7 +62,9 @@ bool consumer_pending(const struct consumer *c);
 /* Deliveries that are held unacked. */
 size_t consumer_unacked(const struct consumer *c);
 
-/* Events of the link. */
+/* Events of the link. Before consumer_down, `blame` where the broker has closed the connection
+ * over a basic.consume. */
+void consumer_blame(struct consumer *c, const char *why);
 void consumer_up(struct consumer *c);
 void consumer_down(struct consumer *c);
 void consumer_method(struct consumer *c, uint16_t channel, const amqp_method_t *method);
@@ -79,5 +82,8 @@ const char *consumer_broken(struct consumer *c);
 
 /* Why a subscription does not consume, or NULL. */
 const char *consumer_trouble(const struct consumer *c);
+
+/* What still waits for the broker's answer, in words, cut to `size`: returns `out`, or NULL. */
+const char *consumer_awaited(const struct consumer *c, char *out, size_t size);
 
 #endif

@@ -1,5 +1,5 @@
-/* declare - see declare.h for the states. One item is under way at a time, in the
- * order in which they were asked for. */
+/* declare - see declare.h for the states. Items are asked for in the order in which the rules
+ * name them. */
 #include "broker/declare_int.h"
 
 #include "broker/channel.h"
@@ -14,13 +14,14 @@ enum {
     TEXT_MAX = 900,       /* broker's words and ours in one line */
 };
 
-struct declare *declare_new(struct link *link, struct log *log, struct clock clock)
+struct declare *declare_new(struct channels *channels, struct log *log, struct clock clock)
 {
     struct declare *d = calloc(1, sizeof *d);
 
     if (d == NULL)
         return NULL;
-    d->link = link;
+    d->channels = channels;
+    d->link = channels_link(channels);
     d->log = log;
     d->clock = clock;
     backoff_init(&d->retry, RETRY_MS, RETRY_MS, (uint64_t)clock_wall(&clock));
@@ -38,20 +39,6 @@ void declare_free(struct declare **d)
     *d = NULL;
 }
 
-static const char *kind_word(const struct declare_item *item)
-{
-    static const char *const words[] = {"exchange", "queue", "binding", "queue",
-                                        "dead-letter queue"};
-
-    return words[item->kind];
-}
-
-/* A binding is known to people by its queue. */
-static const char *shown_name(const struct declare_item *item)
-{
-    return item->kind == ITEM_BINDING ? item->queue->name : item->name;
-}
-
 void declare_again(struct declare *d, struct declare_item *item)
 {
     declare_item_wait(d, item);
@@ -67,48 +54,69 @@ void declare_exchange_again(struct declare *d, const char *exchange)
             declare_again(d, d->items[i]);
 }
 
+/* What is on a lane of its own has another connection. */
+static void restart(struct declare_item *item)
+{
+    if (item->lane == &item->own)
+        return;
+    item->lane = NULL;
+    item->step = STEP_IDLE;
+    item->stale = false;
+    item->state = item->alone ? DECLARE_UNANSWERED : DECLARE_WAITING;
+}
+
 void declare_down(struct declare *d)
 {
-    d->channel_open = false;
-    d->current = NULL;
-    for (size_t i = 0; i < d->n_items; i++) {
-        d->items[i]->state = DECLARE_WAITING;
-        d->items[i]->step = STEP_IDLE;
-        d->items[i]->stale = false;
-    }
+    declare_lanes_down(d);
+    for (size_t i = 0; i < d->n_items; i++)
+        restart(d->items[i]);
 }
 
 void declare_up(struct declare *d)
 {
     declare_down(d);
+    declare_alone_hasten(d);
     declare_step(d);
 }
 
 static void refuse(struct declare *d, struct declare_item *item, const char *why)
 {
-    struct reason *before = item->why;
-    struct reason *now = reason_share(before);
-
-    item->why = reason_take(&now, why);
     item->state = DECLARE_REFUSED;
     item->due_ms = clock_mono(&d->clock) + backoff_next(&d->retry);
-    if (item->why != before || before == NULL)
+    if (declare_item_blame(item, why))
         log_event(d->log, LOG_ERROR, "broker.refused",
-                  LOG_FIELDS(log_text("what", kind_word(item)), log_text("name", shown_name(item)),
-                             log_text("why", why)));
-    reason_drop(&now);
-    reason_drop(&before);
+                  LOG_FIELDS(log_text("what", declare_item_kind(item)),
+                             log_text("name", declare_item_name(item)), log_text("why", why)));
+}
+
+/* It is there now: made, or as it was. */
+static void note_there(struct declare *d, struct declare_item *item)
+{
+    if (item->step == STEP_CREATING)
+        log_event(
+            d->log, LOG_INFO, "broker.declared",
+            LOG_FIELDS(log_text("what", declare_item_kind(item)), log_text("name", item->name)));
+    item->seen = true;
+    if (item->form != QUEUE_AS_IT_IS)
+        item->guarded = item->form == QUEUE_QUORUM_GUARDED;
+}
+
+static void note_answered(struct declare *d, struct declare_item *item)
+{
+    if (item->alone)
+        log_event(d->log, LOG_INFO, "broker.answers_again",
+                  LOG_FIELDS(log_text("what", declare_item_kind(item)),
+                             log_text("name", declare_item_name(item))));
+    if (item->alone)
+        declare_alone_hasten(d);
+    item->alone = false;
+    backoff_reset(&item->rest);
 }
 
 static void finish(struct declare *d, struct declare_item *item)
 {
-    if (item->step == STEP_CREATING)
-        log_event(d->log, LOG_INFO, "broker.declared",
-                  LOG_FIELDS(log_text("what", kind_word(item)), log_text("name", item->name)));
+    note_answered(d, item);
     item->state = DECLARE_READY;
-    item->seen = true;
-    if (item->form != QUEUE_AS_IT_IS)
-        item->guarded = item->form == QUEUE_QUORUM_GUARDED;
     reason_drop(&item->why);
     for (size_t i = 0; i < d->n_items; i++) { /* what was refused or absent for its sake */
         struct declare_item *other = d->items[i];
@@ -120,24 +128,24 @@ static void finish(struct declare *d, struct declare_item *item)
     }
 }
 
-/* Nothing is under way any more. */
-static void release(struct declare *d)
+void declare_item_release(struct declare *d, struct declare_item *item)
 {
-    struct declare_item *item = d->current;
+    bool stale = item->stale;
 
-    d->current = NULL;
+    item->lane->item = NULL;
+    item->lane = NULL;
     item->step = STEP_IDLE;
-    if (item->stale)
-        item->state = DECLARE_WAITING;
     item->stale = false;
+    if (stale)
+        declare_item_wait(d, item);
 }
 
-static int open_channel(struct declare *d, struct err *err)
+static int open_channel(struct lane *lane, struct err *err)
 {
-    int rc = d->channel_open ? OK : channel_open(d->link, CHANNEL_DECLARE, err);
+    int rc = lane->open ? OK : channel_open(lane->link, lane->channel, err);
 
     if (rc == OK)
-        d->channel_open = true;
+        lane->open = true;
     return rc;
 }
 
@@ -150,27 +158,34 @@ static enum queue_form form_of(const struct declare_item *item, enum item_step s
                                    : ask_queue_form(item->name, item->rule.queue_type);
 }
 
+static int ask(const struct lane *lane, const struct declare_item *item, struct err *err)
+{
+    if (item->step == STEP_CONSUMING)
+        return ask_consumer(lane->link, lane->channel, item->name, err);
+    if (item->kind == ITEM_BINDING)
+        return ask_binding(lane->link, lane->channel, item->exchange->name, item->queue->name,
+                           item->name, err);
+    if (item->kind == ITEM_EXCHANGE)
+        return ask_exchange(lane->link, lane->channel, item->name, item->rule.exchange_kind,
+                            item->step == STEP_ASKING, err);
+    return ask_queue(lane->link, lane->channel, item->name, item->form, err);
+}
+
 static void send_item(struct declare *d, struct declare_item *item, enum item_step step,
                       enum queue_form form)
 {
-    const bool asking = step == STEP_ASKING;
     struct err err = {0};
-    int rc = open_channel(d, &err);
+    int rc = open_channel(item->lane, &err);
 
     item->step = step;
     item->form = form;
-    item->absent = item->absent && !asking;
-    d->current = item;
-    if (rc == OK && item->kind == ITEM_EXCHANGE)
-        rc = ask_exchange(d->link, item->name, item->rule.exchange_kind, asking, &err);
-    else if (rc == OK && item->kind != ITEM_BINDING)
-        rc = ask_queue(d->link, item->name, form, &err);
-    else if (rc == OK)
-        rc = ask_binding(d->link, item->exchange->name, item->queue->name, item->name, &err);
+    item->absent = item->absent && step != STEP_ASKING;
+    if (rc == OK)
+        rc = ask(item->lane, item, &err);
     if (rc == OK)
         return;
     refuse(d, item, err.text);
-    release(d);
+    declare_item_release(d, item);
 }
 
 static void begin_item(struct declare *d, struct declare_item *item, enum item_step step)
@@ -185,12 +200,12 @@ static bool ends_ready(struct declare *d, struct declare_item *item)
     char why[TEXT_MAX];
 
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
-        if (ends[i]->state == DECLARE_WAITING)
+        if (ends[i]->state == DECLARE_WAITING || ends[i]->state == DECLARE_UNANSWERED)
             return false;
         if (ends[i]->state == DECLARE_REFUSED) {
             snprintf(why, sizeof why,
                      "queue \"%s\" is not bound to exchange \"%s\": the %s was refused",
-                     item->queue->name, item->exchange->name, kind_word(ends[i]));
+                     item->queue->name, item->exchange->name, declare_item_kind(ends[i]));
             refuse(d, item, why);
             return false;
         }
@@ -206,7 +221,7 @@ static bool is_due_dead(struct declare_item *item)
     return item->queue->state == DECLARE_READY;
 }
 
-static bool may_go(struct declare *d, struct declare_item *item)
+bool declare_item_may_go(struct declare *d, struct declare_item *item)
 {
     if (item->kind == ITEM_DEAD)
         return is_due_dead(item);
@@ -221,19 +236,37 @@ static enum item_step first_step(const struct declare_item *item)
                                                                           : STEP_ASKING;
 }
 
+void declare_item_begin(struct declare *d, struct declare_item *item)
+{
+    begin_item(d, item, first_step(item));
+}
+
+/* Whether it can go on a lane of the link now. */
+static bool is_due(struct declare *d, struct declare_item *item, int64_t now)
+{
+    if (item->lane != NULL || item->dropped)
+        return false;
+    if (item->state == DECLARE_REFUSED && item->due_ms <= now)
+        declare_item_wait(d, item);
+    return item->state == DECLARE_WAITING && declare_item_may_go(d, item);
+}
+
 void declare_step(struct declare *d)
 {
     int64_t now = clock_mono(&d->clock);
+    struct lane *lane = NULL;
 
-    for (size_t i = 0; i < d->n_items && link_is_up(d->link) && d->current == NULL; i++) {
-        struct declare_item *item = d->items[i];
-
-        if (declare_state(item) == DECLARE_REFUSED && item->due_ms <= now)
-            item->state = DECLARE_WAITING;
-        if (declare_state(item) != DECLARE_WAITING)
+    if (!link_is_up(d->link))
+        return;
+    declare_lanes_step(d, now);
+    for (size_t i = 0; i < d->n_items && link_is_up(d->link); i++) {
+        if (!is_due(d, d->items[i], now))
             continue;
-        if (may_go(d, item))
-            begin_item(d, item, first_step(item));
+        lane = declare_lane(d);
+        if (lane == NULL)
+            return;
+        declare_lane_take(d, lane, d->items[i]);
+        declare_item_begin(d, d->items[i]);
     }
 }
 
@@ -245,8 +278,8 @@ static void on_refused(struct declare *d, struct declare_item *item,
     struct refusal refusal = {
         .code = close->reply_code,
         .text = channel_why(close, text, sizeof text),
-        .what = kind_word(item),
-        .name = shown_name(item),
+        .what = declare_item_kind(item),
+        .name = declare_item_name(item),
         .origin = item->rule.origin,
         .queue_type = item->rule.queue_type,
     };
@@ -261,16 +294,18 @@ static void on_refused(struct declare *d, struct declare_item *item,
 /* There is none, and its queue does not ask for one. */
 static void find_absent(struct declare *d, struct declare_item *item)
 {
+    note_answered(d, item);
     item->state = DECLARE_ABSENT;
     reason_drop(&item->why);
-    release(d);
+    declare_item_release(d, item);
 }
 
 /* Of a queue that others make, any answer is all that was wanted. */
 static void find_target(struct declare *d, struct declare_item *item)
 {
+    note_there(d, item);
     finish(d, item);
-    release(d);
+    declare_item_release(d, item);
 }
 
 /* The queue is not to be had with a dead-letter queue: it has none, or another. */
@@ -306,59 +341,96 @@ static bool try_otherwise(struct declare *d, struct declare_item *item,
     return true;
 }
 
-static void on_close(struct declare *d, const amqp_channel_close_t *close)
+static void on_close(struct declare *d, struct lane *lane, const amqp_channel_close_t *close)
 {
-    struct declare_item *item = d->current;
+    struct declare_item *item = lane->item;
     struct err err = {0};
 
-    d->channel_open = false;
+    lane->open = false;
     /* A link that cannot take this is going down and takes everything up again. */
-    if (channel_close_ok(d->link, CHANNEL_DECLARE, &err) != OK || item == NULL)
+    if (channel_close_ok(lane->link, lane->channel, &err) != OK || item == NULL)
         return;
     if (item->dropped || !try_otherwise(d, item, close)) {
         if (!item->dropped)
             on_refused(d, item, close);
-        release(d);
+        declare_item_release(d, item);
     }
 }
 
-static void on_ok(struct declare *d)
+/* Who was left without an answer must show that it can be consumed. */
+static bool must_consume(const struct declare_item *item)
 {
-    if (d->current == NULL)
+    return item->lane == &item->own && item->step != STEP_CONSUMING &&
+           (item->kind == ITEM_QUEUE || item->kind == ITEM_DEAD);
+}
+
+static void on_ok(struct declare *d, struct declare_item *item)
+{
+    if (item->step != STEP_CONSUMING)
+        note_there(d, item);
+    if (must_consume(item)) {
+        send_item(d, item, STEP_CONSUMING, item->form);
         return;
-    finish(d, d->current);
-    release(d);
+    }
+    finish(d, item);
+    declare_item_release(d, item);
 }
 
-static void count_consumers(struct declare *d, const amqp_queue_declare_ok_t *ok)
+static void on_queue_ok(struct declare *d, struct declare_item *item,
+                        const amqp_queue_declare_ok_t *ok)
 {
-    if (d->current != NULL && ok->consumer_count == 0)
-        d->current->deserted++;
+    if (ok->consumer_count == 0)
+        item->deserted++;
+    on_ok(d, item);
 }
 
-void declare_method(struct declare *d, const amqp_method_t *method)
+static void on_answer(struct declare *d, struct declare_item *item, const amqp_method_t *method)
 {
+    struct err err = {0};
+
     switch (method->id) {
     case AMQP_QUEUE_DECLARE_OK_METHOD:
-        count_consumers(d, method->decoded);
-        on_ok(d);
+        on_queue_ok(d, item, method->decoded);
+        break;
+    case AMQP_BASIC_CONSUME_OK_METHOD:
+        (void)ask_no_more(item->lane->link, item->lane->channel, &err); /* or it is going down */
         break;
     case AMQP_EXCHANGE_DECLARE_OK_METHOD:
     case AMQP_QUEUE_BIND_OK_METHOD:
-        on_ok(d);
+    case AMQP_BASIC_CANCEL_OK_METHOD:
+        on_ok(d, item);
         break;
-    case AMQP_CHANNEL_CLOSE_METHOD:
-        on_close(d, method->decoded);
-        break;
-    default: /* open-ok needs no answer; nothing else is asked for here */
+    default: /* open-ok and qos-ok need no answer; nothing else is asked for here */
         break;
     }
+}
+
+static void hear(struct declare *d, struct lane *lane, const amqp_method_t *method)
+{
+    if (method->id == AMQP_CHANNEL_CLOSE_METHOD)
+        on_close(d, lane, method->decoded);
+    else if (lane->item != NULL)
+        on_answer(d, lane->item, method);
+}
+
+void declare_method(struct declare *d, uint16_t channel, const amqp_method_t *method)
+{
+    struct lane *lane = channels_owner(d->channels, CHANNELS_OF_DECLARE, channel);
+
+    if (lane != NULL)
+        hear(d, lane, method);
+    declare_step(d);
+}
+
+void declare_item_answer(struct declare *d, struct declare_item *item, const amqp_method_t *method)
+{
+    hear(d, &item->own, method);
     declare_step(d);
 }
 
 int64_t declare_due(const struct declare *d)
 {
-    int64_t due = INT64_MAX;
+    int64_t due = declare_lanes_due(d);
 
     for (size_t i = 0; i < d->n_items; i++)
         if (declare_state(d->items[i]) == DECLARE_REFUSED && d->items[i]->due_ms < due)
@@ -366,19 +438,53 @@ int64_t declare_due(const struct declare *d)
     return due;
 }
 
+/* Nobody waits for it: it was not answered, or is late, or waits for such a one itself. */
+static bool is_held(const struct declare_item *item, int64_t now)
+{
+    if (item == NULL || item->state == DECLARE_UNANSWERED)
+        return item != NULL;
+    if (item->lane != NULL && declare_lane_is_late(item->lane, now))
+        return true;
+    return is_held(item->exchange, now) || is_held(item->queue, now);
+}
+
 bool declare_is_settled(const struct declare *d)
 {
+    const int64_t now = clock_mono(&d->clock);
+
     for (size_t i = 0; i < d->n_items; i++)
-        if (declare_state(d->items[i]) == DECLARE_WAITING)
+        if (declare_state(d->items[i]) == DECLARE_WAITING && !is_held(d->items[i], now))
             return false;
     return true;
 }
 
-const char *declare_refused(const struct declare *d)
+const char *declare_trouble(const struct declare *d)
 {
     for (size_t i = 0; i < d->n_items; i++)
         if (d->items[i]->planned && d->items[i]->kind != ITEM_DEAD &&
-            declare_state(d->items[i]) == DECLARE_REFUSED)
+            d->items[i]->kind != ITEM_TARGET && declare_why(d->items[i])[0] != '\0')
             return declare_why(d->items[i]);
     return NULL;
+}
+
+const char *declare_awaited(const struct declare *d, char *out, size_t size)
+{
+    const int64_t now = clock_mono(&d->clock);
+    size_t waiting = 0;
+
+    for (size_t i = 0; i < d->n_items; i++) {
+        const struct declare_item *item = d->items[i];
+
+        waiting += declare_state(item) == DECLARE_WAITING;
+        if (item->dropped || item->lane == NULL || !declare_lane_is_late(item->lane, now))
+            continue;
+        snprintf(out, size, "%s \"%s\": the broker has not answered its declaration for %lld s",
+                 declare_item_kind(item), declare_item_name(item),
+                 (long long)((now - item->lane->since_ms) / 1000));
+        return out;
+    }
+    if (waiting == 0)
+        return NULL;
+    snprintf(out, size, "%zu of %zu declarations are still to be answered", waiting, d->n_items);
+    return out;
 }

@@ -1,9 +1,10 @@
 /*
- * declare - makes sure that exchanges, queues and bindings exist, one at a time
+ * declare - makes sure that exchanges, queues and bindings exist
  *
  * What exists is taken as it is: a passive declaration asks first. Only what is
  * absent is created. The broker closes a channel to say no, so all of this happens
- * on a channel of its own (CHANNEL_DECLARE), which is opened again after each no.
+ * on channels of its own, the lanes, with one item at a time each; one that a no has
+ * closed is opened again.
  *
  *                          passive: ok                      declare_again, link down
  *   WAITING --> ASKING ------------------------> READY ----------------------------> WAITING
@@ -16,12 +17,26 @@
  *      |          ^ 403, 404, ...                  |
  *      '-----> BINDING ----- bind-ok --------------'
  *
+ * No answer is waited for for ever. From ASKING, CREATING and BINDING:
+ *
+ *          15 s, or the broker closes the connection over it
+ *   ... -----------------------------------------------------> UNANSWERED
+ *                                                              |   ^
+ *                       with back-off, on a connection of its own  |  likewise
+ *                                                              v   |
+ *                                                       ASKING, ..., CONSUMING ---> READY
+ *
+ * A broker without a majority for a queue answers nothing for 30 to 65 s and then ends the
+ * connection with all that others do on it: so what was UNANSWERED is asked for on a connection
+ * of its own until it has been answered once, and a queue is READY then only when it can be
+ * consumed, too. A lane whose answer is late takes no further item, another takes its place.
+ *
  * A target is only looked for: whatever the broker answers, it is READY then.
  *
  * An exchange or a queue of any type goes through ASKING; a queue whose type the
  * rule states goes straight to CREATING, so that a mismatch is a 406 and is
  * explained. A binding waits for its exchange and its queue. declare_step starts
- * the next item, declare_method hears the answer. A refusal is logged once, keeps
+ * what can be started, declare_method hears the answers. A refusal is logged once, keeps
  * its words, and holds up nobody else.
  *
  * A quorum queue is created with a dead-letter queue (given_up.h). One that is there
@@ -44,12 +59,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/topology.h"
+#include "broker/channels.h"
 #include "wire/link.h"
 
 enum declare_state {
     DECLARE_WAITING,
     DECLARE_READY,
     DECLARE_REFUSED,
+    DECLARE_UNANSWERED,
     DECLARE_ABSENT, /* a dead-letter queue that is not there, and need not be */
     DECLARE_DROPPED,
 };
@@ -57,12 +74,12 @@ enum declare_state {
 struct declare;
 struct declare_item; /* one exchange, queue, binding or dead-letter queue */
 
-/* `link` and `log` are lent for life. NULL when out of memory. */
-struct declare *declare_new(struct link *link, struct log *log, struct clock clock);
+/* `channels`, with their link, and `log` are lent for life. NULL when out of memory. */
+struct declare *declare_new(struct channels *channels, struct log *log, struct clock clock);
 void declare_free(struct declare **d); /* NULL is fine */
 
 /* Ask for something; what is known already is found again. The strings are copied.
- * `planned` things are named by the rules and count for declare_refused. Return the
+ * `planned` things are named by the rules and count for declare_trouble. Return the
  * item, which lives as long as `d`, or NULL when out of memory. The default exchange
  * must not be asked for: it always exists. */
 struct declare_item *declare_exchange(struct declare *d, const struct destination *to,
@@ -87,7 +104,7 @@ enum declare_state declare_state(const struct declare_item *item);
 /* How often the broker has answered for this queue that nobody consumes it. */
 unsigned declare_deserted(const struct declare_item *queue);
 
-/* The words of a refusal; "" when it is not refused. Lent until the item changes. */
+/* The words of a refusal, or why there is no answer; else "". Lent until the item changes. */
 const char *declare_why(const struct declare_item *item);
 
 /* Begins the next plan. Nothing of it is asked of the broker before it is adopted. */
@@ -105,27 +122,54 @@ void declare_abandon(struct declare *d);
  * taken up again by the next step. */
 void declare_again(struct declare *d, struct declare_item *item);
 
-/* The same for an exchange by name, where this link knows it. */
+/* An exchange that only rows have named is asked for no more: its item goes, unless it is under
+ * way. Only where nothing is bound to it here. */
+void declare_forget_exchange(struct declare *d, const char *exchange);
+
+/* The same as declare_again for an exchange by name, where this link knows it. */
 void declare_exchange_again(struct declare *d, const char *exchange);
 
 /* The link came up: everything is taken up again. It went down: all channels are gone. */
 void declare_up(struct declare *d);
 void declare_down(struct declare *d);
 
-/* A method that came on CHANNEL_DECLARE. */
-void declare_method(struct declare *d, const amqp_method_t *method);
+/* Before declare_down: the broker has closed the connection over this method (link_fault). What
+ * waits for an answer to such a one is UNANSWERED. */
+void declare_blame(struct declare *d, amqp_method_number_t method, const char *why);
 
-/* Sends what is to be sent next. */
+/* A method that came on a channel of its own (CHANNELS_OF_DECLARE). */
+void declare_method(struct declare *d, uint16_t channel, const amqp_method_t *method);
+
+/* The broker has not answered the consume of this queue that is READY: so it is UNANSWERED. */
+void declare_unanswered(struct declare *d, struct declare_item *queue, const char *why);
+
+/* Sends what can be sent now. */
 void declare_step(struct declare *d);
 
 /* When declare_step has to be called at the latest (monotonic); INT64_MAX: never. */
 int64_t declare_due(const struct declare *d);
 
-/* True when nothing waits for an answer. */
+/* True when nothing waits for an answer but what is late. */
 bool declare_is_settled(const struct declare *d);
 
-/* The first refused item that the rules name, in words, or NULL. A dead-letter queue is
- * not named by them. */
-const char *declare_refused(const struct declare *d);
+/* The first item that the rules name and that is refused or unanswered, in words, or NULL. A
+ * dead-letter queue is not named by them, and one that others make is their affair. */
+const char *declare_trouble(const struct declare *d);
+
+/* What waits for an answer, in words, cut to `size`: returns `out`, or NULL where nothing does. */
+const char *declare_awaited(const struct declare *d, char *out, size_t size);
+
+/* For connections of their own (aside.h). An UNANSWERED item whose time has come, or NULL; the
+ * caller then opens a connection for it, and says what comes of that: it is up; a method or a
+ * delivery came on channel 1; it went down, or its time is over, for this reason. The item is
+ * done, answered or not, once declare_alone_is_done. */
+struct declare_item *declare_alone(struct declare *d);
+void declare_alone_up(struct declare *d, struct declare_item *item, struct link *link);
+void declare_alone_method(struct declare *d, struct declare_item *item, const amqp_method_t *m);
+void declare_alone_content(struct declare *d, struct declare_item *item,
+                           const struct link_content *content);
+void declare_alone_down(struct declare *d, struct declare_item *item, const char *why);
+bool declare_alone_is_done(const struct declare_item *item);
+int64_t declare_alone_due(const struct declare *d); /* monotonic; INT64_MAX: never */
 
 #endif

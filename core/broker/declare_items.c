@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Between two connections of its own for an item that goes unanswered. */
+enum { REST_MIN_MS = 2 * 1000, REST_MAX_MS = 60 * 1000 };
+
 void declare_item_free(struct declare_item **item)
 {
     if (*item == NULL)
@@ -22,10 +25,40 @@ void declare_item_free(struct declare_item **item)
 
 void declare_item_wait(struct declare *d, struct declare_item *item)
 {
-    if (item == d->current)
+    if (item->lane != NULL) {
         item->stale = true;
-    else
+    } else if (item->alone) {
+        item->state = DECLARE_UNANSWERED;
+        item->due_ms = clock_mono(&d->clock);
+    } else {
         item->state = DECLARE_WAITING;
+    }
+}
+
+const char *declare_item_kind(const struct declare_item *item)
+{
+    static const char *const words[] = {"exchange", "queue", "binding", "queue",
+                                        "dead-letter queue"};
+
+    return words[item->kind];
+}
+
+const char *declare_item_name(const struct declare_item *item)
+{
+    return item->kind == ITEM_BINDING ? item->queue->name : item->name;
+}
+
+bool declare_item_blame(struct declare_item *item, const char *why)
+{
+    struct reason *before = item->why;
+    struct reason *now = reason_share(before);
+    bool other;
+
+    item->why = reason_take(&now, why);
+    other = item->why != before || before == NULL;
+    reason_drop(&now);
+    reason_drop(&before);
+    return other;
 }
 
 static struct declare_item *find(const struct declare *d, const struct declare_item *like)
@@ -81,6 +114,8 @@ static struct declare_item *add(struct declare *d, const struct declare_item *li
     /* Until something asks for it: so it is with one that was dropped. */
     item->dropped = true;
     item->planned = false;
+    backoff_init(&item->rest, REST_MIN_MS, REST_MAX_MS,
+                 (uint64_t)clock_wall(&d->clock) + d->n_items);
     d->items[d->n_items++] = item;
     return item;
 }
@@ -117,6 +152,21 @@ struct declare_item *declare_exchange(struct declare *d, const struct destinatio
 
     REQUIRE(to->kind != EXCHANGE_DEFAULT);
     return take(d, &like);
+}
+
+void declare_forget_exchange(struct declare *d, const char *exchange)
+{
+    for (size_t i = 0; i < d->n_items; i++) {
+        struct declare_item *item = d->items[i];
+
+        if (item->kind != ITEM_EXCHANGE || item->planned || item->named || item->lane != NULL ||
+            strcmp(item->name, exchange) != 0)
+            continue;
+        declare_item_free(&item);
+        d->n_items--;
+        memmove(&d->items[i], &d->items[i + 1], (d->n_items - i) * sizeof(*d->items));
+        return;
+    }
 }
 
 struct declare_item *declare_queue(struct declare *d, const struct subscription *s)
@@ -196,7 +246,9 @@ unsigned declare_deserted(const struct declare_item *queue)
 
 const char *declare_why(const struct declare_item *item)
 {
-    return declare_state(item) == DECLARE_REFUSED ? reason_text(item->why) : "";
+    const enum declare_state state = declare_state(item);
+
+    return state == DECLARE_REFUSED || state == DECLARE_UNANSWERED ? reason_text(item->why) : "";
 }
 
 void declare_plan(struct declare *d)
@@ -243,7 +295,7 @@ static void renew(struct declare *d, struct declare_item *item)
     item->absent = false; /* others may have bound to what was made for an earlier plan */
     if (item->kind == ITEM_TARGET)
         declare_item_wait(d, item);
-    if (item->state == DECLARE_REFUSED)
+    if (item->state == DECLARE_REFUSED || item->state == DECLARE_UNANSWERED)
         item->due_ms = 0;
     if (other_type)
         declare_again(d, item);

@@ -12,21 +12,22 @@
 #define CONSUMER_TAG "herald"
 
 enum {
-    TEXT_MAX = 400,
+    TEXT_MAX = 600,
     DEAD_PREFETCH = 100, /* of a dead-letter queue: little comes, and may come all at once */
+    ANSWER_LATE_MS = 2 * 1000,
+    ANSWER_MOST_MS = 15 * 1000, /* a broker's own limit for a consume is 65 s */
 };
 
-struct feed *feed_new(struct feed_context *context, uint16_t channel)
+struct feed *feed_new(struct feed_context *context)
 {
     struct feed *f = calloc(1, sizeof *f);
 
     if (f == NULL)
         return NULL;
     f->context = context;
-    f->channel = channel;
     f->pace = PACE_FLOW;
     backoff_init(&f->backoff, context->backoff_min_ms, context->backoff_max_ms,
-                 (uint64_t)clock_wall(&context->clock) + channel);
+                 (uint64_t)clock_wall(&context->clock) + context->epoch++);
     if (link_is_up(context->link))
         f->state = FEED_DECLARING;
     return f;
@@ -70,12 +71,14 @@ void feed_up(struct feed *f)
 {
     f->state = FEED_DECLARING;
     f->renewing = false;
+    f->is_short = false;
 }
 
 void feed_down(struct feed *f)
 {
     feed_end_epoch(f);
     f->state = FEED_DOWN;
+    f->channel = 0;
 }
 
 static void set_why(struct feed *f, const char *why)
@@ -99,6 +102,13 @@ static void rest(struct feed *f)
     f->due_ms = now + backoff_next(&f->backoff);
 }
 
+/* It is closed on both sides. */
+static void free_channel(struct feed *f)
+{
+    channels_release(f->context->channels, f->channel);
+    f->channel = 0;
+}
+
 static void on_close(struct feed *f, const amqp_channel_close_t *close)
 {
     struct err err = {0};
@@ -109,6 +119,7 @@ static void on_close(struct feed *f, const amqp_channel_close_t *close)
         return;
     if (!feed_has_channel(f))
         return;
+    free_channel(f);
     feed_end_epoch(f);
     set_why(f, channel_why(close, why, sizeof why));
     rest(f);
@@ -123,7 +134,7 @@ static void close_channel(struct feed *f)
     if (channel_close(f->context->link, f->channel, &err) != OK)
         f->context->broken = "a channel could not be closed";
     f->state = FEED_CLOSING;
-    f->due_ms = clock_mono(&f->context->clock) + CHANNEL_RPC_MS;
+    f->due_ms = clock_mono(&f->context->clock) + ANSWER_MOST_MS;
 }
 
 /* The consumer is gone, its channel is not yet. */
@@ -135,15 +146,22 @@ static void on_cancel(struct feed *f, const char *why)
     close_channel(f);
 }
 
-static void on_close_ok(struct feed *f)
+/* Its channel is of no concern any more. */
+static void go_on(struct feed *f)
 {
-    if (f->state != FEED_CLOSING)
-        return;
     if (f->renewing || f->subscription == NULL)
         f->state = FEED_DECLARING;
     else
         rest(f);
     f->renewing = false;
+}
+
+static void on_close_ok(struct feed *f)
+{
+    if (f->state != FEED_CLOSING)
+        return;
+    free_channel(f);
+    go_on(f);
 }
 
 static void on_consuming(struct feed *f)
@@ -308,10 +326,31 @@ static bool may_open(const struct feed *f)
            pace_of(f) != PACE_STOP && declare_state(f->queue) == DECLARE_READY;
 }
 
+/* It is tried again whenever another channel is closed. */
+static void tell_short(struct feed *f)
+{
+    char why[TEXT_MAX];
+
+    if (f->is_short)
+        return;
+    f->is_short = true;
+    snprintf(why, sizeof why,
+             "queue \"%s\" is not consumed: the broker allows %zu channels on a connection "
+             "(channel_max), and all are in use; raise it there, or take queues to another router",
+             consumed(f), channels_most(f->context->channels));
+    set_why(f, why);
+}
+
 static void open_channel(struct feed *f)
 {
     struct err err = {0};
 
+    f->channel = channels_take(f->context->channels, CHANNELS_OF_WORK, f);
+    if (f->channel == 0) {
+        tell_short(f);
+        return;
+    }
+    f->is_short = false;
     if (send_consume(f, &err) != OK) {
         f->context->broken = "a channel could not be opened";
         return;
@@ -320,7 +359,49 @@ static void open_channel(struct feed *f)
     f->deserted = declare_deserted(f->queue);
     f->opened_at = pace_of(f);
     f->state = FEED_OPENING;
-    f->due_ms = clock_mono(&f->context->clock) + CHANNEL_RPC_MS;
+    f->due_ms = clock_mono(&f->context->clock) + ANSWER_MOST_MS;
+}
+
+/* The channel is left to itself: its close-ok may be long in coming. */
+static void leave_unanswered(struct feed *f, const char *why)
+{
+    struct err err = {0};
+
+    feed_end_epoch(f);
+    if (channels_leave(f->context->channels, f->channel, &err) != OK)
+        f->context->broken = "a channel could not be closed";
+    f->channel = 0;
+    f->state = FEED_DECLARING;
+    f->renewing = false;
+    declare_unanswered(f->context->declare, f->queue, why);
+}
+
+static void give_up(struct feed *f)
+{
+    char why[TEXT_MAX];
+
+    snprintf(why, sizeof why,
+             "queue \"%s\": the broker has not answered the consume for %d s; it is asked again on "
+             "a connection of its own, and nothing else waits for it",
+             consumed(f), ANSWER_MOST_MS / 1000);
+    leave_unanswered(f, why);
+}
+
+void feed_blame(struct feed *f, const char *why)
+{
+    if (f->state == FEED_OPENING)
+        declare_unanswered(f->context->declare, f->queue, why);
+}
+
+bool feed_is_late(const struct feed *f)
+{
+    return f->state == FEED_OPENING &&
+           f->due_ms - clock_mono(&f->context->clock) <= ANSWER_MOST_MS - ANSWER_LATE_MS;
+}
+
+const char *feed_queue(const struct feed *f)
+{
+    return f->subscription != NULL ? consumed(f) : NULL;
 }
 
 void feed_step(struct feed *f)
@@ -337,8 +418,13 @@ void feed_step(struct feed *f)
      * broker from telling its consumers (seen with 3.10). */
     if (f->state == FEED_CONSUMING && !f->draining && declare_deserted(f->queue) != f->deserted)
         on_cancel(f, "the queue was deleted and made again: the broker knows no consumer");
-    if ((f->state == FEED_OPENING || f->state == FEED_CLOSING) && f->due_ms <= now)
-        f->context->broken = "the broker did not answer in time on a channel for consuming";
+    if (f->state == FEED_OPENING && f->due_ms <= now)
+        give_up(f);
+    if (f->state == FEED_CLOSING && f->due_ms <= now) {
+        channels_orphan(f->context->channels, f->channel);
+        f->channel = 0;
+        go_on(f);
+    }
 }
 
 int64_t feed_due(const struct feed *f)
@@ -365,7 +451,10 @@ const char *feed_trouble(const struct feed *f)
 {
     if (f->subscription == NULL || f->renewing)
         return NULL;
-    if (f->state == FEED_DECLARING && declare_state(f->queue) == DECLARE_REFUSED)
+    if (f->state == FEED_DECLARING && declare_why(f->queue)[0] != '\0')
         return declare_why(f->queue);
-    return f->state == FEED_RESTING || f->state == FEED_CLOSING ? reason_text(f->why) : NULL;
+    return f->state == FEED_RESTING || f->state == FEED_CLOSING ||
+                   (f->state == FEED_DECLARING && f->is_short)
+               ? reason_text(f->why)
+               : NULL;
 }

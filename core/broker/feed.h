@@ -11,8 +11,11 @@
  *                                    close-ok
  *
  *   DOWN       no link
- *   DECLARING  waits for the queue (declare.h); stays here while it is refused
- *   OPENING    channel.open, basic.qos and basic.consume are sent
+ *   DECLARING  waits for the queue (declare.h) and for a channel (channels.h); stays here
+ *              while it is refused, or unanswered
+ *   OPENING    channel.open, basic.qos and basic.consume are sent. A broker that does not
+ *              answer in time leaves the queue unanswered (declare.h), and the channel to
+ *              itself
  *   CONSUMING  deliveries come and acks go
  *   CLOSING    the consumer is gone (basic.cancel, or a declaration says so), or the
  *              rules have changed; we close the channel, so that nothing of it is left
@@ -29,29 +32,31 @@
 #ifndef HERALD_BROKER_FEED_H
 #define HERALD_BROKER_FEED_H
 
+#include "broker/channels.h"
 #include "broker/declare.h"
 #include "broker/held.h"
 #include "wire/link.h"
 
 /* What all feeds of a consumer share; owned by the consumer. */
 struct feed_context {
-    struct link *link;        /* lent */
-    struct log *log;          /* lent */
-    struct clock clock;       /* for rests */
-    struct declare *declare;  /* of the same link; lent */
-    int64_t backoff_min_ms;   /* rest after a channel died */
-    int64_t backoff_max_ms;   /* ceiling of that rest */
-    uint64_t epoch;           /* last one given to a channel */
-    const char *broken;       /* set when the broker broke the protocol: reconnect */
-    void (*stale)(void *arg); /* some in the line became stale: sweep it */
-    void *stale_arg;          /* lent to it */
-    enum broker_pace pace;    /* of all feeds: the slower one counts */
+    struct link *link;         /* lent */
+    struct channels *channels; /* of the link; lent */
+    struct log *log;           /* lent */
+    struct clock clock;        /* for rests */
+    struct declare *declare;   /* of the same link; lent */
+    int64_t backoff_min_ms;    /* rest after a channel died */
+    int64_t backoff_max_ms;    /* ceiling of that rest */
+    uint64_t epoch;            /* last one given to a channel */
+    const char *broken;        /* set when the broker broke the protocol: reconnect */
+    void (*stale)(void *arg);  /* some in the line became stale: sweep it */
+    void *stale_arg;           /* lent to it */
+    enum broker_pace pace;     /* of all feeds: the slower one counts */
 };
 
 struct feed;
 
 /* A feed without a subscription. `context` is lent for life. NULL when out of memory. */
-struct feed *feed_new(struct feed_context *context, uint16_t channel);
+struct feed *feed_new(struct feed_context *context);
 void feed_free(struct feed **f); /* leaves what stands in the line as stale; NULL is fine */
 
 /* The next plan has this subscription for it, lent until the plan after it is adopted:
@@ -111,5 +116,15 @@ size_t feed_unacked(const struct feed *f);
 
 /* Why it does not consume, or NULL. */
 const char *feed_trouble(const struct feed *f);
+
+/* The broker closes the connection over a basic.consume: who waits for the answer to one is
+ * left without. Before feed_down. */
+void feed_blame(struct feed *f, const char *why);
+
+/* The broker owes it an answer for longer than is usual. */
+bool feed_is_late(const struct feed *f);
+
+/* The queue that it consumes; NULL: none. */
+const char *feed_queue(const struct feed *f);
 
 #endif

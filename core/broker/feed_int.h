@@ -23,7 +23,8 @@ struct feed {
     const struct subscription *subscription; /* lent; NULL: none yet, or no more */
     const struct subscription *next;         /* of the plan under way; lent; NULL */
     enum feed_state state;
-    uint16_t channel;             /* its number, for ever */
+    uint16_t channel;             /* its number; 0: none */
+    bool is_short;                /* DECLARING: the broker allows no further channel */
     enum broker_pace pace;        /* its own */
     enum broker_pace opened_at;   /* pace for which the channel was opened */
     struct declare_item *queue;   /* its declaration; NULL without a subscription */

@@ -174,8 +174,9 @@ static int send_question(struct inspection *in, struct err *err)
         return rc;
     in->open = true;
     if (q->kind == ASK_EXCHANGE)
-        return ask_exchange(in->link, q->name, q->exchange_kind, !in->stating, err);
-    return ask_queue(in->link, q->name, form_of(in), err);
+        return ask_exchange(in->link, CHANNEL_DECLARE, q->name, q->exchange_kind, !in->stating,
+                            err);
+    return ask_queue(in->link, CHANNEL_DECLARE, q->name, form_of(in), err);
 }
 
 static void ask(struct inspection *in, bool stating)

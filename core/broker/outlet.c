@@ -1,42 +1,13 @@
 /* outlet - see outlet.h for the states. */
-#include "broker/outlet.h"
+#include "broker/outlet_int.h"
 
-#include "broker/backoff.h"
 #include "broker/channel.h"
-#include "broker/window.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { TEXT_MAX = 400, ASK_EVERY_MS = 1000 };
-
-enum outlet_state {
-    OUTLET_DOWN,
-    OUTLET_DECLARING,
-    OUTLET_OPENING,
-    OUTLET_OPEN,
-    OUTLET_CLOSING,
-    OUTLET_RESTING,
-};
-
-struct outlet {
-    struct outlet_context *context; /* lent */
-    enum outlet_state state;
-    char *exchange;                  /* "" for the default one */
-    uint16_t channel;                /* its number, for ever */
-    struct declare_item *item;       /* its declaration; NULL for the default exchange */
-    struct window *window;           /* rows in flight; empty but in OPEN */
-    size_t held;                     /* places for publishes that are not sent yet */
-    size_t careful;                  /* rows still to be sent one by one */
-    bool refused;                    /* the broker closed the channel over the exchange itself */
-    enum publish_outcome dropped_as; /* what rows without a word become that are dropped now */
-    int64_t due_ms;                  /* RESTING: end of it; OPENING, CLOSING: answer is due */
-    struct backoff backoff;          /* how long to rest */
-    struct reason *why;              /* last trouble: words for rows that are dropped */
-    struct reason *returned;         /* words for rows that no queue took */
-    int64_t asked_ms;                /* when bindings were last asked for after a return */
-};
 
 /* What a channel.close was about. */
 enum fault {
@@ -77,17 +48,17 @@ static void on_settled(void *arg, int64_t row, enum window_outcome outcome)
     }
 }
 
-struct outlet *outlet_new(struct outlet_context *context, uint16_t channel,
-                          const struct destination *to, bool planned)
+struct outlet *outlet_new(struct outlet_context *context, const struct destination *to,
+                          bool planned)
 {
     struct outlet *o = calloc(1, sizeof *o);
 
     if (o == NULL)
         return NULL;
     o->context = context;
-    o->channel = channel;
+    o->eager = true;
     backoff_init(&o->backoff, context->backoff_min_ms, context->backoff_max_ms,
-                 (uint64_t)clock_wall(&context->clock) + channel);
+                 (uint64_t)clock_wall(&context->clock) + context->outlets++);
     o->exchange = strdup(to->kind == EXCHANGE_DEFAULT ? "" : to->exchange);
     o->window = window_new(context->window, on_settled, o);
     if (o->exchange == NULL || o->window == NULL)
@@ -142,10 +113,10 @@ static void drop_rows(struct outlet *o, enum publish_outcome as, const char *why
     window_drop(o->window);
 }
 
-static bool is_refused(const struct outlet *o)
+/* It waits for its exchange, which is in this state. */
+static bool waits_in(const struct outlet *o, enum declare_state state)
 {
-    return o->state == OUTLET_DECLARING && o->item != NULL &&
-           declare_state(o->item) == DECLARE_REFUSED;
+    return o->state == OUTLET_DECLARING && o->item != NULL && declare_state(o->item) == state;
 }
 
 /* An open channel serves until it closes. */
@@ -156,7 +127,7 @@ bool outlet_is_dropped(const struct outlet *o)
 
 const char *outlet_trouble(const struct outlet *o)
 {
-    if (is_refused(o))
+    if (waits_in(o, DECLARE_REFUSED) || waits_in(o, DECLARE_UNANSWERED))
         return declare_why(o->item);
     return o->state == OUTLET_RESTING ? reason_text(o->why) : NULL;
 }
@@ -167,9 +138,9 @@ int outlet_usable(const struct outlet *o, struct err *err)
     size_t room;
 
     if (trouble != NULL)
-        return err_set(err, is_refused(o) || o->refused ? ERR_BROKER : ERR_CLOSED,
+        return err_set(err, waits_in(o, DECLARE_REFUSED) || o->refused ? ERR_BROKER : ERR_CLOSED,
                        "exchange \"%s\" cannot be used: %s", o->exchange, trouble);
-    if (o->state != OUTLET_OPEN)
+    if (o->state != OUTLET_OPEN || o->gives_way)
         return err_set(err, ERR_BUSY, "exchange \"%s\" is not open yet", o->exchange);
     room = window_room(o->window);
     if (o->careful > 0)
@@ -200,17 +171,29 @@ void outlet_sent(struct outlet *o, int64_t row, uint64_t mark)
 void outlet_up(struct outlet *o)
 {
     o->state = OUTLET_DECLARING;
+    o->eager = true;
+}
+
+/* The broker has closed it, and was answered. */
+static void free_channel(struct outlet *o)
+{
+    channels_release(o->context->channels, o->channel);
+    o->channel = 0;
+    o->gives_way = false;
 }
 
 void outlet_down(struct outlet *o, const char *why)
 {
     drop_rows(o, PUBLISH_UNKNOWN, why);
     o->state = OUTLET_DOWN;
+    o->channel = 0;
+    o->gives_way = false;
 }
 
 static void rest(struct outlet *o)
 {
     o->state = OUTLET_RESTING;
+    o->eager = true;
     o->due_ms = clock_mono(&o->context->clock) + backoff_next(&o->backoff);
 }
 
@@ -285,8 +268,10 @@ static void on_close(struct outlet *o, const amqp_channel_close_t *close)
     /* A link that cannot take this is going down, which settles the rows as well. */
     if (channel_close_ok(o->context->link, o->channel, &err) != OK)
         return;
-    if (o->state == OUTLET_OPENING || o->state == OUTLET_OPEN)
-        on_closed(o, close);
+    if (o->state != OUTLET_OPENING && o->state != OUTLET_OPEN)
+        return;
+    free_channel(o);
+    on_closed(o, close);
     /* In CLOSING both sides closed at once: our close-ok is still to come. */
 }
 
@@ -321,8 +306,10 @@ void outlet_method(struct outlet *o, const amqp_method_t *method)
         on_close(o, method->decoded);
         break;
     case AMQP_CHANNEL_CLOSE_OK_METHOD:
-        if (o->state == OUTLET_CLOSING)
+        if (o->state == OUTLET_CLOSING) {
+            free_channel(o);
             o->state = OUTLET_DECLARING;
+        }
         break;
     default: /* channel.open-ok says nothing that select-ok does not */
         break;
@@ -372,8 +359,14 @@ static void open_channel(struct outlet *o)
 {
     amqp_confirm_select_t select = {.nowait = false};
     struct err err = {0};
-    int rc = channel_open(o->context->link, o->channel, &err);
+    int rc;
 
+    o->channel = channels_take(o->context->channels, CHANNELS_OF_WORK, o);
+    o->eager = false;
+    if (o->channel == 0)
+        return;
+    o->asked = false;
+    rc = channel_open(o->context->link, o->channel, &err);
     if (rc == OK)
         rc = link_send(o->context->link, o->channel, AMQP_CONFIRM_SELECT_METHOD, &select, &err);
     if (rc != OK) {
@@ -397,9 +390,11 @@ static void expire(struct outlet *o, int64_t now)
               LOG_FIELDS(log_text("exchange", o->exchange), log_int("rows", (int64_t)late)));
     drop_rows(o, PUBLISH_UNKNOWN,
               "the channel was closed because a confirm before it did not come in time");
+    o->gives_way = false;
     if (channel_close(o->context->link, o->channel, &err) != OK)
         o->context->broken = "a channel could not be closed";
     o->state = OUTLET_CLOSING;
+    o->eager = true;
     o->due_ms = now + CHANNEL_RPC_MS;
 }
 
@@ -412,15 +407,21 @@ void outlet_step(struct outlet *o)
             declare_again(o->context->declare, o->item);
         o->state = OUTLET_DECLARING;
     }
-    if (o->state == OUTLET_DECLARING &&
-        (o->item == NULL || declare_state(o->item) == DECLARE_READY))
+    if (o->state == OUTLET_DECLARING && (o->eager || o->asked) && outlet_is_declared(o))
         open_channel(o);
+    if (o->gives_way && outlet_is_idle(o))
+        outlet_give_way(o);
     if (o->context->blocked)
         return;
     if (o->state == OUTLET_OPEN)
         expire(o, now);
-    if ((o->state == OUTLET_OPENING || o->state == OUTLET_CLOSING) && o->due_ms <= now)
+    if (o->state == OUTLET_OPENING && o->due_ms <= now)
         o->context->broken = "the broker did not answer in time on a channel for publishing";
+    if (o->state == OUTLET_CLOSING && o->due_ms <= now) {
+        channels_orphan(o->context->channels, o->channel);
+        o->channel = 0;
+        o->state = OUTLET_DECLARING;
+    }
 }
 
 int64_t outlet_due(const struct outlet *o)

@@ -15,7 +15,10 @@
  *                          close-ok
  *
  *   DOWN       no link: nothing is in flight
- *   DECLARING  waits for the exchange (declare.h); stays here while it is refused
+ *   DECLARING  waits for the exchange (declare.h), stays here while it is refused or unanswered;
+ *              and for a channel, where the broker allows only some (channels.h): the first
+ *              ones are opened before there is anything to publish, after that those that
+ *              are asked for
  *   OPENING    channel.open and confirm.select are sent
  *   OPEN       takes publishes; the only state with rows in flight
  *   CLOSING    we closed it, since a confirm did not come; waits for close-ok
@@ -44,6 +47,7 @@
 #ifndef HERALD_BROKER_OUTLET_H
 #define HERALD_BROKER_OUTLET_H
 
+#include "broker/channels.h"
 #include "broker/declare.h"
 #include "broker/settlements.h"
 #include "wire/link.h"
@@ -51,11 +55,13 @@
 /* What all outlets of a publisher share; owned by the publisher. */
 struct outlet_context {
     struct link *link;               /* lent */
+    struct channels *channels;       /* of the link; lent */
     struct log *log;                 /* lent */
     struct clock clock;              /* for deadlines */
     struct declare *declare;         /* of the same link; lent */
     struct settlements *settlements; /* where outcomes go; lent */
     size_t in_flight;                /* rows in all windows */
+    uint64_t outlets;                /* made so far: no two spread their rests alike */
     size_t window;                   /* capacity of each window */
     int64_t confirm_timeout_ms;      /* a confirm is due after this */
     int64_t backoff_min_ms;          /* rest after the broker closed a channel */
@@ -69,8 +75,8 @@ struct outlet_context {
 struct outlet;
 
 /* `context` is lent for life. NULL when out of memory. */
-struct outlet *outlet_new(struct outlet_context *context, uint16_t channel,
-                          const struct destination *to, bool planned);
+struct outlet *outlet_new(struct outlet_context *context, const struct destination *to,
+                          bool planned);
 void outlet_free(struct outlet **o); /* NULL is fine */
 
 const char *outlet_exchange(const struct outlet *o);
@@ -84,6 +90,21 @@ bool outlet_is_dropped(const struct outlet *o);
  * the reason when the exchange is refused; ERR_CLOSED with the reason when it rests for
  * something that is not the exchange's fault. */
 int outlet_usable(const struct outlet *o, struct err *err);
+
+/* Something is to be published to it: it opens as soon as it can. False: it is open. */
+bool outlet_ask(struct outlet *o);
+
+/* It was asked for and there is no channel for it. */
+bool outlet_is_short(const struct outlet *o);
+
+/* Nothing is under way on it; when it was last asked for (monotonic). */
+bool outlet_is_idle(const struct outlet *o);
+int64_t outlet_asked_ms(const struct outlet *o);
+
+/* Its channel is for others, now where it is idle, else once it is. */
+void outlet_give_way(struct outlet *o);
+bool outlet_gives_way(const struct outlet *o);
+bool outlet_is_open(const struct outlet *o);
 
 /* A place in its window is held for a publish that is not sent yet; every hold ends
  * with a release. */

@@ -3,6 +3,7 @@
 
 #include "broker/channel.h"
 #include "broker/outlet.h"
+#include "broker/outlets.h"
 #include "broker/settlements.h"
 #include "wire/codec.h"
 
@@ -10,7 +11,7 @@
 #include <string.h>
 
 enum {
-    OUTLETS_MAX = 1000,      /* below the 2047 channels of RabbitMQ's default */
+    OUTLETS_MAX = 1000,      /* kept at once: one that is idle goes for one that is not */
     SHORT_MAX = 255,         /* AMQP's short string */
     BYTES_WAITING = 4 << 20, /* unsent bytes beyond which no more is taken */
     BYTES_KEPT = 8 << 20,    /* memory kept from turn to turn */
@@ -28,10 +29,10 @@ struct pending {
 struct publisher {
     struct outlet_context context;
     size_t window;           /* pending and in flight at most */
-    struct outlet **outlets; /* owned; channel n is outlets[n - CHANNEL_FIRST] */
+    struct outlet **outlets; /* owned */
     size_t n_outlets;
     struct outlet *last;     /* most publishes go where the one before went */
-    bool grown;              /* there is an outlet that waits for its first step */
+    bool grown;              /* there is an outlet that waits for a step */
     struct buf frames;       /* what this turn publishes, encoded */
     struct pending *pending; /* owned; `window` places */
     size_t n_pending;
@@ -47,6 +48,7 @@ struct publisher *publisher_new(const struct publisher_settings *s, struct err *
     p->window = s->window;
     p->context = (struct outlet_context){
         .link = s->link,
+        .channels = s->channels,
         .log = s->log,
         .clock = s->clock,
         .declare = s->declare,
@@ -102,11 +104,27 @@ static struct outlet *add_outlet(struct publisher *p, const struct destination *
     if (outlets == NULL)
         return NULL;
     p->outlets = outlets;
-    o = outlet_new(&p->context, (uint16_t)(CHANNEL_FIRST + p->n_outlets), to, planned);
+    o = outlet_new(&p->context, to, planned);
     if (o != NULL)
         p->outlets[p->n_outlets++] = o;
     p->grown = true;
     return o;
+}
+
+/* False: all are in use. An exchange that no rule names is forgotten with its outlet. */
+static bool drop_spare(struct publisher *p)
+{
+    size_t i = outlets_spare(p->outlets, p->n_outlets);
+
+    if (i == p->n_outlets)
+        return false;
+    if (outlet_is_open(p->outlets[i]))
+        outlet_give_way(p->outlets[i]);
+    declare_forget_exchange(p->context.declare, outlet_exchange(p->outlets[i]));
+    outlet_free(&p->outlets[i]);
+    p->outlets[i] = p->outlets[--p->n_outlets];
+    p->last = NULL;
+    return true;
 }
 
 /* The outlet for a destination, made when it is first asked for. */
@@ -118,9 +136,9 @@ static int take_outlet(struct publisher *p, const struct destination *to, bool p
     *out = find_outlet(p, exchange);
     if (*out != NULL)
         return OK;
-    if (p->n_outlets == OUTLETS_MAX)
-        return err_set(err, ERR_BROKER, "exchange \"%s\" cannot be used: %d others are in use",
-                       exchange, OUTLETS_MAX);
+    if (p->n_outlets == OUTLETS_MAX && !drop_spare(p))
+        return err_set(err, ERR_BUSY, "exchange \"%s\" must wait: %d others are in use", exchange,
+                       OUTLETS_MAX);
     *out = add_outlet(p, to, planned);
     return *out != NULL ? OK : err_set(err, ERR_NOMEM, "out of memory for a channel");
 }
@@ -128,7 +146,7 @@ static int take_outlet(struct publisher *p, const struct destination *to, bool p
 int publisher_plan(struct publisher *p, const struct destination *to, struct err *err)
 {
     struct outlet *o;
-    int rc = take_outlet(p, to, true, &o, err);
+    int rc = p->n_outlets < OUTLETS_MAX ? take_outlet(p, to, true, &o, err) : OK;
 
     if (rc != OK || to->kind == EXCHANGE_DEFAULT)
         return rc;
@@ -218,6 +236,8 @@ int publisher_publish(struct publisher *p, int64_t row, const struct destination
     if (publisher_room(p) == 0)
         return err_set(err, ERR_BUSY, "no room to publish now");
     rc = revive(p, o, to, err);
+    if (rc == OK && outlet_ask(o))
+        p->grown = true;
     if (rc == OK)
         rc = outlet_usable(o, err);
     if (rc == OK)
@@ -309,12 +329,11 @@ void publisher_down(struct publisher *p, const struct err *why)
 
 static struct outlet *outlet_at(struct publisher *p, uint16_t channel)
 {
-    size_t i = (size_t)channel - CHANNEL_FIRST;
+    struct outlet *o = channels_owner(p->context.channels, CHANNELS_OF_WORK, channel);
 
-    if (channel >= CHANNEL_FIRST && i < p->n_outlets)
-        return p->outlets[i];
-    p->context.broken = "the broker spoke on a channel that never was opened";
-    return NULL;
+    if (o == NULL && !channels_is_left(p->context.channels, channel))
+        p->context.broken = "the broker spoke on a channel that never was opened";
+    return o;
 }
 
 void publisher_method(struct publisher *p, uint16_t channel, const amqp_method_t *method)
@@ -353,6 +372,7 @@ void publisher_step(struct publisher *p)
         return;
     for (size_t i = 0; i < p->n_outlets; i++)
         outlet_step(p->outlets[i]);
+    outlets_share(p->outlets, p->n_outlets, p->context.channels);
     declare_step(p->context.declare);
 }
 

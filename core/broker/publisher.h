@@ -26,6 +26,7 @@ struct publisher;
 
 struct publisher_settings {
     struct link *link;                             /* lent for life */
+    struct channels *channels;                     /* of the link; lent for life */
     struct log *log;                               /* lent for life */
     struct clock clock;                            /* for deadlines */
     struct declare *declare;                       /* of the same link; lent for life */
@@ -41,7 +42,7 @@ struct publisher *publisher_new(const struct publisher_settings *settings, struc
 void publisher_free(struct publisher **p); /* NULL is fine */
 
 /* An exchange of the next plan (declare.h): its channel is opened once the plan is
- * adopted and the link is up. OK, ERR_NOMEM, or ERR_BROKER when there are too many. */
+ * adopted and the link is up, where there are enough. OK or ERR_NOMEM. */
 int publisher_plan(struct publisher *p, const struct destination *to, struct err *err);
 
 /* As broker_ops. */

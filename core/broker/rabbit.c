@@ -212,32 +212,57 @@ static const char *first_trouble(const struct rabbit *r)
         return link_error(r->consume.link);
     if (r->blocked[0] != '\0')
         return r->blocked;
-    trouble = declare_refused(r->publish.declare);
+    trouble = declare_trouble(r->publish.declare);
     if (trouble == NULL)
-        trouble = declare_refused(r->consume.declare);
+        trouble = declare_trouble(r->consume.declare);
     if (trouble == NULL)
         trouble = consumer_trouble(r->consumer);
     if (trouble == NULL)
         trouble = publisher_trouble(r->publisher);
-    return trouble != NULL ? trouble : "";
+    return trouble;
+}
+
+/* Nothing is wrong, but an answer is still to come. */
+static const char *awaited(struct rabbit *r)
+{
+    const char *words = declare_awaited(r->consume.declare, r->awaited, sizeof r->awaited);
+
+    if (words == NULL)
+        words = declare_awaited(r->publish.declare, r->awaited, sizeof r->awaited);
+    if (words == NULL)
+        words = consumer_awaited(r->consumer, r->awaited, sizeof r->awaited);
+    return words;
+}
+
+/* Whoever is not ready has a reason. */
+static const char *reason_for(struct rabbit *r, bool ready)
+{
+    const char *words = r->state == RABBIT_RUNNING ? first_trouble(r) : "";
+
+    if (words == NULL && !ready)
+        words = awaited(r);
+    if (words == NULL)
+        words = ready ? "" : "the consumers are being opened";
+    return words;
 }
 
 static bool is_ready(const struct rabbit *r)
 {
     return r->state == RABBIT_RUNNING && rabbit_half_is_up(&r->publish) &&
            rabbit_half_is_up(&r->consume) && !link_is_blocked(r->publish.link) &&
-           consumer_is_ready(r->consumer) && declare_refused(r->publish.declare) == NULL &&
-           declare_refused(r->consume.declare) == NULL;
+           consumer_is_ready(r->consumer) && declare_trouble(r->publish.declare) == NULL &&
+           declare_trouble(r->consume.declare) == NULL;
 }
 
 static void rabbit_report(struct broker *b, struct broker_state *out)
 {
-    const struct rabbit *r = rabbit_of(b);
+    struct rabbit *r = rabbit_of(b);
+    const bool ready = is_ready(r);
 
     *out = (struct broker_state){
         .word = state_word(r),
-        .error = r->state == RABBIT_RUNNING ? first_trouble(r) : "",
-        .ready = is_ready(r),
+        .error = reason_for(r, ready),
+        .ready = ready,
         .in_flight = publisher_in_flight(r->publisher),
         .unacked = consumer_unacked(r->consumer),
     };
@@ -268,6 +293,8 @@ static void rabbit_stop(struct broker *b, void (*done)(void *arg), void *arg)
     link_close(r->publish.link);
     if (r->consume.opened)
         link_close(r->consume.link);
+    asides_close(r->publish.asides);
+    asides_close(r->consume.asides);
     /* The last to close, or at least never before the loop runs again: so done does
      * not come from inside this call. */
     uv_close((uv_handle_t *)&r->timer, on_timer_closed);
@@ -275,7 +302,9 @@ static void rabbit_stop(struct broker *b, void (*done)(void *arg), void *arg)
 
 static void half_free(struct half *h)
 {
+    asides_free(&h->asides);
     declare_free(&h->declare);
+    channels_free(&h->channels);
     link_free(&h->link);
 }
 
@@ -316,6 +345,20 @@ static const struct broker_ops rabbit_ops = {
     .free = rabbit_free,
 };
 
+static struct asides *new_asides(struct half *h, const struct link_settings *link)
+{
+    const struct asides_settings settings = {
+        .link = *link,
+        .declare = h->declare,
+        .opened = rabbit_aside_opened,
+        .closed = rabbit_aside_closed,
+        .stirred = rabbit_aside_stirred,
+        .arg = h,
+    };
+
+    return asides_new(&settings);
+}
+
 static int half_init(struct half *h, struct rabbit *r, const struct rabbit_settings *s,
                      const char *role, const struct link_events *events)
 {
@@ -339,8 +382,14 @@ static int half_init(struct half *h, struct rabbit *r, const struct rabbit_setti
     h->link = link_new(&settings, events, h);
     if (h->link == NULL)
         return ERR_NOMEM;
-    h->declare = declare_new(h->link, s->log, s->clock);
-    return h->declare != NULL ? OK : ERR_NOMEM;
+    h->channels = channels_new(h->link);
+    if (h->channels == NULL)
+        return ERR_NOMEM;
+    h->declare = declare_new(h->channels, s->log, s->clock);
+    if (h->declare == NULL)
+        return ERR_NOMEM;
+    h->asides = new_asides(h, &settings);
+    return h->asides != NULL ? OK : ERR_NOMEM;
 }
 
 static struct publisher *make_publisher(struct rabbit *r, const struct rabbit_settings *s,
@@ -349,6 +398,7 @@ static struct publisher *make_publisher(struct rabbit *r, const struct rabbit_se
     const size_t window = s->window < 1 ? 1 : s->window;
     struct publisher_settings settings = {
         .link = r->publish.link,
+        .channels = r->publish.channels,
         .log = s->log,
         .clock = s->clock,
         .declare = r->publish.declare,
@@ -367,6 +417,7 @@ static struct consumer *make_consumer(struct rabbit *r, const struct rabbit_sett
 {
     struct consumer_settings settings = {
         .link = r->consume.link,
+        .channels = r->consume.channels,
         .log = s->log,
         .clock = s->clock,
         .declare = r->consume.declare,

@@ -6,6 +6,8 @@
 #ifndef HERALD_BROKER_RABBIT_INT_H
 #define HERALD_BROKER_RABBIT_INT_H
 
+#include "broker/aside.h"
+#include "broker/channels.h"
 #include "broker/consumer.h"
 #include "broker/declare.h"
 #include "broker/publisher.h"
@@ -17,10 +19,12 @@ enum rabbit_state { RABBIT_NEW, RABBIT_RUNNING, RABBIT_STOPPING, RABBIT_STOPPED 
 /* One of the two links with what declares on it. */
 struct half {
     struct rabbit *rabbit;
-    struct link *link;       /* owned */
-    struct declare *declare; /* owned */
-    bool opened;             /* link_open was called, so it must be closed */
-    bool stirred;            /* an answer came that may move declarations or channels */
+    struct link *link;         /* owned */
+    struct channels *channels; /* owned; of the link */
+    struct declare *declare;   /* owned */
+    struct asides *asides;     /* owned; for what it leaves unanswered */
+    bool opened;               /* link_open was called, so it must be closed */
+    bool stirred;              /* an answer came that may move declarations or channels */
 };
 
 struct rabbit {
@@ -43,10 +47,16 @@ struct rabbit {
     int64_t bound_by_ms;         /* end of that wait; INT64_MAX: not begun, or over */
     bool news;                   /* something may be takeable, settled or publishable */
     char blocked[160];           /* why the broker blocks publishing; "" */
+    char awaited[400];           /* what it was last said to wait for */
     size_t open;                 /* links and timer that are not closed yet */
     void (*done)(void *arg);     /* of ops->stop */
     void *done_arg;
 };
+
+/* What connections of their own say; the arg is the half that they are for. */
+void rabbit_aside_opened(void *half);
+void rabbit_aside_closed(void *half);
+void rabbit_aside_stirred(void *half);
 
 /* What the links say; the arg is their half. */
 extern const struct link_events rabbit_publish_events;

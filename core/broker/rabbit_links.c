@@ -13,8 +13,12 @@ static void on_timer(uv_timer_t *timer);
  * on with every confirm, only ever moved to an earlier one here. */
 static void arm(struct rabbit *r)
 {
-    const int64_t dues[] = {publisher_due(r->publisher), consumer_due(r->consumer),
-                            declare_due(r->publish.declare), declare_due(r->consume.declare),
+    const int64_t dues[] = {publisher_due(r->publisher),
+                            consumer_due(r->consumer),
+                            declare_due(r->publish.declare),
+                            declare_due(r->consume.declare),
+                            asides_due(r->publish.asides),
+                            asides_due(r->consume.asides),
                             r->bound_by_ms};
     int64_t due = INT64_MAX;
     int64_t wait;
@@ -42,6 +46,10 @@ void rabbit_settle_down(struct rabbit *r)
 {
     mend(&r->publish, publisher_broken(r->publisher));
     mend(&r->consume, consumer_broken(r->consumer));
+    if (r->state == RABBIT_RUNNING) {
+        asides_step(r->publish.asides);
+        asides_step(r->consume.asides);
+    }
     arm(r);
     if (r->news && r->wake != NULL)
         r->wake(r->wake_arg);
@@ -76,6 +84,18 @@ void rabbit_end_wait(struct rabbit *r)
     r->news = true;
 }
 
+/* Whatever has moved, it may move others. */
+static void step_all(struct rabbit *r)
+{
+    publisher_step(r->publisher);
+    consumer_step(r->consumer);
+    if (declare_is_settled(r->consume.declare))
+        rabbit_end_wait(r);
+    rabbit_flush(r);
+    r->news = true;
+    rabbit_settle_down(r);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct rabbit *r = timer->data;
@@ -83,11 +103,26 @@ static void on_timer(uv_timer_t *timer)
     r->armed_ms = INT64_MAX;
     if (r->bound_by_ms <= clock_mono(&r->clock))
         rabbit_end_wait(r);
-    publisher_step(r->publisher);
-    consumer_step(r->consumer);
-    rabbit_flush(r);
-    r->news = true;
-    rabbit_settle_down(r);
+    step_all(r);
+}
+
+void rabbit_aside_opened(void *half)
+{
+    ((struct half *)half)->rabbit->open++;
+}
+
+void rabbit_aside_closed(void *half)
+{
+    struct rabbit *r = ((struct half *)half)->rabbit;
+
+    if (r->state == RABBIT_RUNNING)
+        rabbit_settle_down(r); /* its place is free for another */
+    rabbit_part_closed(r);
+}
+
+void rabbit_aside_stirred(void *half)
+{
+    step_all(((struct half *)half)->rabbit);
 }
 
 static void on_publish_up(void *arg)
@@ -114,8 +149,10 @@ static void on_publish_down(void *arg, const struct err *why)
     struct rabbit *r = ((struct half *)arg)->rabbit;
 
     r->blocked[0] = '\0';
+    declare_blame(r->publish.declare, link_fault(r->publish.link), why->text);
     declare_down(r->publish.declare);
     publisher_down(r->publisher, why);
+    channels_down(r->publish.channels);
     r->news = true;
     rabbit_settle_down(r);
 }
@@ -124,9 +161,12 @@ static void on_consume_down(void *arg, const struct err *why)
 {
     struct rabbit *r = ((struct half *)arg)->rabbit;
 
-    (void)why; /* the link has logged it and shows it */
+    declare_blame(r->consume.declare, link_fault(r->consume.link), why->text);
+    if (link_fault(r->consume.link) == AMQP_BASIC_CONSUME_METHOD)
+        consumer_blame(r->consumer, why->text);
     declare_down(r->consume.declare);
     consumer_down(r->consumer);
+    channels_down(r->consume.channels);
     rabbit_settle_down(r);
 }
 
@@ -135,8 +175,10 @@ static void on_publish_method(void *arg, uint16_t channel, const amqp_method_t *
     struct half *h = arg;
 
     h->rabbit->news = true;
-    if (channel == CHANNEL_DECLARE)
-        declare_method(h->declare, method);
+    if (channels_hear(h->channels, channel, method))
+        h->stirred = true;
+    else if (channels_owner(h->channels, CHANNELS_OF_DECLARE, channel) != NULL)
+        declare_method(h->declare, channel, method);
     else
         publisher_method(h->rabbit->publisher, channel, method);
     if (method->id != AMQP_BASIC_ACK_METHOD && method->id != AMQP_BASIC_NACK_METHOD)
@@ -148,8 +190,10 @@ static void on_consume_method(void *arg, uint16_t channel, const amqp_method_t *
     struct half *h = arg;
 
     h->stirred = true;
-    if (channel == CHANNEL_DECLARE)
-        declare_method(h->declare, method);
+    if (channels_hear(h->channels, channel, method))
+        return;
+    if (channels_owner(h->channels, CHANNELS_OF_DECLARE, channel) != NULL)
+        declare_method(h->declare, channel, method);
     else
         consumer_method(h->rabbit->consumer, channel, method);
 }

@@ -220,6 +220,7 @@ int handshake_closed(struct link *l, const amqp_connection_close_t *close, struc
 
     snprintf(words, sizeof words, "%u %.*s", (unsigned)close->reply_code,
              (int)close->reply_text.len, (const char *)close->reply_text.bytes);
+    l->fault = ((amqp_method_number_t)close->class_id << 16) | close->method_id;
     if (codec_method(&l->out, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &ok, err) == OK)
         link_flush(l);
     if (l->state == LINK_HANDSHAKE && l->step == STEP_TUNE)

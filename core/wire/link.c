@@ -355,6 +355,7 @@ void link_run(struct link *l)
     l->state = LINK_RUN;
     l->run_since_ms = now_ms(l);
     l->why = (struct err){.code = OK};
+    l->fault = 0;
     l->logged = 0;
     if (l->heartbeat.interval_ms > 0)
         set_timer(l, heartbeat_period_ms(&l->heartbeat));

@@ -98,6 +98,11 @@ bool link_is_blocked(const struct link *l);
 const char *link_state_word(const struct link *l); /* "connecting", "up", "waiting", ... */
 const char *link_error(const struct link *l);      /* why it is not up; "" when up */
 uint32_t link_frame_max(const struct link *l);     /* negotiated, valid in RUN */
+uint16_t link_channel_max(const struct link *l);   /* likewise: channels are 1 to this */
+
+/* The method over which the broker has closed the connection, valid in events.down; 0: none,
+ * or it did not say. */
+amqp_method_number_t link_fault(const struct link *l);
 
 /* Encodes a method into the output buffer (flushed by link_flush or at the end
  * of the read that is being handled). OK, ERR_CLOSED when not up, ERR_LIMIT when

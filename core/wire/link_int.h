@@ -55,6 +55,7 @@ struct link {
     int64_t run_since_ms;             /* when RUN was reached */
     uint16_t channel_max;             /* agreed */
     uint32_t frame_max;               /* agreed */
+    amqp_method_number_t fault;       /* what the broker closed the connection over; 0 */
     struct heartbeat heartbeat;       /* agreed in the handshake */
     struct frame_reader reader;       /* bytes in */
     struct assemble assemble;         /* contents in */

@@ -31,3 +31,13 @@ uint32_t link_frame_max(const struct link *l)
 {
     return l->frame_max;
 }
+
+uint16_t link_channel_max(const struct link *l)
+{
+    return l->channel_max;
+}
+
+amqp_method_number_t link_fault(const struct link *l)
+{
+    return l->fault;
+}

@@ -25,8 +25,11 @@ struct link {
     bool up;
     bool blocked;
     size_t backlog;
-    char said[4096]; /* what was sent since it was last looked at */
+    uint16_t channel_max; /* few: then declarations go one by one, on channel 1 */
+    char said[4096];      /* what was sent since it was last looked at */
 };
+
+enum { FAKE_CHANNELS = 15 };
 
 static struct link fake_link;
 static int64_t fake_now = 1000;
@@ -41,7 +44,7 @@ static const struct clock fake_clock = {.wall_ms = fake_mono, .mono_ms = fake_mo
 
 static void fake_begin(void)
 {
-    fake_link = (struct link){.up = true};
+    fake_link = (struct link){.up = true, .channel_max = FAKE_CHANNELS};
     fake_now = 1000;
 }
 
@@ -174,6 +177,11 @@ bool link_is_up(const struct link *l)
 bool link_is_blocked(const struct link *l)
 {
     return l->blocked;
+}
+
+uint16_t link_channel_max(const struct link *l)
+{
+    return l->channel_max;
 }
 
 uint32_t link_frame_max(const struct link *l)

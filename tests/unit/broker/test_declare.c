@@ -5,14 +5,29 @@
 static char x_name[] = "x", y_name[] = "y", key[] = "k", q_name[] = "q", none[] = "";
 static char origin[] = "rules/a.lua:3";
 
+static struct channels *channels;
+
+static void end(struct declare *d)
+{
+    declare_free(&d);
+    channels_free(&channels);
+}
+
 static struct declare *begin(void)
 {
     struct declare *d;
 
     fake_begin();
-    d = declare_new(&fake_link, NULL, fake_clock);
+    channels = channels_new(&fake_link);
+    d = declare_new(channels, NULL, fake_clock);
     assert_non_null(d);
     return d;
+}
+
+static void down(struct declare *d)
+{
+    declare_down(d);
+    channels_down(channels);
 }
 
 static struct declare_item *exchange(struct declare *d, char *name)
@@ -35,7 +50,7 @@ static void queue_ok(struct declare *d, uint32_t consumers)
                                       .consumer_count = consumers};
     amqp_method_t m = method_of(AMQP_QUEUE_DECLARE_OK_METHOD, &answer);
 
-    declare_method(d, &m);
+    declare_method(d, 1, &m);
 }
 
 static void ok(struct declare *d, amqp_method_number_t id)
@@ -46,7 +61,7 @@ static void ok(struct declare *d, amqp_method_number_t id)
     if (id == AMQP_QUEUE_DECLARE_OK_METHOD)
         queue_ok(d, 0);
     else
-        declare_method(d, &m);
+        declare_method(d, 1, &m);
 }
 
 static void no(struct declare *d, uint16_t code, const char *text)
@@ -54,7 +69,7 @@ static void no(struct declare *d, uint16_t code, const char *text)
     amqp_channel_close_t close;
     amqp_method_t m = close_of(&close, code, text);
 
-    declare_method(d, &m);
+    declare_method(d, 1, &m);
 }
 
 static void what_exists_is_taken_as_it_is(void **state)
@@ -72,9 +87,10 @@ static void what_exists_is_taken_as_it_is(void **state)
     sent("");
     assert_int_equal(declare_state(x), DECLARE_READY);
     assert_int_equal(declare_state(q), DECLARE_READY);
-    assert_null(declare_refused(d));
+    assert_null(declare_trouble(d));
     declare_free(&d);
     assert_null(d);
+    channels_free(&channels);
 }
 
 static void what_is_absent_is_made_durable_and_quorum(void **state)
@@ -94,7 +110,7 @@ static void what_is_absent_is_made_durable_and_quorum(void **state)
     ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
     assert_int_equal(declare_state(x), DECLARE_READY);
     assert_int_equal(declare_state(q), DECLARE_READY);
-    declare_free(&d);
+    end(d);
 }
 
 static void a_stated_type_is_declared_at_once(void **state)
@@ -107,7 +123,7 @@ static void a_stated_type_is_declared_at_once(void **state)
     sent("1:open 1:queue.declare(q,plain,durable)");
     ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
     assert_int_equal(declare_state(q), DECLARE_READY);
-    declare_free(&d);
+    end(d);
 
     d = begin();
     q = queue(d, QUEUE_QUORUM);
@@ -120,8 +136,8 @@ static void a_stated_type_is_declared_at_once(void **state)
     assert_int_equal(declare_state(q), DECLARE_REFUSED);
     assert_non_null(strstr(declare_why(q), "exists with type = classic"));
     assert_non_null(strstr(declare_why(q), "rules/a.lua:3"));
-    assert_ptr_equal(declare_refused(d), declare_why(q));
-    declare_free(&d);
+    assert_ptr_equal(declare_trouble(d), declare_why(q));
+    end(d);
 }
 
 #define NO_DEAD_LETTERS                                                                            \
@@ -145,9 +161,9 @@ static void a_queue_without_a_dead_letter_queue_is_declared_without_it(void **st
     no(d, 404, "NOT_FOUND - no queue 'q.herald-dead' in vhost '/'");
     sent("1:close-ok");
     assert_int_equal(declare_state(dead), DECLARE_ABSENT);
-    assert_null(declare_refused(d));
+    assert_null(declare_trouble(d));
     assert_true(declare_is_settled(d));
-    declare_free(&d);
+    end(d);
 }
 
 /* The broker compares x-queue-type last. */
@@ -166,7 +182,7 @@ static void a_queue_of_another_type_is_refused_for_its_type(void **state)
          "1:queue.declare(q,quorum,durable) 1:close-ok");
     assert_int_equal(declare_state(q), DECLARE_REFUSED);
     assert_non_null(strstr(declare_why(q), "exists with type = classic"));
-    declare_free(&d);
+    end(d);
 }
 
 static void a_user_who_may_not_dead_letter_gets_a_plain_queue(void **state)
@@ -184,7 +200,7 @@ static void a_user_who_may_not_dead_letter_gets_a_plain_queue(void **state)
     no(d, 403, "ACCESS_REFUSED - access to queue 'q' in vhost '/' refused for user");
     sent("1:close-ok");
     assert_int_equal(declare_state(q), DECLARE_REFUSED);
-    declare_free(&d);
+    end(d);
 }
 
 static void a_name_too_long_for_a_dead_letter_queue_is_declared_without(void **state)
@@ -202,7 +218,7 @@ static void a_name_too_long_for_a_dead_letter_queue_is_declared_without(void **s
     no(d, 404, "NOT_FOUND - no queue");
     snprintf(want, sizeof want, "1:close-ok 1:open 1:queue.declare(%s,quorum,durable)", name);
     sent(want);
-    declare_free(&d);
+    end(d);
 }
 
 static void a_queue_that_has_its_dead_letter_queue_gets_it_made(void **state)
@@ -223,7 +239,7 @@ static void a_queue_that_has_its_dead_letter_queue_gets_it_made(void **state)
     ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
     assert_int_equal(declare_state(dead), DECLARE_READY);
     sent("");
-    declare_free(&d);
+    end(d);
 }
 
 static void a_refused_dead_letter_queue_is_tried_again_and_is_nobodys_trouble(void **state)
@@ -238,9 +254,9 @@ static void a_refused_dead_letter_queue_is_tried_again_and_is_nobodys_trouble(vo
     no(d, 405, "RESOURCE_LOCKED - cannot obtain exclusive access");
     assert_int_equal(declare_state(dead), DECLARE_REFUSED);
     assert_non_null(strstr(declare_why(dead), "dead-letter queue \"q.herald-dead\""));
-    assert_null(declare_refused(d));
+    assert_null(declare_trouble(d));
     assert_true(declare_due(d) < INT64_MAX);
-    declare_free(&d);
+    end(d);
 
     d = begin(); /* one whose queue is refused is not looked for, until that is there */
     q = queue(d, QUEUE_ANY);
@@ -253,7 +269,7 @@ static void a_refused_dead_letter_queue_is_tried_again_and_is_nobodys_trouble(vo
     declare_step(d);
     ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
     sent("1:open 1:queue.declare?(q) 1:queue.declare?(q.herald-dead)");
-    declare_free(&d);
+    end(d);
 }
 
 static void a_binding_waits_for_both_its_ends(void **state)
@@ -270,7 +286,7 @@ static void a_binding_waits_for_both_its_ends(void **state)
     assert_int_equal(declare_state(b), DECLARE_WAITING);
     ok(d, AMQP_QUEUE_BIND_OK_METHOD);
     assert_int_equal(declare_state(b), DECLARE_READY);
-    declare_free(&d);
+    end(d);
 }
 
 static void a_refusal_holds_up_nobody_else_and_is_tried_again(void **state)
@@ -301,7 +317,7 @@ static void a_refusal_holds_up_nobody_else_and_is_tried_again(void **state)
     sent("1:exchange.declare?(x)");
     ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD); /* and the binding need not wait any more */
     sent("1:bind(q,x,k)");
-    declare_free(&d);
+    end(d);
 }
 
 /* Which a queue that may not be dead-lettered is told with the same words. */
@@ -317,7 +333,7 @@ static void an_exchange_that_may_not_be_made_is_asked_for_once(void **state)
     sent("1:open 1:exchange.declare?(x) 1:close-ok 1:open 1:exchange.declare(x,fanout,durable) "
          "1:close-ok");
     assert_int_equal(declare_state(x), DECLARE_REFUSED);
-    declare_free(&d);
+    end(d);
 }
 
 static void everything_is_declared_again_after_a_reconnect(void **state)
@@ -328,12 +344,12 @@ static void everything_is_declared_again_after_a_reconnect(void **state)
     (void)state;
     declare_up(d);
     ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
-    declare_down(d);
+    down(d);
     assert_int_equal(declare_state(x), DECLARE_WAITING);
     sent("1:open 1:exchange.declare?(x)");
     declare_up(d);
     sent("1:open 1:exchange.declare?(x)");
-    declare_free(&d);
+    end(d);
 }
 
 static void what_is_gone_is_declared_again_with_its_bindings(void **state)
@@ -352,7 +368,7 @@ static void what_is_gone_is_declared_again_with_its_bindings(void **state)
     declare_step(d);
     ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
     sent("1:exchange.declare?(x) 1:bind(q,x,k)");
-    declare_free(&d);
+    end(d);
 }
 
 static void news_about_an_item_under_way_makes_it_start_over(void **state)
@@ -368,7 +384,7 @@ static void news_about_an_item_under_way_makes_it_start_over(void **state)
     sent("1:exchange.declare?(x)");
     ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
     assert_int_equal(declare_state(x), DECLARE_READY);
-    declare_free(&d);
+    end(d);
 }
 
 static void what_is_asked_for_twice_is_one_item(void **state)
@@ -381,7 +397,7 @@ static void what_is_asked_for_twice_is_one_item(void **state)
     assert_ptr_equal(queue(d, QUEUE_ANY), q);
     assert_ptr_equal(declare_binding(d, x, q, key), declare_binding(d, x, q, key));
     assert_ptr_not_equal(declare_binding(d, x, q, none), declare_binding(d, x, q, key));
-    declare_free(&d);
+    end(d);
 }
 
 static void answers_that_tell_of_no_consumer_are_counted(void **state)
@@ -404,7 +420,7 @@ static void answers_that_tell_of_no_consumer_are_counted(void **state)
     assert_int_equal(declare_deserted(q), 2);
     queue_ok(d, 0); /* nobody asked */
     assert_int_equal(declare_deserted(q), 2);
-    declare_free(&d);
+    end(d);
 }
 
 /* A plan of exchange x, bound to q. */
@@ -436,7 +452,7 @@ static void a_plan_asks_for_nothing_before_it_is_adopted(void **state)
     assert_false(declare_adopt(d)); /* nothing new in it */
     declare_step(d);
     sent("");
-    declare_free(&d);
+    end(d);
 }
 
 static void what_the_next_plan_does_not_name_is_declared_no_more(void **state)
@@ -453,15 +469,15 @@ static void what_the_next_plan_does_not_name_is_declared_no_more(void **state)
     by_row = declare_exchange(d, &to, false);
     declare_up(d);
     no(d, 403, "ACCESS_REFUSED - access to exchange 'x' in vhost '/' refused");
-    assert_non_null(declare_refused(d));
+    assert_non_null(declare_trouble(d));
 
     declare_plan(d);
     assert_false(declare_adopt(d));
     assert_int_equal(declare_state(x), DECLARE_DROPPED);
     assert_int_equal(declare_state(b), DECLARE_DROPPED);
-    assert_null(declare_refused(d));
+    assert_null(declare_trouble(d));
     assert_string_equal(declare_why(x), "");
-    declare_down(d);
+    down(d);
     fake_link.said[0] = '\0';
     declare_up(d);
     sent("1:open 1:exchange.declare?(y)"); /* no rule ever named this one */
@@ -476,7 +492,7 @@ static void what_the_next_plan_does_not_name_is_declared_no_more(void **state)
     assert_true(declare_adopt(d));
     declare_step(d);
     sent("1:exchange.declare?(x)");
-    declare_free(&d);
+    end(d);
 }
 
 static void what_is_dropped_while_it_is_under_way_is_not_made(void **state)
@@ -500,7 +516,7 @@ static void what_is_dropped_while_it_is_under_way_is_not_made(void **state)
     declare_step(d);
     sent("1:open 1:exchange.declare?(x)");
     assert_int_equal(declare_state(x), DECLARE_WAITING);
-    declare_free(&d);
+    end(d);
 }
 
 static void another_type_is_asked_for_and_explained_with_the_new_origin(void **state)
@@ -537,7 +553,7 @@ static void another_type_is_asked_for_and_explained_with_the_new_origin(void **s
     declare_adopt(d);
     declare_step(d);
     sent("1:open 1:queue.declare?(q)");
-    declare_free(&d);
+    end(d);
 }
 
 static void an_abandoned_plan_leaves_no_trace(void **state)
@@ -560,10 +576,10 @@ static void an_abandoned_plan_leaves_no_trace(void **state)
     sent("");
     assert_int_equal(declare_state(y), DECLARE_DROPPED);
     assert_int_equal(declare_state(q), DECLARE_READY);
-    declare_down(d);
+    down(d);
     declare_up(d);
     sent("1:open 1:queue.declare?(q)");
-    declare_free(&d);
+    end(d);
 }
 
 static void a_target_is_looked_for_and_never_made(void **state)
@@ -589,7 +605,7 @@ static void a_target_is_looked_for_and_never_made(void **state)
     sent("1:open 1:queue.declare?(t)");
     queue_ok(d, 0);
     assert_false(declare_was_absent(t));
-    declare_down(d);
+    down(d);
     declare_up(d);
     sent("1:open 1:queue.declare?(t)");
     no(d, 404, "NOT_FOUND - home node 'n' of durable queue 't' is down or inaccessible");
@@ -599,8 +615,8 @@ static void a_target_is_looked_for_and_never_made(void **state)
     no(d, 405, "RESOURCE_LOCKED - it is somebody's own"); /* and so it is there */
     assert_int_equal(declare_state(t), DECLARE_READY);
     assert_false(declare_was_absent(t));
-    assert_null(declare_refused(d));
-    declare_free(&d);
+    assert_null(declare_trouble(d));
+    end(d);
 }
 
 static void an_exchange_was_absent_for_the_plan_that_made_it(void **state)
@@ -621,7 +637,7 @@ static void an_exchange_was_absent_for_the_plan_that_made_it(void **state)
     exchange(d, x_name);
     declare_adopt(d);
     assert_false(declare_was_absent(x)); /* by now somebody may have bound a queue to it */
-    declare_free(&d);
+    end(d);
 }
 
 int main(void)

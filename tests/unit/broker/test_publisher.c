@@ -6,6 +6,7 @@
 
 enum { WINDOW = 8, TIMEOUT = 5000 };
 
+static struct channels *channels;
 static struct declare *declare;
 static struct publisher *publisher;
 static char gone[32]; /* exchange that was reported as deleted */
@@ -25,8 +26,10 @@ static void method(uint16_t channel, amqp_method_number_t id, void *decoded)
 {
     amqp_method_t m = method_of(id, decoded);
 
-    if (channel == 1)
-        declare_method(declare, &m);
+    if (channels_hear(channels, channel, &m))
+        ;
+    else if (channels_owner(channels, CHANNELS_OF_DECLARE, channel) != NULL)
+        declare_method(declare, channel, &m);
     else
         publisher_method(publisher, channel, &m);
     publisher_step(publisher);
@@ -151,7 +154,9 @@ static int begin(void **state)
 
     (void)state;
     fake_begin();
-    declare = declare_new(&fake_link, NULL, fake_clock);
+    channels = channels_new(&fake_link);
+    declare = declare_new(channels, NULL, fake_clock);
+    settings.channels = channels;
     settings.declare = declare;
     publisher = publisher_new(&settings, &err);
     assert_non_null(publisher);
@@ -178,6 +183,7 @@ static int end(void **state)
     (void)state;
     publisher_free(&publisher);
     declare_free(&declare);
+    channels_free(&channels);
     assert_null(publisher);
     return 0;
 }
@@ -461,6 +467,7 @@ static void a_lost_link_makes_everything_unknown_and_starts_over(void **state)
     fake_link.up = false;
     declare_down(declare);
     publisher_down(publisher, &why);
+    channels_down(channels);
     assert_int_equal(publisher_room(publisher), 0);
     assert_string_equal(first_why(), "connection reset by peer");
     settled("1? 2r 3?");
@@ -516,7 +523,7 @@ static void a_refused_exchange_says_why_and_others_work(void **state)
     assert_int_equal(publisher_publish(publisher, 1, &to_z, &m, &err), ERR_BROKER);
     assert_non_null(strstr(err.text, "403 ACCESS_REFUSED"));
     assert_non_null(publisher_trouble(publisher));
-    assert_null(declare_refused(declare)); /* the rules did not name it */
+    assert_null(declare_trouble(declare)); /* the rules did not name it */
     assert_int_equal(publish(2, &to_x), OK);
 }
 
@@ -529,7 +536,7 @@ static void an_exchange_that_no_rule_names_any_more_is_no_trouble(void **state)
     fake_now = publisher_due(publisher);
     publisher_step(publisher);
     closed(1, 403, "ACCESS_REFUSED - access to exchange 'y' in vhost '/' refused");
-    assert_non_null(declare_refused(declare));
+    assert_non_null(declare_trouble(declare));
     assert_non_null(publisher_trouble(publisher));
     sent("3:close-ok 1:exchange.declare?(y) 1:close-ok");
 
@@ -537,7 +544,7 @@ static void an_exchange_that_no_rule_names_any_more_is_no_trouble(void **state)
     assert_int_equal(publisher_plan(publisher, &to_x, &err), OK);
     assert_false(declare_adopt(declare));
     publisher_step(publisher);
-    assert_null(declare_refused(declare));
+    assert_null(declare_trouble(declare));
     assert_null(publisher_trouble(publisher));
     sent("");
     publish_rows(1, 1, &to_x);
@@ -547,7 +554,7 @@ static void an_exchange_that_no_rule_names_any_more_is_no_trouble(void **state)
     publisher_tell(publisher);
     sent("1:open 1:exchange.declare?(y)");
     closed(1, 403, "ACCESS_REFUSED - access to exchange 'y' in vhost '/' refused");
-    assert_null(declare_refused(declare)); /* the row's trouble, not the rules' */
+    assert_null(declare_trouble(declare)); /* the row's trouble, not the rules' */
     assert_int_equal(publish(2, &to_y), ERR_BROKER);
     fake_now += 40 * 1000;
     publisher_step(publisher);
@@ -568,6 +575,7 @@ static void an_open_channel_serves_though_no_rule_names_it(void **state)
     settled("1+");
     declare_down(declare);
     publisher_down(publisher, &(struct err){.code = ERR_IO, .text = "cut"});
+    channels_down(channels);
     declare_up(declare);
     publisher_up(publisher);
     sent(""); /* but is not made again by itself */
