@@ -42,10 +42,17 @@ static int open_store(struct engine *e, struct err *err)
         .log = s->log,
         .clock = s->clock,
     };
-    int rc = db_open(&e->db, &settings, err);
 
-    for (size_t i = 0; i < s->n_folders && rc == OK; i++)
-        rc = migrate(e, &s->folders[i], err);
+    return db_open(&e->db, &settings, err);
+}
+
+/* Business tables, once it is known that there are rules to work with. */
+static int migrate_all(struct engine *e, struct err *err)
+{
+    int rc = OK;
+
+    for (size_t i = 0; i < e->settings.n_folders && rc == OK; i++)
+        rc = migrate(e, &e->settings.folders[i], err);
     return rc;
 }
 
@@ -141,6 +148,8 @@ static int load_rules(struct engine *e, struct err *err)
                                      .publish_retry = s->publish_retry,
                                      .history_ms = s->history_ms};
     rc = engine_load(e, &e->live, &e->script, err);
+    if (rc == OK)
+        rc = migrate_all(e, err);
     if (rc == OK) {
         e->n_migrations = engine_count_migrations(e);
         warn_of_sql(e);

@@ -9,26 +9,36 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static int fail(struct err *err, const char *what)
+/* One question, and what is said of it when it fails. */
+struct ask {
+    const char *path;
+    int timeout_ms;
+    int fd;
+};
+
+static int fail(const struct ask *a, struct err *err, const char *what)
 {
     if (errno == ENOENT || errno == ECONNREFUSED)
-        return err_set(err, ERR_NOT_FOUND, "no router listens on %s", CONTROL_SOCKET);
+        return err_set(err, ERR_NOT_FOUND, "no router listens on %s", a->path);
     if (errno == EAGAIN || errno == EWOULDBLOCK)
-        return err_set(err, ERR_BUSY, "the router does not answer on %s", CONTROL_SOCKET);
-    return err_set(err, ERR_IO, "%s %s: %s", what, CONTROL_SOCKET, strerror(errno));
+        return err_set(err, ERR_BUSY,
+                       "the router does not answer on %s within %d ms: it is in the middle of a "
+                       "long step (a handler, a slow disk), or it was stopped",
+                       a->path, a->timeout_ms);
+    return err_set(err, ERR_IO, "%s %s: %s", what, a->path, strerror(errno));
 }
 
-static int send_question(int fd, const char *question, struct err *err)
+static int send_question(const struct ask *a, const char *question, struct err *err)
 {
     char line[CONTROL_QUESTION_MAX];
     int n = snprintf(line, sizeof line, "%s\n", question);
 
     if (n < 0 || (size_t)n >= sizeof line)
         return err_set(err, ERR_INPUT, "the question is too long");
-    return send(fd, line, (size_t)n, MSG_NOSIGNAL) == n ? OK : fail(err, "cannot write to");
+    return send(a->fd, line, (size_t)n, MSG_NOSIGNAL) == n ? OK : fail(a, err, "cannot write to");
 }
 
-static int read_answer(int fd, struct buf *answer, struct err *err)
+static int read_answer(const struct ask *a, struct buf *answer, struct err *err)
 {
     for (;;) {
         char *room = buf_reserve(answer, 4096);
@@ -36,32 +46,49 @@ static int read_answer(int fd, struct buf *answer, struct err *err)
 
         if (room == NULL)
             return err_set(err, ERR_LIMIT, "the answer is too long");
-        n = recv(fd, room, 4096, 0);
+        n = recv(a->fd, room, 4096, 0);
         if (n == 0)
-            return OK;
+            return answer->len > 0 ? OK
+                                   : err_set(err, ERR_BUSY,
+                                             "the router hung up on %s without an answer: it is "
+                                             "stopping, or very many ask at once",
+                                             a->path);
         if (n < 0)
-            return fail(err, "cannot read from");
+            return fail(a, err, "cannot read from");
         answer->len += (size_t)n;
     }
 }
 
-int control_ask(const char *question, int timeout_ms, struct buf *answer, struct err *err)
+static int connect_to(const struct ask *a, struct err *err)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = CONTROL_SOCKET};
-    struct timeval limit = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct timeval limit = {a->timeout_ms / 1000, a->timeout_ms % 1000 * 1000};
+    int n = snprintf(address.sun_path, sizeof address.sun_path, "%s", a->path);
+
+    if (n < 0 || (size_t)n >= sizeof address.sun_path)
+        return err_set(err, ERR_NOT_FOUND,
+                       "no router listens on %s, which is too long for a socket", a->path);
+    if (setsockopt(a->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0 ||
+        setsockopt(a->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0 ||
+        connect(a->fd, (struct sockaddr *)&address, sizeof address) != 0)
+        return fail(a, err, "cannot connect to");
+    return OK;
+}
+
+int control_ask(const char *path, const char *question, int timeout_ms, struct buf *answer,
+                struct err *err)
+{
+    struct ask a = {.path = path, .timeout_ms = timeout_ms};
     int rc;
 
-    if (fd < 0)
-        return fail(err, "cannot make a socket for");
-    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0 ||
-        connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
-        rc = fail(err, "cannot connect to");
-    else
-        rc = send_question(fd, question, err);
+    a.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (a.fd < 0)
+        return fail(&a, err, "cannot make a socket for");
+    rc = connect_to(&a, err);
     if (rc == OK)
-        rc = read_answer(fd, answer, err);
-    close(fd);
+        rc = send_question(&a, question, err);
+    if (rc == OK)
+        rc = read_answer(&a, answer, err);
+    close(a.fd);
     return rc;
 }

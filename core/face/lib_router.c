@@ -117,6 +117,7 @@ static void read_settings(lua_State *L, struct router_settings *s)
     lua_getfield(L, 1, "until_idle");
     e->until_idle = lua_toboolean(L, -1) != 0;
     lua_pop(L, 1);
+    s->socket = text_field(L, "socket");
     log_level_parse(text_field(L, "log_level"), &s->log_level);
     s->log_format = strcmp(text_field(L, "log_format"), "json") == 0 ? LOG_JSON : LOG_LOGFMT;
     read_folders(L, e);
@@ -176,15 +177,16 @@ static int run(lua_State *L)
     return 1;
 }
 
-/* ask(question [, milliseconds]) -> answer, or nil and why */
+/* ask(socket, question [, milliseconds]) -> answer, or nil and why */
 static int ask(lua_State *L)
 {
-    const char *question = luaL_checkstring(L, 1);
-    int timeout_ms = (int)luaL_optinteger(L, 2, ASK_TIMEOUT_MS);
+    const char *path = luaL_checkstring(L, 1);
+    const char *question = luaL_checkstring(L, 2);
+    int timeout_ms = (int)luaL_optinteger(L, 3, ASK_TIMEOUT_MS);
     struct err err = {0};
     struct buf *answer = cli_push_buf(L, ANSWER_MAX);
 
-    if (control_ask(question, timeout_ms, answer, &err) != OK) {
+    if (control_ask(path, question, timeout_ms, answer, &err) != OK) {
         lua_pushnil(L);
         lua_pushstring(L, err.text);
         return 2;

@@ -33,7 +33,7 @@ static void on_signal(uv_signal_t *handle, int number)
     engine_status(r->engine, &status);
     if (strcmp(status.state, "running") != 0 && strcmp(status.state, "paused") != 0) {
         log_event(r->log, LOG_WARN, "router.killed", LOG_FIELDS(log_int("signal", number)));
-        unlink(CONTROL_SOCKET);
+        unlink(r->settings->socket);
         log_flush(r->log);
         _exit(1);
     }
@@ -238,10 +238,29 @@ static void watch_signals(struct router *r)
     uv_signal_start(&r->on_hup, on_hangup, SIGHUP);
 }
 
+static int make_engine(struct router *r, struct err *err)
+{
+    struct engine_settings engine = r->settings->engine;
+
+    engine.loop = &r->loop;
+    engine.log = r->log;
+    engine.clock = clock_real();
+    engine.ready = on_ready;
+    engine.closed = on_closed;
+    engine.edited = on_edited;
+    engine.arg = r;
+    return engine_new(&r->engine, &engine, err);
+}
+
+/* The socket comes first: a store is upgraded only by a router that can be reached. */
 static int start(struct router *r, struct err *err)
 {
-    int rc = control_start(&r->control, &r->loop, on_question, r, err);
+    int rc = control_start(&r->control, &r->loop, r->settings->socket, on_question, r, err);
 
+    if (rc == OK)
+        rc = make_engine(r, err);
+    if (rc == OK)
+        rc = control_open(r->control, err);
     if (rc == OK)
         rc = engine_start(r->engine, err);
     if (rc == OK)
@@ -253,19 +272,8 @@ static int start(struct router *r, struct err *err)
 
 static int run_loop(struct router *r, struct err *err)
 {
-    struct engine_settings engine = r->settings->engine;
-    int rc;
+    int rc = start(r, err);
 
-    engine.loop = &r->loop;
-    engine.log = r->log;
-    engine.clock = clock_real();
-    engine.ready = on_ready;
-    engine.closed = on_closed;
-    engine.edited = on_edited;
-    engine.arg = r;
-    rc = engine_new(&r->engine, &engine, err);
-    if (rc == OK)
-        rc = start(r, err);
     uv_run(&r->loop, UV_RUN_DEFAULT); /* also finishes what a failed start left to close */
     engine_free(&r->engine);
     return rc;

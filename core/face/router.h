@@ -20,6 +20,7 @@ struct router_live {
 
 struct router_settings {
     struct engine_settings engine; /* loop, log, clock and callbacks are filled in */
+    const char *socket;            /* where commands reach the router */
     enum log_level log_level;
     enum log_format log_format;
     /* Reads the settings again for a reload; ERR_CONFIG with words. */

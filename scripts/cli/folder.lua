@@ -5,6 +5,9 @@ local settings = require "cli.settings"
 
 local folder = { FAILED = 1, USAGE = 2 } -- exit codes besides 0
 
+-- Where the router of a folder listens whose settings cannot be read and would not say otherwise.
+local SOCKET <const> = "herald.sock"
+
 -- ERR_CONFIG and usage errors end with 2, everything else with 1.
 function folder.exit_code(kind)
   return kind == "config" and folder.USAGE or folder.FAILED
@@ -29,6 +32,12 @@ function folder.parts(s)
   return parts
 end
 
+-- Where the router of this folder listens, also while its settings are broken.
+function folder.socket(args)
+  local s = folder.settings(args)
+  return s and s.socket or SOCKET
+end
+
 -- Goes to the router's folder; settings with overrides, or nil, code, problem.
 function folder.open(args)
   local where = args.directory or "."
@@ -47,12 +56,12 @@ end
 function folder.open_store(args)
   local s, code, problem = folder.open(args)
   if s then return s end
-  local answer = core.ask("status")
+  local answer = core.ask(SOCKET, "status")
   local store = answer and args.store or answer and answer:match("%f[^\n\0]store\t([^\n]+)\n")
   if not store then return nil, code, problem end
   io.stderr:write(("herald: %s\nherald: a router runs here with older settings; its store is %s\n"):format(
     problem, store))
-  return { store = store }
+  return { store = store, socket = SOCKET }
 end
 
 -- The number in a text, or nil and what is wrong.

@@ -12,13 +12,14 @@ local function read_paused(value)
     next_probe = math.tointeger(tonumber(next_probe)), queue = queue, error = error_text }
 end
 
--- Its answer as a table. Of a store that no router runs on: {running = false, ...}.
-function live.ask(store)
-  local pid = core.router_pid(store)
+-- Its answer as a table; `s` has the settings store and socket. Of a store that no router runs on:
+-- {running = false, ...}.
+function live.ask(s)
+  local pid = core.router_pid(s.store)
   local said = { running = pid ~= 0, state = "stopped", broker_state = "stopped", counters = {},
     paused = {} }
   if pid == 0 then return said end
-  local answer, why = core.ask("status")
+  local answer, why = core.ask(s.socket, "status")
   if not answer then
     said.state, said.broker_state = "running, but it does not answer: " .. why, "unknown"
     return said

@@ -81,7 +81,7 @@ function outbox.list(args)
   if not s then return code, problem end
   local list, kind, why = core.outbox_list(s.store, pick)
   if not list then return folder.exit_code(kind), why end
-  say_in_flight(list, live.ask(s.store))
+  say_in_flight(list, live.ask(s))
   if #list == 0 and not args.json then
     io.stdout:write(pick.any and "nothing matches\n" or "the outbox is empty\n")
     return
@@ -110,9 +110,9 @@ local function row_pairs(r)
 end
 
 function outbox.show(args)
-  local function get(store, id)
+  local function get(store, id, s)
     local row, kind, why = core.outbox_get(store, id)
-    if row then say_in_flight({ row }, live.ask(store)) end
+    if row then say_in_flight({ row }, live.ask(s)) end
     return row, kind, why
   end
   return whole.run(args, get, whole_json, row_pairs)

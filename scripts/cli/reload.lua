@@ -63,10 +63,10 @@ local function read(answer)
 end
 
 -- Routes that lead nowhere, as the router has heard from the broker by now.
-local function nowhere_routes()
+local function nowhere_routes(socket)
   local list = {}
   for left = PATIENCE_MS // LOOK_MS, 0, -1 do
-    local answer = core.ask("nowhere", TIMEOUT_MS)
+    local answer = core.ask(socket, "nowhere", TIMEOUT_MS)
     if not answer then break end -- it is gone, or of another version: the log has it
     list = {}
     for line in answer:gmatch "(nowhere\t[^\n]*)\n" do
@@ -159,7 +159,8 @@ function reload.run(args)
     return folder.USAGE, ("no folder %s: %s. Give the router's folder with -C DIR"):format(
       args.directory or ".", why)
   end
-  local answer, silent = core.ask(("reload %d %d"):format(args.dry_run and 1 or 0, trial), TIMEOUT_MS)
+  local socket = folder.socket(args)
+  local answer, silent = core.ask(socket, ("reload %d %d"):format(args.dry_run and 1 or 0, trial), TIMEOUT_MS)
   if not answer then
     return folder.FAILED, silent .. ": `herald reload` needs a router that runs in this folder; "
       .. "without one, `herald check` judges the rules"
@@ -172,7 +173,7 @@ function reload.run(args)
     return folder.FAILED, "nothing was reloaded: " .. show.line(r.error, ERROR_MAX)
   end
   if not r.outcome then return folder.FAILED, "the router gave no answer that can be read" end
-  r.nowhere = args.dry_run and {} or nowhere_routes()
+  r.nowhere = args.dry_run and {} or nowhere_routes(socket)
   if args.json then print_json(r) else print_text(r) end
 end
 

@@ -13,6 +13,7 @@ settings.schema = {
   { name = "store", kind = "string", default = "herald.db" },
   { name = "broker", kind = "broker", default = "embedded" },
   { name = "include", kind = "names" },
+  { name = "socket", kind = "string" },
   { name = "name", kind = "string", default = "herald" },
   { name = "log_level", kind = "choice", default = "info",
     choices = { "debug", "info", "warn", "error" } },
@@ -29,7 +30,7 @@ settings.schema = {
   { name = "recent_messages", kind = "integer", default = 100, min = 0, max = 10000 },
   { name = "inbox_window", kind = "duration", default = "7d", min = "1m", max = "3650d" },
   { name = "history", kind = "duration", default = false, off = true, min = "1m", max = "3650d" },
-  { name = "stop_timeout", kind = "duration", default = "10s", min = "0s", max = "10m" },
+  { name = "stop_timeout", kind = "duration", default = "8s", min = "0s", max = "10m" },
 }
 
 local units = { B = 1, KiB = 1 << 10, MiB = 1 << 20, GiB = 1 << 30 }
@@ -161,6 +162,11 @@ local function refusal(entry, value, wanted, part, part_value)
   return ("setting '%s' is %s, but must be %s"):format(name, shown(value), wanted)
 end
 
+-- Where the socket is unless a place is set: a router's folder may be read-only.
+local function beside(store)
+  return (store:gsub("%.db$", "")) .. ".sock"
+end
+
 -- Checks a table of settings; returns the complete one, or nil, what is wrong, and, where it
 -- is one that is known, the name of the setting.
 function settings.check(given)
@@ -186,6 +192,7 @@ function settings.check(given)
       checked[entry.name] = good
     end
   end
+  checked.socket = checked.socket or beside(checked.store)
   -- A handler that runs must not make the broker believe that we are gone (DESIGN 6).
   if checked.handler_timeout * 2 > checked.heartbeat then
     return nil, ("handler_timeout (%d ms) must be at most half of heartbeat (%d ms)"):format(
@@ -224,8 +231,10 @@ function settings.again(now, before)
       .. "(%d ms), which only a restart changes"):format(now.handler_timeout, before.heartbeat)
   end
   local names = {}
+  local follows = now.socket == beside(now.store) and before.socket == beside(before.store)
   for _, entry in ipairs(settings.schema) do
-    if not live[entry.name] and not same(now[entry.name], before[entry.name]) then
+    local told = entry.name == "socket" and follows -- with the store
+    if not told and not live[entry.name] and not same(now[entry.name], before[entry.name]) then
       names[#names + 1] = entry.name
     end
   end

@@ -95,7 +95,7 @@ function status.run(args)
   if not s then return code, problem end
   local counts, kind, why = core.counts(s.store)
   if not counts then return folder.exit_code(kind), why end
-  local live = live_router.ask(s.store)
+  local live = live_router.ask(s)
   io.stdout:write((args.json and status_json or status_text)(counts, live), "\n")
 end
 

@@ -61,13 +61,13 @@ local function print_row(members, row)
   print_tries(row.tries or {})
 end
 
--- Runs `... show ID`: get(store, id) reads the row, as_json and as_pairs say what it has.
+-- Runs `... show ID`: get(store, id, settings) reads the row, as_json and as_pairs say what it has.
 function whole.run(args, get, as_json, as_pairs)
   local id, bad = folder.whole_number(args.id, "ID", 1, math.maxinteger)
   if not id then return folder.USAGE, bad end
   local s, code, problem = folder.open_store(args)
   if not s then return code, problem end
-  local row, kind, why = get(s.store, id)
+  local row, kind, why = get(s.store, id, s)
   if not row then return folder.exit_code(kind), why end
   if args.json then
     io.stdout:write(json.encode(as_json(row)), "\n")

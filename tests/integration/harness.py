@@ -117,6 +117,8 @@ class Router:
         self.process = None
         self.logs = [os.path.join(case.folder, f"{name}.{kind}") for kind in ("out", "err")]
         self.store = os.path.join(self.folder, settings.get("store", "herald.db"))
+        self.socket = os.path.join(self.folder,
+                                   settings.get("socket", self.store.removesuffix(".db") + ".sock"))
         os.makedirs(self.folder)
         for path, text in files.items():
             self.write(path, text)
@@ -168,7 +170,7 @@ class Router:
 
     def listens(self):
         with socket.socket(socket.AF_UNIX) as control:
-            return control.connect_ex(os.path.join(self.folder, "herald.sock")) == 0
+            return control.connect_ex(self.socket) == 0
 
     def running(self):
         return self.process is not None and self.process.poll() is None

@@ -90,7 +90,7 @@ describe("herald's words", function()
     assert.same({ 1, "herald: nothing was reloaded: rules/a.lua:1: no\n" }, { code, err })
     assert.equal('{"outcome":"refused","error":"rules/a.lua:1: no"}\n', out)
     assert.equal("shop", helper.call "chdir")
-    assert.equal("reload 1 7", (helper.call "ask"))
+    assert.equal("reload 1 7", (select(2, helper.call "ask")))
     assert.equal(2, (herald("reload", "--dryrun")))
   end)
 

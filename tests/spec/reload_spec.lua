@@ -14,9 +14,9 @@ describe("herald reload", function()
   it("asks the router of the folder, and waits for it", function()
     run("unchanged\t1\tabc\n", { directory = "shop", dry_run = true, trial = "50" })
     assert.equal("shop", helper.call "chdir")
-    assert.same({ "reload 1 50", 60000 }, { helper.call "ask" })
+    assert.same({ "herald.sock", "reload 1 50", 60000 }, { helper.call "ask" })
     run "unchanged\t1\tabc\n"
-    assert.same({ "ask", "reload 0 0", 60000 }, helper.calls[4])
+    assert.same({ "ask", "herald.sock", "reload 0 0", 60000 }, helper.calls[4])
   end)
 
   it("says that nothing changed", function()
@@ -73,7 +73,7 @@ describe("herald reload", function()
     local ask = core.ask
     local function told(args)
       asked = 0
-      core.ask = function(question)
+      core.ask = function(_, question)
         if question ~= "nowhere" then return "unchanged\t4\tabc\n" end
         asked = asked + 1
         local line = "nowhere\tpaid\t*\tqueue \"q\"\trules/a.lua:7\tsubscribe\n"
