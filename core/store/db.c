@@ -5,9 +5,11 @@
 #include "store/path.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { OPEN_WAIT_MS = 5000, WAL_LIMIT = 4 * 1024 * 1024 };
 
@@ -215,11 +217,27 @@ static int enter_wal(struct db *db, bool create, struct err *err)
     return rc;
 }
 
+/* A new store is its owner's alone, and so is what SQLite puts beside it, which takes its mode from
+ * it. A file that is there is left as it is: closing it would drop the locks that other
+ * connections of this process have on it. */
+static int make_private(const struct db *db, struct err *err)
+{
+    int fd = open(db->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0 || errno == EEXIST
+               ? OK
+               : err_set(err, ERR_IO, "%s: cannot be made: %s", db->path, strerror(errno));
+}
+
 static int open_work(struct db *db, bool create, struct err *err)
 {
-    int rc =
-        db_connect(db, SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0), &db->work, err);
+    int rc = create && db->vfs == NULL ? make_private(db, err) : OK;
 
+    if (rc == OK)
+        rc = db_connect(db, SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0), &db->work,
+                        err);
     if (rc != OK)
         return rc;
     set_limits(db->work);

@@ -89,7 +89,7 @@ static int map_page(struct db *db, struct err *err)
 
     if (path == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         failed = errno;
     else

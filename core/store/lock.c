@@ -91,7 +91,7 @@ int lock_take(struct db *db, struct err *err)
 
     if (path == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         rc = err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
     else if (fcntl(fd, F_OFD_SETLK, &lock) == 0)

@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import time
 
 from harness import RECORDER, Case, World, die_with_parent
 
@@ -136,3 +135,12 @@ class Socket(Case):
         router.run("run", code="any")
         self.assertEqual(
             router.value("select count(*) from sqlite_schema where name = 'effect'"), 0)
+
+    def test_what_lies_beside_the_store_is_its_owners_alone(self):
+        router = self.router(broker="embedded").start()
+        made = [name for name in os.listdir(router.folder) if name.startswith("herald.")
+                and name != "herald.lua"]
+        self.assertGreaterEqual(len(made), 6, made)
+        for name in made:
+            mode = os.stat(os.path.join(router.folder, name)).st_mode & 0o777
+            self.assertEqual(mode & 0o077, 0, f"{name}: {mode:o}")
