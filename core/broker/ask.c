@@ -26,7 +26,7 @@ enum queue_form ask_queue_form(const char *name, enum queue_type type)
     char dead[GIVEN_UP_NAME_MAX];
 
     if (type == QUEUE_CLASSIC)
-        return QUEUE_CLASSIC_PLAIN;
+        return QUEUE_CLASSIC_STATED;
     return given_up_name(name, dead) ? QUEUE_QUORUM_GUARDED : QUEUE_QUORUM_PLAIN;
 }
 
@@ -44,7 +44,7 @@ static amqp_table_entry_t text_argument(const char *name, const char *value)
  * "none" would be 0 to a broker before 4.0. */
 static int queue_arguments(const char *dead, enum queue_form form, amqp_table_entry_t out[static 5])
 {
-    out[0] = text_argument("x-queue-type", "quorum");
+    out[0] = text_argument("x-queue-type", form == QUEUE_CLASSIC_STATED ? "classic" : "quorum");
     if (form == QUEUE_OF_DEAD) {
         out[1] = (amqp_table_entry_t){
             .key = amqp_cstring_bytes("x-delivery-limit"),
@@ -60,8 +60,8 @@ static int queue_arguments(const char *dead, enum queue_form form, amqp_table_en
     return 5;
 }
 
-/* A classic queue is declared plain, so that the declarations of the services that
- * exist still match (PITFALLS 2.5). */
+/* A classic queue is declared with its type alone, which is as good as plain to every broker: the
+ * declarations of the services that exist still match (PITFALLS 2.5). */
 int ask_queue(struct link *l, uint16_t channel, const char *name, enum queue_form form,
               struct err *err)
 {
@@ -75,7 +75,7 @@ int ask_queue(struct link *l, uint16_t channel, const char *name, enum queue_for
     };
 
     REQUIRE(given_up_name(name, dead) || form != QUEUE_QUORUM_GUARDED);
-    if (form != QUEUE_AS_IT_IS && form != QUEUE_CLASSIC_PLAIN) {
+    if (form != QUEUE_AS_IT_IS) {
         m.arguments.num_entries = queue_arguments(dead, form, arguments);
         m.arguments.entries = arguments;
     }

@@ -18,8 +18,8 @@ int ask_exchange(struct link *l, uint16_t channel, const char *name, enum exchan
 
 /* How a queue is asked for, or made. */
 enum queue_form {
-    QUEUE_AS_IT_IS, /* passively */
-    QUEUE_CLASSIC_PLAIN,
+    QUEUE_AS_IT_IS,       /* passively */
+    QUEUE_CLASSIC_STATED, /* a virtual host may have another default */
     QUEUE_QUORUM_PLAIN,
     QUEUE_QUORUM_GUARDED, /* quorum, with a dead-letter queue: a name for it there must be */
     QUEUE_OF_DEAD,        /* such a dead-letter queue itself */

@@ -1,10 +1,10 @@
-/* consumer - see consumer.h. A line is a linked list: lent ones in front, then
- * those that wait. */
+/* consumer - see consumer.h. */
 #include "broker/consumer.h"
 
 #include "broker/channel.h"
 #include "broker/feed.h"
 #include "broker/given_up.h"
+#include "broker/line.h"
 #include "wire/codec.h"
 #include "wire/table.h"
 
@@ -13,12 +13,6 @@
 #include <string.h>
 
 enum { DEFECT_MAX = 320 };
-
-struct line {
-    struct held *first;   /* in order of arrival */
-    struct held **tail;   /* where the next one is hung in */
-    struct held **unlent; /* where the part begins that is not lent */
-};
 
 struct consumer {
     struct feed_context context;
@@ -29,53 +23,15 @@ struct consumer {
     int64_t rescue_after;   /* of the settings */
     struct buf scratch;     /* text of headers while a message is read */
     bool draining;          /* no further deliveries */
+    bool rescued;           /* endangered ones may be settled and not acked yet */
 };
-
-/* Walks a line once, frees what is stale and not lent, and finds its parts again. */
-static void sweep(struct line *line)
-{
-    struct held **at = &line->first;
-
-    line->unlent = NULL;
-    while (*at != NULL) {
-        struct held *h = *at;
-
-        if (h->state == HELD_QUEUED && h->stale) {
-            *at = h->next;
-            free(h);
-            continue;
-        }
-        if (h->state == HELD_QUEUED && line->unlent == NULL)
-            line->unlent = at;
-        at = &h->next;
-    }
-    line->tail = at;
-    if (line->unlent == NULL)
-        line->unlent = at;
-}
 
 static void on_stale(void *arg)
 {
     struct consumer *c = arg;
 
-    sweep(&c->line);
-    sweep(&c->endangered);
-}
-
-static void free_line(struct line *line)
-{
-    while (line->first != NULL) {
-        struct held *h = line->first;
-
-        line->first = h->next;
-        free(h);
-    }
-}
-
-static void append(struct line *line, struct held *h)
-{
-    *line->tail = h;
-    line->tail = &h->next;
+    line_sweep(&c->line);
+    line_sweep(&c->endangered);
 }
 
 struct consumer *consumer_new(const struct consumer_settings *s)
@@ -97,8 +53,8 @@ struct consumer *consumer_new(const struct consumer_settings *s)
         .pace = PACE_FLOW,
     };
     c->rescue_after = s->rescue_after;
-    sweep(&c->line);
-    sweep(&c->endangered);
+    line_sweep(&c->line);
+    line_sweep(&c->endangered);
     buf_init(&c->scratch, MESSAGE_BODY_MAX);
     return c;
 }
@@ -109,8 +65,8 @@ void consumer_free(struct consumer **c)
         return;
     for (size_t i = 0; i < (*c)->n_feeds; i++)
         feed_free(&(*c)->feeds[i]);
-    free_line(&(*c)->line);
-    free_line(&(*c)->endangered);
+    line_free(&(*c)->line);
+    line_free(&(*c)->endangered);
     buf_free(&(*c)->scratch);
     free((*c)->feeds);
     free(*c);
@@ -196,31 +152,17 @@ void consumer_abandon(struct consumer *c)
 
 bool consumer_pending(const struct consumer *c)
 {
-    return !c->draining && (*c->line.unlent != NULL || *c->endangered.unlent != NULL);
-}
-
-static size_t lend(const struct consumer *c, struct line *line, struct delivery **out, size_t max)
-{
-    size_t n = 0;
-
-    while (n < max && !c->draining && *line->unlent != NULL) {
-        struct held *h = *line->unlent;
-
-        h->state = HELD_LENT;
-        line->unlent = &h->next;
-        out[n++] = &h->delivery;
-    }
-    return n;
+    return !c->draining && (line_waits(&c->line) || line_waits(&c->endangered));
 }
 
 size_t consumer_take(struct consumer *c, struct delivery **out, size_t max)
 {
-    return lend(c, &c->line, out, max);
+    return c->draining ? 0 : line_lend(&c->line, out, max);
 }
 
 size_t consumer_take_endangered(struct consumer *c, struct delivery **out, size_t max)
 {
-    return lend(c, &c->endangered, out, max);
+    return c->draining ? 0 : line_lend(&c->endangered, out, max);
 }
 
 /* A stale one is accepted too: the store has its effect, and the broker's second
@@ -232,46 +174,41 @@ void consumer_accept(struct consumer *c, struct delivery *d)
     held_of(d)->state = HELD_ACCEPTED;
 }
 
-/* Takes back all that is lent: the accepted ones leave the line where the turn was
- * told, the others stand in front again. */
-static void take_back(struct line *line, bool told)
+static void ack_settled(struct consumer *c)
 {
-    struct held **at = &line->first;
-
-    while (*at != NULL && (*at)->state != HELD_QUEUED) {
-        struct held *h = *at;
-        bool leaves = h->stale || (told && h->state == HELD_ACCEPTED);
-
-        h->state = told && h->state == HELD_ACCEPTED ? HELD_SETTLED : HELD_QUEUED;
-        if (leaves)
-            *at = h->next;
-        else
-            at = &h->next;
-        if (h->stale)
-            free(h);
+    for (size_t i = 0; i < c->n_feeds; i++) {
+        feed_ack(c->feeds[i]);
+        if (c->rescued)
+            feed_ack_rescued(c->feeds[i]);
     }
-    if (*at == NULL)
-        line->tail = at;
-    line->unlent = &line->first;
+    c->rescued = false;
 }
 
 void consumer_tell(struct consumer *c)
 {
-    const bool rescuing = c->endangered.first != NULL;
+    c->rescued = c->rescued || c->endangered.first != NULL;
+    line_take_back(&c->line, true);
+    line_take_back(&c->endangered, true);
+    if (!c->context.holding)
+        ack_settled(c);
+}
 
-    take_back(&c->line, true);
-    take_back(&c->endangered, true);
-    for (size_t i = 0; i < c->n_feeds; i++) {
-        feed_ack(c->feeds[i]);
-        if (rescuing)
-            feed_ack_rescued(c->feeds[i]);
-    }
+void consumer_hold(struct consumer *c, bool hold)
+{
+    const bool over = c->context.holding && !hold;
+
+    c->context.holding = hold;
+    if (!over)
+        return;
+    ack_settled(c);
+    for (size_t i = 0; i < c->n_feeds; i++)
+        feed_pace(c->feeds[i], NULL, c->context.pace);
 }
 
 void consumer_forget(struct consumer *c)
 {
-    take_back(&c->line, false);
-    take_back(&c->endangered, false);
+    line_take_back(&c->line, false);
+    line_take_back(&c->endangered, false);
 }
 
 void consumer_pace(struct consumer *c, const char *queue, enum broker_pace pace)
@@ -417,7 +354,7 @@ void consumer_content(struct consumer *c, const struct link_content *content)
     h = c->context.broken == NULL ? feed_deliver(f, &d) : NULL;
     if (h == NULL)
         return;
-    append(d.endangered ? &c->endangered : &c->line, h);
+    line_append(d.endangered ? &c->endangered : &c->line, h);
 }
 
 void consumer_step(struct consumer *c)

@@ -53,6 +53,11 @@ size_t consumer_take_endangered(struct consumer *c, struct delivery **out, size_
 void consumer_accept(struct consumer *c, struct delivery *d);
 void consumer_tell(struct consumer *c);
 void consumer_forget(struct consumer *c);
+
+/* While true, what is settled is not acked, and no other pace is taken up: the broker may have said
+ * something that is not read yet, such as that the consumer is cancelled, and an ack after that
+ * would revive it. */
+void consumer_hold(struct consumer *c, bool hold);
 void consumer_pace(struct consumer *c, const char *queue, enum broker_pace pace);
 void consumer_drain(struct consumer *c);
 

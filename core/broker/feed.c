@@ -146,6 +146,25 @@ static void on_cancel(struct feed *f, const char *why)
     close_channel(f);
 }
 
+/* It does not say why. From RabbitMQ 4.3 a time-out for acks ends like this, too, on a quorum
+ * queue. */
+static void on_cancelled(struct feed *f)
+{
+    char why[TEXT_MAX];
+
+    if (f->first == NULL)
+        snprintf(why, sizeof why,
+                 "the broker cancelled the consumer: the queue was deleted or is "
+                 "unavailable");
+    else
+        snprintf(why, sizeof why,
+                 "the broker cancelled the consumer: a message was in hand for %lld s, perhaps "
+                 "longer than the consumer timeout (RabbitMQ 4.3 and later), or the queue was "
+                 "deleted or is unavailable",
+                 (long long)((clock_mono(&f->context->clock) - f->first->came_ms) / 1000));
+    on_cancel(f, why);
+}
+
 /* Its channel is of no concern any more. */
 static void go_on(struct feed *f)
 {
@@ -181,7 +200,7 @@ void feed_method(struct feed *f, const amqp_method_t *method)
         on_consuming(f);
         break;
     case AMQP_BASIC_CANCEL_METHOD:
-        on_cancel(f, "the broker cancelled the consumer: the queue was deleted or is unavailable");
+        on_cancelled(f);
         break;
     case AMQP_CHANNEL_CLOSE_METHOD:
         on_close(f, method->decoded);
@@ -262,7 +281,7 @@ void feed_pace(struct feed *f, const char *queue, enum broker_pace pace)
         return;
     if (queue != NULL)
         f->pace = pace;
-    if (!feed_has_channel(f) || f->opened_at == pace_of(f))
+    if (f->context->holding || !feed_has_channel(f) || f->opened_at == pace_of(f))
         return;
     end_channel(f);
     f->renewing = true;

@@ -51,6 +51,7 @@ struct feed_context {
     void (*stale)(void *arg);  /* some in the line became stale: sweep it */
     void *stale_arg;           /* lent to it */
     enum broker_pace pace;     /* of all feeds: the slower one counts */
+    bool holding;              /* nothing is acked for now (consumer_hold) */
 };
 
 struct feed;

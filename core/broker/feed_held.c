@@ -62,6 +62,7 @@ struct held *feed_deliver(struct feed *f, struct delivery *d)
         f->context->broken = "out of memory for a delivery";
         return NULL;
     }
+    h->came_ms = clock_mono(&f->context->clock);
     if (f->last != NULL)
         f->last->next_on_feed = h;
     else

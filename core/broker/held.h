@@ -27,8 +27,9 @@ struct held {
     struct held *next;         /* in order of arrival, over all channels */
     struct held *next_on_feed; /* in order of tag, on its channel */
     enum held_state state;
-    bool stale;   /* can never be acked: it is in the line alone */
-    char bytes[]; /* what the delivery's slices point to */
+    int64_t came_ms; /* monotonic */
+    bool stale;      /* can never be acked: it is in the line alone */
+    char bytes[];    /* what the delivery's slices point to */
 };
 
 /* Copies the delivery and everything it points to but subscription and owner.

@@ -8,6 +8,7 @@
 
 enum {
     CONNECT_TIMEOUT_MS = 10 * 1000,
+    LONG_TURN_MS = 100, /* nothing was read for so long: the broker may have cancelled a consumer */
     WINDOW_MAX = 65536, /* window.h */
 };
 
@@ -82,8 +83,10 @@ static int rabbit_start(struct broker *b, const struct topology *t, struct err *
         abandon(r);
         return rc;
     }
-    r->timer.data = r;
-    r->open = 1;
+    uv_check_init(r->loop, &r->after_read); /* as the next, only links it into the loop */
+    uv_idle_init(r->loop, &r->no_sleep);
+    r->timer.data = r->after_read.data = r->no_sleep.data = r;
+    r->open = 3;
     r->state = RABBIT_RUNNING;
     r->bound = true;
     open_link(r, &r->publish);
@@ -153,11 +156,19 @@ static size_t rabbit_settled(struct broker *b, struct settlement *out, size_t ma
     return publisher_settled(rabbit_of(b)->publisher, out, max);
 }
 
+/* For how long this iteration of the loop has lasted. */
+static int64_t unread_ms(const struct rabbit *r)
+{
+    return (int64_t)(uv_hrtime() / 1000000) - (int64_t)uv_now(r->loop);
+}
+
 /* Acks first: they are short, and free the broker's prefetch at once. */
 static void rabbit_tell(struct broker *b)
 {
     struct rabbit *r = rabbit_of(b);
 
+    if (unread_ms(r) >= LONG_TURN_MS)
+        rabbit_read_first(r);
     consumer_tell(r->consumer);
     publisher_tell(r->publisher);
     rabbit_flush(r);
@@ -277,7 +288,7 @@ static void rabbit_drain(struct broker *b)
     rabbit_settle_down(r);
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
     rabbit_part_closed(handle->data);
 }
@@ -290,6 +301,7 @@ static void rabbit_stop(struct broker *b, void (*done)(void *arg), void *arg)
     r->state = RABBIT_STOPPING;
     r->done = done;
     r->done_arg = arg;
+    rabbit_ack_now(r);
     link_close(r->publish.link);
     if (r->consume.opened)
         link_close(r->consume.link);
@@ -297,7 +309,9 @@ static void rabbit_stop(struct broker *b, void (*done)(void *arg), void *arg)
     asides_close(r->consume.asides);
     /* The last to close, or at least never before the loop runs again: so done does
      * not come from inside this call. */
-    uv_close((uv_handle_t *)&r->timer, on_timer_closed);
+    uv_close((uv_handle_t *)&r->after_read, on_handle_closed);
+    uv_close((uv_handle_t *)&r->no_sleep, on_handle_closed);
+    uv_close((uv_handle_t *)&r->timer, on_handle_closed);
 }
 
 static void half_free(struct half *h)

@@ -43,12 +43,15 @@ struct rabbit {
     struct consumer *consumer;   /* owned; on consume.link */
     uv_timer_t timer;            /* for the next thing that is due */
     int64_t armed_ms;            /* when it fires; INT64_MAX: not armed */
+    uv_check_t after_read;       /* while acks wait until all is read that has come */
+    uv_idle_t no_sleep;          /* beside it, so that poll does not block */
+    bool heard;                  /* the consuming link has read something since the last look */
     bool bound;                  /* own queues are bound, or were waited for long enough */
     int64_t bound_by_ms;         /* end of that wait; INT64_MAX: not begun, or over */
     bool news;                   /* something may be takeable, settled or publishable */
     char blocked[160];           /* why the broker blocks publishing; "" */
     char awaited[400];           /* what it was last said to wait for */
-    size_t open;                 /* links and timer that are not closed yet */
+    size_t open;                 /* links and handles that are not closed yet */
     void (*done)(void *arg);     /* of ops->stop */
     void *done_arg;
 };
@@ -76,7 +79,11 @@ void rabbit_settle_down(struct rabbit *r);
 void rabbit_begin_wait(struct rabbit *r);
 void rabbit_end_wait(struct rabbit *r);
 
-/* A link or the timer is closed for good; the last one ends the stop. */
+/* Acks wait until all is read that came while a turn ran; or not any longer. */
+void rabbit_read_first(struct rabbit *r);
+void rabbit_ack_now(struct rabbit *r);
+
+/* A link or a handle is closed for good; the last one ends the stop. */
 void rabbit_part_closed(struct rabbit *r);
 
 /* rabbit_reach.c: plans to look for what a route's destination needs of others, and

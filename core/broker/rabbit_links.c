@@ -125,6 +125,39 @@ void rabbit_aside_stirred(void *half)
     step_all(((struct half *)half)->rabbit);
 }
 
+static void on_after_read(uv_check_t *check)
+{
+    struct rabbit *r = check->data;
+
+    if (!r->heard) {
+        rabbit_ack_now(r);
+        rabbit_flush(r);
+        rabbit_settle_down(r);
+    }
+    r->heard = false;
+}
+
+static void stay_awake(uv_idle_t *idle)
+{
+    (void)idle;
+}
+
+/* Neither start can fail: the callbacks are there. */
+void rabbit_read_first(struct rabbit *r)
+{
+    consumer_hold(r->consumer, true);
+    uv_check_start(&r->after_read, on_after_read);
+    uv_idle_start(&r->no_sleep, stay_awake);
+    r->heard = true; /* what the next poll finds is to be read at least */
+}
+
+void rabbit_ack_now(struct rabbit *r)
+{
+    uv_check_stop(&r->after_read);
+    uv_idle_stop(&r->no_sleep);
+    consumer_hold(r->consumer, false);
+}
+
 static void on_publish_up(void *arg)
 {
     struct rabbit *r = ((struct half *)arg)->rabbit;
@@ -244,6 +277,7 @@ static void on_consume_read(void *arg)
 {
     struct half *h = arg;
 
+    h->rabbit->heard = true;
     if (h->stirred)
         consumer_step(h->rabbit->consumer);
     if (h->stirred && declare_is_settled(h->declare))

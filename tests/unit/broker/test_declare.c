@@ -120,7 +120,7 @@ static void a_stated_type_is_declared_at_once(void **state)
 
     (void)state;
     declare_up(d);
-    sent("1:open 1:queue.declare(q,plain,durable)");
+    sent("1:open 1:queue.declare(q,classic,durable)");
     ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
     assert_int_equal(declare_state(q), DECLARE_READY);
     end(d);
@@ -540,7 +540,7 @@ static void another_type_is_asked_for_and_explained_with_the_new_origin(void **s
     assert_false(declare_adopt(d));
     memset(later, '#', sizeof later - 1); /* it was only lent */
     declare_step(d);
-    sent("1:queue.declare(q,plain,durable)");
+    sent("1:queue.declare(q,classic,durable)");
     no(d, 406,
        "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received "
        "none but current is the value 'quorum' of type 'longstr'");

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -309,6 +310,64 @@ static void deliveries_are_taken_and_acked(void **state)
     take_one("{\"a\":1}");
     until(has_heard, "2:basic.ack");
     take_one("{\"a\":2}");
+    assert_int_equal(state_now().unacked, 0);
+}
+
+static void cancel_by_broker(void)
+{
+    amqp_basic_cancel_t cancel = {.consumer_tag = amqp_cstring_bytes("herald"), .nowait = true};
+
+    fake_send(fake_conn(fake, "consume"), 2, AMQP_BASIC_CANCEL_METHOD, &cancel);
+}
+
+/* FAULTS 62: RabbitMQ 4.3 ends a consumer that holds a message for too long, and a late ack would
+ * revive it. */
+static void a_turn_that_outlives_its_consumer_acks_nothing(void **state)
+{
+    struct delivery *d = NULL;
+    struct err err = {.code = OK};
+    size_t n = 0;
+
+    (void)state;
+    begin();
+    deliver(1, "{\"a\":1}");
+    until(is_pending, "a delivery");
+    fake_forget(fake);
+    uv_update_time(&loop);
+    assert_int_equal(broker->ops->take(broker, &d, 1, &n, &err), OK);
+    cancel_by_broker(); /* it is on its way while the handler runs */
+    usleep(150 * 1000);
+    assert_int_equal(broker->ops->accept(broker, d, &err), OK);
+    broker->ops->tell(broker);
+    until(has_heard, "2:channel.close");
+    assert_null(strstr(fake_heard(fake), "2:basic.ack"));
+    until(has_error, "consumer timeout");
+    until(is_ready, "it consumes again");
+    assert_null(strstr(fake_heard(fake), "2:basic.ack"));
+    deliver(1, "{\"a\":1}");
+    take_one("{\"a\":1}");
+    until(has_heard, "2:basic.ack");
+}
+
+static void a_long_turn_is_acked_once_all_is_read(void **state)
+{
+    struct delivery *d = NULL;
+    struct err err = {.code = OK};
+    size_t n = 0;
+
+    (void)state;
+    begin();
+    deliver(1, "{\"a\":1}");
+    until(is_pending, "a delivery");
+    uv_update_time(&loop);
+    assert_int_equal(broker->ops->take(broker, &d, 1, &n, &err), OK);
+    deliver(2, "{\"a\":2}");
+    usleep(150 * 1000);
+    assert_int_equal(broker->ops->accept(broker, d, &err), OK);
+    broker->ops->tell(broker);
+    broker->ops->pace(broker, "q", PACE_ONE); /* once that is acked */
+    assert_int_equal(state_now().unacked, 1); /* held */
+    until(has_heard, "2:basic.ack 2:channel.close");
     assert_int_equal(state_now().unacked, 0);
 }
 
@@ -732,6 +791,8 @@ int main(void)
         TEST(it_declares_opens_and_consumes_before_it_is_ready),
         TEST(rows_go_out_and_are_confirmed),
         TEST(deliveries_are_taken_and_acked),
+        TEST(a_turn_that_outlives_its_consumer_acks_nothing),
+        TEST(a_long_turn_is_acked_once_all_is_read),
         TEST(blocked_pauses_publishing_but_not_consuming),
         TEST(a_lost_publishing_link_is_made_anew_and_consuming_goes_on),
         TEST(a_lost_consuming_link_is_made_anew_and_stale_deliveries_are_not_acked),
