@@ -1,8 +1,9 @@
 """harness: router folders, router processes, and waiting for what must become true.
 
 A test derives from Case. Everything it makes lies in its own folder and has names of its own
-on the broker, so tests do not see each other; at its end every router must stop in good order
-and have said nothing that betrays a bug of memory or a password.
+on the broker, so tests do not see each other, and may run side by side; at its end every router must
+stop in good order and have said nothing that betrays a bug of memory or a password. No test judges
+how long a thing takes: machines differ, and others work on them.
 """
 
 import ctypes
@@ -29,8 +30,9 @@ EXAMPLE = os.path.join(ROOT, "examples", "course-enrolment")
 # Signs of a bug in what a router wrote, whatever the test was about.
 BUGS = ("AddressSanitizer", "LeakSanitizer", "runtime error", "leftover_handles", "invariant")
 
-PATIENCE = 60  # seconds until something that must happen counts as never happening
+PATIENCE = 120  # seconds without any change, until what must happen counts as never happening
 POLL = 0.02
+LOOKS, BUSY_LOOKS = 25, 5  # of a process at rest: looks at it, and how many may find it at work
 
 # Records every message it is given; a test adds rules of its own or replaces this one.
 RECORD = """
@@ -60,14 +62,22 @@ numbers = itertools.count(1)
 
 
 class World:
-    """What all tests of a run share; run.py fills it in."""
+    """What all tests of a worker share; run.py and crew.py fill it in."""
 
     herald = None  # path of the binary
     folder = None  # everything is made below
-    node = None  # the broker (rabbit.Node)
+    node = None  # the broker (rabbit.Node), which others use, too, unless the test disturbs it
+    alive = staticmethod(lambda: None)  # to be called whenever a test gets on
     long = False
     seed = 0  # of all random choices
     processes = []  # of every router that was started
+
+
+def disturbs(thing):
+    """Marks a test, or all of a class: it stops, fills or configures its broker, so it gets one
+    that nobody else uses meanwhile."""
+    thing.disturbs = True
+    return thing
 
 
 def die_with_parent():
@@ -80,10 +90,26 @@ def has_points():
         return b"HERALD_FAIL" in program.read()
 
 
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def at_work(pid):
+    """Whether one of its threads wants the processor or the disk at this moment."""
+    for task in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{task}/stat", encoding="ascii") as stat:
+                if stat.read().rpartition(")")[2].split()[0] in "RD":
+                    return True
+        except (FileNotFoundError, ProcessLookupError):  # it has ended
+            pass
+    return False
+
+
+def is_at_rest(pid):
+    """Whether it sleeps nearly all of the time: one that spins is always found at work, however
+    little of the processor it gets."""
+    busy = 0
+    for _ in range(LOOKS):
+        busy += at_work(pid)
+        time.sleep(POLL)
+    return busy <= BUSY_LOOKS
 
 
 def lua(value):
@@ -232,15 +258,9 @@ class Router:
         """The lines of its log with this event."""
         return [line for line in self.said(1).split("\n") if f" {name} " in line + " "]
 
-    def cpu_share(self, seconds=2):
-        """Share of one core that it takes while nothing can be done."""
-        before = cpu_seconds(self.process.pid)
-        time.sleep(seconds)
-        return (cpu_seconds(self.process.pid) - before) / seconds
-
     # --- the command line ---
 
-    def run(self, *words, code=0, stdin=b"", folder=None):
+    def run(self, *words, code=0, stdin=b"", folder=None, begun=lambda process: None):
         """Runs `herald -C FOLDER WORDS` and checks its exit code."""
         where = [] if folder is False else ["-C", folder or self.folder]
         process = subprocess.Popen(
@@ -248,6 +268,7 @@ class Router:
             stderr=subprocess.PIPE, env=self.environment(), cwd=self.case.folder,
             preexec_fn=die_with_parent)
         try:
+            begun(process)
             out, err = process.communicate(stdin, PATIENCE)
         finally:
             if process.poll() is None:
@@ -255,12 +276,26 @@ class Router:
                 process.communicate()
         answer = Answer(process, out.decode(errors="replace"), err.decode(errors="replace"))
         said = answer.out + answer.err
+        World.alive()
         self.case.check_words(said, "herald " + " ".join(words)[:80])
         if code == "any":  # but not by a signal
             self.case.assertIn(answer.code, (1, 2), f"exit code of {words}, which said: {said}")
         else:
             self.case.assertEqual(answer.code, code, f"exit code of {words}, which said: {said}")
         return answer
+
+    def change(self, path, text, *words):
+        """Writes a file and asks for a reload, with more words. The router looks after its files,
+        too; it stands still until the question is there, so that it is not the faster one."""
+        def go_on(process):
+            try:
+                self.case.wait_for("the question", lambda: is_at_rest(process.pid))
+            finally:
+                self.signal(signal.SIGCONT)
+
+        self.signal(signal.SIGSTOP)
+        self.write(path, text)
+        return self.run("reload", *words, begun=go_on)
 
     def json(self, *words):
         return json.loads(self.run(*words, "--json").out)
@@ -284,13 +319,13 @@ class Router:
 
     def sql(self, script, code=0):
         """Runs a script through the sqlite3 shell, as another program would."""
-        done = subprocess.run(["sqlite3", "-bail", self.store], input=".timeout 5000\n" + script,
+        done = subprocess.run(["sqlite3", "-bail", self.store], input=f".timeout {PATIENCE}000\n" + script,
                               capture_output=True, text=True, timeout=PATIENCE, check=False)
         self.case.assertEqual(done.returncode, code, done.stderr)
         return done.stdout + done.stderr
 
     def rows(self, query, *values):
-        store = sqlite3.connect(f"file:{self.store}?mode=ro", uri=True, timeout=5)
+        store = sqlite3.connect(f"file:{self.store}?mode=ro", uri=True, timeout=PATIENCE)
         try:
             return store.execute(query, values).fetchall()
         finally:
@@ -308,8 +343,6 @@ class Router:
 
 class Case(unittest.TestCase):
     """One test: its folder, its names, its routers."""
-
-    timeout = 120  # seconds for the whole test
 
     def setUp(self):
         self.tag = f"t{os.getpid()}-{next(numbers)}"
@@ -368,20 +401,29 @@ class Case(unittest.TestCase):
 
     # --- waiting ---
 
-    def wait_for(self, what, condition, seconds=PATIENCE):
-        """Waits until condition() is true and returns what it gave."""
-        deadline = time.monotonic() + seconds
+    def wait_for(self, what, condition, state=lambda: None):
+        """Waits until condition() is true and returns what it gave. While state() gives what was
+        never seen before, it gets on."""
+        seen = set()
+        deadline = 0
         while True:
             value = condition()
             if value:
+                World.alive()
                 return value
             for router in self.routers:
                 router.check_alive()
-            if time.monotonic() > deadline:
-                self.fail(f"waited {seconds} s for {what}; the last answer was {value!r}")
+            known, now = len(seen), repr(state())
+            seen.add(now)
+            if len(seen) > known:
+                deadline = time.monotonic() + PATIENCE
+                World.alive()
+            elif time.monotonic() > deadline:
+                self.fail(f"waited for {what}, and for {PATIENCE} s nothing changed; "
+                          f"the last answer was {value!r}")
             time.sleep(POLL)
 
-    def wait_equal(self, what, function, wanted, seconds=PATIENCE):
+    def wait_equal(self, what, function, wanted):
         last = [None]
 
         def equal():
@@ -389,7 +431,7 @@ class Case(unittest.TestCase):
             return last[0] == wanted
 
         try:
-            self.wait_for(what, equal, seconds)
+            self.wait_for(what, equal, lambda: last[0])
         except AssertionError as problem:
             self.fail(f"{problem}: it is {last[0]!r} instead of {wanted!r}")
 
@@ -402,6 +444,10 @@ class Case(unittest.TestCase):
     def wait_drained(self, router):
         self.wait_equal(f"the outbox of {router.name} to be empty",
                         lambda: router.value("select count(*) from herald_outbox"), 0)
+
+    def wait_resting(self, router):
+        """Waits until it does nothing but wait."""
+        self.wait_for(f"{router.name} to rest", lambda: is_at_rest(router.process.pid))
 
     def wait_settled(self, router, queue="queue"):
         """Waits until nothing of a queue is on the broker or with the router."""

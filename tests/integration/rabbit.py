@@ -1,4 +1,4 @@
-"""rabbit: the broker that the tests share, other services on it, and a wire to cut."""
+"""rabbit: brokers, other services on them, and a wire to cut."""
 
 import os
 import select
@@ -19,7 +19,7 @@ PASSWORD = "Zq7/p@ss-word"
 WRONG = "Wq8-not-this"
 SECRETS = (PASSWORD, quote(PASSWORD, safe=""), WRONG)
 
-CONTROL_SECONDS = 180
+CONTROL_SECONDS = 600
 
 # What the name of a dead-letter queue ends with (core/broker/given_up.c).
 DEAD = ".herald-dead"
@@ -38,6 +38,7 @@ class Node:
         self.ours = folder is None
         self.folder = folder or os.path.join(scratch, "rabbit")
         self.tidy = None  # connection for what belongs to no test
+        self.alone = False  # nobody else uses it at this moment
 
     def start(self):
         if self.ours:
@@ -51,8 +52,14 @@ class Node:
         with open(os.path.join(self.folder, "env"), encoding="utf-8") as env:
             return dict(line.rstrip("\n").split("=", 1) for line in env)
 
+    def needs_alone(self):
+        if not self.alone:
+            raise AssertionError("others use this broker: mark the test (harness.disturbs)")
+
     @property
     def pid(self):
+        """Of the Erlang machine, for signals."""
+        self.needs_alone()
         return int(self.environment()["RABBIT_PID"])
 
     def url_for(self, user, password, vhost="", port=None):
@@ -78,10 +85,12 @@ class Node:
                 <<"{write}">>, <<"{read}">>, <<"t">>).""")
 
     def kill(self):
+        self.needs_alone()
         self.tidy = None
         self.script("kill")
 
     def restart(self):
+        self.needs_alone()
         self.tidy = None
         self.script("restart")
 
@@ -152,7 +161,7 @@ class Peer:
         self.channel.basic_publish(exchange, routing_key, body,
                                    pika.BasicProperties(**properties), mandatory=True)
 
-    def get(self, queue, seconds=60):
+    def get(self, queue, seconds=120):
         """The next message of a queue: its properties and its body."""
         deadline = time.monotonic() + seconds
         while True:

@@ -1,85 +1,37 @@
 """Integration tests: herald's processes, sqlite3 and pika around a real RabbitMQ.
 
-    run.py [--long] [FILTER...]      a filter is a part of a test's name
+    run.py [--long] [--jobs N] [FILTER...]      a filter is a part of a test's name
 
-HERALD is the path of the binary. RABBIT_DIR is the folder of a broker that
-tests/lib/rabbit.sh started; without it one is started and stopped here. SEED repeats the
-random choices of a run. Exit code 1 when a test failed or none ran.
+HERALD is the path of the binary. Tests run side by side (crew.py), by default two for each core,
+on brokers that are started for them; RABBIT_DIR names the folder of one that tests/lib/rabbit.sh
+has started, which is used instead for what does not disturb it. SEED repeats the random choices
+of a run. Exit code 1 when a test failed or none ran.
 """
 
+import argparse
+import concurrent.futures
 import os
-import random
-import shutil
 import signal
 import sys
 import tempfile
 import time
 import unittest
 
+import crew
 import harness
 import rabbit
 
 
-ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Overdue(Exception):
-    """A test took longer than its limit."""
-
-
-def on_alarm(_signal, _frame):
-    raise Overdue("the test took longer than its limit")
-
-
-def on_end(_signal, _frame):
-    raise KeyboardInterrupt  # the only thing that unittest does not take for a failed test
-
-
-def name_of(test):
-    """test_way.Way.test_told_twice -> way.told_twice"""
-    module, _, method = test.id().split(".")
-    return module.removeprefix("test_") + "." + method.removeprefix("test_")
-
-
-class Result(unittest.TestResult):
-    """Says how each test went, and what its routers said where it failed."""
+class Tally:
+    """Counts what tests come to, and prints it."""
 
     def __init__(self):
-        super().__init__()
-        self.passed = 0
-        self.failed = 0
-        self.troubles = []
-        self.skipping = ""
-        self.began = 0
+        self.counts = {"ok": 0, "FAILED": 0, "skipped": 0}
 
-    def startTest(self, test):
-        super().startTest(test)
-        self.troubles = []
-        self.skipping = ""
-        self.began = time.monotonic()
-        signal.alarm(test.timeout)
-
-    def note(self, test, problem):
-        self.troubles.append("".join(self._exc_info_to_string(problem, test)))
-        self.troubles.append(test.story() if hasattr(test, "routers") else "")
-
-    addFailure = addError = note
-
-    def addSkip(self, test, reason):
-        super().addSkip(test, reason)
-        self.skipping = f": {reason}"
-
-    def stopTest(self, test):
-        signal.alarm(0)
-        word = "FAILED" if self.troubles else "skipped" if self.skipping else "ok"
-        self.failed += word == "FAILED"
-        self.passed += word == "ok"
-        took = time.monotonic() - self.began
-        print(f"{word:<8}{took:6.1f} s  {name_of(test)}{self.skipping}", flush=True)
-        if self.troubles:
-            print("\n".join(self.troubles), flush=True)
-        shutil.rmtree(getattr(test, "folder", "/nonexistent"), ignore_errors=True)
-        super().stopTest(test)
+    def note(self, test, outcome):
+        self.counts[outcome.word] += 1
+        print(f"{outcome.word:<8}{outcome.took:6.1f} s  {crew.name_of(test)}{outcome.reason}",
+              *([outcome.said.rstrip()] if outcome.said else []), sep="\n", flush=True)
 
 
 def flatten(suite):
@@ -92,59 +44,75 @@ def flatten(suite):
 
 def chosen(filters):
     found = unittest.defaultTestLoader.discover(harness.HERE, top_level_dir=harness.HERE)
-    tests = [test for test in flatten(found)
-             if not filters or any(word in name_of(test) for word in filters)]
-    broken = [test for test in tests if not isinstance(test, harness.Case)]
-    for test in broken:  # a file that cannot be imported
-        sys.exit(f"run.py: {test._exception}")
-    return tests
+    tests = list(flatten(found))
+    for test in tests:
+        if not isinstance(test, harness.Case):  # a file that cannot be imported
+            sys.exit(f"run.py: {test._exception}")
+    for word in filters:
+        if not any(word in crew.name_of(test) for test in tests):
+            sys.exit(f"run.py: no test has \"{word}\" in its name")
+    return [test for test in tests
+            if not filters or any(word in crew.name_of(test) for word in filters)]
 
 
-def run(tests):
-    result = Result()
+def brokers(tests, jobs, folder):
+    """The shared one, and one for those that disturb. One test at a time needs but one."""
+    shared = rabbit.Node(os.environ.get("RABBIT_DIR"), os.path.join(folder, "shared"))
+    disturbing = sum(crew.disturbs(test) for test in tests)
+    if jobs == 1:
+        return [shared, shared]
+    if disturbing == len(tests):
+        shared = None
+    lone = rabbit.Node(None, os.path.join(folder, "lone")) if disturbing else None
+    return [shared, lone]
+
+
+def run(tests, jobs):
+    tally = Tally()
     with tempfile.TemporaryDirectory(prefix="herald-integration-") as folder:
-        harness.World.folder = folder
-        harness.World.node = rabbit.Node(os.environ.get("RABBIT_DIR"), folder)
+        pair = brokers(tests, jobs, folder)
+        nodes = {node for node in pair if node is not None}
         try:
-            harness.World.node.start()
-            for test in tests:
-                test.run(result)
+            with concurrent.futures.ThreadPoolExecutor() as pool:
+                list(pool.map(rabbit.Node.start, nodes))
+            crew.Crew(tests, *pair, tally.note).run(jobs, folder)
         finally:
-            signal.alarm(0)
-            for number in ENDS:  # nothing may interrupt the sweeping
+            for number in crew.ENDS:  # nothing may interrupt the sweeping
                 signal.signal(number, signal.SIG_IGN)
-            for process in harness.World.processes:
-                process.kill()
-                process.wait()
-            harness.World.node.close()
-    return result
+            for node in nodes:
+                node.close()
+    return tally.counts
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--long", action="store_true", help="the long tests, too")
+    parser.add_argument("--jobs", type=int, default=2 * os.cpu_count(), metavar="N")
+    parser.add_argument("filters", nargs="*", metavar="FILTER")
+    return parser.parse_args()
 
 
 def main():
-    words = sys.argv[1:]
-    harness.World.long = "--long" in words
-    filters = [word for word in words if not word.startswith("--")]
-    if set(words) - set(filters) - {"--long"}:
-        sys.exit(__doc__)
+    options = arguments()
+    harness.World.long = options.long
     harness.World.herald = os.path.abspath(
         os.environ.get("HERALD", os.path.join(harness.ROOT, "build", "herald")))
     if not os.access(harness.World.herald, os.X_OK):
         sys.exit(f"run.py: no program {harness.World.herald}: build it, or set HERALD")
-    seed = int(os.environ.get("SEED", time.time_ns() % 1000000))
-    random.seed(seed)
-    harness.World.seed = seed
-    print(f"SEED={seed}", flush=True)
-    signal.signal(signal.SIGALRM, on_alarm)
-    for number in ENDS:
-        signal.signal(number, on_end)
+    harness.World.seed = int(os.environ.get("SEED", time.time_ns() % 1000000))
+    print(f"SEED={harness.World.seed}", flush=True)
+    tests = chosen(options.filters)
+    for number in crew.ENDS:
+        signal.signal(number, crew.on_end)
     try:
-        result = run(chosen(filters))
+        counts = run(tests, max(1, min(options.jobs, len(tests))))
     except KeyboardInterrupt:
         sys.exit("run.py: ended by a signal")
-    if result.skipped:
-        print(f"{len(result.skipped)} skipped")
-    print(f"{result.passed} passed, {result.failed} failed")
-    sys.exit(0 if result.failed == 0 and result.passed > 0 else 1)
+    if counts["skipped"]:
+        print(f"{counts['skipped']} skipped")
+    print(f"{counts['ok']} passed, {counts['FAILED']} failed")
+    sys.exit(0 if counts["FAILED"] == 0 and counts["ok"] > 0 else 1)
 
 
 if __name__ == "__main__":

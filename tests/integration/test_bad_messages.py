@@ -109,7 +109,7 @@ class BadMessages(Case):
         self.wait_equal("the good ones", self.target.effects,
                         [str(n) for n in range(0, 300, 3)])
         self.wait_settled(self.target)
-        self.assertLess(self.target.cpu_share(), 0.25)
+        self.wait_resting(self.target)
         page = self.target.json("dead", "list", "--limit", "7", "--after", "3")
         self.assertEqual([letter["id"] for letter in page], list(range(4, 11)))
 

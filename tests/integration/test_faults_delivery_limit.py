@@ -23,8 +23,6 @@ end)
 
 
 class DeliveryLimit(Case):
-    timeout = 300
-
     def setUp(self):
         super().setUp()
         with open(World.herald, "rb") as program:

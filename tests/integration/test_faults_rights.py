@@ -52,7 +52,7 @@ class Rights(Case):
             return not broker["ready"] and words in broker["error"]
         self.wait_for(f"it to say {words}", told)
         self.assertNotIn(PASSWORD, router.said(1))
-        self.assertLess(router.cpu_share(1), 0.25)
+        self.wait_resting(router)
         router.emit("note", "meanwhile")
         self.assertEqual(router.effects().count("meanwhile"), self.rounds)
 

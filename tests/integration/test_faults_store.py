@@ -53,7 +53,7 @@ class Room(Case):
         self.assertEqual(status["state"], "paused")
         self.assert_words(status["paused_for"], *words)
         self.assert_words("\n".join(router.events("engine.paused")), *words)
-        self.assertLess(router.cpu_share(0.5), 0.3)
+        self.wait_resting(router)
         return status
 
     def check_resumed(self, router, count):
@@ -162,7 +162,7 @@ class Room(Case):
             wire.cut()
             self.wait_for("the trouble to be told", lambda: [
                 line for line in router.events("link.failed") if "too many open files" in line])
-            self.assertLess(router.cpu_share(1), 0.3)
+            self.wait_resting(router)
             router.sql("insert into herald_outbox (type, business_key1) values ('note', 'x');")
             time.sleep(0.5)
             self.assertEqual(router.effects(), [])
@@ -188,10 +188,8 @@ class Others(Case):
             peer.send(self.names["exchange"], '{"messageType":"note","businessKey1":"%d"}'
                       % number, message_id=f"m{number}")
         other.execute("insert into herald_outbox (type, business_key1) values ('note', 'own')")
-        self.assertLess(router.cpu_share(10 if World.long else 2), 0.3)
-        began = time.monotonic()
+        self.wait_resting(router)
         self.assertTrue(router.status()["running"])
-        self.assertLess(time.monotonic() - began, 3)
         self.assertEqual(router.effects(), [])
         other.execute("commit")
         self.wait_equal("all effects", lambda: sorted(router.effects()),
@@ -219,7 +217,7 @@ class Others(Case):
                                  router.status()["broker"]["unacked"]), (100, 0))
         self.assert_words(router.status()["stopped_for"], "locked|busy")
         self.assert_words(router.run("status").out, "nothing is consumed, the broker keeps it")
-        self.assertLess(router.cpu_share(2), 0.3)
+        self.wait_resting(router)
         self.assertEqual(World.node.depth(self.names["queue"]), 100)
         other.execute("commit")
         self.wait_equal("all effects", lambda: len(router.effects()), 100)
@@ -229,12 +227,12 @@ class Others(Case):
         self.assertEqual(len(router.events("engine.consuming_again")), 1)
         self.assertEqual(router.status()["retries"], 0)
 
-    def hammer(self, path, until, waits, problems):
+    def hammer(self, path, ending, waits, problems):
         store = sqlite3.connect(path, timeout=5, isolation_level=None)
         store.execute("pragma synchronous=full")
         store.execute("pragma wal_autocheckpoint=0")
         try:
-            while time.monotonic() < until:
+            while not ending.is_set():
                 began = time.monotonic()
                 store.execute("insert into herald_outbox (type, business_key1) "
                               "values ('note', 'h')")
@@ -247,22 +245,26 @@ class Others(Case):
     def test_producers_hammer(self):
         """FAULTS 29: neither side starves the other; how long an insert takes is printed."""
         router = self.router().start()
-        waits, problems = [], []
-        until = time.monotonic() + (30 if World.long else 3)
-        threads = [threading.Thread(target=self.hammer, args=(router.store, until, waits, problems))
+        waits, problems, ending = [], [], threading.Event()
+        threads = [threading.Thread(target=self.hammer,
+                                    args=(router.store, ending, waits, problems))
                    for _ in range(2)]
         for thread in threads:
             thread.start()
-        time.sleep(1.5)
-        self.assertGreater(len(router.effects()), 0)  # it works meanwhile
-        for thread in threads:
-            thread.join()
+        wanted = 5000 if World.long else 500
+        try:
+            self.wait_for("both to get on", lambda: problems or min(
+                len(waits), 10 * len(router.effects())) >= wanted, lambda: len(waits))
+        finally:
+            ending.set()
+            for thread in threads:
+                thread.join()
         self.assertEqual(problems, [])
         waits.sort()
         print(f"       insert beside a busy router: {len(waits)} in all, median "
               f"{waits[len(waits) // 2] * 1000:.1f} ms, p99 {waits[len(waits) * 99 // 100] * 1000:.1f}"
               f" ms, worst {waits[-1] * 1000:.1f} ms", flush=True)
-        self.wait_equal("all effects", lambda: len(router.effects()), len(waits), 90)
+        self.wait_equal("all effects", lambda: len(router.effects()), len(waits))
         self.wait_drained(router)
         self.assertEqual(router.rows("pragma integrity_check"), [("ok",)])
 

@@ -68,16 +68,6 @@ class Published(Case):
         self.assertEqual(properties.headers, {"business-key-1": "1", "trace": "甲",
                                               "n": 9007199254740993, "yes": True})
 
-    def test_published_at_once(self):
-        """A row that another process commits; the best of a few, since machines stutter."""
-        best = 60
-        for _ in range(8):
-            began = time.monotonic()
-            self.insert("type", "'payresult_notify'")
-            self.get()
-            best = min(best, time.monotonic() - began)
-        self.assertLess(best, 0.5)
-
     def test_nothing_of_what_rolls_back(self):
         self.orders.sql("begin immediate; insert into herald_outbox(type, business_key1) "
                         "values ('payresult_notify', 'undone'); rollback;")
@@ -101,7 +91,7 @@ class Published(Case):
         self.insert("type, business_key1", "'payresult_notify', 'now'")
         self.assertEqual(self.get()[0].headers["business-key-1"], "now")
         self.assertEqual(self.get()[0].headers["business-key-1"], "later")
-        self.assertGreaterEqual(time.time() * 1000, due - 50)  # two clocks, one machine
+        self.assertGreaterEqual(time.time() * 1000, due - 50)  # never early; two clocks
 
 
 class Emitted(Case):

@@ -25,8 +25,6 @@ TAKING = {
 
 
 class Points(Case):
-    timeout = 600
-
     def setUp(self):
         super().setUp()
         if not has_points():

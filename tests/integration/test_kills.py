@@ -10,8 +10,6 @@ from harness import Case, World
 class Services(Case):
     """Both services on the shared broker, with orders to pay."""
 
-    timeout = 3600
-
     def start_both(self, count):
         self.numbers = range(count)
         self.orders = enrolment.make_orders(self).start()
@@ -22,7 +20,7 @@ class Services(Case):
     def check_all(self):
         """Counts independently of herald, once nothing is under way any more."""
         count = len(self.numbers)
-        self.wait_equal("all to be enrolled", lambda: enrolment.chosen(self.learning), count, 180)
+        self.wait_equal("all to be enrolled", lambda: enrolment.chosen(self.learning), count)
         self.wait_drained(self.orders)
         self.wait_settled(self.learning)
         enrolment.check_enrolled(self, self.learning, self.numbers)
@@ -40,7 +38,8 @@ class Kills(Services):
         with load.Load(self.orders, self.numbers, rate) as payer:
             for kill in range(1, kills + 1):
                 moment = random.uniform(kill - 0.8, kill) * count / kills
-                self.wait_for(f"moment {kill}", lambda: payer.reached(moment), 600)
+                self.wait_for(f"moment {kill}", lambda: payer.reached(moment),
+                              lambda: payer.paid)
                 both = [self.orders, self.learning]
                 victims = random.sample(both, random.choice((1, 1, 2)))
                 duplicates += self.learning.counter("duplicates")
@@ -48,7 +47,7 @@ class Kills(Services):
                     victim.kill()
                 for victim in random.sample(victims, len(victims)):
                     victim.start()
-            self.wait_for("all to be paid", lambda: payer.reached(count), 600)
+            self.wait_for("all to be paid", lambda: payer.reached(count), lambda: payer.paid)
         self.check_all()
         duplicates += self.learning.counter("duplicates")
         # Invariant I9: at most a window of each side is repeated by a kill.

@@ -138,8 +138,6 @@ EMBEDDED = {name: nth for name, nth in PLACES.items()
 class Killed(Case):
     """Order and once, whoever dies at which step (FAULTS 1, invariants I1 to I5)."""
 
-    timeout = 300
-
     def sweep(self, broker, places):
         if not has_points():
             self.skipTest("this build has no failpoints (cmake -DHERALD_FAILPOINTS=ON)")

@@ -11,13 +11,12 @@ import time
 import nemesis
 import nemesis_check
 import nemesis_load
-from harness import Case, World
+from harness import Case, World, disturbs
 from nemesis_faults import Faults
 
 
+@disturbs
 class Nemesis(Faults, Case):
-    timeout = 1800  # for many rounds
-
     def begin(self, name, count, seconds):
         self.rng = random.Random(name)
         self.told, self.asides, self.wires = [], [], []
@@ -102,7 +101,7 @@ class Nemesis(Faults, Case):
             self.torment()
             self.heal()
             for _ in range(2):  # what was between the broker and the taker has arrived by then
-                self.wait_for("nothing to be left", self.is_done, 90)
+                self.wait_for("nothing to be left", self.is_done)
                 time.sleep(0.5)
             nemesis_check.Count(self, self.load, self.taker, self.dropped, self.released).check()
             for router in (self.taker, self.maker):

@@ -39,8 +39,7 @@ class Nowhere:
     def test_at_a_reload(self):
         router = self.begin("").start()
         self.assertEqual(router.json("reload")["nowhere"], [])
-        router.write("rules/b.lua", 'local herald = require "herald"\n' + ROUTES)
-        text = router.run("reload").out
+        text = router.change("rules/b.lua", 'local herald = require "herald"\n' + ROUTES).out
         self.assert_words(text, "warning +route +lonely \\* leads to fanout exchange",
                           "warning +route +lost \\* leads to queue .*rules/b.lua:3")
         self.assertNotIn("dropped *", text)

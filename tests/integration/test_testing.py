@@ -1,7 +1,6 @@
-"""herald test: five hundred handlers in seconds, beside a running router, and nothing left."""
+"""herald test: five hundred handlers beside a running router, and nothing left."""
 
 import glob
-import time
 
 from harness import Case
 
@@ -35,11 +34,8 @@ class Testing(Case):
         usual = router.environment
         router.environment = lambda: {**usual(), "TMPDIR": self.folder}
         router.start()
-        began = time.monotonic()
         said = router.run("test", "--output", "plainTerminal")
-        took = time.monotonic() - began
         self.assert_words(said.out, "500 successes / 0 failures / 0 errors")
-        self.assertLess(took, 60)  # 3 s alone and without sanitizers
         self.assertEqual(glob.glob(self.folder + "/herald-test-*"), [])
         self.assertEqual(router.sql("select count(*) from effect;"), "0\n")
         router.stop()

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Another release of Debian in a folder, and commands in it. Root only.
 #
-#   sh tests/lib/root.sh make SUITE DIR                       trixie, sid, ... by debootstrap
+#   sh tests/lib/root.sh make SUITE DIR [PACKAGE...]          trixie, sid, ... by debootstrap
 #   sh tests/lib/root.sh run [--share PATH] DIR COMMAND...    on a fresh machine: nothing of the
 #                                                             caller's environment, processes of
 #                                                             its own of which none is left (also
@@ -17,7 +17,8 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 
 usage() {
-    echo "usage: root.sh make SUITE DIR | run|enter [--share PATH] DIR COMMAND... | remove DIR" >&2
+    echo "usage: root.sh make SUITE DIR [PACKAGE...] | run|enter [--share PATH] DIR COMMAND... |" \
+        "remove DIR" >&2
     exit 2
 }
 
@@ -42,9 +43,14 @@ find_mirror() {
 
 # In a mount namespace, since debootstrap mounts things and may be ended in the middle. The name
 # of the release is written last: a folder without it was never finished.
-make() {
+make() { # SUITE DIR [PACKAGE...]
     suite=$1
     dir=$2
+    shift 2
+    packages=ca-certificates
+    for package in "$@"; do
+        packages=$packages,$package
+    done
     [ ! -e "$dir" ] || [ -z "$(ls -A "$dir")" ] || {
         [ "$(cat "$dir/etc/herald-suite" 2>/dev/null)" = "$suite" ] ||
             fail "$dir is there, and no finished root of $suite: take another folder"
@@ -55,7 +61,7 @@ make() {
     find_mirror
     log=$(mktemp)
     echo "root.sh: making a root of $suite in $dir"
-    unshare -m debootstrap --variant=minbase --include=ca-certificates "$suite" "$dir" "$mirror" \
+    unshare -m debootstrap --variant=minbase --include="$packages" "$suite" "$dir" "$mirror" \
         >"$log" 2>&1 || {
         tail -n 20 "$log" >&2
         rm -f "$log"
@@ -121,7 +127,7 @@ verb=$1
 shift
 case $verb in
 make)
-    [ $# -eq 2 ] || usage
+    [ $# -ge 2 ] || usage
     make "$@"
     ;;
 run) in_root '-m -p -f --kill-child' "$@" ;;

@@ -11,7 +11,7 @@
 #include "check.h"
 #include "wire/fake_queue.h"
 
-enum { FAKE_ROWS = 4096, FAKE_WINDOW = 16, FAKE_PATIENCE = 10000 };
+enum { FAKE_ROWS = 4096, FAKE_WINDOW = 16, FAKE_PATIENCE = 60000 };
 
 struct fake_row {
     bool told;                    /* its publish is the driver's affair */

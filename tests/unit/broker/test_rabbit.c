@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-enum { PATIENCE = 5000, WINDOW = 8 };
+enum { PATIENCE = 60000, WINDOW = 8 };
 
 static uv_loop_t loop;
 static struct fake_broker *fake;

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 20000, STEP_MS = 5 };
+enum { PATIENCE_MS = 60000, STEP_MS = 5 };
 
 static void in_folder(struct running *r, const char *name, char path[128])
 {

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SETTLED_MS = 450, LOOKED_MS = 2700 };
+enum { SETTLED_MS = 450, STEPS_MAX = 6000, LOOKED_MS = 2700 };
 
 struct scene {
     char folder[64];
@@ -82,11 +82,14 @@ static void wait_ms(struct scene *s, uint64_t ms)
     uv_run(&s->loop, UV_RUN_NOWAIT);
 }
 
-/* Does it, waits, and checks how often it was told. */
+/* Does it, waits until it was told as often as that, and for as long as it may take to be told
+ * once too often. */
 static void after(struct scene *s, const char *command, uint64_t ms, int wanted)
 {
     s->told = 0;
     shell(s, command);
+    for (int step = 0; s->told < wanted && step < STEPS_MAX; step++)
+        wait_ms(s, 10);
     wait_ms(s, ms);
     if (s->told != wanted)
         fail_msg("told %d times instead of %d: %s", s->told, wanted, command);

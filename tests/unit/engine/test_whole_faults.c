@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 20000, HURRY_MS = 400 };
+enum { PATIENCE_MS = 60000, HURRY_MS = 400 };
 
 static const char rules[] =
     "local herald = require 'herald'\n"

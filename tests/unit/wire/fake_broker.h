@@ -9,7 +9,7 @@
  *   struct fake_broker *b = fake_broker_new(loop);
  *   settings.streams = fake_broker_streams(b);
  *   ...
- *   fake_until(b, is_up, link, 1000);
+ *   fake_until(b, is_up, link, 60000);
  *   fake_send(fake_conn(b, NULL), 1, AMQP_BASIC_ACK_METHOD, &ack);
  *   assert_string_equal(fake_heard(b), "start-ok tune-ok open 1:channel.open");
  */

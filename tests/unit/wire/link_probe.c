@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PATIENCE_MS = 5000 };
+enum { PATIENCE_MS = 60000 };
 
 __attribute__((format(printf, 2, 3))) static void note(struct probe *p, const char *format, ...)
 {
