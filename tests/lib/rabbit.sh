@@ -10,10 +10,15 @@
 # DIR/env holds what a caller may want, as sh assignments: RABBIT_URL, RABBIT_PORT, RABBIT_PID
 # (the Erlang machine, leader of its process group), RABBIT_NODE, RABBIT_EPMD_PORT, RABBIT_DIST_PORT.
 # DIR/console and DIR/log say what the node said. RABBIT_BIN names another installation's scripts.
+#
+# RABBIT_BROKER=4.0 or 4.3 starts the one of another release of Debian, in a root of its own
+# (root.sh). It is made once, in the folder that HERALD_ROOTS names, which takes some minutes.
 set -eu
 
+here=$(cd "$(dirname "$0")" && pwd)
 BIN=${RABBIT_BIN:-/usr/lib/rabbitmq/bin}
-START_SECONDS=120 # a loaded machine needs most of it, an idle one about five
+ROOTS=${HERALD_ROOTS:-/var/cache/herald-roots}
+START_SECONDS=300 # a loaded machine needs some of it, an idle one about five
 
 usage() {
     echo "usage: rabbit.sh start|stop|kill|restart|ctl DIR [ARG...]" >&2
@@ -74,11 +79,47 @@ pick_port() {
     done
 }
 
+# --- another release's broker ----------------------------------------------------------------
+
+# Which release has it. "sid" moves on: what is in it by then is looked at.
+suite_of() {
+    case $1 in
+    4.0) echo trixie ;;
+    4.3) echo sid ;;
+    *) fail "no release is known that has RabbitMQ $1: 4.0 and 4.3 are" ;;
+    esac
+}
+
+# Sets RABBIT_ROOT, the folder in which the node's programs are; empty for this machine's own.
+find_root() {
+    RABBIT_ROOT=''
+    [ -n "${RABBIT_BROKER:-}" ] || return 0
+    suite=$(suite_of "$RABBIT_BROKER")
+    mkdir -p "$ROOTS"
+    RABBIT_ROOT=$(cd "$ROOTS" && pwd)/rabbitmq-$RABBIT_BROKER
+    # Two that want it at the same time make it once.
+    flock "$RABBIT_ROOT.lock" sh "$here/root.sh" make "$suite" "$RABBIT_ROOT" rabbitmq-server >&2
+    there=$(chroot "$RABBIT_ROOT" dpkg-query -W -f '${Version}' rabbitmq-server)
+    case $there in
+    "$RABBIT_BROKER".*) ;;
+    *) fail "$suite has RabbitMQ $there, not $RABBIT_BROKER" ;;
+    esac
+}
+
 # --- the node --------------------------------------------------------------------------------
+
+# The node's processes are the machine's own, in another root: they are seen and ended from here.
+in_root() {
+    if [ -z "$RABBIT_ROOT" ]; then
+        "$@"
+    else
+        sh "$here/root.sh" enter --share "$dir" "$RABBIT_ROOT" "$@"
+    fi
+}
 
 # Runs a command with the node's environment and nothing of the caller's.
 as_node() {
-    env -i PATH="$BIN:/usr/sbin:/usr/bin:/sbin:/bin" HOME="$dir" LC_ALL=C.UTF-8 \
+    in_root env -i PATH="$BIN:/usr/sbin:/usr/bin:/sbin:/bin" HOME="$dir" LC_ALL=C.UTF-8 \
         ERL_EPMD_PORT="$RABBIT_EPMD_PORT" ERL_EPMD_ADDRESS=127.0.0.1 \
         ERL_CRASH_DUMP="$dir/crash.dump" ERL_CRASH_DUMP_SECONDS=0 \
         RABBITMQ_NODENAME="$RABBIT_NODE" RABBITMQ_DIST_PORT="$RABBIT_DIST_PORT" \
@@ -91,6 +132,7 @@ as_node() {
 }
 
 load_env() {
+    RABBIT_ROOT=''
     [ -f "$dir/env" ] || fail "no node was ever started in $dir"
     . "$dir/env"
 }
@@ -108,6 +150,7 @@ save_env() {
         echo "RABBIT_EPMD_PORT=$RABBIT_EPMD_PORT"
         echo "RABBIT_DIST_PORT=$RABBIT_DIST_PORT"
         printf 'RABBIT_DIR=%s\n' "$(quoted "$dir")"
+        printf 'RABBIT_ROOT=%s\n' "$(quoted "$RABBIT_ROOT")"
     } >"$dir/env.new"
     mv "$dir/env.new" "$dir/env"
 }
@@ -235,17 +278,19 @@ stop() {
 verb=$1
 dir=$2
 shift 2
-[ -x "$BIN/rabbitmq-server" ] ||
-    fail "no $BIN/rabbitmq-server: install Debian's package rabbitmq-server, or set RABBIT_BIN"
 case $verb in
-start) start ;;
+start) find_root ;;
 stop | kill | restart | ctl)
     load_env
     dir=$RABBIT_DIR
     ;;
 *) usage ;;
 esac
+[ -x "$RABBIT_ROOT$BIN/rabbitmq-server" ] ||
+    fail "no $RABBIT_ROOT$BIN/rabbitmq-server: install Debian's package rabbitmq-server, or set" \
+        "RABBIT_BIN"
 case $verb in
+start) start ;;
 stop) stop ;;
 kill) kill_members ;;
 restart)
