@@ -32,14 +32,33 @@ static void stay_awake(uv_idle_t *handle)
     (void)handle;
 }
 
+static void on_due(uv_timer_t *timer);
+
+static void wake_in(struct engine *e, int64_t ms)
+{
+    uv_update_time(e->settings.loop);
+    uv_timer_start(&e->due, on_due, (uint64_t)(ms > 0 ? ms : 0), 0);
+}
+
+/* What is left of the time for which the store is free for other processes. */
+static int64_t gap_left(const struct engine *e)
+{
+    return e->free_until_ms - mono(e);
+}
+
+/* No wake shortens that time. */
 void engine_wake(void *arg)
 {
     struct engine *e = arg;
+    int64_t left = gap_left(e);
 
     if (e->state != ENGINE_RUNNING && e->state != ENGINE_DRAINING)
         return;
     e->woken = true;
-    uv_idle_start(&e->spin, stay_awake);
+    if (left > 0)
+        wake_in(e, left);
+    else
+        uv_idle_start(&e->spin, stay_awake);
 }
 
 static void on_due(uv_timer_t *timer)
@@ -49,12 +68,6 @@ static void on_due(uv_timer_t *timer)
     if (e->state == ENGINE_PAUSED)
         e->state = ENGINE_RUNNING;
     engine_wake(e);
-}
-
-static void wake_in(struct engine *e, int64_t ms)
-{
-    uv_update_time(e->settings.loop);
-    uv_timer_start(&e->due, on_due, (uint64_t)(ms > 0 ? ms : 0), 0);
 }
 
 static void rest(struct engine *e)
@@ -147,16 +160,10 @@ static void resumed(struct engine *e, bool handled)
     e->paused_for[0] = '\0';
 }
 
-/* While foreign writers are about, the write lock is left free for as long as it was
- * held, so that they get their turn too (DESIGN 2). */
 static void go_on(struct engine *e)
 {
-    int64_t seen = db_foreign_seen_ms(e->db);
-
-    if (seen < 0 || mono(e) - seen > 2000)
-        return; /* the spin handle keeps the loop going */
     rest(e);
-    wake_in(e, turn_held_ms(e->turn));
+    engine_wake(e);
 }
 
 static _Noreturn void die(struct engine *e, const struct err *why, const char *what_now)
@@ -197,6 +204,7 @@ static void run_turn(struct engine *e)
     e->in_turn = true;
     result = turn_run(e->turn, e->state == ENGINE_RUNNING, &err);
     e->in_turn = false;
+    e->free_until_ms = mono(e) + turn_gap_ms(e->turn);
     switch (result) {
     case TURN_IDLE:
         sleep_until_due(e);
@@ -227,7 +235,7 @@ static void on_check(uv_check_t *check)
 {
     struct engine *e = check->data;
 
-    if (e->woken)
+    if (e->woken && gap_left(e) <= 0)
         run_turn(e);
 }
 

@@ -11,7 +11,6 @@
 
 enum {
     ARENA_MAX = 256 * 1024 * 1024, /* due retries of one turn, each up to 16 MiB */
-    FOREIGN_RECENT_MS = 2000,      /* for so long a foreign writer counts as being about */
     PRUNE_EVERY_MS = 10000,
     PRUNE_CHUNK = 200,
     PROOF_BYTES = 1024 * 1024,
@@ -117,9 +116,9 @@ void turn_prove(struct turn *t)
     t->proof = PROOF_WRITE;
 }
 
-int64_t turn_held_ms(const struct turn *t)
+int64_t turn_gap_ms(const struct turn *t)
 {
-    return t->held_ms;
+    return t->gap_ms;
 }
 
 const struct counters *turn_counters(const struct turn *t)
@@ -146,16 +145,9 @@ int turn_next_due(struct turn *t, int64_t *due_at_out, struct err *err)
     return rc;
 }
 
-static bool foreign_writers_about(const struct turn *t)
-{
-    int64_t seen = db_foreign_seen_ms(t->settings.db);
-
-    return seen >= 0 && t->began_ms - seen < FOREIGN_RECENT_MS;
-}
-
 static int64_t age_of(const struct turn *t)
 {
-    return foreign_writers_about(t) ? t->settings.age_shared_ms : t->settings.age_ms;
+    return t->others == COMPANY_BUSY ? t->settings.age_shared_ms : t->settings.age_ms;
 }
 
 bool turn_is_old(const struct turn *t)
@@ -348,20 +340,12 @@ static enum turn_result undo(struct turn *t, bool script_broken, struct err *err
     return script_broken ? run_again(t, err) : TURN_PAUSED;
 }
 
-enum turn_result turn_run(struct turn *t, bool publish, struct err *err)
+/* Inside the transaction, to its end. */
+static enum turn_result run_begun(struct turn *t, bool publish, struct err *err)
 {
     int rc;
     bool broken;
 
-    t->began_ms = clock_mono(&t->settings.clock);
-    share_begin(&t->share, t->began_ms, age_of(t));
-    rc = db_begin(t->settings.db, err);
-    if (rc == ERR_BUSY)
-        return TURN_BUSY;
-    if (rc == ERR_UNKNOWN) /* a checkpoint met an fsync error */
-        return TURN_FATAL;
-    if (rc != OK)
-        return TURN_PAUSED;
     t->now_ms = clock_wall(&t->settings.clock);
     start_over(t);
     t->outcome.verdict = SCRIPT_DONE;
@@ -372,11 +356,32 @@ enum turn_result turn_run(struct turn *t, bool publish, struct err *err)
         if (t->handled > 0)
             failpoint("handled");
         rc = db_commit(t->settings.db, err);
-        t->held_ms = clock_mono(&t->settings.clock) - t->began_ms;
     }
     if (rc == ERR_UNKNOWN) {
         log_drop(t->settings.log); /* the last words must not be held, too */
         return TURN_FATAL;
     }
     return rc == OK ? finish(t) : undo(t, broken, err);
+}
+
+enum turn_result turn_run(struct turn *t, bool publish, struct err *err)
+{
+    struct db *db = t->settings.db;
+    enum turn_result result;
+    int rc;
+
+    t->began_ms = clock_mono(&t->settings.clock);
+    t->others = company_kind(db_is_shared(db), db_foreign_seen_ms(db), t->began_ms);
+    t->gap_ms = 0;
+    share_begin(&t->share, t->began_ms, age_of(t));
+    rc = db_begin(db, err);
+    if (rc == ERR_BUSY)
+        return TURN_BUSY;
+    if (rc == ERR_UNKNOWN) /* a checkpoint met an fsync error */
+        return TURN_FATAL;
+    if (rc != OK)
+        return TURN_PAUSED;
+    result = run_begun(t, publish, err);
+    t->gap_ms = company_gap(&t->company, t->others, t->began_ms, clock_mono(&t->settings.clock));
+    return result;
 }

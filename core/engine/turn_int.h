@@ -5,6 +5,7 @@
 #define HERALD_ENGINE_TURN_INT_H
 
 #include "engine/bridge.h"
+#include "engine/company.h"
 #include "engine/pause.h"
 #include "engine/policy.h"
 #include "engine/share.h"
@@ -51,34 +52,36 @@ struct turn {
     size_t n_decisions;
     size_t n_splits; /* of these */
 
-    int64_t cursor;        /* outbox ids at or below are in flight, postponed or gone */
-    int64_t next_cursor;   /* becomes the cursor when the turn commits */
-    int64_t highest_row;   /* that goes to the broker when the turn commits; 0: none */
-    int64_t began_ms;      /* monotonic */
-    struct share share;    /* its time, divided among its phases */
-    bool news_first;       /* deliveries come before due retries */
-    bool news_next;        /* the same, of the turn after this one when it commits */
-    int64_t held_ms;       /* how long the last turn held the write lock */
-    int64_t now_ms;        /* wall clock at the begin */
-    size_t handled;        /* messages of this turn so far */
-    struct recent *recent; /* ring of settings.recent_max, lent by deliveries and `arena` */
-    size_t n_recent;       /* noted in this turn; the ring holds the last of them */
-    bool lane_moved;       /* the first of a lane is gone: the next one is due */
-    bool hurrying;         /* paused queues are to be probed at once */
-    bool adopting;         /* retries of a queue that returned are to become due */
-    bool script_spoiled;   /* a route's function ran out of memory: rebuild after the turn */
-    bool alone;            /* the suspect of a death was handled: nobody else is (strike.h) */
-    bool rescuing;         /* endangered deliveries are written, and no handler runs */
-    bool suspect_waits;    /* the next turn is for the delivery that is the suspect */
-    bool condemned;        /* by its strikes: forgotten when the turn commits */
-    enum proof proof;      /* that the store can be written */
-    bool more;             /* something is left that could be done at once */
-    bool pruning;          /* inbox rows beyond the window are left */
-    int64_t prune_at_ms;   /* monotonic: when to look for old inbox rows again */
-    int64_t inbox_floor;   /* keys of before this time may be gone */
-    int64_t cared_ms;      /* monotonic: when a committed turn last looked for them */
-    bool caring;           /* one has */
-    bool cared;            /* this one did */
+    int64_t cursor;           /* outbox ids at or below are in flight, postponed or gone */
+    int64_t next_cursor;      /* becomes the cursor when the turn commits */
+    int64_t highest_row;      /* that goes to the broker when the turn commits; 0: none */
+    int64_t began_ms;         /* monotonic */
+    struct share share;       /* its time, divided among its phases */
+    bool news_first;          /* deliveries come before due retries */
+    bool news_next;           /* the same, of the turn after this one when it commits */
+    enum company_kind others; /* other processes on the store, as the turn began */
+    struct company company;   /* what was left free for them */
+    int64_t gap_ms;           /* for how long the store is left free after the turn */
+    int64_t now_ms;           /* wall clock at the begin */
+    size_t handled;           /* messages of this turn so far */
+    struct recent *recent;    /* ring of settings.recent_max, lent by deliveries and `arena` */
+    size_t n_recent;          /* noted in this turn; the ring holds the last of them */
+    bool lane_moved;          /* the first of a lane is gone: the next one is due */
+    bool hurrying;            /* paused queues are to be probed at once */
+    bool adopting;            /* retries of a queue that returned are to become due */
+    bool script_spoiled;      /* a route's function ran out of memory: rebuild after the turn */
+    bool alone;               /* the suspect of a death was handled: nobody else is (strike.h) */
+    bool rescuing;            /* endangered deliveries are written, and no handler runs */
+    bool suspect_waits;       /* the next turn is for the delivery that is the suspect */
+    bool condemned;           /* by its strikes: forgotten when the turn commits */
+    enum proof proof;         /* that the store can be written */
+    bool more;                /* something is left that could be done at once */
+    bool pruning;             /* inbox rows beyond the window are left */
+    int64_t prune_at_ms;      /* monotonic: when to look for old inbox rows again */
+    int64_t inbox_floor;      /* keys of before this time may be gone */
+    int64_t cared_ms;         /* monotonic: when a committed turn last looked for them */
+    bool caring;              /* one has */
+    bool cared;               /* this one did */
 
     size_t recorded_rows;    /* of this turn, in the history */
     size_t recorded_bytes;   /* their bodies */

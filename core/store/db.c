@@ -290,6 +290,7 @@ static int open_all(struct db *db, const struct db_settings *s, struct err *err)
     if (rc == OK && s->exclusive) {
         (void)sqlite3_busy_timeout(db->work, 0); /* fails for a bad handle only */
         identity_note(db);
+        presence_open(db);
     }
     return rc;
 }
@@ -305,7 +306,7 @@ int db_open(struct db **out, const struct db_settings *s, struct err *err)
     db->log = s->log;
     db->clock = s->clock;
     db->exclusive = s->exclusive;
-    db->lock_fd = -1;
+    db->lock_fd = db->shm_fd = -1;
     db->foreign_seen_ms = -1;
     db->wal_limit = s->wal_limit > 0 ? s->wal_limit : WAL_LIMIT;
     rc = open_all(db, s, err);

@@ -77,6 +77,9 @@ bool db_foreign_commits(struct db *db);
 /* Milliseconds (monotonic) of the last foreign commit seen; -1: none. */
 int64_t db_foreign_seen_ms(const struct db *db);
 
+/* Whether another process has the store open. For the router; costs one system call. */
+bool db_is_shared(const struct db *db);
+
 /* Checkpoints when the WAL is over its limit, or when `idle` and it holds anything, at
  * most once a second. Cheap when there is nothing to do; waits at most 50 ms for
  * others. Busy is not an error: it is tried again after a pause that grows to 8 s.

@@ -58,6 +58,7 @@ struct db {
     char denied[160];     /* why the authorizer last said no; "" when it did not */
 
     int lock_fd; /* of the lock file; -1: not held */
+    int shm_fd;  /* SQLite's own, of the WAL's index; -1: not known (presence.c) */
 
     struct file_id file_id; /* of the database; identity.c, unless not exclusive */
     struct file_id wal_id;  /* of its WAL */
@@ -156,6 +157,9 @@ void lock_release(struct db *db);
 /* The name of a file system (statfs f_type) that cannot hold a store; NULL: it can. */
 const char *lock_refused_fs(unsigned long type);
 int lock_check_fs(const char *path, struct err *err);
+
+/* presence.c: finds the descriptor for db_is_shared; once the WAL is open. */
+void presence_open(struct db *db);
 
 /* identity.c: remembers the files that are open now. */
 void identity_note(struct db *db);

@@ -1,0 +1,133 @@
+/* Whoever waits for the store finds it free, whenever he began to wait, beside turns of any
+ * length. He asks when SQLite's busy handler does. */
+#include "engine/company.h"
+
+#include "check.h"
+
+#include <stdbool.h>
+
+enum { SPANS = 4000, ARRIVALS = 3000, TIME_OUT_MS = 5000 };
+
+/* When the store is free, in order. */
+struct timeline {
+    int64_t from[SPANS], to[SPANS];
+};
+
+/* A router that has work without end, in turns that hold the lock for so long each. */
+static void play(struct timeline *t, enum company_kind kind, int64_t hold_ms)
+{
+    struct company c = {.ended_ms = 0};
+    int64_t now = 1000;
+
+    for (int i = 0; i < SPANS; i++) {
+        int64_t began = now;
+
+        now += hold_ms;
+        t->from[i] = now;
+        now += company_gap(&c, kind, began, now);
+        t->to[i] = now;
+    }
+}
+
+static bool is_free(const struct timeline *t, int64_t at)
+{
+    for (int i = 0; i < SPANS && t->from[i] <= at; i++)
+        if (at < t->to[i])
+            return true;
+    return false;
+}
+
+/* For how long he waits; -1: SQLITE_BUSY. */
+static int64_t wait_from(const struct timeline *t, int64_t arrival)
+{
+    static const int pauses[] = {1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100};
+    int64_t waited = 0;
+
+    for (int i = 0; waited <= TIME_OUT_MS; i++) {
+        if (is_free(t, arrival + waited))
+            return waited;
+        waited += pauses[i < 11 ? i : 11];
+    }
+    return -1;
+}
+
+static void everybody_finds_it(enum company_kind kind, int64_t hold_ms, int64_t within_ms)
+{
+    static struct timeline t;
+
+    play(&t, kind, hold_ms);
+    for (int64_t arrival = 1000; arrival < 1000 + ARRIVALS; arrival++) {
+        int64_t waited = wait_from(&t, arrival);
+
+        if (waited < 0 || waited > within_ms)
+            fail_msg("turns of %d ms: who came after %d ms waited %d", (int)hold_ms,
+                     (int)arrival - 1000, (int)waited);
+    }
+}
+
+static void who_never_committed_is_served_within_his_time_out(void **state)
+{
+    (void)state;
+    for (int64_t hold = 1; hold <= 250; hold++)
+        everybody_finds_it(COMPANY_QUIET, hold, 1400);
+}
+
+static void who_commits_now_and_then_waits_for_less_than_a_quarter_of_a_second(void **state)
+{
+    (void)state;
+    for (int64_t hold = 1; hold <= 150; hold++)
+        everybody_finds_it(COMPANY_WRITES, hold, 250);
+}
+
+static void who_commits_again_and_again_waits_for_little_more_than_a_turn(void **state)
+{
+    (void)state;
+    for (int64_t hold = 1; hold <= 150; hold++)
+        everybody_finds_it(COMPANY_BUSY, hold, hold < 20 ? 40 : hold < 60 ? 80 : 180);
+}
+
+static void nothing_is_left_free_for_nobody(void **state)
+{
+    struct company c = {.ended_ms = 0};
+
+    (void)state;
+    for (int64_t now = 0; now < 100000; now += 100)
+        assert_int_equal(company_gap(&c, COMPANY_NONE, now, now + 100), 0);
+}
+
+static void a_store_that_is_mostly_free_is_left_free_no_longer(void **state)
+{
+    struct company c = {.ended_ms = 0};
+
+    (void)state;
+    for (int64_t now = 1000; now < 100000; now += 50) {
+        assert_int_equal(company_gap(&c, COMPANY_QUIET, now, now + 4), 0);
+        assert_int_equal(company_gap(&c, COMPANY_WRITES, now, now + 4), 0);
+    }
+}
+
+static void who_is_there_is_known_by_his_lock_or_by_a_late_commit(void **state)
+{
+    (void)state;
+    assert_int_equal(company_kind(false, -1, 100000), COMPANY_NONE);
+    assert_int_equal(company_kind(true, -1, 100000), COMPANY_QUIET);
+    assert_int_equal(company_kind(false, 99000, 100000), COMPANY_BUSY);
+    assert_int_equal(company_kind(true, 99000, 100000), COMPANY_BUSY);
+    assert_int_equal(company_kind(true, 97500, 100000), COMPANY_WRITES);
+    assert_int_equal(company_kind(false, 97500, 100000), COMPANY_NONE);
+    assert_int_equal(company_kind(true, 30000, 100000), COMPANY_QUIET);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_never_committed_is_served_within_his_time_out),
+        cmocka_unit_test(who_commits_now_and_then_waits_for_less_than_a_quarter_of_a_second),
+        cmocka_unit_test(who_commits_again_and_again_waits_for_little_more_than_a_turn),
+        cmocka_unit_test(nothing_is_left_free_for_nobody),
+        cmocka_unit_test(a_store_that_is_mostly_free_is_left_free_no_longer),
+        cmocka_unit_test(who_is_there_is_known_by_his_lock_or_by_a_late_commit),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
