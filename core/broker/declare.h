@@ -156,6 +156,9 @@ bool declare_is_settled(const struct declare *d);
  * dead-letter queue is not named by them, and one that others make is their affair. */
 const char *declare_trouble(const struct declare *d);
 
+/* True where the answer for an item that the rules name is late. */
+bool declare_is_late(const struct declare *d);
+
 /* What waits for an answer, in words, cut to `size`: returns `out`, or NULL where nothing does. */
 const char *declare_awaited(const struct declare *d, char *out, size_t size);
 

@@ -32,10 +32,21 @@ static amqp_method_number_t method_of(const struct declare_item *item)
     return item->kind == ITEM_EXCHANGE ? AMQP_EXCHANGE_DECLARE_METHOD : AMQP_QUEUE_DECLARE_METHOD;
 }
 
+static bool is_asked(const struct lane *lane, amqp_method_number_t method)
+{
+    return lane->item != NULL && method_of(lane->item) == method;
+}
+
+/* Brokers take their time for it: where answers are late, it is one of these. */
 void declare_blame(struct declare *d, amqp_method_number_t method, const char *why)
 {
+    const int64_t now = clock_mono(&d->clock);
+    bool late = false;
+
     for (size_t i = 0; i < LANES_MAX; i++)
-        if (d->lanes[i].item != NULL && method_of(d->lanes[i].item) == method)
+        late = late || (is_asked(&d->lanes[i], method) && declare_lane_is_late(&d->lanes[i], now));
+    for (size_t i = 0; i < LANES_MAX; i++)
+        if (is_asked(&d->lanes[i], method) && late == declare_lane_is_late(&d->lanes[i], now))
             declare_item_miss(d, d->lanes[i].item, why);
 }
 

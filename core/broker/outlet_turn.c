@@ -45,6 +45,7 @@ static void leave_channel(struct outlet *o)
 
     if (channels_leave(o->context->channels, o->channel, &err) != OK)
         o->context->broken = "a channel could not be closed";
+    (void)window_drop(o->window); /* it is empty: its tags start over */
     o->channel = 0;
     o->gives_way = false;
     o->state = OUTLET_DECLARING;

@@ -262,7 +262,8 @@ static bool is_ready(const struct rabbit *r)
     return r->state == RABBIT_RUNNING && rabbit_half_is_up(&r->publish) &&
            rabbit_half_is_up(&r->consume) && !link_is_blocked(r->publish.link) &&
            consumer_is_ready(r->consumer) && declare_trouble(r->publish.declare) == NULL &&
-           declare_trouble(r->consume.declare) == NULL;
+           declare_trouble(r->consume.declare) == NULL && !declare_is_late(r->publish.declare) &&
+           !declare_is_late(r->consume.declare);
 }
 
 static void rabbit_report(struct broker *b, struct broker_state *out)

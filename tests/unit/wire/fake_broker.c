@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FAKE_CHANNELS = 64, FAKE_MAX = 256 << 20 };
+enum { FAKE_CHANNELS = 2048, FAKE_MAX = 256 << 20 };
 
 struct fake_conn {
     struct stream stream; /* must be first */
@@ -650,4 +650,9 @@ struct fake_conn *fake_conn(struct fake_broker *b, const char *name)
         if (!c->closing && !c->dead && (name == NULL || strstr(c->name, name) != NULL))
             return c;
     return NULL;
+}
+
+const char *fake_name(const struct fake_conn *c)
+{
+    return c->name;
 }

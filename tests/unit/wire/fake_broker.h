@@ -95,6 +95,9 @@ size_t fake_taken(const struct fake_broker *b);
  * when there is none. */
 struct fake_conn *fake_conn(struct fake_broker *b, const char *name);
 
+/* Its connection_name. */
+const char *fake_name(const struct fake_conn *c);
+
 /* To the client, in order. */
 void fake_send(struct fake_conn *c, uint16_t channel, amqp_method_number_t id, void *method);
 void fake_raw(struct fake_conn *c, const void *bytes, size_t len);
