@@ -283,7 +283,8 @@ static bool is_idle(struct engine *e, const struct broker_state *state)
     struct err err = {0};
     int64_t due_at = INT64_MAX;
 
-    if (e->woken || state->in_flight > 0 || e->broker->ops->pending(e->broker))
+    if (e->woken || state->in_flight > 0 || e->broker->ops->pending(e->broker) ||
+        turn_has_lines(e->turn))
         return false;
     if (!state->ready || mono(e) - e->active_ms < IDLE_QUIET_MS)
         return false;

@@ -4,8 +4,11 @@
  *   fresh or due row -- too old? -- route? -- exchange usable? --> handed to the broker, in flight
  *                          |        |  |  |          |
  *                   parked <--------'  |  |          v
- *                          postponed <-'  |      postponed
+ *                          postponed <-'  |      postponed, or set aside when it has no room
  *                                         '-> several destinations: a leg for each, a fresh row
+ *
+ * Rows come from three sources: lines of what was set aside (lines.c), what is due, and what is
+ * fresh. None of them takes all the room of a turn while another has rows.
  *
  * Rows are looked at while a statement walks over the outbox, so what must be
  * written about them is noted as a decision and carried out afterwards.
@@ -13,6 +16,7 @@
 #include "engine/turn_int.h"
 
 #include "base/failpoint.h"
+#include "store/aside.h"
 #include "store/lane.h"
 #include "store/outbox.h"
 
@@ -20,15 +24,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SPLITS_MAX = 200 }; /* of a turn: each writes several rows */
+enum {
+    SPLITS_MAX = 200, /* of a turn: each writes several rows */
+    SOURCES = 3,
+};
 
-enum decision_kind { DECIDE_PARK, DECIDE_REFUSE, DECIDE_PUT_OFF, DECIDE_SPLIT, DECIDE_ORDER };
+enum decision_kind {
+    DECIDE_PARK,
+    DECIDE_REFUSE,
+    DECIDE_PUT_OFF,
+    DECIDE_SPLIT,
+    DECIDE_ORDER,
+    DECIDE_ASIDE,
+};
 
 struct decision {
     int64_t row;
     enum decision_kind kind;
-    char reason[1024]; /* ORDER: the lane */
-    size_t len;        /* of the lane, which may hold anything */
+    char reason[1024]; /* ORDER: the lane; ASIDE: the line */
+    size_t len;        /* of lane or line, which may hold anything */
 };
 
 int publish_init(struct turn *t, struct err *err)
@@ -59,13 +73,15 @@ static void decide(struct turn *t, const struct outbox_row *row, enum decision_k
     snprintf(d->reason, sizeof d->reason, "%s", reason);
 }
 
-static void decide_order(struct turn *t, const struct outbox_row *row, struct slice lane)
+/* ORDER, ASIDE. */
+static void decide_place(struct turn *t, const struct outbox_row *row, enum decision_kind kind,
+                         struct slice place)
 {
     struct decision *d = &t->decisions[t->n_decisions];
 
-    decide(t, row, DECIDE_ORDER, "");
-    memcpy(d->reason, lane.data, lane.len);
-    d->len = lane.len;
+    decide(t, row, kind, "");
+    memcpy(d->reason, place.data, place.len);
+    d->len = place.len;
 }
 
 const struct route *publish_route(const struct turn *t, const struct message *m)
@@ -189,7 +205,7 @@ static bool is_for_a_lane(struct turn *t, const struct outbox_row *row)
     lane = lane_of(room, route->order_by, &row->message);
     if (lane.data == NULL)
         return false;
-    decide_order(t, row, lane);
+    decide_place(t, row, DECIDE_ORDER, lane);
     return true;
 }
 
@@ -208,34 +224,48 @@ static bool needs_legs(struct turn *t, const struct outbox_row *row, const struc
     return follows;
 }
 
-/* An outbox_row_fn: false stops the walk, and the row is looked at again later. */
-static bool publish_row(void *arg, const struct outbox_row *row)
+/* False: this outlet takes no row now, or others of it wait. The first of its line is not asked
+ * whether it must wait. *go_on: the walk goes on to what is behind. */
+static bool may_go(struct turn *t, const struct outbox_row *row, const struct destination *to,
+                   bool has_room, bool *go_on)
 {
-    struct turn *t = arg;
+    char room[LINE_NAME_MAX];
+    struct slice name = {NULL, 0};
+    enum line_answer answer;
+
+    if (t->lines.any || !has_room)
+        name = lines_name(room, row, to);
+    if (t->lines.served.data != NULL && slice_equal(t->lines.served, name)) {
+        *go_on = has_room;
+        return has_room;
+    }
+    answer = lines_ask(t, name, has_room);
+    *go_on = answer != LINE_STOP;
+    if (answer == LINE_WAIT)
+        decide_place(t, row, DECIDE_ASIDE, name);
+    return answer == LINE_GO;
+}
+
+static bool hand_over(struct turn *t, const struct outbox_row *row, const struct destination *to)
+{
     struct broker *b = t->settings.broker;
     struct message m = row->message;
-    struct target target;
     struct err err = {0};
+    bool go_on = true;
 
-    failpoint("outbox_read");
     m.timestamp_s = row->created_at / 1000;
-    if (t->n_decisions == TURN_ROWS_MAX || t->n_splits == SPLITS_MAX || turn_share_is_used(t)) {
-        t->more = true;
-        return false;
-    }
-    if (is_for_a_lane(t, row) || is_too_old(t, row) || !find_target(t, row, &target))
-        return true;
-    if (needs_legs(t, row, &target)) {
-        decide(t, row, DECIDE_SPLIT, "");
-        return true;
-    }
-    switch (b->ops->publish(b, row->id, target.to, &m, &err)) {
+    if (!may_go(t, row, to, true, &go_on))
+        return go_on;
+    switch (b->ops->publish(b, row->id, to, &m, &err)) {
     case OK:
         t->delta.published++;
+        t->budget--;
         t->highest_row = row->id > t->highest_row ? row->id : t->highest_row;
         return true;
     case ERR_BUSY:
-        return false;
+        if (b->ops->room(b) > 0) /* else nobody has */
+            (void)may_go(t, row, to, false, &go_on);
+        return b->ops->room(b) > 0 && go_on;
     case ERR_INPUT:
         decide(t, row, DECIDE_PARK, err.text);
         return true;
@@ -246,6 +276,28 @@ static bool publish_row(void *arg, const struct outbox_row *row)
         decide(t, row, DECIDE_PUT_OFF, err.text);
         return true;
     }
+}
+
+/* An outbox_row_fn: false stops the walk, and the row is looked at again later. */
+bool publish_row(void *arg, const struct outbox_row *row)
+{
+    struct turn *t = arg;
+    struct target target;
+
+    failpoint("outbox_read");
+    if (t->budget == 0)
+        return false;
+    if (t->n_decisions == TURN_ROWS_MAX || t->n_splits == SPLITS_MAX || turn_share_is_used(t)) {
+        t->more = true;
+        return false;
+    }
+    if (is_for_a_lane(t, row) || is_too_old(t, row) || !find_target(t, row, &target))
+        return true;
+    if (needs_legs(t, row, &target)) {
+        decide(t, row, DECIDE_SPLIT, "");
+        return true;
+    }
+    return hand_over(t, row, target.to);
 }
 
 /* One row becomes a leg for each destination, which go out on their own from then on. */
@@ -304,6 +356,8 @@ static int decided(struct turn *t, const struct decision *d, struct err *err)
     case DECIDE_ORDER:
         t->more = true; /* the first of a lane goes out in the next turn */
         return lane_join(t->settings.db, d->row, (struct slice){d->reason, d->len}, err);
+    case DECIDE_ASIDE:
+        return aside_set(t->settings.db, d->row, (struct slice){d->reason, d->len}, err);
     case DECIDE_PUT_OFF:
         break;
     }
@@ -332,48 +386,80 @@ static size_t room(const struct turn *t)
     return n < TURN_ROWS_MAX ? n : TURN_ROWS_MAX;
 }
 
-static size_t used(size_t n, int64_t published)
+static int walk_due(struct turn *t, struct err *err)
 {
-    return (size_t)published < n ? (size_t)published : n;
+    return outbox_claim_due(t->settings.db, t->cursor, t->now_ms, TURN_ROWS_MAX, publish_row, t,
+                            err);
 }
 
-/* Postponed rows leave half of the room to fresh ones, where there are some. */
-static int publish_due(struct turn *t, size_t *room, struct err *err)
+static int walk_fresh(struct turn *t, struct err *err)
 {
-    int64_t before = t->delta.published, last = 0;
-    int rc = outbox_last(t->settings.db, &last, err);
-    size_t n = last > t->cursor ? (*room + 1) / 2 : *room;
+    int rc = outbox_claim(t->settings.db, t->cursor, TURN_ROWS_MAX, publish_row, t, &t->next_cursor,
+                          err);
 
-    turn_enter(t, SHARE_DUE);
-    if (rc == OK)
-        rc = outbox_claim_due(t->settings.db, t->cursor, t->now_ms, n, publish_row, t, err);
-    if (rc == OK)
-        rc = carry_out(t, err);
-    turn_leave(t);
-    *room -= used(*room, t->delta.published - before);
+    t->more = t->more || t->next_cursor - t->cursor >= TURN_ROWS_MAX;
     return rc;
 }
 
-static int publish_fresh(struct turn *t, size_t room, struct err *err)
+/* At most `most` rows go out; *left says how many more may. A source without rows needs none of
+ * the turn's time, and says so. */
+static int walk(struct turn *t, int source, bool has_rows, size_t most, size_t *left,
+                struct err *err)
 {
-    int rc;
-
-    turn_enter(t, SHARE_FRESH);
-    rc = outbox_claim(t->settings.db, t->cursor, room, publish_row, t, &t->next_cursor, err);
-    if (rc == OK)
-        rc = carry_out(t, err);
-    turn_leave(t);
-    if (t->next_cursor - t->cursor >= (int64_t)room)
-        t->more = true;
-    return rc;
-}
-
-int publish_rows(struct turn *t, struct err *err)
-{
-    size_t n = room(t);
+    static const struct {
+        int (*walk)(struct turn *t, struct err *err);
+        enum share_phase phase;
+    } sources[SOURCES] = {
+        {lines_serve, SHARE_LINES}, {walk_due, SHARE_DUE}, {walk_fresh, SHARE_FRESH}};
     int rc = OK;
 
-    if (n > 0)
-        rc = publish_due(t, &n, err);
-    return rc == OK && n > 0 ? publish_fresh(t, n, err) : rc;
+    t->budget = most;
+    turn_enter(t, sources[source].phase);
+    if (has_rows)
+        rc = sources[source].walk(t, err);
+    if (rc == OK)
+        rc = carry_out(t, err);
+    turn_leave(t);
+    t->more = t->more || t->budget == 0;
+    *left -= most - t->budget;
+    return rc;
+}
+
+/* Which sources have rows, or may have. */
+static int look_for_rows(struct turn *t, bool has[SOURCES], struct err *err)
+{
+    int64_t due_at = INT64_MAX, last = 0;
+    int rc = lines_begin(t, err);
+
+    if (rc == OK)
+        rc = outbox_next_due(t->settings.db, &due_at, err);
+    if (rc == OK)
+        rc = outbox_last(t->settings.db, &last, err);
+    has[0] = t->lines.any;
+    has[1] = due_at <= t->now_ms;
+    has[2] = last > t->cursor;
+    return rc;
+}
+
+/* Each leaves half of the room to those behind it. Where there is not enough for all, another
+ * one is first each time. */
+int publish_rows(struct turn *t, struct err *err)
+{
+    size_t left = room(t);
+    int first = left < SOURCES ? (int)(t->total.turns % SOURCES) : 0, more = 0;
+    bool has[SOURCES];
+    int rc = left > 0 ? look_for_rows(t, has, err) : OK;
+
+    if (left == 0 || rc != OK)
+        return rc;
+    for (int i = 0; i < SOURCES; i++)
+        more += has[i];
+    for (int i = first; i < first + SOURCES && rc == OK && left > 0; i++) {
+        bool rows = has[i % SOURCES];
+
+        more -= rows;
+        rc = walk(t, i % SOURCES, rows, more > 0 ? (left + 1) / 2 : left, &left, err);
+    }
+    lines_end(t);
+    return rc;
 }

@@ -5,8 +5,9 @@
  *   nacked               an attempt: postponed as publish_retry says, parked when it gives up
  *   returned             as the route says: an attempt, parked or dropped
  *   refused              parked: the broker will never take it
- *   timed out, unknown   no attempt: postponed for a moment, at once the first time; since when
+ *   unknown              no attempt: postponed for a moment, at once the first time; since when
  *                        the broker may have it is written down
+ *   timed out            the same, but for as long as it has been silent by then, which doubles
  *   unsent               no attempt: postponed for a moment
  *
  * A dead broker refuses nothing, so it parks nothing, however long it is dead.
@@ -18,7 +19,7 @@
 
 #include <stdio.h>
 
-enum { MOMENT_MS = 2000 };
+enum { MOMENT_MS = 2000, SILENCE_MIN_MS = 1000, SILENCE_MAX_MS = 300000 };
 
 static int postpone(struct turn *t, int64_t row, enum outbox_trouble trouble, int64_t delay,
                     const char *reason, struct err *err)
@@ -101,6 +102,21 @@ static int settle_unheard(struct turn *t, int64_t row, const char *reason, struc
     return postpone(t, row, OUTBOX_UNHEARD, r.first_sent_at > 0 ? MOMENT_MS : 0, reason, err);
 }
 
+/* Its outlet takes nothing for now. The time since it was first sent doubles with each wait. */
+static int settle_silence(struct turn *t, int64_t row, struct err *err)
+{
+    struct outbox_record r;
+    int64_t delay;
+    int rc = outbox_record(t->settings.db, row, &r, err);
+
+    if (rc != OK)
+        return rc == ERR_NOT_FOUND ? OK : rc;
+    delay = r.first_sent_at > 0 ? t->now_ms - r.first_sent_at : 0;
+    delay = delay < SILENCE_MIN_MS ? SILENCE_MIN_MS : delay;
+    delay = delay > SILENCE_MAX_MS ? SILENCE_MAX_MS : delay;
+    return postpone(t, row, OUTBOX_UNHEARD, delay, "no confirm in time", err);
+}
+
 /* A returned row is rare, so its route is looked up anew. */
 struct returned {
     struct turn *turn;
@@ -153,7 +169,7 @@ static int settle_one(struct turn *t, const struct settlement *s, struct err *er
         return park_tried(t, s->row, s->why, err);
     case PUBLISH_TIMED_OUT:
         t->delta.timed_out++;
-        return settle_unheard(t, s->row, "no confirm in time", err);
+        return settle_silence(t, s->row, err);
     case PUBLISH_UNKNOWN:
         t->delta.interrupted++;
         return settle_unheard(t, s->row, s->why, err);

@@ -75,6 +75,7 @@ void turn_use_script(struct turn *t, struct script **script, int64_t generation)
     pausing_reset(t); /* what was mended must be tried at once */
     t->script = script;
     t->generation = generation;
+    lines_use_rules(t);
 }
 
 void turn_use_limit(struct turn *t, int64_t handler_ms)
@@ -126,6 +127,11 @@ const struct counters *turn_counters(const struct turn *t)
     return &t->total;
 }
 
+bool turn_has_lines(const struct turn *t)
+{
+    return t->lines.any;
+}
+
 int64_t turn_cursor(const struct turn *t)
 {
     return t->cursor;
@@ -137,8 +143,10 @@ int turn_next_due(struct turn *t, int64_t *due_at_out, struct err *err)
     int64_t retry_at = INT64_MAX, row_at = INT64_MAX, probe_at = pauses_next(&t->pauses);
     int rc = retry_next_due(t->settings.db, &retry_at, err);
 
-    if (rc == OK && b->ops->room(b) > 0) /* else the broker wakes us when there is room */
+    if (rc == OK && b->ops->room(b) > 0) { /* else the broker wakes us when there is room */
         rc = outbox_next_due(t->settings.db, &row_at, err);
+        row_at = row_at < lines_due(t) ? row_at : lines_due(t);
+    }
     *due_at_out = retry_at < row_at ? retry_at : row_at;
     if (probe_at < *due_at_out)
         *due_at_out = probe_at;
@@ -244,6 +252,7 @@ static void start_over(struct turn *t)
     t->condemned = t->alone = t->rescuing = false;
     t->cared = false;
     t->n_decisions = t->n_splits = 0;
+    t->lines.found = false;
     arena_reset(&t->arena);
     log_hold(t->settings.log);
 }
@@ -276,6 +285,7 @@ static enum turn_result finish(struct turn *t)
     t->news_first = t->news_next;
     pauses_keep(&t->pauses);
     t->adopting = t->hurrying = false;
+    t->lines.ready = t->lines.ready || t->lines.found;
     t->more = t->more || t->proof == PROOF_WRITE;
     t->proof = t->proof == PROOF_WRITE ? PROOF_CLEAR : PROOF_NONE;
     if (t->condemned)

@@ -10,6 +10,7 @@
 #include "engine/policy.h"
 #include "engine/share.h"
 #include "engine/turn.h"
+#include "store/outbox.h"
 #include "store/recent.h"
 #include "store/retry.h"
 
@@ -28,6 +29,34 @@ struct caution {
 enum proof { PROOF_NONE, PROOF_WRITE, PROOF_CLEAR };
 
 struct decision; /* publish.c */
+
+enum {
+    LINE_NAME_MAX = 300,
+    LINES_KNOWN_MAX = 256, /* lines that one turn can tell apart */
+};
+
+/* Rows that wait for one outlet, as far as this turn knows. */
+struct line {
+    uint64_t hash; /* of its name */
+    bool waits;    /* it has rows */
+};
+
+/* lines.c */
+struct lines {
+    bool counted;        /* lonely is known */
+    bool lonely;         /* by the rules there is one outlet at most */
+    bool found;          /* in this turn, what was in flight before the start waits again */
+    bool ready;          /* a turn that found it is committed */
+    bool any;            /* some rows are set aside */
+    bool stuck;          /* this turn stopped at a row whose outlet has no room */
+    int64_t stuck_ms;    /* monotonic: since when each turn does; below 0: the last did not */
+    struct slice served; /* whose rows are being claimed; absent: nobody's */
+    struct line known[LINES_KNOWN_MAX];
+    size_t n_known;
+    int laps;                 /* how often all lines were passed since a row went out */
+    char last[LINE_NAME_MAX]; /* where the last turn began to serve */
+    size_t last_len;
+};
 
 struct turn {
     struct turn_settings settings;
@@ -51,6 +80,8 @@ struct turn {
     struct decision *decisions; /* rows that cannot go out as they are */
     size_t n_decisions;
     size_t n_splits; /* of these */
+    size_t budget;   /* rows that the walk at hand may still hand to the broker */
+    struct lines lines;
 
     int64_t cursor;           /* outbox ids at or below are in flight, postponed or gone */
     int64_t next_cursor;      /* becomes the cursor when the turn commits */
@@ -130,6 +161,32 @@ int publish_rows(struct turn *t, struct err *err);
 void publish_free(struct turn *t);
 int publish_init(struct turn *t, struct err *err);
 const struct route *publish_route(const struct turn *t, const struct message *m); /* NULL: none */
+outbox_row_fn publish_row;
+
+/* lines.c: rows that wait for their outlet. */
+enum line_answer {
+    LINE_GO,   /* publish it */
+    LINE_WAIT, /* set it aside */
+    LINE_STOP, /* leave it, and all behind it, for a later turn */
+};
+void lines_use_rules(struct turn *t); /* others than before */
+
+/* Around the walks over rows of a turn. */
+int lines_begin(struct turn *t, struct err *err);
+void lines_end(struct turn *t);
+
+/* When to look again at what stopped the walk, ms since 1970 UTC; INT64_MAX: it did not. */
+int64_t lines_due(const struct turn *t);
+
+/* "exchange x": the line that a row waits in for this destination. In `room`. */
+struct slice lines_name(char room[LINE_NAME_MAX], const struct outbox_row *row,
+                        const struct destination *to);
+
+/* What to do with a row of this line; `has_room` false: its outlet takes none now. */
+enum line_answer lines_ask(struct turn *t, struct slice name, bool has_room);
+
+/* Publishes what waits, one line after the other. */
+int lines_serve(struct turn *t, struct err *err);
 
 /* settle.c: what became of them. And of a row that cannot be published: it was refused, which
  * is an attempt; it is tried again in a moment; it is a dead letter. */

@@ -52,7 +52,7 @@ static bool copy_outbox(void *arg, const struct outbox_view *row)
     struct outbox_view *copy = &all->outbox[all->n];
     struct slice *const slices[] = {&copy->message_id, &copy->type,     &copy->name,
                                     &copy->reason,     &copy->exchange, &copy->routing_key,
-                                    &copy->lane};
+                                    &copy->lane,       &copy->outlet};
 
     *copy = *row;
     all->full = !keep_all(all->arena, slices, sizeof slices / sizeof slices[0], copy->key);
@@ -101,6 +101,8 @@ static const char *state_word(enum outbox_state state)
         return "scheduled";
     case OUTBOX_BEHIND:
         return "behind";
+    case OUTBOX_WAITING:
+        return "waiting";
     case OUTBOX_AGAIN:
         break;
     }
@@ -124,6 +126,7 @@ static void push_outbox(lua_State *L, const struct copies *all, size_t i)
     cli_set_slice(L, "exchange", r->exchange);
     cli_set_slice(L, "routing_key", r->routing_key);
     cli_set_slice(L, "lane", r->lane);
+    cli_set_slice(L, "outlet", r->outlet);
     set_keys(L, r->key);
 }
 

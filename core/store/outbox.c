@@ -63,6 +63,7 @@ static void read_row(sqlite3_stmt *stmt, struct outbox_row *row)
 
     *row = (struct outbox_row){.id = sqlite3_column_int64(stmt, c++)};
     row->due_at = sqlite3_column_int64(stmt, c++);
+    row->outlet = column_slice(stmt, c++);
     m->type = column_slice(stmt, c++);
     for (int i = 0; i < MESSAGE_KEYS; i++)
         m->key[i] = column_slice(stmt, c++);
@@ -172,7 +173,8 @@ int outbox_claim(struct db *db, int64_t after, size_t limit, outbox_row_fn *fn, 
     query_int(&q, (int64_t)limit);
     *last_out = after;
     while ((rc = query_row(&q, err)) == 1) {
-        if (sqlite3_column_int64(q.stmt, 1) == 0) { /* what waits is passed over unread */
+        /* What waits is passed over unread, and so is what was sent ahead of the cursor. */
+        if (sqlite3_column_int64(q.stmt, 1) == 0 && sqlite3_column_type(q.stmt, 2) == SQLITE_NULL) {
             read_row(q.stmt, &row);
             rc = fill(db, &row, &f, err);
             if (rc != OK || !fn(arg, &row))
@@ -185,55 +187,75 @@ int outbox_claim(struct db *db, int64_t after, size_t limit, outbox_row_fn *fn, 
     return rc < 0 ? rc : OK;
 }
 
-/* Calls back for due rows and notes the ids that were taken. Rows above the cursor
- * are left to it: outbox_claim passes them first, so the cursor gets there. Looking
- * at `limit` rows at most keeps this flat when a million are due after a restart. */
-static int take_due(struct db *db, int64_t cursor, int64_t now_ms, size_t limit, outbox_row_fn *fn,
-                    void *arg, int64_t *ids, size_t *n_out, struct err *err)
+/* Calls back for the rows of a query and notes the ids that were taken. Rows above the cursor
+ * are left to it: outbox_claim passes them first, so the cursor gets there. */
+static int take_rows(struct query *q, int64_t cursor, outbox_row_fn *fn, void *arg, int64_t *ids,
+                     size_t *n_out, struct err *err)
 {
-    struct query q = query_start(db, STATEMENT_OUTBOX_DUE);
     struct outbox_row row;
     struct filler f;
     int rc;
 
     filler_init(&f);
-    query_int(&q, now_ms);
-    query_int(&q, (int64_t)limit);
-    while ((rc = query_row(&q, err)) == 1) {
-        read_row(q.stmt, &row);
+    while ((rc = query_row(q, err)) == 1) {
+        read_row(q->stmt, &row);
         if (row.id > cursor)
             continue;
-        rc = fill(db, &row, &f, err);
+        rc = fill(q->db, &row, &f, err);
         if (rc != OK || !fn(arg, &row))
             break;
         ids[(*n_out)++] = row.id;
     }
-    query_end(&q);
+    query_end(q);
     filler_free(&f);
     return rc < 0 ? rc : OK;
 }
 
 /* Rows are woken after the walk: waking moves them in the index that is walked. */
-int outbox_claim_due(struct db *db, int64_t cursor, int64_t now_ms, size_t limit, outbox_row_fn *fn,
-                     void *arg, struct err *err)
+static int claim_rows(struct query *q, int64_t cursor, size_t limit, outbox_row_fn *fn, void *arg,
+                      struct err *err)
 {
+    struct db *db = q->db;
     int64_t *ids = calloc(limit > 0 ? limit : 1, sizeof *ids);
     size_t n = 0;
     int rc;
 
-    if (ids == NULL)
+    if (ids == NULL) {
+        query_end(q);
         return err_set(err, ERR_NOMEM, "out of memory");
-    rc = take_due(db, cursor, now_ms, limit, fn, arg, ids, &n, err);
+    }
+    rc = take_rows(q, cursor, fn, arg, ids, &n, err);
     for (size_t i = 0; i < n; i++) {
-        struct query q = query_start(db, STATEMENT_OUTBOX_WAKE);
+        struct query wake = query_start(db, STATEMENT_OUTBOX_WAKE);
         int woken;
 
-        query_int(&q, ids[i]);
-        woken = query_run(&q, rc == OK ? err : NULL);
+        query_int(&wake, ids[i]);
+        woken = query_run(&wake, rc == OK ? err : NULL);
         rc = rc == OK ? woken : rc;
     }
     free(ids);
     return rc;
+}
+
+/* Looking at `limit` rows at most keeps this flat when a million are due after a restart. */
+int outbox_claim_due(struct db *db, int64_t cursor, int64_t now_ms, size_t limit, outbox_row_fn *fn,
+                     void *arg, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_OUTBOX_DUE);
+
+    query_int(&q, now_ms);
+    query_int(&q, (int64_t)limit);
+    return claim_rows(&q, cursor, limit, fn, arg, err);
+}
+
+int outbox_claim_aside(struct db *db, struct slice outlet, size_t limit, outbox_row_fn *fn,
+                       void *arg, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_ASIDE_CLAIM);
+
+    query_slice(&q, outlet);
+    query_int(&q, (int64_t)limit);
+    return claim_rows(&q, INT64_MAX, limit, fn, arg, err);
 }
 
 int outbox_next_due(struct db *db, int64_t *due_at_out, struct err *err)

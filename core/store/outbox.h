@@ -15,6 +15,8 @@
  * A row that goes to several destinations becomes a leg for each: FRESH rows of their own
  * with the destination written down, which live and die apart (outbox_add_leg).
  *
+ * A row whose outlet has no room is SET ASIDE (aside.h), and so is passed by the cursor.
+ *
  * A row of a lane (lane.h) goes out when it is the first; the others are HELD (due_at LANE_HELD,
  * which never comes) until a trigger makes them due.
  *
@@ -39,6 +41,7 @@ struct outbox_row {
     int64_t first_sent_at; /* ms; since when the broker may have it; 0: it has not */
     const char *reason;    /* why it was postponed last; NULL: it never was */
     struct slice lane;     /* of which it is the first; absent: it is in none */
+    struct slice outlet;   /* for which it was set aside (aside.h); absent: it was not */
     /* A leg has its destination written down; NULL: the rules say where it goes. */
     const char *leg_kind;     /* exchange_kind_word, "queue" for the default exchange */
     const char *leg_exchange; /* and the next one: never NULL in a leg */
@@ -79,8 +82,8 @@ int outbox_look(struct db *db, int64_t id, outbox_row_fn *fn, void *arg, struct 
 int outbox_each(struct db *db, int64_t *ids, size_t n, outbox_row_fn *fn, void *arg,
                 struct err *err);
 
-/* Fresh rows with ids above `after`, in order. Rows that are due later are passed
- * over. *last_out is the last id looked at (the new cursor) as far as the callback
+/* Fresh rows with ids above `after`, in order. Rows that are due later or were set aside are
+ * passed over. *last_out is the last id looked at (the new cursor) as far as the callback
  * said true; a row for which it said false is not passed. Looks at `limit` rows. */
 int outbox_claim(struct db *db, int64_t after, size_t limit, outbox_row_fn *fn, void *arg,
                  int64_t *last_out, struct err *err);
@@ -89,6 +92,10 @@ int outbox_claim(struct db *db, int64_t after, size_t limit, outbox_row_fn *fn, 
  * for which the callback said true. */
 int outbox_claim_due(struct db *db, int64_t cursor, int64_t now_ms, size_t limit, outbox_row_fn *fn,
                      void *arg, struct err *err);
+
+/* Rows that wait for this outlet (aside.h), in order: as above, but below or above the cursor. */
+int outbox_claim_aside(struct db *db, struct slice outlet, size_t limit, outbox_row_fn *fn,
+                       void *arg, struct err *err);
 
 /* When the earliest postponed row is due; INT64_MAX: none. */
 int outbox_next_due(struct db *db, int64_t *due_at_out, struct err *err);

@@ -2,6 +2,7 @@
 #include "store/rows.h"
 
 #include "base/message.h"
+#include "store/aside.h"
 #include "store/db_int.h"
 #include "store/inbox.h"
 #include "store/lane.h"
@@ -49,6 +50,8 @@ static enum outbox_state state_of(const struct outbox_view *r)
 {
     if (r->due_at == LANE_HELD)
         return OUTBOX_BEHIND;
+    if (r->due_at == ASIDE_DUE)
+        return OUTBOX_WAITING;
     if (r->reason.data != NULL)
         return r->due_at > 0 ? OUTBOX_POSTPONED : OUTBOX_AGAIN;
     return r->due_at > 0 ? OUTBOX_SCHEDULED : OUTBOX_FRESH;
@@ -70,6 +73,7 @@ static void read_outbox(sqlite3_stmt *stmt, struct outbox_view *r)
     r->exchange = column_slice(stmt, c++);
     r->routing_key = column_slice(stmt, c++);
     r->lane = column_slice(stmt, c++);
+    r->outlet = column_slice(stmt, c++);
     r->state = state_of(r);
 }
 

@@ -43,6 +43,7 @@ enum outbox_state {
     OUTBOX_POSTPONED, /* due later */
     OUTBOX_SCHEDULED, /* not due yet for the first time */
     OUTBOX_BEHIND,    /* held: it waits behind another row of its lane */
+    OUTBOX_WAITING,   /* set aside: it waits until its outlet has room (aside.h) */
 };
 
 struct outbox_view {
@@ -59,6 +60,7 @@ struct outbox_view {
     struct slice exchange;    /* of a leg */
     struct slice routing_key; /* of a leg */
     struct slice lane;        /* absent: none */
+    struct slice outlet;      /* that it waits for, or did when it was sent; absent: none */
 };
 
 typedef bool outbox_view_fn(void *arg, const struct outbox_view *row);

@@ -288,8 +288,13 @@ static const char version_6[] = "create table herald_history ("
                                 ");"
                                 "create index herald_history_at on herald_history(at);";
 
-static const struct schema_step steps[] = {{version_1}, {version_2}, {version_3},
-                                           {version_4}, {version_5}, {version_6}};
+/* Rows that wait for their outlet (aside.h), in order per outlet. */
+static const char version_7[] = "alter table herald_outbox add column outlet text;"
+                                "create index herald_outbox_aside"
+                                "  on herald_outbox(due_at, outlet, id) where outlet is not null;";
+
+static const struct schema_step steps[] = {{version_1}, {version_2}, {version_3}, {version_4},
+                                           {version_5}, {version_6}, {version_7}};
 
 /* 0: herald has never been here. */
 static int read_version(struct db *db, int64_t *version_out, struct err *err)

@@ -13,8 +13,11 @@
 #define MESSAGE_MARKS "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
 
 #define OUTBOX_COLUMNS                                                                             \
-    "id, due_at, type, business_key1, business_key2, business_key3, body, headers, message_id, "   \
-    "created_at, attempts, reason, first_sent_at, lane, leg_kind, leg_exchange, leg_routing_key"
+    "id, due_at, outlet, type, business_key1, business_key2, business_key3, body, headers, "       \
+    "message_id, created_at, attempts, reason, first_sent_at, lane, leg_kind, leg_exchange, "      \
+    "leg_routing_key"
+
+#define ASIDE_TEXT "9223372036854775806" /* ASIDE_DUE */
 
 #define RETRY_COLUMNS                                                                              \
     "id, due_at, queue, identity, fingerprint, attempts, first_at, error, "                        \
@@ -60,7 +63,8 @@
     X(OUTBOX_LAST, "look for the last outbox row",                                                 \
       "select id from herald_outbox where id > 0 order by id desc limit 1")                        \
     X(OUTBOX_KEY_SENT, "look for a key in the outbox",                                             \
-      "select max(first_sent_at is not null or (due_at = 0 and id <= ?)) "                         \
+      "select max(first_sent_at is not null "                                                      \
+      "or (due_at = 0 and (id <= ? or outlet is not null))) "                                      \
       "from herald_outbox where key = ?")                                                          \
     X(OUTBOX_KEY_DELETE, "cancel outbox rows", "delete from herald_outbox where key = ?")          \
     X(OUTBOX_CLAIM, "claim outbox rows",                                                           \
@@ -83,7 +87,8 @@
     X(OUTBOX_RECORD, "read an outbox row",                                                         \
       "select attempts, refused_at, first_sent_at from herald_outbox where id = ?")                \
     X(OUTBOX_POSTPONE, "postpone an outbox row",                                                   \
-      "update herald_outbox set reason = ?1, due_at = ?2, attempts = attempts + ?3, "              \
+      "update herald_outbox set reason = ?1, due_at = ?2, outlet = null, "                         \
+      "attempts = attempts + ?3, "                                                                 \
       "refused_at = iif(?3, coalesce(refused_at, ?5), refused_at), "                               \
       "first_sent_at = iif(?4, coalesce(first_sent_at, ?5), first_sent_at) where id = ?6")         \
     X(OUTBOX_FEW, "count outbox rows",                                                             \
@@ -93,6 +98,19 @@
       "from herald_meta where key = 'outbox_removed'")                                             \
     X(OUTBOX_OLDEST, "look for the oldest outbox row",                                             \
       "select created_at from herald_outbox order by id limit 1")                                  \
+    /* rows set aside: aside.c */                                                                  \
+    X(ASIDE_SET, "set an outbox row aside",                                                        \
+      "update herald_outbox set due_at = " ASIDE_TEXT ", outlet = ? where id = ?")                 \
+    X(ASIDE_HAS_ROWS, "look for rows set aside",                                                   \
+      "select 1 from herald_outbox where due_at = " ASIDE_TEXT " and outlet = ? limit 1")          \
+    X(ASIDE_NEXT, "look for rows set aside",                                                       \
+      "select outlet from herald_outbox where due_at = " ASIDE_TEXT " and outlet > ? "             \
+      "order by outlet limit 1")                                                                   \
+    X(ASIDE_CLAIM, "claim rows set aside",                                                         \
+      "select " OUTBOX_COLUMNS " from herald_outbox "                                              \
+      "where due_at = " ASIDE_TEXT " and outlet = ? order by id limit ?")                          \
+    X(ASIDE_AGAIN, "find rows set aside",                                                          \
+      "update herald_outbox set due_at = " ASIDE_TEXT " where due_at = 0 and outlet is not null")  \
     /* inbox */                                                                                    \
     X(INBOX_ENTER, "enter an inbox row",                                                           \
       "insert into herald_inbox(queue, message_id, state, fingerprint, at) "                       \
@@ -174,10 +192,11 @@
       "'$.\"' || ? || '\"') where id = ?")                                                         \
     X(OUTBOX_DATE, "date an outbox row", "update herald_outbox set created_at = ? where id = ?")   \
     X(OUTBOX_NOW, "make an outbox row due",                                                        \
-      "update herald_outbox set due_at = ? where id = ? and due_at > ? and " LANE_FIRST)           \
+      "update herald_outbox set due_at = ?, outlet = null "                                        \
+      "where id = ? and due_at > ? and " LANE_FIRST)                                               \
     X(OUTBOX_VIEW, "look at an outbox row",                                                        \
       "select id, due_at, created_at, attempts, message_id, type, business_key1, "                 \
-      "business_key2, business_key3, key, reason, leg_exchange, leg_routing_key, lane "            \
+      "business_key2, business_key3, key, reason, leg_exchange, leg_routing_key, lane, outlet "    \
       "from herald_outbox where id = ?")                                                           \
     X(RETRY_NOW, "make a retry due",                                                               \
       "update herald_retry set due_at = ? where id = ? and due_at > ? and " LANE_FIRST)            \
@@ -200,7 +219,8 @@
       "select id, queue, lane, " LANE_BEHIND_RETRY ", at, attempts, error "                        \
       "from herald_dead h where queue > '' and holds order by queue, lane limit ?")                \
     X(LANE_ROWS, "list lanes of the outbox",                                                       \
-      "select id, null, lane, " LANE_BEHIND_ROW ", due_at, attempts, reason from herald_outbox h " \
+      "select id, null, lane, " LANE_BEHIND_ROW ", iif(outlet is null, due_at, 0), attempts, "     \
+      "reason from herald_outbox h "                                                               \
       "where id > 0 and lane is not null and " LANE_FIRST                                          \
       " and (reason is not null or exists (select 1 "                                              \
       "from herald_outbox f where f.lane = h.lane and f.due_at = 9223372036854775807)) "           \
@@ -214,7 +234,7 @@
       "where id = ? and lane is not null and " LANE_FIRST)                                         \
     X(LANE_HAS_ROWS, "look into a lane", "select 1 from herald_outbox where lane = ? limit 1")     \
     X(LANE_JOIN, "put an outbox row into a lane",                                                  \
-      "update herald_outbox set lane = ?1, due_at = iif(exists "                                   \
+      "update herald_outbox set lane = ?1, outlet = null, due_at = iif(exists "                    \
       "(select 1 from herald_outbox f where f.lane = ?1), 9223372036854775807, 1) where id = ?2")  \
     /* recent */                                                                                   \
     X(RECENT_ADD, "keep a handled message",                                                        \

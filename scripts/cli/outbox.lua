@@ -40,11 +40,22 @@ function outbox.add(parser, common)
 end
 
 local states = { fresh = "fresh", again = "sent again", postponed = "postponed",
-                 scheduled = "scheduled", behind = "behind", in_flight = "in flight" }
+                 scheduled = "scheduled", behind = "behind", in_flight = "in flight",
+                 waiting = "waiting" }
 
--- When it is due; what is behind another row has no such time.
+-- When it is due; what waits for another row or for its outlet has no such time.
 local function time_of(r)
-  return r.due_at > 0 and r.state ~= "behind" and r.due_at or nil
+  return r.due_at > 0 and r.state ~= "behind" and r.state ~= "waiting" and r.due_at or nil
+end
+
+-- An exchange or queue that takes nothing for now, or less than there is for it.
+local function waits_for(r)
+  return r.state == "waiting" and r.outlet or nil
+end
+
+-- What keeps a row here: the outlet that it waits for, or what was said of it last.
+local function reason_of(r)
+  return waits_for(r) and "waits for " .. waits_for(r) or r.reason
 end
 
 local function row_json(r)
@@ -55,7 +66,7 @@ local function row_json(r)
     { "created_at", show.time(r.created_at) }, { "business_key1", r.key1 or json.null },
     { "business_key2", r.key2 or json.null }, { "business_key3", r.key3 or json.null },
     { "key", r.name or json.null }, { "exchange", r.exchange }, { "routing_key", r.routing_key },
-    { "lane", r.lane or json.null },
+    { "lane", r.lane or json.null }, { "waits_for", waits_for(r) or json.null },
   }
 end
 
@@ -63,14 +74,16 @@ local function row_cells(r)
   return { tostring(r.id), show.second(r.created_at), rows.cell(r.type, 40), rows.cell(r.key1, 20),
     rows.cell(r.key2, 20), states[r.state], tostring(r.attempts),
     time_of(r) and show.second(time_of(r)) or "-", rows.cell(r.name, 40),
-    rows.cell(r.lane, 40), rows.cell(r.reason, 100) }
+    rows.cell(r.lane, 40), rows.cell(reason_of(r), 100) }
 end
 
 -- No row says so: the router knows how far it has read, and what was due by then is with the
--- broker, if it is here still.
+-- broker, if it is here still. What had to wait for its outlet may have gone ahead.
 local function say_in_flight(list, said)
   for _, r in ipairs(list) do
-    if r.due_at == 0 and r.id <= (said.cursor or 0) then r.state = "in_flight" end
+    if r.due_at == 0 and (r.outlet and said.running or r.id <= (said.cursor or 0)) then
+      r.state = "in_flight"
+    end
   end
 end
 
@@ -105,7 +118,8 @@ local function row_pairs(r)
     { "due", time_of(r) and show.time(time_of(r)) or nil }, { "key", r.name }, { "lane", r.lane },
     { "message id", r.message_id }, { "type", r.type }, { "business keys", whole.keys(r) },
     { "exchange", r.exchange }, { "routing key", r.routing_key }, { "failed", r.attempts },
-    { "headers", r.headers }, { "body", whole.body_text(r.body) }, { "reason", r.reason },
+    { "waits for", waits_for(r) }, { "headers", r.headers }, { "body", whole.body_text(r.body) },
+    { "reason", r.reason },
   }
 end
 

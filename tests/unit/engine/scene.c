@@ -79,12 +79,14 @@ static int publish(struct broker *b, int64_t row, const struct destination *to,
                    const struct message *m, struct err *err)
 {
     struct scene *s = self(b);
+    const char *name = to->kind == EXCHANGE_DEFAULT ? to->routing_key : to->exchange;
     size_t used = strlen(s->pending), told = strlen(s->ids);
 
+    if (strcmp(s->full, name) == 0)
+        return err_set(err, ERR_BUSY, "no room on %s", name);
     if (s->publish_code != OK)
         return err_set(err, s->publish_code, "the fake broker says no");
-    snprintf(s->pending + used, sizeof s->pending - used, "%lld>%s ", (long long)row,
-             to->kind == EXCHANGE_DEFAULT ? to->routing_key : to->exchange);
+    snprintf(s->pending + used, sizeof s->pending - used, "%lld>%s ", (long long)row, name);
     snprintf(s->ids + told, sizeof s->ids - told, "%.*s ", (int)m->id.len, m->id.data);
     return OK;
 }

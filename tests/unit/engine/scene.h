@@ -50,6 +50,7 @@ struct scene {
     char published[4096]; /* told */
     char ids[4096];       /* message ids of all publishes that were asked for: "id " */
     int publish_code;     /* what publish answers */
+    char full[64];        /* the exchange or queue that takes no row now; "": all do */
     size_t room;
     enum broker_pace pace; /* what was told last */
     bool repaced;          /* there may be something to take */
