@@ -4,6 +4,7 @@
 
 #include "broker/channel.h"
 #include "broker/explain.h"
+#include "broker/words.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -321,11 +322,13 @@ static bool try_otherwise(struct declare *d, struct declare_item *item,
                           const amqp_channel_close_t *close)
 {
     const bool asking = item->step == STEP_ASKING;
-    const bool absent = asking && close->reply_code == AMQP_NOT_FOUND;
     char text[TEXT_MAX / 2];
+    const enum words meaning = words_of(channel_why(close, text, sizeof text));
+    /* A 404 in words that nobody knows may well mean that. Making what is there does no harm, and
+     * a queue on a node that is down would only be waited for a second time. */
+    const bool absent = asking && close->reply_code == AMQP_NOT_FOUND && meaning != WORDS_NODE_DOWN;
 
-    channel_why(close, text, sizeof text);
-    item->absent = item->absent || (asking && explain_is_absent(close->reply_code, text));
+    item->absent = item->absent || (asking && meaning == WORDS_ABSENT);
     if (asking && item->kind == ITEM_TARGET)
         find_target(d, item);
     else if (absent && item->kind == ITEM_DEAD && !item->seen && !item->queue->guarded)

@@ -1,43 +1,11 @@
-/* explain - see explain.h. The forms of the broker's text are those of RabbitMQ's
- * rabbit_misc:assert_args_equivalence (3.10 to 4.x); a text of another form is
- * passed on as it is. */
+/* explain - see explain.h. A text that words.c does not know is passed on as it is. */
 #include "broker/explain.h"
 
 #include "base/text.h"
+#include "broker/words.h"
 
 #include <stdio.h>
 #include <string.h>
-
-bool explain_is_absent(uint16_t code, const char *text)
-{
-    return code == 404 && strstr(text, EXPLAIN_NODE_DOWN) == NULL;
-}
-
-/* What stands in `text` between `before` and `after`; absent where they do not. */
-static struct slice between(const char *text, const char *before, const char *after)
-{
-    const char *start = strstr(text, before);
-    const char *end;
-
-    if (start == NULL)
-        return (struct slice){NULL, 0};
-    start += strlen(before);
-    end = strstr(start, after);
-    return end == NULL ? (struct slice){NULL, 0} : (struct slice){start, (size_t)(end - start)};
-}
-
-/* The value the thing has now: "the value 'quorum' of type 'longstr'", "'false'"
- * or "none". */
-static struct slice current_value(const char *text)
-{
-    const char *current = strstr(text, "but current is ");
-    struct slice quoted;
-
-    if (current == NULL)
-        return (struct slice){NULL, 0};
-    quoted = between(current, "'", "'");
-    return quoted.data != NULL ? quoted : slice_of("none");
-}
 
 const char *explain_queue_type(enum queue_type type)
 {
@@ -68,9 +36,10 @@ static const char *remedy(enum queue_type stated, struct slice argument, struct 
     return "leave queue_type out of the subscription to take the queue as it is";
 }
 
-static void explain_mismatch(const struct refusal *r, struct slice argument, struct slice there,
-                             char *out, size_t size)
+static void explain_mismatch(const struct refusal *r, const struct words_difference *d, char *out,
+                             size_t size)
 {
+    struct slice argument = d->argument, there = d->there;
     bool type = slice_is(argument, "x-queue-type");
 
     /* A queue that was declared without a type is a classic one. */
@@ -86,15 +55,16 @@ static void explain_mismatch(const struct refusal *r, struct slice argument, str
 
 static const char *hint(uint16_t code, const char *text)
 {
-    switch (code) {
-    case 403:
-        return "; give the broker's user permission to it";
-    case 404:
-        if (strstr(text, EXPLAIN_NODE_DOWN) != NULL)
-            return "; it exists on a node that is down: start that node";
-        return "; it was deleted meanwhile and will be declared again";
-    case 405:
+    if (code == 405)
         return "; it belongs to another connection (exclusive): use another name";
+    switch (words_of(text)) {
+    case WORDS_NO_RIGHT:
+    case WORDS_NO_EXCHANGE:
+        return "; give the broker's user permission to it";
+    case WORDS_ABSENT:
+        return "; it was deleted meanwhile and will be declared again";
+    case WORDS_NODE_DOWN:
+        return "; it exists on a node that is down: start that node";
     default:
         return "";
     }
@@ -102,11 +72,10 @@ static const char *hint(uint16_t code, const char *text)
 
 const char *explain_refusal(const struct refusal *r, char *out, size_t size)
 {
-    struct slice argument = between(r->text, "inequivalent arg '", "'");
-    struct slice there = current_value(r->text);
+    struct words_difference d;
 
-    if (r->code == 406 && r->queue_type != QUEUE_ANY && argument.data != NULL && there.data != NULL)
-        explain_mismatch(r, argument, there, out, size);
+    if (r->queue_type != QUEUE_ANY && words_difference(r->text, &d))
+        explain_mismatch(r, &d, out, size);
     else
         snprintf(out, size, "%s \"%s\"%s%s was refused%s (broker: %s)", r->what, r->name,
                  r->origin ? " of " : "", r->origin ? r->origin : "", hint(r->code, r->text),
@@ -116,31 +85,27 @@ const char *explain_refusal(const struct refusal *r, char *out, size_t size)
 
 bool explain_is_of_dead_letters(const char *text)
 {
-    struct slice argument = between(text, "inequivalent arg '", "'");
+    struct words_difference d;
 
-    if (argument.data == NULL) /* of the exchange that leads there, not of the queue */
-        return strstr(text, "access to exchange '") != NULL;
-    return is_of_dead_letters(argument);
+    /* No right to the exchange that leads there. */
+    return words_of(text) == WORDS_NO_EXCHANGE ||
+           (words_difference(text, &d) && is_of_dead_letters(d.argument));
 }
 
 const char *explain_exchange(const char *name, const char *text, char *out, size_t size)
 {
-    struct slice argument = between(text, "inequivalent arg '", "'");
-    struct slice asked = between(text, "received '", "'");
-    struct slice there = current_value(text);
+    struct words_difference d;
 
-    if (asked.data == NULL)
-        asked = slice_of("none");
-    if (argument.data == NULL || there.data == NULL)
+    if (!words_difference(text, &d))
         snprintf(out, size, "exchange \"%s\" exists, but not as it would be made; %s (broker: %s)",
                  name, "it is taken as it is", text);
     else
         snprintf(out, size,
                  "exchange \"%s\" exists with %.*s = %.*s, not %.*s; it is taken as it is%s "
                  "(broker: %s)",
-                 name, (int)argument.len, argument.data, (int)there.len, there.data, (int)asked.len,
-                 asked.data,
-                 slice_is(argument, "type")
+                 name, (int)d.argument.len, d.argument.data, (int)d.there.len, d.there.data,
+                 (int)d.asked.len, d.asked.data,
+                 slice_is(d.argument, "type")
                      ? ", and a queue bound to it may get other messages than expected"
                      : "",
                  text);

@@ -14,12 +14,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* In the text of a 404 for a queue that does exist, elsewhere in the cluster. */
-#define EXPLAIN_NODE_DOWN " is down or inaccessible"
-
-/* Whether this refusal of a passive declaration says that there is no such thing. */
-bool explain_is_absent(uint16_t code, const char *text);
-
 struct refusal {
     uint16_t code;              /* the broker's reply code */
     const char *text;           /* "404 NOT_FOUND - ..." as channel_why gives it */

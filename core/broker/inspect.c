@@ -6,6 +6,7 @@
 #include "broker/channel.h"
 #include "broker/explain.h"
 #include "broker/given_up.h"
+#include "broker/words.h"
 #include "wire/link.h"
 #include "wire/tcp.h"
 #include "wire/url.h"
@@ -307,7 +308,7 @@ static void on_refusal(struct inspection *in, const amqp_channel_close_t *close)
         ask(in, true);
         return;
     }
-    if (!in->stating && explain_is_absent(code, broker))
+    if (!in->stating && words_of(broker) == WORDS_ABSENT)
         tell_absent(in);
     else if (of_known_exchange && code == AMQP_PRECONDITION_FAILED)
         tell(in, INSPECT_WARNING, explain_exchange(q->name, broker, text, sizeof text));

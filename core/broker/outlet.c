@@ -2,6 +2,7 @@
 #include "broker/outlet_int.h"
 
 #include "broker/channel.h"
+#include "broker/words.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -197,27 +198,19 @@ static void rest(struct outlet *o)
     o->due_ms = clock_mono(&o->context->clock) + backoff_next(&o->backoff);
 }
 
-/* RabbitMQ's words for what a user may not send to this exchange, though others he may. */
-static bool is_about_topic(const amqp_channel_close_t *close)
-{
-    static const char words[] = "ACCESS_REFUSED - access to topic ";
-
-    return close->reply_text.len >= sizeof words - 1 &&
-           memcmp(close->reply_text.bytes, words, sizeof words - 1) == 0;
-}
-
-static enum fault fault_of(const amqp_channel_close_t *close)
+/* Words that are not known blame no row and no exchange: rows go out one by one, and the one that
+ * closes the channel all alone is tried again later. */
+static enum fault fault_of(const amqp_channel_close_t *close, const char *why)
 {
     if ((((amqp_method_number_t)close->class_id << 16) | close->method_id) !=
         AMQP_BASIC_PUBLISH_METHOD)
         return FAULT_NONE;
-    switch (close->reply_code) {
-    case AMQP_PRECONDITION_FAILED:
-    case AMQP_CONTENT_TOO_LARGE:
+    switch (words_of(why)) {
+    case WORDS_NO_TOPIC:
+    case WORDS_MESSAGE_REFUSED:
         return FAULT_ROW;
-    case AMQP_ACCESS_REFUSED:
-        return is_about_topic(close) ? FAULT_ROW : FAULT_EXCHANGE;
-    case AMQP_NOT_FOUND:
+    case WORDS_NO_EXCHANGE:
+    case WORDS_ABSENT:
         return FAULT_EXCHANGE;
     default:
         return FAULT_ANY;
@@ -255,7 +248,7 @@ static void on_closed(struct outlet *o, const amqp_channel_close_t *close)
               LOG_FIELDS(log_text("exchange", o->exchange),
                          log_int("rows", (int64_t)window_waiting(o->window)),
                          log_text("why", why)));
-    settle_blame(o, fault_of(close), why);
+    settle_blame(o, fault_of(close, why), why);
     if (close->reply_code == AMQP_NOT_FOUND && o->item != NULL)
         o->context->gone(o->context->gone_arg, o->exchange);
     rest(o);

@@ -84,6 +84,16 @@ class Node:
             rabbit_auth_backend_internal:set_permissions(<<"{user}">>, <<"/">>, <<"{configure}">>,
                 <<"{write}">>, <<"{read}">>, <<"t">>).""")
 
+    def limit_messages(self, size):
+        """Sets the largest body that is taken, and gives what it was. Where the broker reads it
+        differs by version."""
+        return int(self.ctl("eval", f"""
+            Was = rabbit_misc:get_env(rabbit, max_message_size, 0),
+            ok = application:set_env(rabbit, max_message_size, {size}),
+            persistent_term:get(max_message_size, none) =:= none orelse
+                persistent_term:put(max_message_size, {size}),
+            Was."""))
+
     def kill(self):
         self.needs_alone()
         self.tidy = None

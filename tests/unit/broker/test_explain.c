@@ -127,13 +127,24 @@ static void a_classic_one_that_herald_made_as_quorum_is_told(void **state)
 static void refusals_of_a_dead_letter_queue_are_told_from_others(void **state)
 {
     (void)state;
-    assert_true(explain_is_of_dead_letters("406 - inequivalent arg 'x-dead-letter-strategy' for"));
-    assert_true(explain_is_of_dead_letters("406 - inequivalent arg 'x-overflow' for queue 'q'"));
+    assert_true(explain_is_of_dead_letters(INEQUIVALENT
+                                           "'x-dead-letter-strategy' for queue 'q' in vhost '/': "
+                                           "received 'at-least-once' but current is none"));
+    assert_true(explain_is_of_dead_letters(INEQUIVALENT
+                                           "'x-overflow' for queue 'q' in vhost '/': received "
+                                           "'reject-publish' but current is none"));
     assert_true(explain_is_of_dead_letters(
         "403 ACCESS_REFUSED - access to exchange 'amq.default' in vhost '/' refused"));
-    assert_false(explain_is_of_dead_letters("406 - inequivalent arg 'x-queue-type' for queue"));
-    assert_false(explain_is_of_dead_letters("406 - inequivalent arg 'x-dead' for queue 'q'"));
-    assert_false(explain_is_of_dead_letters("406 - inequivalent arg '"));
+    assert_true(explain_is_of_dead_letters(
+        "403 ACCESS_REFUSED - write access to exchange 'amq.default' in vhost '/' refused"));
+    assert_false(explain_is_of_dead_letters(
+        "403 ACCESS_REFUSED - configure access to queue 'q' in vhost '/' refused"));
+    assert_false(explain_is_of_dead_letters(INEQUIVALENT
+                                            "'x-queue-type' for queue 'q' in vhost '/': received "
+                                            "'quorum' but current is 'classic'"));
+    assert_false(explain_is_of_dead_letters(INEQUIVALENT "'x-dead' for queue 'q' in vhost '/': "
+                                                         "received 'a' but current is none"));
+    assert_false(explain_is_of_dead_letters(INEQUIVALENT "'"));
     assert_false(explain_is_of_dead_letters(
         "403 ACCESS_REFUSED - access to queue 'q' in vhost '/' refused for user 'u'"));
 }

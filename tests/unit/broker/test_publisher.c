@@ -400,16 +400,56 @@ static void an_exchange_that_may_not_be_written_is_tried_by_one_row_at_a_time(vo
     settled("2+ 3+ 4+");
 }
 
-static void a_topic_that_may_not_be_written_is_the_rows_own_fault(void **state)
+static void topic_is_refused(const char *text)
 {
-    (void)state;
     publish_rows(1, 1, &to_x);
-    closed_over_publish(2, 403,
-                        "ACCESS_REFUSED - access to topic 'a.b' in exchange 'x' in vhost '/' "
-                        "refused for user 'u'");
+    closed_over_publish(2, 403, text);
     assert_non_null(strstr(first_why(), "access to topic 'a.b'"));
     settled("1x");
     assert_int_equal(publish(2, &to_x), ERR_CLOSED);
+    reopen();
+}
+
+static void a_topic_that_may_not_be_written_is_the_rows_own_fault(void **state)
+{
+    (void)state;
+    topic_is_refused("ACCESS_REFUSED - access to topic 'a.b' in exchange 'x' in vhost '/' refused "
+                     "for user 'u'"); /* RabbitMQ 3 */
+    topic_is_refused("ACCESS_REFUSED - write access to topic 'a.b' in exchange 'x' in vhost '/' "
+                     "refused for user 'u'"); /* RabbitMQ 4 */
+}
+
+/* FAULTS 60: nobody is charged for what was not even sent. */
+static void words_that_nobody_knows_blame_no_exchange(void **state)
+{
+    static const struct {
+        uint16_t code;
+        const char *text;
+    } unknown[] = {
+        {403, "ACCESS_REFUSED - publishing to topic 'a.b' is not for user 'u'"},
+        {404, "NOT_FOUND - something else is missing"},
+        {406, "PRECONDITION_FAILED - not like this"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
+        publish_rows(1, 3, &to_x);
+        closed_over_publish(2, unknown[i].code, unknown[i].text);
+        settled("1? 2? 3?");
+        assert_int_equal(publish(4, &to_x), ERR_CLOSED);
+        reopen();
+        publish_rows(1, 1, &to_x);
+        ack(2, 1, false);
+        settled("1+");
+        publish_rows(2, 2, &to_x);
+        closed_over_publish(2, unknown[i].code, unknown[i].text);
+        settled("2-"); /* the one that did it, all alone: later again */
+        assert_int_equal(publish(3, &to_x), ERR_CLOSED);
+        reopen();
+        publish_rows(3, 3, &to_x);
+        ack(2, 1, false);
+        settled("3+");
+    }
 }
 
 static void a_missing_confirm_closes_the_channel_and_opens_a_new_one(void **state)
@@ -674,6 +714,7 @@ int main(void)
         TEST(a_close_over_no_publish_blames_nobody),
         TEST(an_exchange_that_may_not_be_written_is_tried_by_one_row_at_a_time),
         TEST(a_topic_that_may_not_be_written_is_the_rows_own_fault),
+        TEST(words_that_nobody_knows_blame_no_exchange),
         TEST(a_missing_confirm_closes_the_channel_and_opens_a_new_one),
         TEST(blocked_takes_nothing_and_silence_proves_nothing),
         TEST(a_lost_link_makes_everything_unknown_and_starts_over),
