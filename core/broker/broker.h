@@ -66,11 +66,12 @@ enum broker_pace {
 
 /* For status, logs and readiness. */
 struct broker_state {
-    const char *word;  /* "up", "connecting", "waiting", "blocked", "embedded", "stopped" */
-    const char *error; /* why it is not up, or which declaration was refused; "" */
-    bool ready;        /* publishing and every subscription that is to flow work */
-    size_t in_flight;  /* published rows without an outcome */
-    size_t unacked;    /* deliveries held */
+    const char *word;     /* "up", "connecting", "waiting", "blocked", "embedded", "stopped" */
+    const char *error;    /* why it is not up, or which declaration was refused; "" */
+    bool ready;           /* publishing and every subscription that is to flow work */
+    size_t in_flight;     /* published rows without an outcome */
+    size_t unacked;       /* deliveries held */
+    size_t unacked_bytes; /* their sizes */
 };
 
 /* What a broker can tell of where a destination leads, without a message being sent. */

@@ -26,6 +26,45 @@ struct consumer {
     bool rescued;           /* endangered ones may be settled and not acked yet */
 };
 
+/* Finds whose turn it is to have room: who waits for longest. */
+static void serve(struct consumer *c)
+{
+    uint64_t first = 0;
+
+    for (size_t i = 0; i < c->n_feeds; i++) {
+        const uint64_t ticket = feed_ticket(c->feeds[i]);
+
+        if (ticket != 0 && (first == 0 || ticket < first))
+            first = ticket;
+    }
+    c->context.served = first;
+}
+
+static struct feed *widest(const struct consumer *c)
+{
+    struct feed *most = NULL;
+
+    for (size_t i = 0; i < c->n_feeds; i++) {
+        struct feed *f = c->feeds[i];
+
+        if (!feed_is_narrow(f) && feed_bytes(f) > (most != NULL ? feed_bytes(most) : 0))
+            most = f;
+    }
+    return most;
+}
+
+/* Before a delivery of this size is taken: what is too much goes back to the broker, of the feed
+ * that holds most, which may be this one. */
+static void make_room(struct consumer *c, struct feed *f, size_t size)
+{
+    struct feed *most;
+
+    if (feed_outgrows(f, size))
+        feed_narrow(f, size);
+    while (c->context.held_bytes + size > c->context.bytes_max && (most = widest(c)) != NULL)
+        feed_narrow(most, most == f ? size : 0);
+}
+
 static void on_stale(void *arg)
 {
     struct consumer *c = arg;
@@ -51,6 +90,7 @@ struct consumer *consumer_new(const struct consumer_settings *s)
         .stale = on_stale,
         .stale_arg = c,
         .pace = PACE_FLOW,
+        .bytes_max = s->bytes_max > 0 ? s->bytes_max : SIZE_MAX,
     };
     c->rescue_after = s->rescue_after;
     line_sweep(&c->line);
@@ -227,6 +267,11 @@ void consumer_drain(struct consumer *c)
         feed_drain(c->feeds[i]);
 }
 
+size_t consumer_bytes(const struct consumer *c)
+{
+    return c->context.held_bytes;
+}
+
 size_t consumer_unacked(const struct consumer *c)
 {
     size_t unacked = 0;
@@ -351,6 +396,7 @@ void consumer_content(struct consumer *c, const struct link_content *content)
     returned = times_returned(content);
     d.endangered = returned > 0 && returned >= c->rescue_after;
     read_given_up(f, content, &d, &given_up);
+    make_room(c, f, held_size(&d));
     h = c->context.broken == NULL ? feed_deliver(f, &d) : NULL;
     if (h == NULL)
         return;
@@ -361,6 +407,8 @@ void consumer_step(struct consumer *c)
 {
     if (!link_is_up(c->context.link))
         return;
+    if (c->context.tickets > 0)
+        serve(c);
     /* Where channels are few, what the broker gave up on can wait. */
     for (size_t i = 0; i < c->n_feeds; i++)
         if (feed_of_dead(c->feeds[i]) == NULL)

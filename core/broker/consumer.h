@@ -30,6 +30,7 @@ struct consumer_settings {
     struct declare *declare;   /* of the same link; lent for life */
     int64_t backoff_min_ms;    /* rest after a channel died */
     int64_t backoff_max_ms;    /* ceiling of that rest */
+    size_t bytes_max;          /* that are held at most, but for one that is larger; 0: no limit */
     int64_t rescue_after;      /* what came back so often is endangered */
 };
 
@@ -64,8 +65,9 @@ void consumer_drain(struct consumer *c);
 /* True when one of the takes would give something. */
 bool consumer_pending(const struct consumer *c);
 
-/* Deliveries that are held unacked. */
+/* Deliveries that are held unacked, and the bytes of all that is held. */
 size_t consumer_unacked(const struct consumer *c);
+size_t consumer_bytes(const struct consumer *c);
 
 /* Events of the link. Before consumer_down, `blame` where the broker has closed the connection
  * over a basic.consume. */

@@ -222,6 +222,14 @@ static void end_channel(struct feed *f)
     close_channel(f);
 }
 
+void feed_renew(struct feed *f)
+{
+    if (!feed_has_channel(f))
+        return;
+    end_channel(f);
+    f->renewing = true;
+}
+
 /* Nothing of it is left to the next subscription but the channel that closes. */
 static void leave_queue(struct feed *f)
 {
@@ -235,6 +243,7 @@ static void leave_queue(struct feed *f)
     f->pace = PACE_FLOW;
     f->renewing = false;
     f->since_ms = 0;
+    f->room = (struct feed_room){.narrow = 0};
     backoff_reset(&f->backoff);
     reason_drop(&f->why);
     if (f->state == FEED_RESTING)
@@ -255,11 +264,8 @@ static void enter_queue(struct feed *f)
     for (struct held *h = f->first; h != NULL; h = h->next_on_feed)
         h->delivery.subscription = f->subscription;
     /* basic.qos is for consumers to come. */
-    if (before == NULL || prefetch_of(f, before) == prefetch_of(f, f->subscription) ||
-        !feed_has_channel(f))
-        return;
-    end_channel(f);
-    f->renewing = true;
+    if (before != NULL && prefetch_of(f, before) != prefetch_of(f, f->subscription))
+        feed_renew(f);
 }
 
 void feed_adopt(struct feed *f)
@@ -281,10 +287,8 @@ void feed_pace(struct feed *f, const char *queue, enum broker_pace pace)
         return;
     if (queue != NULL)
         f->pace = pace;
-    if (f->context->holding || !feed_has_channel(f) || f->opened_at == pace_of(f))
-        return;
-    end_channel(f);
-    f->renewing = true;
+    if (!f->context->holding && f->opened_at != pace_of(f))
+        feed_renew(f);
 }
 
 void feed_abandon(struct feed *f)
@@ -323,7 +327,7 @@ void feed_drain(struct feed *f)
 
 static int send_consume(struct feed *f, struct err *err)
 {
-    uint16_t prefetch = (uint16_t)prefetch_of(f, f->subscription);
+    uint16_t prefetch = feed_room_prefetch(f, (uint16_t)prefetch_of(f, f->subscription));
     amqp_basic_qos_t qos = {.prefetch_count = pace_of(f) == PACE_ONE ? 1 : prefetch};
     amqp_basic_consume_t consume = {
         .queue = amqp_cstring_bytes(consumed(f)),
@@ -366,6 +370,7 @@ static void open_channel(struct feed *f)
 
     f->channel = channels_take(f->context->channels, CHANNELS_OF_WORK, f);
     if (f->channel == 0) {
+        feed_room_leave(f);
         tell_short(f);
         return;
     }
@@ -431,8 +436,9 @@ void feed_step(struct feed *f)
         declare_again(f->context->declare, f->queue);
         f->state = FEED_DECLARING;
     }
-    if (may_open(f))
+    if (may_open(f) && feed_room_enter(f))
         open_channel(f);
+    feed_room_step(f);
     /* A quorum queue that is deleted and made again within milliseconds may keep the
      * broker from telling its consumers (seen with 3.10). */
     if (f->state == FEED_CONSUMING && !f->draining && declare_deserted(f->queue) != f->deserted)
@@ -452,13 +458,13 @@ int64_t feed_due(const struct feed *f)
         return INT64_MAX;
     return f->state == FEED_RESTING || f->state == FEED_OPENING || f->state == FEED_CLOSING
                ? f->due_ms
-               : INT64_MAX;
+               : feed_room_due(f);
 }
 
 bool feed_is_ready(const struct feed *f)
 {
     return f->subscription == NULL || f->dead[0] != '\0' || pace_of(f) != PACE_FLOW ||
-           (f->state == FEED_CONSUMING && !f->draining);
+           feed_ticket(f) != 0 || (f->state == FEED_CONSUMING && !f->draining);
 }
 
 size_t feed_unacked(const struct feed *f)

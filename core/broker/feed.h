@@ -52,6 +52,11 @@ struct feed_context {
     void *stale_arg;           /* lent to it */
     enum broker_pace pace;     /* of all feeds: the slower one counts */
     bool holding;              /* nothing is acked for now (consumer_hold) */
+    size_t bytes_max;          /* of all deliveries that are held; one alone may be larger */
+    size_t held_bytes; /* of all feeds, and of what is still lent of channels that are gone */
+    size_t reserved;   /* by narrow feeds (feed_room.c) */
+    uint64_t tickets;  /* given so far to those that wait for room */
+    uint64_t served;   /* whose turn it is; 0: nobody waits */
 };
 
 struct feed;
@@ -91,6 +96,21 @@ void feed_method(struct feed *f, const amqp_method_t *method);
  * Returns the copy, which the caller puts into the line, or NULL when it is dropped
  * unacked. */
 struct held *feed_deliver(struct feed *f, struct delivery *d);
+
+/* All feeds hold more than they may: it gives back what no turn has, once, and consumes with a
+ * smaller prefetch from now on, for as long as large messages come. `size`: of the delivery that
+ * is too much, when it is this feed's; it is dropped then. */
+void feed_narrow(struct feed *f, size_t size);
+
+/* What a narrow one does not give back; a wide one does. */
+bool feed_is_narrow(const struct feed *f);
+size_t feed_bytes(const struct feed *f);
+
+/* The size of a delivery that is about to come: true where the feed must be narrower for it. */
+bool feed_outgrows(struct feed *f, size_t size);
+
+/* Its place among those that wait for room; 0: it does not wait. */
+uint64_t feed_ticket(const struct feed *f);
 
 /* Sends one ack that covers all that is settled without a gap. */
 void feed_ack(struct feed *f);

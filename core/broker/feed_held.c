@@ -1,8 +1,6 @@
 /* feed_held - what a feed holds unacked, in order of tag (held.h), and the acks (feed_int.h). */
 #include "broker/feed_int.h"
 
-#include <stdlib.h>
-
 bool feed_has_channel(const struct feed *f)
 {
     return f->state == FEED_CONSUMING || f->state == FEED_OPENING;
@@ -17,6 +15,7 @@ static struct held *pop(struct feed *f)
     if (f->first == NULL)
         f->last = NULL;
     f->unacked--;
+    f->bytes -= h->size;
     return h;
 }
 
@@ -30,8 +29,9 @@ static void abandon(struct feed *f, struct held **at)
 
         *at = h->next_on_feed;
         f->unacked--;
+        f->bytes -= h->size;
         if (h->state == HELD_SETTLED) {
-            free(h);
+            held_free(h);
             continue;
         }
         h->stale = true;
@@ -45,6 +45,7 @@ void feed_end_epoch(struct feed *f)
 {
     abandon(f, &f->first);
     f->last = NULL;
+    feed_room_leave(f);
 }
 
 struct held *feed_deliver(struct feed *f, struct delivery *d)
@@ -56,7 +57,7 @@ struct held *feed_deliver(struct feed *f, struct delivery *d)
     d->subscription = f->subscription;
     d->epoch = f->epoch;
     d->owner = f;
-    h = held_new(d);
+    h = held_new(d, &f->context->held_bytes);
     if (h == NULL) {
         /* The broker keeps it; a new connection asks for it again. */
         f->context->broken = "out of memory for a delivery";
@@ -69,6 +70,7 @@ struct held *feed_deliver(struct feed *f, struct delivery *d)
         f->first = h;
     f->last = h;
     f->unacked++;
+    f->bytes += h->size;
     return h;
 }
 
@@ -81,7 +83,7 @@ void feed_ack(struct feed *f)
         struct held *h = pop(f);
 
         ack.delivery_tag = h->delivery.tag;
-        free(h);
+        held_free(h);
     }
     if (ack.delivery_tag == 0)
         return;
@@ -114,7 +116,8 @@ void feed_ack_rescued(struct feed *f)
         ack_one(f, h);
         *at = h->next_on_feed;
         f->unacked--;
-        free(h);
+        f->bytes -= h->size;
+        held_free(h);
     }
 }
 

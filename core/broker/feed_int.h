@@ -18,6 +18,16 @@ enum feed_state {
     FEED_RESTING,
 };
 
+/* feed_room.c. All is wide with zeros. */
+struct feed_room {
+    size_t largest;  /* of its deliveries, since it is as wide or narrow as it is */
+    uint16_t narrow; /* its prefetch while that is another than the subscription's; 0: it is wide */
+    size_t reserved; /* bytes that it may need, while its channel is open and narrow */
+    uint64_t ticket; /* its place among those that wait for room; 0: it does not */
+    int64_t large_ms; /* when the last came for which it should be narrow */
+    int64_t open_ms;  /* since when its channel is open */
+};
+
 struct feed {
     struct feed_context *context;            /* lent */
     const struct subscription *subscription; /* lent; NULL: none yet, or no more */
@@ -34,6 +44,8 @@ struct feed {
     struct held *first;           /* unacked ones in order of tag; owned */
     struct held *last;
     size_t unacked;         /* how many of them */
+    size_t bytes;           /* their sizes */
+    struct feed_room room;  /* how much it may hold */
     bool draining;          /* no further deliveries */
     bool renewing;          /* CLOSING: consumes again at once */
     int64_t due_ms;         /* RESTING: end of it; OPENING, CLOSING: answer is due */
@@ -41,6 +53,19 @@ struct feed {
     struct backoff backoff; /* how long to rest */
     struct reason *why;     /* last trouble */
 };
+
+/* Closes the channel: what is settled is acked, the rest goes back, and it is opened again. */
+void feed_renew(struct feed *f);
+
+/* feed_room.c: the prefetch for the channel that is opened next; whether it may be opened now
+ * (else it waits for its turn); it was; it is gone. */
+uint16_t feed_room_prefetch(const struct feed *f, uint16_t wanted);
+bool feed_room_enter(struct feed *f);
+void feed_room_leave(struct feed *f);
+
+/* Between two turns: lets others have its room, or is as wide as it was. When to look again. */
+void feed_room_step(struct feed *f);
+int64_t feed_room_due(const struct feed *f);
 
 /* A channel on which deliveries come, or are about to. */
 bool feed_has_channel(const struct feed *f);

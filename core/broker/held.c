@@ -30,22 +30,34 @@ static char *move_text(const char **text, char *block)
     return block + size;
 }
 
-struct held *held_new(const struct delivery *d)
+size_t held_size(const struct delivery *d)
 {
-    size_t size = codec_message_size(&d->message) + d->exchange.len + d->routing_key.len +
-                  text_size(d->defect) + text_size(d->given_up);
-    struct held *h = malloc(sizeof *h + size);
+    return sizeof(struct held) + codec_message_size(&d->message) + d->exchange.len +
+           d->routing_key.len + text_size(d->defect) + text_size(d->given_up);
+}
+
+struct held *held_new(const struct delivery *d, size_t *total)
+{
+    const size_t size = held_size(d);
+    struct held *h = malloc(size);
     char *at;
 
     if (h == NULL)
         return NULL;
-    *h = (struct held){.delivery = *d, .state = HELD_QUEUED};
+    *h = (struct held){.delivery = *d, .state = HELD_QUEUED, .size = size, .total = total};
+    *total += size;
     at = codec_message_move(&h->delivery.message, h->bytes);
     at = move_bytes(&h->delivery.exchange, at);
     at = move_bytes(&h->delivery.routing_key, at);
     at = move_text(&h->delivery.defect, at);
     move_text(&h->delivery.given_up, at);
     return h;
+}
+
+void held_free(struct held *h)
+{
+    *h->total -= h->size;
+    free(h);
 }
 
 struct held *held_of(struct delivery *d)

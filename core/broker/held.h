@@ -28,13 +28,19 @@ struct held {
     struct held *next_on_feed; /* in order of tag, on its channel */
     enum held_state state;
     int64_t came_ms; /* monotonic */
+    size_t size;     /* of the block */
+    size_t *total;   /* of all that are held: these are among them; lent */
     bool stale;      /* can never be acked: it is in the line alone */
     char bytes[];    /* what the delivery's slices point to */
 };
 
-/* Copies the delivery and everything it points to but subscription and owner.
- * NULL when out of memory. Freed with free(). */
-struct held *held_new(const struct delivery *d);
+/* How many bytes it takes. */
+size_t held_size(const struct delivery *d);
+
+/* Copies the delivery and everything it points to but subscription and owner, and adds its size
+ * to *total, which is lent for its life. NULL when out of memory. */
+struct held *held_new(const struct delivery *d, size_t *total);
+void held_free(struct held *h);
 
 struct held *held_of(struct delivery *d);
 

@@ -1,8 +1,6 @@
 /* line - see line.h. */
 #include "broker/line.h"
 
-#include <stdlib.h>
-
 void line_sweep(struct line *line)
 {
     struct held **at = &line->first;
@@ -13,7 +11,7 @@ void line_sweep(struct line *line)
 
         if (h->state == HELD_QUEUED && h->stale) {
             *at = h->next;
-            free(h);
+            held_free(h);
             continue;
         }
         if (h->state == HELD_QUEUED && line->unlent == NULL)
@@ -31,7 +29,7 @@ void line_free(struct line *line)
         struct held *h = line->first;
 
         line->first = h->next;
-        free(h);
+        held_free(h);
     }
 }
 
@@ -74,7 +72,7 @@ void line_take_back(struct line *line, bool told)
         else
             at = &h->next;
         if (h->stale)
-            free(h);
+            held_free(h);
     }
     if (*at == NULL)
         line->tail = at;

@@ -277,6 +277,7 @@ static void rabbit_report(struct broker *b, struct broker_state *out)
         .ready = ready,
         .in_flight = publisher_in_flight(r->publisher),
         .unacked = consumer_unacked(r->consumer),
+        .unacked_bytes = consumer_bytes(r->consumer),
     };
 }
 
@@ -438,6 +439,7 @@ static struct consumer *make_consumer(struct rabbit *r, const struct rabbit_sett
         .declare = r->consume.declare,
         .backoff_min_ms = s->backoff_min_ms,
         .backoff_max_ms = s->backoff_max_ms,
+        .bytes_max = s->prefetch_bytes,
         .rescue_after = s->rescue_after,
     };
 

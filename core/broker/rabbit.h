@@ -37,6 +37,7 @@ struct rabbit_settings {
     int64_t confirm_timeout_ms;
     int64_t backoff_min_ms;
     int64_t backoff_max_ms;
+    size_t prefetch_bytes;                /* consumer.h */
     int64_t rescue_after;                 /* consumer.h */
     const struct stream_factory *streams; /* NULL: TCP */
     broker_wake_fn *wake;

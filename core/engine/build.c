@@ -74,6 +74,7 @@ static int make_broker(struct engine *e, struct err *err)
                           .confirm_timeout_ms = s->confirm_timeout_ms,
                           .backoff_min_ms = BACKOFF_MIN_MS,
                           .backoff_max_ms = BACKOFF_MAX_MS,
+                          .prefetch_bytes = s->prefetch_bytes,
                           .rescue_after = s->rescue_after,
                           .wake = engine_wake,
                           .wake_arg = e,

@@ -50,7 +50,8 @@ struct engine_settings {
     size_t n_folders;
     size_t publish_window;
     int64_t confirm_timeout_ms;
-    int64_t rescue_after; /* returns of a message until it is taken into the store, untried */
+    size_t prefetch_bytes; /* of all deliveries in hand, but for one that is larger */
+    int64_t rescue_after;  /* returns of a message until it is taken into the store, untried */
     int64_t heartbeat_ms;
     int64_t inbox_window_ms;
     int64_t handler_ms;

@@ -103,6 +103,7 @@ static void read_settings(lua_State *L, struct router_settings *s)
     e->name = text_field(L, "name");
     e->publish_window = (size_t)integer_field(L, "publish_window");
     e->confirm_timeout_ms = integer_field(L, "confirm_timeout");
+    e->prefetch_bytes = (size_t)integer_field(L, "prefetch_bytes");
     e->rescue_after = integer_field(L, "rescue_after");
     e->heartbeat_ms = integer_field(L, "heartbeat");
     e->inbox_window_ms = integer_field(L, "inbox_window");

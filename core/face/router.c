@@ -104,6 +104,7 @@ static void put_status(struct router *r, struct buf *b)
     put(b, "ready", s.broker.ready ? "true" : "false");
     put_number(b, "in_flight", (int64_t)s.broker.in_flight);
     put_number(b, "unacked", (int64_t)s.broker.unacked);
+    put_number(b, "unacked_bytes", (int64_t)s.broker.unacked_bytes);
     put_counters(b, s.counters);
     put_number(b, "counter.log_lines_dropped", log_dropped(r->log));
     put_number(b, "counter.reloads", s.reloads);

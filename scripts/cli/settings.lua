@@ -20,6 +20,7 @@ settings.schema = {
   { name = "log_format", kind = "choice", default = "logfmt", choices = { "logfmt", "json" } },
   { name = "publish_window", kind = "integer", default = 1000, min = 1, max = 65536 },
   { name = "confirm_timeout", kind = "duration", default = "30s", min = "1s", max = "10m" },
+  { name = "prefetch_bytes", kind = "size", default = "64MiB", min = 1 << 20, max = 1 << 34 },
   { name = "rescue_after", kind = "integer", default = 2, min = 1, max = 1000 },
   { name = "heartbeat", kind = "duration", default = "15s", min = "2s", max = "10m" },
   { name = "handler_timeout", kind = "duration", default = "5s", min = "10ms", max = "5m" },

@@ -45,6 +45,7 @@ local function status_json(counts, live)
     { "broker", json.object {
       { "state", live.broker_state }, { "error", live.broker_error }, { "ready", live.ready },
       { "in_flight", live.in_flight }, { "unacked", live.unacked },
+      { "unacked_bytes", live.unacked_bytes },
     } },
     { "store", json.object { { "path", counts.path }, { "wal_bytes", counts.wal_bytes } } },
     { "counters", #live.counters > 0 and counters or nil },

@@ -10,6 +10,9 @@ import time
 
 from harness import RECORDER, RULES, Case, World, disturbs
 
+# The bodies need not be kept to see what took effect.
+KEYS = RULES.replace("msg.raw)", "'')")
+
 
 @disturbs
 class Frozen(Case):
@@ -74,12 +77,17 @@ class Frozen(Case):
         wanted = [str(n) for n in range(total)] + ["own"] * 20 * (total // 300)
         self.assertEqual(sorted(router.effects()), sorted(wanted))
 
-    def hold_deliveries(self, router, count):
-        """What it cannot write down it does not ack. Gives the transaction to end."""
+    def lock(self, router):
+        """Gives the transaction to end."""
         other = sqlite3.connect(router.store, isolation_level=None)
         self.addCleanup(other.close)
         other.execute("pragma wal_autocheckpoint=0")
         other.execute("begin immediate")
+        return other
+
+    def hold_deliveries(self, router, count):
+        """What it cannot write down it does not ack. Gives the transaction to end."""
+        other = self.lock(router)
         peer = self.peer()
         for number in range(count):
             peer.send(self.names["exchange"], '{"messageType":"note","businessKey1":"%d"}'
@@ -104,6 +112,33 @@ class Frozen(Case):
         self.wait_settled(router)
         self.assertEqual(sorted(router.effects()), sorted(str(n) for n in range(50)))
         self.assertEqual(router.dead(), [])
+
+
+    def test_large_messages_and_a_locked_store(self):
+        """FAULTS 59: what is in hand is bounded by bytes, whatever the prefetch allows; the broker
+        has back what is too much, once, and in the end each takes effect once."""
+        count, size = 20, 8 << 20
+        router = self.router({**RECORDER, "rules/a.lua": KEYS}).start()
+        other = self.lock(router)
+        peer = self.peer()
+        for number in range(count):
+            peer.send(self.names["exchange"], b'{"messageType":"note","businessKey1":"%d","x":"%s"}'
+                      % (number, b"x" * size), message_id=f"m{number}")
+        most = []
+
+        def narrowed():
+            most.append(router.status()["broker"])
+            return router.events("broker.prefetch_narrowed") and most[-1]["unacked"] == 1
+
+        self.wait_for("a smaller prefetch", narrowed)
+        other.execute("rollback")
+        self.wait_equal("all effects", lambda: (most.append(router.status()["broker"]),
+                                                len(router.effects()))[1], count)
+        self.wait_settled(router)
+        self.assertLessEqual(max(m["unacked_bytes"] for m in most), 64 << 20)
+        self.assertLessEqual(max(m["unacked"] for m in most) * size, 64 << 20)
+        self.assertEqual(sorted(router.effects()), sorted(str(n) for n in range(count)))
+        self.assertEqual(len(router.events("broker.prefetch_narrowed")), 1)
 
 
 class Two(Case):

@@ -38,7 +38,7 @@ describe("herald status", function()
     helper.answers.router_pid = { 4242 }
     helper.answers.ask = { "state\trunning\ngeneration\t2\nhash\t0123\nroutes\t1\n"
       .. "subscriptions\t1\nhandlers\t3\nscript_memory\t4096\nbroker_state\tup\nbroker_error\t\nready\ttrue\n"
-      .. "in_flight\t4\nunacked\t5\ncounter.handled\t6\ncounter.failed\t0\n" }
+      .. "in_flight\t4\nunacked\t5\nunacked_bytes\t600\ncounter.handled\t6\ncounter.failed\t0\n" }
     local _, _, out = run {}
     assert.matches("router +running\n", out)
     assert.matches("rules +generation 2 %(0123%): 1 routes, 1 subscriptions, 3 handlers, 4 KiB of memory\n", out)
@@ -46,7 +46,7 @@ describe("herald status", function()
     assert.is_nil(out:find("failed", 1, true))
     local _, _, json = run { json = true }
     assert.truthy(json:find('"generation":2,"hash":"0123"', 1, true), json)
-    assert.truthy(json:find('"ready":true,"in_flight":4,"unacked":5', 1, true), json)
+    assert.truthy(json:find('"ready":true,"in_flight":4,"unacked":5,"unacked_bytes":600', 1, true), json)
     assert.truthy(json:find('"counters":{"handled":6,"failed":0}', 1, true), json)
   end)
 

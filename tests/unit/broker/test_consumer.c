@@ -173,7 +173,8 @@ static int begin(void **state)
                                          .clock = fake_clock,
                                          .backoff_min_ms = 100,
                                          .backoff_max_ms = 1000,
-                                         .rescue_after = 2};
+                                         .rescue_after = 2,
+                                         .bytes_max = 16000};
 
     (void)state;
     fake_begin();
@@ -309,6 +310,127 @@ static void what_was_forgotten_is_lent_again(void **state)
     accepted(1);
     consumer_tell(consumer);
     sent("2:ack(2+)");
+}
+
+/* FAULTS 59: bytes, not messages, fill the memory. Of `large` bytes in all, about. */
+static size_t large;
+
+static void make_large(struct link_content *c)
+{
+    static char body[20000];
+
+    assert_true(large <= sizeof body);
+    c->body = (struct slice){body, large};
+    c->body_size = large;
+}
+
+static void deliver_large(uint16_t channel, uint64_t tag, size_t size)
+{
+    large = size;
+    deliver_with(channel, tag, make_large);
+}
+
+/* The channel is closed and opened again, the queue is there. */
+static void renewed(uint16_t channel)
+{
+    amqp_channel_close_ok_t ok = {0};
+
+    method(channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &ok);
+}
+
+static void what_fills_the_memory_goes_back_once_and_comes_one_by_one(void **state)
+{
+    (void)state;
+    for (uint64_t tag = 1; tag <= 20; tag++) /* the limit is 16,000, the broker says them all */
+        deliver_large(2, tag, 3000);
+    sent("2:close");
+    assert_int_equal(consumer_unacked(consumer), 0);
+    assert_int_equal(consumer_bytes(consumer), 0);
+    renewed(2);
+    sent("2:open 2:qos(1,each) 2:consume(q)");
+    method(2, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    assert_true(consumer_is_ready(consumer));
+    for (uint64_t tag = 1; tag <= 5; tag++) {
+        deliver_large(2, tag, 3000);
+        assert_true(consumer_bytes(consumer) < 4000);
+        assert_int_equal(consumer_take(consumer, lent, 64), 1);
+        accepted(0);
+        consumer_tell(consumer);
+    }
+    sent("2:ack(1+) 2:ack(2+) 2:ack(3+) 2:ack(4+) 2:ack(5+)");
+    assert_int_equal(consumer_bytes(consumer), 0);
+    consumer_step(consumer);
+    sent("");
+    fake_now += 60 * 1000; /* no large one for a minute */
+    assert_true(consumer_due(consumer) <= fake_now);
+    consumer_step(consumer);
+    sent("2:close");
+    renewed(2);
+    sent("2:open 2:qos(100,each) 2:consume(q)");
+}
+
+static void the_queue_that_fills_it_goes_back_not_the_one_that_comes_last(void **state)
+{
+    (void)state;
+    for (uint64_t tag = 1; tag <= 5; tag++)
+        deliver_large(2, tag, 2500);
+    deliver_large(3, 1, 4000); /* more than fits */
+    sent("2:close");
+    assert_int_equal(consumer_unacked(consumer), 1);
+    take(64, ""); /* it is there, and its body is zeros */
+}
+
+static void a_message_above_the_limit_is_taken_alone(void **state)
+{
+    (void)state;
+    deliver_large(2, 1, 20000);
+    deliver_large(2, 2, 20000);
+    sent("2:close");
+    renewed(2);
+    sent("2:open 2:qos(1,each) 2:consume(q)");
+    method(2, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    deliver_large(2, 1, 20000);
+    sent("");
+    assert_int_equal(consumer_take(consumer, lent, 64), 1);
+    accepted(0);
+    consumer_tell(consumer);
+    sent("2:ack(1+)");
+}
+
+/* Two queues, and room for one large message. */
+static void narrow_queues_take_turns_where_all_of_them_do_not_fit(void **state)
+{
+    (void)state;
+    deliver_large(2, 1, 5500);
+    deliver_large(2, 2, 5500);
+    deliver_large(3, 1, 5500);
+    sent("2:close");
+    deliver_large(3, 2, 5500);
+    deliver_large(3, 3, 5500);
+    sent("3:close");
+    renewed(2);
+    renewed(3);
+    sent("2:open 2:qos(1,each) 2:consume(q)");
+    method(2, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    assert_true(consumer_is_ready(consumer)); /* r waits, which is no trouble */
+    deliver_large(2, 1, 5500);
+    fake_now += 100;
+    consumer_step(consumer);
+    sent("");
+    take(64, "");
+    accepted(0);
+    consumer_tell(consumer);
+    assert_true(consumer_due(consumer) <= fake_now + 100);
+    consumer_step(consumer);
+    sent("2:ack(1+) 2:close 3:open 3:qos(1,each) 3:consume(r)");
+    renewed(2);
+    sent("");
+    method(3, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    fake_now += 100;
+    consumer_step(consumer);
+    sent("3:close");
+    renewed(3);
+    sent("2:open 2:qos(1,each) 2:consume(q)");
 }
 
 /* FAULTS 61: what has come back often enough is not lent with the others. */
@@ -1055,6 +1177,10 @@ int main(void)
         TEST(a_turn_may_take_in_pieces),
         TEST(an_ack_stops_at_the_first_that_was_not_accepted),
         TEST(what_was_forgotten_is_lent_again),
+        TEST(what_fills_the_memory_goes_back_once_and_comes_one_by_one),
+        TEST(the_queue_that_fills_it_goes_back_not_the_one_that_comes_last),
+        TEST(a_message_above_the_limit_is_taken_alone),
+        TEST(narrow_queues_take_turns_where_all_of_them_do_not_fit),
         TEST(what_came_back_too_often_is_lent_apart_and_acked_first),
         TEST(an_endangered_one_of_a_closed_channel_is_dropped),
         TEST(a_stale_delivery_is_never_acked),
