@@ -150,6 +150,8 @@ static void on_cancel(struct feed *f, const char *why)
  * queue. */
 static void on_cancelled(struct feed *f)
 {
+    const int64_t held_ms =
+        f->first != NULL ? clock_mono(&f->context->clock) - f->first->came_ms : 0;
     char why[TEXT_MAX];
 
     if (f->first == NULL)
@@ -157,11 +159,12 @@ static void on_cancelled(struct feed *f)
                  "the broker cancelled the consumer: the queue was deleted or is "
                  "unavailable");
     else
-        snprintf(why, sizeof why,
-                 "the broker cancelled the consumer: a message was in hand for %lld s, perhaps "
-                 "longer than the consumer timeout (RabbitMQ 4.3 and later), or the queue was "
-                 "deleted or is unavailable",
-                 (long long)((clock_mono(&f->context->clock) - f->first->came_ms) / 1000));
+        snprintf(
+            why, sizeof why,
+            "the broker cancelled the consumer: a message was in hand for %lld.%lld s, perhaps "
+            "longer than the consumer timeout (RabbitMQ 4.3 and later), or the queue was "
+            "deleted or is unavailable",
+            (long long)held_ms / 1000, (long long)held_ms % 1000 / 100);
     on_cancel(f, why);
 }
 

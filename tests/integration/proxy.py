@@ -60,6 +60,9 @@ class Proxy:
             self.cuts -= 1
             return self.cuts >= 0
 
+    def heard(self, carrier, data):
+        """What is passed on, for whoever wants to look."""
+
     def cut(self):
         """Ends all connections there are, by RST."""
         with self.lock:
@@ -141,6 +144,7 @@ class Carrier:
         if self.word in self.proxy.silent:
             return
         self.proxy.carried[self.word] += len(data)
+        self.proxy.heard(self, data)
         if self.proxy.rate is None:
             self.sink.sendall(data)
             return

@@ -57,6 +57,12 @@ class Node:
             raise AssertionError("others use this broker: mark the test (harness.disturbs)")
 
     @property
+    def version(self):
+        """(3, 10, 8)"""
+        words = self.channel().connection._impl.server_properties["version"]
+        return tuple(int(part) for part in words.split("-")[0].split(".")[:3])
+
+    @property
     def pid(self):
         """Of the Erlang machine, for signals."""
         self.needs_alone()

@@ -4,6 +4,7 @@ test_broker_faults and test_bad_broker have the other faults of a broker.
 """
 
 import os
+import re
 import signal
 import sqlite3
 import time
@@ -96,8 +97,8 @@ class Frozen(Case):
         return other
 
     def test_consumer_timeout(self):
-        """FAULTS 20: the broker closes the channel of whoever holds deliveries for too long; they
-        come again, and take effect once."""
+        """FAULTS 20: the broker closes the channel of whoever holds deliveries for too long, or
+        cancels its consumer (4.3); they come again, and take effect once."""
         timeouts = "application:set_env(rabbit, {}), application:set_env(rabbit, {})."
         World.node.ctl("eval", timeouts.format("consumer_timeout, 1000",
                                                "channel_tick_interval, 500"))
@@ -105,7 +106,8 @@ class Frozen(Case):
             "consumer_timeout, 1800000", "channel_tick_interval, 60000"))
         router = self.router().start()
         other = self.hold_deliveries(router, 50)
-        self.wait_for("the channel to be closed", lambda: "PRECONDITION_FAILED" in router.said(1))
+        self.wait_for("the consumer to be ended", lambda: re.search(
+            "PRECONDITION_FAILED|longer than the consumer timeout", router.said(1)))
         self.assertEqual(router.effects(), [])
         other.execute("rollback")
         self.wait_for("all effects", lambda: len(router.effects()) >= 50)
