@@ -8,7 +8,6 @@
 
 enum {
     CONNECT_TIMEOUT_MS = 10 * 1000,
-    LONG_TURN_MS = 100, /* nothing was read for so long: the broker may have cancelled a consumer */
     WINDOW_MAX = 65536, /* window.h */
 };
 
@@ -156,19 +155,12 @@ static size_t rabbit_settled(struct broker *b, struct settlement *out, size_t ma
     return publisher_settled(rabbit_of(b)->publisher, out, max);
 }
 
-/* For how long this iteration of the loop has lasted. */
-static int64_t unread_ms(const struct rabbit *r)
-{
-    return (int64_t)(uv_hrtime() / 1000000) - (int64_t)uv_now(r->loop);
-}
-
 /* Acks first: they are short, and free the broker's prefetch at once. */
 static void rabbit_tell(struct broker *b)
 {
     struct rabbit *r = rabbit_of(b);
 
-    if (unread_ms(r) >= LONG_TURN_MS)
-        rabbit_read_first(r);
+    rabbit_read_first(r);
     consumer_tell(r->consumer);
     publisher_tell(r->publisher);
     rabbit_flush(r);

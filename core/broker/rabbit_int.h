@@ -79,7 +79,7 @@ void rabbit_settle_down(struct rabbit *r);
 void rabbit_begin_wait(struct rabbit *r);
 void rabbit_end_wait(struct rabbit *r);
 
-/* Acks wait until all is read that came while a turn ran; or not any longer. */
+/* After a turn that was long, acks wait until all is read that came meanwhile; not any longer. */
 void rabbit_read_first(struct rabbit *r);
 void rabbit_ack_now(struct rabbit *r);
 

@@ -5,7 +5,10 @@
 
 #include <stdio.h>
 
-enum { BOUND_WAIT_MS = 10 * 1000 }; /* patience with the consuming link */
+enum {
+    BOUND_WAIT_MS = 10 * 1000, /* patience with the consuming link */
+    LONG_TURN_MS = 100,        /* in so long a broker may have cancelled a consumer, unheard */
+};
 
 static void on_timer(uv_timer_t *timer);
 
@@ -142,9 +145,17 @@ static void stay_awake(uv_idle_t *idle)
     (void)idle;
 }
 
+/* For how long this iteration of the loop has lasted. */
+static int64_t unread_ms(const struct rabbit *r)
+{
+    return (int64_t)(uv_hrtime() / 1000000) - (int64_t)uv_now(r->loop);
+}
+
 /* Neither start can fail: the callbacks are there. */
 void rabbit_read_first(struct rabbit *r)
 {
+    if (unread_ms(r) < LONG_TURN_MS)
+        return;
     consumer_hold(r->consumer, true);
     uv_check_start(&r->after_read, on_after_read);
     uv_idle_start(&r->no_sleep, stay_awake);
