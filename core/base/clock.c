@@ -24,6 +24,11 @@ static int64_t real_mono(void *arg)
     return read_clock(CLOCK_MONOTONIC);
 }
 
+int64_t clock_cpu_ms(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
 struct clock clock_real(void)
 {
     return (struct clock){.wall_ms = real_wall, .mono_ms = real_mono};

@@ -29,6 +29,9 @@ static inline int64_t clock_mono(const struct clock *c)
     return c->mono_ms(c->arg);
 }
 
+/* Milliseconds of CPU time that the calling thread has used. */
+int64_t clock_cpu_ms(void);
+
 /* "2026-01-31T12:00:00.123Z"; `size` of at least 32. Returns `out`. */
 char *clock_iso8601(int64_t wall_ms, char *out, size_t size);
 

@@ -225,6 +225,12 @@ static int64_t now_ms(void *arg)
     return b->recorder != NULL ? b->recorder->now_ms : clock_wall(&b->clock);
 }
 
+static int64_t cpu_ms(void *arg)
+{
+    (void)arg;
+    return clock_cpu_ms();
+}
+
 static int64_t mono_ms(void *arg)
 {
     struct bridge *b = arg;
@@ -251,7 +257,8 @@ int bridge_open(struct bridge *b, struct db *db, struct log *log, struct clock c
                  .cancel = cancel,
                  .log = log_line,
                  .now_ms = now_ms,
-                 .mono_ms = mono_ms},
+                 .mono_ms = mono_ms,
+                 .cpu_ms = cpu_ms},
         .db = db,
         .log = log,
         .clock = clock,

@@ -297,16 +297,6 @@ int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
     return rc == OK && go_on ? item_unhandled(t, &i, err) : rc;
 }
 
-static const struct subscription *subscription_of(const struct turn *t, struct slice queue)
-{
-    const struct topology *all = rules_topology(script_rules(*t->script));
-
-    for (size_t n = 0; n < all->n_subscriptions; n++)
-        if (slice_is(queue, all->subscriptions[n].queue))
-            return &all->subscriptions[n];
-    return NULL;
-}
-
 int handle_retry(struct turn *t, const struct retry_row *row, struct err *err)
 {
     struct item i = {
@@ -321,7 +311,7 @@ int handle_retry(struct turn *t, const struct retry_row *row, struct err *err)
         .first_at = row->attempts > 0 ? row->first_at : t->now_ms,
         .retry_id = row->id,
         .lane = row->lane,
-        .subscription = subscription_of(t, row->queue),
+        .subscription = rules_subscription(script_rules(*t->script), row->queue),
     };
     const struct handler *h;
     struct err why = {0};

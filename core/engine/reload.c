@@ -189,20 +189,12 @@ static bool put_settings(const struct engine_reload *now, const struct engine_re
     return any;
 }
 
-static bool has_queue(const struct topology *t, const char *queue)
-{
-    for (size_t i = 0; i < t->n_subscriptions; i++)
-        if (strcmp(t->subscriptions[i].queue, queue) == 0)
-            return true;
-    return false;
-}
-
 static bool has_new_queue(const struct script *before, const struct script *after)
 {
     const struct topology *t = rules_topology(script_rules(after));
 
     for (size_t i = 0; i < t->n_subscriptions; i++)
-        if (!has_queue(rules_topology(script_rules(before)), t->subscriptions[i].queue))
+        if (rules_subscription(script_rules(before), slice_of(t->subscriptions[i].queue)) == NULL)
             return true;
     return false;
 }

@@ -84,16 +84,6 @@ static int collect(struct trial *x, size_t n, struct err *err)
     return rc;
 }
 
-static const struct subscription *subscription_of(const struct script *s, struct slice queue)
-{
-    const struct topology *all = rules_topology(script_rules(s));
-
-    for (size_t i = 0; i < all->n_subscriptions; i++)
-        if (slice_is(queue, all->subscriptions[i].queue))
-            return &all->subscriptions[i];
-    return NULL;
-}
-
 static const char *word_of(enum script_verdict verdict)
 {
     switch (verdict) {
@@ -149,7 +139,7 @@ static int run_one(struct trial *x, const struct recent *m, struct side *s, stru
                      .routing_key = m->routing_key,
                      .attempt = 1,
                      .first_at = t->now_ms,
-                     .subscription = subscription_of(*s->script, m->queue)};
+                     .subscription = rules_subscription(script_rules(*s->script), m->queue)};
     int rc = db_savepoint(db, err);
 
     if (rc != OK)

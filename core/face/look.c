@@ -66,6 +66,12 @@ static int64_t mono_ms(void *arg)
     return clock_mono(&clock);
 }
 
+static int64_t cpu_ms(void *arg)
+{
+    (void)arg;
+    return clock_cpu_ms();
+}
+
 static int make_folder(struct look *k, struct err *err)
 {
     const char *base = getenv("TMPDIR");
@@ -198,7 +204,8 @@ static void ask_broker(struct look *k, const char *url)
 
 void look_run(struct look *k, struct script_settings *settings, const char *url)
 {
-    k->host = (struct script_host){.log = drop_line, .now_ms = now_ms, .mono_ms = mono_ms};
+    k->host = (struct script_host){
+        .log = drop_line, .now_ms = now_ms, .mono_ms = mono_ms, .cpu_ms = cpu_ms};
     settings->host = &k->host;
     settings->load_ms = LOAD_MS;
     if (open_store(k, &k->store) != OK)

@@ -9,14 +9,16 @@
 
 void call_begin(struct script *s, const struct script_message *m, int64_t own_limit_ms)
 {
+    int64_t (*clock_ms)(void *arg) = s->settings.host->mono_ms;
+
     REQUIRE(s->call.message == NULL);
     s->call.serial++;
     s->call.message = m;
     if (own_limit_ms > 0)
-        state_start(s->state, own_limit_ms, "timeout in its herald.on");
+        state_start(s->state, clock_ms, own_limit_ms, "timeout in its herald.on");
     else
         state_start(
-            s->state, s->settings.handler_ms,
+            s->state, clock_ms, s->settings.handler_ms,
             "setting handler_timeout; a handler can have its own with timeout in herald.on");
 }
 

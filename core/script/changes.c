@@ -2,7 +2,7 @@
  *
  * Everything declared has a name of up to three parts, and is the same where its content
  * or its fingerprint is. Two lists are compared: first what is new or different, then what
- * is gone. The lists are short; only what is told of gets its name written out. */
+ * is gone. Each is found by its name; only what is told of gets its name written out. */
 #include "script/script_int.h"
 
 #include <stdio.h>
@@ -21,85 +21,97 @@ struct thing {
 /* Fills in the i-th thing; false beyond the last. */
 typedef bool thing_fn(const struct script *s, size_t i, struct thing *out);
 
+/* Fills in the one of the same name as `like`; false: there is none. */
+typedef bool same_fn(const struct script *s, const struct thing *like, struct thing *out);
+
+static bool put_file(const struct source *f, struct thing *out)
+{
+    if (f != NULL)
+        *out = (struct thing){
+            .part = {f->chunk + 1}, .origin = f->chunk + 1, .content = {f->text, f->len}};
+    return f != NULL;
+}
+
 static bool file_at(const struct script *s, size_t i, struct thing *out)
 {
-    const struct source *f;
+    return put_file(i < s->sources.n ? &s->sources.files[i] : NULL, out);
+}
 
-    if (i >= s->sources.n)
-        return false;
-    f = &s->sources.files[i];
-    *out = (struct thing){
-        .part = {f->chunk + 1}, .origin = f->chunk + 1, .content = {f->text, f->len}};
-    return true;
+static bool same_file(const struct script *s, const struct thing *like, struct thing *out)
+{
+    return put_file(sources_find(&s->sources, like->part[0] - 1), out); /* with its "@" */
+}
+
+static bool put_subscription(const struct subscription *one, struct thing *out)
+{
+    if (one != NULL)
+        *out = (struct thing){
+            .part = {one->queue}, .origin = one->origin, .fingerprint = one->fingerprint};
+    return one != NULL;
 }
 
 static bool subscription_at(const struct script *s, size_t i, struct thing *out)
 {
     const struct topology *t = rules_topology(s->rules);
-    const struct subscription *one;
 
-    if (i >= t->n_subscriptions)
-        return false;
-    one = &t->subscriptions[i];
-    *out = (struct thing){
-        .part = {one->queue}, .origin = one->origin, .fingerprint = one->fingerprint};
-    return true;
+    return put_subscription(i < t->n_subscriptions ? &t->subscriptions[i] : NULL, out);
+}
+
+static bool same_subscription(const struct script *s, const struct thing *like, struct thing *out)
+{
+    return put_subscription(rules_subscription(s->rules, slice_of(like->part[0])), out);
+}
+
+static bool put_route(const struct route *r, struct thing *out)
+{
+    if (r != NULL)
+        *out = (struct thing){
+            .part = {r->type, r->order_type}, .origin = r->origin, .fingerprint = r->fingerprint};
+    return r != NULL;
 }
 
 static bool route_at(const struct script *s, size_t i, struct thing *out)
 {
     const struct topology *t = rules_topology(s->rules);
-    const struct route *r;
 
-    if (i >= t->n_routes)
-        return false;
-    r = &t->routes[i];
-    *out = (struct thing){
-        .part = {r->type, r->order_type}, .origin = r->origin, .fingerprint = r->fingerprint};
-    return true;
+    return put_route(i < t->n_routes ? &t->routes[i] : NULL, out);
+}
+
+static bool same_route(const struct script *s, const struct thing *like, struct thing *out)
+{
+    return put_route(rules_exact_route(s->rules, slice_of(like->part[0]), slice_of(like->part[1])),
+                     out);
+}
+
+static bool put_handler(const struct handler *h, struct thing *out)
+{
+    if (h != NULL)
+        *out = (struct thing){.part = {h->type, h->order_type, h->queue},
+                              .origin = h->origin,
+                              .fingerprint = h->fingerprint};
+    return h != NULL;
 }
 
 static bool handler_at(const struct script *s, size_t i, struct thing *out)
 {
-    const struct handler *h = rules_handler_at(s->rules, i);
+    return put_handler(rules_handler_at(s->rules, i), out);
+}
 
-    if (h == NULL)
-        return false;
-    *out = (struct thing){.part = {h->type, h->order_type, h->queue},
-                          .origin = h->origin,
-                          .fingerprint = h->fingerprint};
-    return true;
+static bool same_handler(const struct script *s, const struct thing *like, struct thing *out)
+{
+    return put_handler(rules_exact_handler(s->rules, slice_of(like->part[0]),
+                                           slice_of(like->part[1]), slice_of(like->part[2])),
+                       out);
 }
 
 static const struct {
     const char *what;
     thing_fn *at;
-} lists[] = {{"file", file_at},
-             {"subscription", subscription_at},
-             {"route", route_at},
-             {"handler", handler_at}};
-
-static bool same_name(const struct thing *a, const struct thing *b)
-{
-    for (size_t i = 0; i < sizeof a->part / sizeof a->part[0]; i++) {
-        if (a->part[i] == NULL || b->part[i] == NULL) {
-            if (a->part[i] != b->part[i])
-                return false;
-        } else if (strcmp(a->part[i], b->part[i]) != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool find(const struct script *s, thing_fn *at, const struct thing *wanted,
-                 struct thing *out)
-{
-    for (size_t i = 0; at(s, i, out); i++)
-        if (same_name(out, wanted))
-            return true;
-    return false;
-}
+    same_fn *same;
+} lists[] = {{"file", file_at, same_file},
+             {"subscription", subscription_at, same_subscription},
+             {"route", route_at, same_route},
+             {"handler", handler_at, same_handler}};
 
 static bool differs(const struct thing *a, const struct thing *b)
 {
@@ -125,13 +137,13 @@ void script_changes(const struct script *before, const struct script *after, scr
 
     for (size_t k = 0; k < sizeof lists / sizeof lists[0]; k++) {
         for (size_t i = 0; lists[k].at(after, i, &now); i++) {
-            if (!find(before, lists[k].at, &now, &then))
+            if (!lists[k].same(before, &now, &then))
                 tell(fn, arg, SCRIPT_ADDED, lists[k].what, &now);
             else if (differs(&then, &now))
                 tell(fn, arg, SCRIPT_CHANGED, lists[k].what, &now);
         }
         for (size_t i = 0; lists[k].at(before, i, &then); i++)
-            if (!find(after, lists[k].at, &then, &now))
+            if (!lists[k].same(after, &then, &now))
                 tell(fn, arg, SCRIPT_REMOVED, lists[k].what, &then);
     }
 }

@@ -53,6 +53,7 @@ struct script_host {
 
     int64_t (*now_ms)(void *arg);  /* wall clock */
     int64_t (*mono_ms)(void *arg); /* for the time limit of a call */
+    int64_t (*cpu_ms)(void *arg);  /* CPU time of this thread: for the limit of loading */
 };
 
 #endif

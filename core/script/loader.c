@@ -106,17 +106,17 @@ int loader_run(struct script *s, struct rules *rules, struct state **state_out, 
         return rc;
     s->loading = rules;
     s->file = NULL;
-    state_start(st, s->settings.load_ms,
-                "a fixed one for loading all files together: leave work to handlers");
+    state_start(st, st->host->cpu_ms, s->settings.load_ms,
+                "a fixed one of CPU time for loading all files together: leave work to handlers");
     rc = run_all(s, st, err);
     state_stop(st);
     s->loading = NULL;
     s->file = NULL;
-    if (rc == OK)
-        rc = rules_seal(rules, err);
-    if (rc == OK)
-        *state_out = st;
-    else
+    if (rc != OK) {
         state_free(&st);
-    return rc;
+        return rc;
+    }
+    rules_seal(rules);
+    *state_out = st;
+    return OK;
 }

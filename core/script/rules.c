@@ -1,9 +1,11 @@
-/* rules - see rules.h. Handlers and routes are kept sorted from the seal on, so that a
- * look-up is a binary search with slices and copies nothing. */
+/* rules - see rules.h. Each of the three lists has an index by hash, so that a declaration and
+ * a look-up take the same time whatever there is already. */
 #include "script/rules_int.h"
 
+#include "script/exchanges.h"
+#include "script/lookup.h"
+
 #include <stdlib.h>
-#include <string.h>
 
 enum { FIRST_ROOM = 8 };
 
@@ -11,13 +13,17 @@ struct rules {
     struct handler *handlers;
     size_t n_handlers;
     size_t room_handlers; /* allocated */
+    struct lookup handler_at;
     struct route *routes;
     size_t n_routes;
     size_t room_routes;
+    struct lookup route_at;
     struct subscription *subscriptions;
     size_t n_subscriptions;
     size_t room_subscriptions;
-    struct topology topology; /* filled by the seal */
+    struct lookup subscription_at;
+    struct exchanges exchanges; /* of routes and subscriptions */
+    struct topology topology;   /* filled by the seal */
     bool sealed;
 };
 
@@ -66,6 +72,7 @@ static void free_handlers(struct rules *r)
     for (size_t i = 0; i < r->n_handlers; i++)
         rules_drop_handler(&r->handlers[i]);
     free(r->handlers);
+    lookup_free(&r->handler_at);
     r->handlers = NULL;
     r->n_handlers = r->room_handlers = 0;
 }
@@ -83,6 +90,9 @@ void rules_free(struct rules **rules)
         rules_drop_subscription(&r->subscriptions[i]);
     free(r->routes);
     free(r->subscriptions);
+    lookup_free(&r->route_at);
+    lookup_free(&r->subscription_at);
+    exchanges_free(&r->exchanges);
     free(r);
     *rules = NULL;
 }
@@ -106,55 +116,101 @@ static int no_memory(struct err *err)
     return err_set(err, ERR_NOMEM, "out of memory while declaring rules");
 }
 
-/* An absent text equals only an absent one. */
-static bool same(const char *a, const char *b)
+static void name_handler(const void *list, size_t i, struct slice name[LOOKUP_PARTS])
 {
-    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+    const struct handler *h = (const struct handler *)list + i;
+
+    name[0] = slice_of(h->type);
+    name[1] = slice_of(h->order_type);
+    name[2] = slice_of(h->queue);
+}
+
+static void name_route(const void *list, size_t i, struct slice name[LOOKUP_PARTS])
+{
+    const struct route *r = (const struct route *)list + i;
+
+    name[0] = slice_of(r->type);
+    name[1] = slice_of(r->order_type);
+    name[2] = slice_of(NULL);
+}
+
+static void name_subscription(const void *list, size_t i, struct slice name[LOOKUP_PARTS])
+{
+    name[0] = slice_of(((const struct subscription *)list + i)->queue);
+    name[1] = name[2] = slice_of(NULL);
+}
+
+const struct handler *rules_exact_handler(const struct rules *r, struct slice type,
+                                          struct slice order_type, struct slice queue)
+{
+    const struct slice name[] = {type, order_type, queue};
+    size_t i = lookup_find(&r->handler_at, name, name_handler, r->handlers);
+
+    return i == LOOKUP_NONE ? NULL : &r->handlers[i];
+}
+
+const struct route *rules_exact_route(const struct rules *r, struct slice type,
+                                      struct slice order_type)
+{
+    const struct slice name[] = {type, order_type, {NULL, 0}};
+    size_t i = lookup_find(&r->route_at, name, name_route, r->routes);
+
+    return i == LOOKUP_NONE ? NULL : &r->routes[i];
+}
+
+const struct subscription *rules_subscription(const struct rules *r, struct slice queue)
+{
+    const struct slice name[] = {queue, {NULL, 0}, {NULL, 0}};
+    size_t i = lookup_find(&r->subscription_at, name, name_subscription, r->subscriptions);
+
+    return i == LOOKUP_NONE ? NULL : &r->subscriptions[i];
 }
 
 static int check_handler(const struct rules *r, const struct handler *h, struct err *err)
 {
-    for (size_t i = 0; i < r->n_handlers; i++)
-        if (same(r->handlers[i].type, h->type) && same(r->handlers[i].order_type, h->order_type) &&
-            same(r->handlers[i].queue, h->queue))
-            return err_set(err, ERR_CONFIG,
-                           "%s: a second handler for type \"%s\", order type \"%s\"%s%s%s: the "
-                           "first one is at %s",
-                           h->origin, h->type, h->order_type, h->queue ? ", queue \"" : "",
-                           h->queue ? h->queue : "", h->queue ? "\"" : "", r->handlers[i].origin);
-    return OK;
+    const struct handler *first =
+        rules_exact_handler(r, slice_of(h->type), slice_of(h->order_type), slice_of(h->queue));
+
+    if (first == NULL)
+        return OK;
+    return err_set(err, ERR_CONFIG,
+                   "%s: a second handler for type \"%s\", order type \"%s\"%s%s%s: the first one "
+                   "is at %s",
+                   h->origin, h->type, h->order_type, h->queue ? ", queue \"" : "",
+                   h->queue ? h->queue : "", h->queue ? "\"" : "", first->origin);
 }
 
 static int check_route(const struct rules *r, const struct route *route, struct err *err)
 {
-    for (size_t i = 0; i < r->n_routes; i++)
-        if (same(r->routes[i].type, route->type) &&
-            same(r->routes[i].order_type, route->order_type))
-            return err_set(err, ERR_CONFIG,
-                           "%s: a second route for type \"%s\"%s%s%s: the first one is at %s",
-                           route->origin, route->type, route->order_type ? ", order type \"" : "",
-                           route->order_type ? route->order_type : "",
-                           route->order_type ? "\"" : "", r->routes[i].origin);
-    return OK;
-}
+    const struct route *first =
+        rules_exact_route(r, slice_of(route->type), slice_of(route->order_type));
 
-static const struct subscription *find_subscription(const struct rules *r, const char *queue)
-{
-    for (size_t i = 0; i < r->n_subscriptions; i++)
-        if (same(r->subscriptions[i].queue, queue))
-            return &r->subscriptions[i];
-    return NULL;
+    if (first == NULL)
+        return OK;
+    return err_set(
+        err, ERR_CONFIG, "%s: a second route for type \"%s\"%s%s%s: the first one is at %s",
+        route->origin, route->type, route->order_type ? ", order type \"" : "",
+        route->order_type ? route->order_type : "", route->order_type ? "\"" : "", first->origin);
 }
 
 static int check_subscription(const struct rules *r, const struct subscription *s, struct err *err)
 {
-    const struct subscription *first = find_subscription(r, s->queue);
+    const struct subscription *first = rules_subscription(r, slice_of(s->queue));
 
     if (first == NULL)
         return OK;
     return err_set(err, ERR_CONFIG,
                    "%s: a second subscription for queue \"%s\": the first one is at %s", s->origin,
                    s->queue, first->origin);
+}
+
+/* The next position of a list gets the name that the caller has put there. */
+static int enter(struct lookup *at, lookup_name_fn *name_of, const void *list, struct err *err)
+{
+    struct slice name[LOOKUP_PARTS];
+
+    name_of(list, at->n, name);
+    return lookup_add(at, name) == OK ? OK : no_memory(err);
 }
 
 int rules_add_handler(struct rules *r, struct handler *h, struct err *err)
@@ -167,11 +223,15 @@ int rules_add_handler(struct rules *r, struct handler *h, struct err *err)
         r->handlers = array;
     if (rc == OK)
         rc = check_handler(r, h, err);
+    if (rc == OK) {
+        r->handlers[r->n_handlers] = *h;
+        rc = enter(&r->handler_at, name_handler, r->handlers, err);
+    }
     if (rc != OK) {
         rules_drop_handler(h);
         return rc;
     }
-    r->handlers[r->n_handlers++] = *h;
+    r->n_handlers++;
     *h = (struct handler){.ref = 0};
     return OK;
 }
@@ -186,11 +246,17 @@ int rules_add_route(struct rules *r, struct route *route, struct err *err)
         r->routes = array;
     if (rc == OK)
         rc = check_route(r, route, err);
+    if (rc == OK)
+        rc = exchanges_add(&r->exchanges, route->to, route->n_to, route->origin, err);
+    if (rc == OK) {
+        r->routes[r->n_routes] = *route;
+        rc = enter(&r->route_at, name_route, r->routes, err);
+    }
     if (rc != OK) {
         rules_drop_route(route);
         return rc;
     }
-    r->routes[r->n_routes++] = *route;
+    r->n_routes++;
     *route = (struct route){.type = NULL};
     return OK;
 }
@@ -206,98 +272,28 @@ int rules_add_subscription(struct rules *r, struct subscription *s, struct err *
         r->subscriptions = array;
     if (rc == OK)
         rc = check_subscription(r, s, err);
+    if (rc == OK)
+        rc = exchanges_add(&r->exchanges, s->from, s->n_from, s->origin, err);
+    if (rc == OK) {
+        r->subscriptions[r->n_subscriptions] = *s;
+        rc = enter(&r->subscription_at, name_subscription, r->subscriptions, err);
+    }
     if (rc != OK) {
         rules_drop_subscription(s);
         return rc;
     }
-    r->subscriptions[r->n_subscriptions++] = *s;
+    r->n_subscriptions++;
     *s = (struct subscription){.queue = NULL};
     return OK;
 }
 
-/* Order of what is there against what is wanted; an absent text comes first. */
-static int compare(const char *const texts[3], const struct slice want[3])
+void rules_seal(struct rules *r)
 {
-    const struct slice have[3] = {slice_of(texts[0]), slice_of(texts[1]), slice_of(texts[2])};
-
-    for (int i = 0; i < 3; i++) {
-        size_t len = have[i].len < want[i].len ? have[i].len : want[i].len;
-        int order;
-
-        if (have[i].data == NULL || want[i].data == NULL)
-            order = (have[i].data != NULL) - (want[i].data != NULL);
-        else
-            order = memcmp(have[i].data, want[i].data, len);
-        if (order == 0)
-            order = (have[i].len > want[i].len) - (have[i].len < want[i].len);
-        if (order != 0)
-            return order;
-    }
-    return 0;
-}
-
-static int compare_handler(const struct handler *h, struct slice type, struct slice order_type,
-                           struct slice queue)
-{
-    return compare((const char *const[]){h->type, h->order_type, h->queue},
-                   (const struct slice[]){type, order_type, queue});
-}
-
-static int compare_route(const struct route *r, struct slice type, struct slice order_type)
-{
-    const struct slice none = {NULL, 0};
-
-    return compare((const char *const[]){r->type, r->order_type, NULL},
-                   (const struct slice[]){type, order_type, none});
-}
-
-static int compare_handlers(const void *a, const void *b)
-{
-    const struct handler *y = b;
-
-    return compare_handler(a, slice_of(y->type), slice_of(y->order_type), slice_of(y->queue));
-}
-
-static int compare_routes(const void *a, const void *b)
-{
-    const struct route *y = b;
-
-    return compare_route(a, slice_of(y->type), slice_of(y->order_type));
-}
-
-int rules_seal(struct rules *r, struct err *err)
-{
-    (void)err;
-    if (r->n_handlers > 1)
-        qsort(r->handlers, r->n_handlers, sizeof r->handlers[0], compare_handlers);
-    if (r->n_routes > 1)
-        qsort(r->routes, r->n_routes, sizeof r->routes[0], compare_routes);
     r->topology = (struct topology){.subscriptions = r->subscriptions,
                                     .n_subscriptions = r->n_subscriptions,
                                     .routes = r->routes,
                                     .n_routes = r->n_routes};
     r->sealed = true;
-    return OK;
-}
-
-static const struct route *find_route(const struct rules *r, struct slice type,
-                                      struct slice order_type)
-{
-    size_t low = 0, high = r->n_routes;
-
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        const struct route *route = &r->routes[mid];
-        int order = compare_route(route, type, order_type);
-
-        if (order == 0)
-            return route;
-        if (order < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return NULL;
 }
 
 /* A file may declare other things when it is run again (it may look at the environment):
@@ -314,13 +310,14 @@ static void take_handles(struct rules *r, const struct rules *from)
 
     for (size_t i = 0; i < r->n_routes; i++) {
         struct route *to = &r->routes[i];
-        const struct route *now = find_route(from, slice_of(to->type), slice_of(to->order_type));
+        const struct route *now =
+            rules_exact_route(from, slice_of(to->type), slice_of(to->order_type));
 
         to->to_function = renew(to->to_function, (now ? now : &no_route)->to_function);
     }
     for (size_t i = 0; i < r->n_subscriptions; i++) {
         struct subscription *to = &r->subscriptions[i];
-        const struct subscription *now = find_subscription(from, to->queue);
+        const struct subscription *now = rules_subscription(from, slice_of(to->queue));
 
         now = now ? now : &no_subscription;
         to->before = renew(to->before, now->before);
@@ -337,8 +334,10 @@ void rules_take_handlers(struct rules *r, struct rules *from)
     r->handlers = from->handlers;
     r->n_handlers = from->n_handlers;
     r->room_handlers = from->room_handlers;
+    r->handler_at = from->handler_at;
     from->handlers = NULL;
     from->n_handlers = from->room_handlers = 0;
+    from->handler_at = (struct lookup){.slots = NULL};
     take_handles(r, from);
 }
 
@@ -352,33 +351,13 @@ size_t rules_handlers(const struct rules *r)
     return r->n_handlers;
 }
 
-static const struct handler *search_handler(const struct rules *r, struct slice type,
-                                            struct slice order_type, struct slice queue)
-{
-    size_t low = 0, high = r->n_handlers;
-
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        const struct handler *h = &r->handlers[mid];
-        int order = compare_handler(h, type, order_type, queue);
-
-        if (order == 0)
-            return h;
-        if (order < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return NULL;
-}
-
 /* For this queue, or else for any. */
-static const struct handler *find_handler(const struct rules *r, struct slice type,
-                                          struct slice order_type, struct slice queue)
+static const struct handler *handler_for(const struct rules *r, struct slice type,
+                                         struct slice order_type, struct slice queue)
 {
-    const struct handler *h = search_handler(r, type, order_type, queue);
+    const struct handler *h = rules_exact_handler(r, type, order_type, queue);
 
-    return h ? h : search_handler(r, type, order_type, (struct slice){NULL, 0});
+    return h ? h : rules_exact_handler(r, type, order_type, (struct slice){NULL, 0});
 }
 
 const struct handler *rules_handler_at(const struct rules *r, size_t i)
@@ -393,11 +372,11 @@ const struct handler *rules_handler(const struct rules *r, struct slice queue, s
     const struct handler *h = NULL;
 
     if (order_type.data != NULL)
-        h = find_handler(r, type, order_type, queue);
+        h = handler_for(r, type, order_type, queue);
     if (h == NULL)
-        h = find_handler(r, type, any, queue);
+        h = handler_for(r, type, any, queue);
     if (h == NULL)
-        h = find_handler(r, any, any, queue);
+        h = handler_for(r, any, any, queue);
     return h;
 }
 
@@ -406,6 +385,6 @@ const struct route *rules_route(const struct rules *r, struct slice type, struct
     const struct route *route = NULL;
 
     if (order_type.data != NULL)
-        route = find_route(r, type, order_type);
-    return route ? route : find_route(r, type, (struct slice){NULL, 0});
+        route = rules_exact_route(r, type, order_type);
+    return route ? route : rules_exact_route(r, type, (struct slice){NULL, 0});
 }

@@ -332,6 +332,63 @@ static int read_folder(struct sources *s, const struct script_folder *folder, st
     return rc == OK ? read_modules(&w, err) : rc;
 }
 
+static void name_source(const void *list, size_t i, struct slice name[LOOKUP_PARTS])
+{
+    name[0] = slice_of(((const struct source *)list + i)->chunk);
+    name[1] = name[2] = slice_of(NULL);
+}
+
+/* Past the next end of a line; "\r\n" and "\n\r" are one, as in Lua. */
+static size_t next_line(struct slice code, size_t at)
+{
+    while (at < code.len && code.data[at] != '\n' && code.data[at] != '\r')
+        at++;
+    if (at + 1 < code.len && (code.data[at + 1] == '\n' || code.data[at + 1] == '\r') &&
+        code.data[at + 1] != code.data[at])
+        at++;
+    return at < code.len ? at + 1 : code.len;
+}
+
+/* Asked for each function that is declared: a walk from the start would be one too many. */
+static bool find_lines(struct source *f)
+{
+    struct slice code = source_code(f);
+    size_t n = 1;
+
+    for (size_t at = 0; at < code.len; at = next_line(code, at))
+        n++;
+    f->lines = calloc(n, sizeof *f->lines);
+    if (f->lines == NULL)
+        return false;
+    f->n_lines = n - 1;
+    for (size_t i = 1; i < n; i++)
+        f->lines[i] = next_line(code, f->lines[i - 1]);
+    return true;
+}
+
+struct slice source_lines(const struct source *f, int first, int last)
+{
+    struct slice code = source_code(f);
+    size_t from = first > 0 ? (size_t)first - 1 : f->n_lines;
+    size_t to = last > 0 && (size_t)last < f->n_lines ? (size_t)last : f->n_lines;
+
+    if (from >= to)
+        return (struct slice){code.data, 0};
+    return (struct slice){code.data + f->lines[from], f->lines[to] - f->lines[from]};
+}
+
+static int index_files(struct sources *s, struct err *err)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        struct slice name[LOOKUP_PARTS];
+
+        name_source(s->files, i, name);
+        if (!find_lines(&s->files[i]) || lookup_add(&s->by_chunk, name) != OK)
+            return no_memory(err);
+    }
+    return OK;
+}
+
 static void make_hash(struct sources *s)
 {
     uint64_t hash = TEXT_HASH_START;
@@ -351,6 +408,8 @@ int sources_read(struct sources *s, const struct script_folder *folders, size_t 
     *s = (struct sources){.files = NULL};
     for (size_t i = 0; rc == OK && i < n; i++)
         rc = read_folder(s, &folders[i], err);
+    if (rc == OK)
+        rc = index_files(s, err);
     if (rc != OK) {
         sources_free(s);
         return rc;
@@ -361,10 +420,10 @@ int sources_read(struct sources *s, const struct script_folder *folders, size_t 
 
 const struct source *sources_find(const struct sources *s, const char *chunk)
 {
-    for (size_t i = 0; i < s->n; i++)
-        if (strcmp(s->files[i].chunk, chunk) == 0)
-            return &s->files[i];
-    return NULL;
+    const struct slice name[] = {slice_of(chunk), {NULL, 0}, {NULL, 0}};
+    size_t i = lookup_find(&s->by_chunk, name, name_source, s->files);
+
+    return i == LOOKUP_NONE ? NULL : &s->files[i];
 }
 
 void sources_free(struct sources *s)
@@ -372,8 +431,10 @@ void sources_free(struct sources *s)
     for (size_t i = 0; i < s->n; i++) {
         free(s->files[i].chunk);
         free(s->files[i].text);
+        free(s->files[i].lines);
     }
     free(s->files);
+    lookup_free(&s->by_chunk);
     *s = (struct sources){.files = NULL};
 }
 

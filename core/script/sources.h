@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "script/lookup.h"
 #include "script/script.h"
 
 #include <stdbool.h>
@@ -20,11 +21,14 @@ struct source {
     size_t len;
     size_t prefix; /* length of "learning/" in front of the name */
     bool module;   /* below lib/: run when it is required, not by itself */
+    size_t *lines; /* where each line of the code begins, and, last, where it ends */
+    size_t n_lines;
 };
 
 struct sources {
     struct source *files; /* by folder as given, rules before modules, then by name */
     size_t n;
+    struct lookup by_chunk;
     char hash[SOURCES_HASH_SIZE]; /* 12 hex digits over names and contents */
 };
 
@@ -39,5 +43,8 @@ const struct source *sources_find(const struct sources *s, const char *chunk);
 
 /* The code of a file, past its byte order mark. */
 struct slice source_code(const struct source *f);
+
+/* Lines of it, from 1, with their ends; "" where there are none such. */
+struct slice source_lines(const struct source *f, int first, int last);
 
 #endif

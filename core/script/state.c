@@ -66,9 +66,9 @@ static void *allocate(void *arg, void *p, size_t old, size_t size)
     return q;
 }
 
-static int64_t mono_ms(const struct state *st)
+static bool is_late(const struct state *st)
 {
-    return st->host->mono_ms(st->host->arg);
+    return st->deadline_ms != INT64_MAX && st->clock_ms(st->host->arg) >= st->deadline_ms;
 }
 
 /* Notes why the call is ended, with the place where the script is. The first reason is
@@ -118,7 +118,7 @@ static void on_count(lua_State *L, lua_Debug *ar)
 
     (void)ar;
     st->hook_raised = false;
-    if (st->end.code == OK && mono_ms(st) >= st->deadline_ms)
+    if (st->end.code == OK && is_late(st))
         note_time(L);
     if (st->end.code == OK) {
         if (lua_gethookcount(L) != STATE_HOOK_EVERY) /* armed, and the call was not ended */
@@ -185,14 +185,16 @@ struct state *state_of(lua_State *L)
     return *(struct state **)lua_getextraspace(L);
 }
 
-void state_start(struct state *st, int64_t limit_ms, const char *from)
+void state_start(struct state *st, int64_t (*clock_ms)(void *arg), int64_t limit_ms,
+                 const char *from)
 {
-    int64_t now = mono_ms(st);
+    int64_t now = clock_ms(st->host->arg);
 
     st->end.code = OK;
     st->hook_raised = false;
     st->refused = 0;
     st->short_of[0] = '\0';
+    st->clock_ms = clock_ms;
     st->limit_from = from;
     st->limit_ms = limit_ms;
     st->deadline_ms = limit_ms > INT64_MAX - now ? INT64_MAX : now + limit_ms;
@@ -210,7 +212,7 @@ void state_check(lua_State *L)
 {
     struct state *st = state_of(L);
 
-    if (st->end.code == OK && mono_ms(st) < st->deadline_ms)
+    if (st->end.code == OK && !is_late(st))
         return;
     note_time(L);
     arm(L);

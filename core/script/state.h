@@ -41,7 +41,8 @@ struct state {
     script_memory_fn *memory;       /* where the bytes come from; NULL: the C library */
     void *memory_arg;               /* for `memory` */
     const struct script_host *host; /* lent: the clock, and what bindings ask for */
-    int64_t deadline_ms;            /* monotonic; INT64_MAX while idle */
+    int64_t (*clock_ms)(void *arg); /* the host's clock that the deadline is of */
+    int64_t deadline_ms;            /* INT64_MAX while idle */
     int64_t limit_ms;               /* what the deadline was made of, for words */
     const char *limit_from;         /* whose limit that is, for words; lent for the call */
     char short_of[96];              /* where the last request did not fit: "rules/x.lua:3: " */
@@ -69,9 +70,10 @@ bool state_find_place(lua_State *L, int level, lua_Debug *ar);
 /* The same for one frame that is at hand. */
 bool state_is_place(lua_State *L, lua_Debug *ar);
 
-/* Begins and ends a call with a limit of time. `from` says which limit it is and how to
- * raise it, for words; lent for the call. */
-void state_start(struct state *st, int64_t limit_ms, const char *from);
+/* Begins and ends a call with a limit of time on a clock of the host's. `from` says which limit
+ * it is and how to raise it, for words; lent for the call. */
+void state_start(struct state *st, int64_t (*clock_ms)(void *arg), int64_t limit_ms,
+                 const char *from);
 void state_stop(struct state *st);
 
 /* RAISES when the call is ended or out of time; every door to the host starts here. */

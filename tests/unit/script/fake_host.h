@@ -51,6 +51,7 @@ struct fake {
     int open;        /* statements not given back */
     int64_t changed; /* answer of changes() */
     int64_t mono;    /* the clock */
+    int64_t cpu;     /* the same, for loading */
     int64_t emits;   /* how many */
     char emitted[4096];
     char logged[4096];
@@ -256,6 +257,11 @@ HELPER int64_t fake_mono(void *arg)
     return ((struct fake *)arg)->mono++;
 }
 
+HELPER int64_t fake_cpu(void *arg)
+{
+    return ((struct fake *)arg)->cpu++;
+}
+
 HELPER void fake_init(struct fake *f)
 {
     memset(f, 0, sizeof *f);
@@ -274,7 +280,8 @@ HELPER void fake_init(struct fake *f)
                                    .cancel = fake_cancel,
                                    .log = fake_log,
                                    .now_ms = fake_now,
-                                   .mono_ms = fake_mono};
+                                   .mono_ms = fake_mono,
+                                   .cpu_ms = fake_cpu};
 }
 
 /* --- a router folder, and a script loaded from it --------------------------------- */

@@ -102,7 +102,7 @@ static void routes_and_subscriptions_change_with_any_field(void **state)
         {"to = herald.fanout 'x'", "order_type = 5, to = herald.fanout 'x'",
          "+ route t 5 rules/a.lua:2\n- route t rules/a.lua:2\n"},
         {"herald.queue 'a'", "herald.queue 'b'", "~ route f rules/a.lua:3\n"},
-        {"from = herald.fanout 'x'", "from = herald.direct('x', 'k')",
+        {"from = herald.fanout 'x'", "from = herald.direct('d', 'k')",
          "~ subscription q rules/a.lua:4\n"},
         {"from = herald.fanout 'x'", "prefetch = 5, from = herald.fanout 'x'",
          "~ subscription q rules/a.lua:4\n"},

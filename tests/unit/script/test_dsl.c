@@ -342,6 +342,45 @@ static void a_handler_cannot_change_the_rules(void **state)
     end(&s);
 }
 
+/* A broker refuses one of the two for as long as the other stands. */
+static void an_exchange_is_of_one_kind(void **state)
+{
+    static const struct {
+        const char *rules, *why;
+    } cases[] = {
+        {"herald.route { type = 't', to = herald.fanout 'x' }\n"
+         "herald.route { type = 'u', to = herald.topic('x', 'k') }\n",
+         "rules/a.lua:3: exchange \"x\" is a topic here, and a fanout at rules/a.lua:2: a broker "
+         "has "
+         "one exchange of that name, of one kind"},
+        {"herald.subscribe { queue = 'q', from = herald.direct('x', 'k') }\n"
+         "herald.route { type = 'u', to = { herald.queue 'x', herald.fanout 'x' } }\n",
+         "rules/a.lua:3: exchange \"x\" is a fanout here, and a direct at rules/a.lua:2: a broker "
+         "has one exchange of that name, of one kind"},
+        {"herald.subscribe { queue = 'q', from = { herald.fanout 'x', herald.topic('x', 'k') } }\n",
+         "rules/a.lua:2: exchange \"x\" is a topic here, and a fanout at rules/a.lua:2: a broker "
+         "has "
+         "one exchange of that name, of one kind"},
+        {"herald.route { type = 't', to = herald.fanout 'amq.topic' }\n",
+         "rules/a.lua:2: exchange \"amq.topic\" is a fanout here: every broker has it as a topic"},
+        {"herald.route { type = 't', to = { herald.queue 'x', herald.topic('x', 'k') } }\n"
+         "herald.subscribe { queue = 'x', from = herald.topic('x', 'l') }\n"
+         "herald.route { type = 'v', to = herald.topic('amq.topic', 'l') }\n",
+         ""},
+    };
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[512];
+
+        snprintf(text, sizeof text, "local herald = require 'herald'\n%s", cases[i].rules);
+        assert_string_equal(load(&s, text), cases[i].why);
+    }
+    end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +392,7 @@ int main(void)
         cmocka_unit_test(a_place_is_known_even_in_a_tail_call_or_a_pcall),
         cmocka_unit_test(destinations_cannot_be_changed),
         cmocka_unit_test(a_handler_cannot_change_the_rules),
+        cmocka_unit_test(an_exchange_is_of_one_kind),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

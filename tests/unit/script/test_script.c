@@ -88,7 +88,7 @@ static bool ask(struct scene *s)
     int rc;
 
     s->lent.subscription = t->subscriptions;
-    rc = script_route(s->script, &t->routes[0], &s->message, &to, &n, &s->err);
+    rc = script_route(s->script, &t->routes[1], &s->message, &to, &n, &s->err);
     if (rc == OK)
         assert_true(n == 2 && strcmp(to[1].routing_key, "z") == 0);
     if (rc == OK)

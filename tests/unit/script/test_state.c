@@ -4,7 +4,7 @@
 #include "script/script_int.h"
 
 #define SETTING " (setting handler_timeout; a handler can have its own with timeout in herald.on)"
-#define LOADING " (a fixed one for loading all files together: leave work to handlers)"
+#define LOADING " (a fixed one of CPU time for loading all files together: leave work to handlers)"
 
 static void every_endless_loop_ends_at_its_limit(void **state)
 {
@@ -221,6 +221,23 @@ static void loading_has_a_limit_too(void **state)
     end(&s);
 }
 
+/* A machine with much else to do must not refuse rules that are good. */
+static int64_t hour_by_hour(void *arg)
+{
+    return ((struct fake *)arg)->mono += 3600000;
+}
+
+static void loading_is_not_ended_by_time_that_others_used(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    s.fake.host.mono_ms = hour_by_hour;
+    assert_string_equal(load(&s, "local x = 0\nfor i = 1, 20000 do x = x + i end"), "");
+    end(&s);
+}
+
 static void memory_is_counted_to_the_byte(void **state)
 {
     struct scene s;
@@ -250,6 +267,7 @@ int main(void)
         cmocka_unit_test(a_coroutine_that_a_limit_killed_cannot_be_closed_later),
         cmocka_unit_test(wrapped_coroutines_behave_as_ever),
         cmocka_unit_test(loading_has_a_limit_too),
+        cmocka_unit_test(loading_is_not_ended_by_time_that_others_used),
         cmocka_unit_test(memory_is_counted_to_the_byte),
     };
 
