@@ -1,13 +1,12 @@
 /* inspect - see inspect.h. The questions are listed first, so that each thing is asked
  * for once however many rules name it; the answers drive the rest. */
-#include "broker/inspect.h"
+#include "broker/inspect_int.h"
 
 #include "broker/ask.h"
 #include "broker/channel.h"
 #include "broker/explain.h"
 #include "broker/given_up.h"
 #include "broker/words.h"
-#include "wire/link.h"
 #include "wire/tcp.h"
 #include "wire/url.h"
 
@@ -19,110 +18,9 @@ enum {
     HEARTBEAT_S = 10,
     BACKOFF_MS = 200, /* between two hosts of the URL */
     LOOK_MS = 20,     /* how often the link is looked at; below the least back-off */
+    PROBE_MS = 5000,  /* patience with a consume */
     TEXT_MAX = 900,   /* broker's words and ours in one line */
 };
-
-enum question_kind { ASK_EXCHANGE, ASK_QUEUE, ASK_TARGET };
-
-struct question {
-    enum question_kind kind;
-    const char *name;                 /* lent by the topology, as `origin` */
-    const char *origin;               /* of the first rule that names it */
-    enum exchange_kind exchange_kind; /* ASK_EXCHANGE */
-    bool sent_to_alone;               /* ASK_EXCHANGE: no subscription here binds to it */
-    enum queue_type queue_type;       /* ASK_QUEUE */
-};
-
-struct inspection {
-    const struct inspect_settings *settings;
-    inspect_finding_fn *finding;
-    void *arg;
-    struct question *questions; /* owned */
-    size_t n_questions;
-    size_t at;    /* the one under way */
-    bool stating; /* it was asked actively */
-    bool plain;   /* and without a dead-letter queue, since it has none or another */
-    bool open;    /* channel.open was sent and nothing has closed it */
-    struct stream_factory streams; /* those of the settings, counted */
-    size_t tries;                  /* connections begun */
-    size_t n_hosts;                /* of the URL */
-    struct link *link;
-    uv_timer_t timer;
-    int64_t deadline_ms;
-    bool ending; /* the link and the timer are being closed */
-    size_t left; /* of them, how many still are */
-    int rc;
-    struct err *err;
-};
-
-static bool is_known(const struct inspection *in, const struct question *q)
-{
-    for (size_t i = 0; i < in->n_questions; i++) {
-        const struct question *other = &in->questions[i];
-
-        /* A queue that is subscribed need not be asked for as a destination. */
-        if ((other->kind == ASK_EXCHANGE) == (q->kind == ASK_EXCHANGE) &&
-            other->exchange_kind == q->exchange_kind && strcmp(other->name, q->name) == 0)
-            return true;
-    }
-    return false;
-}
-
-static void add(struct inspection *in, struct question q)
-{
-    if (q.origin == NULL)
-        q.origin = "";
-    if (!is_known(in, &q))
-        in->questions[in->n_questions++] = q;
-}
-
-static void add_destinations(struct inspection *in, enum question_kind kind, const char *origin,
-                             const struct destination *to, size_t n, bool sent_to)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (kind == ASK_EXCHANGE && to[i].kind != EXCHANGE_DEFAULT)
-            add(in, (struct question){.kind = kind,
-                                      .name = to[i].exchange,
-                                      .origin = origin,
-                                      .exchange_kind = to[i].kind,
-                                      .sent_to_alone = sent_to});
-        else if (kind == ASK_TARGET && to[i].kind == EXCHANGE_DEFAULT)
-            add(in, (struct question){.kind = kind, .name = to[i].routing_key, .origin = origin});
-    }
-}
-
-static size_t count_most(const struct topology *t)
-{
-    size_t n = t->n_subscriptions;
-
-    for (size_t i = 0; i < t->n_subscriptions; i++)
-        n += t->subscriptions[i].n_from;
-    for (size_t i = 0; i < t->n_routes; i++)
-        n += t->routes[i].n_to;
-    return n;
-}
-
-static int list_questions(struct inspection *in, const struct topology *t)
-{
-    in->questions = calloc(count_most(t) + 1, sizeof *in->questions);
-    if (in->questions == NULL)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < t->n_subscriptions; i++)
-        add_destinations(in, ASK_EXCHANGE, t->subscriptions[i].origin, t->subscriptions[i].from,
-                         t->subscriptions[i].n_from, false);
-    for (size_t i = 0; i < t->n_routes; i++)
-        add_destinations(in, ASK_EXCHANGE, t->routes[i].origin, t->routes[i].to, t->routes[i].n_to,
-                         t->routes[i].unroutable != UNROUTABLE_DROP);
-    for (size_t i = 0; i < t->n_subscriptions; i++)
-        add(in, (struct question){.kind = ASK_QUEUE,
-                                  .name = t->subscriptions[i].queue,
-                                  .origin = t->subscriptions[i].origin,
-                                  .queue_type = t->subscriptions[i].queue_type});
-    for (size_t i = 0; i < t->n_routes; i++)
-        add_destinations(in, ASK_TARGET, t->routes[i].origin, t->routes[i].to, t->routes[i].n_to,
-                         false);
-    return OK;
-}
 
 static void on_timer_closed(uv_handle_t *handle)
 {
@@ -149,6 +47,30 @@ static void give_up(struct inspection *in, const char *why)
     if (in->ending)
         return;
     in->rc = err_set(in->err, ERR_BROKER, "%s", why);
+    end(in);
+}
+
+static void end_when_probed(struct inspection *in)
+{
+    const char *origin;
+
+    if (in->asked_all && probes_waiting(in->probes, 0, &origin) == NULL)
+        end(in);
+}
+
+/* They are not consumed, whatever else is well. */
+static void tell_silent(struct inspection *in)
+{
+    const char *queue, *origin;
+    char text[TEXT_MAX];
+
+    for (size_t n = 0; (queue = probes_waiting(in->probes, n, &origin)) != NULL; n++) {
+        snprintf(text, sizeof text,
+                 "queue \"%s\" is there, but the broker does not answer a consume: it has lost its "
+                 "quorum or its leader, so start the cluster's other nodes",
+                 queue);
+        in->finding(in->arg, INSPECT_ERROR, origin, text);
+    }
     end(in);
 }
 
@@ -180,13 +102,52 @@ static int send_question(struct inspection *in, struct err *err)
     return ask_queue(in->link, CHANNEL_DECLARE, q->name, form_of(in), err);
 }
 
+/* A router opens a channel for each queue, one for the dead-letter queue beside it, and one to
+ * declare; what it publishes to takes turns on the channels that there are. */
+static void tell_of_channels(struct inspection *in)
+{
+    const size_t most = link_channel_max(in->link);
+    size_t queues = 0;
+    char text[TEXT_MAX];
+
+    for (size_t i = 0; i < in->n_questions; i++)
+        queues += in->questions[i].kind == ASK_QUEUE;
+    if (queues + 1 > most)
+        snprintf(
+            text, sizeof text,
+            "the broker allows %zu channels on a connection (channel_max), and %zu "
+            "subscriptions want %zu: %zu queues would not be consumed; raise it there, or take "
+            "queues to another router",
+            most, queues, queues + 1, queues + 1 - most);
+    else if (2 * queues + 1 > most)
+        snprintf(text, sizeof text,
+                 "the broker allows %zu channels on a connection (channel_max), and %zu "
+                 "subscriptions want %zu with their dead-letter queues: up to %zu of those would "
+                 "not be consumed; raise it there, or take queues to another router",
+                 most, queues, 2 * queues + 1, 2 * queues + 1 - most);
+    else
+        return;
+    in->finding(in->arg, INSPECT_WARNING, "", text);
+}
+
+/* Every question is answered; a consume may not be. */
+static void finish(struct inspection *in)
+{
+    const int64_t patience = clock_mono(&in->settings->clock) + PROBE_MS;
+
+    tell_of_channels(in);
+    in->asked_all = true;
+    in->deadline_ms = patience < in->deadline_ms ? patience : in->deadline_ms;
+    end_when_probed(in);
+}
+
 static void ask(struct inspection *in, bool stating)
 {
     struct err err = {.code = OK};
 
     in->stating = stating;
     if (in->at == in->n_questions)
-        end(in);
+        finish(in);
     else if (send_question(in, &err) != OK)
         give_up(in, err.text);
 }
@@ -210,6 +171,14 @@ static void tell_unguarded(struct inspection *in)
     tell(in, INSPECT_NOTE, text);
 }
 
+static void probe(struct inspection *in, const struct question *q)
+{
+    struct err err = {.code = OK};
+
+    if (q->queue_type != QUEUE_CLASSIC && probes_add(in->probes, q->name, q->origin, &err) != OK)
+        give_up(in, err.text);
+}
+
 /* The queue is there. */
 static void on_queue(struct inspection *in, const amqp_queue_declare_ok_t *ok)
 {
@@ -226,6 +195,8 @@ static void on_queue(struct inspection *in, const amqp_queue_declare_ok_t *ok)
     }
     if (in->plain)
         tell_unguarded(in);
+    if (q->kind == ASK_QUEUE && !in->stating && ok->message_count == 0)
+        probe(in, q);
     if (q->kind == ASK_QUEUE && !in->stating && q->queue_type != QUEUE_ANY)
         ask(in, true);
     else
@@ -332,8 +303,17 @@ static void on_method(void *arg, uint16_t channel, const amqp_method_t *method)
 {
     struct inspection *in = arg;
 
-    if (channel != CHANNEL_DECLARE || in->ending)
+    struct err err = {.code = OK};
+
+    if (in->ending)
         return;
+    if (channel != CHANNEL_DECLARE) {
+        if (probes_method(in->probes, channel, method, &err) != OK)
+            give_up(in, err.text);
+        else
+            end_when_probed(in);
+        return;
+    }
     switch (method->id) {
     case AMQP_EXCHANGE_DECLARE_OK_METHOD:
         on_exchange(in);
@@ -361,7 +341,11 @@ static void on_down(void *arg, const struct err *why)
 
 static void on_content(void *arg, const struct link_content *content)
 {
-    (void)arg, (void)content; /* nothing is consumed here */
+    struct inspection *in = arg;
+    struct err err = {.code = OK};
+
+    if (!in->ending && probes_content(in->probes, content, &err) != OK)
+        give_up(in, err.text);
 }
 
 static void on_blocked(void *arg, const char *reason)
@@ -415,10 +399,17 @@ static void on_look(uv_timer_t *timer)
 
     if (!is_hopeless(in) && clock_mono(&in->settings->clock) < in->deadline_ms)
         return;
+    if (in->asked_all) {
+        tell_silent(in);
+        return;
+    }
     snprintf(why, sizeof why, "%s", link_error(in->link));
     if (why[0] == '\0')
-        snprintf(why, sizeof why, "the broker did not answer within %lld ms",
-                 (long long)in->settings->timeout_ms);
+        snprintf(why, sizeof why, "the broker did not answer within %lld ms%s%s%s",
+                 (long long)in->settings->timeout_ms,
+                 link_is_up(in->link) ? " a question about \"" : "",
+                 link_is_up(in->link) ? in->questions[in->at].name : "",
+                 link_is_up(in->link) ? "\"" : "");
     give_up(in, why);
 }
 
@@ -456,9 +447,13 @@ static int converse(struct inspection *in, const struct url *url)
     in->streams = (struct stream_factory){open_stream, in, base_streams(in)->tls};
     in->n_hosts = url->n_hosts;
     in->link = link_new(&settings, &events, in);
-    if (in->link == NULL)
+    in->probes = in->link != NULL ? probes_new(in->link) : NULL;
+    if (in->probes == NULL) {
+        link_free(&in->link);
         return err_set(in->err, ERR_NOMEM, "out of memory for a link");
+    }
     if (uv_timer_init(s->loop, &in->timer) != 0) {
+        probes_free(&in->probes);
         link_free(&in->link);
         return err_set(in->err, ERR_FAILED, "no timer for the inspection");
     }
@@ -468,6 +463,7 @@ static int converse(struct inspection *in, const struct url *url)
     link_open(in->link);
     while (!in->ending || in->left > 0)
         uv_run(s->loop, UV_RUN_ONCE);
+    probes_free(&in->probes);
     link_free(&in->link);
     return in->rc;
 }
@@ -481,7 +477,7 @@ int inspect_run(const struct inspect_settings *settings, const struct topology *
 
     if (rc != OK)
         return rc;
-    rc = list_questions(&in, t);
+    rc = inspect_list(&in, t);
     if (rc == OK)
         rc = converse(&in, &url);
     else

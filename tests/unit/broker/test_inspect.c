@@ -161,7 +161,8 @@ static void what_is_as_stated_is_no_finding(void **state)
     /* Each is asked for once, and only what is there is declared. */
     assert_string_equal(strstr(fake_heard(fake), "1:"),
                         "1:channel.open 1:exchange.declare 1:exchange.declare 1:exchange.declare "
-                        "1:exchange.declare 1:queue.declare 1:queue.declare close");
+                        "1:exchange.declare 1:queue.declare 2:channel.open 2:queue.declare "
+                        "1:queue.declare 2:basic.qos 2:basic.consume 2:basic.cancel close");
 }
 
 #define NOWHERE                                                                                    \
@@ -387,7 +388,46 @@ static void a_question_that_is_not_answered_is_told(void **state)
     (void)state;
     fake_plan(fake)->hooks.method = hush;
     assert_int_equal(inspect("amqp://guest:guest@fake", 200, &err), ERR_BROKER);
-    assert_string_equal(err.text, "the broker did not answer within 200 ms");
+    assert_string_equal(err.text, "the broker did not answer within 200 ms a question about \"q\"");
+}
+
+static bool lose_quorum(void *arg, struct fake_conn *c, uint16_t channel, const amqp_method_t *m)
+{
+    (void)arg, (void)c, (void)channel;
+    return m->id == AMQP_BASIC_CONSUME_METHOD;
+}
+
+/* A passive declaration is answered as if it were empty. */
+static void a_queue_that_cannot_be_consumed_is_an_error(void **state)
+{
+    struct err err;
+
+    (void)state;
+    fake_plan(fake)->hooks.method = lose_quorum;
+    assert_int_equal(inspect("amqp://guest:guest@fake", 300, &err), OK);
+    assert_non_null(strstr(found, "ERROR rules/a.lua:1 queue \"q\" is there, but the broker does "
+                                  "not answer a consume: it has lost its quorum"));
+}
+
+/* Its last consumer may be what keeps it, so it is not consumed for a moment. */
+static void a_queue_of_another_type_is_not_consumed(void **state)
+{
+    (void)state;
+    FINDS(BINDINGS, {"!q:dead", 406,
+                     "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost "
+                     "'/': received 'quorum' but current is 'classic'",
+                     0});
+    assert_null(strstr(fake_heard(fake), "basic.consume"));
+}
+
+static void a_small_channel_max_is_told(void **state)
+{
+    (void)state;
+    fake_plan(fake)->channel_max = 2; /* q and its dead-letter queue, and one to declare */
+    finds(NULL, 0,
+          "WARNING  the broker allows 2 channels on a connection (channel_max), and 1 "
+          "subscriptions want 3 with their dead-letter queues: up to 1 of those would not be "
+          "consumed; raise it there, or take queues to another router\n" BINDINGS);
 }
 
 int main(void)
@@ -395,6 +435,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, prepare, finish)
     const struct CMUnitTest tests[] = {
         TEST(what_is_as_stated_is_no_finding),
+        TEST(a_queue_that_cannot_be_consumed_is_an_error),
+        TEST(a_queue_of_another_type_is_not_consumed),
+        TEST(a_small_channel_max_is_told),
         TEST(what_is_absent_will_be_created_and_is_not_created_here),
         TEST(an_absent_classic_queue_says_so),
         TEST(another_kind_is_a_warning_and_another_type_an_error),
