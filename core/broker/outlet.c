@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_MAX = 400, ASK_EVERY_MS = 1000 };
+enum { TEXT_MAX = 400, ASK_EVERY_MS = 1000, LATE_MAX = 16 };
 
 /* What a channel.close was about. */
 enum fault {
@@ -18,35 +18,43 @@ enum fault {
     FAULT_ANY, /* a publish, and nobody knows what of it */
 };
 
+static enum publish_outcome outcome_of(const struct outlet *o, enum window_outcome outcome)
+{
+    switch (outcome) {
+    case WINDOW_CONFIRMED:
+        return PUBLISH_CONFIRMED;
+    case WINDOW_RETURNED:
+        return PUBLISH_RETURNED;
+    case WINDOW_NACKED:
+        return PUBLISH_NACKED;
+    case WINDOW_TIMED_OUT:
+        return PUBLISH_TIMED_OUT;
+    case WINDOW_UNKNOWN:
+        break;
+    }
+    return o->dropped_as;
+}
+
 /* The window hands over a row that left it. */
-static void on_settled(void *arg, int64_t row, enum window_outcome outcome)
+static void on_settled(void *arg, int64_t row, void *quota, enum window_outcome outcome)
 {
     struct outlet *o = arg;
-    struct settlements *s = o->context->settlements;
+    enum publish_outcome became = outcome_of(o, outcome);
+    struct reason *why = NULL;
 
     o->context->in_flight--;
+    quota_settle(o->context->quotas, quota, became);
     if (outcome != WINDOW_UNKNOWN) {
         o->careful -= o->careful > 0;
         o->refused = false;
     }
-    switch (outcome) {
-    case WINDOW_CONFIRMED:
+    if (outcome == WINDOW_CONFIRMED)
         backoff_reset(&o->backoff);
-        settlements_add(s, row, PUBLISH_CONFIRMED, NULL);
-        break;
-    case WINDOW_RETURNED:
-        settlements_add(s, row, PUBLISH_RETURNED, reason_share(o->returned));
-        break;
-    case WINDOW_NACKED:
-        settlements_add(s, row, PUBLISH_NACKED, NULL);
-        break;
-    case WINDOW_TIMED_OUT:
-        settlements_add(s, row, PUBLISH_TIMED_OUT, NULL);
-        break;
-    case WINDOW_UNKNOWN:
-        settlements_add(s, row, o->dropped_as, reason_share(o->why));
-        break;
-    }
+    if (outcome == WINDOW_RETURNED)
+        why = reason_share(o->returned);
+    if (outcome == WINDOW_UNKNOWN)
+        why = reason_share(o->why);
+    settlements_add(o->context->settlements, row, became, why);
 }
 
 struct outlet *outlet_new(struct outlet_context *context, const struct destination *to,
@@ -161,11 +169,11 @@ void outlet_release(struct outlet *o)
     o->held--;
 }
 
-void outlet_sent(struct outlet *o, int64_t row, uint64_t mark)
+void outlet_sent(struct outlet *o, int64_t row, struct quota *quota, uint64_t mark)
 {
     int64_t deadline = clock_mono(&o->context->clock) + o->context->confirm_timeout_ms;
 
-    REQUIRE(window_add(o->window, row, mark, deadline) != 0);
+    REQUIRE(window_add(o->window, row, quota, mark, deadline) != 0);
     o->context->in_flight++;
 }
 
@@ -370,16 +378,18 @@ static void open_channel(struct outlet *o)
     o->due_ms = clock_mono(&o->context->clock) + CHANNEL_RPC_MS;
 }
 
-/* A confirm is overdue: the channel is suspect, so it goes, and the other rows on it
- * have an unknown outcome. */
+/* A confirm is overdue. Where what was sent after it is answered, one queue is silent, which the
+ * rows to others on this channel need not suffer from, unless too many have piled up behind it
+ * (quota.h). Else the channel is suspect, so it goes, and the other rows on it have an unknown
+ * outcome. */
 static void expire(struct outlet *o, int64_t now)
 {
     struct err err = {0};
     size_t late = window_expire(o->window, now);
 
-    if (late == 0)
+    if (late == 0 || (window_is_read(o->window) && window_timed_out(o->window) < LATE_MAX))
         return;
-    log_event(o->context->log, LOG_WARN, "broker.confirm_timeout",
+    log_event(o->context->log, LOG_INFO, "broker.channel_silent",
               LOG_FIELDS(log_text("exchange", o->exchange), log_int("rows", (int64_t)late)));
     drop_rows(o, PUBLISH_UNKNOWN,
               "the channel was closed because a confirm before it did not come in time");

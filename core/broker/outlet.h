@@ -21,7 +21,8 @@
  *              are asked for
  *   OPENING    channel.open and confirm.select are sent
  *   OPEN       takes publishes; the only state with rows in flight
- *   CLOSING    we closed it, since a confirm did not come; waits for close-ok
+ *   CLOSING    we closed it, since a confirm did not come and none came for what was sent after
+ *              it; waits for close-ok
  *   RESTING    the broker closed it; waits with back-off, then declares again
  *
  * Leaving OPEN settles every row: those that timed out as TIMED_OUT, the one to blame as
@@ -49,6 +50,7 @@
 
 #include "broker/channels.h"
 #include "broker/declare.h"
+#include "broker/quota.h"
 #include "broker/settlements.h"
 #include "wire/link.h"
 
@@ -60,6 +62,7 @@ struct outlet_context {
     struct clock clock;              /* for deadlines */
     struct declare *declare;         /* of the same link; lent */
     struct settlements *settlements; /* where outcomes go; lent */
+    struct quotas *quotas;           /* how much each destination may have; lent */
     size_t in_flight;                /* rows in all windows */
     uint64_t outlets;                /* made so far: no two spread their rests alike */
     size_t window;                   /* capacity of each window */
@@ -112,7 +115,7 @@ void outlet_hold(struct outlet *o);
 void outlet_release(struct outlet *o);
 
 /* A publish of `row` was handed to the link: its window takes it. Only when usable. */
-void outlet_sent(struct outlet *o, int64_t row, uint64_t mark);
+void outlet_sent(struct outlet *o, int64_t row, struct quota *quota, uint64_t mark);
 
 void outlet_up(struct outlet *o);
 void outlet_down(struct outlet *o, const char *why);

@@ -20,6 +20,7 @@ enum {
 
 struct pending {
     struct outlet *outlet; /* where it goes */
+    struct quota *quota;   /* what it takes a part of */
     int64_t row;           /* outbox row */
     uint64_t mark;         /* what a return of it would carry */
     size_t at;             /* its frames in the buffer */
@@ -53,6 +54,7 @@ struct publisher *publisher_new(const struct publisher_settings *s, struct err *
         .clock = s->clock,
         .declare = s->declare,
         .settlements = settlements_new(2 * s->window),
+        .quotas = quotas_new(s->window, s->clock, s->log),
         .window = s->window,
         .confirm_timeout_ms = s->confirm_timeout_ms,
         .backoff_min_ms = s->backoff_min_ms,
@@ -62,7 +64,7 @@ struct publisher *publisher_new(const struct publisher_settings *s, struct err *
     };
     buf_init(&p->frames, BYTES_MAX);
     p->pending = calloc(s->window, sizeof *p->pending);
-    if (p->context.settlements == NULL || p->pending == NULL)
+    if (p->context.settlements == NULL || p->context.quotas == NULL || p->pending == NULL)
         goto fail;
     return p;
 fail:
@@ -78,6 +80,7 @@ void publisher_free(struct publisher **p)
     for (size_t i = 0; i < (*p)->n_outlets; i++)
         outlet_free(&(*p)->outlets[i]);
     settlements_free(&(*p)->context.settlements);
+    quotas_free(&(*p)->context.quotas);
     reason_drop(&(*p)->unsent);
     buf_free(&(*p)->frames);
     free((*p)->pending);
@@ -164,7 +167,7 @@ static bool is_stuffed(const struct publisher *p)
 
 size_t publisher_room(const struct publisher *p)
 {
-    size_t taken = p->context.in_flight + p->n_pending;
+    size_t taken = quotas_taken(p->context.quotas);
     size_t untold = taken + settlements_count(p->context.settlements);
     size_t room = taken < p->window ? p->window - taken : 0;
 
@@ -226,6 +229,7 @@ int publisher_publish(struct publisher *p, int64_t row, const struct destination
                       const struct message *m, struct err *err)
 {
     size_t at = p->frames.len;
+    struct quota *quota = quota_of(p->context.quotas, to);
     struct outlet *o;
     int rc = check_row(to, m, err);
 
@@ -240,13 +244,17 @@ int publisher_publish(struct publisher *p, int64_t row, const struct destination
         p->grown = true;
     if (rc == OK)
         rc = outlet_usable(o, err);
+    if (rc == OK && !quota_has_room(p->context.quotas, quota))
+        rc = err_set(err, ERR_BUSY, "it has its part of the window");
     if (rc == OK)
         rc = encode(p, o, to, m, err);
     if (rc != OK)
         return rc;
     outlet_hold(o);
+    quota_take(p->context.quotas, quota);
     p->pending[p->n_pending++] = (struct pending){
         .outlet = o,
+        .quota = quota,
         .row = row,
         .mark = mark_of(m->id.data, m->id.len, to->routing_key, strlen(to->routing_key)),
         .at = at,
@@ -268,8 +276,10 @@ static void send_row(struct publisher *p, const struct pending *row)
     if (rc == OK)
         rc = link_write(p->context.link, p->frames.data + row->at, row->len, &err);
     if (rc == OK)
-        outlet_sent(row->outlet, row->row, row->mark);
+        outlet_sent(row->outlet, row->row, row->quota, row->mark);
     else
+        quota_settle(p->context.quotas, row->quota, PUBLISH_UNSENT);
+    if (rc != OK)
         settlements_add(p->context.settlements, row->row, PUBLISH_UNSENT,
                         reason_take(&p->unsent, err.text));
 }
@@ -298,8 +308,10 @@ void publisher_tell(struct publisher *p)
 void publisher_forget(struct publisher *p)
 {
     settlements_forget(p->context.settlements);
-    for (size_t i = 0; i < p->n_pending; i++)
+    for (size_t i = 0; i < p->n_pending; i++) {
         outlet_release(p->pending[i].outlet);
+        quota_settle(p->context.quotas, p->pending[i].quota, PUBLISH_UNSENT);
+    }
     drop_pending(p);
 }
 
@@ -368,6 +380,7 @@ void publisher_blocked(struct publisher *p, const char *reason)
 
 void publisher_step(struct publisher *p)
 {
+    quotas_step(p->context.quotas);
     if (!link_is_up(p->context.link))
         return;
     for (size_t i = 0; i < p->n_outlets; i++)
@@ -378,7 +391,7 @@ void publisher_step(struct publisher *p)
 
 int64_t publisher_due(const struct publisher *p)
 {
-    int64_t due = INT64_MAX;
+    int64_t due = quotas_due(p->context.quotas);
 
     for (size_t i = 0; i < p->n_outlets; i++) {
         int64_t one = outlet_due(p->outlets[i]);
@@ -405,5 +418,5 @@ const char *publisher_trouble(const struct publisher *p)
         if (trouble != NULL)
             return trouble;
     }
-    return NULL;
+    return quotas_trouble(p->context.quotas);
 }

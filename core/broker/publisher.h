@@ -12,7 +12,8 @@
  *   IN FLIGHT  handed to the link and in its outlet's window
  *   SETTLED    its outcome waits for a turn (settlements.h)
  *
- * At most `window` rows are pending or in flight, and at most twice as many are
+ * Each exchange, and each queue behind the default one, has a part of the window (quota.h). At
+ * most `window` rows are pending or in flight, and at most twice as many are
  * anything but told, so that nothing here grows.
  */
 #ifndef HERALD_BROKER_PUBLISHER_H
@@ -73,7 +74,8 @@ int64_t publisher_due(const struct publisher *p); /* monotonic; INT64_MAX: never
 /* How the broker broke the protocol since the last call, or NULL: reconnect. */
 const char *publisher_broken(struct publisher *p);
 
-/* "exchange ... : why" of an exchange that cannot be used, or NULL. */
+/* Why an exchange cannot be used, or which exchange or queue is silent (quota.h), or NULL; lent
+ * until the next call. */
 const char *publisher_trouble(const struct publisher *p);
 
 #endif

@@ -2,13 +2,13 @@
  * tag t lives in slot t % capacity, and only tags in [first, next) are alive. */
 #include "broker/window.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 
 enum slot_state { SLOT_SETTLED, SLOT_WAITING, SLOT_BACK };
 
 struct slot {
     int64_t row;           /* outbox row that this publish carries */
+    void *whose;           /* lent: the caller's */
     uint64_t mark;         /* what a return of it would carry */
     int64_t deadline_ms;   /* monotonic time by which a confirm is due */
     enum slot_state state; /* only WAITING and BACK count as unsettled */
@@ -19,6 +19,9 @@ struct window {
     void *arg;                  /* lent to it */
     uint64_t first;             /* oldest unsettled tag, or `next` */
     uint64_t next;              /* tag of the next publish */
+    uint64_t answered;          /* highest tag that the broker spoke of */
+    uint64_t late;              /* highest tag that timed out; 0: none */
+    size_t timed_out;           /* how many did */
     size_t waiting;             /* unsettled tags in [first, next) */
     size_t capacity;            /* slots in the ring */
     struct slot ring[];         /* tag t lives in ring[t % capacity] */
@@ -33,7 +36,7 @@ static void settle(struct window *w, struct slot *s, enum window_outcome outcome
 {
     s->state = SLOT_SETTLED;
     w->waiting--;
-    w->settled(w->arg, s->row, outcome);
+    w->settled(w->arg, s->row, s->whose, outcome);
 }
 
 /* Settled slots at the old end make room. */
@@ -75,11 +78,11 @@ size_t window_waiting(const struct window *w)
     return w->waiting;
 }
 
-uint64_t window_add(struct window *w, int64_t row, uint64_t mark, int64_t deadline_ms)
+uint64_t window_add(struct window *w, int64_t row, void *whose, uint64_t mark, int64_t deadline_ms)
 {
     if (window_room(w) == 0)
         return 0;
-    *slot_at(w, w->next) = (struct slot){row, mark, deadline_ms, SLOT_WAITING};
+    *slot_at(w, w->next) = (struct slot){row, whose, mark, deadline_ms, SLOT_WAITING};
     w->waiting++;
     return w->next++;
 }
@@ -105,6 +108,7 @@ static int answer(struct window *w, uint64_t tag, bool multiple, bool positive)
 
     if (last >= w->next || last == 0)
         return multiple && w->next == 1 && tag == 0 ? 0 : -1;
+    w->answered = last > w->answered ? last : w->answered;
     for (uint64_t t = multiple || last < w->first ? w->first : last; t <= last; t++) {
         struct slot *s = slot_at(w, t);
 
@@ -151,10 +155,22 @@ size_t window_expire(struct window *w, int64_t now_ms)
         if (s->deadline_ms >= now_ms)
             break;
         settle(w, s, s->state == SLOT_BACK ? WINDOW_RETURNED : WINDOW_TIMED_OUT);
+        w->late = t;
         expired++;
     }
     advance(w);
+    w->timed_out += expired;
     return expired;
+}
+
+bool window_is_read(const struct window *w)
+{
+    return w->late > 0 && w->answered > w->late;
+}
+
+size_t window_timed_out(const struct window *w)
+{
+    return w->timed_out;
 }
 
 size_t window_drop(struct window *w)
@@ -170,5 +186,7 @@ size_t window_drop(struct window *w)
         dropped++;
     }
     w->first = w->next = 1;
+    w->answered = w->late = 0;
+    w->timed_out = 0;
     return dropped;
 }

@@ -24,6 +24,7 @@
 #ifndef HERALD_BROKER_WINDOW_H
 #define HERALD_BROKER_WINDOW_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,9 +36,9 @@ enum window_outcome {
     WINDOW_UNKNOWN,   /* the channel went away first: the row stays */
 };
 
-/* Called once per row that leaves the window, in order of delivery tag.
- * Must not call back into the window. */
-typedef void window_settled_fn(void *arg, int64_t row, enum window_outcome outcome);
+/* Called once per row that leaves the window, in order of delivery tag, with what window_add
+ * was given for it. Must not call back into the window. */
+typedef void window_settled_fn(void *arg, int64_t row, void *whose, enum window_outcome outcome);
 
 struct window;
 
@@ -55,10 +56,11 @@ size_t window_room(const struct window *w);
 /* How many publishes are neither settled nor dropped. */
 size_t window_waiting(const struct window *w);
 
-/* The next publish carries outbox row `row`, a return of it would carry `mark`,
- * and it must be confirmed before `deadline_ms` (monotonic, never earlier than
- * that of the publish before). Returns its delivery tag, or 0 when full. */
-uint64_t window_add(struct window *w, int64_t row, uint64_t mark, int64_t deadline_ms);
+/* The next publish carries outbox row `row`, which is somebody's (`whose` is lent until it is
+ * settled), a return of it would carry `mark`, and it must be confirmed before `deadline_ms`
+ * (monotonic, never earlier than that of the publish before). Returns its delivery tag, or 0 when
+ * full. */
+uint64_t window_add(struct window *w, int64_t row, void *whose, uint64_t mark, int64_t deadline_ms);
 
 /* The broker returned the oldest waiting message of this mark. Returns 0, or -1
  * when there is none (a return for nobody is a protocol error). */
@@ -78,6 +80,13 @@ void window_postpone(struct window *w, int64_t deadline_ms);
 
 /* Settles as TIMED_OUT what was due before `now_ms`; returns how many. */
 size_t window_expire(struct window *w, int64_t now_ms);
+
+/* The broker has answered a publish that came after all of those that timed out: it reads this
+ * channel, and what is silent is a queue behind it. False when none timed out. */
+bool window_is_read(const struct window *w);
+
+/* How many have timed out on this channel. */
+size_t window_timed_out(const struct window *w);
 
 /* The channel is gone: settles all that is left as UNKNOWN and starts over at
  * tag 1. Returns how many. */

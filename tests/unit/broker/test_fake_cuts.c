@@ -145,13 +145,16 @@ static void faults_9_cut_at_any_byte_that_the_broker_says(void **state)
     assert_true(at > 250);
 }
 
-static bool window_is_full(void *arg)
+/* What one exchange may have of it. */
+enum { FAKE_PART = FAKE_WINDOW * 7 / 8 };
+
+static bool part_is_full(void *arg)
 {
     int64_t *row = arg;
 
     fake_rabbit_settle(r, FAKE_WINDOW, true);
     if (fake_rabbit_publish(r, *row, "x") != OK)
-        return r->outstanding == FAKE_WINDOW;
+        return r->outstanding == FAKE_PART;
     fake_rabbit_tell(r);
     ++*row;
     return false;
@@ -175,9 +178,8 @@ static void faults_10_half_open(void **state)
     r->settings.heartbeat_s = 1;
     fake_rabbit_start(r);
     fake_plan(r->fake)->mute = true;
-    fake_rabbit_until(r, window_is_full, &row, "a full window");
-    assert_int_equal(row, FAKE_WINDOW + 1);
-    assert_int_equal(r->broker->ops->room(r->broker), 0);
+    fake_rabbit_until(r, part_is_full, &row, "a full part of the window");
+    assert_int_equal(row, FAKE_PART + 1);
     assert_int_equal(fake_rabbit_publish(r, row, "x"), ERR_BUSY);
     fake_rabbit_until(r, fake_rabbit_is_not_ready, r, "the loss");
     fake_plan(r->fake)->mute = false;
@@ -198,7 +200,7 @@ static void faults_10_a_broker_that_does_not_read(void **state)
     r->settings.confirm_timeout_ms = 100;
     fake_rabbit_start(r);
     fake_plan(r->fake)->deaf = true;
-    fake_rabbit_until(r, window_is_full, &row, "a full window");
+    fake_rabbit_until(r, part_is_full, &row, "a full part of the window");
     fake_rabbit_until(r, fake_rabbit_is_settled, r, "the time-out");
     for (int64_t i = 1; i < row; i++)
         assert_true(r->rows[i].outcome == PUBLISH_TIMED_OUT ||

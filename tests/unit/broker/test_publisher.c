@@ -470,10 +470,13 @@ static void a_missing_confirm_closes_the_channel_and_opens_a_new_one(void **stat
     method(2, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
     sent("2:open 2:confirm");
     method(2, AMQP_CONFIRM_SELECT_OK_METHOD, NULL);
+    ack(3, 1, false);
+    settled("3+");
+    assert_int_equal(publish(5, &to_x), ERR_BUSY); /* not at once */
+    fake_now += 1000;
     publish_rows(5, 5, &to_x);
     ack(2, 1, false);
-    ack(3, 1, false);
-    settled("5+ 3+");
+    settled("5+");
     assert_null(publisher_broken(publisher));
 }
 
@@ -636,6 +639,9 @@ static void the_default_exchange_is_never_declared(void **state)
 static void the_window_bounds_all_exchanges_together(void **state)
 {
     (void)state;
+    publish_rows(100, 100, &to_y);
+    ack(3, 0, true); /* the last of the window is for those that confirm */
+    settled("100+");
     publish_rows(1, 5, &to_x);
     publish_rows(6, WINDOW, &to_y);
     assert_int_equal(publisher_room(publisher), 0);
@@ -650,6 +656,73 @@ static void the_window_bounds_all_exchanges_together(void **state)
     assert_int_equal(publisher_room(publisher), 0); /* twice the window is untold */
     settled("1+ 2+ 3+ 4+ 5+ 9+ 10+ 11+ 12+ 13+ 14+ 15+ 16+");
     assert_int_equal(publisher_room(publisher), 5);
+}
+
+/* x confirms nothing: y goes on at once, and x has one row from time to time. */
+static void an_exchange_that_is_silent_holds_nobody_else(void **state)
+{
+    int64_t row = 1;
+
+    (void)state;
+    while (publish(row, &to_x) == OK)
+        row++;
+    assert_true(row - 1 < WINDOW);
+    publisher_tell(publisher);
+    for (int i = 0; i < 3; i++) {
+        publish_rows(100 + i, 100 + i, &to_y);
+        ack(3, 0, true);
+        fake_now += 100;
+    }
+    fake_now += TIMEOUT;
+    publisher_step(publisher);
+    sent("2:close"); /* its own channel */
+    assert_non_null(
+        strstr(publisher_trouble(publisher), "exchange \"x\" has confirmed nothing since"));
+    method(2, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    method(2, AMQP_CONFIRM_SELECT_OK_METHOD, NULL);
+    (void)learn();
+    publisher_tell(publisher);
+    fake_link.said[0] = '\0';
+    assert_int_equal(publish(20, &to_x), ERR_BUSY); /* it waits with back-off */
+    assert_int_equal(publish(103, &to_y), OK);
+    fake_now = publisher_due(publisher);
+    publisher_step(publisher);
+    assert_int_equal(publish(20, &to_x), OK); /* a probe, and no second one */
+    assert_int_equal(publish(21, &to_x), ERR_BUSY);
+    publisher_tell(publisher);
+    ack(2, 0, true);
+    assert_null(publisher_trouble(publisher));
+    assert_int_equal(publish(21, &to_x), OK);
+    assert_int_equal(publish(22, &to_x), OK);
+}
+
+/* One queue behind the default exchange is silent, another one confirms. */
+static void a_silent_queue_takes_no_channel_from_others(void **state)
+{
+    static char other_key[] = "other";
+    const struct destination to_other = {EXCHANGE_DEFAULT, empty, other_key};
+
+    (void)state;
+    assert_int_equal(publish(1, &to_queue), ERR_BUSY);
+    publisher_tell(publisher);
+    method(4, AMQP_CHANNEL_OPEN_OK_METHOD, NULL);
+    method(4, AMQP_CONFIRM_SELECT_OK_METHOD, NULL);
+    publish_rows(1, 1, &to_queue);
+    publish_rows(2, 2, &to_other);
+    ack(4, 2, false);
+    settled("2+");
+    fake_now += TIMEOUT - 1000;
+    publish_rows(3, 3, &to_other);
+    fake_now += 1500;
+    publisher_step(publisher);
+    sent("");
+    settled("1t");
+    assert_non_null(strstr(publisher_trouble(publisher), "queue \"k\""));
+    ack(4, 3, false);
+    ack(4, 1, false); /* too late: the row waits to be sent again */
+    settled("3+");
+    assert_null(publisher_broken(publisher));
+    publish_rows(4, 4, &to_other);
 }
 
 static void unsent_bytes_stop_the_flow(void **state)
@@ -725,6 +798,8 @@ int main(void)
         TEST(an_open_channel_serves_though_no_rule_names_it),
         TEST(the_default_exchange_is_never_declared),
         TEST(the_window_bounds_all_exchanges_together),
+        TEST(an_exchange_that_is_silent_holds_nobody_else),
+        TEST(a_silent_queue_takes_no_channel_from_others),
         TEST(unsent_bytes_stop_the_flow),
         TEST(what_no_broker_would_take_is_bad_input),
         TEST(a_channel_that_is_not_answered_means_reconnect),

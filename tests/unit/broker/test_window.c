@@ -17,11 +17,12 @@ struct story {
     struct window *window;
 };
 
-static void note(void *arg, int64_t row, enum window_outcome outcome)
+static void note(void *arg, int64_t row, void *whose, enum window_outcome outcome)
 {
     struct story *s = arg;
     size_t used = strlen(s->text);
 
+    (void)whose;
     snprintf(s->text + used, sizeof s->text - used, "%s%lld%c", used ? " " : "", (long long)row,
              "+r-t?"[outcome]);
 }
@@ -38,7 +39,7 @@ static struct window *begin(struct story *s, size_t capacity, int publishes)
     s->window = window_new(capacity, note, s);
     assert_non_null(s->window);
     for (int row = 1; row <= publishes; row++)
-        assert_int_equal(window_add(s->window, row, mark_of(row), 100 * row), row);
+        assert_int_equal(window_add(s->window, row, NULL, mark_of(row), 100 * row), row);
     return s->window;
 }
 
@@ -80,12 +81,12 @@ static void a_full_window_takes_nothing(void **state)
     struct window *w = begin(&s, 3, 3);
 
     (void)state;
-    assert_int_equal(window_add(w, 9, 0, 0), 0);
+    assert_int_equal(window_add(w, 9, NULL, 0, 0), 0);
     assert_int_equal(window_ack(w, 2, 0), 0);
     assert_int_equal(window_room(w), 0); /* 1 is still in the way */
     assert_int_equal(window_ack(w, 1, 0), 0);
     assert_int_equal(window_room(w), 2);
-    assert_int_equal(window_add(w, 9, 0, 0), 4);
+    assert_int_equal(window_add(w, 9, NULL, 0, 0), 4);
     end(&s, "2+ 1+");
 }
 
@@ -111,7 +112,7 @@ static void silence_times_out_and_a_lost_channel_is_unknown(void **state)
     assert_int_equal(window_expire(w, 101), 1);
     assert_int_equal(window_nack(w, 2, 0), 0);
     assert_int_equal(window_drop(w), 2);
-    assert_int_equal(window_add(w, 8, 0, 0), 1); /* a new channel counts from 1 */
+    assert_int_equal(window_add(w, 8, NULL, 0, 0), 1); /* a new channel counts from 1 */
     end(&s, "1t 2- 3r 4?");
 }
 
@@ -121,7 +122,7 @@ static void the_same_mark_twice_is_returned_oldest_first(void **state)
     struct window *w = begin(&s, 4, 1);
 
     (void)state;
-    assert_int_equal(window_add(w, 2, mark_of(1), 200), 2);
+    assert_int_equal(window_add(w, 2, NULL, mark_of(1), 200), 2);
     assert_int_equal(window_returned(w, mark_of(1)), 0);
     assert_int_equal(window_ack(w, 2, 1), 0);
     end(&s, "1r 2+");
@@ -164,7 +165,7 @@ static void many_rounds_go_through_a_small_ring(void **state)
 
     (void)state;
     for (int64_t row = 1; row <= 1000; row++) {
-        uint64_t tag = window_add(w, row, mark_of(row), row);
+        uint64_t tag = window_add(w, row, NULL, mark_of(row), row);
 
         s.text[0] = '\0';
         assert_int_equal(tag, row);
