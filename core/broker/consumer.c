@@ -376,6 +376,20 @@ static int64_t times_returned(const struct link_content *content)
     return 0;
 }
 
+/* It has a limit then, and what reaches it may be lost. */
+static void warn_unguarded(const struct consumer *c, struct feed *f)
+{
+    const char *queue = feed_unplanned_queue(f);
+    char dead[GIVEN_UP_NAME_MAX];
+    const struct feed *guard;
+
+    if (queue == NULL || feed_of_dead(f) != NULL || !given_up_name(queue, dead))
+        return;
+    guard = feed_of(c, dead, true);
+    if (guard != NULL && feed_is_absent(guard))
+        feed_warn_unguarded(f);
+}
+
 void consumer_content(struct consumer *c, const struct link_content *content)
 {
     const amqp_basic_deliver_t *deliver = content->method->decoded;
@@ -395,6 +409,8 @@ void consumer_content(struct consumer *c, const struct link_content *content)
     d.tag = deliver->delivery_tag;
     returned = times_returned(content);
     d.endangered = returned > 0 && returned >= c->rescue_after;
+    if (returned > 0)
+        warn_unguarded(c, f);
     read_given_up(f, content, &d, &given_up);
     make_room(c, f, held_size(&d));
     h = c->context.broken == NULL ? feed_deliver(f, &d) : NULL;

@@ -12,7 +12,7 @@
 #define CONSUMER_TAG "herald"
 
 enum {
-    TEXT_MAX = 600,
+    TEXT_MAX = 700,
     DEAD_PREFETCH = 100, /* of a dead-letter queue: little comes, and may come all at once */
     ANSWER_LATE_MS = 2 * 1000,
     ANSWER_MOST_MS = 15 * 1000, /* a broker's own limit for a consume is 65 s */
@@ -121,7 +121,7 @@ static void on_close(struct feed *f, const amqp_channel_close_t *close)
         return;
     free_channel(f);
     feed_end_epoch(f);
-    set_why(f, channel_why(close, why, sizeof why));
+    set_why(f, feed_why_closed(f, close, why, sizeof why));
     rest(f);
 }
 
@@ -146,26 +146,11 @@ static void on_cancel(struct feed *f, const char *why)
     close_channel(f);
 }
 
-/* It does not say why. From RabbitMQ 4.3 a time-out for acks ends like this, too, on a quorum
- * queue. */
 static void on_cancelled(struct feed *f)
 {
-    const int64_t held_ms =
-        f->first != NULL ? clock_mono(&f->context->clock) - f->first->came_ms : 0;
     char why[TEXT_MAX];
 
-    if (f->first == NULL)
-        snprintf(why, sizeof why,
-                 "the broker cancelled the consumer: the queue was deleted or is "
-                 "unavailable");
-    else
-        snprintf(
-            why, sizeof why,
-            "the broker cancelled the consumer: a message was in hand for %lld.%lld s, perhaps "
-            "longer than the consumer timeout (RabbitMQ 4.3 and later), or the queue was "
-            "deleted or is unavailable",
-            (long long)held_ms / 1000, (long long)held_ms % 1000 / 100);
-    on_cancel(f, why);
+    on_cancel(f, feed_why_cancelled(f, why, sizeof why));
 }
 
 /* Its channel is of no concern any more. */
@@ -247,6 +232,7 @@ static void leave_queue(struct feed *f)
     f->renewing = false;
     f->since_ms = 0;
     f->room = (struct feed_room){.narrow = 0};
+    f->warned = false;
     backoff_reset(&f->backoff);
     reason_drop(&f->why);
     if (f->state == FEED_RESTING)
@@ -332,10 +318,13 @@ static int send_consume(struct feed *f, struct err *err)
 {
     uint16_t prefetch = feed_room_prefetch(f, (uint16_t)prefetch_of(f, f->subscription));
     amqp_basic_qos_t qos = {.prefetch_count = pace_of(f) == PACE_ONE ? 1 : prefetch};
+    /* As it is without; but a stream takes no such argument, and refuses to be consumed. */
+    amqp_table_entry_t priority = {.key = amqp_cstring_bytes("x-priority"),
+                                   .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = 0}};
     amqp_basic_consume_t consume = {
         .queue = amqp_cstring_bytes(consumed(f)),
         .consumer_tag = amqp_cstring_bytes(CONSUMER_TAG),
-        .arguments = amqp_empty_table,
+        .arguments = {.num_entries = 1, .entries = &priority},
     };
     int rc = channel_open(f->context->link, f->channel, err);
 

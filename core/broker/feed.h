@@ -135,6 +135,12 @@ int64_t feed_due(const struct feed *f); /* monotonic; INT64_MAX: never */
 bool feed_is_ready(const struct feed *f);
 size_t feed_unacked(const struct feed *f);
 
+/* What it would consume is not there, and need not be: a dead-letter queue. */
+bool feed_is_absent(const struct feed *f);
+
+/* Logs, once, that its queue counts returns and has no dead-letter queue of herald's. */
+void feed_warn_unguarded(struct feed *f);
+
 /* Why it does not consume, or NULL. */
 const char *feed_trouble(const struct feed *f);
 

@@ -47,12 +47,19 @@ struct feed {
     size_t bytes;           /* their sizes */
     struct feed_room room;  /* how much it may hold */
     bool draining;          /* no further deliveries */
+    bool warned;            /* that its queue has no dead-letter queue */
     bool renewing;          /* CLOSING: consumes again at once */
     int64_t due_ms;         /* RESTING: end of it; OPENING, CLOSING: answer is due */
     int64_t since_ms;       /* CONSUMING: since when */
     struct backoff backoff; /* how long to rest */
     struct reason *why;     /* last trouble */
 };
+
+/* feed_why.c: the broker closed the channel, or cancelled the consumer. Each writes one line, cut
+ * to `size`, and returns `out`. */
+const char *feed_why_closed(const struct feed *f, const amqp_channel_close_t *close, char *out,
+                            size_t size);
+const char *feed_why_cancelled(const struct feed *f, char *out, size_t size);
 
 /* Closes the channel: what is settled is acked, the rest goes back, and it is opened again. */
 void feed_renew(struct feed *f);

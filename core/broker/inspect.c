@@ -6,6 +6,7 @@
 #include "broker/channel.h"
 #include "broker/explain.h"
 #include "broker/given_up.h"
+#include "broker/inspect_queue.h"
 #include "broker/words.h"
 #include "wire/tcp.h"
 #include "wire/url.h"
@@ -99,6 +100,8 @@ static int send_question(struct inspection *in, struct err *err)
     if (q->kind == ASK_EXCHANGE)
         return ask_exchange(in->link, CHANNEL_DECLARE, q->name, q->exchange_kind, !in->stating,
                             err);
+    if (inspect_is_of_any_type(in) && in->stating)
+        return inspect_ask_queue(in, err);
     return ask_queue(in->link, CHANNEL_DECLARE, q->name, form_of(in), err);
 }
 
@@ -156,19 +159,8 @@ static void next(struct inspection *in)
 {
     in->at++;
     in->plain = false;
+    in->found.queue = NULL;
     ask(in, false);
-}
-
-static void tell_unguarded(struct inspection *in)
-{
-    char text[TEXT_MAX];
-
-    snprintf(
-        text, sizeof text,
-        "queue \"%s\" is there without herald's dead-letter queue: what the broker gives up on "
-        "(delivery limit, 20 from RabbitMQ 4.0) is lost unless a policy keeps it, see README.md",
-        in->questions[in->at].name);
-    tell(in, INSPECT_NOTE, text);
 }
 
 static void probe(struct inspection *in, const struct question *q)
@@ -194,10 +186,10 @@ static void on_queue(struct inspection *in, const amqp_queue_declare_ok_t *ok)
         tell(in, INSPECT_NOTE, text);
     }
     if (in->plain)
-        tell_unguarded(in);
+        inspect_tell_unguarded(in);
     if (q->kind == ASK_QUEUE && !in->stating && ok->message_count == 0)
         probe(in, q);
-    if (q->kind == ASK_QUEUE && !in->stating && q->queue_type != QUEUE_ANY)
+    if (q->kind == ASK_QUEUE && !in->stating)
         ask(in, true);
     else
         next(in);
@@ -264,6 +256,17 @@ static bool is_unguarded(const struct inspection *in, const char *broker)
            explain_is_of_dead_letters(broker);
 }
 
+/* What it is, bit by bit. */
+static void hear_queue(struct inspection *in, const char *broker)
+{
+    if (queue_probe_hear(&in->found, broker)) {
+        ask(in, true);
+        return;
+    }
+    inspect_tell_queue(in);
+    next(in);
+}
+
 static void on_refusal(struct inspection *in, const amqp_channel_close_t *close)
 {
     const struct question *q = &in->questions[in->at];
@@ -274,6 +277,10 @@ static void on_refusal(struct inspection *in, const amqp_channel_close_t *close)
     char broker[TEXT_MAX / 2], text[TEXT_MAX];
 
     channel_why(close, broker, sizeof broker);
+    if (inspect_is_of_any_type(in) && in->stating) {
+        hear_queue(in, broker);
+        return;
+    }
     if (is_unguarded(in, broker)) {
         in->plain = true;
         ask(in, true);

@@ -12,7 +12,8 @@
  * A passive declaration asks whether a thing exists; only where it does, an active one
  * asks whether it is what the rules state (AMQP answers 406 where it is not, and an
  * active declaration of what exists changes nothing). So it predicts what declare.h
- * would meet. Bindings cannot be seen over AMQP.
+ * would meet. What a queue is whose type no rule states, is asked by declarations that
+ * cannot come true (queue_probe.h). Bindings cannot be seen over AMQP.
  */
 #ifndef HERALD_BROKER_INSPECT_H
 #define HERALD_BROKER_INSPECT_H

@@ -8,6 +8,7 @@
 
 #include "broker/inspect.h"
 #include "broker/probe.h"
+#include "broker/queue_probe.h"
 #include "wire/link.h"
 
 enum question_kind { ASK_EXCHANGE, ASK_QUEUE, ASK_TARGET };
@@ -27,10 +28,11 @@ struct inspection {
     void *arg;
     struct question *questions; /* owned */
     size_t n_questions;
-    size_t at;    /* the one under way */
-    bool stating; /* it was asked actively */
-    bool plain;   /* and without a dead-letter queue, since it has none or another */
-    bool open;    /* channel.open was sent and nothing has closed it */
+    size_t at;                /* the one under way */
+    bool stating;             /* it was asked actively */
+    struct queue_probe found; /* of a queue whose type no rule states */
+    bool plain;               /* and without a dead-letter queue, since it has none or another */
+    bool open;                /* channel.open was sent and nothing has closed it */
     struct stream_factory streams; /* those of the settings, counted */
     size_t tries;                  /* connections begun */
     size_t n_hosts;                /* of the URL */

@@ -26,6 +26,7 @@ static const struct phrase phrases[] = {
     {"ACCESS_REFUSED - read access to ", WORDS_NO_RIGHT},               /* 4.x */
     {"ACCESS_REFUSED - write access to queue '", WORDS_NO_RIGHT},       /* 4.x */
     {"ACCESS_REFUSED - cannot publish to internal exchange '", WORDS_NO_EXCHANGE},
+    {"PRECONDITION_FAILED - invalid arg 'x-priority' for queue '", WORDS_STREAM},
     {"PRECONDITION_FAILED - message size ", WORDS_MESSAGE_REFUSED},
     {"PRECONDITION_FAILED - invalid expiration '", WORDS_MESSAGE_REFUSED},
     {"PRECONDITION_FAILED - user_id property set to '", WORDS_MESSAGE_REFUSED},
@@ -83,6 +84,13 @@ static struct slice value(const char *text, const char *before)
                                                               : (struct slice){NULL, 0};
 }
 
+static struct slice type_of_value(const char *why)
+{
+    const char *current = strstr(why, " but current is the value '");
+
+    return current != NULL ? between(current, "' of type '", "'") : (struct slice){NULL, 0};
+}
+
 bool words_difference(const char *why, struct words_difference *out)
 {
     if (words_of(why) != WORDS_DIFFERENT)
@@ -90,6 +98,7 @@ bool words_difference(const char *why, struct words_difference *out)
     *out = (struct words_difference){
         .argument = between(why, "inequivalent arg '", "'"),
         .there = value(why, " but current is "),
+        .type = type_of_value(why),
         .asked = value(why, ": received "),
     };
     return out->argument.data != NULL && out->there.data != NULL && out->asked.data != NULL;

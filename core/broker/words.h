@@ -20,6 +20,7 @@ enum words {
     WORDS_NO_EXCHANGE,     /* this user may not write to that exchange, or nobody may */
     WORDS_NO_TOPIC,        /* ... not with that routing key */
     WORDS_NO_RIGHT,        /* ... or may not make it, bind it or take from it */
+    WORDS_STREAM,          /* what was to be consumed is a stream, which takes no x-priority */
     WORDS_MESSAGE_REFUSED, /* no message like this one is taken: its size, a property, a header */
 };
 
@@ -30,6 +31,7 @@ enum words words_of(const char *why);
 struct words_difference {
     struct slice argument; /* "x-queue-type", "durable", ...; */
     struct slice there;    /* its value; "none" */
+    struct slice type;     /* of that value, "longstr"; absent where it is as asked, or none */
     struct slice asked;    /* the one that was asked for; "none" */
 };
 

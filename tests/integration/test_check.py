@@ -94,3 +94,49 @@ class Check(Case):
         router.write("rules/b.lua", "while true do end")
         said = router.run("check", code=1)
         self.assert_words(said.out, r"rules/b\.lua:1:1: error: ")
+
+    def subscribed(self, *queues):
+        rules = "".join('herald.subscribe { queue = "%s" }\n' % self.names[q] for q in queues)
+        return self.router({
+            "rules/a.lua": 'local herald = require "herald"\n' + rules + """
+                herald.on("note", "*", function(_, tx) tx:exec("delete from effect") end)
+            """, "migrations/001.sql": EFFECT})
+
+    def test_live_tells_what_a_queue_is(self):
+        """Nothing is stated, and a passive declaration says nothing of it; nothing is changed."""
+        kinds = {"stream": {"x-queue-type": "stream"},
+                 "expiring": {"x-expires": 600000, "x-message-ttl": 1000},
+                 "bare": {"x-queue-type": "quorum", "x-delivery-limit": 7},
+                 "low": {"x-queue-type": "quorum", "x-delivery-limit": 1,
+                         "x-dead-letter-exchange": "elsewhere"},
+                 "plain": None}
+        self.use_names("short", "fleeting", "absent", *kinds)
+        channel = self.peer().channel
+        for name, arguments in kinds.items():
+            channel.queue_declare(self.names[name], durable=True, arguments=arguments)
+        channel.queue_declare(self.names["short"], durable=False)
+        channel.queue_declare(self.names["fleeting"], durable=True, auto_delete=True)
+        router = self.subscribed("short", "fleeting", "absent", *kinds)
+        found = self.live(router, code=1)
+        self.find(found, "error", self.names["stream"], "is a stream")
+        self.find(found, "warning", self.names["expiring"], "x-expires = 600000")
+        self.find(found, "warning", self.names["short"], "not durable")
+        self.find(found, "warning", self.names["fleeting"], "auto-delete")
+        self.find(found, "warning", self.names["low"], "x-delivery-limit = 1", "rescue_after = 1")
+        self.find(found, "note", self.names["bare"], "dead-letter queue", "delivery limit, 7")
+        self.assertEqual([f for f in found if self.names["plain"] in f["text"]], [])
+        self.find(found, "note", self.names["absent"], "will be created")
+        self.assertIsNone(self.node.depth(self.names["absent"]))
+        self.assertEqual(self.live(router, code=1), found)
+
+    def test_a_stream_is_refused(self):
+        self.use_names("stream")
+        channel = self.peer().channel
+        channel.queue_declare(self.names["stream"], durable=True,
+                              arguments={"x-queue-type": "stream"})
+        router = self.subscribed("stream", "queue").start(ready=False)
+        state = self.wait_for("the stream to be refused", lambda: next(
+            (b for b in [router.status()["broker"]] if "is a stream" in b["error"]), None))
+        self.assertFalse(state["ready"])
+        self.wait_for("the other queue", lambda: [
+            line for line in router.events("broker.consuming") if self.names["queue"] in line])

@@ -39,6 +39,13 @@ static void a_node_that_is_down_is_no_absent_queue(void **state)
         "timeout");
 }
 
+static void a_stream_is_no_queue(void **state)
+{
+    (void)state;
+    MEAN(WORDS_STREAM, "406 PRECONDITION_FAILED - invalid arg 'x-priority' for queue 'ss' in vhost "
+                       "'/' of queue type rabbit_stream_queue");
+}
+
 static void a_topic_that_may_not_be_written(void **state)
 {
     (void)state;
@@ -162,6 +169,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_absent),
         cmocka_unit_test(a_node_that_is_down_is_no_absent_queue),
+        cmocka_unit_test(a_stream_is_no_queue),
         cmocka_unit_test(a_topic_that_may_not_be_written),
         cmocka_unit_test(an_exchange_that_may_not_be_written),
         cmocka_unit_test(what_may_not_be_made_or_read),
