@@ -40,4 +40,10 @@ int json_parse(const char *text, size_t len, const struct json_events *events, v
  * the result is always valid JSON. */
 int json_put_string(struct buf *b, const char *text, size_t len);
 
+/* Appends the digits of bytes (RFC 4648, section 4). */
+int json_put_base64(struct buf *b, const char *bytes, size_t len);
+
+/* Appends bytes so that none is lost: UTF-8 as a string, others as {"base64":"..."}. */
+int json_put_bytes(struct buf *b, const char *bytes, size_t len);
+
 #endif

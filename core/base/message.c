@@ -36,7 +36,7 @@ bool message_keep(struct arena *a, struct message *m)
     for (int i = 0; i < MESSAGE_KEYS; i++)
         kept = kept && arena_keep(a, &m->key[i]);
     return kept && arena_keep(a, &m->body) && arena_keep(a, &m->headers) &&
-           arena_keep(a, &m->content_type);
+           arena_keep(a, &m->content_type) && arena_keep(a, &m->properties);
 }
 
 void envelope_init(struct envelope *e)
@@ -262,9 +262,6 @@ bool message_is_json(const struct message *m)
 
 int message_resolve(struct message *m, struct envelope *e, struct err *err)
 {
-    if (m->body.len > MESSAGE_BODY_MAX)
-        return err_set(err, ERR_INPUT, "body of %zu bytes is over the limit of %d", m->body.len,
-                       MESSAGE_BODY_MAX);
     buf_clear(&e->store);
     e->type = e->id = e->key[0] = e->key[1] = e->key[2] = (struct slice){NULL, 0};
     if (message_is_json(m)) {

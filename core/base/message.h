@@ -19,7 +19,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { MESSAGE_KEYS = 3, MESSAGE_BODY_MAX = 16 * 1024 * 1024 };
+enum {
+    MESSAGE_KEYS = 3,
+    MESSAGE_BODY_MAX = 16 * 1024 * 1024,  /* bytes of a body that rules are given, and may send */
+    MESSAGE_KEPT_MAX = 512 * 1024 * 1024, /* that are kept; RabbitMQ can be set to take no more */
+};
 
 /* Slices are lent: whoever fills a message says for how long. */
 struct message {
@@ -29,6 +33,7 @@ struct message {
     struct slice body;              /* as it goes over the wire */
     struct slice headers;           /* JSON object text of the other headers, or absent */
     struct slice content_type;      /* absent: application/json */
+    struct slice properties;        /* JSON object text of the other properties, or absent */
     int64_t timestamp_s;            /* seconds since 1970 UTC; 0: none */
 };
 
@@ -64,7 +69,7 @@ bool message_content_type(struct slice headers, struct buf *out);
 
 /* Fills what the properties lack: body first, then properties. Reads the body
  * into `e`, whose text `m` then lends from. Returns as envelope_read, and
- * ERR_INPUT for a message without type or over the size limit. */
+ * ERR_INPUT for a message without type. */
 int message_resolve(struct message *m, struct envelope *e, struct err *err);
 
 /* 64 bits over type, keys and body: tells two messages of one id apart. */

@@ -332,15 +332,11 @@ static const char *read_message(struct consumer *c, const struct link_content *c
 
     buf_clear(&c->scratch);
     rc = codec_message(content, m, &c->scratch, &err);
-    if (rc == OK && !content->oversized)
+    if (rc == OK)
         return NULL;
     if (rc == ERR_NOMEM) /* not the message's fault: the broker shall keep it */
         c->context.broken = "out of memory for a delivery";
-    if (content->oversized)
-        snprintf(words, size, "body of %llu bytes is over the limit of %d",
-                 (unsigned long long)content->body_size, MESSAGE_BODY_MAX);
-    else
-        snprintf(words, size, "%.*s", (int)size - 1, err.text);
+    snprintf(words, size, "%.*s", (int)size - 1, err.text);
     return words;
 }
 

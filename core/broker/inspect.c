@@ -447,7 +447,7 @@ static int converse(struct inspection *in, const struct url *url)
         .connect_timeout_ms = s->timeout_ms,
         .backoff_min_ms = BACKOFF_MS,
         .backoff_max_ms = BACKOFF_MS,
-        .body_max = MESSAGE_BODY_MAX,
+        .body_max = MESSAGE_KEPT_MAX,
         .streams = &in->streams,
     };
 

@@ -381,7 +381,7 @@ static int half_init(struct half *h, struct rabbit *r, const struct rabbit_setti
         .connect_timeout_ms = CONNECT_TIMEOUT_MS,
         .backoff_min_ms = s->backoff_min_ms,
         .backoff_max_ms = s->backoff_max_ms,
-        .body_max = MESSAGE_BODY_MAX,
+        .body_max = MESSAGE_KEPT_MAX,
         .streams = s->streams != NULL ? s->streams : &tcp_streams,
     };
 

@@ -114,6 +114,7 @@ static int make_turn(struct engine *e, struct err *err)
                         .messages_max = TURN_MESSAGES,
                         .age_ms = TURN_AGE_MS,
                         .age_shared_ms = TURN_AGE_SHARED_MS,
+                        .message_max = s->message_max,
                         .inbox_window_ms = s->inbox_window_ms,
                         .handler_ms = s->handler_ms,
                         .publish_retry = s->publish_retry,

@@ -53,6 +53,7 @@ struct engine_settings {
     size_t prefetch_bytes; /* of all deliveries in hand, but for one that is larger */
     int64_t rescue_after;  /* returns of a message until it is taken into the store, untried */
     int64_t heartbeat_ms;
+    size_t message_max; /* bytes of a body that rules are given; 0: the most there may be */
     int64_t inbox_window_ms;
     int64_t handler_ms;
     size_t handler_memory;

@@ -111,6 +111,11 @@ int item_read(struct turn *t, struct item *i, struct err *err)
     enum envelope_kind kind = i->subscription ? i->subscription->envelope : ENVELOPE_AUTO;
 
     i->in_body = (struct slice){NULL, 0};
+    if (i->message.body.len > t->settings.message_max)
+        return err_set(err, ERR_INPUT,
+                       "body of %zu bytes is over the limit of %zu (message_max): it is kept here, "
+                       "and no rule is asked about it",
+                       i->message.body.len, t->settings.message_max);
     if (kind == ENVELOPE_FUNCTION)
         return ask_envelope(t, i, err);
     if (kind == ENVELOPE_RAW) {

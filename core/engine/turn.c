@@ -25,6 +25,8 @@ int turn_new(struct turn **t_out, const struct turn_settings *settings, struct e
     if (t == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
     t->settings = *settings;
+    if (t->settings.message_max == 0)
+        t->settings.message_max = MESSAGE_BODY_MAX;
     turn_use_publish_retry(t, &settings->publish_retry);
     envelope_init(&t->envelope);
     arena_init(&t->arena, ARENA_MAX);

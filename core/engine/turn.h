@@ -40,6 +40,7 @@ struct turn_settings {
     size_t messages_max;   /* messages handled in one turn at most */
     int64_t age_ms;        /* of a turn, divided among those that have work (share.h) */
     int64_t age_shared_ms; /* the same while others commit again and again (company.h) */
+    size_t message_max;    /* bytes of a body that rules are given; 0: MESSAGE_BODY_MAX */
     int64_t inbox_window_ms;
     int64_t handler_ms;                /* a handler's time limit, inside SQL too */
     struct retry_policy publish_retry; /* of rows that are refused; attempts 0: policy_publish */

@@ -73,6 +73,10 @@ void cli_set_message(lua_State *L, const struct message *m)
     cli_set_slice(L, "key3", m->key[2]);
     cli_set_slice(L, "body", m->body);
     cli_set_slice(L, "headers", m->headers);
+    cli_set_slice(L, "content_type", m->content_type);
+    cli_set_slice(L, "properties", m->properties);
+    if (m->timestamp_s != 0)
+        cli_set_integer(L, "timestamp", m->timestamp_s);
 }
 
 void cli_set_tries(lua_State *L, struct arena *a, struct slice tries)
@@ -202,7 +206,7 @@ static void tell(lua_State *L, int progress, int64_t done)
 
 /* May raise between two batches, when the caller's progress does. */
 static int64_t run_batches(lua_State *L, struct cli_store *s, size_t n, pick_fn *fn,
-                           struct err *err)
+                           int64_t *too_large_out, struct err *err)
 {
     struct clock clock = clock_real();
     struct picked picked;
@@ -214,6 +218,7 @@ static int64_t run_batches(lua_State *L, struct cli_store *s, size_t n, pick_fn 
         if (pick_batch(s->db, s->ids + at, n - at, fn, &passed, &picked, err) != OK)
             break;
         changed += (int64_t)picked.changed;
+        *too_large_out += (int64_t)picked.too_large;
         if (at + passed < n) {
             tell(L, 3, changed);
             rest(clock_mono(&clock) - began);
@@ -225,7 +230,7 @@ static int64_t run_batches(lua_State *L, struct cli_store *s, size_t n, pick_fn 
 int cli_change(lua_State *L, enum pick_table table, pick_fn *fn)
 {
     const char *path = luaL_checkstring(L, 1);
-    int64_t limit = cli_get_integer(L, 2, "limit", INT64_MAX), changed = 0;
+    int64_t limit = cli_get_integer(L, 2, "limit", INT64_MAX), changed = 0, too_large = 0;
     bool dry_run = get_flag(L, 2, "dry_run");
     struct err err = {0};
     struct cli_store *s;
@@ -240,12 +245,13 @@ int cli_change(lua_State *L, enum pick_table table, pick_fn *fn)
     if (dry_run)
         changed = (int64_t)n;
     else
-        changed = run_batches(L, s, n, fn, &err);
+        changed = run_batches(L, s, n, fn, &too_large, &err);
     db_close(&s->db);
     if (err.code != OK && changed > 0)
         err_prefix(&err, "stopped after %lld", (long long)changed);
     if (err.code != OK)
         return cli_push_error(L, &err);
     lua_pushinteger(L, changed);
-    return 1;
+    lua_pushinteger(L, too_large);
+    return 2;
 }

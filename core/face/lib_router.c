@@ -107,6 +107,7 @@ static void read_settings(lua_State *L, struct router_settings *s)
     e->rescue_after = integer_field(L, "rescue_after");
     e->heartbeat_ms = integer_field(L, "heartbeat");
     e->inbox_window_ms = integer_field(L, "inbox_window");
+    e->message_max = (size_t)integer_field(L, "message_max");
     e->watchdog_ms = integer_field(L, "watchdog");
     e->handler_ms = integer_field(L, "handler_timeout");
     e->handler_memory = (size_t)integer_field(L, "handler_memory");

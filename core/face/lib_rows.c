@@ -245,8 +245,7 @@ static int get_row(lua_State *L, enum pick_table table)
     if (err.code != OK)
         return cli_push_error(L, &err);
     (table == PICK_RETRY ? push_retry : push_outbox)(L, &all, 0);
-    cli_set_slice(L, "body", rest.message.body);
-    cli_set_slice(L, "headers", rest.message.headers);
+    cli_set_message(L, &rest.message);
     cli_set_slice(L, "exchange", rest.exchange);
     cli_set_slice(L, "routing_key", rest.routing_key);
     return 1;

@@ -12,7 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TEXT_MAX = 256 * 1024 * 1024 };
 
 /* chdir(path) -> true, or nil and why */
 static int change_folder(lua_State *L)
@@ -90,11 +89,24 @@ static int json_string(lua_State *L)
 {
     size_t len;
     const char *text = luaL_checklstring(L, 1, &len);
-    struct buf *b = cli_push_buf(L, TEXT_MAX);
+    struct buf *b = cli_push_buf(L, 6 * len + 2);
 
     if (json_put_string(b, text, len) != OK)
         return luaL_error(L, "a text of %d bytes is too long to print", (int)len);
     lua_pushlstring(L, b->data, b->len);
+    return 1;
+}
+
+/* base64(bytes) -> their digits */
+static int base64(lua_State *L)
+{
+    size_t len;
+    const char *bytes = luaL_checklstring(L, 1, &len);
+    struct buf *b = cli_push_buf(L, len / 3 * 4 + 8);
+
+    if (json_put_base64(b, bytes, len) != OK)
+        return luaL_error(L, "out of memory for %d bytes", (int)len);
+    lua_pushlstring(L, b->data ? b->data : "", b->len);
     return 1;
 }
 
@@ -107,6 +119,7 @@ void cli_add_system(lua_State *L)
                                          {"utc", utc},
                                          {"sleep", sleep_ms},
                                          {"json_string", json_string},
+                                         {"base64", base64},
                                          {NULL, NULL}};
 
     lua_pushliteral(L, HERALD_VERSION);

@@ -153,7 +153,10 @@ static void push_properties(lua_State *L, struct script *s)
     const struct script_message *sm = s->call.message;
     const struct message *m = sm->message;
 
-    lua_createtable(L, 0, 8);
+    if (m->properties.data != NULL)
+        decode_json(L, &s->tokens, m->properties, "message properties");
+    else
+        lua_createtable(L, 0, 8);
     set_text(L, "message_id", m->id);
     set_text(L, "type", m->type);
     set_text(L, "content_type", m->content_type);

@@ -160,22 +160,18 @@ int db_connect(struct db *db, int flags, sqlite3 **out, struct err *err)
                                     : rc;
 }
 
-/* Bounds for handlers' statements, far above what herald's own need; a body of
- * MESSAGE_BODY_MAX with its row fits four times. */
+/* Bounds for handlers' statements, far above what herald's own need, but for bodies that are only
+ * kept (sql.c has the length that handlers' values may have). */
 static void set_limits(sqlite3 *handle)
 {
     static const struct {
         int limit;
         int value;
     } limits[] = {
-        {SQLITE_LIMIT_LENGTH, 4 * MESSAGE_BODY_MAX},
-        {SQLITE_LIMIT_SQL_LENGTH, 1024 * 1024},
-        {SQLITE_LIMIT_VDBE_OP, 1000000},
-        {SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000},
-        {SQLITE_LIMIT_EXPR_DEPTH, 500},
-        {SQLITE_LIMIT_TRIGGER_DEPTH, 100},
-        {SQLITE_LIMIT_VARIABLE_NUMBER, 32766},
-        {SQLITE_LIMIT_WORKER_THREADS, 0},
+        {SQLITE_LIMIT_LENGTH, DB_LENGTH_MAX},  {SQLITE_LIMIT_SQL_LENGTH, 1024 * 1024},
+        {SQLITE_LIMIT_VDBE_OP, 1000000},       {SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000},
+        {SQLITE_LIMIT_EXPR_DEPTH, 500},        {SQLITE_LIMIT_TRIGGER_DEPTH, 100},
+        {SQLITE_LIMIT_VARIABLE_NUMBER, 32766}, {SQLITE_LIMIT_WORKER_THREADS, 0},
     };
 
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)

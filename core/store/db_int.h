@@ -141,6 +141,9 @@ const char *column_text(sqlite3_stmt *stmt, int column); /* NULL: null */
 int column_message(sqlite3_stmt *stmt, int first, struct message *m, struct slice *exchange,
                    struct slice *routing_key);
 
+/* Bytes of a row of herald's own, which may hold a body of MESSAGE_KEPT_MAX. */
+enum { DB_LENGTH_MAX = 768 * 1024 * 1024 };
+
 /* schema.c: one step brings a store from version n to n + 1. */
 struct schema_step {
     const char *sql;

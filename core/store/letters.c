@@ -63,6 +63,7 @@ struct work {
     int64_t now_ms;
     int64_t row;  /* the retry that it becomes; 0: a new one */
     size_t bytes; /* copied */
+    bool too_large;
     int rc;
     struct err *err;
 };
@@ -179,6 +180,9 @@ static bool replay(void *arg, const struct dead_letter *l)
 {
     struct work *w = arg;
 
+    w->too_large = l->message.body.len > MESSAGE_BODY_MAX; /* no handler is given it */
+    if (w->too_large)
+        return false;
     if (l->side == DEAD_INBOX)
         to_retry(w, l);
     else
@@ -214,6 +218,10 @@ static int take_away(struct work *w, int64_t id, dead_letter_fn *fn, struct pick
         rc = w->rc;
     if (rc != OK)
         return err_prefix(err, "dead letter %lld", (long long)id);
+    if (w->too_large) {
+        done->too_large++;
+        return OK;
+    }
     q = query_start(w->db, STATEMENT_DEAD_REMOVE);
     query_int(&q, id);
     done->bytes += w->bytes;

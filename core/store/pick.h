@@ -41,8 +41,9 @@ int pick_ids(struct db *db, enum pick_table table, const struct pick *p, int64_t
 
 /* What a pick_fn did. */
 struct picked {
-    size_t changed; /* rows it found and changed, so far in this batch */
-    size_t bytes;   /* that it had to copy for that */
+    size_t changed;   /* rows it found and changed, so far in this batch */
+    size_t bytes;     /* that it had to copy for that */
+    size_t too_large; /* rows that it left alone because no rule may be given their body */
 };
 
 /* Does one thing to a row, if it is still there. */

@@ -293,8 +293,15 @@ static const char version_7[] = "alter table herald_outbox add column outlet tex
                                 "create index herald_outbox_aside"
                                 "  on herald_outbox(due_at, outlet, id) where outlet is not null;";
 
+/* Properties that herald has no use for itself, as the message came with them: JSON. */
+static const char version_8[] = "alter table herald_retry add column properties text;"
+                                "alter table herald_dead add column properties text;"
+                                "alter table herald_queue_item add column properties text;"
+                                "alter table herald_recent add column properties text;"
+                                "alter table herald_history add column properties text;";
+
 static const struct schema_step steps[] = {{version_1}, {version_2}, {version_3}, {version_4},
-                                           {version_5}, {version_6}, {version_7}};
+                                           {version_5}, {version_6}, {version_7}, {version_8}};
 
 /* 0: herald has never been here. */
 static int read_version(struct db *db, int64_t *version_out, struct err *err)

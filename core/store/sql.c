@@ -41,7 +41,10 @@ struct sql {
     int64_t deadline_ms;      /* monotonic: handlers' statements are interrupted then */
 };
 
-enum { LOOK_EVERY = 20000 }; /* virtual machine steps: about a millisecond */
+enum {
+    LOOK_EVERY = 20000,               /* virtual machine steps: about a millisecond */
+    VALUE_MAX = 4 * MESSAGE_BODY_MAX, /* bytes of a handler's value or row */
+};
 
 /* SQLite's progress handler: true interrupts the statement. */
 static int out_of_time(void *arg)
@@ -138,6 +141,7 @@ void sql_free(struct sql **out)
 void sql_enter(struct sql *sql, int64_t deadline_ms)
 {
     sql_leave(sql);
+    (void)sqlite3_limit(sql->db->work, SQLITE_LIMIT_LENGTH, VALUE_MAX); /* gives the old one */
     sql->deadline_ms = deadline_ms;
 }
 
@@ -146,6 +150,7 @@ void sql_leave(struct sql *sql)
 {
     struct sql_stmt *s;
 
+    (void)sqlite3_limit(sql->db->work, SQLITE_LIMIT_LENGTH, DB_LENGTH_MAX);
     while ((s = oldest(sql, USED)) != NULL) {
         (void)sqlite3_reset(s->stmt); /* repeats what its last step said */
         leave_ring(s);

@@ -91,6 +91,7 @@ void query_message(struct query *q, const struct message *m, struct slice exchan
     query_slice(q, m->headers);
     query_slice(q, m->content_type);
     query_int(q, m->timestamp_s);
+    query_slice(q, m->properties);
     query_slice(q, exchange);
     query_slice(q, routing_key);
 }
@@ -173,6 +174,7 @@ int column_message(sqlite3_stmt *stmt, int first, struct message *m, struct slic
     m->headers = column_slice(stmt, c++);
     m->content_type = column_slice(stmt, c++);
     m->timestamp_s = sqlite3_column_int64(stmt, c++);
+    m->properties = column_slice(stmt, c++);
     *exchange = column_slice(stmt, c++);
     *routing_key = column_slice(stmt, c++);
     return c;

@@ -9,8 +9,8 @@
 
 #define MESSAGE_COLUMNS                                                                            \
     "message_id, type, business_key1, business_key2, business_key3, body, headers, "               \
-    "content_type, timestamp_s, exchange, routing_key"
-#define MESSAGE_MARKS "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
+    "content_type, timestamp_s, properties, exchange, routing_key"
+#define MESSAGE_MARKS "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
 
 #define OUTBOX_COLUMNS                                                                             \
     "id, due_at, outlet, type, business_key1, business_key2, business_key3, body, headers, "       \

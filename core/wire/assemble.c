@@ -110,19 +110,17 @@ int assemble_method(struct assemble *a, const struct frame *f, struct err *err)
     return OK;
 }
 
-static void fill(const struct assemble *a, const struct assembly *part, struct slice body,
-                 struct assembled *out)
+static void fill(const struct assembly *part, struct slice body, struct assembled *out)
 {
     *out = (struct assembled){
         .method = {part->head.data, part->method_len},
         .header = {part->head.data + part->method_len, part->head.len - part->method_len},
         .body = body,
-        .body_size = part->body_size,
-        .oversized = part->body_size > a->body_max,
     };
 }
 
-static int take_header(struct assembly *part, const struct frame *f, struct err *err)
+static int take_header(const struct assemble *a, struct assembly *part, const struct frame *f,
+                       struct err *err)
 {
     int rc = codec_body_size(f->payload, &part->body_size, err);
 
@@ -130,14 +128,18 @@ static int take_header(struct assembly *part, const struct frame *f, struct err 
         return rc;
     if (part->has_header)
         return err_set(err, ERR_INPUT, "a second header for one content");
+    if (part->body_size > a->body_max)
+        return err_set(err, ERR_LIMIT,
+                       "a body of %llu bytes, but %zu can be kept at most: nothing is taken as "
+                       "long as it is delivered, so move it to another queue",
+                       (unsigned long long)part->body_size, a->body_max);
     part->has_header = true;
     if (buf_append(&part->head, f->payload.data, f->payload.len) == OK)
         return OK;
     return err_set(err, ERR_NOMEM, "out of memory for a content");
 }
 
-static int take_body(const struct assemble *a, struct assembly *part, struct slice bytes,
-                     struct err *err)
+static int take_body(struct assembly *part, struct slice bytes, struct err *err)
 {
     if (!part->has_header)
         return err_set(err, ERR_INPUT, "a body without its header");
@@ -145,8 +147,8 @@ static int take_body(const struct assemble *a, struct assembly *part, struct sli
         return err_set(err, ERR_INPUT, "a body longer than the %llu bytes that were announced",
                        (unsigned long long)part->body_size);
     part->received += bytes.len;
-    if (part->body_size > a->body_max || bytes.len == part->body_size)
-        return OK; /* not to be kept, or whole as it is */
+    if (bytes.len == part->body_size)
+        return OK; /* whole as it is */
     if (buf_append(&part->body, bytes.data, bytes.len) == OK)
         return OK;
     return err_set(err, ERR_NOMEM, "out of memory for a body of %llu bytes",
@@ -164,16 +166,14 @@ int assemble_frame(struct assemble *a, const struct frame *f, struct assembled *
     if (part == NULL)
         return err_set(err, ERR_INPUT, "a %s frame without its method on channel %u",
                        f->type == FRAME_HEADER ? "header" : "body", (unsigned)f->channel);
-    rc = f->type == FRAME_HEADER ? take_header(part, f, err) : take_body(a, part, f->payload, err);
+    rc = f->type == FRAME_HEADER ? take_header(a, part, f, err) : take_body(part, f->payload, err);
     if (rc != OK || part->received < part->body_size)
         return rc;
-    if (part->body_size > a->body_max)
-        body = (struct slice){NULL, 0};
-    else if (f->type == FRAME_BODY && f->payload.len == part->body_size)
+    if (f->type == FRAME_BODY && f->payload.len == part->body_size)
         body = f->payload;
     else if (part->body.len > 0)
         body = (struct slice){part->body.data, part->body.len};
-    fill(a, part, body, out);
+    fill(part, body, out);
     *whole = true;
     return OK;
 }

@@ -10,7 +10,8 @@
  * Frames of different channels may come in between each other, those of one channel
  * may not: a method in the middle of a content is the broker's mistake, except for
  * channel.close, which takes the content with it. A body that comes in one frame is
- * lent as it is; one that is over the limit is counted and not kept.
+ * lent as it is; one that is over the limit is refused before it comes, so that nobody can ack what
+ * nobody keeps.
  */
 #ifndef HERALD_WIRE_ASSEMBLE_H
 #define HERALD_WIRE_ASSEMBLE_H
@@ -28,9 +29,7 @@ enum { ASSEMBLE_MAX = 256 }; /* contents that are unfinished at one time */
 struct assembled {
     struct slice method; /* payload of its method frame */
     struct slice header; /* payload of its header frame */
-    struct slice body;   /* absent when oversized */
-    uint64_t body_size;  /* as announced */
-    bool oversized;      /* the body was over the limit */
+    struct slice body;
 };
 
 struct assembly; /* one channel's */
@@ -39,7 +38,7 @@ struct assemble {
     struct assembly *parts; /* owned; in use are those below `used` */
     size_t used;            /* unfinished contents, one a channel */
     size_t made;            /* parts that own buffers */
-    size_t body_max;        /* larger bodies are not kept */
+    size_t body_max;        /* larger bodies are refused */
 };
 
 void assemble_init(struct assemble *a, size_t body_max);

@@ -290,8 +290,22 @@ static void clear_absent(amqp_basic_properties_t *p)
 #undef CLEAR
 }
 
+/* The same properties with a header table that is no deeper than others. */
+static int with_flat_table(struct slice *properties, size_t at, amqp_pool_t *pool, struct err *err)
+{
+    char *copy = amqp_pool_alloc(pool, properties->len);
+
+    if (copy == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory for a content header");
+    memcpy(copy, properties->data, properties->len);
+    table_flatten(copy + at, properties->len - at);
+    properties->data = copy;
+    return OK;
+}
+
 int codec_decode_properties(struct slice payload, amqp_pool_t *pool,
-                            const amqp_basic_properties_t **out, struct err *fault, struct err *err)
+                            const amqp_basic_properties_t **out, struct slice *damaged,
+                            struct err *fault, struct err *err)
 {
     struct slice raw = {payload.data + CONTENT_FIXED, payload.len - CONTENT_FIXED};
     size_t at, size = 0;
@@ -299,10 +313,16 @@ int codec_decode_properties(struct slice payload, amqp_pool_t *pool,
     int rc = find_table(raw, &at, err);
 
     fault->code = OK;
+    *damaged = (struct slice){NULL, 0};
     if (rc == OK && at > 0 && table_check(raw.data + at, raw.len - at, &size, fault) != OK) {
         if (size == 0)
             return err_set(err, ERR_INPUT, "%s", fault->text);
-        rc = without_table(&raw, at, size, pool, err);
+        if (fault->code == ERR_LIMIT) {
+            rc = with_flat_table(&raw, at, pool, err);
+        } else {
+            *damaged = (struct slice){raw.data + at, size};
+            rc = without_table(&raw, at, size, pool, err);
+        }
     }
     if (rc != OK)
         return rc;

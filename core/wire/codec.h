@@ -58,12 +58,13 @@ bool codec_has_content(amqp_method_number_t id);
 int codec_decode_method(struct slice payload, amqp_pool_t *pool, amqp_method_t *out,
                         struct err *err);
 
-/* Decodes a header frame's payload into the pool; what is absent is zero. A header table that is
- * nested too deeply, too large or damaged is left out and `fault` says why (else it is OK); that is
- * one message's trouble and not the connection's. OK, ERR_INPUT, ERR_NOMEM. */
+/* Decodes a header frame's payload into the pool; what is absent is zero. Of a header table that is
+ * nested too deeply the depths are byte arrays; one that is damaged is left out, and *damaged lends
+ * its bytes (else absent). `fault` says so (else it is OK); that is one message's trouble and not
+ * the connection's. OK, ERR_INPUT, ERR_NOMEM. */
 int codec_decode_properties(struct slice payload, amqp_pool_t *pool,
-                            const amqp_basic_properties_t **out, struct err *fault,
-                            struct err *err);
+                            const amqp_basic_properties_t **out, struct slice *damaged,
+                            struct err *fault, struct err *err);
 
 /* The size of the body that a header frame's payload announces. OK or ERR_INPUT. */
 int codec_body_size(struct slice payload, uint64_t *size_out, struct err *err);
@@ -72,11 +73,11 @@ struct link_content;
 
 /* Fills `out` from a delivery: type, message id, content type, timestamp, the headers
  * business-key-N (strings as they are, integers as decimal text; others are no keys and
- * stay headers), all other headers as JSON object text, the body. Its slices lie in
+ * stay headers), all other headers and properties as JSON object texts, the body. Its slices lie in
  * the content and in `scratch`, which is appended to and must not change meanwhile (it
  * may need eight times the largest frame).
  *
- * OK (an oversized body is absent), ERR_INPUT with a reason fit for a dead letter for
+ * OK, ERR_INPUT with a reason fit for a dead letter for
  * headers that were left out or text that is not UTF-8 (`out` holds all the rest), or
  * ERR_NOMEM. */
 int codec_message(const struct link_content *content, struct message *out, struct buf *scratch,

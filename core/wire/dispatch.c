@@ -79,18 +79,16 @@ static int give_content(struct link *l, uint16_t channel, const struct assembled
     struct link_content content = {
         .channel = channel,
         .body = a->body,
-        .body_size = a->body_size,
-        .oversized = a->oversized,
     };
     amqp_method_t m;
     int rc = codec_decode_method(a->method, &l->pool, &m, err);
 
     if (rc == OK)
-        rc = codec_decode_properties(a->header, &l->pool, &content.properties, &fault, err);
+        rc = codec_decode_properties(a->header, &l->pool, &content.properties, &content.damaged,
+                                     &fault, err);
     if (rc != OK)
         return rc;
     content.method = &m;
-    content.nested_too_deep = fault.code == ERR_LIMIT;
     content.headers_fault = fault.code != OK ? fault.text : NULL;
     l->events->content(l->arg, &content);
     assemble_done(&l->assemble, channel);

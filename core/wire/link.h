@@ -44,12 +44,10 @@ struct link_content {
     uint16_t channel;                          /* the one that it came on */
     const amqp_method_t *method;               /* AMQP_BASIC_DELIVER_METHOD or _RETURN_METHOD */
     const amqp_basic_properties_t *properties; /* what is absent is zero */
-    struct slice body;         /* data NULL and `oversized` set when over the limit */
-    uint64_t body_size;        /* as announced */
-    bool oversized;            /* the body was read past and not kept */
-    bool nested_too_deep;      /* header table over a limit of table.h: `properties` lack it */
-    const char *headers_fault; /* why `properties` lack the header table, or NULL; set for
-                                * a damaged table, too (codec_message reports it) */
+    struct slice body;
+    struct slice damaged;      /* bytes of a header table that `properties` lack, or absent */
+    const char *headers_fault; /* what is wrong with the header table, or NULL (codec_message
+                                * reports it) */
 };
 
 /* All come from the loop, never from inside a call to the link, and none but
@@ -76,7 +74,7 @@ struct link_settings {
     int64_t connect_timeout_ms; /* resolve and connect, and again the handshake */
     int64_t backoff_min_ms;     /* first wait after a failure */
     int64_t backoff_max_ms;     /* the longest */
-    size_t body_max;            /* larger bodies are read past and reported as oversized */
+    size_t body_max;            /* what announces a larger body ends the connection */
     const struct stream_factory *streams; /* how to make a stream; lent */
 };
 

@@ -1,10 +1,13 @@
 /* received - codec_message: what the broker delivered, as herald's message. See
  * codec.h. */
+#include "base/json.h"
 #include "wire/codec.h"
 #include "wire/link.h"
 #include "wire/table.h"
 
 #include <string.h>
+
+enum { PERSISTENT = 2 }; /* the delivery mode that goes without saying */
 
 static const char key_prefix[] = "business-key-";
 
@@ -68,10 +71,16 @@ static void read_key(const amqp_table_entry_t *entry, struct slice *key, struct 
     }
 }
 
-static int read_headers(const amqp_table_t *table, struct message *out, struct buf *scratch,
-                        struct err *err)
+/* Texts that were written into the scratch buffer; slices only once nothing more is. */
+struct texts {
+    struct span number[MESSAGE_KEYS];
+    struct span headers;
+    struct span properties;
+};
+
+static void read_headers(const amqp_table_t *table, struct message *out, struct buf *scratch,
+                         struct texts *texts)
 {
-    struct span number[MESSAGE_KEYS] = {{false, 0, 0}}, rest = {false, 0, 0};
     int keys = 0;
 
     for (int i = 0; i < table->num_entries; i++) {
@@ -80,20 +89,55 @@ static int read_headers(const amqp_table_t *table, struct message *out, struct b
         if (!is_key(NULL, entry))
             continue;
         keys++;
-        read_key(entry, &out->key[key_index(entry->key)], &number[key_index(entry->key)], scratch);
+        read_key(entry, &out->key[key_index(entry->key)], &texts->number[key_index(entry->key)],
+                 scratch);
     }
     if (table->num_entries > keys) {
-        rest = (struct span){true, scratch->len, 0};
+        texts->headers = (struct span){true, scratch->len, 0};
         table_to_json(scratch, table, is_key, NULL);
-        rest.len = scratch->len - rest.at;
+        texts->headers.len = scratch->len - texts->headers.at;
     }
-    if (scratch->failed)
-        return err_set(err, ERR_NOMEM, "out of memory for a message's headers");
-    for (int i = 0; i < MESSAGE_KEYS; i++)
-        if (number[i].present)
-            out->key[i] = span_in(scratch, number[i]);
-    out->headers = span_in(scratch, rest);
-    return OK;
+}
+
+/* Properties that herald has no use for, and the bytes of a header table that cannot be read. */
+static void keep_properties(const struct link_content *content, struct buf *scratch,
+                            struct texts *texts)
+{
+    const amqp_basic_properties_t *p = content->properties;
+    const struct {
+        amqp_flags_t flag;
+        const char *name;
+        amqp_bytes_t value;
+    } kept[] = {
+        {AMQP_BASIC_CONTENT_ENCODING_FLAG, "content_encoding", p->content_encoding},
+        {AMQP_BASIC_CORRELATION_ID_FLAG, "correlation_id", p->correlation_id},
+        {AMQP_BASIC_REPLY_TO_FLAG, "reply_to", p->reply_to},
+        {AMQP_BASIC_EXPIRATION_FLAG, "expiration", p->expiration},
+        {AMQP_BASIC_USER_ID_FLAG, "user_id", p->user_id},
+        {AMQP_BASIC_APP_ID_FLAG, "app_id", p->app_id},
+        {AMQP_BASIC_CLUSTER_ID_FLAG, "cluster_id", p->cluster_id},
+    };
+    size_t at = scratch->len;
+
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
+        if ((p->_flags & kept[i].flag) != 0) {
+            buf_printf(scratch, "%s\"%s\":", scratch->len == at ? "{" : ",", kept[i].name);
+            json_put_bytes(scratch, slice_in(kept[i].value).data, kept[i].value.len);
+        }
+    if ((p->_flags & AMQP_BASIC_PRIORITY_FLAG) != 0)
+        buf_printf(scratch, "%s\"priority\":%u", scratch->len == at ? "{" : ",",
+                   (unsigned)p->priority);
+    if ((p->_flags & AMQP_BASIC_DELIVERY_MODE_FLAG) != 0 && p->delivery_mode != PERSISTENT)
+        buf_printf(scratch, "%s\"delivery_mode\":%u", scratch->len == at ? "{" : ",",
+                   (unsigned)p->delivery_mode);
+    if (content->damaged.data != NULL) {
+        buf_printf(scratch, "%s\"headers\":", scratch->len == at ? "{" : ",");
+        json_put_bytes(scratch, content->damaged.data, content->damaged.len);
+    }
+    if (scratch->len == at)
+        return;
+    buf_text(scratch, "}");
+    texts->properties = (struct span){true, at, scratch->len - at};
 }
 
 static void read_properties(const amqp_basic_properties_t *p, struct message *out)
@@ -134,26 +178,34 @@ int codec_message(const struct link_content *content, struct message *out, struc
                   struct err *err)
 {
     const amqp_basic_properties_t *p = content->properties;
-    int rc = OK;
+    struct texts texts = {.headers = {false, 0, 0}};
 
     *out = (struct message){.timestamp_s = 0};
     read_properties(p, out);
-    if (!content->oversized)
-        out->body = content->body;
+    out->body = content->body;
     if ((p->_flags & AMQP_BASIC_HEADERS_FLAG) != 0)
-        rc = read_headers(&p->headers, out, scratch, err);
-    if (rc == OK && content->headers_fault != NULL)
-        rc = err_set(err, ERR_INPUT, "%s", content->headers_fault);
-    return rc == OK ? check_utf8(out, err) : rc;
+        read_headers(&p->headers, out, scratch, &texts);
+    keep_properties(content, scratch, &texts);
+    if (scratch->failed)
+        return err_set(err, ERR_NOMEM, "out of memory for a message's headers");
+    for (int i = 0; i < MESSAGE_KEYS; i++)
+        if (texts.number[i].present)
+            out->key[i] = span_in(scratch, texts.number[i]);
+    out->headers = span_in(scratch, texts.headers);
+    out->properties = span_in(scratch, texts.properties);
+    if (content->headers_fault != NULL)
+        return err_set(err, ERR_INPUT, "%s", content->headers_fault);
+    return check_utf8(out, err);
 }
 
 /* Every slice of a message; the order is that of the block. */
-enum { SLICES = 5 + MESSAGE_KEYS };
+enum { SLICES = 6 + MESSAGE_KEYS };
 
 static void list_slices(struct message *m, struct slice *list[static SLICES])
 {
-    struct slice *all[SLICES] = {&m->id,     &m->type,    &m->key[0],       &m->key[1],
-                                 &m->key[2], &m->headers, &m->content_type, &m->body};
+    struct slice *all[SLICES] = {&m->id,         &m->type,         &m->key[0],
+                                 &m->key[1],     &m->key[2],       &m->headers,
+                                 &m->properties, &m->content_type, &m->body};
 
     memcpy(list, all, sizeof all);
 }

@@ -15,7 +15,8 @@ struct walk {
     const char *at;  /* the next byte */
     const char *end; /* of the table or array that is being walked */
     int depth;       /* of the table or array that is being walked */
-    size_t fields;   /* seen so far */
+    char *flat;      /* the same bytes to write to: what is too deep is flattened; or NULL */
+    const char *bytes;
     struct err *err; /* what is wrong */
 };
 
@@ -83,6 +84,10 @@ static int walk_sized(struct walk *w, uint8_t kind)
         return damaged(w);
     if (kind == AMQP_FIELD_KIND_UTF8 || kind == AMQP_FIELD_KIND_BYTES)
         return skip(w, size);
+    if (w->depth == TABLE_DEPTH_MAX && w->flat != NULL) {
+        put8(w->flat + (w->at - 5 - w->bytes), AMQP_FIELD_KIND_BYTES);
+        return skip(w, size);
+    }
     w->end = w->at + size;
     rc = walk_fields(w, kind == AMQP_FIELD_KIND_TABLE);
     w->end = outer;
@@ -116,8 +121,6 @@ static int walk_fields(struct walk *w, bool named)
         return err_set(w->err, ERR_LIMIT, "headers nested deeper than %d", TABLE_DEPTH_MAX);
     w->depth++;
     while (rc == OK && w->at < w->end) {
-        if (++w->fields > TABLE_FIELDS_MAX)
-            return err_set(w->err, ERR_LIMIT, "headers of more than %d fields", TABLE_FIELDS_MAX);
         if (named)
             rc = skip(w, (size_t)get8(w->at) + 1);
         if (rc == OK)
@@ -136,6 +139,14 @@ int table_check(const char *bytes, size_t len, size_t *size_out, struct err *err
         return err_set(err, ERR_INPUT, "damaged header table: it ends beyond its frame");
     *size_out = (size_t)get32(bytes) + 4;
     return walk_sized(&w, AMQP_FIELD_KIND_TABLE);
+}
+
+void table_flatten(char *bytes, size_t len)
+{
+    struct err err = {.code = OK};
+    struct walk w = {.at = bytes, .end = bytes + len, .flat = bytes, .bytes = bytes, .err = &err};
+
+    (void)walk_sized(&w, AMQP_FIELD_KIND_TABLE); /* table_check has said what it is */
 }
 
 /* The shortest text that reads as the same value; a whole one keeps its ".0". */
@@ -237,7 +248,7 @@ static int put_value(struct buf *out, const amqp_field_value_t *v)
         return put_decimal(out, v->value.decimal);
     case AMQP_FIELD_KIND_UTF8:
     case AMQP_FIELD_KIND_BYTES:
-        return json_put_string(out, v->value.bytes.bytes, v->value.bytes.len);
+        return json_put_bytes(out, v->value.bytes.bytes, v->value.bytes.len);
     case AMQP_FIELD_KIND_TABLE:
         return table_to_json(out, &v->value.table, NULL, NULL);
     case AMQP_FIELD_KIND_ARRAY:
@@ -247,31 +258,55 @@ static int put_value(struct buf *out, const amqp_field_value_t *v)
     }
 }
 
-/* Strict readers refuse an object with a name twice, so one must go. Tables are
- * small (TABLE_FIELDS_MAX), a walk will do. */
-static bool comes_again(const amqp_table_t *table, int i)
+static bool same_name(const amqp_table_t *table, int i, int j)
 {
-    amqp_bytes_t name = table->entries[i].key;
+    amqp_bytes_t one = table->entries[i].key, other = table->entries[j].key;
 
-    for (int j = i + 1; j < table->num_entries; j++) {
-        amqp_bytes_t other = table->entries[j].key;
+    return one.len == other.len && (one.len == 0 || memcmp(one.bytes, other.bytes, one.len) == 0);
+}
 
-        if (other.len == name.len &&
-            (name.len == 0 || memcmp(other.bytes, name.bytes, name.len) == 0))
-            return true;
+/* Which fields are left out: strict readers refuse an object with a name twice, and the last one
+ * counts. A hash table of the names that were met, from the end on. NULL: out of memory. */
+static bool *find_repeated(const amqp_table_t *table)
+{
+    size_t n = (size_t)table->num_entries, cap = 16;
+    bool *repeated = calloc(n + 1, 1);
+    int *met; /* index + 1 */
+
+    while (cap < 2 * n)
+        cap *= 2;
+    met = repeated != NULL ? calloc(cap, sizeof *met) : NULL;
+    if (met == NULL) {
+        free(repeated);
+        return NULL;
     }
-    return false;
+    for (int i = table->num_entries - 1; i >= 0; i--) {
+        amqp_bytes_t name = table->entries[i].key;
+        size_t at = (size_t)text_hash(TEXT_HASH_START, name.bytes, name.len) & (cap - 1);
+
+        while (met[at] != 0 && !same_name(table, i, met[at] - 1))
+            at = (at + 1) & (cap - 1);
+        repeated[i] = met[at] != 0;
+        met[at] = met[at] != 0 ? met[at] : i + 1;
+    }
+    free(met);
+    return repeated;
 }
 
 int table_to_json(struct buf *out, const amqp_table_t *table, table_skip_fn *skip_entry, void *arg)
 {
+    bool *repeated = find_repeated(table);
     bool first = true;
 
+    if (repeated == NULL) {
+        out->failed = true;
+        return ERR_NOMEM;
+    }
     buf_text(out, "{");
     for (int i = 0; i < table->num_entries; i++) {
         const amqp_table_entry_t *e = &table->entries[i];
 
-        if (comes_again(table, i) || (skip_entry != NULL && skip_entry(arg, e)))
+        if (repeated[i] || (skip_entry != NULL && skip_entry(arg, e)))
             continue;
         if (!first)
             buf_text(out, ",");
@@ -280,6 +315,7 @@ int table_to_json(struct buf *out, const amqp_table_t *table, table_skip_fn *ski
         buf_text(out, ":");
         put_value(out, &e->value);
     }
+    free(repeated);
     buf_text(out, "}");
     return !out->failed ? OK : out->cap > out->max / 2 ? ERR_LIMIT : ERR_NOMEM;
 }

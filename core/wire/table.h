@@ -8,7 +8,7 @@
  *
  * | JSON             | AMQP                     | back to JSON                        |
  * | ---------------- | ------------------------ | ----------------------------------- |
- * | string           | S                        | string; bytes that are not UTF-8 become U+FFFD |
+ * | string           | S                        | string; of bytes that are not UTF-8 as x |
  * | 64-bit integer   | I where it fits, else l  | integer (also b B s u I i l L T)    |
  * | larger integer   | S, its digits            | string                              |
  * | real             | d                        | shortest text that reads the same   |
@@ -16,7 +16,7 @@
  * | null             | V                        | null                                |
  * | object, array    | F, A                     | object, array                       |
  * | -                | D                        | number with its decimals            |
- * | -                | x                        | string                              |
+ * | -                | x                        | string, or {"base64": "..."}        |
  * | -                | d, f that are no numbers | "nan", "inf", "-inf"                |
  */
 #ifndef HERALD_WIRE_TABLE_H
@@ -32,14 +32,19 @@
 
 enum {
     TABLE_DEPTH_MAX = 64,    /* tables and arrays within each other, the outermost included */
-    TABLE_FIELDS_MAX = 1024, /* fields and array items in all */
+    TABLE_FIELDS_MAX = 1024, /* fields and array items in all that are sent; what comes is bounded
+                              * by its frame */
     TABLE_NAME_MAX = 255,    /* bytes of a field's name */
 };
 
 /* Walks the table at the start of the bytes, its size included. OK and *size_out,
- * ERR_LIMIT (too deep, too many fields) or ERR_INPUT (damaged) with the reason. A
+ * ERR_LIMIT (too deep) or ERR_INPUT (damaged) with the reason. A
  * table whose own size fits in the bytes sets *size_out even then. */
 int table_check(const char *bytes, size_t len, size_t *size_out, struct err *err);
+
+/* Makes byte arrays of the tables and arrays that lie too deep in a table of ERR_LIMIT, which is
+ * like others then. Kind and size of such a value stand where they stood. */
+void table_flatten(char *bytes, size_t len);
 
 /* True: the top-level field of this name is left out. A callback that takes the
  * value notes it in its arg; `text` is NULL where the value is no string. */

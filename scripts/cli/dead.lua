@@ -63,7 +63,8 @@ local function letter_json(l)
     { "business_key1", l.key1 or json.null }, { "business_key2", l.key2 or json.null },
     { "business_key3", l.key3 or json.null }, { "exchange", l.exchange },
     { "routing_key", l.routing_key }, { "generation", l.generation }, { "group", l.group },
-    { "headers", l.headers }, { "traceback", l.traceback }, { "tries", whole.tries(l.tries) },
+    { "headers", l.headers }, { "content_type", l.content_type }, { "timestamp", l.timestamp },
+    { "properties", l.properties }, { "traceback", l.traceback }, { "tries", whole.tries(l.tries) },
     whole.body(l.body),
   }
 end
@@ -94,13 +95,14 @@ local function letter_pairs(l)
     { "id", l.id }, { "at", show.time(l.at) }, { "side", l.side }, { "queue", l.queue },
     { "message id", l.message_id }, { "type", l.type }, { "business keys", whole.keys(l) },
     { "exchange", l.exchange }, { "routing key", l.routing_key }, { "attempts", l.attempts },
-    { "rules", whole.rules(l.generation) }, { "headers", l.headers }, { "body", whole.body_text(l.body) },
-    { "group", l.group }, { "error", l.error },
+    { "rules", whole.rules(l.generation) }, { "headers", l.headers },
+    { "content type", l.content_type }, { "timestamp", whole.seconds(l.timestamp) },
+    { "properties", l.properties }, { "body", whole.body_text(l.body) }, { "group", l.group }, { "error", l.error },
   }
 end
 
 function dead.show(args)
-  return whole.run(args, core.dead_get, letter_json, letter_pairs)
+  return whole.run(args, function(s, id) return core.dead_get(s.store, id) end, letter_json, letter_pairs)
 end
 
 local function group_json(g)

@@ -77,6 +77,9 @@ end
 
 local function whole_json(r)
   local members = row_json(r)
+  members[#members + 1] = { "content_type", r.content_type }
+  members[#members + 1] = { "timestamp", r.timestamp }
+  members[#members + 1] = { "properties", r.properties }
   members[#members + 1] = whole.body(r.body)
   return members
 end
@@ -129,12 +132,13 @@ local function row_pairs(r)
     { "queue", r.queue }, { "message id", r.message_id }, { "type", r.type },
     { "business keys", whole.keys(r) }, { "exchange", r.exchange }, { "routing key", r.routing_key },
     { "attempts", r.attempts }, { "rules", whole.rules(r.generation) }, { "headers", r.headers },
-    { "body", whole.body_text(r.body) },
+    { "content type", r.content_type }, { "timestamp", whole.seconds(r.timestamp) },
+    { "properties", r.properties }, { "body", whole.body_text(r.body) },
   }
 end
 
 function history.show(args)
-  return whole.run(args, core.history_get, whole_json, row_pairs)
+  return whole.run(args, function(s, id) return core.history_get(s.store, id) end, whole_json, row_pairs)
 end
 
 function history.run(args)

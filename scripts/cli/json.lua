@@ -49,20 +49,4 @@ function json.encode(value)
   return table.concat(out)
 end
 
-local digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-
-function json.base64(bytes)
-  local text = bytes:gsub("..?.?", function(group)
-    local a, b, c = group:byte(1, 3)
-    local bits = a << 16 | (b or 0) << 8 | (c or 0)
-    local four = ""
-    for shift = 18, 0, -6 do
-      local at = (bits >> shift & 63) + 1
-      four = four .. digits:sub(at, at)
-    end
-    return four:sub(1, #group + 1) .. ("="):rep(3 - #group)
-  end)
-  return text
-end
-
 return json

@@ -124,8 +124,8 @@ local function row_pairs(r)
 end
 
 function outbox.show(args)
-  local function get(store, id, s)
-    local row, kind, why = core.outbox_get(store, id)
+  local function get(s, id)
+    local row, kind, why = core.outbox_get(s.store, id)
     if row then say_in_flight({ row }, live.ask(s)) end
     return row, kind, why
   end

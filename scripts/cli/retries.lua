@@ -48,6 +48,7 @@ local function whole_json(r)
   local members = retry_json(r)
   for _, member in ipairs {
     { "exchange", r.exchange }, { "routing_key", r.routing_key }, { "headers", r.headers },
+    { "content_type", r.content_type }, { "timestamp", r.timestamp }, { "properties", r.properties },
     whole.body(r.body),
   } do
     members[#members + 1] = member
@@ -66,7 +67,8 @@ local function retry_pairs(r)
     { "lane", r.lane }, { "message id", r.message_id }, { "type", r.type },
     { "business keys", whole.keys(r) }, { "exchange", r.exchange }, { "routing key", r.routing_key },
     { "attempts", r.attempts }, { "rules", whole.rules(r.generation) }, { "headers", r.headers },
-    { "body", whole.body_text(r.body) }, { "error", r.error },
+    { "content type", r.content_type }, { "timestamp", whole.seconds(r.timestamp) },
+    { "properties", r.properties }, { "body", whole.body_text(r.body) }, { "error", r.error },
   }
 end
 
@@ -93,7 +95,7 @@ function retries.list(args)
 end
 
 function retries.show(args)
-  return whole.run(args, core.retries_get, whole_json, retry_pairs)
+  return whole.run(args, function(s, id) return core.retries_get(s.store, id) end, whole_json, retry_pairs)
 end
 
 function retries.now(args)

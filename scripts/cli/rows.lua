@@ -159,10 +159,11 @@ function rows.run_change(args, what)
   local n, kind, why = core[what.call](s.store, pick, tell)
   finish()
   if not n then return folder.exit_code(kind), why end
-  local skipped = pick.ids and not pick.limit and #pick.ids - n or 0
+  local too_large = kind or 0
+  local skipped = pick.ids and not pick.limit and #pick.ids - n - too_large or 0
   if args.json then
     io.stdout:write(json.encode(json.object {
-      { (what.done:gsub(" ", "_")), n }, { "skipped", skipped }, { "dry_run", pick.dry_run } }), "\n")
+      { (what.done:gsub(" ", "_")), n }, { "skipped", skipped }, { "too_large", too_large > 0 and too_large or nil }, { "dry_run", pick.dry_run } }), "\n")
     return
   end
   local list = {}
@@ -172,7 +173,11 @@ function rows.run_change(args, what)
     list[1] = ("%s %d %s"):format(pick.dry_run and "would " .. what.verb or what.done, n,
       n == 1 and what.one or what.many)
   end
-  if skipped > 0 then list[2] = ("%d skipped: %s"):format(skipped, what.gone) end
+  if skipped > 0 then list[#list + 1] = ("%d skipped: %s"):format(skipped, what.gone) end
+  if too_large > 0 then
+    list[#list + 1] = ("%d left: over 16 MiB, which no rule may be given; `herald dead show` has them whole")
+      :format(too_large)
+  end
   io.stdout:write(table.concat(list, "; "), "\n")
 end
 

@@ -29,6 +29,7 @@ settings.schema = {
   { name = "retry", kind = "policy" },
   { name = "publish_retry", kind = "policy", attempts = 50, max_delay = "5m", jitter = 0.2 },
   { name = "recent_messages", kind = "integer", default = 100, min = 0, max = 10000 },
+  { name = "message_max", kind = "size", default = "16MiB", min = 1 << 20, max = 16 << 20 },
   { name = "inbox_window", kind = "duration", default = "7d", min = "1m", max = "3650d" },
   { name = "history", kind = "duration", default = false, off = true, min = "1m", max = "3650d" },
   { name = "stop_timeout", kind = "duration", default = "8s", min = "0s", max = "10m" },

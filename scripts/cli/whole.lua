@@ -1,5 +1,6 @@
 -- whole: one message of the store, shown whole: its parts, its body, what its tries came to.
 
+local core = require "herald.core"
 local folder = require "cli.folder"
 local json = require "cli.json"
 local rows = require "cli.rows"
@@ -11,13 +12,19 @@ local whole = {}
 function whole.body(body)
   if body == nil then return { "body", json.null } end
   if utf8.len(body) then return { "body", body } end
-  return { "body_base64", json.base64(body) }
+  return { "body_base64", core.base64(body) }
 end
 
 -- The same for people.
 function whole.body_text(body)
   if body == nil then return "(none)" end
-  return utf8.len(body) and body or "(not UTF-8, base64) " .. json.base64(body)
+  return utf8.len(body) and body or "(not UTF-8, base64) " .. core.base64(body)
+end
+
+-- A time of a message's own, for people; nil: it has none, or one that no calendar shows.
+function whole.seconds(seconds)
+  local ok = seconds and seconds > 0 and seconds < 253402300800
+  return ok and os.date("!%Y-%m-%dT%H:%M:%SZ", seconds) or seconds and tostring(seconds)
 end
 
 -- What each try came to, for --json.
@@ -61,13 +68,13 @@ local function print_row(members, row)
   print_tries(row.tries or {})
 end
 
--- Runs `... show ID`: get(store, id, settings) reads the row, as_json and as_pairs say what it has.
+-- Runs `... show ID`: get(settings, id) reads the row, as_json and as_pairs say what it has.
 function whole.run(args, get, as_json, as_pairs)
   local id, bad = folder.whole_number(args.id, "ID", 1, math.maxinteger)
   if not id then return folder.USAGE, bad end
   local s, code, problem = folder.open_store(args)
   if not s then return code, problem end
-  local row, kind, why = get(s.store, id, s)
+  local row, kind, why = get(s, id)
   if not row then return folder.exit_code(kind), why end
   if args.json then
     io.stdout:write(json.encode(as_json(row)), "\n")

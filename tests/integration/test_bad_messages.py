@@ -2,7 +2,9 @@
 
 import base64
 import json
+import os
 
+import rabbit
 from harness import Case
 
 MIB = 1 << 20
@@ -87,12 +89,66 @@ class BadMessages(Case):
         self.assertEqual(letter["body"], '{"messageType":"note"}\0\0')
 
     def test_17_mib(self):
-        """FAULTS 40: over the limit; the body is not kept, the rest is."""
-        letter = self.bury(b" " * 17 * MIB, "over the limit", str(17 * MIB), message_id="huge",
+        """FAULTS 40: over the limit; it is kept whole, and no rule is asked about it."""
+        body = os.urandom(17 * MIB)
+        letter = self.bury(body, "over the limit", str(17 * MIB), "message_max", message_id="huge",
                            type="note", headers={"business-key-1": "16"})
-        self.assertEqual((letter["message_id"], letter["type"]), ("huge", "note"))
-        self.assertLess(self.target.value(
-            "select sum(coalesce(length(body), 0)) from herald_dead"), MIB)
+        self.assertEqual((letter["message_id"], letter["type"], letter["business_key1"]),
+                         ("huge", "note", "16"))
+        self.assertEqual(base64.b64decode(letter["body_base64"]), body)
+        said = self.target.run("dead", "replay", "--all").out
+        self.assert_words(said, "1 left: over 16 MiB")
+        self.assertEqual(self.target.dead()[0]["id"], letter["id"])
+
+    def test_message_max(self):
+        """What is over it is kept whole, too."""
+        self.target.stop()
+        self.target.write("herald.lua", 'return { message_max = "1MiB" }')
+        self.target.start()
+        letter = self.bury(GOOD % ("x" * MIB), "over the limit", "message_max")
+        self.assertEqual(letter["body"], GOOD % ("x" * MIB))
+
+    def test_thousands_of_headers(self):
+        """The message is handled; nothing of it is lost where it is not."""
+        headers = {f"h{n}": n for n in range(3000)}
+        self.send("{}", type="note", headers={**headers, "business-key-1": "many"})
+        self.send("{", type="note", headers={**headers, "business-key-1": "16"})
+        letter = self.wait_dead(self.target, 1)[0]
+        self.wait_equal("the good one", self.target.effects, ["many"])
+        self.assertEqual((json.loads(letter["headers"]), letter["business_key1"]), (headers, "16"))
+
+    def test_headers_nested_too_deeply(self):
+        """FAULTS 41: a letter with its keys and its headers; the depths are bytes."""
+        deep = {"end": 1}
+        for _ in range(200):
+            deep = {"a": deep}
+        letter = self.bury(GOOD % "16", "nested deeper", message_id="deep",
+                           headers={"deep": deep, "other": 7, "business-key-2": "60201"})
+        self.assertEqual(letter["business_key2"], "60201")
+        self.assertEqual(json.loads(letter["headers"])["other"], 7)
+        self.assertIn("a", json.loads(letter["headers"])["deep"])
+
+    def test_all_properties_are_kept(self):
+        """Through retry, letter, replay and show."""
+        properties = {"correlation_id": "c-1", "reply_to": "answers", "content_encoding": "identity",
+                      "priority": 7, "expiration": "600000", "app_id": "shop", "user_id": rabbit.USER}
+        self.target.write("rules/b.lua", """
+local herald = require "herald"
+herald.on("fails", "*", function() error("no") end, { retry = { attempts = 2, delay = "10ms" } })
+""")
+        self.target.run("reload")
+        self.send('{"a":1}', type="fails", message_id="p1", content_type="application/json",
+                  timestamp=1700000000, headers={"bytes": b"\xff\x00"}, **properties)
+        for _ in range(2):
+            letter = self.wait_dead(self.target, 1)[0]
+            self.assertEqual(json.loads(letter["properties"]), properties)
+            self.assertEqual((letter["content_type"], letter["timestamp"]),
+                             ("application/json", 1700000000))
+            self.assertEqual(json.loads(letter["headers"]), {"bytes": {"base64": "/wA="}})
+            shown = self.target.run("dead", "show", str(letter["id"])).out
+            self.assert_words(shown, "content type +application/json", "2023-11-14T22:13:20Z",
+                              "correlation_id", "answers", "identity", "600000", "shop", rabbit.USER)
+            self.target.run("dead", "replay", str(letter["id"]))
 
     def test_16_mib(self):
         """FAULTS 40: the largest that fits is handled."""

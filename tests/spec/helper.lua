@@ -32,6 +32,22 @@ function core.json_string(text)
   end) .. '"'
 end
 
+local digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+function core.base64(bytes)
+  local text = bytes:gsub("..?.?", function(group)
+    local a, b, c = group:byte(1, 3)
+    local bits = a << 16 | (b or 0) << 8 | (c or 0)
+    local four = ""
+    for shift = 18, 0, -6 do
+      local at = (bits >> shift & 63) + 1
+      four = four .. digits:sub(at, at)
+    end
+    return four:sub(1, #group + 1) .. ("="):rep(3 - #group)
+  end)
+  return text
+end
+
 -- Specs stay where they are; the folder is recorded.
 function core.chdir(path)
   helper.calls[#helper.calls + 1] = { "chdir", path }

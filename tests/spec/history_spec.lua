@@ -123,6 +123,9 @@ routing key    k
 attempts       2
 rules          generation 3
 headers        {"a":1}
+content type   -
+timestamp      -
+properties     -
 body           {} [2J
 ]], out)
     assert.same({ "shop.db", 7 }, { helper.call "history_get" })

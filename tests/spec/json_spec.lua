@@ -36,11 +36,4 @@ describe("json.encode", function()
     assert.equal('{"ids":[1,2]}', json.encode(json.object { { "ids", { 1, 2 } } }))
     assert.equal('[{"a":1},{}]', json.encode { json.object { { "a", 1 } }, json.object {} })
   end)
-
-  it("writes bytes in base64", function()
-    for bytes, text in pairs { [""] = "", f = "Zg==", fo = "Zm8=", foo = "Zm9v", foob = "Zm9vYg==",
-      ["\0\xff"] = "AP8=" } do
-      assert.equal(text, json.base64(bytes))
-    end
-  end)
 end)

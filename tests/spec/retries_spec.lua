@@ -88,6 +88,9 @@ routing key    -
 attempts       2
 rules          generation 3
 headers        {"a":1}
+content type   -
+timestamp      -
+properties     -
 body           {}
 error          not yet
 

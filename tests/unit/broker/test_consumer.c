@@ -98,7 +98,6 @@ static void deliver_with(uint16_t channel, uint64_t tag, void (*change)(struct l
 
     snprintf(body, sizeof body, "%u/%llu", channel, (unsigned long long)tag);
     content.body = slice_of(body);
-    content.body_size = content.body.len;
     if (change != NULL)
         change(&content);
     consumer_content(consumer, &content);
@@ -647,26 +646,6 @@ static void draining_after_a_gap_never_acks_over_it(void **state)
     take(64, "");
 }
 
-static void oversize(struct link_content *c)
-{
-    c->oversized = true;
-    c->body_size = 17825792;
-    c->body = (struct slice){NULL, 0};
-}
-
-static void an_oversized_body_becomes_a_defect(void **state)
-{
-    (void)state;
-    deliver_with(2, 1, oversize);
-    take(64, "");
-    assert_string_equal(lent[0]->defect, "body of 17825792 bytes is over the limit of 16777216");
-    assert_null(lent[0]->message.body.data);
-    assert_true(slice_is(lent[0]->message.type, "payresult_notify"));
-    accepted(0);
-    consumer_tell(consumer);
-    sent("2:ack(1+)");
-}
-
 static void a_channel_that_was_never_opened_is_a_broken_protocol(void **state)
 {
     (void)state;
@@ -1189,7 +1168,6 @@ int main(void)
         TEST(a_reconnect_declares_and_consumes_everything_again),
         TEST(draining_cancels_and_drops_what_no_turn_has),
         TEST(draining_after_a_gap_never_acks_over_it),
-        TEST(an_oversized_body_becomes_a_defect),
         TEST(a_channel_that_was_never_opened_is_a_broken_protocol),
         TEST(a_refused_queue_is_told_and_the_other_consumes),
         TEST(thousands_that_are_dropped_cost_one_walk),

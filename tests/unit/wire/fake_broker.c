@@ -303,6 +303,7 @@ static int on_content(struct fake_conn *c, const struct frame *f, struct err *er
 {
     struct fake_publish p = {.tag = 0};
     struct err fault = {.code = OK};
+    struct slice damaged;
     const amqp_basic_publish_t *publish;
     struct assembled a;
     amqp_method_t m;
@@ -313,7 +314,7 @@ static int on_content(struct fake_conn *c, const struct frame *f, struct err *er
         return rc;
     rc = codec_decode_method(a.method, &c->pool, &m, err);
     if (rc == OK)
-        rc = codec_decode_properties(a.header, &c->pool, &p.properties, &fault, err);
+        rc = codec_decode_properties(a.header, &c->pool, &p.properties, &damaged, &fault, err);
     if (rc != OK)
         return rc;
     publish = m.decoded;

@@ -48,9 +48,7 @@ static void on_content(void *arg, const struct link_content *c)
     struct probe *p = arg;
 
     p->contents++;
-    if (c->oversized)
-        note(p, "%u:oversized(%llu)", (unsigned)c->channel, (unsigned long long)c->body_size);
-    else if (c->headers_fault != NULL)
+    if (c->headers_fault != NULL)
         note(p, "%u:fault(%s)", (unsigned)c->channel, c->headers_fault);
     else
         note(p, "%u:content(%.*s)", (unsigned)c->channel, (int)c->body.len, c->body.data);

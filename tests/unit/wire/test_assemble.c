@@ -83,16 +83,19 @@ static void a_huge_announcement_takes_no_memory(void **state)
     bool whole;
 
     (void)state;
-    assemble_init(&a, 100);
-    begin(&a, 1, UINT64_MAX);
+    assemble_init(&a, SIZE_MAX / 4);
+    begin(&a, 1, SIZE_MAX / 4);
     assert_int_equal(assemble_frame(&a, &body, &out, &whole, &err), OK);
     assert_false(whole);
     assemble_free(&a);
 }
 
-static void what_is_over_the_limit_is_counted_and_not_kept(void **state)
+/* Nobody can ack what was not delivered. */
+static void what_could_not_be_kept_is_refused_before_it_comes(void **state)
 {
-    struct frame body = frame(FRAME_BODY, 1, "abcdef", 6);
+    const char header[] = "\0\x3c\0\0\0\0\0\0\0\0\0\x0c\0\0";
+    struct frame method = frame(FRAME_METHOD, 1, "\0\x3c\0\x3c", 4);
+    struct frame large = frame(FRAME_HEADER, 1, header, sizeof header - 1);
     struct assembled out;
     struct assemble a;
     struct err err;
@@ -100,14 +103,12 @@ static void what_is_over_the_limit_is_counted_and_not_kept(void **state)
 
     (void)state;
     assemble_init(&a, 11);
-    begin(&a, 1, 12);
-    assert_int_equal(assemble_frame(&a, &body, &out, &whole, &err), OK);
+    assert_int_equal(assemble_method(&a, &method, &err), OK);
+    assert_int_equal(assemble_frame(&a, &large, &out, &whole, &err), ERR_LIMIT);
     assert_false(whole);
-    assert_int_equal(assemble_frame(&a, &body, &out, &whole, &err), OK);
-    assert_true(whole);
-    assert_true(out.oversized);
-    assert_null(out.body.data);
-    assert_int_equal(out.body_size, 12);
+    assert_string_equal(err.text,
+                        "a body of 12 bytes, but 11 can be kept at most: nothing is taken "
+                        "as long as it is delivered, so move it to another queue");
     assemble_free(&a);
 }
 
@@ -142,7 +143,7 @@ int main(void)
         cmocka_unit_test(a_body_in_one_frame_is_lent_as_it_is),
         cmocka_unit_test(an_empty_body_is_whole_with_its_header),
         cmocka_unit_test(a_huge_announcement_takes_no_memory),
-        cmocka_unit_test(what_is_over_the_limit_is_counted_and_not_kept),
+        cmocka_unit_test(what_could_not_be_kept_is_refused_before_it_comes),
         cmocka_unit_test(a_dropped_content_leaves_the_others_alone),
     };
 

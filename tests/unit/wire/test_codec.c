@@ -31,6 +31,7 @@ static const char *spell(const struct message *m)
     append(out, sizeof out, "k3", m->key[2]);
     append(out, sizeof out, "content", m->content_type);
     append(out, sizeof out, "headers", m->headers);
+    append(out, sizeof out, "properties", m->properties);
     append(out, sizeof out, "body", m->body);
     used = strlen(out);
     if (m->timestamp_s != 0)
@@ -44,6 +45,7 @@ struct seen {
     amqp_pool_t pool;
     amqp_method_t method;
     const amqp_basic_properties_t *properties;
+    struct slice damaged;
     struct err fault;
     uint64_t body_size;
     struct buf body;
@@ -64,7 +66,8 @@ static int see_frame(void *arg, const struct frame *f, struct err *err)
         return buf_append(&s->body, f->payload.data, f->payload.len);
     if (codec_body_size(f->payload, &s->body_size, err) != OK)
         return ERR_INPUT;
-    return codec_decode_properties(f->payload, &s->pool, &s->properties, &s->fault, err);
+    return codec_decode_properties(f->payload, &s->pool, &s->properties, &s->damaged, &s->fault,
+                                   err);
 }
 
 static void begin_seen(struct seen *s)
@@ -114,7 +117,6 @@ static const char *round_trip(const struct message *m)
         .method = &s.method,
         .properties = s.properties,
         .body = {s.body.len > 0 ? s.body.data : "", s.body.len},
-        .body_size = s.body_size,
     };
     assert_int_equal(s.body_size, m->body.len);
     assert_int_equal(s.properties->delivery_mode, 2);
@@ -317,7 +319,7 @@ static const char *receive(const char *properties, size_t len)
     init_amqp_pool(&pool, 4096);
     buf_init(&scratch, 1 << 20);
     if (codec_decode_properties((struct slice){payload, header_payload(payload, properties, len)},
-                                &pool, &content.properties, &fault, &err) != OK) {
+                                &pool, &content.properties, &content.damaged, &fault, &err) != OK) {
         snprintf(out, sizeof out, "ERROR %s", err.text);
     } else {
         content.headers_fault = fault.code != OK ? fault.text : NULL;
@@ -357,10 +359,25 @@ static void headers_nobody_can_read_cost_the_headers_and_not_the_message(void **
     /* content type, a table with an unknown kind, message id */
     assert_string_equal(RECEIVE("\xa0\x80\x03"
                                 "a/b\0\0\0\3\1xZ\2id"),
-                        "id=id content=a/b body=b | "
-                        "damaged header table: a value of unknown kind 0x5a");
+                        "id=id content=a/b properties={\"headers\":\"\\u0000\\u0000\\u0000\\u0003"
+                        "\\u0001xZ\"} body=b | damaged header table: a value of unknown kind 0x5a");
     assert_string_equal(RECEIVE("\x20\x80\0\0\0\x0c\1xF\0\0\0\5\1yF\0\0\2id"),
-                        "id=id body=b | damaged header table: a value ends beyond its table");
+                        "id=id properties={\"headers\":\"\\u0000\\u0000\\u0000\\f\\u0001xF\\u0000"
+                        "\\u0000\\u0000\\u0005\\u0001yF\\u0000\\u0000\"} body=b | "
+                        "damaged header table: a value ends beyond its table");
+}
+
+static void properties_of_no_use_to_herald_are_kept(void **state)
+{
+    (void)state;
+    /* encoding, mode, priority, correlation id, reply to, expiration, id, user, application */
+    assert_string_equal(RECEIVE("\x5f\x98\4gzip\1\7\2c\xff\1r\0026\x30\2id\1u\1a"),
+                        "id=id properties={\"content_encoding\":\"gzip\",\"correlation_id\":"
+                        "{\"base64\":\"Y/8=\"},\"reply_to\":\"r\",\"expiration\":\"60\","
+                        "\"user_id\":\"u\",\"app_id\":\"a\",\"priority\":7,\"delivery_mode\":1} "
+                        "body=b");
+    assert_string_equal(RECEIVE("\x10\x80\2\2id"),
+                        "id=id body=b"); /* persistent, as it should be */
 }
 
 static void a_header_that_is_cut_off_ends_the_connection(void **state)
@@ -446,6 +463,7 @@ int main(void)
         cmocka_unit_test(a_full_buffer_stays_as_it_was),
         cmocka_unit_test(a_name_that_is_too_long_cannot_be_sent),
         cmocka_unit_test(integer_keys_become_text_and_other_kinds_stay_headers),
+        cmocka_unit_test(properties_of_no_use_to_herald_are_kept),
         cmocka_unit_test(headers_nobody_can_read_cost_the_headers_and_not_the_message),
         cmocka_unit_test(a_header_that_is_cut_off_ends_the_connection),
         cmocka_unit_test(text_that_is_not_utf8_is_reported),

@@ -160,7 +160,10 @@ static void every_kind_of_value_has_a_json_form(void **state)
     assert_string_equal(VALUE("D\2\0\0\x30\x39"), "{\"a\":123.45}");
     assert_string_equal(VALUE("D\2\xff\xff\xff\xff"), "{\"a\":-0.01}");
     assert_string_equal(VALUE("D\0\0\0\0\7"), "{\"a\":7}");
-    assert_string_equal(VALUE("x\0\0\0\3a\xff\""), "{\"a\":\"a\xef\xbf\xbd\\\"\"}");
+    assert_string_equal(VALUE("x\0\0\0\3a\xff\""), "{\"a\":{\"base64\":\"Yf8i\"}}");
+    assert_string_equal(VALUE("S\0\0\0\2\xff\xfe"), "{\"a\":{\"base64\":\"//4=\"}}");
+    assert_string_equal(VALUE("S\0\0\0\1\xff"), "{\"a\":{\"base64\":\"/w==\"}}");
+    assert_string_equal(VALUE("x\0\0\0\2\xc3\xa9"), "{\"a\":\"\xc3\xa9\"}");
     assert_string_equal(VALUE("V"), "{\"a\":null}");
 }
 
@@ -205,6 +208,72 @@ static void a_table_of_any_depth_is_refused_without_recursion(void **state)
     free(bytes);
 }
 
+static void what_lies_too_deep_becomes_bytes_and_the_rest_stays(void **state)
+{
+    const size_t levels = 100;
+    char bytes[4 + 100 * 7 + 8], *at = bytes;
+    amqp_pool_t pool;
+    amqp_table_t table;
+    struct buf back;
+    struct err err;
+    size_t size, offset = 0;
+
+    (void)state;
+    at = put32(at, (uint32_t)(levels * 7 + 4));
+    for (size_t i = 0; i < levels; i++) {
+        at = put_bytes(at, "\1aF", 3);
+        at = put32(at, (uint32_t)((levels - i - 1) * 7));
+    }
+    at = put_bytes(at, "\1zB\7", 4);
+    assert_int_equal(table_check(bytes, (size_t)(at - bytes), &size, &err), ERR_LIMIT);
+    table_flatten(bytes, size);
+    assert_int_equal(table_check(bytes, (size_t)(at - bytes), &size, &err), OK);
+    init_amqp_pool(&pool, 4096);
+    buf_init(&back, 1 << 20);
+    assert_int_equal(amqp_decode_table((amqp_bytes_t){size, bytes}, &pool, &table, &offset),
+                     AMQP_STATUS_OK);
+    assert_int_equal(table_to_json(&back, &table, NULL, NULL), OK);
+    buf_append(&back, "", 1);
+    assert_non_null(strstr(back.data, ",\"z\":7}"));
+    assert_non_null(strstr(back.data, "{\"a\":\"\\u0001aF\\u0000"));
+    buf_free(&back);
+    empty_amqp_pool(&pool);
+}
+
+/* As many as fit into a frame, with names that come again. */
+static void a_table_of_very_many_fields_is_read(void **state)
+{
+    enum { FIELDS = 20000 };
+    char *bytes = malloc(4 + FIELDS * 6), *at;
+    amqp_pool_t pool;
+    amqp_table_t table;
+    struct buf back;
+    struct err err;
+    size_t size, offset = 0, fields = 0;
+
+    (void)state;
+    assert_non_null(bytes);
+    at = put32(bytes, FIELDS * 6);
+    for (size_t i = 0; i < FIELDS; i++) {
+        char name[5];
+
+        snprintf(name, sizeof name, "%04x", (unsigned)(i % (FIELDS / 2)));
+        at = put8(put_bytes(put8(at, 4), name, 4), AMQP_FIELD_KIND_VOID);
+    }
+    assert_int_equal(table_check(bytes, (size_t)(at - bytes), &size, &err), OK);
+    init_amqp_pool(&pool, 4096);
+    buf_init(&back, 1 << 20);
+    assert_int_equal(amqp_decode_table((amqp_bytes_t){size, bytes}, &pool, &table, &offset),
+                     AMQP_STATUS_OK);
+    assert_int_equal(table_to_json(&back, &table, NULL, NULL), OK);
+    for (size_t i = 0; i < back.len; i++)
+        fields += back.data[i] == ':';
+    assert_int_equal(fields, FIELDS / 2);
+    buf_free(&back);
+    empty_amqp_pool(&pool);
+    free(bytes);
+}
+
 static void a_table_cut_anywhere_or_bent_anywhere_does_no_harm(void **state)
 {
     static const char whole[] = "\0\0\0\x30\1aF\0\0\0\x0a\1bI\0\0\0\1\1cV\1dA\0\0\0\7S\0\0\0\2xyt"
@@ -240,6 +309,8 @@ int main(void)
         cmocka_unit_test(of_two_fields_of_one_name_the_last_counts),
         cmocka_unit_test(damaged_tables_are_found_before_they_are_decoded),
         cmocka_unit_test(a_table_of_any_depth_is_refused_without_recursion),
+        cmocka_unit_test(what_lies_too_deep_becomes_bytes_and_the_rest_stays),
+        cmocka_unit_test(a_table_of_very_many_fields_is_read),
         cmocka_unit_test(a_table_cut_anywhere_or_bent_anywhere_does_no_harm),
     };
 
