@@ -320,7 +320,6 @@ static void make_large(struct link_content *c)
 
     assert_true(large <= sizeof body);
     c->body = (struct slice){body, large};
-    c->body_size = large;
 }
 
 static void deliver_large(uint16_t channel, uint64_t tag, size_t size)

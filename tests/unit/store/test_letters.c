@@ -432,6 +432,7 @@ static void letters_of_an_older_store_are_grouped_when_the_router_takes_it(void 
         "alter table herald_dead drop column lane;"
         "alter table herald_dead drop column holds;"
         "alter table herald_dead drop column tries;"
+        "drop index herald_outbox_aside; alter table herald_outbox drop column outlet;"
         "alter table herald_retry drop column properties;"
         "alter table herald_dead drop column properties;"
         "alter table herald_queue_item drop column properties;"

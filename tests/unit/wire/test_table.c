@@ -235,7 +235,7 @@ static void what_lies_too_deep_becomes_bytes_and_the_rest_stays(void **state)
     assert_int_equal(table_to_json(&back, &table, NULL, NULL), OK);
     buf_append(&back, "", 1);
     assert_non_null(strstr(back.data, ",\"z\":7}"));
-    assert_non_null(strstr(back.data, "{\"a\":\"\\u0001aF\\u0000"));
+    assert_non_null(strstr(back.data, "{\"a\":{\"base64\":\"AWFG"));
     buf_free(&back);
     empty_amqp_pool(&pool);
 }
