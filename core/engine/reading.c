@@ -10,6 +10,7 @@ struct script_message item_as_seen(const struct item *i)
 {
     return (struct script_message){
         .message = &i->message,
+        .raw = i->received.body,
         .subscription = i->subscription,
         .queue = i->queue,
         .exchange = i->exchange,

@@ -117,7 +117,7 @@ static void push_field(lua_State *L, struct script *s, enum field field)
         push_body(L, s, m);
         return;
     case RAW:
-        convert_push_slice(L, m->body);
+        convert_push_slice(L, sm->raw.data != NULL ? sm->raw : m->body);
         return;
     case HEADERS:
         push_headers(L, s, m);

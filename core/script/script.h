@@ -59,6 +59,7 @@ const char *script_hash(const struct script *s); /* 12 hex digits over names and
 /* What a handler sees of a message. Lent for the call. */
 struct script_message {
     const struct message *message;           /* resolved */
+    struct slice raw;                        /* body as it came; absent: it is the message's */
     const struct subscription *subscription; /* its before and after hooks run around the handler */
     struct slice queue;
     struct slice exchange;

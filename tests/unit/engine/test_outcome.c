@@ -50,6 +50,27 @@ static void a_function_reads_what_is_no_json(void **state)
     scene_end(&s);
 }
 
+/* Whatever a function made of the body, on a retry too. */
+static void raw_is_what_came_on_the_wire(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s,
+                SEMICOLONS
+                "herald.on('paid', '*', function(msg, tx)\n"
+                "  if msg.attempt == 1 then herald.retry('1s') end\n"
+                "  tx:exec('insert into hits values (?, 1)', msg.raw .. '/' .. msg.body.text)\n"
+                "end)\n",
+                HITS);
+    scene_deliver(&s, NULL, NULL, "paid;16;a");
+    scene_run(&s);
+    s.now_ms += 2000;
+    scene_run(&s);
+    assert_sql(&s, WHAT, "paid;16;a/paid;16;a");
+    scene_end(&s);
+}
+
 /* Both functions are asked about one message: what the first said must still hold. */
 static void a_function_names_what_another_has_read(void **state)
 {
@@ -262,6 +283,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_function_reads_what_is_no_json),
+        cmocka_unit_test(raw_is_what_came_on_the_wire),
         cmocka_unit_test(a_function_names_what_another_has_read),
         cmocka_unit_test(what_the_function_cannot_read_is_a_dead_letter),
         cmocka_unit_test(what_was_received_is_what_is_kept),
