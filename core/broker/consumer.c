@@ -20,50 +20,12 @@ struct consumer {
     size_t n_feeds;
     struct line line;       /* what waits to be handled */
     struct line endangered; /* what is to be rescued first */
+    struct line undecided;  /* which of the two, depends on an answer of the broker */
     int64_t rescue_after;   /* of the settings */
     struct buf scratch;     /* text of headers while a message is read */
     bool draining;          /* no further deliveries */
     bool rescued;           /* endangered ones may be settled and not acked yet */
 };
-
-/* Finds whose turn it is to have room: who waits for longest. */
-static void serve(struct consumer *c)
-{
-    uint64_t first = 0;
-
-    for (size_t i = 0; i < c->n_feeds; i++) {
-        const uint64_t ticket = feed_ticket(c->feeds[i]);
-
-        if (ticket != 0 && (first == 0 || ticket < first))
-            first = ticket;
-    }
-    c->context.served = first;
-}
-
-static struct feed *widest(const struct consumer *c)
-{
-    struct feed *most = NULL;
-
-    for (size_t i = 0; i < c->n_feeds; i++) {
-        struct feed *f = c->feeds[i];
-
-        if (!feed_is_narrow(f) && feed_bytes(f) > (most != NULL ? feed_bytes(most) : 0))
-            most = f;
-    }
-    return most;
-}
-
-/* Before a delivery of this size is taken: what is too much goes back to the broker, of the feed
- * that holds most, which may be this one. */
-static void make_room(struct consumer *c, struct feed *f, size_t size)
-{
-    struct feed *most;
-
-    if (feed_outgrows(f, size))
-        feed_narrow(f, size);
-    while (c->context.held_bytes + size > c->context.bytes_max && (most = widest(c)) != NULL)
-        feed_narrow(most, most == f ? size : 0);
-}
 
 static void on_stale(void *arg)
 {
@@ -71,6 +33,7 @@ static void on_stale(void *arg)
 
     line_sweep(&c->line);
     line_sweep(&c->endangered);
+    line_sweep(&c->undecided);
 }
 
 struct consumer *consumer_new(const struct consumer_settings *s)
@@ -95,6 +58,7 @@ struct consumer *consumer_new(const struct consumer_settings *s)
     c->rescue_after = s->rescue_after;
     line_sweep(&c->line);
     line_sweep(&c->endangered);
+    line_sweep(&c->undecided);
     buf_init(&c->scratch, MESSAGE_BODY_MAX);
     return c;
 }
@@ -107,6 +71,7 @@ void consumer_free(struct consumer **c)
         feed_free(&(*c)->feeds[i]);
     line_free(&(*c)->line);
     line_free(&(*c)->endangered);
+    line_free(&(*c)->undecided);
     buf_free(&(*c)->scratch);
     free((*c)->feeds);
     free(*c);
@@ -372,8 +337,9 @@ static int64_t times_returned(const struct link_content *content)
     return 0;
 }
 
-/* It has a limit then, and what reaches it may be lost. */
-static void warn_unguarded(const struct consumer *c, struct feed *f)
+/* It has a limit, and where it has no dead-letter queue of herald's, what reaches it may be lost.
+ */
+static void look_for_guard(const struct consumer *c, struct feed *f, int64_t returned)
 {
     const char *queue = feed_unplanned_queue(f);
     char dead[GIVEN_UP_NAME_MAX];
@@ -382,8 +348,42 @@ static void warn_unguarded(const struct consumer *c, struct feed *f)
     if (queue == NULL || feed_of_dead(f) != NULL || !given_up_name(queue, dead))
         return;
     guard = feed_of(c, dead, true);
-    if (guard != NULL && feed_is_absent(guard))
-        feed_warn_unguarded(f);
+    if (guard == NULL || !feed_is_absent(guard))
+        return;
+    feed_warn_unguarded(f);
+    if (returned < c->rescue_after)
+        feed_ask_limit(f);
+}
+
+/* Puts it into its line; where that is not decided yet, it waits with all behind it. */
+static void place(struct consumer *c, struct held *h)
+{
+    const struct feed *f = h->delivery.owner;
+
+    h->next = NULL;
+    if (feed_is_undecided(f)) {
+        line_append(&c->undecided, h);
+        return;
+    }
+    h->delivery.endangered =
+        h->returned > 0 && h->returned >= feed_rescue_after(f, c->rescue_after);
+    line_append(h->delivery.endangered ? &c->endangered : &c->line, h);
+}
+
+static void place_undecided(struct consumer *c)
+{
+    struct held *h = c->undecided.first;
+
+    if (h == NULL)
+        return;
+    c->undecided = (struct line){.first = NULL};
+    line_sweep(&c->undecided);
+    while (h != NULL) {
+        struct held *behind = h->next;
+
+        place(c, h);
+        h = behind;
+    }
 }
 
 void consumer_content(struct consumer *c, const struct link_content *content)
@@ -404,23 +404,23 @@ void consumer_content(struct consumer *c, const struct link_content *content)
     d.redelivered = deliver->redelivered;
     d.tag = deliver->delivery_tag;
     returned = times_returned(content);
-    d.endangered = returned > 0 && returned >= c->rescue_after;
     if (returned > 0)
-        warn_unguarded(c, f);
+        look_for_guard(c, f, returned);
     read_given_up(f, content, &d, &given_up);
-    make_room(c, f, held_size(&d));
+    feeds_make_room(c->feeds, c->n_feeds, f, held_size(&d));
     h = c->context.broken == NULL ? feed_deliver(f, &d) : NULL;
     if (h == NULL)
         return;
-    line_append(d.endangered ? &c->endangered : &c->line, h);
+    h->returned = returned;
+    place(c, h);
 }
 
 void consumer_step(struct consumer *c)
 {
     if (!link_is_up(c->context.link))
         return;
-    if (c->context.tickets > 0)
-        serve(c);
+    place_undecided(c);
+    feeds_serve(&c->context, c->feeds, c->n_feeds);
     /* Where channels are few, what the broker gave up on can wait. */
     for (size_t i = 0; i < c->n_feeds; i++)
         if (feed_of_dead(c->feeds[i]) == NULL)

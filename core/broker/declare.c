@@ -58,7 +58,7 @@ void declare_exchange_again(struct declare *d, const char *exchange)
 /* What is on a lane of its own has another connection. */
 static void restart(struct declare_item *item)
 {
-    if (item->lane == &item->own)
+    if (item->lane == &item->own || (item->kind == ITEM_LIMIT && item->state == DECLARE_READY))
         return;
     item->lane = NULL;
     item->step = STEP_IDLE;
@@ -163,6 +163,8 @@ static int ask(const struct lane *lane, const struct declare_item *item, struct 
 {
     if (item->step == STEP_CONSUMING)
         return ask_consumer(lane->link, lane->channel, item->name, err);
+    if (item->kind == ITEM_LIMIT)
+        return queue_probe_ask(item->probe, lane->link, lane->channel, err);
     if (item->kind == ITEM_BINDING)
         return ask_binding(lane->link, lane->channel, item->exchange->name, item->queue->name,
                            item->name, err);
@@ -317,6 +319,17 @@ static void declare_plain(struct declare *d, struct declare_item *item, const ch
     send_item(d, item, STEP_CREATING, QUEUE_QUORUM_PLAIN);
 }
 
+/* Every refusal tells something of the queue, until none tells more. */
+static void go_on_probing(struct declare *d, struct declare_item *item, const char *text)
+{
+    if (queue_probe_hear(item->probe, text)) {
+        begin_item(d, item, STEP_ASKING);
+        return;
+    }
+    finish(d, item);
+    declare_item_release(d, item);
+}
+
 /* A no that leads on: what is absent is created, what is there is taken as it is. */
 static bool try_otherwise(struct declare *d, struct declare_item *item,
                           const amqp_channel_close_t *close)
@@ -329,7 +342,9 @@ static bool try_otherwise(struct declare *d, struct declare_item *item,
     const bool absent = asking && close->reply_code == AMQP_NOT_FOUND && meaning != WORDS_NODE_DOWN;
 
     item->absent = item->absent || (asking && meaning == WORDS_ABSENT);
-    if (asking && item->kind == ITEM_TARGET)
+    if (item->kind == ITEM_LIMIT)
+        go_on_probing(d, item, text);
+    else if (asking && item->kind == ITEM_TARGET)
         find_target(d, item);
     else if (absent && item->kind == ITEM_DEAD && !item->seen && !item->queue->guarded)
         find_absent(d, item);

@@ -96,6 +96,12 @@ int declare_bindings(struct declare *d, struct declare_item *queue, const struct
 /* A queue that others make: it is only looked for, and READY whether it is there or not. */
 struct declare_item *declare_target(struct declare *d, const char *queue);
 
+/* The delivery limit that was declared for a queue: asked for once, by declarations that cannot
+ * come true (queue_probe.h). It is READY whatever the broker answers; -1: none, or it is not known.
+ */
+struct declare_item *declare_limit(struct declare *d, const char *queue);
+int64_t declare_limit_found(const struct declare_item *limit);
+
 /* A target that is not there; an exchange that was not, and was created for this plan. */
 bool declare_was_absent(const struct declare_item *item);
 

@@ -12,9 +12,10 @@
 #include "broker/backoff.h"
 #include "broker/channels.h"
 #include "broker/declare.h"
+#include "broker/queue_probe.h"
 #include "broker/reason.h"
 
-enum item_kind { ITEM_EXCHANGE, ITEM_QUEUE, ITEM_BINDING, ITEM_TARGET, ITEM_DEAD };
+enum item_kind { ITEM_EXCHANGE, ITEM_QUEUE, ITEM_BINDING, ITEM_TARGET, ITEM_DEAD, ITEM_LIMIT };
 enum item_step { STEP_IDLE, STEP_ASKING, STEP_CREATING, STEP_BINDING, STEP_CONSUMING };
 
 enum {
@@ -65,6 +66,7 @@ struct declare_item {
     enum queue_form form;          /* ITEM_QUEUE, _DEAD: what the broker was asked for last */
     bool guarded;                  /* ITEM_QUEUE: the broker took it with a dead-letter queue */
     bool seen;                     /* it was there: ITEM_DEAD is made again when it goes */
+    struct queue_probe *probe;     /* ITEM_LIMIT: owned */
     struct reason *why;            /* of the last refusal, kept to log it only once */
 };
 

@@ -18,6 +18,7 @@ void declare_item_free(struct declare_item **item)
     free((*item)->name);
     free((*item)->rule.origin);
     free((*item)->next.origin);
+    free((*item)->probe);
     reason_drop(&(*item)->why);
     free(*item);
     *item = NULL;
@@ -37,8 +38,8 @@ void declare_item_wait(struct declare *d, struct declare_item *item)
 
 const char *declare_item_kind(const struct declare_item *item)
 {
-    static const char *const words[] = {"exchange", "queue", "binding", "queue",
-                                        "dead-letter queue"};
+    static const char *const words[] = {
+        "exchange", "queue", "binding", "queue", "dead-letter queue", "delivery limit of queue"};
 
     return words[item->kind];
 }
@@ -202,6 +203,27 @@ struct declare_item *declare_target(struct declare *d, const char *queue)
         .kind = ITEM_TARGET, .name = (char *)(uintptr_t)queue, .planned = true};
 
     return take(d, &like);
+}
+
+struct declare_item *declare_limit(struct declare *d, const char *queue)
+{
+    const struct declare_item like = {.kind = ITEM_LIMIT, .name = (char *)(uintptr_t)queue};
+    struct declare_item *item = take(d, &like);
+
+    if (item == NULL || item->probe != NULL)
+        return item;
+    item->probe = malloc(sizeof *item->probe);
+    if (item->probe == NULL) {
+        item->dropped = true;
+        return NULL;
+    }
+    queue_probe_begin(item->probe, item->name);
+    return item;
+}
+
+int64_t declare_limit_found(const struct declare_item *limit)
+{
+    return limit->probe->limit;
 }
 
 bool declare_was_absent(const struct declare_item *item)

@@ -233,6 +233,7 @@ static void leave_queue(struct feed *f)
     f->since_ms = 0;
     f->room = (struct feed_room){.narrow = 0};
     f->warned = false;
+    f->limit = NULL;
     backoff_reset(&f->backoff);
     reason_drop(&f->why);
     if (f->state == FEED_RESTING)

@@ -97,17 +97,13 @@ void feed_method(struct feed *f, const amqp_method_t *method);
  * unacked. */
 struct held *feed_deliver(struct feed *f, struct delivery *d);
 
-/* All feeds hold more than they may: it gives back what no turn has, once, and consumes with a
- * smaller prefetch from now on, for as long as large messages come. `size`: of the delivery that
- * is too much, when it is this feed's; it is dropped then. */
-void feed_narrow(struct feed *f, size_t size);
+/* Before a delivery of this size is taken from `f`: while all feeds would hold more than they may,
+ * the one that holds most, which may be `f`, gives back what no turn has, once, and consumes with
+ * a smaller prefetch for as long as large messages come. */
+void feeds_make_room(struct feed *const *feeds, size_t n, struct feed *f, size_t size);
 
-/* What a narrow one does not give back; a wide one does. */
-bool feed_is_narrow(const struct feed *f);
-size_t feed_bytes(const struct feed *f);
-
-/* The size of a delivery that is about to come: true where the feed must be narrower for it. */
-bool feed_outgrows(struct feed *f, size_t size);
+/* Between two turns: finds whose turn it is to have room, of those that wait for it. */
+void feeds_serve(struct feed_context *c, struct feed *const *feeds, size_t n);
 
 /* Its place among those that wait for room; 0: it does not wait. */
 uint64_t feed_ticket(const struct feed *f);
@@ -137,6 +133,14 @@ size_t feed_unacked(const struct feed *f);
 
 /* What it would consume is not there, and need not be: a dead-letter queue. */
 bool feed_is_absent(const struct feed *f);
+
+/* Asks for the delivery limit that its queue was declared with, once; while that is not answered,
+ * it is undecided what comes too often. */
+void feed_ask_limit(struct feed *f);
+bool feed_is_undecided(const struct feed *f);
+
+/* After how many returns a message is endangered: `wanted`, or less where the limit is. */
+int64_t feed_rescue_after(const struct feed *f, int64_t wanted);
 
 /* Logs, once, that its queue counts returns and has no dead-letter queue of herald's. */
 void feed_warn_unguarded(struct feed *f);

@@ -39,6 +39,7 @@ struct feed {
     enum broker_pace opened_at;   /* pace for which the channel was opened */
     struct declare_item *queue;   /* its declaration; NULL without a subscription */
     char dead[GIVEN_UP_NAME_MAX]; /* the dead-letter queue that it consumes; "": the queue */
+    struct declare_item *limit;   /* of deliveries, once it was asked for; NULL */
     unsigned deserted;            /* declare_deserted when the channel was opened */
     uint64_t epoch;               /* of this life of the channel */
     struct held *first;           /* unacked ones in order of tag; owned */

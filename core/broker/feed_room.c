@@ -36,22 +36,14 @@ uint16_t feed_room_prefetch(const struct feed *f, uint16_t wanted)
     return f->room.narrow != 0 && f->room.narrow < wanted ? f->room.narrow : wanted;
 }
 
-bool feed_is_narrow(const struct feed *f)
-{
-    return f->room.narrow != 0;
-}
-
-size_t feed_bytes(const struct feed *f)
-{
-    return f->bytes;
-}
-
 uint64_t feed_ticket(const struct feed *f)
 {
     return f->room.ticket;
 }
 
-void feed_narrow(struct feed *f, size_t size)
+/* Gives back what no turn has, and consumes with a smaller prefetch from now on. `size`: of the
+ * delivery that is too much, where it is this feed's. */
+static void narrow(struct feed *f, size_t size)
 {
     struct feed_room *room = &f->room;
     size_t fits;
@@ -67,7 +59,8 @@ void feed_narrow(struct feed *f, size_t size)
     feed_renew(f);
 }
 
-bool feed_outgrows(struct feed *f, size_t size)
+/* True where it must be narrower for a delivery of this size. */
+static bool outgrows(struct feed *f, size_t size)
 {
     struct feed_room *room = &f->room;
 
@@ -138,4 +131,40 @@ int64_t feed_room_due(const struct feed *f)
         return now_ms(f) + TURN_MS;
     return f->room.narrow != 0 && f->state == FEED_CONSUMING ? f->room.large_ms + WIDE_AGAIN_MS
                                                              : INT64_MAX;
+}
+
+void feeds_serve(struct feed_context *c, struct feed *const *feeds, size_t n)
+{
+    uint64_t first = 0;
+
+    if (c->tickets == 0) /* none was ever narrow */
+        return;
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t ticket = feeds[i]->room.ticket;
+
+        if (ticket != 0 && (first == 0 || ticket < first))
+            first = ticket;
+    }
+    c->served = first;
+}
+
+static struct feed *widest(struct feed *const *feeds, size_t n)
+{
+    struct feed *most = NULL;
+
+    for (size_t i = 0; i < n; i++)
+        if (feeds[i]->room.narrow == 0 && feeds[i]->bytes > (most != NULL ? most->bytes : 0))
+            most = feeds[i];
+    return most;
+}
+
+void feeds_make_room(struct feed *const *feeds, size_t n, struct feed *f, size_t size)
+{
+    const struct feed_context *c = f->context;
+    struct feed *most;
+
+    if (outgrows(f, size))
+        narrow(f, size);
+    while (c->held_bytes + size > c->bytes_max && (most = widest(feeds, n)) != NULL)
+        narrow(most, most == f ? size : 0);
 }

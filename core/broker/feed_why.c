@@ -57,3 +57,25 @@ void feed_warn_unguarded(struct feed *f)
                                          "unless a policy keeps it, or rescue_after is reached "
                                          "before; see herald check --live")));
 }
+
+void feed_ask_limit(struct feed *f)
+{
+    if (f->limit != NULL)
+        return;
+    f->limit = declare_limit(f->context->declare, feed_queue(f));
+    declare_step(f->context->declare);
+}
+
+bool feed_is_undecided(const struct feed *f)
+{
+    return f->limit != NULL && declare_state(f->limit) == DECLARE_WAITING;
+}
+
+int64_t feed_rescue_after(const struct feed *f, int64_t wanted)
+{
+    const int64_t limit = f->limit != NULL ? declare_limit_found(f->limit) : -1;
+
+    if (limit < 0 || limit >= wanted)
+        return wanted;
+    return limit > 0 ? limit : 1;
+}

@@ -27,11 +27,12 @@ struct held {
     struct held *next;         /* in order of arrival, over all channels */
     struct held *next_on_feed; /* in order of tag, on its channel */
     enum held_state state;
-    int64_t came_ms; /* monotonic */
-    size_t size;     /* of the block */
-    size_t *total;   /* of all that are held: these are among them; lent */
-    bool stale;      /* can never be acked: it is in the line alone */
-    char bytes[];    /* what the delivery's slices point to */
+    int64_t came_ms;  /* monotonic */
+    int64_t returned; /* how often it came back, as a quorum queue counts it */
+    size_t size;      /* of the block */
+    size_t *total;    /* of all that are held: these are among them; lent */
+    bool stale;       /* can never be acked: it is in the line alone */
+    char bytes[];     /* what the delivery's slices point to */
 };
 
 /* How many bytes it takes. */

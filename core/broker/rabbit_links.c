@@ -291,6 +291,7 @@ static void on_consume_read(void *arg)
     h->rabbit->heard = true;
     if (h->stirred)
         consumer_step(h->rabbit->consumer);
+    h->rabbit->news = h->rabbit->news || consumer_pending(h->rabbit->consumer);
     if (h->stirred && declare_is_settled(h->declare))
         rabbit_end_wait(h->rabbit);
     h->stirred = false;

@@ -469,10 +469,54 @@ static void take_endangered(size_t max, const char *want)
     assert_string_equal(text, want);
 }
 
+/* The queue has no dead-letter queue of herald's, so its limit is asked for: "3", or "none". */
+static void ask_limit(const char *limit)
+{
+    char text[160];
+
+    sent("1:open 1:queue.declare(q,none,durable)");
+    closed(1, 406,
+           "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': "
+           "received 'none' but current is 'quorum'");
+    sent("1:close-ok 1:open 1:queue.declare(q,quorum,durable)");
+    snprintf(text, sizeof text,
+             "PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit' for queue 'q' in vhost "
+             "'/': received 'none' but current is %s",
+             limit);
+    closed(1, 406, text);
+    sent("1:close-ok");
+}
+
+/* Nothing of the queue overtakes what depends on the answer. */
+static void a_lower_limit_counts_and_is_waited_for(void **state)
+{
+    (void)state;
+    deliver_counted(2, 1, 1, true);
+    deliver(2, 2, 2);
+    deliver(3, 1, 1);
+    take_endangered(64, "");
+    take(64, "3/1");
+    consumer_forget(consumer);
+    ask_limit("'1'");
+    take_endangered(64, "2/1");
+    accepted(0);
+    consumer_tell(consumer);
+    sent("2:ack(1+)");
+    take(64, "3/1 2/2");
+    consumer_forget(consumer);
+    deliver_counted(2, 3, 1, true); /* known by now */
+    sent("");
+    take_endangered(64, "2/3");
+    consumer_forget(consumer);
+}
+
 static void what_came_back_too_often_is_lent_apart_and_acked_first(void **state)
 {
     (void)state;
     deliver_counted(2, 1, 1, true); /* not yet */
+    assert_false(consumer_pending(consumer));
+    ask_limit("none");
+    assert_true(consumer_pending(consumer));
     deliver_counted(2, 2, 2, true);
     deliver_counted(2, 3, 7, false); /* a publisher's own count */
     deliver_counted(2, 4, 3, true);
@@ -1159,6 +1203,7 @@ int main(void)
         TEST(the_queue_that_fills_it_goes_back_not_the_one_that_comes_last),
         TEST(a_message_above_the_limit_is_taken_alone),
         TEST(narrow_queues_take_turns_where_all_of_them_do_not_fit),
+        TEST(a_lower_limit_counts_and_is_waited_for),
         TEST(what_came_back_too_often_is_lent_apart_and_acked_first),
         TEST(an_endangered_one_of_a_closed_channel_is_dropped),
         TEST(a_stale_delivery_is_never_acked),
