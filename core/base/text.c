@@ -145,30 +145,86 @@ static int64_t days_of(int year, int month, int day)
     return (int64_t)365 * y + y / 4 - y / 100 + y / 400 + (153 * shifted + 2) / 5 + day - 719469;
 }
 
+/* The digits at *at, exactly `n` of them, and the byte behind; -1 when they are not there. */
+static int digits(struct slice s, size_t *at, size_t n)
+{
+    int value = 0;
+
+    for (size_t end = *at + n; *at < end; ++*at) {
+        if (*at >= s.len || s.data[*at] < '0' || s.data[*at] > '9')
+            return -1;
+        value = value * 10 + (s.data[*at] - '0');
+    }
+    return value;
+}
+
+static bool is_at(struct slice s, size_t *at, char c)
+{
+    if (*at >= s.len || s.data[*at] != c)
+        return false;
+    ++*at;
+    return true;
+}
+
+/* ".123": what is finer than a millisecond is cut. Returns false for a point without digits. */
+static bool read_fraction(struct slice s, size_t *at, int64_t *ms)
+{
+    static const int places[] = {100, 10, 1};
+    size_t n = 0;
+
+    if (!is_at(s, at, '.'))
+        return true;
+    for (; *at < s.len && s.data[*at] >= '0' && s.data[*at] <= '9'; ++*at, n++)
+        *ms += n < 3 ? (s.data[*at] - '0') * places[n] : 0;
+    return n >= 1 && n <= 9;
+}
+
+/* "Z", "+08:00" or "-0330", in milliseconds ahead of UTC. */
+static bool read_offset(struct slice s, size_t *at, int64_t *ms)
+{
+    int sign, hours, minutes;
+
+    *ms = 0;
+    if (is_at(s, at, 'Z'))
+        return true;
+    if (*at >= s.len || (s.data[*at] != '+' && s.data[*at] != '-'))
+        return false;
+    sign = s.data[(*at)++] == '+' ? 1 : -1;
+    hours = digits(s, at, 2);
+    (void)is_at(s, at, ':');
+    minutes = digits(s, at, 2);
+    *ms = (int64_t)sign * (hours * 60 + minutes) * 60000;
+    return hours >= 0 && hours <= 23 && minutes >= 0 && minutes <= 59;
+}
+
+static bool is_date(const int v[6])
+{
+    static const int last[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = (v[0] % 4 == 0 && v[0] % 100 != 0) || v[0] % 400 == 0;
+
+    return v[0] >= 1970 && v[1] >= 1 && v[1] <= 12 && v[2] >= 1 &&
+           v[2] <= last[v[1] - 1] + (v[1] == 2 && leap) && v[3] >= 0 && v[3] <= 23 && v[4] >= 0 &&
+           v[4] <= 59 && v[5] >= 0 && v[5] <= 59;
+}
+
 int text_utc_ms(struct slice s, int64_t *ms_out)
 {
-    static const char form[] = "dddd-dd-ddTdd:dd:ddZ";
-    static const int last[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int v[6] = {0}, n = 0;
-    bool leap;
+    static const char after[] = "--T::";
+    int64_t ms = 0, ahead;
+    size_t at = 0;
+    int v[6];
 
-    if (s.len != sizeof form - 1)
-        return -1;
-    for (size_t i = 0; i < s.len; i++) {
-        if (form[i] != 'd' && s.data[i] != form[i])
+    for (size_t i = 0; i < 6; i++) {
+        v[i] = digits(s, &at, i == 0 ? 4 : 2);
+        if (v[i] < 0 || (i < 5 && !is_at(s, &at, after[i])))
             return -1;
-        if (form[i] == 'd' && (s.data[i] < '0' || s.data[i] > '9'))
-            return -1;
-        if (form[i] == 'd')
-            v[n] = v[n] * 10 + (s.data[i] - '0');
-        else
-            n++;
     }
-    leap = (v[0] % 4 == 0 && v[0] % 100 != 0) || v[0] % 400 == 0;
-    if (v[0] < 1970 || v[1] < 1 || v[1] > 12 || v[2] < 1 ||
-        v[2] > last[v[1] - 1] + (v[1] == 2 && leap) || v[3] > 23 || v[4] > 59 || v[5] > 59)
+    if (!is_date(v) || !read_fraction(s, &at, &ms) || !read_offset(s, &at, &ahead) || at != s.len)
         return -1;
-    *ms_out = (((days_of(v[0], v[1], v[2]) * 24 + v[3]) * 60 + v[4]) * 60 + v[5]) * 1000;
+    ms += (((days_of(v[0], v[1], v[2]) * 24 + v[3]) * 60 + v[4]) * 60 + v[5]) * 1000 - ahead;
+    if (ms < 0 || ms > TEXT_TIME_MAX)
+        return -1;
+    *ms_out = ms;
     return 0;
 }
 

@@ -33,9 +33,13 @@ void text_redact_url(const char *url, char *out, size_t size);
  * Returns 0 or -1. */
 int text_duration_ms(struct slice s, int64_t *ms_out);
 
-/* "2026-01-31T12:00:00Z" to milliseconds since 1970, from then to the end of the year 9999.
- * Returns 0 or -1. */
+/* "2026-01-31T12:00:00Z", also with a fraction of 1 to 9 digits and an offset such as "+08:00"
+ * (RFC 3339; "+0800" as in ISO 8601), to milliseconds since 1970, from then to the end of the year
+ * 9999. Returns 0 or -1. */
 #define TEXT_TIME_MAX INT64_C(253402300799999)
+/* Whole numbers below are seconds that somebody took for milliseconds: as such they lie before
+ * March 1973. */
+#define TEXT_TIME_MS_MIN INT64_C(100000000000)
 int text_utc_ms(struct slice s, int64_t *ms_out);
 
 /* Mixes bytes into a 64-bit fingerprint; start with TEXT_HASH_START. Not for

@@ -135,6 +135,11 @@ static int64_t take_at(lua_State *L)
         return 0;
     if (lua_isinteger(L, -1)) {
         at = lua_tointeger(L, -1);
+        if (at > 0 && at < TEXT_TIME_MS_MIN)
+            luaL_error(L,
+                       "tx:emit: at is %I, which is a time in seconds: it takes milliseconds "
+                       "since 1970 (times 1000), or a text such as \"2026-01-31T12:00:00Z\"",
+                       (LUAI_UACINT)at);
         if (at <= 0 || at > TEXT_TIME_MAX)
             luaL_error(L, "tx:emit: at is in ms since 1970, above 0 and before the year 10000");
         return at;
@@ -142,7 +147,8 @@ static int64_t take_at(lua_State *L)
     if (lua_type(L, -1) == LUA_TSTRING)
         s.data = lua_tolstring(L, -1, &s.len);
     if (s.data == NULL || text_utc_ms(s, &at) != OK)
-        luaL_error(L, "tx:emit: at is ms since 1970 or a time such as \"2026-01-31T12:00:00Z\"");
+        luaL_error(L, "tx:emit: at is ms since 1970 or a time such as \"2026-01-31T12:00:00Z\" or "
+                      "\"2026-01-31T20:00:00.000+08:00\"");
     return at > 0 ? at : 1;
 }
 

@@ -18,6 +18,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* herald.time("2026-01-31T12:00:00Z") -> milliseconds since 1970. RAISES for what is no time. */
+static int herald_time(lua_State *L)
+{
+    struct slice s;
+    int64_t ms;
+
+    s.data = luaL_checklstring(L, 1, &s.len);
+    if (text_utc_ms(s, &ms) != 0)
+        luaL_error(L, "herald.time: not a time such as \"2026-01-31T12:00:00Z\" or "
+                      "\"2026-01-31T20:00:00.000+08:00\"");
+    lua_pushinteger(L, ms);
+    return 1;
+}
+
 static int herald_now(lua_State *L)
 {
     const struct script_host *host = host_of(L);
@@ -85,9 +99,13 @@ static int json_array(lua_State *L)
 static const luaL_Reg json_functions[] = {
     {"encode", json_encode}, {"decode", json_decode}, {"array", json_array}, {NULL, NULL}};
 
-static const luaL_Reg functions[] = {{"retry", verdict_retry}, {"reject", verdict_reject},
-                                     {"now", herald_now},      {"blob", convert_blob},
-                                     {"env", herald_env},      {NULL, NULL}};
+static const luaL_Reg functions[] = {{"retry", verdict_retry},
+                                     {"reject", verdict_reject},
+                                     {"now", herald_now},
+                                     {"time", herald_time},
+                                     {"blob", convert_blob},
+                                     {"env", herald_env},
+                                     {NULL, NULL}};
 
 /* Pushes what an embedded chunk returns, called with the top `nargs` values. */
 static void run_embedded(lua_State *L, const char *name, const char *chunk, int nargs)

@@ -125,6 +125,11 @@ function herald.reject(why) end
 ---@return integer milliseconds since 1970 UTC
 function herald.now() end
 
+---The time that a text says, in milliseconds since 1970: RFC 3339, with `Z` or an offset.
+---@param text string such as "2026-01-31T12:00:00Z" or "2026-01-31T20:00:00.000+08:00"
+---@return integer
+function herald.time(text) end
+
 ---@param name string of an environment variable
 ---@return string?
 function herald.env(name) end

@@ -7,6 +7,7 @@ local show = require "cli.show"
 local due = {}
 
 local KEY_MAX <const> = 255
+local MS_MIN <const> = 100000000000 -- whole numbers below are seconds
 local TIME_MAX <const> = 253402300799999 -- the end of the year 9999
 
 local function shown(text)
@@ -17,12 +18,16 @@ local function read_at(text)
   local ms
   if text:match "^%d+$" then
     ms = math.tointeger(tonumber(text))
+    if ms and ms > 0 and ms < MS_MIN then
+      return nil, ('--at is "%s", which is a time in seconds; it takes milliseconds since 1970 (times 1000)')
+        :format(text)
+    end
   else
     ms = core.utc(text)
     ms = ms and math.max(ms, 1) -- 0 would be at once
   end
   if ms and ms > 0 and ms <= TIME_MAX then return ms end
-  return nil, ('--at is "%s", but must be a time such as 2026-01-31T12:00:00Z, or ms since 1970, '
+  return nil, ('--at is "%s", but must be a time such as 2026-01-31T12:00:00Z or 2026-01-31T20:00:00+08:00, or ms since 1970, '
     .. "above 0 and before the year 10000"):format(shown(text))
 end
 
