@@ -423,6 +423,11 @@ const struct pause *engine_paused(const struct engine *e, size_t n)
     return turn_paused(e->turn, n);
 }
 
+bool engine_has_route(const struct engine *e, const char *type, const char *order_type)
+{
+    return rules_route(script_rules(e->script), slice_of(type), slice_of(order_type)) != NULL;
+}
+
 void engine_status(struct engine *e, struct engine_status *out)
 {
     const struct topology *t = rules_topology(script_rules(e->script));

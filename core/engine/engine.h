@@ -70,6 +70,9 @@ struct engine_settings {
     void *arg;
 };
 
+/* Whether the rules in force have a route for such rows. */
+bool engine_has_route(const struct engine *e, const char *type, const char *order_type);
+
 /* Opens the store, applies migrations, loads the rules, makes the broker. Nothing
  * runs yet. Strings and folders of the settings are lent for the engine's life. ERR_CONFIG is
  * the user's to mend; see db_open and script_load for the others. */

@@ -12,7 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-
 /* chdir(path) -> true, or nil and why */
 static int change_folder(lua_State *L)
 {

@@ -188,6 +188,20 @@ static void answer_reload(struct router *r, const char *words, struct buf *answe
     }
 }
 
+/* "routed TYPE<TAB>ORDER TYPE" */
+static void answer_routed(struct router *r, const char *words, struct buf *answer)
+{
+    const char *tab = strchr(words, '\t');
+    char type[CONTROL_QUESTION_MAX];
+
+    if (tab == NULL) {
+        put(answer, "error", "unknown question");
+        return;
+    }
+    snprintf(type, sizeof type, "%.*s", (int)(tab - words), words);
+    put(answer, "routed", engine_has_route(r->engine, type, tab + 1) ? "true" : "false");
+}
+
 static void on_question(void *arg, const char *question, struct buf *answer)
 {
     struct router *r = arg;
@@ -196,6 +210,8 @@ static void on_question(void *arg, const char *question, struct buf *answer)
         put_status(r, answer);
     else if (strcmp(question, "nowhere") == 0)
         put(answer, engine_nowhere(r->engine, answer) ? "asked" : "asking", "");
+    else if (strncmp(question, "routed ", 7) == 0)
+        answer_routed(r, question + 7, answer);
     else if (strncmp(question, "reload ", 7) == 0)
         answer_reload(r, question + 7, answer);
     else

@@ -10,6 +10,7 @@ local json = require "cli.json"
 local read_body = require "cli.body"
 local settings = require "cli.settings"
 local show = require "cli.show"
+local topology = require "cli.check.topology"
 
 local commands = {}
 
@@ -45,6 +46,24 @@ function commands.run_router(args)
   if not done then return exit_code(kind), why end
 end
 
+-- What the router that runs says of a route, or the rules as they lie in the folder; true where
+-- nobody can tell.
+local function is_routed(s, row)
+  local question = ("routed %s\t%s"):format(row.type, row.key2 or "")
+  local answer = not question:find "[\n\r]" and core.ask(s.socket, question)
+  if answer then return answer ~= "routed\tfalse\n" end
+  if not s.handler_memory then return true end -- the settings are broken
+  s.folders = folder.parts(s)
+  local rules = core.inspect_rules(s)
+  return not rules or not rules.routes or topology.is_routed(row.type, row.key2, rules.routes)
+end
+
+local function warn_unrouted(row)
+  io.stderr:write(("herald: no herald.route takes type %q%s: until one does, the router makes a dead "
+    .. "letter of it\n"):format(show.line(row.type, 200),
+      row.key2 and (", order type %q"):format(show.line(row.key2, 200)) or ""))
+end
+
 function commands.emit(args)
   local count, bad = whole_number(args.count, "--count", 1, 10000000)
   if not count then return USAGE, bad end
@@ -61,6 +80,7 @@ function commands.emit(args)
   row.body = body
   local ids, kind, why = core.emit(s.store, row, count)
   if not ids then return exit_code(kind), why end
+  if not is_routed(s, row) then warn_unrouted(row) end
   if args.json then
     out(json.encode(json.object { { "ids", ids } }))
   else

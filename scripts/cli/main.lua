@@ -79,13 +79,18 @@ local function build()
   return parser
 end
 
+-- What people try first.
+local synonyms = { ["--version"] = { "version" }, ["-V"] = { "version" }, help = { "--help" } }
+
 local parser = build()
 local at = parser -- the command whose words are wrong
 parser.error = function(command, problem)
   at = command
   error({ problem }, 0)
 end
-local ok, args = pcall(parser.parse, parser, arg)
+local words = #arg == 1 and synonyms[arg[1]] or arg
+if arg[1] == "help" and arg[2] then words = { arg[2], "--help" } end
+local ok, args = pcall(parser.parse, parser, words)
 if not ok then
   if type(args) ~= "table" then error(args, 0) end
   local usage = at:get_usage()

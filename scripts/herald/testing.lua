@@ -219,6 +219,10 @@ function router:now() return ask(self, "now") end
 -- The process dies in the next turn that has deliveries, "before commit" or "after commit"
 -- (and before the acks), and starts again on the same store.
 function router:crash(when)
+  if when ~= "before commit" and when ~= "after commit" then
+    error(('router:crash takes "before commit" or "after commit", not %s'):format(
+      type(when) == "string" and ("%q"):format(when) or tostring(when)), 2)
+  end
   ask(self, "crash", when)
   return self
 end

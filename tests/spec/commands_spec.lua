@@ -131,18 +131,20 @@ describe("herald", function()
     it("hands over when a row is due, and its key", function()
       assert.same({ type = "t", delay = 900000, key = "close-16" }, row { delay = "15m", key = "close-16" })
       assert.same({ type = "t", at = 1769860800000 }, row { at = "2026-01-31T12:00:00Z" })
-      assert.same({ type = "t", at = 5 }, row { at = "5" })
+      assert.same({ type = "t", at = 100000000005 }, row { at = "100000000005" })
       assert.same({ type = "t", at = 1 }, row { at = "1970-01-01T00:00:00Z" })
       assert.same({ type = "t", delay = 0, key = ("k"):rep(255) }, row { delay = "0s", key = ("k"):rep(255) })
     end)
 
     it("refuses bad times and keys", function()
       local delay = "must be a whole number with ms, s, m, h or d, such as 15m, of 100 years at most"
-      local at = "must be a time such as 2026-01-31T12:00:00Z, or ms since 1970, above 0 and before the year 10000"
+      local at = "must be a time such as 2026-01-31T12:00:00Z or 2026-01-31T20:00:00+08:00, or ms since 1970, above 0 and before the year 10000"
       for _, case in ipairs {
         { { delay = "-5m" }, '--delay is "-5m", but ' .. delay },
         { { delay = "" }, '--delay is "", but ' .. delay },
         { { delay = ("9"):rep(10240) }, '--delay is "' .. ("9"):rep(59) .. '…", but ' .. delay },
+        { { at = "1769860800" }, '--at is "1769860800", which is a time in seconds; it takes milliseconds '
+          .. "since 1970 (times 1000)" },
         { { at = "tomorrow" }, '--at is "tomorrow", but ' .. at },
         { { at = "0" }, '--at is "0", but ' .. at },
         { { at = "-1" }, '--at is "-1", but ' .. at },

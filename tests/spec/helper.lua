@@ -55,9 +55,9 @@ function core.chdir(path)
   return true
 end
 
-local no_router = { ask = { nil, "nobody listens" }, router_pid = { 0 } }
+local no_router = { ask = { nil, "nobody listens" }, router_pid = { 0 }, inspect_rules = {} }
 
-for _, name in ipairs { "run", "emit", "counts", "router_pid", "ask",
+for _, name in ipairs { "run", "emit", "counts", "router_pid", "ask", "inspect_rules",
   "dead_list", "dead_get", "dead_groups", "dead_replay", "dead_drop", "dead_edit", "outbox_list",
   "outbox_get", "outbox_retry", "outbox_drop", "outbox_cancel", "retries_list", "retries_get", "retries_now", "retries_drop",
   "lanes_list", "lanes_release_retry", "lanes_release_letter", "lanes_release_row",

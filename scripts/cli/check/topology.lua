@@ -136,7 +136,7 @@ end
 -- Emits and routes ----------------------------------------------------------------
 
 -- Is there a route for this type? Without an order type, one for any will do.
-local function is_routed(type_name, order_type, routes)
+function topology.is_routed(type_name, order_type, routes)
   for _, route in ipairs(routes) do
     if route.type == type_name
       and (not route.order_type or not order_type or route.order_type == order_type) then
@@ -150,7 +150,7 @@ local function judge_emits(constants, routes, found)
   local types = names_of(routes, "type")
   for _, constant in ipairs(constants) do
     -- An order type that is computed may be any.
-    if constant.kind == "emit" and not is_routed(constant.text, constant.order_type, routes) then
+    if constant.kind == "emit" and not topology.is_routed(constant.text, constant.order_type, routes) then
       local what = quoted(constant.text)
       if constant.order_type and contains(types, constant.text) then
         what = ("%s, order type %s"):format(what, quoted(constant.order_type))
@@ -233,7 +233,7 @@ local function judge_embedded(rules, told, found)
   for _, handler in ipairs(rules.handlers) do
     local order_type = handler.order_type ~= "*" and handler.order_type or nil
     if not told[handler] and handler.type ~= "*"
-      and not is_routed(handler.type, order_type, rules.routes) then
+      and not topology.is_routed(handler.type, order_type, rules.routes) then
       found:warn(found.place(handler.origin), ("the handler for %s is never called: no herald.route "
         .. "here is for that%s, and the embedded broker has no others"):format(pair(handler),
         meant(handler.type, types)))
