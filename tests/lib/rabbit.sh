@@ -11,6 +11,9 @@
 # (the Erlang machine, leader of its process group), RABBIT_NODE, RABBIT_EPMD_PORT, RABBIT_DIST_PORT.
 # DIR/console and DIR/log say what the node said. RABBIT_BIN names another installation's scripts.
 #
+# RABBIT_PEER=DIR makes the node that starts a member of the cluster of the one in that folder,
+# which must run longer, since its epmd serves both.
+#
 # RABBIT_BROKER=4.0 or 4.3 starts the one of another release of Debian, in a root of its own
 # (root.sh). It is made once, in the folder that HERALD_ROOTS names, which takes some minutes.
 set -eu
@@ -155,12 +158,31 @@ save_env() {
     mv "$dir/env.new" "$dir/env"
 }
 
+# What the peer's env says of a name.
+peer() {
+    sed -n "s/^$1=//p" "$RABBIT_PEER/env"
+}
+
+# Members of a cluster know each other by a secret.
+share_cookie() {
+    [ -n "${RABBIT_PEER:-}" ] || return 0
+    cp -p "$RABBIT_PEER/.erlang.cookie" "$dir/.erlang.cookie"
+}
+
+join_peer() {
+    [ -n "${RABBIT_PEER:-}" ] || return 0
+    for step in stop_app "join_cluster $(peer RABBIT_NODE)" start_app; do
+        as_node rabbitmqctl -q $step >>"$dir/console" 2>&1 || return 1
+    done
+}
+
 choose_ports() {
     RABBIT_PORT=''
     RABBIT_EPMD_PORT=''
     pick_port && RABBIT_PORT=$port
     pick_port && RABBIT_EPMD_PORT=$port
     pick_port && RABBIT_DIST_PORT=$port
+    [ -z "${RABBIT_PEER:-}" ] || RABBIT_EPMD_PORT=$(peer RABBIT_EPMD_PORT)
     RABBIT_NODE=herald-$RABBIT_PORT@localhost
 }
 
@@ -236,9 +258,11 @@ guard() {
 boot() {
     guard
     configure
+    share_cookie
     : >"$dir/console"
     launch
     wait_up || return 1
+    [ "$verb" != start ] || join_peer || return 1
     trap - INT TERM HUP EXIT
     echo "amqp://guest:guest@127.0.0.1:$RABBIT_PORT/"
 }
