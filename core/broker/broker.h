@@ -74,6 +74,13 @@ struct broker_state {
     size_t unacked_bytes; /* their sizes */
 };
 
+/* One thing of the rules that does not work, and holds up nothing else. */
+struct broker_trouble {
+    const char *what; /* "queue", "exchange", "binding", ... */
+    const char *name; /* of the thing; a binding's is its queue's; lent, as `why` */
+    const char *why;
+};
+
 /* What a broker can tell of where a destination leads, without a message being sent. */
 enum broker_reach {
     REACH_ASKING,   /* it has not answered yet */
@@ -137,6 +144,10 @@ struct broker_ops {
     bool (*pending)(struct broker *b);
 
     void (*state)(struct broker *b, struct broker_state *out);
+
+    /* Fills in the n-th thing that does not work; false: there are no more. What it lends stays
+     * until the loop runs again. NULL: a driver on which nothing can be refused. */
+    bool (*trouble)(struct broker *b, size_t n, struct broker_trouble *out);
 
     /* Where a destination of a route of the topology in force leads. NO_QUEUE is told once
      * the topology is taken up, and may be out of date soon after. */

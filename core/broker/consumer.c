@@ -471,14 +471,19 @@ const char *consumer_trouble(const struct consumer *c)
     return NULL;
 }
 
-const char *consumer_awaited(const struct consumer *c, char *out, size_t size)
+bool consumer_trouble_at(const struct consumer *c, size_t *n, struct broker_trouble *out)
 {
     for (size_t i = 0; i < c->n_feeds; i++) {
-        if (feed_is_late(c->feeds[i]))
-            snprintf(out, size, "queue \"%s\": the broker has not answered the consume yet",
-                     feed_queue(c->feeds[i]));
-        if (feed_is_late(c->feeds[i]))
-            return out;
+        const char *why = feed_own_trouble(c->feeds[i]);
+
+        if (why == NULL)
+            continue;
+        if (*n > 0) {
+            --*n;
+            continue;
+        }
+        *out = (struct broker_trouble){"queue", feed_queue(c->feeds[i]), why};
+        return true;
     }
-    return NULL;
+    return false;
 }

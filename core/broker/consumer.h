@@ -90,7 +90,7 @@ const char *consumer_broken(struct consumer *c);
 /* Why a subscription does not consume, or NULL. */
 const char *consumer_trouble(const struct consumer *c);
 
-/* What still waits for the broker's answer, in words, cut to `size`: returns `out`, or NULL. */
-const char *consumer_awaited(const struct consumer *c, char *out, size_t size);
+/* As declare_trouble_at, of queues whose declaration is well. */
+bool consumer_trouble_at(const struct consumer *c, size_t *n, struct broker_trouble *out);
 
 #endif

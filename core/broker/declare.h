@@ -59,6 +59,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/topology.h"
+#include "broker/broker.h"
 #include "broker/channels.h"
 #include "wire/link.h"
 
@@ -161,6 +162,10 @@ bool declare_is_settled(const struct declare *d);
 /* The first item that the rules name and that is refused or unanswered, in words, or NULL. A
  * dead-letter queue is not named by them, and one that others make is their affair. */
 const char *declare_trouble(const struct declare *d);
+
+/* The n-th one that is refused or unanswered, dead-letter queues and those of others as well;
+ * false, and *n less by those that there are. */
+bool declare_trouble_at(const struct declare *d, size_t *n, struct broker_trouble *out);
 
 /* True where the answer for an item that the rules name is late. */
 bool declare_is_late(const struct declare *d);

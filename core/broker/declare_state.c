@@ -42,6 +42,24 @@ const char *declare_trouble(const struct declare *d)
     return NULL;
 }
 
+bool declare_trouble_at(const struct declare *d, size_t *n, struct broker_trouble *out)
+{
+    for (size_t i = 0; i < d->n_items; i++) {
+        const struct declare_item *item = d->items[i];
+
+        if (declare_why(item)[0] == '\0')
+            continue;
+        if (*n > 0) {
+            --*n;
+            continue;
+        }
+        *out = (struct broker_trouble){declare_item_kind(item), declare_item_name(item),
+                                       declare_why(item)};
+        return true;
+    }
+    return false;
+}
+
 bool declare_is_late(const struct declare *d)
 {
     const int64_t now = clock_mono(&d->clock);

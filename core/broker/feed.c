@@ -410,12 +410,6 @@ void feed_blame(struct feed *f, const char *why)
         declare_unanswered(f->context->declare, f->queue, why);
 }
 
-bool feed_is_late(const struct feed *f)
-{
-    return f->state == FEED_OPENING &&
-           f->due_ms - clock_mono(&f->context->clock) <= ANSWER_MOST_MS - ANSWER_LATE_MS;
-}
-
 const char *feed_queue(const struct feed *f)
 {
     return f->subscription != NULL ? consumed(f) : NULL;
@@ -465,14 +459,28 @@ size_t feed_unacked(const struct feed *f)
     return f->unacked;
 }
 
-const char *feed_trouble(const struct feed *f)
+/* The answer takes longer than is usual. */
+static bool is_late(const struct feed *f)
+{
+    return f->state == FEED_OPENING &&
+           f->due_ms - clock_mono(&f->context->clock) <= ANSWER_MOST_MS - ANSWER_LATE_MS;
+}
+
+const char *feed_own_trouble(const struct feed *f)
 {
     if (f->subscription == NULL || f->renewing)
         return NULL;
-    if (f->state == FEED_DECLARING && declare_why(f->queue)[0] != '\0')
-        return declare_why(f->queue);
+    if (is_late(f))
+        return "the broker has not answered the consume yet";
     return f->state == FEED_RESTING || f->state == FEED_CLOSING ||
                    (f->state == FEED_DECLARING && f->is_short)
                ? reason_text(f->why)
                : NULL;
+}
+
+const char *feed_trouble(const struct feed *f)
+{
+    if (f->subscription != NULL && f->state == FEED_DECLARING && declare_why(f->queue)[0] != '\0')
+        return declare_why(f->queue);
+    return is_late(f) ? NULL : feed_own_trouble(f);
 }

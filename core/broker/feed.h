@@ -148,12 +148,12 @@ void feed_warn_unguarded(struct feed *f);
 /* Why it does not consume, or NULL. */
 const char *feed_trouble(const struct feed *f);
 
+/* The same, where it is not its declaration; an answer that takes long is one, too. */
+const char *feed_own_trouble(const struct feed *f);
+
 /* The broker closes the connection over a basic.consume: who waits for the answer to one is
  * left without. Before feed_down. */
 void feed_blame(struct feed *f, const char *why);
-
-/* The broker owes it an answer for longer than is usual. */
-bool feed_is_late(const struct feed *f);
 
 /* The queue that it consumes; NULL: none. */
 const char *feed_queue(const struct feed *f);

@@ -134,11 +134,16 @@ bool outlet_is_dropped(const struct outlet *o)
     return o->state != OUTLET_OPEN && o->item != NULL && declare_state(o->item) == DECLARE_DROPPED;
 }
 
+const char *outlet_own_trouble(const struct outlet *o)
+{
+    return o->state == OUTLET_RESTING ? reason_text(o->why) : NULL;
+}
+
 const char *outlet_trouble(const struct outlet *o)
 {
     if (waits_in(o, DECLARE_REFUSED) || waits_in(o, DECLARE_UNANSWERED))
         return declare_why(o->item);
-    return o->state == OUTLET_RESTING ? reason_text(o->why) : NULL;
+    return outlet_own_trouble(o);
 }
 
 int outlet_usable(const struct outlet *o, struct err *err)

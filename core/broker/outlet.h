@@ -134,4 +134,7 @@ int64_t outlet_due(const struct outlet *o); /* monotonic; INT64_MAX: never */
 /* Why it cannot be used, or NULL. */
 const char *outlet_trouble(const struct outlet *o);
 
+/* The same, where it is not its declaration. */
+const char *outlet_own_trouble(const struct outlet *o);
+
 #endif

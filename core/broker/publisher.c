@@ -420,3 +420,20 @@ const char *publisher_trouble(const struct publisher *p)
     }
     return quotas_trouble(p->context.quotas);
 }
+
+bool publisher_trouble_at(const struct publisher *p, size_t *n, struct broker_trouble *out)
+{
+    for (size_t i = 0; i < p->n_outlets; i++) {
+        const char *why = outlet_own_trouble(p->outlets[i]);
+
+        if (why == NULL)
+            continue;
+        if (*n > 0) {
+            --*n;
+            continue;
+        }
+        *out = (struct broker_trouble){"exchange", outlet_exchange(p->outlets[i]), why};
+        return true;
+    }
+    return false;
+}

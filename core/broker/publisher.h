@@ -78,4 +78,7 @@ const char *publisher_broken(struct publisher *p);
  * until the next call. */
 const char *publisher_trouble(const struct publisher *p);
 
+/* As declare_trouble_at, of exchanges whose declaration is well. */
+bool publisher_trouble_at(const struct publisher *p, size_t *n, struct broker_trouble *out);
+
 #endif

@@ -92,6 +92,10 @@ int rabbit_plan_reach(struct rabbit *r, const struct topology *t, const struct d
                       struct err *err);
 enum broker_reach rabbit_reach(struct broker *b, const struct destination *to);
 
+/* rabbit_state.c: ops->state and ops->trouble. */
+void rabbit_report(struct broker *b, struct broker_state *out);
+bool rabbit_trouble(struct broker *b, size_t n, struct broker_trouble *out);
+
 /* A link that was never asked for counts as up. */
 bool rabbit_half_is_up(const struct half *h);
 

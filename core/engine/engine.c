@@ -418,6 +418,13 @@ static const char *state_word(const struct engine *e)
     return "closed";
 }
 
+bool engine_trouble(const struct engine *e, size_t n, struct broker_trouble *out)
+{
+    const struct broker_ops *ops = e->broker->ops;
+
+    return ops->trouble != NULL && ops->trouble(e->broker, n, out);
+}
+
 const struct pause *engine_paused(const struct engine *e, size_t n)
 {
     return turn_paused(e->turn, n);

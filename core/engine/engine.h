@@ -90,6 +90,9 @@ void engine_free(struct engine **e);
  * there is none. Lent until the loop runs again. */
 const struct pause *engine_paused(const struct engine *e, size_t n);
 
+/* The n-th thing that the broker refuses or does not answer (broker.h); false: no more. */
+bool engine_trouble(const struct engine *e, size_t n, struct broker_trouble *out);
+
 struct engine_status {
     const char *state;       /* "running", "paused", "draining", "closed" */
     const char *paused_for;  /* "" or why */

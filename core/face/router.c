@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RELOAD_ANSWER_MAX = 1024 * 1024 };
+enum { RELOAD_ANSWER_MAX = 1024 * 1024, TROUBLES_MOST = 100 };
 
 struct router {
     uv_loop_t loop;
@@ -81,6 +81,20 @@ static void put_paused(struct router *r, struct buf *b)
     }
 }
 
+/* "trouble", what, name, why; one that has all of them would be long. */
+static void put_troubles(struct router *r, struct buf *b)
+{
+    struct broker_trouble t;
+
+    for (size_t n = 0; n < TROUBLES_MOST && engine_trouble(r->engine, n, &t); n++) {
+        buf_printf(b, "trouble\t%s\t", t.what);
+        put_text(b, t.name);
+        buf_text(b, "\t");
+        put_text(b, t.why);
+        buf_text(b, "\n");
+    }
+}
+
 static void put_status(struct router *r, struct buf *b)
 {
     struct engine_status s;
@@ -90,6 +104,7 @@ static void put_status(struct router *r, struct buf *b)
     put(b, "paused_for", s.paused_for);
     put(b, "stopped_for", s.stopped_for);
     put_paused(r, b);
+    put_troubles(r, b);
     put(b, "store", r->settings->engine.store);
     put_number(b, "cursor", s.cursor);
     put_number(b, "generation", s.generation);

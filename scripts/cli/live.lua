@@ -12,12 +12,18 @@ local function read_paused(value)
     next_probe = math.tointeger(tonumber(next_probe)), queue = queue, error = error_text }
 end
 
+-- "trouble": see put_troubles.
+local function read_trouble(value)
+  local what, name, why = value:match("^([^\t]*)\t([^\t]*)\t(.*)$")
+  return { what = what, name = name, why = why }
+end
+
 -- Its answer as a table; `s` has the settings store and socket. Of a store that no router runs on:
 -- {running = false, ...}.
 function live.ask(s)
   local pid = core.router_pid(s.store)
   local said = { running = pid ~= 0, state = "stopped", broker_state = "stopped", counters = {},
-    paused = {} }
+    paused = {}, troubles = {} }
   if pid == 0 then return said end
   local answer, why = core.ask(s.socket, "status")
   if not answer then
@@ -31,6 +37,8 @@ function live.ask(s)
       said.counters[#said.counters + 1] = { counter, number }
     elseif key == "paused" then
       said.paused[#said.paused + 1] = read_paused(value)
+    elseif key == "trouble" then
+      said.troubles[#said.troubles + 1] = read_trouble(value)
     elseif key == "ready" then
       said.ready = value == "true"
     elseif key == "hash" then

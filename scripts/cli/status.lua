@@ -24,6 +24,15 @@ local function paused_list(live)
   return list
 end
 
+-- What of the rules does not work on the broker, each with its reason.
+local function trouble_list(live)
+  local list = {}
+  for i, t in ipairs(live.troubles) do
+    list[i] = json.object { { "what", t.what }, { "name", t.name }, { "why", t.why } }
+  end
+  return list
+end
+
 local function status_json(counts, live)
   local counters = json.object {}
   for _, pair in ipairs(live.counters) do counters[#counters + 1] = { pair[1], pair[2] } end
@@ -46,6 +55,7 @@ local function status_json(counts, live)
       { "state", live.broker_state }, { "error", live.broker_error }, { "ready", live.ready },
       { "in_flight", live.in_flight }, { "unacked", live.unacked },
       { "unacked_bytes", live.unacked_bytes },
+      { "troubles", live.running and trouble_list(live) or nil },
     } },
     { "store", json.object { { "path", counts.path }, { "wal_bytes", counts.wal_bytes } } },
     { "counters", #live.counters > 0 and counters or nil },
@@ -63,6 +73,12 @@ local function status_text(counts, live)
   }
   if live.broker_error and live.broker_error ~= "" then
     list[#list + 1] = { "", show.line(live.broker_error, 400) }
+  end
+  for _, t in ipairs(live.troubles) do
+    if t.why ~= live.broker_error then
+      list[#list + 1] = { "", ("%s %s: %s"):format(t.what, show.line(t.name, 100),
+        show.line(t.why, 400)) }
+    end
   end
   if live.paused_for and live.paused_for ~= "" then
     list[#list + 1] = { "paused", show.line(live.paused_for, 400) }

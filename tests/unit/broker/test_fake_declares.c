@@ -252,9 +252,14 @@ static void it_is_tried_alone(void)
 {
     int once = 1, twice = 2;
     size_t connects = fake_connects(r->fake);
+    struct broker_trouble trouble;
 
     jump(15000);
     until_error("has not answered");
+    assert_true(r->broker->ops->trouble(r->broker, 0, &trouble));
+    assert_string_equal(trouble.name, "q0");
+    assert_string_equal(trouble.why, fake_rabbit_state(r).error);
+    assert_false(r->broker->ops->trouble(r->broker, 1, &trouble));
     jump(2000);
     fake_rabbit_until(r, is_asked_alone, &once, "a question on a connection of its own");
     assert_int_equal(fake_connects(r->fake), connects + 1);
