@@ -32,9 +32,11 @@ def connect(url):
 
 
 class Node:
-    """A broker of tests/lib/rabbit.sh. `folder` None: one of our own in `scratch`."""
+    """A broker of tests/lib/rabbit.sh. `folder` None: one of our own in `scratch`, and with a
+    `peer` one of that node's cluster."""
 
-    def __init__(self, folder, scratch):
+    def __init__(self, folder, scratch, peer=None):
+        self.peer = peer
         self.ours = folder is None
         self.folder = folder or os.path.join(scratch, "rabbit")
         self.tidy = None  # connection for what belongs to no test
@@ -73,8 +75,10 @@ class Node:
                 + quote(vhost, safe=""))
 
     def script(self, verb, *words):
+        peer = {"RABBIT_PEER": self.peer.folder} if self.peer else {}
         done = subprocess.run(["sh", SCRIPT, verb, self.folder, *words], text=True,
-                              capture_output=True, timeout=CONTROL_SECONDS, check=False)
+                              env={**os.environ, **peer}, capture_output=True,
+                              timeout=CONTROL_SECONDS, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"rabbit.sh {verb} {words}: {done.stderr}{done.stdout}")
         return done.stdout
