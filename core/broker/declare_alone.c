@@ -10,7 +10,7 @@ void declare_item_miss(struct declare *d, struct declare_item *item, const char 
 {
     if (item->lane != NULL)
         declare_item_release(d, item);
-    item->alone = true;
+    item->alone = d->any_alone = true;
     item->state = DECLARE_UNANSWERED;
     item->due_ms = clock_mono(&d->clock) + backoff_next(&item->rest);
     if (declare_item_blame(item, why) && !item->dropped)
@@ -65,16 +65,21 @@ static bool is_alone(const struct declare_item *item)
 struct declare_item *declare_alone(struct declare *d)
 {
     const int64_t now = clock_mono(&d->clock);
+    bool any = false;
 
-    for (size_t i = 0; i < d->n_items && link_is_up(d->link); i++) {
+    if (!d->any_alone || !link_is_up(d->link))
+        return NULL;
+    for (size_t i = 0; i < d->n_items; i++) {
         struct declare_item *item = d->items[i];
 
+        any = any || item->alone;
         if (!is_alone(item) || item->due_ms > now || !declare_item_may_go(d, item))
             continue;
         item->own = (struct lane){.link = NULL};
         declare_lane_take(d, &item->own, item);
         return item;
     }
+    d->any_alone = any;
     return NULL;
 }
 
@@ -82,7 +87,7 @@ int64_t declare_alone_due(const struct declare *d)
 {
     int64_t due = INT64_MAX;
 
-    for (size_t i = 0; i < d->n_items && link_is_up(d->link); i++)
+    for (size_t i = 0; d->any_alone && i < d->n_items && link_is_up(d->link); i++)
         if (is_alone(d->items[i]) && d->items[i]->due_ms < due)
             due = d->items[i]->due_ms;
     return due;

@@ -79,6 +79,7 @@ struct declare {
     size_t n_items;
     struct lane lanes[LANES_MAX]; /* the first one is kept, the others go when all is settled */
     bool planning;                /* between declare_plan and its end */
+    bool any_alone;               /* false: no item is `alone` */
     struct backoff retry;         /* spreads the retries of refused items */
 };
 

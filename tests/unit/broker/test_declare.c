@@ -320,6 +320,47 @@ static void a_refusal_holds_up_nobody_else_and_is_tried_again(void **state)
     end(d);
 }
 
+static void say_no(struct declare *d, uint16_t channel, uint16_t code, const char *text)
+{
+    amqp_channel_close_t close;
+    amqp_method_t m = close_of(&close, code, text);
+
+    declare_method(d, channel, &m);
+}
+
+static void items_go_side_by_side_and_a_refusal_costs_its_own_channel_alone(void **state)
+{
+    struct declare *d = begin();
+    struct declare_item *x = exchange(d, x_name), *y = exchange(d, y_name);
+    struct declare_item *q = queue(d, QUEUE_ANY);
+
+    (void)state;
+    fake_link.channel_max = 2047;
+    declare_up(d);
+    sent("1:open 1:exchange.declare?(x) 2047:open 2047:exchange.declare?(y) 2046:open "
+         "2046:queue.declare?(q)");
+    say_no(d, 2047, 403, "ACCESS_REFUSED - access to exchange 'y' in vhost '/' refused");
+    sent("2047:close-ok");
+    assert_int_equal(declare_state(y), DECLARE_REFUSED);
+    assert_int_equal(declare_state(x), DECLARE_WAITING);
+    say_no(d, 2046, 404, "NOT_FOUND - no queue 'q' in vhost '/'");
+    sent("2046:close-ok 2046:open 2046:queue.declare(q,quorum -> q.herald-dead,durable)");
+    ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
+    assert_int_equal(declare_state(x), DECLARE_READY);
+    assert_int_equal(declare_state(q), DECLARE_WAITING);
+    fake_now += 2000; /* it is late: nobody waits for it */
+    assert_true(declare_is_settled(d));
+    fake_now += 13000;
+    declare_step(d);
+    assert_int_equal(declare_state(q), DECLARE_UNANSWERED);
+    assert_non_null(strstr(declare_why(q), "queue \"q\": the broker has not answered"));
+    assert_non_null(strstr(fake_link.said, "2046:close"));
+    fake_now += 2000;
+    assert_ptr_equal(declare_alone(d), q);
+    assert_null(declare_alone(d));
+    end(d);
+}
+
 /* Which a queue that may not be dead-lettered is told with the same words. */
 static void an_exchange_that_may_not_be_made_is_asked_for_once(void **state)
 {
@@ -658,6 +699,7 @@ int main(void)
         cmocka_unit_test(a_refused_dead_letter_queue_is_tried_again_and_is_nobodys_trouble),
         cmocka_unit_test(a_binding_waits_for_both_its_ends),
         cmocka_unit_test(a_refusal_holds_up_nobody_else_and_is_tried_again),
+        cmocka_unit_test(items_go_side_by_side_and_a_refusal_costs_its_own_channel_alone),
         cmocka_unit_test(an_exchange_that_may_not_be_made_is_asked_for_once),
         cmocka_unit_test(everything_is_declared_again_after_a_reconnect),
         cmocka_unit_test(what_is_gone_is_declared_again_with_its_bindings),
