@@ -157,6 +157,7 @@ static int load_rules(struct engine *e, struct err *err)
         warn_of_sql(e);
         e->generation = 1;
         turn_use_script(e->turn, &e->script, e->generation);
+        rc = standstill_begin(e, err);
     }
     return rc;
 }
@@ -171,6 +172,7 @@ int engine_new(struct engine **e_out, const struct engine_settings *settings, st
         return err_set(err, ERR_NOMEM, "out of memory");
     e->settings = *settings;
     nowhere_init(e);
+    standstill_init(&e->still);
     rc = open_store(e, err);
     if (rc == OK)
         rc = make_broker(e, err);
@@ -201,6 +203,7 @@ void engine_free(struct engine **e)
         (*e)->broker->ops->free(&(*e)->broker);
     db_close(&(*e)->db);
     buf_free(&(*e)->nowhere);
+    standstill_free(&(*e)->still);
     free(*e);
     *e = NULL;
 }

@@ -312,6 +312,8 @@ static void on_house(uv_timer_t *timer)
         look_at_wall_clock(e);
         nowhere_look(e);
     }
+    if (e->state == ENGINE_RUNNING || e->state == ENGINE_PAUSED)
+        standstill_look(e);
     if (e->state == ENGINE_DRAINING &&
         ((state.in_flight == 0 && !e->woken) || mono(e) >= e->drain_until_ms)) {
         finish_drain(e, &state);
@@ -448,6 +450,7 @@ void engine_status(struct engine *e, struct engine_status *out)
         .generation = e->generation,
         .rules_hash = script_hash(e->script),
         .rules_error = e->rules_error,
+        .rules_wait = e->still.why,
         .reloads = e->reloads,
         .reloads_refused = e->reloads_refused,
         .routes = t->n_routes,

@@ -61,6 +61,7 @@ struct engine_settings {
     struct retry_policy publish_retry; /* of outbox rows that are refused; the same */
     int64_t watchdog_ms;      /* real time in the rules' functions that ends the process; 0: none */
     size_t recent_max;        /* handled messages that are kept for trials */
+    bool refuse_losses;       /* as that of a reload */
     int64_t history_ms;       /* for so long settled messages are kept; 0: none is */
     int64_t stop_timeout_ms;  /* for confirms, after engine_stop */
     bool until_idle;          /* stop when nothing is left to do */
@@ -103,6 +104,7 @@ struct engine_status {
     int64_t generation;
     const char *rules_hash;
     const char *rules_error; /* why the last reload was refused; "" */
+    const char *rules_wait;  /* why what lies on the disk is not in force yet; "" (standstill.h) */
     int64_t reloads;         /* that took effect */
     int64_t reloads_refused; /* that changed nothing */
     size_t routes, subscriptions, handlers;
@@ -114,8 +116,11 @@ void engine_status(struct engine *e, struct engine_status *out);
 /* A reload: the rules as they lie on the disk become the next generation, or nothing
  * changes (DESIGN 5). */
 struct engine_reload {
-    bool dry_run; /* judge and say, change nothing */
-    size_t trial; /* last messages to run on both generations first (trial.h); 0: none */
+    bool dry_run;       /* judge and say, change nothing */
+    bool automatic;     /* nobody asked: files that lack something are waited for (standstill.h) */
+    bool again;         /* nobody waits for an answer: what fails for a while is tried again */
+    bool refuse_losses; /* what lacks something is only taken by who asks */
+    size_t trial;       /* last messages to run on both generations first (trial.h); 0: none */
     /* settings that can change while running: in force with the new generation */
     int64_t handler_ms;
     size_t handler_memory;

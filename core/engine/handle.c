@@ -311,6 +311,7 @@ int handle_retry(struct turn *t, const struct retry_row *row, struct err *err)
         .first_at = row->attempts > 0 ? row->first_at : t->now_ms,
         .retry_id = row->id,
         .lane = row->lane,
+        .waited = row->error != NULL,
         .subscription = rules_subscription(script_rules(*t->script), row->queue),
     };
     const struct handler *h;

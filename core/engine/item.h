@@ -30,8 +30,9 @@ struct item {
     int64_t first_at;         /* wall clock of the first try */
     int64_t retry_id;         /* 0: a delivery */
     bool redelivered;
-    bool condemned;                /* by its strikes: nothing of the rules sees it any more */
-    const struct handler *handler; /* who failed; NULL: nobody was called */
+    bool waited;    /* a retry that was never tried: it waited for a handler to return */
+    bool condemned; /* by its strikes: nothing of the rules sees it any more */
+    const struct handler *handler;           /* who failed; NULL: nobody was called */
     const struct subscription *subscription; /* NULL: a retry of a queue nobody subscribes to */
 };
 

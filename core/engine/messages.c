@@ -9,6 +9,8 @@
 #include "base/failpoint.h"
 #include "store/retry.h"
 
+#include <string.h>
+
 static struct db *db_of(const struct turn *t)
 {
     return t->settings.db;
@@ -29,7 +31,8 @@ static bool collect(void *arg, const struct retry_row *row)
 
     if (c->n == c->limit)
         return false;
-    copy.error = NULL;
+    /* The one that counts is kept: whether it only waits for its handler. */
+    copy.error = row->error && strcmp(row->error, RETRY_UNHANDLED) == 0 ? RETRY_UNHANDLED : NULL;
     if (!message_keep(a, &copy.message) || !arena_keep(a, &copy.queue) ||
         !arena_keep(a, &copy.identity) || !arena_keep(a, &copy.lane) ||
         !arena_keep(a, &copy.exchange) || !arena_keep(a, &copy.routing_key))

@@ -250,15 +250,50 @@ int item_done(struct turn *t, const struct item *i, struct err *err)
     return rc;
 }
 
+/* The first one of its type to which this happens since these rules are in force is told, unless
+ * its line was lost with a turn that was undone. */
+static enum log_level unhandled_level(struct turn *t, const struct item *i, const char *event)
+{
+    const struct slice name[LOOKUP_PARTS] = {i->message.type, slice_of(event), {NULL, 0}};
+    const int64_t *told = nameset_find(&t->unhandled, name);
+
+    if (told != NULL && (*told == t->serial || *told <= t->committed))
+        return LOG_DEBUG;
+    return nameset_put(&t->unhandled, name, t->serial) ? LOG_WARN : LOG_DEBUG;
+}
+
+/* A retry that was never tried is one that waited for a handler to return. */
+static int let_go(struct turn *t, const struct item *i, struct err *err)
+{
+    int rc = record_item(t, i, "unhandled", err);
+
+    t->delta.unhandled++;
+    item_log(t, unhandled_level(t, i, "message.unhandled"), "message.unhandled", i,
+             "no handler for this type; the next ones of it are only counted");
+    if (rc == OK && i->retry_id != 0)
+        rc = set_inbox(t, i, INBOX_DONE, err);
+    return rc == OK ? leave_retries(t, i, err) : rc;
+}
+
+static int64_t wait_for_handler(const struct turn *t, const struct item *i)
+{
+    return t->past == NULL
+               ? 0
+               : past_wait_for_handler(t->past, i->queue, i->message.type, i->message.key[1],
+                                       clock_mono(&t->settings.clock));
+}
+
 int item_unhandled(struct turn *t, const struct item *i, struct err *err)
 {
+    int64_t wait_ms = wait_for_handler(t, i);
     char why[512];
 
-    if (i->retry_id == 0 && !i->subscription->unhandled_dead) {
-        t->delta.unhandled++;
-        item_log(t, LOG_DEBUG, "message.unhandled", i, "no handler for this type");
-        return record_item(t, i, "unhandled", err);
+    if (wait_ms > 0) {
+        item_log(t, unhandled_level(t, i, "message.waits"), "message.waits", i, RETRY_UNHANDLED);
+        return hold(t, i, t->now_ms + wait_ms, RETRY_UNHANDLED, err);
     }
+    if ((i->retry_id == 0 || i->waited) && !i->subscription->unhandled_dead)
+        return let_go(t, i, err);
     snprintf(why, sizeof why,
              "no handler for type \"%.*s\", order type \"%.*s\": add herald.on(...) to rules/",
              (int)i->message.type.len, i->message.type.data, (int)i->message.key[1].len,

@@ -89,9 +89,21 @@ const struct route *publish_route(const struct turn *t, const struct message *m)
     return rules_route(script_rules(*t->script), m->type, m->key[1]);
 }
 
-static void park_unrouted(struct turn *t, const struct outbox_row *row)
+/* A route that the rules had until just now may return: then nothing is to be parked. */
+static bool waits_for_route(const struct turn *t, const struct outbox_row *row)
+{
+    return t->past != NULL && past_wait_for_route(t->past, row->message.type, row->message.key[1],
+                                                  clock_mono(&t->settings.clock)) > 0;
+}
+
+static void decide_unrouted(struct turn *t, const struct outbox_row *row)
 {
     char why[300];
+
+    if (waits_for_route(t, row)) {
+        decide(t, row, DECIDE_PUT_OFF, "waits for the route that the rules had until just now");
+        return;
+    }
 
     snprintf(why, sizeof why, "no route for type \"%.*s\": add herald.route{...} to rules/",
              (int)row->message.type.len, row->message.type.data);
@@ -159,7 +171,7 @@ static bool find_target(struct turn *t, const struct outbox_row *row, struct tar
     }
     route = publish_route(t, &row->message);
     if (route == NULL) {
-        park_unrouted(t, row);
+        decide_unrouted(t, row);
         return false;
     }
     if (route->to_function != 0)

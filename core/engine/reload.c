@@ -1,8 +1,8 @@
 /* reload - engine_reload: the rules as they lie on the disk become the next generation
  *
  *   read and run --> check SQL --> compare --> trial --> broker takes up --> swap
- *        |              |                        |             |
- *        '--------------'---- refused -----------'-------------'
+ *        |              |            |           |             |
+ *        '--------------'---- refused, or waits -'-------------'
  *
  * Until the swap nothing has changed; the swap cannot fail. The answer has one line a
  * fact, fields with tabs between them:
@@ -10,6 +10,7 @@
  *   reloaded|unchanged|would reload <generation> <hash>
  *   added|changed|removed <what> <name> <where>    what: file, handler, route, subscription,
  *                                                  and setting
+ *   loses <what> <name>                            what is taken away (standstill.h)
  *   and those of a trial (trial.h)
  */
 #include "engine/engine_int.h"
@@ -199,12 +200,14 @@ static bool has_new_queue(const struct script *before, const struct script *afte
     return false;
 }
 
-static void take_up(struct engine *e, struct script **next, const struct engine_reload *r)
+static void take_up(struct engine *e, struct script **next, const struct engine_reload *r,
+                    struct buf *fresh)
 {
     const struct topology *t = rules_topology(script_rules(*next));
 
     if (has_new_queue(e->script, *next))
         turn_adopt(e->turn);
+    standstill_took(e, e->script, *next, false, fresh);
     script_free(&e->script);
     e->script = *next;
     *next = NULL;
@@ -224,45 +227,74 @@ static void take_up(struct engine *e, struct script **next, const struct engine_
     engine_wake(e);
 }
 
-static int judge(struct engine *e, const struct engine_reload *r, struct script **next,
-                 struct buf *answer, struct err *err)
+/* The first line says what comes of it, then what changes and what is lost. */
+static void answer_with(struct engine *e, const struct engine_reload *r, const struct script *next,
+                        bool same, const struct buf *facts, struct buf *answer)
 {
-    bool same = strcmp(script_hash(e->script), script_hash(*next)) == 0;
-    struct buf changes;
-    int rc = engine_check_sql(e, *next, err);
-
-    if (rc != OK)
-        return rc;
-    buf_init(&changes, answer->max);
-    script_changes(e->script, *next, put_change, &changes);
-    same = !put_settings(&e->live, r, &changes) && same;
     buf_printf(answer, "%s\t%lld\t%s\n",
                same         ? "unchanged"
                : r->dry_run ? "would reload"
                             : "reloaded",
-               (long long)e->generation + (same ? 0 : 1), script_hash(*next));
-    if (changes.len > 0)
-        buf_append(answer, changes.data, changes.len);
-    buf_free(&changes);
-    if (r->trial > 0)
-        rc = trial_run(e->turn, &e->script, next, r->trial, answer, err);
-    if (rc == OK && same && !r->dry_run) {
-        turn_probe(e->turn); /* the store may have been mended instead */
-        engine_wake(e);
-    }
-    if (rc != OK || same || r->dry_run)
+               (long long)e->generation + (same ? 0 : 1), script_hash(next));
+    if (facts->len > 0)
+        buf_append(answer, facts->data, facts->len);
+}
+
+/* What is in force is what lies on the disk; the store may have been mended instead. */
+static void keep(struct engine *e, struct buf *fresh)
+{
+    standstill_took(e, e->script, e->script, true, fresh);
+    turn_probe(e->turn);
+    engine_wake(e);
+}
+
+/* The last step: nothing has changed until the broker has taken up the rules. */
+static int take(struct engine *e, const struct engine_reload *r, struct script **next, bool same,
+                struct err *err)
+{
+    struct buf fresh;
+    int rc = standstill_prepare(*next, &fresh, err);
+
+    if (rc != OK)
         return rc;
-    rc = e->broker->ops->change(e->broker, rules_topology(script_rules(*next)), err);
-    failpoint("reload");
-    if (rc == OK)
-        take_up(e, next, r);
+    if (same) {
+        keep(e, &fresh);
+    } else {
+        rc = e->broker->ops->change(e->broker, rules_topology(script_rules(*next)), err);
+        failpoint("reload");
+        if (rc == OK)
+            take_up(e, next, r, &fresh);
+    }
+    buf_free(&fresh);
     return rc;
+}
+
+static int judge(struct engine *e, const struct engine_reload *r, struct script **next,
+                 struct buf *answer, struct err *err)
+{
+    bool same = strcmp(script_hash(e->script), script_hash(*next)) == 0, wait = false;
+    struct buf facts;
+    int rc = engine_check_sql(e, *next, err);
+
+    if (rc != OK)
+        return rc;
+    buf_init(&facts, answer->max);
+    script_changes(e->script, *next, put_change, &facts);
+    same = !put_settings(&e->live, r, &facts) && same;
+    rc = standstill_judge(e, r, *next, &facts, &wait, err);
+    if (rc == OK && !wait)
+        answer_with(e, r, *next, same, &facts, answer);
+    buf_free(&facts);
+    if (rc == OK && !wait && r->trial > 0)
+        rc = trial_run(e->turn, &e->script, next, r->trial, answer, err);
+    return rc != OK || wait || r->dry_run ? rc : take(e, r, next, same, err);
 }
 
 void engine_refuse(struct engine *e, const struct err *why)
 {
     snprintf(e->rules_error, sizeof e->rules_error, "%s", why->text);
     e->reloads_refused++;
+    standstill_spoilt(e);
     log_event(e->settings.log, LOG_ERROR, "rules.refused",
               LOG_FIELDS(log_int("generation", e->generation),
                          log_text("hash", script_hash(e->script)), log_text("reason", why->text),
@@ -282,9 +314,13 @@ int engine_reload(struct engine *e, const struct engine_reload *r, struct buf *a
     if (rc == OK)
         rc = judge(e, r, &next, answer, err);
     script_free(&next);
-    if (rc == OK && !r->dry_run)
+    if (r->dry_run)
+        return rc;
+    if (rc == OK)
         e->rules_error[0] = '\0';
-    if (rc != OK && !r->dry_run)
+    else if (r->again && err_is_environment(rc))
+        standstill_again(e, err);
+    else
         engine_refuse(e, err);
     return rc;
 }

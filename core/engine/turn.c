@@ -4,6 +4,7 @@
 #include "base/failpoint.h"
 #include "store/inbox.h"
 #include "store/outbox.h"
+#include "store/taken.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@ enum {
     PRUNE_EVERY_MS = 10000,
     PRUNE_CHUNK = 200,
     PROOF_BYTES = 1024 * 1024,
+    UNHANDLED_TOLD_MAX = 1000, /* types without a handler that are told of */
 };
 
 int turn_new(struct turn **t_out, const struct turn_settings *settings, struct err *err)
@@ -27,6 +29,7 @@ int turn_new(struct turn **t_out, const struct turn_settings *settings, struct e
     t->settings = *settings;
     if (t->settings.message_max == 0)
         t->settings.message_max = MESSAGE_BODY_MAX;
+    t->unhandled.max = UNHANDLED_TOLD_MAX;
     turn_use_publish_retry(t, &settings->publish_retry);
     envelope_init(&t->envelope);
     arena_init(&t->arena, ARENA_MAX);
@@ -56,6 +59,7 @@ void turn_free(struct turn **t)
     if (*t == NULL)
         return;
     bridge_close(&(*t)->bridge);
+    nameset_clear(&(*t)->unhandled);
     publish_free(*t);
     pauses_clear(&(*t)->pauses);
     free((*t)->deliveries);
@@ -75,6 +79,7 @@ const struct script_host *turn_host(struct turn *t)
 void turn_use_script(struct turn *t, struct script **script, int64_t generation)
 {
     pausing_reset(t); /* what was mended must be tried at once */
+    nameset_clear(&t->unhandled);
     t->script = script;
     t->generation = generation;
     lines_use_rules(t);
@@ -94,6 +99,16 @@ void turn_use_history(struct turn *t, int64_t history_ms)
 void turn_use_publish_retry(struct turn *t, const struct retry_policy *policy)
 {
     t->settings.publish_retry = policy->attempts > 0 ? *policy : policy_publish;
+}
+
+void turn_use_past(struct turn *t, const struct past *past)
+{
+    t->past = past;
+}
+
+void turn_remember(struct turn *t, struct slice taken)
+{
+    t->taken = taken;
 }
 
 void turn_adopt(struct turn *t)
@@ -227,6 +242,8 @@ static int run_inside(struct turn *t, bool publish, struct err *err)
 {
     int rc = inbox_floor(t->settings.db, &t->inbox_floor, err);
 
+    if (rc == OK && t->taken.data != NULL)
+        rc = taken_write(t->settings.db, t->taken, err);
     if (rc == OK && t->proof != PROOF_NONE)
         rc = db_take_room(t->settings.db, t->proof == PROOF_WRITE ? PROOF_BYTES : 0, err);
     if (rc == OK)
@@ -245,6 +262,7 @@ static int run_inside(struct turn *t, bool publish, struct err *err)
 static void start_over(struct turn *t)
 {
     t->delta = (struct counters){0};
+    t->serial++;
     t->next_cursor = t->cursor;
     t->highest_row = 0;
     t->handled = 0;
@@ -284,6 +302,8 @@ static enum turn_result finish(struct turn *t)
     t->delta.turns = 1;
     counters_add(&t->total, &t->delta);
     t->cursor = t->next_cursor;
+    t->committed = t->serial;
+    t->taken = (struct slice){NULL, 0};
     t->news_first = t->news_next;
     pauses_keep(&t->pauses);
     t->adopting = t->hurrying = false;

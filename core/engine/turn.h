@@ -30,6 +30,7 @@
 #include <stdint.h>
 
 struct turn;
+struct past;
 struct pause;
 
 struct turn_settings {
@@ -76,6 +77,13 @@ void turn_use_history(struct turn *t, int64_t history_ms);
 
 /* A queue is subscribed to that was not before: in the next turn, its retries are due. */
 void turn_adopt(struct turn *t);
+
+/* What sets of rules from before had (past.h): lent for good. */
+void turn_use_past(struct turn *t, const struct past *past);
+
+/* The set that was taken (store/taken.h) is written down in the next turn; lent until the next
+ * call. */
+void turn_remember(struct turn *t, struct slice taken);
 
 /* Whether a handler could run this statement on the store as it is, between two turns.
  * ERR_SCRIPT: no, with SQLite's words. */

@@ -6,6 +6,8 @@
 
 #include "engine/bridge.h"
 #include "engine/company.h"
+#include "engine/nameset.h"
+#include "engine/past.h"
 #include "engine/pause.h"
 #include "engine/policy.h"
 #include "engine/share.h"
@@ -100,6 +102,11 @@ struct turn {
     bool lane_moved;          /* the first of a lane is gone: the next one is due */
     bool hurrying;            /* paused queues are to be probed at once */
     bool adopting;            /* retries of a queue that returned are to become due */
+    const struct past *past;  /* lent; NULL: nothing waits for rules to return */
+    struct slice taken;       /* to be written down; absent: it was */
+    struct nameset unhandled; /* types without a handler that were told of, with their turn */
+    int64_t serial;           /* of this turn */
+    int64_t committed;        /* the last one that was */
     bool script_spoiled;      /* a route's function ran out of memory: rebuild after the turn */
     bool alone;               /* the suspect of a death was handled: nobody else is (strike.h) */
     bool rescuing;            /* endangered deliveries are written, and no handler runs */

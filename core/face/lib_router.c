@@ -116,6 +116,7 @@ static void read_settings(lua_State *L, struct router_settings *s)
     e->history_ms = integer_field(L, "history");
     e->retry = cli_policy_field(L, "retry");
     e->publish_retry = cli_policy_field(L, "publish_retry");
+    e->refuse_losses = strcmp(text_field(L, "removed_rules"), "refuse") == 0;
     lua_getfield(L, 1, "until_idle");
     e->until_idle = lua_toboolean(L, -1) != 0;
     lua_pop(L, 1);
@@ -150,6 +151,7 @@ static int run_reread(lua_State *L)
         .publish_retry = cli_policy_field(L, "publish_retry"),
         .history_ms = integer_field(L, "history"),
     };
+    out->refuse_losses = strcmp(text_field(L, "removed_rules"), "refuse") == 0;
     log_level_parse(text_field(L, "log_level"), &out->log_level);
     snprintf(out->restart, sizeof out->restart, "%s", text_field(L, "restart"));
     return 0;

@@ -110,6 +110,7 @@ static void put_status(struct router *r, struct buf *b)
     put_number(b, "generation", s.generation);
     put(b, "hash", s.rules_hash);
     put(b, "rules_error", s.rules_error);
+    put(b, "rules_wait", s.rules_wait);
     put_number(b, "routes", (int64_t)s.routes);
     put_number(b, "subscriptions", (int64_t)s.subscriptions);
     put_number(b, "handlers", (int64_t)s.handlers);
@@ -143,6 +144,7 @@ static int reload(struct router *r, struct engine_reload *request, struct buf *a
     request->retry = live.retry;
     request->history_ms = live.history_ms;
     request->publish_retry = live.publish_retry;
+    request->refuse_losses = live.refuse_losses;
     rc = engine_reload(r->engine, request, answer, err);
     if (rc != OK)
         return rc;
@@ -161,9 +163,9 @@ static int reload(struct router *r, struct engine_reload *request, struct buf *a
 }
 
 /* Nobody waits for an answer: the log has it. */
-static void reload_quietly(struct router *r, const char *cause)
+static void reload_quietly(struct router *r, const char *cause, bool automatic)
 {
-    struct engine_reload request = {.dry_run = false};
+    struct engine_reload request = {.automatic = automatic, .again = true};
     struct buf answer;
     struct err err = {0};
 
@@ -175,13 +177,13 @@ static void reload_quietly(struct router *r, const char *cause)
 
 static void on_edited(void *arg)
 {
-    reload_quietly(arg, "files changed");
+    reload_quietly(arg, "files changed", true);
 }
 
 static void on_hangup(uv_signal_t *handle, int number)
 {
     (void)number;
-    reload_quietly(handle->data, "SIGHUP");
+    reload_quietly(handle->data, "SIGHUP", false);
 }
 
 /* "reload 0 50": a dry run or not, and how many messages to try. */

@@ -15,6 +15,7 @@ struct router_live {
     struct retry_policy retry;
     struct retry_policy publish_retry;
     int64_t history_ms;
+    bool refuse_losses;
     char restart[512]; /* names of other settings that changed: they need a restart; "" */
 };
 

@@ -4,6 +4,8 @@
 #include "script/decode.h"
 #include "script/loader.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* A body, and then some for names. */
@@ -95,6 +97,14 @@ const char *script_hash(const struct script *s)
 const char *script_file(const struct script *s, size_t i)
 {
     return i < s->sources.n ? s->sources.files[i].chunk + 1 : NULL;
+}
+
+bool script_has_file(const struct script *s, const char *name)
+{
+    char chunk[PATH_MAX + 1];
+
+    return snprintf(chunk, sizeof chunk, "@%s", name) < (int)sizeof chunk &&
+           sources_find(&s->sources, chunk) != NULL;
 }
 
 size_t script_memory(const struct script *s)

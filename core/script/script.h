@@ -133,6 +133,7 @@ int script_constants(const struct script *s, script_constant_fn *fn, void *arg, 
 
 /* The files of this generation, by position; NULL beyond the last. */
 const char *script_file(const struct script *s, size_t i);
+bool script_has_file(const struct script *s, const char *name);
 
 size_t script_memory(const struct script *s); /* bytes in use by the state */
 

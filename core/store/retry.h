@@ -49,6 +49,9 @@ int retry_again(struct db *db, int64_t id, int attempts, int64_t due_at, const c
  * nothing. */
 int retry_tries(struct db *db, int64_t id, struct buf *tries, struct err *err);
 
+/* The words of what waits, untried, for a handler that rules had before. */
+#define RETRY_UNHANDLED "unhandled: waits for the handler that the rules had until just now"
+
 /* Sets the time alone: it was not tried. */
 int retry_defer(struct db *db, int64_t id, int64_t due_at, struct err *err);
 /* The same for all rows of a queue that are due at `from` exactly. */

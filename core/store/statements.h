@@ -244,6 +244,13 @@
       "delete from herald_recent where seq <= (select max(seq) from herald_recent) - ?")           \
     X(RECENT_LIST, "read handled messages",                                                        \
       "select at, queue, " MESSAGE_COLUMNS " from herald_recent order by seq desc limit ?")        \
+    /* taken */                                                                                    \
+    X(TAKEN_READ, "read which rules were taken last",                                              \
+      "select value from herald_meta where key = 'rules_taken'")                                   \
+    X(TAKEN_WRITE, "write which rules were taken",                                                 \
+      "insert or replace into herald_meta values ('rules_taken', ?)")                              \
+    X(TAKEN_TYPES, "read the types of rows without a destination",                                 \
+      "select distinct type from herald_outbox where leg_kind is null")                            \
     /* history */                                                                                  \
     X(HISTORY_ADD, "add to the history",                                                           \
       "insert into herald_history(at, side, outcome, queue, attempts, "                            \

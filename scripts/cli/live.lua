@@ -43,6 +43,8 @@ function live.ask(s)
       said.ready = value == "true"
     elseif key == "hash" then
       said.hash = value
+    elseif key == "rules_wait" then
+      if value ~= "" then said.rules_wait = value end
     elseif key == "rules_error" then
       if value ~= "" then said.rules_error = value end
     else

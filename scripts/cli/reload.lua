@@ -35,7 +35,7 @@ end
 
 -- The lines of core/engine/reload.c and trial.h as a table.
 local function read(answer)
-  local result = { changes = {}, differs = {} }
+  local result = { changes = {}, loses = {}, differs = {} }
   for line in answer:gmatch("([^\n]*)\n") do
     local f = fields(line)
     if f[1] == "error" then
@@ -44,6 +44,8 @@ local function read(answer)
       result.outcome, result.generation, result.hash = f[1], math.tointeger(f[2]), f[3]
     elseif f[1] == "added" or f[1] == "changed" or f[1] == "removed" then
       table.insert(result.changes, { change = f[1], what = f[2], name = f[3], where = f[4] })
+    elseif f[1] == "loses" then
+      table.insert(result.loses, { what = f[2], name = f[3] })
     elseif f[1] == "restart" then
       result.restart = f[2]
     elseif f[1] == "trial" then
@@ -93,7 +95,8 @@ local function did_json(list)
 end
 
 local function print_json(r)
-  local changes, differs, nowhere = {}, {}, {}
+  local changes, differs, nowhere, loses = {}, {}, {}, {}
+  for i, l in ipairs(r.loses) do loses[i] = json.object { { "what", l.what }, { "name", l.name } } end
   for i, n in ipairs(r.nowhere) do
     nowhere[i] = json.object { { "type", n.type }, { "order_type", n.order_type ~= "*" and n.order_type
       or json.null }, { "to", n.to }, { "where", n.origin }, { "what_now", n.what_now } }
@@ -107,7 +110,7 @@ local function print_json(r)
   end
   out(json.encode(json.object {
     { "outcome", r.outcome }, { "generation", r.generation }, { "hash", r.hash },
-    { "changes", changes }, { "restart", r.restart or json.null }, { "nowhere", nowhere },
+    { "changes", changes }, { "takes_away", loses }, { "restart", r.restart or json.null }, { "nowhere", nowhere },
     { "trial", r.trial and json.object {
       { "run", r.trial.run }, { "differing", r.trial.differing }, { "left_out", r.trial.left_out },
       { "differs", differs } } or json.null },
@@ -138,6 +141,9 @@ local function print_text(r)
   for _, c in ipairs(r.changes) do
     out(("  %-8s %-13s %s%s"):format(c.change, c.what, show.line(c.name, 200),
       c.where ~= c.name and "  (" .. show.line(c.where, 200) .. ")" or ""))
+  end
+  for _, l in ipairs(r.loses) do
+    out(("  warning  takes away    %s %s"):format(l.what, show.line(l.name, 200)))
   end
   if r.restart then out("  changed, but needs a restart: " .. r.restart) end
   for _, n in ipairs(r.nowhere) do

@@ -32,6 +32,7 @@ settings.schema = {
   { name = "message_max", kind = "size", default = "16MiB", min = 1 << 20, max = 16 << 20 },
   { name = "inbox_window", kind = "duration", default = "7d", min = "1m", max = "3650d" },
   { name = "history", kind = "duration", default = false, off = true, min = "1m", max = "3650d" },
+  { name = "removed_rules", kind = "choice", default = "wait", choices = { "wait", "refuse" } },
   { name = "stop_timeout", kind = "duration", default = "8s", min = "0s", max = "10m" },
 }
 
@@ -212,7 +213,7 @@ end
 
 -- What takes effect at a reload; everything else needs a restart.
 local live = { log_level = true, handler_timeout = true, handler_memory = true, retry = true,
-               publish_retry = true, history = true }
+               publish_retry = true, history = true, removed_rules = true }
 
 local function same(a, b)
   if type(a) ~= "table" or type(b) ~= "table" then return a == b end

@@ -48,6 +48,7 @@ local function status_json(counts, live)
     { "rules", json.object {
       { "generation", live.generation or json.null }, { "hash", live.hash or json.null },
       { "error", live.rules_error or json.null },
+      { "waiting", live.rules_wait or json.null },
       { "routes", live.routes }, { "subscriptions", live.subscriptions }, { "handlers", live.handlers },
       { "memory", live.script_memory },
     } },
@@ -99,6 +100,10 @@ local function status_text(counts, live)
   end
   if live.rules_error then
     list[#list + 1] = { "", "the last reload was refused: " .. show.line(live.rules_error, 400) }
+  end
+  if live.rules_wait then
+    list[#list + 1] = { "", "not in force yet: " .. show.line(live.rules_wait, 400)
+      .. "; `herald reload` takes what lies on the disk at once" }
   end
   list[#list + 1] = { "store", ("%s, WAL %d KiB"):format(counts.path, counts.wal_bytes // 1024) }
   for _, pair in ipairs(live.counters) do

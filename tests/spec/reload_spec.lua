@@ -32,12 +32,14 @@ describe("herald reload", function()
       .. "added\tsubscription\tq2\trules/a.lua:7\n"
       .. "removed\thandler\tpaid 60201\trules/a.lua:12\n"
       .. "changed\tsetting\tretry\therald.lua\n"
+      .. "loses\tthe handler of\tpaid 60201\n"
       .. "restart\tstore, name\n")
     assert.equal("reloaded: generation 5 (def)\n"
       .. "  changed  file          rules/a.lua\n"
       .. "  added    subscription  q2  (rules/a.lua:7)\n"
       .. "  removed  handler       paid 60201  (rules/a.lua:12)\n"
       .. "  changed  setting       retry  (herald.lua)\n"
+      .. "  warning  takes away    the handler of paid 60201\n"
       .. "  changed, but needs a restart: store, name\n", out)
   end)
 
@@ -97,7 +99,7 @@ describe("herald reload", function()
     local _, _, out = run("reloaded\t5\tdef\nadded\tsubscription\tq2\trules/a.lua:7\nrestart\tstore\n",
       { json = true })
     assert.equal('{"outcome":"reloaded","generation":5,"hash":"def","changes":[{"change":"added",'
-      .. '"what":"subscription","name":"q2","where":"rules/a.lua:7"}],"restart":"store",'
+      .. '"what":"subscription","name":"q2","where":"rules/a.lua:7"}],"takes_away":[],"restart":"store",'
       .. '"nowhere":[],"trial":null}\n', out)
     _, _, out = run("unchanged\t5\tdef\n", { json = true })
     assert.equal('{"outcome":"unchanged","generation":5,"hash":"def","changes":[],"restart":null,'

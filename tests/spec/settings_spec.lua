@@ -9,6 +9,7 @@ describe("settings.check", function()
       rescue_after = 2,
       heartbeat = 15000, handler_timeout = 5000, watchdog = 30000, handler_memory = 64 << 20,
       message_max = 16 << 20, recent_messages = 100, inbox_window = 7 * 86400000, history = 0, stop_timeout = 8000,
+      removed_rules = "wait",
       socket = "herald.sock",
     }, settings.check {})
   end)

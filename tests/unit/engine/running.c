@@ -59,19 +59,35 @@ static void on_closed(void *arg)
 
 static void on_edited(void *arg)
 {
-    ((struct running *)arg)->edited++;
+    struct running *r = arg;
+    struct buf answer;
+    struct err err = {0};
+
+    r->edited++;
+    if (!r->follows)
+        return;
+    buf_init(&answer, 256 * 1024);
+    (void)engine_reload(r->engine, &r->request, &answer, &err); /* the engine logs it */
+    buf_free(&answer);
 }
 
 static int64_t wall_of(void *arg)
 {
     const struct clock real = clock_real();
 
-    return clock_wall(&real) + ((struct running *)arg)->ahead_ms;
+    return clock_wall(&real) + ((struct running *)arg)->ahead_ms +
+           ((struct running *)arg)->passed_ms;
+}
+
+static int64_t mono_of(void *arg)
+{
+    const struct clock real = clock_real();
+
+    return clock_mono(&real) + ((struct running *)arg)->passed_ms;
 }
 
 static void make_engine(struct running *r)
 {
-    const struct clock real = clock_real();
     struct err err = {0};
 
     r->lent = (struct engine_folder){r->folder, ""};
@@ -80,7 +96,7 @@ static void make_engine(struct running *r)
                           &(struct engine_settings){
                               .loop = &r->loop,
                               .log = r->log,
-                              .clock = {.wall_ms = wall_of, .mono_ms = real.mono_ms, .arg = r},
+                              .clock = {.wall_ms = wall_of, .mono_ms = mono_of, .arg = r},
                               .store = r->store,
                               .broker = "embedded",
                               .name = "test",
@@ -101,7 +117,6 @@ static void make_engine(struct running *r)
                           &err),
                &err);
     require_ok(engine_start(r->engine, &err), &err);
-    r->request = (struct engine_reload){.handler_ms = 2000, .handler_memory = 16 * 1024 * 1024};
 }
 
 void running_begin(struct running *r, const char *rules)
@@ -122,6 +137,21 @@ void running_begin(struct running *r, const char *rules)
     r->log = log_new(r->log_fd, LOG_INFO, LOG_LOGFMT, clock_real());
     assert_non_null(r->log);
     assert_int_equal(uv_loop_init(&r->loop), 0);
+    r->request = (struct engine_reload){.handler_ms = 2000, .handler_memory = 16 * 1024 * 1024};
+    make_engine(r);
+}
+
+void running_stop(struct running *r)
+{
+    engine_stop(r->engine);
+    uv_run(&r->loop, UV_RUN_DEFAULT);
+    assert_true(r->closed);
+    engine_free(&r->engine);
+}
+
+void running_start(struct running *r)
+{
+    r->closed = false;
     make_engine(r);
 }
 
@@ -129,10 +159,7 @@ void running_end(struct running *r)
 {
     char command[128];
 
-    engine_stop(r->engine);
-    uv_run(&r->loop, UV_RUN_DEFAULT);
-    assert_true(r->closed);
-    engine_free(&r->engine);
+    running_stop(r);
     assert_int_equal(uv_loop_close(&r->loop), 0);
     log_free(&r->log);
     assert_int_equal(close(r->log_fd), 0);

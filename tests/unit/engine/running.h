@@ -22,6 +22,8 @@ struct running {
     struct engine *engine;
     struct engine_reload request; /* with the settings of the start, for a test to change */
     int edited;                   /* times that the engine told of changed files */
+    bool follows;                 /* it reloads with `request` then */
+    int64_t passed_ms;            /* by so much more time has passed, for a test to change */
     int64_t ahead_ms;             /* of the wall clock, for a test to change */
     bool closed;
 };
@@ -31,6 +33,10 @@ void running_begin(struct running *r, const char *rules);
 
 /* Stops in good order; fails the test for a handle that is left. */
 void running_end(struct running *r);
+
+/* Its first half, and a start on the same folder. */
+void running_stop(struct running *r);
+void running_start(struct running *r);
 
 void running_write(struct running *r, const char *name, const char *text);
 void running_remove(struct running *r, const char *name);
