@@ -153,10 +153,12 @@ static void set_rules(lua_State *L, const struct script *s)
 
 static void set_constants(lua_State *L, const struct found *f)
 {
+    static const char *const kinds[] = {"sql", "emit", "dot", "field"};
+
     lua_newtable(L);
     for (lua_Integer n = 1; f != NULL; f = f->next, n++) {
         lua_newtable(L);
-        set_text(L, "kind", f->kind == CONSTANT_SQL ? "sql" : "emit");
+        set_text(L, "kind", kinds[f->kind]);
         set_slice(L, "file", f->where);
         set_integer(L, "line", f->line);
         set_integer(L, "column", f->column);
@@ -169,7 +171,7 @@ static void set_constants(lua_State *L, const struct found *f)
     lua_setfield(L, -2, "constants");
 }
 
-static void set_live(lua_State *L, const struct found *f)
+static void set_said(lua_State *L, const char *name, const struct found *f)
 {
     static const char *const words[] = {"note", "warning", "error"};
 
@@ -181,7 +183,7 @@ static void set_live(lua_State *L, const struct found *f)
         set_slice(L, "text", f->text);
         lua_rawseti(L, -2, n);
     }
-    lua_setfield(L, -2, "live");
+    lua_setfield(L, -2, name);
 }
 
 /* Fills `out` from the list at settings.folders; the texts stay in the settings. */
@@ -220,7 +222,7 @@ static int inspect_rules(lua_State *L)
 {
     struct script_folder *folders;
     struct script_settings settings;
-    const char *url;
+    const char *url, *store;
     struct look *k;
 
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -235,8 +237,10 @@ static int inspect_rules(lua_State *L)
     };
     lua_getfield(L, 1, "live");
     url = luaL_optstring(L, -1, NULL);
+    lua_getfield(L, 1, "store");
+    store = luaL_checkstring(L, -1);
     k = new_look(L);
-    look_run(k, &settings, url);
+    look_run(k, &settings, url, store);
     if (k->store.code != OK)
         return cli_push_error(L, &k->store);
     lua_newtable(L);
@@ -246,7 +250,8 @@ static int inspect_rules(lua_State *L)
     if (k->script != NULL)
         set_rules(L, k->script);
     set_constants(L, k->constants.first);
-    set_live(L, k->live.first);
+    set_said(L, "live", k->live.first);
+    set_said(L, "applied", k->applied.first);
     lua_pushcfunction(L, close_look); /* now, not when the garbage is collected */
     lua_pushvalue(L, -3);
     lua_call(L, 1, 0);

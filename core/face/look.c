@@ -17,6 +17,7 @@ void look_init(struct look *k)
     arena_init(&k->arena, LOOK_MEMORY);
     k->constants.end = &k->constants.first;
     k->live.end = &k->live.first;
+    k->applied.end = &k->applied.first;
 }
 
 static void remove_folder(struct look *k)
@@ -141,12 +142,29 @@ static struct found *add(struct look *k, struct found_list *list, const char *wh
     return f;
 }
 
+/* A table of named parameters is one value; what a variable holds nobody knows. */
+static void count_parameters(struct look *k, struct found *f, const struct sql_stmt *stmt)
+{
+    int wanted = sql_parameters(stmt);
+    bool named = wanted > 0 && sql_parameter_name(stmt, 1) != NULL;
+    char text[128];
+
+    if (f->values < 0 || f->values == wanted || (named && f->values == 1))
+        return;
+    snprintf(text, sizeof text, "the statement has %d parameter%s, %d value%s given", wanted,
+             wanted == 1 ? "" : "s", f->values, f->values == 1 ? " is" : "s are");
+    f->problem = slice_of(text);
+    if (!arena_keep(&k->arena, &f->problem))
+        k->full = true;
+}
+
 static void prepare(struct look *k, struct found *f)
 {
     struct sql_stmt *stmt = NULL;
     struct err err = {0};
 
     if (sql_prepare(k->sql, f->text, &stmt, &err) == OK) {
+        count_parameters(k, f, stmt);
         sql_done(&stmt);
         return;
     }
@@ -168,6 +186,7 @@ static bool keep_constant(void *arg, const struct script_constant *c)
     f->line = c->line;
     f->column = c->column;
     f->order_type = c->order_type;
+    f->values = c->values;
     if (!arena_keep(&k->arena, &f->order_type))
         k->full = true;
     if (c->kind == CONSTANT_SQL && k->migrations.code == OK)
@@ -202,7 +221,38 @@ static void ask_broker(struct look *k, const char *url)
     REQUIRE(uv_loop_close(&loop) == 0);
 }
 
-void look_run(struct look *k, struct script_settings *settings, const char *url)
+/* A db_migration_fn. */
+static void keep_migration(void *arg, bool error, const char *text)
+{
+    struct look *k = arg;
+    struct found *f = add(k, &k->applied, "", slice_of(text));
+
+    if (f != NULL)
+        f->kind = error ? INSPECT_ERROR : INSPECT_WARNING;
+}
+
+/* A store that is not there yet, or cannot be opened by this herald, says nothing. */
+static void judge_migrations(struct look *k, const struct script_settings *s, const char *store)
+{
+    const struct db_settings settings = {.path = store, .log = k->log, .clock = clock_real()};
+    struct err err = {0};
+    struct db *db = NULL;
+
+    if (db_open(&db, &settings, &err) != OK)
+        return;
+    for (size_t i = 0; i < s->n_folders; i++) {
+        bool here = strcmp(s->folders[i].path, ".") == 0;
+        char path[4096];
+
+        snprintf(path, sizeof path, "%s%smigrations", here ? "" : s->folders[i].path,
+                 here ? "" : "/");
+        if (db_judge_migrations(db, path, s->folders[i].namespace_, keep_migration, k, &err) != OK)
+            break; /* unreadable files are told by the store of this check */
+    }
+    db_close(&db);
+}
+
+void look_run(struct look *k, struct script_settings *settings, const char *url, const char *store)
 {
     k->host = (struct script_host){
         .log = drop_line, .now_ms = now_ms, .mono_ms = mono_ms, .cpu_ms = cpu_ms};
@@ -211,6 +261,7 @@ void look_run(struct look *k, struct script_settings *settings, const char *url)
     if (open_store(k, &k->store) != OK)
         return;
     (void)migrate(k, settings->folders, settings->n_folders, &k->migrations); /* the code stays */
+    judge_migrations(k, settings, store);
     if (script_load(&k->script, settings, &k->rules) != OK)
         return;
     if (script_constants(k->script, keep_constant, k, &k->store) == OK && url != NULL)

@@ -18,6 +18,7 @@ struct found {
     struct found *next;
     int kind;                /* CONSTANT_ or INSPECT_ */
     int line, column;        /* of a constant */
+    int values;              /* of a CONSTANT_SQL: as in struct script_constant */
     int at;                  /* byte of its text that `problem` is about; -1: not known */
     struct slice where;      /* a constant's file, a broker's origin */
     struct slice text;       /* the constant, or what is said of the broker */
@@ -37,8 +38,8 @@ struct look {
     struct db *db;   /* owned */
     struct sql *sql; /* owned */
     struct script_host host;
-    struct script *script; /* owned; NULL when the rules did not load */
-    struct found_list constants, live;
+    struct script *script;                       /* owned; NULL when the rules did not load */
+    struct found_list constants, live, applied;  /* the last: of the router's own store */
     bool full;                                   /* the arena is */
     struct err store, migrations, rules, broker; /* what went wrong, where it did */
 };
@@ -46,9 +47,9 @@ struct look {
 void look_init(struct look *k);
 
 /* Once for each look. `settings` without host and load_ms; `url` of a broker to compare with,
- * or NULL. What was found is in *k: look at k->store first, which tells of the machine's
- * trouble; the other errors are the author's. */
-void look_run(struct look *k, struct script_settings *settings, const char *url);
+ * or NULL; `store` of the router, which is looked at and not changed. What was found is in *k: look
+ * at k->store first, which tells of the machine's trouble; the other errors are the author's. */
+void look_run(struct look *k, struct script_settings *settings, const char *url, const char *store);
 
 /* Frees everything and removes the store; may be called again. */
 void look_close(struct look *k);

@@ -4,6 +4,7 @@
  * tx:row("select ...", ...). What is computed is not seen, which is why this finds
  * mistakes and proves nothing. */
 #include "script/lexer.h"
+#include "script/lib_emit.h"
 #include "script/script_int.h"
 
 #include <string.h>
@@ -32,19 +33,54 @@ static struct slice slice_of_buf(const struct buf *b)
     return (struct slice){b->data ? b->data : "", b->len};
 }
 
-static void report(struct search *s, const struct token *t, bool emit, struct slice order)
+static void report(struct search *s, int kind, const struct token *t, struct slice text,
+                   struct slice order, int values)
 {
-    const struct script_constant c = {
+    struct script_constant c = {
         .file = s->file,
         .line = t->line,
         .column = t->column,
-        .kind = emit ? CONSTANT_EMIT : CONSTANT_SQL,
-        .text = slice_of_buf(&s->text),
+        .text = text,
         .order_type = order,
+        .values = values,
     };
 
+    c.kind = kind;
     if (!s->fn(s->arg, &c))
         s->stop = true;
+}
+
+static int step_of(const struct token *t)
+{
+    if (token_is(t, "(") || token_is(t, "{") || token_is(t, "["))
+        return 1;
+    return token_is(t, ")") || token_is(t, "}") || token_is(t, "]") ? -1 : 0;
+}
+
+/* From behind the first argument to the end of the call, on a copy of the place: how many follow.
+ * -1: the last may be a call, of a table too, or "...", which are any number, or there is a
+ * function, whose own words end it. */
+static int count_values(struct search *s)
+{
+    const struct lexer lexer = s->lexer;
+    const struct token ahead = s->ahead;
+    struct token last = {.kind = TOKEN_END};
+    int depth = 1, n = 0;
+
+    while (depth > 0 && s->ahead.kind != TOKEN_END && n >= 0) {
+        struct token t = take(s);
+
+        n += depth == 1 && token_is(&t, ",");
+        depth += step_of(&t);
+        if (token_is(&t, "function") ||
+            (depth == 0 &&
+             (token_is(&last, ")") || token_is(&last, "}") || token_is(&last, "..."))))
+            n = -1;
+        last = t;
+    }
+    s->lexer = lexer;
+    s->ahead = ahead;
+    return depth == 0 ? n : -1;
 }
 
 /* After tx:row: a literal, alone or as the whole first argument. */
@@ -61,7 +97,8 @@ static void look_for_sql(struct search *s)
     if (inside && !token_is(&s->ahead, ",") && !token_is(&s->ahead, ")"))
         return; /* the beginning of something longer */
     if (token_value(&literal, &s->text))
-        report(s, &literal, false, (struct slice){NULL, 0});
+        report(s, CONSTANT_SQL, &literal, slice_of_buf(&s->text), (struct slice){NULL, 0},
+               inside ? count_values(s) : 0);
 }
 
 /* The name of a field, `name =` or `["name"] =`, is taken; false: there is none here. */
@@ -127,6 +164,8 @@ static void take_emit_field(struct search *s, struct emit *e, const struct token
     else if (field && (slice_is(slice_of_buf(&name), "order_type") ||
                        slice_is(slice_of_buf(&name), "business_key2")))
         e->has_order = take_literal(s, &literal, &s->order);
+    else if (field && !lib_emit_knows(slice_of_buf(&name)))
+        report(s, CONSTANT_FIELD, t, slice_of_buf(&name), (struct slice){NULL, 0}, 0);
     buf_free(&name);
 }
 
@@ -136,16 +175,18 @@ static void look_for_emit(struct search *s)
     const struct lexer lexer = s->lexer;
     const struct token ahead = s->ahead;
     struct emit e = {.has_type = false};
+    struct token before = {.kind = TOKEN_END};
     int depth = 0;
 
     if (token_is(&s->ahead, "("))
         take(s);
     while (depth > 0 || token_is(&s->ahead, "{")) {
         struct token t = take(s);
-        bool begins = depth == 1;
+        bool begins = depth == 1 && (token_is(&before, "{") || ends_field(&before));
 
         if (t.kind == TOKEN_END)
             break;
+        before = t;
         if (begins)
             take_emit_field(s, &e, &t);
         if (token_is(&t, "{") || token_is(&t, "("))
@@ -156,7 +197,8 @@ static void look_for_emit(struct search *s)
             break;
     }
     if (e.has_type)
-        report(s, &e.type, true, e.has_order ? slice_of_buf(&s->order) : (struct slice){NULL, 0});
+        report(s, CONSTANT_EMIT, &e.type, slice_of_buf(&s->text),
+               e.has_order ? slice_of_buf(&s->order) : (struct slice){NULL, 0}, 0);
     s->lexer = lexer;
     s->ahead = ahead;
 }
@@ -167,9 +209,23 @@ static bool runs_sql(const struct token *t)
            token_is(t, "value");
 }
 
+/* After tx.exec: a call without its tx, which tx:exec gives by itself. */
+static void look_for_dot(struct search *s, const struct token *name)
+{
+    if (token_is(&s->ahead, "(")) {
+        take(s);
+        if (token_is(&s->ahead, "tx"))
+            return;
+    } else if (s->ahead.kind != TOKEN_STRING && !token_is(&s->ahead, "{")) {
+        return; /* the function itself, as of pcall(tx.exec, tx) */
+    }
+    report(s, CONSTANT_DOT, name, name->text, (struct slice){NULL, 0}, 0);
+}
+
 static void search_file(struct search *s, const struct source *f)
 {
-    bool method = false; /* a ':' came before */
+    bool method = false, dot = false; /* a ':', or "tx.", came before */
+    bool tx = false;
 
     s->file = f->chunk + 1;
     lexer_init(&s->lexer, source_code(f));
@@ -181,7 +237,11 @@ static void search_file(struct search *s, const struct source *f)
             look_for_emit(s);
         else if (method && runs_sql(&t))
             look_for_sql(s);
+        else if (dot && (runs_sql(&t) || token_is(&t, "emit")))
+            look_for_dot(s, &t);
         method = token_is(&t, ":");
+        dot = tx && token_is(&t, ".");
+        tx = token_is(&t, "tx");
     }
 }
 

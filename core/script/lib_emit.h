@@ -8,6 +8,9 @@
 
 #include "script/script_int.h"
 
+/* Whether the table may have a field of that name. */
+bool lib_emit_knows(struct slice name);
+
 /* The table is at stack index 2. Pushes the id of the outbox row. RAISES. */
 int lib_emit(lua_State *L, struct script *s);
 

@@ -123,9 +123,11 @@ struct script_constant {
     const char *file; /* "learning/rules/enrol.lua" */
     int line;         /* of the literal, from 1 */
     int column;       /* in bytes, from 1 */
-    enum { CONSTANT_SQL, CONSTANT_EMIT } kind;
-    struct slice text;       /* the string's value: SQL, or the emitted type */
+    /* Two kinds are mistakes by themselves: tx.exec(...), a field that tx:emit does not know. */
+    enum { CONSTANT_SQL, CONSTANT_EMIT, CONSTANT_DOT, CONSTANT_FIELD } kind;
+    struct slice text;       /* the string's value: SQL, or the emitted type; or the name */
     struct slice order_type; /* CONSTANT_EMIT: absent when it is none or not literal */
+    int values;              /* CONSTANT_SQL: given behind it; -1: nobody can tell how many */
 };
 /* Returns false to stop. Slices are lent for the call. */
 typedef bool script_constant_fn(void *arg, const struct script_constant *c);

@@ -151,7 +151,7 @@ static bool library_is_affected(int version)
 static void warn_of_library(struct db *db)
 {
     if (library_is_affected(sqlite3_libversion_number()))
-        log_event(db->log, LOG_WARN, "store.sqlite_version",
+        log_event(db->log, LOG_INFO, "store.sqlite_version",
                   LOG_FIELDS(log_text("version", sqlite3_libversion()),
                              log_text("note", "programs that write to this store must set "
                                               "PRAGMA wal_autocheckpoint=0 (SQLite 3.51.3 does "

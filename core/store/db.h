@@ -114,4 +114,10 @@ int64_t db_router_pid(const char *path);
 int db_migrate(struct db *db, const char *folder, const char *namespace_, int *applied_out,
                struct err *err);
 
+/* Applies nothing, and tells what the next start would refuse, or apply in another order than a
+ * new store: `error` the first, else the second. `text` begins with the file; lent. */
+typedef void db_migration_fn(void *arg, bool error, const char *text);
+int db_judge_migrations(struct db *db, const char *folder, const char *namespace_,
+                        db_migration_fn *fn, void *arg, struct err *err);
+
 #endif

@@ -211,8 +211,9 @@ static int apply_unenforced(const struct migration *m, struct err *err)
     return rc == OK ? back : rc;
 }
 
-static int one(struct migration *m, int *applied_out, struct err *err)
+static int one(struct migration *m, void *arg, struct err *err)
 {
+    int *applied_out = arg;
     bool applied = false;
     int rc = read_file(m, err);
 
@@ -239,27 +240,89 @@ static int by_name(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
+/* Calls fn for each file of the folder, in order, until one fails. */
+typedef int each_fn(struct migration *m, void *arg, struct err *err);
+
+static int each_file(struct migration *m, each_fn *fn, void *arg, struct err *err)
+{
+    struct dirent **entries = NULL;
+    int n = scandir(m->folder, &entries, is_sql, by_name);
+    int rc = OK;
+
+    if (n < 0 && errno == ENOENT) /* a router without tables of its own */
+        return OK;
+    if (n < 0)
+        return err_set(err, ERR_CONFIG, "%s: %s", m->folder, strerror(errno));
+    buf_init(&m->text, FILE_MAX);
+    for (int i = 0; i < n; i++) {
+        m->name = entries[i]->d_name;
+        if (rc == OK)
+            rc = fn(m, arg, err);
+        free(entries[i]);
+    }
+    free(entries);
+    buf_free(&m->text);
+    return rc;
+}
+
 int db_migrate(struct db *db, const char *folder, const char *namespace_, int *applied_out,
                struct err *err)
 {
     struct migration m = {.db = db, .namespace_ = namespace_, .folder = folder};
-    struct dirent **entries = NULL;
-    int n = scandir(folder, &entries, is_sql, by_name);
-    int rc = OK;
 
     *applied_out = 0;
-    if (n < 0 && errno == ENOENT) /* a router without tables of its own */
+    return each_file(&m, one, applied_out, err);
+}
+
+struct judge {
+    db_migration_fn *fn;
+    void *arg;
+    char last[256]; /* the name of the last one that was applied */
+};
+
+static int find_last(const struct migration *m, struct judge *j, struct err *err)
+{
+    struct query q = query_start(m->db, STATEMENT_MIGRATION_LAST);
+    int rc;
+
+    query_text(&q, m->namespace_);
+    rc = query_row(&q, err);
+    if (rc == 1 && column_text(q.stmt, 0) != NULL)
+        snprintf(j->last, sizeof j->last, "%s", column_text(q.stmt, 0));
+    query_end(&q);
+    return rc < 0 ? rc : OK;
+}
+
+static int judge_one(struct migration *m, void *arg, struct err *err)
+{
+    struct judge *j = arg;
+    bool applied = false;
+    char text[1024];
+    int rc = read_file(m, err);
+
+    if (rc == OK)
+        rc = look_up(m, &applied, err);
+    if (rc == ERR_CONFIG) {
+        j->fn(j->arg, true, err->text);
+        *err = (struct err){.code = OK};
         return OK;
-    if (n < 0)
-        return err_set(err, ERR_CONFIG, "%s: %s", folder, strerror(errno));
-    buf_init(&m.text, FILE_MAX);
-    for (int i = 0; i < n; i++) {
-        m.name = entries[i]->d_name;
-        if (rc == OK)
-            rc = one(&m, applied_out, err);
-        free(entries[i]);
     }
-    free(entries);
-    buf_free(&m.text);
-    return rc;
+    if (rc != OK || applied || strcmp(m->name, j->last) > 0)
+        return rc;
+    snprintf(text, sizeof text,
+             "%s/%s is named earlier than %s, which was applied: here it comes after it, in a new "
+             "store before it; give it a later name",
+             m->folder, m->name, j->last);
+    j->fn(j->arg, false, text);
+    return OK;
+}
+
+int db_judge_migrations(struct db *db, const char *folder, const char *namespace_,
+                        db_migration_fn *fn, void *arg, struct err *err)
+{
+    struct migration m = {.db = db, .namespace_ = namespace_, .folder = folder};
+    struct judge j = {.fn = fn, .arg = arg};
+    int rc = find_last(&m, &j, err);
+
+    return rc == OK ? each_file(&m, judge_one, &j, err) : rc;
 }

@@ -282,6 +282,8 @@
     /* migrate */                                                                                  \
     X(MIGRATION_GET, "look for a migration",                                                       \
       "select hash, applied_at from herald_migration where namespace = ? and name = ?")            \
+    X(MIGRATION_LAST, "look for the last migration",                                               \
+      "select max(name) from herald_migration where namespace = ?")                                \
     X(MIGRATION_ADD, "note a migration",                                                           \
       "insert into herald_migration(namespace, name, hash, applied_at) values (?, ?, ?, ?)")
 

@@ -2,6 +2,7 @@
 -- it. The parts are in check/.
 
 local core = require "herald.core"
+local calls = require "cli.check.calls"
 local findings = require "cli.check.findings"
 local folder = require "cli.folder"
 local lint = require "cli.check.lint"
@@ -69,6 +70,9 @@ local function judge_rules(rules, s, found)
     found:add_words(rules.migrations_error, "migrations")
     found:note({ file = "herald.lua" }, "the SQL of the rules was not looked at: the migrations fail")
   end
+  for _, said in ipairs(rules.applied) do
+    found:add(said.severity, { file = said.text:match "^%S+" }, said.text)
+  end
   if rules.rules_error then
     found:add_words(rules.rules_error, "rules")
     found:note({ file = "herald.lua" },
@@ -76,6 +80,7 @@ local function judge_rules(rules, s, found)
     return nil
   end
   local statements = sql.judge(rules.constants, found)
+  calls.judge(rules.constants, found)
   topology.judge(rules, s.broker, found)
   retry.judge(rules, s.retry, setting_place "retry", found)
   retry.judge_setting(s.publish_retry, setting_place "publish_retry", found)
@@ -83,9 +88,19 @@ local function judge_rules(rules, s, found)
     #rules.subscriptions, #rules.handlers, statements)
 end
 
+-- Only the store itself is made.
+local function judge_store(store, found)
+  local above = store:match("^(.*)/[^/]*$")
+  if above and above ~= "" and core.kind(above) ~= "folder" then
+    found:error(setting_place "store", ("the store's folder %s is not there: make it, with the "
+      .. "rights of the user that herald runs as"):format(above))
+  end
+end
+
 -- Returns the line for people when nothing is wrong, or nil, kind, why.
 local function judge(args, s, found)
   s.folders = folder.parts(s)
+  judge_store(s.store, found)
   local files = lint.files(s.folders)
   lint.luacheck(lint.syntax(files, found), found)
   if args.live and s.broker ~= "embedded" then s.live = s.broker end

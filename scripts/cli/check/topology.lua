@@ -11,8 +11,11 @@ local function quoted(name)
   return ('"%s"'):format(name)
 end
 
+local GUESS_MAX <const> = 2000 -- among more names, each of which is looked at, nobody guesses
+
 -- ' (did you mean "x"?)', or nothing.
 local function meant(name, known)
+  if #known > GUESS_MAX then return "" end
   local guess = nearest(name, known)
   return guess and guess ~= name and (" (did you mean %s?)"):format(quoted(guess)) or ""
 end
@@ -27,11 +30,32 @@ local function names_of(list, field)
   return names
 end
 
-local function contains(list, name)
+-- What is looked for again and again, by its names.
+local function key_of(...)
+  local parts = { ... }
+  for i = 1, select("#", ...) do parts[i] = parts[i] and "=" .. parts[i] or "" end
+  return table.concat(parts, "\0")
+end
+
+local function set_of(list, ...)
+  local set, fields = {}, { ... }
   for _, item in ipairs(list) do
-    if item == name then return true end
+    local parts = {}
+    for i = 1, #fields do parts[i] = item[fields[i]] or false end
+    set[key_of(table.unpack(parts, 1, #fields))] = true
   end
-  return false
+  return set
+end
+
+-- Lists of what has the same name in a field.
+local function group_by(list, field)
+  local groups = {}
+  for _, item in ipairs(list) do
+    local name = item[field] or ""
+    groups[name] = groups[name] or {}
+    table.insert(groups[name], item)
+  end
+  return groups
 end
 
 -- "a.b" as a list of words.
@@ -76,28 +100,25 @@ end
 -- Handlers ----------------------------------------------------------------------
 
 -- Every queue has a handler of its own for the pair: the one for any queue is never called.
-local function is_shadowed(handler, rules)
+local function is_shadowed(handler, rules, known)
   for _, subscription in ipairs(rules.subscriptions) do
-    local own = false
-    for _, other in ipairs(rules.handlers) do
-      own = own or (other.queue == subscription.queue and other.type == handler.type
-        and other.order_type == handler.order_type)
+    if not known.handlers[key_of(handler.type, handler.order_type, subscription.queue)] then
+      return false
     end
-    if not own then return false end
   end
   return true
 end
 
 -- Returns true when it said something.
-local function judge_handler(handler, rules, queues, found)
+local function judge_handler(handler, rules, queues, known, found)
   local place = found.place(handler.origin)
   if #queues == 0 then
     found:warn(place, ("the handler for %s is never called: there is no herald.subscribe"):format(
       pair(handler)))
-  elseif handler.queue and not contains(queues, handler.queue) then
+  elseif handler.queue and not known.queues[key_of(handler.queue)] then
     found:warn(place, ("the handler for %s is never called: nobody subscribes to its queue %s%s"):format(
       pair(handler), quoted(handler.queue), meant(handler.queue, queues)))
-  elseif not handler.queue and is_shadowed(handler, rules) then
+  elseif not handler.queue and is_shadowed(handler, rules, known) then
     found:warn(place, ("the handler for %s is never called: each queue has one of its own for it")
       :format(pair(handler)))
   else
@@ -106,15 +127,8 @@ local function judge_handler(handler, rules, queues, found)
   return true
 end
 
-local function has_handler(subscription, handlers)
-  for _, handler in ipairs(handlers) do
-    if not handler.queue or handler.queue == subscription.queue then return true end
-  end
-  return false
-end
-
-local function judge_subscription(subscription, rules, found)
-  if has_handler(subscription, rules.handlers) then return end
+local function judge_subscription(subscription, known, found)
+  if known.served[key_of(false)] or known.served[key_of(subscription.queue)] then return end
   local place = found.place(subscription.origin)
   if subscription.unhandled == "dead" then
     found:note(place, ("no handler takes from %s: all its messages become dead letters, as "
@@ -146,13 +160,19 @@ function topology.is_routed(type_name, order_type, routes)
   return false
 end
 
-local function judge_emits(constants, routes, found)
+-- The same, for many: by the index of the rules.
+local function is_routed(type_name, order_type, known)
+  if not order_type then return known.types[key_of(type_name)] ~= nil end
+  return known.routes[key_of(type_name, false)] or known.routes[key_of(type_name, order_type)]
+end
+
+local function judge_emits(constants, routes, known, found)
   local types = names_of(routes, "type")
   for _, constant in ipairs(constants) do
     -- An order type that is computed may be any.
-    if constant.kind == "emit" and not topology.is_routed(constant.text, constant.order_type, routes) then
+    if constant.kind == "emit" and not is_routed(constant.text, constant.order_type, known) then
       local what = quoted(constant.text)
-      if constant.order_type and contains(types, constant.text) then
+      if constant.order_type and known.types[key_of(constant.text)] then
         what = ("%s, order type %s"):format(what, quoted(constant.order_type))
       end
       found:warn({ file = constant.file, line = constant.line, column = constant.column },
@@ -164,14 +184,23 @@ end
 
 -- Only the embedded broker ---------------------------------------------------------
 
-local function judge_route(route, rules, exchanges, found)
+-- Many routes go to few places: what was found out of one is kept.
+local function is_heard(to, known)
+  if to.kind == "queue" then return known.queues[key_of(to.routing_key)] end
+  local key = key_of(to.kind, to.exchange, to.routing_key)
+  if known.heard[key] == nil then
+    known.heard[key] = false
+    for _, subscription in ipairs(known.listeners[to.exchange] or {}) do
+      known.heard[key] = known.heard[key] or reaches(to, subscription)
+    end
+  end
+  return known.heard[key]
+end
+
+local function judge_route(route, known, exchanges, found)
   if route.unroutable == "drop" then return end
   for _, to in ipairs(route.to) do
-    local heard = false
-    for _, subscription in ipairs(rules.subscriptions) do
-      heard = heard or reaches(to, subscription)
-    end
-    if not heard then
+    if not is_heard(to, known) then
       local where = to.kind == "queue" and quoted(to.routing_key) or quoted(to.exchange)
       found:warn(found.place(route.origin), ("nobody listens where %s goes: no subscription here takes "
         .. "from %s%s, and the embedded broker has no others (unroutable = \"drop\" if that is "
@@ -181,10 +210,10 @@ local function judge_route(route, rules, exchanges, found)
 end
 
 -- A route whose function chooses may send anywhere.
-local function is_fed(subscription, routes)
-  for _, route in ipairs(routes) do
-    if #route.to == 0 then return true end
-    for _, to in ipairs(route.to) do
+local function is_fed(subscription, known)
+  if known.anywhere or known.sent_queues[key_of("queue", subscription.queue)] then return true end
+  for _, from in ipairs(subscription.from) do
+    for _, to in pairs(known.senders[from.exchange] or {}) do
       if reaches(to, subscription) then return true end
     end
   end
@@ -216,12 +245,12 @@ end
 
 -- A folder that only sends or only listens is one of several services; on the embedded broker
 -- it is incomplete on purpose.
-local function judge_embedded(rules, told, found)
+local function judge_embedded(rules, told, known, found)
   if #rules.routes == 0 or #rules.subscriptions == 0 then return end
   local heard, sent = heard_exchanges(rules.subscriptions), sent_exchanges(rules.routes)
-  for _, route in ipairs(rules.routes) do judge_route(route, rules, heard, found) end
+  for _, route in ipairs(rules.routes) do judge_route(route, known, heard, found) end
   for _, subscription in ipairs(rules.subscriptions) do
-    if not is_fed(subscription, rules.routes) then
+    if not is_fed(subscription, known) then
       local from = subscription.from[1]
       found:warn(found.place(subscription.origin), ("nothing comes to %s: no herald.route here sends "
         .. "to it%s, and the embedded broker has no others"):format(quoted(subscription.queue),
@@ -233,7 +262,7 @@ local function judge_embedded(rules, told, found)
   for _, handler in ipairs(rules.handlers) do
     local order_type = handler.order_type ~= "*" and handler.order_type or nil
     if not told[handler] and handler.type ~= "*"
-      and not topology.is_routed(handler.type, order_type, rules.routes) then
+      and not is_routed(handler.type, order_type, known) then
       found:warn(found.place(handler.origin), ("the handler for %s is never called: no herald.route "
         .. "here is for that%s, and the embedded broker has no others"):format(pair(handler),
         meant(handler.type, types)))
@@ -241,17 +270,62 @@ local function judge_embedded(rules, told, found)
   end
 end
 
-function topology.judge(rules, broker, found)
-  local queues, told = names_of(rules.subscriptions, "queue"), {}
-  for _, handler in ipairs(rules.handlers) do
-    told[handler] = judge_handler(handler, rules, queues, found)
+-- All destinations of the routes, each once.
+local function destinations(routes, known)
+  local list, seen = {}, {}
+  for _, route in ipairs(routes) do
+    known.anywhere = known.anywhere or #route.to == 0
+    for _, to in ipairs(route.to) do
+      local key = key_of(to.kind, to.exchange, to.routing_key)
+      if not seen[key] then list[#list + 1] = to end
+      seen[key] = true
+    end
   end
-  for _, subscription in ipairs(rules.subscriptions) do judge_subscription(subscription, rules, found) end
-  judge_emits(rules.constants, rules.routes, found)
+  return list
+end
+
+-- Who subscribes to an exchange, each queue once for it.
+local function listeners_of(subscriptions)
+  local listeners = {}
+  for _, subscription in ipairs(subscriptions) do
+    local seen = {}
+    for _, from in ipairs(subscription.from) do
+      if not seen[from.exchange] then
+        listeners[from.exchange] = listeners[from.exchange] or {}
+        table.insert(listeners[from.exchange], subscription)
+      end
+      seen[from.exchange] = true
+    end
+  end
+  return listeners
+end
+
+-- The rules by their names: each rule is judged in a time that does not grow with the others.
+local function index(rules)
+  local known = { heard = {}, anywhere = false }
+  known.handlers = set_of(rules.handlers, "type", "order_type", "queue")
+  known.served = set_of(rules.handlers, "queue")
+  known.queues = set_of(rules.subscriptions, "queue")
+  known.types = set_of(rules.routes, "type")
+  known.routes = set_of(rules.routes, "type", "order_type")
+  known.listeners = listeners_of(rules.subscriptions)
+  local sent = destinations(rules.routes, known)
+  known.sent_queues = set_of(sent, "kind", "routing_key")
+  known.senders = group_by(sent, "exchange")
+  return known
+end
+
+function topology.judge(rules, broker, found)
+  local queues, told, known = names_of(rules.subscriptions, "queue"), {}, index(rules)
+  for _, handler in ipairs(rules.handlers) do
+    told[handler] = judge_handler(handler, rules, queues, known, found)
+  end
+  for _, subscription in ipairs(rules.subscriptions) do judge_subscription(subscription, known, found) end
+  judge_emits(rules.constants, rules.routes, known, found)
   if broker ~= "embedded" then
     for _, subscription in ipairs(rules.subscriptions) do judge_order(subscription, found) end
   end
-  if broker == "embedded" then judge_embedded(rules, told, found) end
+  if broker == "embedded" then judge_embedded(rules, told, known, found) end
 end
 
 return topology

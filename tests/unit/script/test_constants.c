@@ -131,12 +131,63 @@ static void all_files_are_searched_until_it_is_enough(void **state)
     end(&s);
 }
 
+static bool note_mistake(void *arg, const struct script_constant *c)
+{
+    static const char *const kinds[] = {"sql", "emit", "dot", "field"};
+
+    put(arg, 1024, "%d %s [%.*s] %d\n", c->column, kinds[c->kind], (int)c->text.len, c->text.data,
+        c->values);
+    return true;
+}
+
+static void finds_mistakes(struct scene *s, const char *body, const char *expected)
+{
+    char found[1024] = "", text[1024];
+
+    snprintf(text, sizeof text, "local function never(tx, a, b, ...)\n%s\nend", body);
+    assert_string_equal(load(s, text), "");
+    assert_int_equal(script_constants(s->script, note_mistake, found, &s->err), OK);
+    if (strcmp(found, expected) != 0)
+        fail_msg("%s\n%s\n%s", body, found, expected);
+}
+
+static void values_behind_a_statement_are_counted(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    finds_mistakes(&s, "tx:exec('x') tx:row 'y'", "9 sql [x] 0\n21 sql [y] 0\n");
+    finds_mistakes(&s, "tx:exec('x', a, (a or b).c, a[b(1, 2)])", "9 sql [x] 3\n");
+    finds_mistakes(&s, "tx:exec('x', ...)", "9 sql [x] -1\n");
+    finds_mistakes(&s, "tx:exec('x', a, b())", "9 sql [x] -1\n");
+    finds_mistakes(&s, "tx:exec('x', { a = 1, b = 2 })", "9 sql [x] -1\n");
+    finds_mistakes(&s, "tx:exec('x', function() return 1, 2 end)", "9 sql [x] -1\n");
+    end(&s);
+}
+
+static void calls_that_must_fail_are_found(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    finds_mistakes(&s, "tx.exec('x') tx.emit { type = 't' }", "4 dot [exec] 0\n17 dot [emit] 0\n");
+    finds_mistakes(&s, "tx.exec(tx, 'x') pcall(tx.exec, tx, 'x') local f = tx.row", "");
+    finds_mistakes(&s, "a.exec('x')", "");
+    finds_mistakes(&s, "tx:emit { type = 't', bodi = { nix = 1 }, body = a, delay = b }",
+                   "23 field [bodi] 0\n18 emit [t] 0\n");
+    end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sql_is_one_literal_string),
         cmocka_unit_test(what_is_computed_or_said_elsewhere_is_not_found),
         cmocka_unit_test(strings_have_their_values),
+        cmocka_unit_test(values_behind_a_statement_are_counted),
+        cmocka_unit_test(calls_that_must_fail_are_found),
         cmocka_unit_test(windows_line_ends_and_a_mark_do_not_move_a_place),
         cmocka_unit_test(an_emit_has_its_literal_type),
         cmocka_unit_test(all_files_are_searched_until_it_is_enough),
