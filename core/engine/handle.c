@@ -96,7 +96,8 @@ static void judge(struct turn *t, struct item *i)
     if (strikes == 0 || t->rescuing)
         return;
     t->alone = t->more = true;
-    t->condemned = t->condemned || i->condemned;
+    if (i->condemned)
+        t->condemned = item_strike_key(i);
     item_log(t, LOG_WARN, i->condemned ? "message.condemned" : "message.suspected", i,
              "it was in its handler when the router died: it is handled alone");
 }
@@ -204,7 +205,8 @@ static int bury_unreadable(struct turn *t, struct item *i, const char *why, stru
     bool go_on;
     int rc;
 
-    t->condemned = t->condemned || i->condemned;
+    if (i->condemned)
+        t->condemned = item_strike_key(i);
     i->fingerprint = message_fingerprint(&i->message);
     i->identity = i->message.id;
     rc = enter(t, i, &go_on, err);

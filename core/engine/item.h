@@ -54,6 +54,7 @@ int64_t item_reader(const struct turn *t, const struct item *i);
 
 /* How often in a row the process died in the rules' functions with this message. */
 int item_strikes(const struct turn *t, struct slice queue, const struct message *received);
+uint64_t item_strike_key(const struct item *i);
 void item_strike_words(char *out, size_t size);
 
 /* What the rules' functions see of it, and, around their calls, what their log lines say,

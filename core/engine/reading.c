@@ -34,6 +34,11 @@ int item_strikes(const struct turn *t, struct slice queue, const struct message 
     return strike_count(t->settings.strike, queue, received->id, strike_fingerprint(received));
 }
 
+uint64_t item_strike_key(const struct item *i)
+{
+    return strike_key(i->queue, i->received.id, strike_fingerprint(&i->received));
+}
+
 void item_strike_words(char *out, size_t size)
 {
     snprintf(out, size,

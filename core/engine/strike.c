@@ -11,41 +11,72 @@
 
 enum { PAGE = 4096, PATH_SIZE = 4096 };
 
-static const char MAGIC[8] = "herald1";
+static const char MAGIC[8] = "herald2";
+
+struct suspect {
+    uint64_t key;     /* of a message; 0: none */
+    uint32_t strikes; /* deaths in its handler since it last returned from it */
+    uint32_t died;    /* which death of the process was the last of these */
+};
 
 /* The page. Written by one process (the store's lock sees to that), in an order that
  * leaves it readable at any instruction: `active` is set last and cleared first. */
 struct page {
     char magic[8];
     uint64_t current;         /* key of the message in its handler */
-    uint64_t suspect;         /* key of the one that was there when the process died */
-    uint32_t strikes;         /* deaths in a row with the suspect */
     volatile uint32_t active; /* 1: `current` counts */
+    uint32_t deaths;          /* of all processes */
+    struct suspect suspects[STRIKES_SUSPECTS];
 };
 
 struct strike {
     struct page *page; /* mapped */
 };
 
-static uint64_t key_of(struct slice queue, struct slice id, uint64_t fingerprint)
+uint64_t strike_key(struct slice queue, struct slice id, uint64_t fingerprint)
 {
     uint64_t hash = text_hash(fingerprint, queue.data, queue.len);
 
-    return text_hash(hash, id.data, id.len) | 1; /* never 0 */
+    return text_hash(hash, id.data, id.len) | 1;
 }
 
-/* What the last process left behind becomes the suspect. */
+static struct suspect *find(struct page *p, uint64_t key)
+{
+    for (size_t i = 0; i < STRIKES_SUSPECTS; i++)
+        if (p->suspects[i].key == key)
+            return &p->suspects[i];
+    return NULL;
+}
+
+static struct suspect *place_for(struct page *p, uint64_t key)
+{
+    struct suspect *place = find(p, key);
+
+    if (place != NULL)
+        return place;
+    place = find(p, 0);
+    for (size_t i = 0; place == NULL || i < STRIKES_SUSPECTS; i++)
+        if (place == NULL || (place->key != 0 && p->suspects[i].died < place->died))
+            place = &p->suspects[i];
+    *place = (struct suspect){.key = key};
+    return place;
+}
+
+/* What the last process left behind becomes a suspect. */
 static void judge(struct page *p)
 {
+    struct suspect *suspect;
+
     if (memcmp(p->magic, MAGIC, sizeof MAGIC) != 0) {
-        *p = (struct page){.suspect = 0};
+        *p = (struct page){.current = 0};
         memcpy(p->magic, MAGIC, sizeof MAGIC);
         return;
     }
     if (p->active == 0)
         return;
-    p->strikes = p->current == p->suspect ? p->strikes + 1 : 1;
-    p->suspect = p->current;
+    suspect = place_for(p, p->current);
+    suspect->strikes++;
+    suspect->died = ++p->deaths;
     p->active = 0;
 }
 
@@ -99,7 +130,7 @@ void strike_enter(struct strike *s, struct slice queue, struct slice id, uint64_
 {
     if (s == NULL)
         return;
-    s->page->current = key_of(queue, id, fingerprint);
+    s->page->current = strike_key(queue, id, fingerprint);
     s->page->active = 1;
 }
 
@@ -114,26 +145,29 @@ void strike_leave(struct strike *s)
     if (s == NULL)
         return;
     s->page->active = 0;
-    if (s->page->current == s->page->suspect)
-        strike_forget(s);
+    strike_forget(s, s->page->current);
 }
 
 bool strike_any(const struct strike *s)
 {
-    return s != NULL && s->page->suspect != 0;
+    for (size_t i = 0; s != NULL && i < STRIKES_SUSPECTS; i++)
+        if (s->page->suspects[i].key != 0)
+            return true;
+    return false;
 }
 
 int strike_count(const struct strike *s, struct slice queue, struct slice id, uint64_t fingerprint)
 {
-    if (s == NULL || s->page->suspect == 0 || key_of(queue, id, fingerprint) != s->page->suspect)
-        return 0;
-    return (int)s->page->strikes;
+    const struct suspect *suspect =
+        s != NULL ? find(s->page, strike_key(queue, id, fingerprint)) : NULL;
+
+    return suspect != NULL ? (int)suspect->strikes : 0;
 }
 
-void strike_forget(struct strike *s)
+void strike_forget(struct strike *s, uint64_t key)
 {
-    if (s == NULL)
-        return;
-    s->page->suspect = 0;
-    s->page->strikes = 0;
+    struct suspect *suspect = s != NULL ? find(s->page, key) : NULL;
+
+    if (suspect != NULL && key != 0)
+        *suspect = (struct suspect){.key = 0};
 }

@@ -12,9 +12,10 @@
  *                                     suspect, one strike more if it was suspect before
  *
  * Functions that are asked before the handler enter, too, and pause: they clear nobody.
- * The suspect is handled alone (DESIGN 6); when it has STRIKES_MAX strikes it is not
- * handled any more. Returning from its handler clears it. A suspect that is never seen
- * again, since the broker gave it to somebody else, is replaced by the next one.
+ * A suspect is handled alone (DESIGN 6); when it has STRIKES_MAX strikes it is not
+ * handled any more. Returning from its handler clears it. There may be several, of one queue or of
+ * many, which take turns in ending the process; the one that did so last the longest ago makes room
+ * for one more than STRIKES_SUSPECTS.
  */
 #ifndef HERALD_ENGINE_STRIKE_H
 #define HERALD_ENGINE_STRIKE_H
@@ -25,7 +26,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { STRIKES_MAX = 3 };
+enum { STRIKES_MAX = 3, STRIKES_SUSPECTS = 8 };
 
 struct strike;
 
@@ -48,7 +49,10 @@ bool strike_any(const struct strike *s);
 /* How often the process died in a row with this message in its handler; 0: never. */
 int strike_count(const struct strike *s, struct slice queue, struct slice id, uint64_t fingerprint);
 
-/* The suspect has become a dead letter: nobody is suspected any more. */
-void strike_forget(struct strike *s);
+/* How a message is named; never 0. */
+uint64_t strike_key(struct slice queue, struct slice id, uint64_t fingerprint);
+
+/* A suspect has become a dead letter: it is not suspected any more. */
+void strike_forget(struct strike *s, uint64_t key);
 
 #endif

@@ -269,7 +269,8 @@ static void start_over(struct turn *t)
     t->n_recent = 0;
     t->recorded_rows = t->recorded_bytes = 0;
     t->more = t->news_next = false;
-    t->condemned = t->alone = t->rescuing = false;
+    t->condemned = 0;
+    t->alone = t->rescuing = false;
     t->cared = false;
     t->n_decisions = t->n_splits = 0;
     t->lines.found = false;
@@ -310,8 +311,8 @@ static enum turn_result finish(struct turn *t)
     t->lines.ready = t->lines.ready || t->lines.found;
     t->more = t->more || t->proof == PROOF_WRITE;
     t->proof = t->proof == PROOF_WRITE ? PROOF_CLEAR : PROOF_NONE;
-    if (t->condemned)
-        strike_forget(t->settings.strike);
+    if (t->condemned != 0)
+        strike_forget(t->settings.strike, t->condemned);
     if (t->cared) {
         t->caring = true;
         t->cared_ms = t->began_ms;

@@ -111,7 +111,7 @@ struct turn {
     bool alone;               /* the suspect of a death was handled: nobody else is (strike.h) */
     bool rescuing;            /* endangered deliveries are written, and no handler runs */
     bool suspect_waits;       /* the next turn is for the delivery that is the suspect */
-    bool condemned;           /* by its strikes: forgotten when the turn commits */
+    uint64_t condemned;       /* key of who was, by its strikes: forgotten when the turn commits */
     enum proof proof;         /* that the store can be written */
     bool more;                /* something is left that could be done at once */
     bool pruning;             /* inbox rows beyond the window are left */

@@ -112,17 +112,46 @@ static void test_returning_clears_the_suspect(void **state)
     strike_close(&s);
 }
 
-static void test_another_suspect_starts_anew(void **state)
+static void test_two_that_take_turns_are_both_counted(void **state)
 {
     struct strike *s;
 
     (void)state;
     die_in("a");
+    die_in("b");
     die_in("a");
     die_in("b");
+    die_in("a");
     s = open_it();
+    assert_int_equal(count(s, "a"), STRIKES_MAX);
+    assert_int_equal(count(s, "b"), STRIKES_MAX - 1);
+    strike_forget(s, strike_key(slice_of("q"), slice_of("a"), 7));
     assert_int_equal(count(s, "a"), 0);
-    assert_int_equal(count(s, "b"), 1);
+    assert_int_equal(count(s, "b"), STRIKES_MAX - 1);
+    assert_true(strike_any(s));
+    strike_enter(s, slice_of("q"), slice_of("b"), 7);
+    strike_leave(s);
+    assert_false(strike_any(s));
+    strike_close(&s);
+}
+
+static void test_of_too_many_the_oldest_makes_room(void **state)
+{
+    char id[] = "a";
+    struct strike *s;
+
+    (void)state;
+    for (int n = 0; n < STRIKES_SUSPECTS; n++) {
+        id[0] = (char)('a' + n);
+        die_in(id);
+    }
+    die_in("a");
+    die_in("z");
+    s = open_it();
+    assert_int_equal(count(s, "a"), 2);
+    assert_int_equal(count(s, "b"), 0);
+    assert_int_equal(count(s, "c"), 1);
+    assert_int_equal(count(s, "z"), 1);
     strike_close(&s);
 }
 
@@ -139,7 +168,7 @@ static void test_queue_id_and_fingerprint_name_a_message(void **state)
     assert_int_equal(strike_count(s, slice_of("r"), none, 7), 0);
     assert_int_equal(strike_count(s, slice_of("q"), none, 8), 0);
     assert_int_equal(strike_count(s, slice_of("q"), slice_of("a"), 7), 0);
-    strike_forget(s);
+    strike_forget(s, strike_key(slice_of("q"), none, 7));
     assert_int_equal(strike_count(s, slice_of("q"), none, 7), 0);
     strike_close(&s);
 }
@@ -181,7 +210,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_an_open_that_dies_elsewhere_changes_nothing, begin,
                                         end),
         cmocka_unit_test_setup_teardown(test_returning_clears_the_suspect, begin, end),
-        cmocka_unit_test_setup_teardown(test_another_suspect_starts_anew, begin, end),
+        cmocka_unit_test_setup_teardown(test_two_that_take_turns_are_both_counted, begin, end),
+        cmocka_unit_test_setup_teardown(test_of_too_many_the_oldest_makes_room, begin, end),
         cmocka_unit_test_setup_teardown(test_queue_id_and_fingerprint_name_a_message, begin, end),
         cmocka_unit_test_setup_teardown(test_a_file_of_something_else_is_made_anew, begin, end),
         cmocka_unit_test_setup_teardown(test_a_folder_that_is_missing, begin, end),
