@@ -2,11 +2,14 @@
 # Every test there is, in one go; the last line is the sum.
 #
 #   sh tests/run.sh [--only floors|format|unit|spec|examples|clang|integration] [--long]
+#                   [--broker 4.0|4.3]
 #
-# Missing packages are installed, herald is built with sanitizers into build-ci/, and a private
-# RabbitMQ runs as long as it is needed. --long adds the release build in build/, the long
-# integration tests against it, and the long runs of unit tests. A suite that crashes, or in which
-# nothing ran, has failed.
+# Missing packages are installed, herald is built with sanitizers into build-ci/, and private
+# RabbitMQs run as long as they are needed. --long adds the release build in build/, the long
+# integration tests against it, and the long runs of unit tests. --broker runs the integration
+# suite on another release's RabbitMQ (lib/rabbit.sh). A suite that crashes, or in which nothing
+# ran, has failed. Nothing has a limit of length: what writes nothing for STANDSTILL seconds is
+# ended.
 set -eu
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -15,14 +18,25 @@ python=/usr/bin/python3 # the one that Debian's python3-pika is for
 suites='floors format unit spec examples clang integration'
 long=no
 
+STANDSTILL=900
+
 usage() {
-    echo "usage: run.sh [--only floors|format|unit|spec|examples|clang|integration] [--long]" >&2
+    echo "usage: run.sh [--only floors|format|unit|spec|examples|clang|integration] [--long]" \
+        "[--broker 4.0|4.3]" >&2
     exit 2
 }
 
 while [ $# -gt 0 ]; do
     case $1 in
     --long) long=yes ;;
+    --broker)
+        case ${2:-} in
+        4.0 | 4.3) suites=integration RABBIT_BROKER=$2 ;;
+        *) usage ;;
+        esac
+        export RABBIT_BROKER
+        shift
+        ;;
     --only)
         case ${2:-} in
         floors | format | unit | spec | examples | clang | integration) suites=$2 ;;
@@ -43,9 +57,13 @@ export ASAN_OPTIONS UBSAN_OPTIONS
 passed=0
 failed=0
 work=$(mktemp -d)
-child='' # process group of what is running
+child=''   # process group of what is running
+guard=''   # who looks whether it stands still
+workers='' # those that run unit tests
 
 end_child() {
+    [ -z "$guard" ] || kill -TERM "$guard" 2>/dev/null || :
+    guard=
     [ -n "$child" ] || return 0
     kill -TERM "-$child" 2>/dev/null || :
     wait "$child" 2>/dev/null || :
@@ -53,30 +71,63 @@ end_child() {
     child=
 }
 
+end_workers() {
+    for worker in $workers; do
+        kill -TERM "$worker" 2>/dev/null || :
+        wait "$worker" 2>/dev/null || :
+    done
+    workers=
+}
+
+# A run.py that was killed leaves its brokers behind.
 clean_up() {
+    end_workers
     end_child
-    [ ! -f "$work/rabbit/env" ] || sh tests/lib/rabbit.sh kill "$work/rabbit" || :
+    for env in "$work"/*/*/env; do
+        [ ! -f "$env" ] || sh tests/lib/rabbit.sh kill "${env%/env}" || :
+    done
     rm -rf "$work"
 }
-trap 'exit 130' INT
-trap 'exit 143' TERM
-trap 'exit 129' HUP
+end_by_signal() {
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    trap 'exit 129' HUP
+}
+end_by_signal
 trap clean_up EXIT
 
 # --- running and counting --------------------------------------------------------------------
 
-# run LOG SECONDS COMMAND...: in a process group of its own, of which nothing is left after it.
+# Ends process group $1 once nothing was written to log $2 for too long.
+look_after() {
+    still=0 size=0
+    while [ "$still" -lt "$STANDSTILL" ]; do
+        sleep 5
+        still=$((still + 5))
+        now=$(wc -c <"$2")
+        [ "$now" -eq "$size" ] || still=0
+        size=$now
+    done
+    echo "run.sh: ended, as it wrote nothing for $STANDSTILL seconds" >>"$2"
+    kill -TERM "-$1"
+    sleep 60
+    kill -KILL "-$1"
+}
+
+# run LOG COMMAND...: in a process group of its own, of which nothing is left after it.
 run() {
     log=$1
-    seconds=$2
-    shift 2
-    setsid timeout -k 10 "$seconds" "$@" >"$log" 2>&1 </dev/null &
+    shift
+    setsid "$@" >"$log" 2>&1 </dev/null &
     child=$!
+    look_after "$child" "$log" >/dev/null 2>&1 &
+    guard=$!
     status=0
     wait "$child" || status=$?
+    kill -TERM "$guard" 2>/dev/null || :
+    wait "$guard" 2>/dev/null || :
     kill -KILL "-$child" 2>/dev/null || :
-    child=
-    [ "$status" -ne 124 ] || echo "run.sh: ended after $seconds seconds" >>"$log"
+    child= guard=
     return "$status"
 }
 
@@ -126,8 +177,8 @@ judge_last_line() { # NAME LOG STATUS
 # build PRESET FOLDER [TARGET]
 build() {
     echo "building preset $1 into $2/"
-    run "$work/build.log" 300 cmake --preset "$1" &&
-        run "$work/build.log" 600 cmake --build "$2" -j "$(nproc)" ${3:+--target "$3"}
+    run "$work/build.log" cmake --preset "$1" &&
+        run "$work/build.log" cmake --build "$2" -j "$(nproc)" ${3:+--target "$3"}
 }
 
 ci_built='' # yes or no, once tried
@@ -152,7 +203,7 @@ need_ci_build() {
 
 suite_floors() {
     status=0
-    run "$work/log" 60 sh tests/floors.sh || status=$?
+    run "$work/log" sh tests/floors.sh || status=$?
     judge_last_line floors "$work/log" "$status"
 }
 
@@ -162,7 +213,7 @@ suite_format() {
         find "$folder" -type f \( -name '*.c' -o -name '*.h' \)
     done >"$work/sources"
     status=0
-    run "$work/log" 120 clang-format --dry-run -Werror --files="$work/sources" || status=$?
+    run "$work/log" clang-format --dry-run -Werror --files="$work/sources" || status=$?
     grep -E '^[^ :]+:[0-9]+:[0-9]+: error: ' "$work/log" >"$work/unsorted" || :
     cut -d: -f1 "$work/unsorted" >"$work/names"
     sort -u "$work/names" >"$work/bad"
@@ -170,43 +221,63 @@ suite_format() {
     judge clang-format "$work/log" "$status" "$(($(wc -l <"$work/sources") - bad))" "$bad"
 }
 
+# Two at a time or more, each with a log and an exit code of its own; they are judged afterwards,
+# in order of their names. The longest is among those that begin first.
 suite_unit() {
     need_ci_build || return 0
     find build-ci/tests/unit -maxdepth 1 -type f -perm -u+x >"$work/unsorted"
-    sort "$work/unsorted" >"$work/programs"
-    while read -r program; do
+    sort "$work/unsorted" | while read -r program; do
         name=${program##*/}
         source="tests/unit/${name%%_*}/${name#*_}.c"
         # An old build folder may hold programs whose test is gone.
         [ -f "$source" ] || continue
-        unit "$name" 120 "$program"
-        if [ "$long" = yes ] && grep -q HERALD_LONG "$source"; then
-            unit "$name, long" 1800 env HERALD_LONG=1 "$program"
-        fi
-    done <"$work/programs"
+        echo "$name"
+        [ "$long" = no ] || ! grep -q HERALD_LONG "$source" || echo "$name.long"
+    done >"$work/units"
+    sort -r "$work/units" >"$work/todo"
+    mkdir -p "$work/unit"
+    for worker in $(seq "$(nproc)"); do
+        run_units &
+        workers="$workers $!"
+    done
+    for worker in $workers; do
+        wait "$worker" || :
+    done
+    workers=
+    while read -r name; do
+        status=$(cat "$work/unit/$name.status" 2>/dev/null) || status=127
+        log=$work/unit/$name.log
+        judge "$name" "$log" "$status" "$(cmocka_count PASSED "$log")" \
+            "$(cmocka_count FAILED "$log")"
+    done <"$work/units"
 }
 
-unit() { # NAME SECONDS COMMAND...
-    name=$1
-    seconds=$2
-    shift 2
-    status=0
-    run "$work/log" "$seconds" "$@" || status=$?
-    judge "$name" "$work/log" "$status" "$(cmocka_count PASSED)" "$(cmocka_count FAILED)"
+# Takes what nobody has taken yet. The folder's name is the claim.
+run_units() {
+    end_by_signal
+    trap end_child EXIT
+    while read -r name; do
+        mkdir "$work/unit/$name" 2>/dev/null || continue
+        variable=
+        [ "$name" = "${name%.long}" ] || variable=HERALD_LONG=1
+        status=0
+        run "$work/unit/$name.log" env $variable "build-ci/tests/unit/${name%.long}" || status=$?
+        echo "$status" >"$work/unit/$name.status"
+    done <"$work/todo"
 }
 
 # Sums lines such as "[  PASSED  ] 7 test(s)."; a program may hold several groups.
-cmocka_count() {
+cmocka_count() { # WORD LOG
     awk -v word="$1" '
         $1 == "[" && $2 == word && $3 == "]" && $4 ~ /^[0-9]+$/ && $5 ~ /^test\(s\)/ { n += $4 }
-        END { print n + 0 }' "$work/log"
+        END { print n + 0 }' "$2"
 }
 
 suite_spec() {
     need_ci_build || return 0
     status=0
     # A bare busted may run under another Lua than ours.
-    run "$work/log" 300 env HERALD="$root/build-ci/herald" \
+    run "$work/log" env HERALD="$root/build-ci/herald" \
         LUA_PATH_5_4="$root/scripts/?.lua;$root/tests/spec/?.lua;;" \
         busted --lua=/usr/bin/lua5.4 --output=plainTerminal tests/spec || status=$?
     judge_busted busted "$status"
@@ -218,10 +289,10 @@ suite_examples() {
     for settings in examples/*/herald.lua examples/*/*/herald.lua; do
         folder=${settings%/herald.lua}
         status=0
-        run "$work/log" 120 build-ci/herald -C "$folder" check || status=$?
+        run "$work/log" build-ci/herald -C "$folder" check || status=$?
         check "herald check in $folder" "$work/log" "$status"
         status=0
-        run "$work/log" 120 build-ci/herald -C "$folder" test --output=plainTerminal || status=$?
+        run "$work/log" build-ci/herald -C "$folder" test --output=plainTerminal || status=$?
         judge_busted "herald test in $folder" "$status"
     done
 }
@@ -251,30 +322,20 @@ suite_clang() {
 
 suite_integration() {
     need_ci_build || return 0
-    start_broker || return 0
-    integration 840 "$root/build-ci/herald"
+    integration "$root/build-ci/herald"
     [ "$long" = yes ] || return 0
     status=0
     build release build herald || status=$?
     check "the release build" "$work/build.log" "$status"
-    [ "$status" -ne 0 ] || integration 5400 "$root/build/herald" --long
+    [ "$status" -ne 0 ] || integration "$root/build/herald" --long
 }
 
-start_broker() {
-    echo "starting a private RabbitMQ"
+integration() { # HERALD [OPTION]
+    herald=$1
+    shift
     status=0
-    run "$work/log" 300 sh tests/lib/rabbit.sh start "$work/rabbit" || status=$?
-    [ "$status" -eq 0 ] || check "the private RabbitMQ" "$work/log" "$status"
-    return "$status"
-}
-
-integration() { # SECONDS HERALD [OPTION]
-    seconds=$1
-    herald=$2
-    shift 2
-    status=0
-    run "$work/log" "$seconds" env HERALD="$herald" RABBIT_DIR="$work/rabbit" \
-        "$python" tests/integration/run.py "$@" || status=$?
+    run "$work/log" env HERALD="$herald" TMPDIR="$work" "$python" tests/integration/run.py "$@" ||
+        status=$?
     judge_last_line integration "$work/log" "$status"
     sed -n 's/^skipped /run.sh: left out:/p' "$work/log"
 }

@@ -23,6 +23,7 @@ import harness
 STANDSTILL = 300  # seconds without a word
 GRACE = 60  # seconds to fail in, with the test's own words
 WORD_SECONDS = 1  # words in between would tell nothing new
+TELL_SECONDS = 60  # a test that runs for longer is told of
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -147,10 +148,11 @@ class Worker:
         self.number = None  # of the test it runs
         self.heard = 0
         self.asked = False  # to fail
+        self.told = 0  # when it was last told of
 
     def begin(self, number, disturbing):
         self.number, self.asked = number, False
-        self.began = self.heard = time.monotonic()
+        self.began = self.heard = self.told = time.monotonic()
         self.pipe.send((number, disturbing))
 
     def silence(self):
@@ -226,6 +228,10 @@ class Crew:
         for place, worker in enumerate(self.workers):
             if worker.number is None:
                 continue
+            if worker.heard - worker.told > TELL_SECONDS:
+                worker.told = worker.heard
+                print(f"at work {worker.heard - worker.began:6.1f} s  "
+                      f"{name_of(self.tests[worker.number])}", flush=True)
             if worker.silence() > STANDSTILL and not worker.asked:
                 worker.asked = True
                 os.kill(worker.process.pid, signal.SIGALRM)
