@@ -17,6 +17,7 @@ import socket
 import sqlite3
 import string
 import subprocess
+import sys
 import time
 import unittest
 
@@ -32,7 +33,7 @@ BUGS = ("AddressSanitizer", "LeakSanitizer", "runtime error", "leftover_handles"
 
 PATIENCE = 120  # seconds without any change, until what must happen counts as never happening
 POLL = 0.02
-LOOKS, BUSY_LOOKS = 25, 5  # of a process at rest: looks at it, and how many may find it at work
+LOOK_SECONDS = 0.5  # at a process that should rest
 
 # Records every message it is given; a test adds rules of its own or replaces this one.
 RECORD = """
@@ -90,26 +91,30 @@ def has_points():
         return b"HERALD_FAIL" in program.read()
 
 
-def at_work(pid):
-    """Whether one of its threads wants the processor or the disk at this moment."""
+def processor_time(pid):
+    """Nanoseconds that its threads had the processor for."""
+    total = 0
     for task in os.listdir(f"/proc/{pid}/task"):
         try:
-            with open(f"/proc/{pid}/task/{task}/stat", encoding="ascii") as stat:
-                if stat.read().rpartition(")")[2].split()[0] in "RD":
-                    return True
+            with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as stat:
+                total += int(stat.read().split()[0])
         except (FileNotFoundError, ProcessLookupError):  # it has ended
             pass
-    return False
+    return total
 
 
 def is_at_rest(pid):
-    """Whether it sleeps nearly all of the time: one that spins is always found at work, however
-    little of the processor it gets."""
-    busy = 0
-    for _ in range(LOOKS):
-        busy += at_work(pid)
-        time.sleep(POLL)
-    return busy <= BUSY_LOOKS
+    """Whether it takes less than half of what a process that spins gets beside it, on this
+    machine and with whatever else runs on it at this moment."""
+    before = processor_time(pid)
+    spinner = subprocess.Popen([sys.executable, "-c", "while True: pass"],
+                               preexec_fn=die_with_parent)
+    try:
+        time.sleep(LOOK_SECONDS)
+        return 2 * (processor_time(pid) - before) < processor_time(spinner.pid)
+    finally:
+        spinner.kill()
+        spinner.wait()
 
 
 def lua(value):
@@ -304,7 +309,9 @@ class Router:
         return self.json("status")
 
     def counter(self, name):
-        return self.status()["counters"][name]
+        """Of the running router. One that is in the middle of something long is not waited for by
+        the command, which tells what the store says."""
+        return self.case.wait_for("it to answer", lambda: self.status().get("counters"))[name]
 
     def dead(self):
         return self.json("dead", "list")

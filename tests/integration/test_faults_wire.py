@@ -22,10 +22,10 @@ class Wire(Case):
             f"insert into herald_outbox (type, business_key1) values ('note', '{key}');"
             for key in keys) + "commit;")
 
-    def check(self, seconds=60):
+    def check(self):
         """Each row that was emitted has exactly one effect."""
         wanted = sorted(f"k{n}" for n in range(self.sent))
-        self.wait_equal("all effects", lambda: len(self.target.effects()), self.sent, seconds)
+        self.wait_equal("all effects", lambda: len(self.target.effects()), self.sent)
         self.wait_drained(self.target)
         self.wait_settled(self.target)
         self.assertEqual(sorted(self.target.effects()), wanted)

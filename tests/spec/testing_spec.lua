@@ -229,6 +229,16 @@ describe("herald test", function()
     assert.matches("2 successes", out)
   end)
 
+  it("fails where a filter matches nothing, or a file has no spec", function()
+    router("it('one', function() end)", { ["spec/b_spec.lua"] = "local x = 1 return x" })
+    local code, _, err = shop:herald("test", "--filter", "tow")
+    assert.equal(1, code)
+    assert.matches('no spec has a name that matches "tow"', err, 1, true)
+    code, _, err = shop:herald("test", "spec/b_spec.lua")
+    assert.equal(1, code)
+    assert.matches("have no specs", err)
+  end)
+
   it("runs the specs of the folders that are included, each with its own router", function()
     local spec = [[
       it("has its queue", function()

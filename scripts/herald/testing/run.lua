@@ -14,6 +14,25 @@ local function without_exit(fn)
   return why == over and over.code or error(why, 0)
 end
 
+-- busted's core, which counts the specs that it begins.
+local function count_specs()
+  local new, count = require "busted.core", { begun = 0 }
+  package.loaded["busted.core"] = function()
+    local busted = new()
+    busted.subscribe({ "test", "start" }, function() count.begun = count.begun + 1 return nil, true end)
+    return busted
+  end
+  return count
+end
+
+local function none_ran(words)
+  for _, word in ipairs(words) do
+    local filter = word:match "^%-%-filter=(.*)$"
+    if filter then error(("no spec has a name that matches \"%s\" (--filter)"):format(filter), 0) end
+  end
+  error("the spec files have no specs: one is it(\"...\", function() ... end)", 0)
+end
+
 return function(words)
   if not pcall(require, "busted.core") then
     local _, why = pcall(require, "busted.core")
@@ -21,5 +40,8 @@ return function(words)
   end
   words[0] = "herald test"
   arg = words -- luacheck: ignore
-  return without_exit(function() require "busted.runner" { standalone = false } end) == 0 and 0 or 1
+  local count = count_specs()
+  local code = without_exit(function() require "busted.runner" { standalone = false } end)
+  if code == 0 and count.begun == 0 then none_ran(words) end
+  return code == 0 and 0 or 1
 end
