@@ -33,6 +33,7 @@ BUGS = ("AddressSanitizer", "LeakSanitizer", "runtime error", "leftover_handles"
 
 PATIENCE = 120  # seconds without any change, until what must happen counts as never happening
 POLL = 0.02
+COMMAND_SECONDS = 2 * PATIENCE  # for a command to end
 LOOK_SECONDS = 0.5  # at a process that should rest
 
 # Records every message it is given; a test adds rules of its own or replaces this one.
@@ -101,6 +102,12 @@ def processor_time(pid):
         except (FileNotFoundError, ProcessLookupError):  # it has ended
             pass
     return total
+
+
+def has_socket(pid):
+    folder = f"/proc/{pid}/fd"
+    return any(os.readlink(os.path.join(folder, fd)).startswith("socket:")
+               for fd in os.listdir(folder) if os.path.islink(os.path.join(folder, fd)))
 
 
 def is_at_rest(pid):
@@ -274,7 +281,7 @@ class Router:
             preexec_fn=die_with_parent)
         try:
             begun(process)
-            out, err = process.communicate(stdin, PATIENCE)
+            out, err = process.communicate(stdin, COMMAND_SECONDS)
         finally:
             if process.poll() is None:
                 process.kill()
@@ -294,7 +301,8 @@ class Router:
         too; it stands still until the question is there, so that it is not the faster one."""
         def go_on(process):
             try:
-                self.case.wait_for("the question", lambda: is_at_rest(process.pid))
+                self.case.wait_for("the question",
+                                   lambda: has_socket(process.pid) and is_at_rest(process.pid))
             finally:
                 self.signal(signal.SIGCONT)
 
