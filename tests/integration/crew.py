@@ -217,6 +217,8 @@ class Crew:
             try:
                 word = pipe.recv()
             except (EOFError, ConnectionResetError):
+                word = None
+            if word is None:
                 self.replace(place, "its process ended")
                 continue
             worker.heard = time.monotonic()
