@@ -17,7 +17,7 @@
 enum {
     ROOM = 500,
     ARENA_MAX = 64 * 1024 * 1024,
-    TAKE_MAX = 1000,
+    TAKE_MAX = 500, /* each take copies them */
     SETTLED_MAX = 4 * ROOM,
     CONTENT_TYPE_MAX = 256,
 };
@@ -161,7 +161,7 @@ static bool take_item(void *arg, const struct queue_item *item)
     return true;
 }
 
-/* Every queue gets its share, and another one comes first each time. */
+/* Every queue gets its share, and another one comes first each time that counts. */
 static int take(struct broker *b, struct delivery **out, size_t max, size_t *n_out, struct err *err)
 {
     struct embedded *e = self(b);
@@ -184,7 +184,6 @@ static int take(struct broker *b, struct delivery **out, size_t max, size_t *n_o
             continue;
         rc = queue_peek(e->db, s->queue, 0, share, take_item, &t, err);
     }
-    e->first++;
     for (size_t i = 0; i < e->n_deliveries; i++)
         out[i] = &e->deliveries[i];
     *n_out = e->n_deliveries;
@@ -255,8 +254,10 @@ static void tell(struct broker *b)
     memmove(e->settled, e->settled + e->n_lent, (e->n_settled - e->n_lent) * sizeof e->settled[0]);
     e->n_settled -= e->n_lent;
     e->n_kept = e->n_settled;
-    if (e->taken)
+    if (e->taken) {
         e->maybe_more = e->n_deliveries > 0;
+        e->first++;
+    }
     e->maybe_more = e->maybe_more || e->published;
     end_turn(e);
 }

@@ -24,13 +24,29 @@ static struct db *db_of(const struct turn *t)
     return t->settings.db;
 }
 
+static void note_at_hand(struct turn *t, struct slice queue, const struct message *m)
+{
+    uint64_t hash = TEXT_HASH_START;
+
+    if (t->caution.limit != 1)
+        return;
+    hash = text_hash(hash, queue.data, queue.len);
+    t->at_hand = text_hash(hash, m->body.data, m->body.len);
+}
+
+/* Meanwhile another queue's may have come first. */
+bool handle_condemns(const struct turn *t)
+{
+    return t->caution.condemned && t->at_hand == t->caution.whom;
+}
+
 /* Calls the handler, or takes the verdict of a culprit that failed alone. */
 static void call(struct turn *t, const struct item *i, const struct handler *h)
 {
     const struct script_message m = item_as_seen(i);
     int64_t limit = h->timeout_ms > 0 ? h->timeout_ms : t->settings.handler_ms;
 
-    if (t->caution.condemned) {
+    if (handle_condemns(t)) {
         t->outcome = t->caution.verdict;
         return;
     }
@@ -270,6 +286,7 @@ int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
     int rc;
 
     failpoint("delivery_read");
+    note_at_hand(t, i.queue, &i.received);
     t->delta.delivered++;
     judge(t, &i);
     if (d->defect != NULL)
@@ -324,6 +341,7 @@ int handle_retry(struct turn *t, const struct retry_row *row, struct err *err)
         return retry_again(db_of(t), row->id, row->attempts, t->now_ms + ORPHAN_WAIT_MS,
                            "orphaned: no subscription for this queue in rules/", row->generation,
                            (struct slice){NULL, 0}, err);
+    note_at_hand(t, i.queue, &i.received);
     t->delta.retried += row->attempts > 0;
     judge(t, &i);
     rc = item_read(t, &i, &why);

@@ -40,6 +40,9 @@ struct item {
 int handle_delivery(struct turn *t, struct delivery *d, struct err *err);
 int handle_retry(struct turn *t, const struct retry_row *row, struct err *err);
 
+/* The message at hand failed alone, in the turn before this one: that verdict counts. */
+bool handle_condemns(const struct turn *t);
+
 /* The suspect of a death (strike.h) shares its turn with nobody, and others came before it. */
 bool handle_must_wait(const struct turn *t, struct slice queue, const struct message *m);
 

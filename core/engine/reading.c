@@ -86,7 +86,7 @@ static int asked_in_vain(struct turn *t, int rc, struct err *err)
 /* True when the culprit of a turn that is run again failed in such a function. */
 static bool is_condemned_unread(const struct turn *t)
 {
-    return t->caution.condemned && t->caution.asking;
+    return handle_condemns(t) && t->caution.asking;
 }
 
 static int condemned_unread(struct err *err)

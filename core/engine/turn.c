@@ -21,7 +21,6 @@ enum {
 int turn_new(struct turn **t_out, const struct turn_settings *settings, struct err *err)
 {
     struct turn *t = calloc(1, sizeof *t);
-    size_t n = settings->messages_max;
     int rc;
 
     if (t == NULL)
@@ -34,13 +33,11 @@ int turn_new(struct turn **t_out, const struct turn_settings *settings, struct e
     envelope_init(&t->envelope);
     arena_init(&t->arena, ARENA_MAX);
     chance_seed(&t->chance, settings->seed);
-    t->deliveries = calloc(n, sizeof *t->deliveries);
-    t->retries = calloc(n, sizeof *t->retries);
     if (settings->recent_max > 0)
         t->recent = calloc(settings->recent_max, sizeof *t->recent);
-    rc = t->deliveries && t->retries && (t->recent || settings->recent_max == 0)
-             ? OK
-             : err_set(err, ERR_NOMEM, "out of memory");
+    rc = t->recent || settings->recent_max == 0 ? OK : err_set(err, ERR_NOMEM, "out of memory");
+    if (rc == OK)
+        rc = messages_init(t, err);
     if (rc == OK)
         rc = publish_init(t, err);
     if (rc == OK)
@@ -62,8 +59,7 @@ void turn_free(struct turn **t)
     nameset_clear(&(*t)->unhandled);
     publish_free(*t);
     pauses_clear(&(*t)->pauses);
-    free((*t)->deliveries);
-    free((*t)->retries);
+    messages_free(*t);
     free((*t)->recent);
     arena_free(&(*t)->arena);
     envelope_free(&(*t)->envelope);
@@ -274,6 +270,7 @@ static void start_over(struct turn *t)
     t->cared = false;
     t->n_decisions = t->n_splits = 0;
     t->lines.found = false;
+    t->fair_before = t->fair;
     arena_reset(&t->arena);
     log_hold(t->settings.log);
 }
@@ -348,6 +345,7 @@ static enum turn_result run_again(struct turn *t, struct err *err)
     if (c->lone || t->handled == 0) {
         if (c->lone) {
             next.condemned = true;
+            next.whom = t->at_hand;
             next.asking = c->asking;
             next.verdict = t->outcome;
             snprintf(next.verdict.error, sizeof next.verdict.error, "%s", err->text);
@@ -369,6 +367,7 @@ static enum turn_result undo(struct turn *t, bool script_broken, struct err *err
     db_rollback(t->settings.db);
     log_drop(t->settings.log);
     pauses_undo(&t->pauses);
+    t->fair = t->fair_before;
     t->settings.broker->ops->forget(t->settings.broker);
     return script_broken ? run_again(t, err) : TURN_PAUSED;
 }

@@ -6,6 +6,7 @@
 
 #include "engine/bridge.h"
 #include "engine/company.h"
+#include "engine/fair.h"
 #include "engine/nameset.h"
 #include "engine/past.h"
 #include "engine/pause.h"
@@ -22,6 +23,7 @@ struct caution {
     bool lone_next; /* after that turn, one with the culprit alone */
     bool lone;      /* this turn holds the culprit alone */
     bool condemned; /* the culprit failed alone too: `verdict` counts, unrun */
+    uint64_t whom;  /* that was: the queue and the body */
     bool rescuing;  /* the culprit is one that is being rescued */
     bool asking;    /* it failed before its handler: in what reads or names it */
     struct script_outcome verdict;
@@ -30,7 +32,13 @@ struct caution {
 /* See turn_prove. */
 enum proof { PROOF_NONE, PROOF_WRITE, PROOF_CLEAR };
 
-struct decision; /* publish.c */
+struct decision;   /* publish.c */
+struct queue_line; /* messages.c */
+
+struct turn_fair {
+    struct fair retries;
+    struct fair deliveries;
+};
 
 enum {
     LINE_NAME_MAX = 300,
@@ -74,9 +82,11 @@ struct turn {
     struct envelope envelope;      /* memory for the message at hand, used again */
     struct script_outcome outcome; /* of the handler at hand: large, so it lives here */
 
-    struct delivery **deliveries; /* room for messages_max; lent by the broker */
-    struct retry_row *retries;    /* copies of due rows, texts in `arena` */
-    struct arena arena;           /* text of this turn */
+    struct delivery **deliveries;   /* room for TURN_LENT_MAX; lent by the broker */
+    struct queue_line *queue_lines; /* room for TURN_QUEUES_MAX (messages.c) */
+    struct turn_fair fair;          /* whose turn it is, of the queues */
+    struct turn_fair fair_before;   /* as the turn began: what is undone counts for nothing */
+    struct arena arena;             /* text of this turn */
     struct settlement *settlements;
     int64_t *confirmed;         /* ids of confirmed rows of this turn */
     struct decision *decisions; /* rows that cannot go out as they are */
@@ -109,6 +119,7 @@ struct turn {
     int64_t committed;        /* the last one that was */
     bool script_spoiled;      /* a route's function ran out of memory: rebuild after the turn */
     bool alone;               /* the suspect of a death was handled: nobody else is (strike.h) */
+    uint64_t at_hand;         /* as caution.whom, in a turn with one message */
     bool rescuing;            /* endangered deliveries are written, and no handler runs */
     bool suspect_waits;       /* the next turn is for the delivery that is the suspect */
     uint64_t condemned;       /* key of who was, by its strikes: forgotten when the turn commits */
@@ -127,7 +138,7 @@ struct turn {
     bool history_left;       /* old ones are left */
 };
 
-enum { TURN_ROWS_MAX = 1000 };
+enum { TURN_ROWS_MAX = 1000, TURN_LENT_MAX = 4000, TURN_QUEUES_MAX = 1024 };
 
 struct item;
 
@@ -152,6 +163,8 @@ void turn_leave(struct turn *t);
 
 /* messages.c: due retries and deliveries. Codes that end the turn are returned. */
 int handle_messages(struct turn *t, struct err *err);
+int messages_init(struct turn *t, struct err *err);
+void messages_free(struct turn *t);
 
 /* rescue.c: what the broker may give up on; t->rescuing is set where there was any. */
 int rescue_messages(struct turn *t, struct err *err);

@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+enum { QUEUE_NAME_MAX = 64 * 1024 }; /* whatever somebody may have written there */
+
 int retry_add(struct db *db, const struct retry_row *row, struct err *err)
 {
     struct query q = query_start(db, STATEMENT_RETRY_ADD);
@@ -47,19 +49,65 @@ static void read_row(sqlite3_stmt *stmt, struct retry_row *row)
 /* Notes which rows are due before any is given: the callback changes the rows, and
  * with them the index; one that is put off to a time already past waits for the next
  * call. */
-static int list_due(struct db *db, int64_t now_ms, size_t limit, int64_t *ids, size_t *n_out,
-                    struct err *err)
+static int list_due(struct db *db, struct slice queue, int64_t now_ms,
+                    const struct retry_place *after, size_t limit, struct retry_place *out,
+                    size_t *n_out, struct err *err)
 {
     struct query q = query_start(db, STATEMENT_RETRY_DUE);
     int rc;
 
     *n_out = 0;
+    query_slice(&q, queue);
     query_int(&q, now_ms);
+    query_int(&q, after->due_at);
+    query_int(&q, after->id);
     query_int(&q, (int64_t)limit);
     while ((rc = query_row(&q, err)) == 1)
-        ids[(*n_out)++] = sqlite3_column_int64(q.stmt, 0);
+        out[(*n_out)++] = (struct retry_place){.id = sqlite3_column_int64(q.stmt, 0),
+                                               .due_at = sqlite3_column_int64(q.stmt, 1)};
     query_end(&q);
     return rc;
+}
+
+/* The first queue behind `name`, which becomes its name. 1, 0: there is none, or an ERR_ code. */
+static int next_queue(struct db *db, struct buf *name, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_RETRY_QUEUE);
+    struct slice found;
+    int rc;
+
+    query_slice(&q, (struct slice){name->len > 0 ? name->data : "", name->len});
+    rc = query_row(&q, err);
+    buf_clear(name);
+    if (rc == 1) {
+        found = column_slice(q.stmt, 0);
+        if (buf_append(name, found.data, found.len) != OK)
+            rc = err_set(err, ERR_NOMEM, "out of memory");
+    }
+    query_end(&q);
+    return rc;
+}
+
+int retry_queues(struct db *db, int64_t now_ms, retry_queue_fn *fn, void *arg, struct err *err)
+{
+    const struct retry_place start = {.id = 0};
+    struct retry_place first;
+    struct buf name;
+    bool go_on = true;
+    size_t n;
+    int rc;
+
+    buf_init(&name, QUEUE_NAME_MAX);
+    while (go_on && (rc = next_queue(db, &name, err)) == 1) {
+        const struct slice queue = {name.data, name.len};
+
+        rc = list_due(db, queue, now_ms, &start, 1, &first, &n, err);
+        if (rc != OK)
+            break;
+        go_on = n == 0 || fn(arg, queue);
+    }
+    buf_free(&name);
+    return rc < 0 ? rc : OK;
 }
 
 /* 1: it was there, 0: it was not, or an ERR_ code. */
@@ -91,20 +139,22 @@ int retry_get(struct db *db, int64_t id, retry_row_fn *fn, void *arg, struct err
 }
 
 /* A row that an earlier callback removed is passed over. */
-int retry_due(struct db *db, int64_t now_ms, size_t limit, retry_row_fn *fn, void *arg,
-              struct err *err)
+int retry_due(struct db *db, struct slice queue, int64_t now_ms, struct retry_place *place,
+              size_t limit, retry_row_fn *fn, void *arg, struct err *err)
 {
-    int64_t *ids = calloc(limit > 0 ? limit : 1, sizeof *ids);
+    struct retry_place *rows = calloc(limit > 0 ? limit : 1, sizeof *rows);
     bool go_on = true;
     size_t n = 0;
     int rc;
 
-    if (ids == NULL)
+    if (rows == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
-    rc = list_due(db, now_ms, limit, ids, &n, err);
-    for (size_t i = 0; rc >= 0 && go_on && i < n; i++)
-        rc = give(db, ids[i], fn, arg, &go_on, err);
-    free(ids);
+    rc = list_due(db, queue, now_ms, place, limit, rows, &n, err);
+    for (size_t i = 0; rc >= 0 && go_on && i < n; i++) {
+        *place = rows[i];
+        rc = give(db, rows[i].id, fn, arg, &go_on, err);
+    }
+    free(rows);
     return rc < 0 ? rc : OK;
 }
 

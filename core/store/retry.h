@@ -33,10 +33,21 @@ typedef bool retry_row_fn(void *arg, const struct retry_row *row);
 /* The id is 0, for the next one, or one that it had before. */
 int retry_add(struct db *db, const struct retry_row *row, struct err *err);
 
-/* Rows due at `now_ms`, earliest first; the callback may call retry_again or
- * retry_remove for any row. Returns false to stop. No row is given twice in a call. */
-int retry_due(struct db *db, int64_t now_ms, size_t limit, retry_row_fn *fn, void *arg,
-              struct err *err);
+/* Gives each queue that has rows that are due, in order of name. Returns false to stop. */
+typedef bool retry_queue_fn(void *arg, struct slice queue);
+int retry_queues(struct db *db, int64_t now_ms, retry_queue_fn *fn, void *arg, struct err *err);
+
+/* A place among the due rows of a queue; zeroed: before all. */
+struct retry_place {
+    int64_t due_at;
+    int64_t id;
+};
+
+/* Rows of a queue that are due at `now_ms`, earliest first, from behind a place, which moves to
+ * the last one; the callback may call retry_again or retry_remove for any row. Returns false to
+ * stop. No row is given twice in a call. */
+int retry_due(struct db *db, struct slice queue, int64_t now_ms, struct retry_place *place,
+              size_t limit, retry_row_fn *fn, void *arg, struct err *err);
 /* One row; ERR_NOT_FOUND when there is no such. */
 int retry_get(struct db *db, int64_t id, retry_row_fn *fn, void *arg, struct err *err);
 int retry_next_due(struct db *db, int64_t *due_at_out, struct err *err); /* INT64_MAX: none */

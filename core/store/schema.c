@@ -300,8 +300,12 @@ static const char version_8[] = "alter table herald_retry add column properties 
                                 "alter table herald_recent add column properties text;"
                                 "alter table herald_history add column properties text;";
 
-static const struct schema_step steps[] = {{version_1}, {version_2}, {version_3}, {version_4},
-                                           {version_5}, {version_6}, {version_7}, {version_8}};
+/* Retries are taken queue by queue. */
+static const char version_9[] = "create index herald_retry_queue on herald_retry(queue, due_at);";
+
+static const struct schema_step steps[] = {{version_1}, {version_2}, {version_3},
+                                           {version_4}, {version_5}, {version_6},
+                                           {version_7}, {version_8}, {version_9}};
 
 /* 0: herald has never been here. */
 static int read_version(struct db *db, int64_t *version_out, struct err *err)

@@ -145,7 +145,10 @@
       "error, generation, lane, " MESSAGE_COLUMNS                                                  \
       ", tries) values (nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS ", ?)")           \
     X(RETRY_DUE, "look for retries that are due",                                                  \
-      "select id from herald_retry where due_at <= ? order by due_at, id limit ?")                 \
+      "select id, due_at from herald_retry where queue = ?1 and due_at <= ?2 "                     \
+      "and (due_at, id) > (?3, ?4) order by due_at, id limit ?5")                                  \
+    X(RETRY_QUEUE, "look for queues with retries",                                                 \
+      "select queue from herald_retry where queue > ? order by queue limit 1")                     \
     X(RETRY_GET, "read a retry", "select " RETRY_COLUMNS " from herald_retry where id = ?")        \
     X(RETRY_NEXT_DUE, "look for the next retry that is due",                                       \
       "select due_at from herald_retry order by due_at limit 1")                                   \

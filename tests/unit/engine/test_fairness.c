@@ -167,6 +167,54 @@ static void one_handler_that_outlasts_the_turn_leaves_the_next_one_to_the_others
     scene_end(&s);
 }
 
+static void a_queue_with_slow_handlers_leaves_another_one_its_time(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    deliver_many(&s, "q", "slow", 20);
+    deliver_many(&s, "r", "quick", 30);
+    turns(&s, 2);
+    assert_sql(&s, "select count(*) from hits where id like 'r%'", "30");
+    assert_true(scene_acked(&s) < 40);
+    scene_end(&s);
+}
+
+static void queues_with_slow_handlers_take_turns(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    deliver_many(&s, "q", "very slow", 20);
+    deliver_many(&s, "r", "slow", 20);
+    turns(&s, 7); /* those of q last for eleven times as long */
+    assert_sql(&s, "select count(*) from hits where id like 'q%'", "2");
+    assert_sql(&s, "select count(*) from hits where id like 'r%'", "11");
+    scene_end(&s);
+}
+
+static void due_retries_of_one_queue_leave_another_one_its_time(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    s.now_takes_ms = 0;
+    deliver_many(&s, "q", "poll", 40);
+    scene_run(&s);
+    scene_deliver_to(&s, "r", "last", "poll");
+    s.now_ms += 100;
+    scene_run(&s);
+    s.now_ms += 60000;
+    s.now_takes_ms = SLOW_MS;
+    turns(&s, 2);
+    assert_sql(&s, "select attempts from herald_retry where queue = 'r'", "2");
+    assert_sql(&s, "select count(*) > 30 from herald_retry where attempts = 1", "1");
+    scene_end(&s);
+}
+
 static void confirms_are_taken_beside_deliveries_that_use_up_every_turn(void **state)
 {
     struct scene s;
@@ -193,6 +241,9 @@ int main(void)
         cmocka_unit_test(deliveries_are_handled_beside_a_crowd_of_due_retries),
         cmocka_unit_test(due_retries_are_tried_beside_deliveries_that_use_up_every_turn),
         cmocka_unit_test(one_handler_that_outlasts_the_turn_leaves_the_next_one_to_the_others),
+        cmocka_unit_test(a_queue_with_slow_handlers_leaves_another_one_its_time),
+        cmocka_unit_test(queues_with_slow_handlers_take_turns),
+        cmocka_unit_test(due_retries_of_one_queue_leave_another_one_its_time),
         cmocka_unit_test(confirms_are_taken_beside_deliveries_that_use_up_every_turn),
     };
 

@@ -53,8 +53,9 @@ static void due(struct store *s, int64_t now_ms, size_t limit, const char *then,
                 const char *want)
 {
     struct taken t = {.store = s, .then = then, .due_at = due_at};
+    struct retry_place place = {.id = 0};
 
-    assert_ok(s, retry_due(s->db, now_ms, limit, take, &t, &s->err));
+    assert_ok(s, retry_due(s->db, slice_of("q"), now_ms, &place, limit, take, &t, &s->err));
     assert_string_equal(t.text, want);
 }
 
@@ -115,9 +116,12 @@ static void a_message_comes_back_whole(void **state)
         .generation = 6,
     };
 
+    struct retry_place place = {.id = 0};
+
     store_open(s);
     assert_ok(s, retry_add(s->db, &row, &s->err));
-    assert_ok(s, retry_due(s->db, 100, 1, same, NULL, &s->err));
+    assert_ok(s, retry_due(s->db, slice_of("q"), 100, &place, 1, same, NULL, &s->err));
+    assert_int_equal(place.due_at, 100);
 }
 
 static void due_messages_come_earliest_first(void **state)

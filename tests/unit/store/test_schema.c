@@ -337,7 +337,8 @@ static void claims_and_due_look_ups_use_rowid_and_index(void **state)
     assert_contains(plan_of(s, STATEMENT_OUTBOX_NEXT_DUE), "INDEX herald_outbox_due");
     assert_contains(plan_of(s, STATEMENT_INBOX_OLD), "INTEGER PRIMARY KEY (rowid>? AND rowid<?)");
     assert_contains(plan_of(s, STATEMENT_INBOX_GET), "INDEX herald_inbox_key");
-    assert_contains(plan_of(s, STATEMENT_RETRY_DUE), "INDEX herald_retry_due");
+    assert_contains(plan_of(s, STATEMENT_RETRY_DUE), "INDEX herald_retry_queue");
+    assert_contains(plan_of(s, STATEMENT_RETRY_QUEUE), "INDEX herald_retry_queue");
     assert_contains(plan_of(s, STATEMENT_RETRY_NEXT_DUE), "INDEX herald_retry_due");
     assert_contains(plan_of(s, STATEMENT_DEAD_FIND), "INDEX herald_dead_once");
     assert_contains(plan_of(s, STATEMENT_ITEM_LIST), "INDEX herald_queue_item_queue");
