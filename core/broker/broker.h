@@ -108,7 +108,8 @@ struct broker_ops {
     /* Rows that may be published now; 0 while away or blocked. */
     size_t (*room)(struct broker *b);
 
-    /* Lends up to `max` deliveries, oldest first, in order per queue: fills
+    /* Lends up to `max` deliveries, oldest first, in order per queue (the engine chooses among
+     * the queues, so more than it will handle): fills
      * out[0..*n_out). Further calls in a turn lend the ones behind. */
     int (*take)(struct broker *b, struct delivery **out, size_t max, size_t *n_out,
                 struct err *err);
@@ -129,7 +130,8 @@ struct broker_ops {
     int (*publish)(struct broker *b, int64_t row, const struct destination *to,
                    const struct message *m, struct err *err);
 
-    /* Lends up to `max` settlements, in the order in which they came. */
+    /* Lends up to `max` settlements, in the order in which they came. Further calls in a turn
+     * lend the ones behind. */
     size_t (*settled)(struct broker *b, struct settlement *out, size_t max);
 
     void (*tell)(struct broker *b);

@@ -235,9 +235,11 @@ static size_t settled(struct broker *b, struct settlement *out, size_t max)
 {
     struct embedded *e = self(b);
 
-    e->n_lent = e->n_settled < max ? e->n_settled : max;
-    memcpy(out, e->settled, e->n_lent * sizeof *out);
-    return e->n_lent;
+    size_t left = e->n_settled - e->n_lent, n = left < max ? left : max;
+
+    memcpy(out, e->settled + e->n_lent, n * sizeof *out);
+    e->n_lent += n;
+    return n;
 }
 
 static void end_turn(struct embedded *e)

@@ -158,9 +158,11 @@ static size_t settled(struct broker *b, struct settlement *out, size_t max)
 {
     struct staged *s = self(b);
 
-    s->n_lent = s->n_own < max ? s->n_own : max;
-    memcpy(out, s->own, s->n_lent * sizeof *out);
-    return s->n_lent + s->inner->ops->settled(s->inner, out + s->n_lent, max - s->n_lent);
+    size_t left = s->n_own - s->n_lent, n = left < max ? left : max;
+
+    memcpy(out, s->own + s->n_lent, n * sizeof *out);
+    s->n_lent += n;
+    return n + s->inner->ops->settled(s->inner, out + n, max - n);
 }
 
 static void tell(struct broker *b)

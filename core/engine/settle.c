@@ -19,7 +19,12 @@
 
 #include <stdio.h>
 
-enum { MOMENT_MS = 2000, SILENCE_MIN_MS = 1000, SILENCE_MAX_MS = 300000 };
+enum {
+    MOMENT_MS = 2000,
+    SILENCE_MIN_MS = 1000,
+    SILENCE_MAX_MS = 300000,
+    SETTLE_CHUNK = 100, /* TURN_ROWS_MAX is a multiple of it */
+};
 
 static int postpone(struct turn *t, int64_t row, enum outbox_trouble trouble, int64_t delay,
                     const char *reason, struct err *err)
@@ -191,27 +196,50 @@ static int look_for_woken(struct turn *t, struct err *err)
     return rc;
 }
 
-int settle_rows(struct turn *t, struct err *err)
+/* Notes those that are confirmed, which go all at once in the end. */
+static int settle_some(struct turn *t, size_t n, size_t *confirmed, struct err *err)
 {
-    struct broker *b = t->settings.broker;
-    size_t n = b->ops->settled(b, t->settlements, TURN_ROWS_MAX), confirmed = 0;
     int rc = OK;
 
     for (size_t i = 0; i < n && rc == OK; i++) {
         if (t->settlements[i].outcome == PUBLISH_CONFIRMED)
-            t->confirmed[confirmed++] = t->settlements[i].row;
+            t->confirmed[(*confirmed)++] = t->settlements[i].row;
         else
             rc = settle_one(t, &t->settlements[i], err);
     }
-    if (rc == OK && confirmed > 0) {
-        failpoint("confirm_read");
-        rc = record_rows(t, t->confirmed, confirmed, "confirmed", err);
-        if (rc == OK)
-            rc = outbox_confirm(t->settings.db, t->confirmed, confirmed, err);
-        failpoint("confirm_deleted");
+    return rc;
+}
+
+static int delete_confirmed(struct turn *t, size_t n, struct err *err)
+{
+    int rc;
+
+    failpoint("confirm_read");
+    rc = record_rows(t, t->confirmed, n, "confirmed", err);
+    if (rc == OK)
+        rc = outbox_confirm(t->settings.db, t->confirmed, n, err);
+    failpoint("confirm_deleted");
+    t->delta.confirmed += (int64_t)n;
+    return rc;
+}
+
+/* Some at a time, as long as the share lasts: what the broker refused costs far more than what
+ * it confirmed. */
+int settle_rows(struct turn *t, struct err *err)
+{
+    struct broker *b = t->settings.broker;
+    size_t n = 0, all = 0, confirmed = 0;
+    bool left = true;
+    int rc = OK;
+
+    while (rc == OK && left && all < TURN_ROWS_MAX && !turn_share_is_used(t)) {
+        n = b->ops->settled(b, t->settlements, SETTLE_CHUNK);
+        left = n == SETTLE_CHUNK;
+        all += n;
+        rc = settle_some(t, n, &confirmed, err);
     }
-    t->delta.confirmed += (int64_t)confirmed;
-    if (n == TURN_ROWS_MAX)
-        t->more = true;
-    return rc == OK && n > 0 ? look_for_woken(t, err) : rc;
+    if (rc == OK && confirmed > 0)
+        rc = delete_confirmed(t, confirmed, err);
+    t->more = t->more || left;
+    return rc == OK && all > 0 ? look_for_woken(t, err) : rc;
 }

@@ -95,9 +95,11 @@ static size_t settled(struct broker *b, struct settlement *out, size_t max)
 {
     struct scene *s = self(b);
 
-    s->n_lent = s->n_answers < max ? s->n_answers : max;
-    memcpy(out, s->answers, s->n_lent * sizeof *out);
-    return s->n_lent;
+    size_t left = s->n_answers - s->n_lent, n = left < max ? left : max;
+
+    memcpy(out, s->answers + s->n_lent, n * sizeof *out);
+    s->n_lent += n;
+    return n;
 }
 
 static void tell(struct broker *b)
