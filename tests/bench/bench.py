@@ -6,7 +6,8 @@
     bench.py handle DB PID COUNT            herald fills the table `seen`: rate and CPU
     bench.py latency URL NAME COUNT [DB]    until a message arrives: from the commit into DB's
                                             outbox, or without DB from a plain publish
-    bench.py report [--json] FILE           figures, ratios of each round, their medians
+    bench.py report [--json] FILE           figures, ratios of each round, their medians; `to_it`
+                                            is the ratio to the other build
 
 Figures are lines of key=value words, as the bare programs print them.
 """
@@ -235,6 +236,8 @@ def summary_of(measure, figure, rounds):
     for of_round in rounds.values():
         if "bare" in of_round and "herald" in of_round:
             of_round["ratio"] = round(of_round["herald"] / of_round["bare"], 3)
+        if "against" in of_round and "herald" in of_round:
+            of_round["to_it"] = round(of_round["herald"] / of_round["against"], 3)
         for who, value in of_round.items():
             columns.setdefault(who, []).append(value)
     return {
@@ -250,15 +253,13 @@ def report(*args):
     summaries = [summary_of(*key, rounds) for key, rounds in read_figures(path).items()]
     if not summaries:
         die("nothing was measured")
-    print(f"{'measure':<10} {'figure':<11} {'':<7} {'bare':>10} {'herald':>10} {'ratio':>7}")
+    columns = ("bare", "herald", "ratio", "against", "to_it")
+    print(f"{'measure':<10} {'figure':<11} {'':<7}" + "".join(f" {c:>10}" for c in columns))
     for s in summaries:
         for of_round in s["rounds"] + [dict(round="median", **s["median"])]:
-            cells = [f"{of_round[w]:.6g}" if w in of_round else "-" for w in ("bare", "herald")]
-            ratio = f"{of_round['ratio']:.2f}" if "ratio" in of_round else "-"
-            print(
-                f"{s['measure']:<10} {UNITS[s['figure']]:<11} {of_round['round']!s:<7} "
-                f"{cells[0]:>10} {cells[1]:>10} {ratio:>7}"
-            )
+            cells = "".join(f" {of_round[c]:>10.6g}" if c in of_round else f" {'-':>10}"
+                            for c in columns)
+            print(f"{s['measure']:<10} {UNITS[s['figure']]:<11} {of_round['round']!s:<7}{cells}")
     if "--json" in args:
         print(json.dumps(summaries))
 

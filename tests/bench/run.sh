@@ -1,7 +1,7 @@
 #!/bin/sh
 # Measures herald against what rabbitmq-c alone does on the same broker in the same minutes.
 #
-#   sh tests/bench/run.sh [--json] [--messages N] [--rounds N] [--bare]
+#   sh tests/bench/run.sh [--json] [--messages N] [--rounds N] [--bare] [--against HERALD]
 #
 # drain    herald publishes N outbox rows               bare: bare_publish, window 1000
 # handle   herald handles N messages, one insert each   bare: bare_consume, which does nothing
@@ -10,7 +10,9 @@
 #
 # Messages are 256 bytes, persistent, mandatory, confirmed, on quorum queues of a private
 # RabbitMQ. Rounds alternate, since a machine's speed drifts; only the ratio of one round means
-# much. --bare measures the yardstick alone; HERALD names a binary to measure instead of a build.
+# much. --bare measures the yardstick alone; HERALD names a binary to measure instead of a build;
+# --against names one of another build, which drains and handles in the same rounds. How long
+# others wait while something never ends is measured by fairness.py.
 set -eu
 cd "$(dirname "$0")/../.."
 bench=tests/bench
@@ -22,9 +24,10 @@ rounds=3
 latencies=200
 json=
 with_herald=yes
+against=
 
 usage() {
-    echo "usage: run.sh [--json] [--messages N] [--rounds N] [--bare]" >&2
+    echo "usage: run.sh [--json] [--messages N] [--rounds N] [--bare] [--against HERALD]" >&2
     exit 2
 }
 
@@ -32,6 +35,11 @@ while [ $# -gt 0 ]; do
     case $1 in
     --json) json=--json ;;
     --bare) with_herald=no ;;
+    --against)
+        [ $# -ge 2 ] && [ -x "$2" ] || usage
+        against=$2
+        shift
+        ;;
     --messages | --rounds)
         [ $# -ge 2 ] || usage
         case $2 in '' | *[!0-9]* | 0) usage ;; esac
@@ -187,12 +195,25 @@ measure_drain() {
     declare_queue drain
     note "$1" drain bare publish_bare "drain-$1" drain
     [ "$with_herald" = yes ] || return 0
+    drain_with "$1" herald
+    [ -z "$against" ] || as_the_other drain_with "$1" against
+}
+
+# The same with the other binary.
+as_the_other() {
+    ours=$herald
+    herald=$against
+    "$@"
+    herald=$ours
+}
+
+drain_with() {
+    dir=$work/drain.$1.$2
     declare_queue drain
-    make_publishing_router "$work/drain.$1" drain
-    fill_outbox "$work/drain.$1"
-    start_router "$work/drain.$1" --until-idle
-    note "$1" drain herald "$python" "$bench/bench.py" drain "$work/drain.$1/herald.db" \
-        "$router" "$messages"
+    make_publishing_router "$dir" drain
+    fill_outbox "$dir"
+    start_router "$dir" --until-idle
+    note "$1" drain "$2" "$python" "$bench/bench.py" drain "$dir/herald.db" "$router" "$messages"
     end_router
     quietly "$python" "$bench/bench.py" expect "$RABBIT_URL" drain "$messages"
 }
@@ -202,12 +223,17 @@ measure_handle() {
     quietly publish_bare "handle-$1-a" handle
     note "$1" handle bare build/bench/bare_consume "$RABBIT_URL" handle "$messages"
     [ "$with_herald" = yes ] || return 0
+    handle_with "$1" herald
+    [ -z "$against" ] || as_the_other handle_with "$1" against
+}
+
+handle_with() {
+    dir=$work/handle.$1.$2
     declare_queue handle
-    make_handling_router "$work/handle.$1" handle
-    quietly publish_bare "handle-$1-b" handle
-    start_router "$work/handle.$1" --until-idle
-    note "$1" handle herald "$python" "$bench/bench.py" handle "$work/handle.$1/herald.db" \
-        "$router" "$messages"
+    make_handling_router "$dir" handle
+    quietly publish_bare "handle-$1-$2" handle
+    start_router "$dir" --until-idle
+    note "$1" handle "$2" "$python" "$bench/bench.py" handle "$dir/herald.db" "$router" "$messages"
     end_router
     quietly "$python" "$bench/bench.py" expect "$RABBIT_URL" handle 0
 }
