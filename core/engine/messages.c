@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { ADOPT_CHUNK = 500 };
+
 static struct db *db_of(const struct turn *t)
 {
     return t->settings.db;
@@ -339,7 +341,8 @@ int handle_messages(struct turn *t, struct err *err)
     int rc = OK;
 
     if (t->adopting)
-        rc = retry_adopt(db_of(t), t->now_ms, t->now_ms + ORPHAN_WAIT_MS, err);
+        rc = retry_adopt(db_of(t), t->now_ms, t->now_ms + ORPHAN_WAIT_MS, ADOPT_CHUNK,
+                         &t->adopting_next, err);
     if (rc == OK && t->hurrying)
         rc = pausing_hurry(t, err);
     return rc == OK ? handle_both(t, err) : rc;

@@ -264,7 +264,7 @@ static void start_over(struct turn *t)
     t->handled = 0;
     t->n_recent = 0;
     t->recorded_rows = t->recorded_bytes = 0;
-    t->more = t->news_next = false;
+    t->more = t->news_next = t->adopting_next = false;
     t->condemned = 0;
     t->alone = t->rescuing = false;
     t->cared = false;
@@ -304,7 +304,11 @@ static enum turn_result finish(struct turn *t)
     t->taken = (struct slice){NULL, 0};
     t->news_first = t->news_next;
     pauses_keep(&t->pauses);
-    t->adopting = t->hurrying = false;
+    if (!t->rescuing) { /* else nobody has looked */
+        t->adopting = t->adopting_next;
+        t->hurrying = false;
+    }
+    t->more = t->more || t->adopting;
     t->lines.ready = t->lines.ready || t->lines.found;
     t->more = t->more || t->proof == PROOF_WRITE;
     t->proof = t->proof == PROOF_WRITE ? PROOF_CLEAR : PROOF_NONE;

@@ -224,13 +224,18 @@ int retry_remove(struct db *db, int64_t id, struct err *err)
     return query_run(&q, err);
 }
 
-int retry_adopt(struct db *db, int64_t now_ms, int64_t until_ms, struct err *err)
+int retry_adopt(struct db *db, int64_t now_ms, int64_t until_ms, size_t limit, bool *more_out,
+                struct err *err)
 {
     struct query q = query_start(db, STATEMENT_RETRY_ADOPT);
+    int rc;
 
     query_int(&q, now_ms);
     query_int(&q, until_ms);
-    return query_run(&q, err);
+    query_int(&q, (int64_t)limit);
+    rc = query_run(&q, err);
+    *more_out = rc == OK && sqlite3_changes64(db->work) == (sqlite3_int64)limit;
+    return rc;
 }
 
 int retry_count(struct db *db, int64_t *count_out, struct err *err)

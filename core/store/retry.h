@@ -71,8 +71,9 @@ int retry_defer_all(struct db *db, struct slice queue, int64_t from, int64_t due
 int retry_remove(struct db *db, int64_t id, struct err *err);
 
 /* What was put off until `until_ms` at the latest because nobody subscribed to its queue
- * ("orphaned: ...") becomes due. */
-int retry_adopt(struct db *db, int64_t now_ms, int64_t until_ms, struct err *err);
+ * ("orphaned: ...") becomes due: so many rows of it. *more_out: there may be others. */
+int retry_adopt(struct db *db, int64_t now_ms, int64_t until_ms, size_t limit, bool *more_out,
+                struct err *err);
 
 /* Kept up to date by the rows themselves: O(1). */
 int retry_count(struct db *db, int64_t *count_out, struct err *err);

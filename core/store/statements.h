@@ -161,8 +161,8 @@
       "update herald_retry set due_at = ? where due_at = ? and queue = ?")                         \
     X(RETRY_REMOVE, "remove a retry", "delete from herald_retry where id = ?")                     \
     X(RETRY_ADOPT, "make orphaned retries due",                                                    \
-      "update herald_retry set due_at = ?1 where due_at > ?1 and due_at <= ?2 "                    \
-      "and error glob 'orphaned:*'")                                                               \
+      "update herald_retry set due_at = ?1 where id in (select id from herald_retry "              \
+      "where due_at > ?1 and due_at <= ?2 and error glob 'orphaned:*' order by due_at limit ?3)")  \
     X(COUNT_GET, "read a count", "select n from herald_count where name = ?")                      \
     /* dead */                                                                                     \
     X(DEAD_ADD, "add a dead letter",                                                               \

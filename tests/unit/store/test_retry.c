@@ -160,14 +160,20 @@ static void a_message_may_be_removed_or_put_off_while_it_is_given(void **state)
 static void what_is_orphaned_can_become_due(void **state)
 {
     struct store *s = *state;
+    bool more;
 
     store_open(s);
     add(s, "waits", 5000);
     add(s, "orphan", 5000);
+    add(s, "another", 6000);
     add(s, "far", 90000);
     other_exec(s, "update herald_retry set error = 'orphaned: by its queue' where id > 1");
-    assert_ok(s, retry_adopt(s->db, 1000, 61000, &s->err));
+    assert_ok(s, retry_adopt(s->db, 1000, 61000, 1, &more, &s->err));
+    assert_true(more);
     due(s, 1000, 10, "remove", 0, "orphan");
+    assert_ok(s, retry_adopt(s->db, 1000, 61000, 2, &more, &s->err));
+    assert_false(more);
+    due(s, 1000, 10, "remove", 0, "another");
     due(s, 5000, 10, "remove", 0, "waits");
     assert_int_equal(next_due(s), 90000);
 }
