@@ -1,7 +1,8 @@
 """nemesis: the rules of test_nemesis.py, every kind of them, for two routers.
 
 A maker sends what is written into its outbox; a taker has a subscription of each kind, and writes
-down every effect. What shall fail stands in the taker's tables, so that it can be mended. A
+down every effect, while a flood of slow messages keeps it from ever having nothing to do; each of
+them notes how many effects there are by then that went through its own outbox. What shall fail stands in the taker's tables, so that it can be mended. A
 message's number is in its business key 3; numbers of one key ascend in the order of commits.
 """
 
@@ -23,6 +24,7 @@ create table effect (id integer primary key, role text, number integer, key text
 create table cancelled (number integer primary key, opened integer, outcome text);
 create table broken (role text, number integer, kind text, tries integer,
   primary key (role, number));
+create table flood (n integer primary key, emitted integer not null);
 create table sick (role text, key text, primary key (role, key));
 create table once (n integer primary key);
 insert into once values (1);
@@ -122,6 +124,12 @@ take("timed", { "timed" }, { retry = seldom(3) })
 take("again", { "timed" }, { retry = seldom(2) })
 take("follow", { "follow" }, { retry = seldom(2) })
 take("close", { "close" }, { retry = seldom(3) })
+herald.subscribe { queue = "$flood" }
+herald.on("flood", "*", function(_, tx)
+  local till = os.clock() + 0.01
+  while os.clock() < till do end
+  tx:exec("insert into flood (emitted) select count(*) from effect where role in ('follow', 'close')")
+end, { queue = "$flood" })
 %(narrow)s
 %(late)s
 herald.route { type = "follow", to = herald.direct("$exchange", "follow") }

@@ -80,6 +80,14 @@ class Count:
             self.case.fail(f"{what}, {len(wrong)} times:\n" + "\n".join(wrong[:30]))
 
 
+def check_fair(case, taker, flood):
+    """FAULTS 50: while the flood lasted, what the handlers of others emitted went out and came
+    back, again and again."""
+    handled, moved = taker.rows("select count(*), count(distinct emitted) from flood")[0]
+    case.assertEqual(handled, flood, "messages of the flood, each once")
+    case.assertGreater(moved, 3, "steps in which others moved beside the flood")
+
+
 def left(router):
     """What a router still has to do, by table."""
     tables = ("outbox", "retry", "dead")

@@ -8,6 +8,8 @@ their exact moments. With --long there are many rounds.
 import random
 import time
 
+import pika
+
 import nemesis
 import nemesis_check
 import nemesis_load
@@ -22,7 +24,7 @@ class Nemesis(Faults, Case):
         self.told, self.asides, self.wires = [], [], []
         self.dropped, self.released = set(), set()
         self.names = {word: f"{self.tag}-{name}-{word}"
-                      for word in nemesis.ROLES + ("exchange", "echo")}
+                      for word in nemesis.ROLES + ("exchange", "echo", "flood")}
         self.named += self.names.values()
         self.classic = "".join(f"{role} = true, " for role in nemesis.ROLES
                                if role != "narrow" and self.rng.random() < 0.3)
@@ -33,6 +35,7 @@ class Nemesis(Faults, Case):
             "x-max-length": self.rng.choice((1, 5, 20)), "x-overflow": "reject-publish"}
         World.node.channel().queue_declare(self.names["narrow"], durable=True, arguments=limits)
         self.listen()
+        self.flood(count)
         self.maker = self.make("maker", name, {
             "herald.lua": nemesis.MAKER_SETTINGS, "rules/a.lua": nemesis.maker_rules()})
         self.taker = self.make("taker", name, {
@@ -57,6 +60,15 @@ class Nemesis(Faults, Case):
         for role in nemesis.ROLES:
             if role not in ("narrow", "late"):  # else nothing there would be refused or returned
                 channel.queue_bind(self.names["echo"], self.names["exchange"], role)
+
+    def flood(self, count):
+        """Slow messages that wait before the taker starts."""
+        channel = World.node.channel()
+        channel.queue_declare(self.names["flood"], durable=True)
+        for number in range(count):
+            channel.basic_publish("", self.names["flood"], b"{}", pika.BasicProperties(
+                delivery_mode=2, type="flood", message_id=f"{self.names['flood']}-{number}",
+                content_type="application/json"))
 
     def make(self, kind, name, files):
         wire, url = self.proxy()
@@ -93,7 +105,7 @@ class Nemesis(Faults, Case):
                 self.command(router, "outbox", "retry", "--all")
             if left or router.status()["broker"]["unacked"] > 0:
                 return False
-        return all(World.node.depth(self.names[role]) == 0 for role in nemesis.ROLES)
+        return all(World.node.depth(self.names[role]) == 0 for role in nemesis.ROLES + ("flood",))
 
     def play(self, name, count, seconds):
         try:
@@ -104,6 +116,7 @@ class Nemesis(Faults, Case):
                 self.wait_for("nothing to be left", self.is_done)
                 time.sleep(0.5)
             nemesis_check.Count(self, self.load, self.taker, self.dropped, self.released).check()
+            nemesis_check.check_fair(self, self.taker, count)
             for router in (self.taker, self.maker):
                 nemesis_check.check_health(self, router)
                 router.stop()
