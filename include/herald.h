@@ -48,7 +48,8 @@ struct herald_message {
  *   synchronous = FULL     a commit that was acknowledged survives a power cut
  *   wal_autocheckpoint = 0 herald checkpoints; SQLite before 3.51.3 can lose commits
  *                          when several connections do (sqlite.org/wal.html, WAL reset)
- *   busy time-out 5 s      herald's transactions are short, so waiting always ends
+ *   busy time-out 5 s      herald leaves the lock free again and again while anybody else has the
+ *                          store open, so waiting ends, unless a handler lasts for seconds
  *
  * Returns an SQLite result code.
  */
