@@ -13,7 +13,7 @@ enum {
 
 /* Held for so long, the lock is left free. */
 static const int64_t hold_ms[] = {
-    [COMPANY_NONE] = INT64_MAX, [COMPANY_QUIET] = 800, [COMPANY_WRITES] = 40, [COMPANY_BUSY] = 5};
+    [COMPANY_NONE] = INT64_MAX, [COMPANY_QUIET] = 4200, [COMPANY_WRITES] = 40, [COMPANY_BUSY] = 5};
 
 enum company_kind company_kind(bool is_there, int64_t seen_ms, int64_t now_ms)
 {
@@ -53,6 +53,9 @@ int64_t company_gap(struct company *c, enum company_kind kind, int64_t began_ms,
     c->ended_ms = ended_ms;
     c->held_ms += ended_ms - began_ms;
     c->long_held_ms += ended_ms - began_ms;
+    if (kind == COMPANY_QUIET && c->was_alone)
+        c->held_ms = hold_ms[kind];
+    c->was_alone = kind == COMPANY_NONE;
     if (kind >= COMPANY_WRITES && c->long_held_ms >= LONG_AFTER_MS && c->held_ms < LONG_GAP_MS)
         return LONG_GAP_MS;
     return c->held_ms >= hold_ms[kind] ? gap_for(kind, c->held_ms) : 0;

