@@ -112,7 +112,7 @@ struct turn {
     bool lane_moved;          /* the first of a lane is gone: the next one is due */
     bool hurrying;            /* paused queues are to be probed at once */
     bool adopting;            /* retries of a queue that returned are to become due */
-    bool adopting_next; /* the same, of the turn after this one when it commits */
+    bool adopting_next;       /* the same, of the turn after this one when it commits */
     const struct past *past;  /* lent; NULL: nothing waits for rules to return */
     struct slice taken;       /* to be written down; absent: it was */
     struct nameset unhandled; /* types without a handler that were told of, with their turn */
