@@ -19,6 +19,7 @@ enum {
     ARENA_MAX = 64 * 1024 * 1024,
     TAKE_MAX = 500, /* each take copies them */
     SETTLED_MAX = 4 * ROOM,
+    UNROUTED_MAX = ROOM / 8, /* of a turn, so that a crowd of them holds nobody else */
     CONTENT_TYPE_MAX = 256,
 };
 
@@ -40,11 +41,13 @@ struct embedded {
     size_t first;               /* subscription that comes first in the next take */
     struct settlement *settled; /* a line: lent ones first */
     size_t n_settled;
-    size_t n_kept;   /* of them from committed turns */
-    size_t n_lent;   /* from the head, in this turn */
-    bool maybe_more; /* a queue may hold rows */
-    bool taken;      /* this turn looked into the queues */
-    bool published;  /* this turn put rows into queues */
+    size_t n_kept;     /* of them from committed turns */
+    size_t n_lent;     /* from the head, in this turn */
+    size_t n_unrouted; /* that no queue took, in this turn */
+    bool crowded;      /* the last turn had as many as it may */
+    bool maybe_more;   /* a queue may hold rows */
+    bool taken;        /* this turn looked into the queues */
+    bool published;    /* this turn put rows into queues */
     bool draining;
 };
 
@@ -222,6 +225,9 @@ static int publish(struct broker *b, int64_t row, const struct destination *to,
         rc = queue_declare_exchange(e->db, to->exchange, to->kind, err);
     if (rc != OK)
         return rc;
+    if (queues == 0 && e->n_unrouted == UNROUTED_MAX)
+        return ERR_BUSY;
+    e->n_unrouted += queues == 0;
     e->published = e->published || queues > 0;
     e->settled[e->n_settled++] = (struct settlement){
         .row = row,
@@ -245,7 +251,7 @@ static size_t settled(struct broker *b, struct settlement *out, size_t max)
 static void end_turn(struct embedded *e)
 {
     arena_reset(&e->arena);
-    e->n_deliveries = e->n_lent = 0;
+    e->n_deliveries = e->n_lent = e->n_unrouted = 0;
     e->published = e->taken = false;
 }
 
@@ -261,6 +267,7 @@ static void tell(struct broker *b)
         e->first++;
     }
     e->maybe_more = e->maybe_more || e->published;
+    e->crowded = e->n_unrouted == UNROUTED_MAX;
     end_turn(e);
 }
 
@@ -289,7 +296,8 @@ static void pace(struct broker *b, const char *queue, enum broker_pace how)
 
 static bool pending(struct broker *b)
 {
-    return (self(b)->maybe_more && !self(b)->draining) || self(b)->n_settled > 0;
+    return (self(b)->maybe_more && !self(b)->draining) || self(b)->n_settled > 0 ||
+           self(b)->crowded;
 }
 
 static void state(struct broker *b, struct broker_state *out)

@@ -327,6 +327,7 @@ size_t publisher_in_flight(const struct publisher *p)
 
 void publisher_up(struct publisher *p)
 {
+    quotas_hasten(p->context.quotas);
     for (size_t i = 0; i < p->n_outlets; i++)
         outlet_up(p->outlets[i]);
     publisher_step(p);

@@ -219,6 +219,23 @@ void quotas_step(struct quotas *q)
         q->own[i]->told = q->own[i]->told || now >= q->own[i]->probe_ms;
 }
 
+static void hasten(struct quota *o, int64_t now)
+{
+    if (o->silent_at != 0 && o->probe_ms > now) {
+        o->probe_ms = now;
+        o->told = false;
+    }
+}
+
+void quotas_hasten(struct quotas *q)
+{
+    int64_t now = clock_mono(&q->clock);
+
+    hasten(&q->others, now);
+    for (size_t i = 0; i < q->n && q->silent > 0; i++)
+        hasten(q->own[i], now);
+}
+
 const char *quotas_trouble(struct quotas *q)
 {
     const struct quota *o = &q->others;

@@ -50,6 +50,9 @@ void quota_settle(struct quotas *q, struct quota *o, enum publish_outcome outcom
 int64_t quotas_due(const struct quotas *q);
 void quotas_step(struct quotas *q);
 
+/* The link is up again: who was silent is probed at once. */
+void quotas_hasten(struct quotas *q);
+
 /* The first outlet that is silent, in words, lent until the next call; NULL: none is. */
 const char *quotas_trouble(struct quotas *q);
 

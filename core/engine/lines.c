@@ -17,9 +17,11 @@
 
 enum {
     PATIENCE_MS = 250,
-    QUANTUM_MIN = 16, /* rows of a line at once, at least */
-    LISTED_MAX = 32,  /* lines that one turn serves */
-    PLACE_MAX = 255,  /* of an exchange's or a queue's name; more is cut */
+    QUANTUM_MIN = 16,  /* rows of a line at once, at least */
+    LISTED_MAX = 32,   /* lines that one turn serves */
+    SCOUT_MAX = 5000,  /* rows that one turn looks at ahead of the cursor */
+    SCOUTED_MAX = 500, /* that it sets aside */
+    PLACE_MAX = 255,   /* of an exchange's or a queue's name; more is cut */
 };
 
 struct slice lines_name(char room[LINE_NAME_MAX], const struct outbox_row *row,
@@ -131,6 +133,8 @@ enum line_answer lines_ask(struct turn *t, struct slice name, bool has_room)
     if (has_room && !l->any)
         return LINE_GO;
     line = look_up(t, name);
+    if (line != NULL && !has_room)
+        line->full = true;
     if (line != NULL && line->waits)
         return LINE_WAIT;
     if (line != NULL && has_room)
@@ -209,6 +213,67 @@ static int serve(struct turn *t, struct listed *list, size_t n, size_t quantum, 
     return rc;
 }
 
+void lines_full(struct turn *t, struct slice name)
+{
+    struct line *line = look_up(t, name);
+
+    if (line != NULL)
+        line->full = true;
+}
+
+static bool was_passed(const struct lines *l, uint64_t hash)
+{
+    for (size_t i = 0; i < l->n_passed; i++)
+        if (l->passed[i] == hash)
+            return true;
+    return false;
+}
+
+/* An outbox_row_fn. Rows of an outlet that has no room are left to the walk, and so are all later
+ * ones of it until the walk is here, so that none overtakes another. */
+static bool scout_row(void *arg, const struct outbox_row *row)
+{
+    struct turn *t = arg;
+    struct lines *l = &t->lines;
+    char room[LINE_NAME_MAX];
+    struct destination leg;
+    const struct destination *to = publish_glance(t, row, &leg);
+    struct slice name;
+    struct line *line;
+
+    if (to == NULL || t->n_decisions >= SCOUTED_MAX)
+        return false;
+    name = lines_name(room, row, to);
+    line = look_up(t, name);
+    if (line == NULL || (line->full && l->n_passed == LINES_KNOWN_MAX))
+        return false;
+    if (was_passed(l, line->hash))
+        return true;
+    if (line->full) {
+        l->passed[l->n_passed++] = line->hash;
+        return true;
+    }
+    line->waits = t->more = true;
+    publish_set_aside(t, row, name);
+    return true;
+}
+
+/* A flood to one outlet is long, and to set all of it aside takes its time: rows of others behind
+ * it are found by reading ahead. */
+static int scout(struct turn *t, struct err *err)
+{
+    struct lines *l = &t->lines;
+    int rc;
+
+    if (l->scouted <= t->cursor) {
+        l->scouted = t->cursor;
+        l->n_passed = 0;
+    }
+    rc = aside_glance(t->settings.db, l->scouted, SCOUT_MAX, scout_row, t, &l->scouted_next, err);
+    t->more = t->more || l->scouted_next - l->scouted >= SCOUT_MAX;
+    return rc;
+}
+
 int lines_serve(struct turn *t, struct err *err)
 {
     struct listed list[LISTED_MAX];
@@ -222,6 +287,9 @@ int lines_serve(struct turn *t, struct err *err)
         before = t->budget;
         rc = serve(t, list, n, quantum, err);
     }
+    for (size_t i = 0; i < n; i++)
+        if (!list[i].done) /* it has more rows than this turn takes */
+            lines_full(t, (struct slice){list[i].name, list[i].len});
     move_on(t, list, n, t->budget < all);
-    return rc;
+    return rc == OK ? scout(t, err) : rc;
 }

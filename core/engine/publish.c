@@ -155,6 +155,33 @@ static bool ask_route(struct turn *t, const struct outbox_row *row, const struct
     return false;
 }
 
+static struct destination leg_of(const struct outbox_row *row)
+{
+    return (struct destination){.kind = kind_of(row->leg_kind),
+                                .exchange = (char *)(uintptr_t)row->leg_exchange,
+                                .routing_key = (char *)(uintptr_t)row->leg_routing_key};
+}
+
+const struct destination *publish_glance(const struct turn *t, const struct outbox_row *row,
+                                         struct destination *leg)
+{
+    const struct route *route;
+
+    if (row->leg_kind != NULL) {
+        *leg = leg_of(row);
+        return leg;
+    }
+    route = publish_route(t, &row->message);
+    if (route == NULL || route->to_function != 0 || route->n_to != 1 || route->order_by != 0)
+        return NULL;
+    return route->to;
+}
+
+void publish_set_aside(struct turn *t, const struct outbox_row *row, struct slice line)
+{
+    decide_place(t, row, DECIDE_ASIDE, line);
+}
+
 /* False: it goes nowhere now, which has been decided. A leg goes where it went before,
  * whatever the rules say by now. */
 static bool find_target(struct turn *t, const struct outbox_row *row, struct target *out)
@@ -162,9 +189,7 @@ static bool find_target(struct turn *t, const struct outbox_row *row, struct tar
     const struct route *route;
 
     if (row->leg_kind != NULL) {
-        out->leg = (struct destination){.kind = kind_of(row->leg_kind),
-                                        .exchange = (char *)(uintptr_t)row->leg_exchange,
-                                        .routing_key = (char *)(uintptr_t)row->leg_routing_key};
+        out->leg = leg_of(row);
         out->to = &out->leg;
         out->n = 1;
         return true;
@@ -248,6 +273,8 @@ static bool may_go(struct turn *t, const struct outbox_row *row, const struct de
     if (t->lines.any || !has_room)
         name = lines_name(room, row, to);
     if (t->lines.served.data != NULL && slice_equal(t->lines.served, name)) {
+        if (!has_room)
+            lines_full(t, name);
         *go_on = has_room;
         return has_room;
     }

@@ -271,6 +271,7 @@ static void start_over(struct turn *t)
     t->n_decisions = t->n_splits = 0;
     t->lines.found = false;
     t->fair_before = t->fair;
+    t->lines.scouted_next = t->lines.scouted;
     arena_reset(&t->arena);
     log_hold(t->settings.log);
 }
@@ -309,6 +310,7 @@ static enum turn_result finish(struct turn *t)
         t->hurrying = false;
     }
     t->more = t->more || t->adopting;
+    t->lines.scouted = t->lines.scouted_next;
     t->lines.ready = t->lines.ready || t->lines.found;
     t->more = t->more || t->proof == PROOF_WRITE;
     t->proof = t->proof == PROOF_WRITE ? PROOF_CLEAR : PROOF_NONE;

@@ -49,6 +49,7 @@ enum {
 struct line {
     uint64_t hash; /* of its name */
     bool waits;    /* it has rows */
+    bool full;     /* its outlet takes no more in this turn */
 };
 
 /* lines.c */
@@ -63,6 +64,10 @@ struct lines {
     struct slice served; /* whose rows are being claimed; absent: nobody's */
     struct line known[LINES_KNOWN_MAX];
     size_t n_known;
+    int64_t scouted;                  /* rows up to here were looked at ahead of the cursor */
+    int64_t scouted_next;             /* the same, once the turn is committed */
+    uint64_t passed[LINES_KNOWN_MAX]; /* names of those whose rows were left there */
+    size_t n_passed;
     int laps;                 /* how often all lines were passed since a row went out */
     char last[LINE_NAME_MAX]; /* where the last turn began to serve */
     size_t last_len;
@@ -184,6 +189,13 @@ int publish_init(struct turn *t, struct err *err);
 const struct route *publish_route(const struct turn *t, const struct message *m); /* NULL: none */
 outbox_row_fn publish_row;
 
+/* Where a row goes that the rules send to one outlet without asking a function, and that has no
+ * lane; NULL: nobody can tell yet. `leg` holds the destination of a leg. */
+const struct destination *publish_glance(const struct turn *t, const struct outbox_row *row,
+                                         struct destination *leg);
+/* The row joins this line when the walk is over. */
+void publish_set_aside(struct turn *t, const struct outbox_row *row, struct slice line);
+
 /* lines.c: rows that wait for their outlet. */
 enum line_answer {
     LINE_GO,   /* publish it */
@@ -205,6 +217,9 @@ struct slice lines_name(char room[LINE_NAME_MAX], const struct outbox_row *row,
 
 /* What to do with a row of this line; `has_room` false: its outlet takes none now. */
 enum line_answer lines_ask(struct turn *t, struct slice name, bool has_room);
+
+/* Its outlet takes no more in this turn. */
+void lines_full(struct turn *t, struct slice name);
 
 /* Publishes what waits, one line after the other. */
 int lines_serve(struct turn *t, struct err *err);

@@ -30,6 +30,10 @@ int aside_has_rows(struct db *db, struct slice outlet, bool *out, struct err *er
 int aside_next(struct db *db, struct slice after, char *name, size_t size, size_t *len_out,
                struct err *err);
 
+/* As outbox_claim, but at a glance: id, type, key 2, attempts and leg are there, and no more. */
+int aside_glance(struct db *db, int64_t after, size_t limit, outbox_row_fn *fn, void *arg,
+                 int64_t *last_out, struct err *err);
+
 /* At the start: what was claimed when the process ended waits again. */
 int aside_again(struct db *db, struct err *err);
 

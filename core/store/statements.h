@@ -69,6 +69,9 @@
     X(OUTBOX_KEY_DELETE, "cancel outbox rows", "delete from herald_outbox where key = ?")          \
     X(OUTBOX_CLAIM, "claim outbox rows",                                                           \
       "select " OUTBOX_COLUMNS " from herald_outbox where id > ? order by id limit ?")             \
+    X(ASIDE_GLANCE, "look ahead in the outbox",                                                    \
+      "select id, due_at, outlet, type, business_key2, attempts, leg_kind, leg_exchange, "         \
+      "leg_routing_key from herald_outbox where id > ? order by id limit ?")                       \
     X(OUTBOX_DUE, "look for outbox rows that are due",                                             \
       "select " OUTBOX_COLUMNS " from herald_outbox "                                              \
       "where due_at > 0 and due_at <= ? order by due_at, id limit ?")                              \

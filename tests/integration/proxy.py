@@ -60,6 +60,10 @@ class Proxy:
             self.cuts -= 1
             return self.cuts >= 0
 
+    def passed(self, carrier, data):
+        """What is passed on of it."""
+        return data
+
     def heard(self, carrier, data):
         """What is passed on, for whoever wants to look."""
 
@@ -143,6 +147,7 @@ class Carrier:
     def send(self, data):
         if self.word in self.proxy.silent:
             return
+        data = self.proxy.passed(self, data)
         self.proxy.carried[self.word] += len(data)
         self.proxy.heard(self, data)
         if self.proxy.rate is None:

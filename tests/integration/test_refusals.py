@@ -126,7 +126,7 @@ class Refusals(Case):
             seen = router.counter("timed_out") + router.counter("interrupted")
             self.fill(router, [("note", f"{turn}-{n}", "null") for n in range(10)])
             self.wait_for("confirms to be missed", lambda: router.counter("timed_out")
-                          + router.counter("interrupted") >= seen + 10)
+                          + router.counter("interrupted") > seen)  # a silent one is only probed
             relay.close()
             self.assertEqual(router.column("select max(attempts) from herald_outbox"), [0])
             relay.open()

@@ -211,6 +211,28 @@ static void an_exchange_that_only_a_row_names_is_made(void **state)
     takes("b", "q");
 }
 
+/* What no queue takes is bounded in a turn, so that a crowd of it leaves the turn to others. */
+static void a_crowd_that_no_queue_takes_leaves_room(void **state)
+{
+    static char nothing[] = "";
+    const struct destination nowhere = {EXCHANGE_FANOUT, y, nothing};
+    struct settlement out[256];
+    const struct message m = {.type = slice_of("t"), .body = slice_of("{}")};
+    struct err err = {0};
+    int64_t row = 1;
+
+    (void)state;
+    turn_begins();
+    while (broker->ops->publish(broker, row, &nowhere, &m, &err) == OK)
+        row++;
+    assert_true((size_t)row < broker->ops->room(broker) / 2);
+    assert_int_equal(broker->ops->settled(broker, out, 256), row - 1);
+    turn_ends();
+    assert_true(broker->ops->pending(broker));
+    assert_int_equal(publish(row, y, "a"), PUBLISH_RETURNED); /* the next turn takes more */
+    assert_int_equal(publish(row + 1, x, "a"), PUBLISH_CONFIRMED);
+}
+
 static void what_cannot_be_taken_up_changes_nothing(void **state)
 {
     struct err err;
@@ -282,6 +304,7 @@ int main(void)
         TEST(a_queue_that_goes_keeps_what_is_in_it),
         TEST(a_new_queue_and_exchange_are_made),
         TEST(an_exchange_that_only_a_row_names_is_made),
+        TEST(a_crowd_that_no_queue_takes_leaves_room),
         TEST(what_cannot_be_taken_up_changes_nothing),
         TEST(a_stopped_queue_keeps_what_is_in_it),
         TEST(all_stop_and_each_goes_on_at_its_own_pace),

@@ -110,6 +110,17 @@ static void who_is_silent_is_probed_with_pauses_that_double(void **state)
     assert_non_null(strstr(quotas_trouble(quotas), "queue \"y\""));
 }
 
+/* The broker may be another one by now, or the same in order. */
+static void a_new_link_is_a_new_chance(void **state)
+{
+    (void)state;
+    settle(&to_x, fill(&to_x), PUBLISH_TIMED_OUT);
+    assert_int_equal(fill(&to_x), 0);
+    quotas_hasten(quotas);
+    assert_int_equal(quotas_due(quotas), now_ms);
+    assert_int_equal(fill(&to_x), 1);
+}
+
 /* A hundred queues on a node that is gone: who works is not held. */
 static void many_silent_ones_leave_room_to_who_confirms(void **state)
 {
@@ -167,6 +178,7 @@ int main(void)
         TEST(who_confirms_has_most_of_the_window),
         TEST(who_has_stopped_to_confirm_gets_no_more),
         TEST(who_is_silent_is_probed_with_pauses_that_double),
+        TEST(a_new_link_is_a_new_chance),
         TEST(many_silent_ones_leave_room_to_who_confirms),
         TEST(outlets_without_number_are_bounded),
         TEST(a_window_of_one_serves_all),

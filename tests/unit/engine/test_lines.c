@@ -296,6 +296,37 @@ static void a_lane_keeps_its_order_while_its_first_waits(void **state)
     scene_end(&s);
 }
 
+/* A row behind a flood is found long before the flood is worked off, or set aside. */
+static void a_row_behind_a_flood_is_found_by_reading_ahead(void **state)
+{
+    struct scene s;
+    struct err err = {0};
+    int turns = 0;
+
+    (void)state;
+    scene_begin(&s, TWO, "select 1;");
+    fill(&s, "x");
+    assert_int_equal(db_begin(s.db, &err), OK);
+    emit(&s, "a", 9000);
+    emit(&s, "b", 1);
+    assert_int_equal(db_commit(s.db, &err), OK);
+    assert_int_not_equal(scene_turn(&s, &err), TURN_PAUSED);
+    s.now_ms += 300; /* it is not patient any more */
+    for (; s.published[0] == '\0' && turns < 20; turns++)
+        assert_int_not_equal(scene_turn(&s, &err), TURN_PAUSED);
+    assert_sent(&s, "9001>y ");
+    assert_true(turns <= 5);
+    for (int i = 0; i < 3; i++) { /* and so are later ones */
+        emit(&s, "b", 1);
+        assert_int_not_equal(scene_turn(&s, &err), TURN_PAUSED);
+        assert_int_not_equal(scene_turn(&s, &err), TURN_PAUSED);
+    }
+    assert_sent(&s, "9002>y 9003>y 9004>y ");
+    live(&s, 2000);
+    assert_sent(&s, ""); /* once */
+    scene_end(&s);
+}
+
 /* More outlets wait than one turn serves: each has its turn. */
 static void many_lines_are_served_in_turn(void **state)
 {
@@ -340,6 +371,7 @@ int main(void)
         cmocka_unit_test(what_went_ahead_may_have_been_sent),
         cmocka_unit_test(what_was_refused_keeps_out_nothing_new),
         cmocka_unit_test(a_lane_keeps_its_order_while_its_first_waits),
+        cmocka_unit_test(a_row_behind_a_flood_is_found_by_reading_ahead),
         cmocka_unit_test(many_lines_are_served_in_turn),
     };
 
