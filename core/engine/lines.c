@@ -133,8 +133,8 @@ enum line_answer lines_ask(struct turn *t, struct slice name, bool has_room)
     if (has_room && !l->any)
         return LINE_GO;
     line = look_up(t, name);
-    if (line != NULL && !has_room)
-        line->full = true;
+    if (line != NULL && t->share.at == SHARE_FRESH && l->flood == 0 && (line->waits || !has_room))
+        l->flood = line->hash;
     if (line != NULL && line->waits)
         return LINE_WAIT;
     if (line != NULL && has_room)
@@ -213,14 +213,6 @@ static int serve(struct turn *t, struct listed *list, size_t n, size_t quantum, 
     return rc;
 }
 
-void lines_full(struct turn *t, struct slice name)
-{
-    struct line *line = look_up(t, name);
-
-    if (line != NULL)
-        line->full = true;
-}
-
 static bool was_passed(const struct lines *l, uint64_t hash)
 {
     for (size_t i = 0; i < l->n_passed; i++)
@@ -229,8 +221,8 @@ static bool was_passed(const struct lines *l, uint64_t hash)
     return false;
 }
 
-/* An outbox_row_fn. Rows of an outlet that has no room are left to the walk, and so are all later
- * ones of it until the walk is here, so that none overtakes another. */
+/* An outbox_row_fn. Rows of the outlet that the walk was held by are left to the walk, and so are
+ * all later ones of it until the walk is here, so that none overtakes another. */
 static bool scout_row(void *arg, const struct outbox_row *row)
 {
     struct turn *t = arg;
@@ -245,11 +237,11 @@ static bool scout_row(void *arg, const struct outbox_row *row)
         return false;
     name = lines_name(room, row, to);
     line = look_up(t, name);
-    if (line == NULL || (line->full && l->n_passed == LINES_KNOWN_MAX))
+    if (line == NULL || (line->hash == l->flood && l->n_passed == LINES_KNOWN_MAX))
         return false;
     if (was_passed(l, line->hash))
         return true;
-    if (line->full) {
+    if (line->hash == l->flood) {
         l->passed[l->n_passed++] = line->hash;
         return true;
     }
@@ -287,9 +279,8 @@ int lines_serve(struct turn *t, struct err *err)
         before = t->budget;
         rc = serve(t, list, n, quantum, err);
     }
-    for (size_t i = 0; i < n; i++)
-        if (!list[i].done) /* it has more rows than this turn takes */
-            lines_full(t, (struct slice){list[i].name, list[i].len});
     move_on(t, list, n, t->budget < all);
-    return rc == OK ? scout(t, err) : rc;
+    rc = rc == OK ? scout(t, err) : rc;
+    t->lines.flood = 0; /* the walk over fresh rows comes now, and says anew */
+    return rc;
 }

@@ -273,8 +273,6 @@ static bool may_go(struct turn *t, const struct outbox_row *row, const struct de
     if (t->lines.any || !has_room)
         name = lines_name(room, row, to);
     if (t->lines.served.data != NULL && slice_equal(t->lines.served, name)) {
-        if (!has_room)
-            lines_full(t, name);
         *go_on = has_room;
         return has_room;
     }
@@ -440,8 +438,7 @@ static int walk_fresh(struct turn *t, struct err *err)
     return rc;
 }
 
-/* At most `most` rows go out; *left says how many more may. A source without rows needs none of
- * the turn's time, and says so. */
+/* At most `most` rows go out; *left says how many more may. */
 static int walk(struct turn *t, int source, bool has_rows, size_t most, size_t *left,
                 struct err *err)
 {
@@ -480,8 +477,7 @@ static int look_for_rows(struct turn *t, bool has[SOURCES], struct err *err)
     return rc;
 }
 
-/* Each leaves half of the room to those behind it. Where there is not enough for all, another
- * one is first each time. */
+/* Each leaves half of the room to those behind it; where that is none, others are first in turn. */
 int publish_rows(struct turn *t, struct err *err)
 {
     size_t left = room(t);

@@ -49,7 +49,6 @@ enum {
 struct line {
     uint64_t hash; /* of its name */
     bool waits;    /* it has rows */
-    bool full;     /* its outlet takes no more in this turn */
 };
 
 /* lines.c */
@@ -64,8 +63,9 @@ struct lines {
     struct slice served; /* whose rows are being claimed; absent: nobody's */
     struct line known[LINES_KNOWN_MAX];
     size_t n_known;
-    int64_t scouted;                  /* rows up to here were looked at ahead of the cursor */
-    int64_t scouted_next;             /* the same, once the turn is committed */
+    uint64_t flood;       /* name of the first of which the walk met a row that waits; 0: none */
+    int64_t scouted;      /* rows up to here were looked at ahead of the cursor */
+    int64_t scouted_next; /* the same, once the turn is committed */
     uint64_t passed[LINES_KNOWN_MAX]; /* names of those whose rows were left there */
     size_t n_passed;
     int laps;                 /* how often all lines were passed since a row went out */
@@ -217,9 +217,6 @@ struct slice lines_name(char room[LINE_NAME_MAX], const struct outbox_row *row,
 
 /* What to do with a row of this line; `has_room` false: its outlet takes none now. */
 enum line_answer lines_ask(struct turn *t, struct slice name, bool has_room);
-
-/* Its outlet takes no more in this turn. */
-void lines_full(struct turn *t, struct slice name);
 
 /* Publishes what waits, one line after the other. */
 int lines_serve(struct turn *t, struct err *err);
