@@ -95,28 +95,29 @@ static int on_null(void *ctx)
 {
     struct reader *r = ctx;
 
-    return forward(r, r->events->null(r->arg));
+    return forward(r, r->events->null == NULL || r->events->null(r->arg));
 }
 
 static int on_boolean(void *ctx, int value)
 {
     struct reader *r = ctx;
 
-    return forward(r, r->events->boolean(r->arg, value != 0));
+    return forward(r, r->events->boolean == NULL || r->events->boolean(r->arg, value != 0));
 }
 
 static int on_number(void *ctx, const char *text, size_t len)
 {
     struct reader *r = ctx;
 
-    return forward(r, r->events->number(r->arg, text, len));
+    return forward(r, r->events->number == NULL || r->events->number(r->arg, text, len));
 }
 
 static int on_string(void *ctx, const unsigned char *text, size_t len)
 {
     struct reader *r = ctx;
 
-    return forward(r, r->events->string(r->arg, (const char *)text, len));
+    return forward(r,
+                   r->events->string == NULL || r->events->string(r->arg, (const char *)text, len));
 }
 
 static int on_key(void *ctx, const unsigned char *text, size_t len)
@@ -138,7 +139,7 @@ static int on_key(void *ctx, const unsigned char *text, size_t len)
         return stop(r, ERR_INPUT, "duplicate key");
     }
     r->seen.used++;
-    return forward(r, r->events->key(r->arg, (const char *)text, len));
+    return forward(r, r->events->key == NULL || r->events->key(r->arg, (const char *)text, len));
 }
 
 static int begin(struct reader *r, bool array)
@@ -146,13 +147,13 @@ static int begin(struct reader *r, bool array)
     if (r->depth == JSON_DEPTH_MAX)
         return stop(r, ERR_INPUT, "nested too deeply");
     r->object[r->depth++] = ++r->objects;
-    return forward(r, r->events->begin(r->arg, array));
+    return forward(r, r->events->begin == NULL || r->events->begin(r->arg, array));
 }
 
 static int end(struct reader *r, bool array)
 {
     r->depth--;
-    return forward(r, r->events->end(r->arg, array));
+    return forward(r, r->events->end == NULL || r->events->end(r->arg, array));
 }
 
 static int on_begin_object(void *ctx)

@@ -17,7 +17,7 @@
 enum { JSON_DEPTH_MAX = 200 };
 
 /* Each returns true to go on; false ends the parse with ERR_FAILED (the
- * callback has noted why in its own arg). All are required. Text is lent until
+ * callback has noted why in its own arg). NULL: passed over. Text is lent until
  * the callback returns. */
 struct json_events {
     bool (*null)(void *arg);

@@ -250,36 +250,112 @@ bool message_content_type(struct slice headers, struct buf *out)
     return r.found;
 }
 
+/* How a content type has its body read. */
+enum reading {
+    READ_JSON,   /* it says JSON, or nothing: anything else is a mistake */
+    READ_OBJECT, /* senders of JSON say so, too: a JSON object is one, the rest is bytes */
+    READ_BYTES,
+};
+
+static bool type_is(struct slice type, const char *name)
+{
+    size_t len = strlen(name);
+
+    return type.len >= len && strncasecmp(type.data, name, len) == 0;
+}
+
+static enum reading reading_of(struct slice type)
+{
+    if (type.data == NULL || type.len == 0 || type_is(type, "application/json"))
+        return READ_JSON;
+    return type_is(type, "text/plain") || type_is(type, "application/octet-stream") ? READ_OBJECT
+                                                                                    : READ_BYTES;
+}
+
+static bool begins_object(struct slice body)
+{
+    size_t i = 0;
+
+    while (i < body.len && memchr(" \t\r\n", body.data[i], 4) != NULL)
+        i++;
+    return i < body.len && body.data[i] == '{';
+}
+
 bool message_is_json(const struct message *m)
 {
-    static const char json[] = "application/json";
+    static const struct json_events no_events = {.null = NULL};
 
-    if (m->content_type.data == NULL || m->content_type.len == 0)
+    switch (reading_of(m->content_type)) {
+    case READ_JSON:
         return true;
-    return m->content_type.len >= sizeof json - 1 &&
-           strncasecmp(m->content_type.data, json, sizeof json - 1) == 0;
+    case READ_OBJECT:
+        return begins_object(m->body) &&
+               json_parse(m->body.data, m->body.len, &no_events, NULL, NULL) == OK;
+    case READ_BYTES:
+        break;
+    }
+    return false;
+}
+
+static void envelope_clear(struct envelope *e)
+{
+    buf_clear(&e->store);
+    e->type = e->id = e->key[0] = e->key[1] = e->key[2] = (struct slice){NULL, 0};
+}
+
+/* Reads the body as far as its content type allows; `why` is filled where that was in vain and
+ * the properties alone speak. */
+static int read_body(const struct message *m, struct envelope *e, struct err *why, struct err *err)
+{
+    enum reading how = reading_of(m->content_type);
+    int rc;
+
+    envelope_clear(e);
+    if (how == READ_JSON)
+        return envelope_read(e, m->body.data ? m->body : slice_of(""), err);
+    if (how == READ_BYTES) {
+        err_set(why, ERR_INPUT, "its content type is not one of JSON");
+        return OK;
+    }
+    if (!begins_object(m->body)) {
+        err_set(why, ERR_INPUT, "it is no JSON object");
+        return OK;
+    }
+    rc = envelope_read(e, m->body, why);
+    if (rc == ERR_INPUT)
+        envelope_clear(e);
+    return rc == ERR_NOMEM ? err_set(err, rc, "%s", why->text) : OK;
+}
+
+/* What was looked for, and where. */
+static int no_type(const struct message *m, const struct err *why, struct err *err)
+{
+    int len = m->content_type.len < 100 ? (int)m->content_type.len : 100;
+    const char *type = len > 0 ? m->content_type.data : "";
+
+    if (why->code == OK)
+        return err_set(err, ERR_INPUT,
+                       "no message type: neither \"messageType\" in the body (JSON, content type "
+                       "\"%.*s\") nor the AMQP property \"type\" is set",
+                       len, type);
+    return err_set(err, ERR_INPUT,
+                   "no message type: the AMQP property \"type\" is not set, and the body (content "
+                   "type \"%.*s\") has no \"messageType\" to find: %s",
+                   len, type, why->text);
 }
 
 int message_resolve(struct message *m, struct envelope *e, struct err *err)
 {
-    buf_clear(&e->store);
-    e->type = e->id = e->key[0] = e->key[1] = e->key[2] = (struct slice){NULL, 0};
-    if (message_is_json(m)) {
-        int rc = envelope_read(e, m->body.data ? m->body : slice_of(""), err);
+    struct err why = {.code = OK};
 
-        if (rc != OK)
-            return rc;
-    }
+    if (read_body(m, e, &why, err) != OK)
+        return err->code;
     if (e->type.data != NULL)
         m->type = e->type;
     for (int i = 0; i < MESSAGE_KEYS; i++)
         if (e->key[i].data != NULL)
             m->key[i] = e->key[i];
-    if (m->type.data == NULL || m->type.len == 0)
-        return err_set(err, ERR_INPUT,
-                       "no message type: neither \"messageType\" in the body nor the AMQP property "
-                       "\"type\" is set");
-    return OK;
+    return m->type.len > 0 ? OK : no_type(m, &why, err);
 }
 
 static uint64_t hash_slice(uint64_t hash, struct slice s)

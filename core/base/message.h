@@ -59,7 +59,9 @@ void envelope_free(struct envelope *e);
  * emptied first and its memory used again. */
 int envelope_read(struct envelope *e, struct slice body, struct err *err);
 
-/* True when the content type says that the body is JSON (absent counts). */
+/* True when the content type says that the body is JSON (absent counts), and when it is
+ * text/plain or application/octet-stream, as the existing services say, and the body is a JSON
+ * object. */
 bool message_is_json(const struct message *m);
 
 /* Finds the header content-type (or content_type) in a message's headers, which names the
@@ -67,7 +69,7 @@ bool message_is_json(const struct message *m);
  * none, or when the headers cannot be read. */
 bool message_content_type(struct slice headers, struct buf *out);
 
-/* Fills what the properties lack: body first, then properties. Reads the body
+/* Fills what the properties lack: body first, then properties. Reads a JSON body
  * into `e`, whose text `m` then lends from. Returns as envelope_read, and
  * ERR_INPUT for a message without type. */
 int message_resolve(struct message *m, struct envelope *e, struct err *err);

@@ -97,9 +97,10 @@ local function of_letter(found)
   return given
 end
 
--- RabbitMQ's own form: properties and payload. Keys travel as headers there.
+-- RabbitMQ's own form: properties and payload. Keys travel as headers there, and what the
+-- properties do not say is not there.
 local function of_broker(found)
-  local given = {}
+  local given = { message_id = false, timestamp = 0 }
   for key, value in pairs(found.properties) do given[key] = value end
   given.body = found.payload or found.body
   for i = 1, 3 do

@@ -87,6 +87,56 @@ static void a_body_that_is_not_json_by_its_content_type_is_left_alone(void **sta
     assert_resolved(m, "hello \xff", "type=t ");
 }
 
+static struct message of_type(const char *content_type)
+{
+    return (struct message){.content_type = slice_of(content_type)};
+}
+
+/* As MessageBuilder.withBody and convertAndSend of the existing services say it. */
+static void an_object_is_read_whatever_its_sender_calls_its_bytes(void **state)
+{
+    static const char body[] = " {\"messageType\":\"paid\",\"businessKey1\":\"16\"}";
+    static const char *const types[] = {
+        "application/octet-stream", "text/plain", "text/plain; charset=UTF-8",
+        "application/json",         "",           NULL};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        struct message m = of_type(types[i]);
+
+        assert_resolved(m, body, "type=paid 1=16 ");
+        m.body = slice_of(body);
+        assert_true(message_is_json(&m));
+    }
+}
+
+static void bytes_that_are_no_object_are_left_to_the_properties(void **state)
+{
+    static const char *const bodies[] = {"{broken", "[1]", "", "7", "{\"id\":[1]}"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        struct message m = of_type("application/octet-stream");
+
+        m.type = slice_of("t");
+        assert_resolved(m, bodies[i], "type=t ");
+    }
+}
+
+static void the_reason_says_what_was_looked_for(void **state)
+{
+    (void)state;
+    assert_refused(
+        of_type("text/plain"), "{\"messageType\":\"t\"",
+        "the AMQP property \"type\" is not set, and the body (content type \"text/plain\") "
+        "has no \"messageType\" to find: bad JSON at byte");
+    assert_refused(of_type("application/octet-stream"), "paid", "it is no JSON object");
+    assert_refused(of_type("image/png"), "{\"messageType\":\"t\"}",
+                   "(content type \"image/png\") has no \"messageType\" to find: its content type");
+    assert_refused(of_type("application/json"), "{\"id\":1}",
+                   "neither \"messageType\" in the body (JSON, content type \"application/json\")");
+}
+
 static void what_cannot_be_an_envelope_is_refused(void **state)
 {
     (void)state;
@@ -157,6 +207,9 @@ int main(void)
         cmocka_unit_test(integer_keys_become_text_and_nulls_are_absent),
         cmocka_unit_test(properties_fill_what_the_body_lacks),
         cmocka_unit_test(a_body_that_is_not_json_by_its_content_type_is_left_alone),
+        cmocka_unit_test(an_object_is_read_whatever_its_sender_calls_its_bytes),
+        cmocka_unit_test(bytes_that_are_no_object_are_left_to_the_properties),
+        cmocka_unit_test(the_reason_says_what_was_looked_for),
         cmocka_unit_test(what_cannot_be_an_envelope_is_refused),
         cmocka_unit_test(the_fingerprint_tells_messages_of_one_id_apart),
         cmocka_unit_test(a_header_may_name_the_content_type),

@@ -42,6 +42,22 @@ describe("a paid course", function()
     assert.rows(learning, COURSES, ENROLLED)
   end)
 
+  -- MessageBuilder.withBody(json.getBytes(UTF_8)), and convertAndSend(exchange, "", json):
+  -- neither id nor type but in the body, and a content type that does not say JSON.
+  for _, form in ipairs { "bytes", "text" } do
+    it("is enrolled by what the payment service sends as " .. form, function()
+      local message = ("spec/messages/paid-%s.json"):format(form)
+      assert.is_nil(learning:deliver_file(message))
+      learning:run()
+      assert.rows(learning, COURSES, ENROLLED)
+      assert.same({}, learning:dead())
+      learning:deliver_file(message)
+      learning:run()
+      assert.equal(1, learning:counters().duplicates)
+      assert.rows(learning, COURSES, ENROLLED)
+    end)
+  end
+
   it("is enrolled by what was a dead letter somewhere", function()
     learning:deliver_file "spec/messages/letter.json"
     learning:run()
