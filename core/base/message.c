@@ -364,13 +364,26 @@ static uint64_t hash_slice(uint64_t hash, struct slice s)
     return s.data == NULL ? text_hash(hash, "\xff", 1) : text_hash(hash, s.data, s.len);
 }
 
-uint64_t message_fingerprint(const struct message *m)
+uint64_t message_hash(const struct message *m)
 {
     uint64_t hash = hash_slice(TEXT_HASH_START, m->type);
 
     for (int i = 0; i < MESSAGE_KEYS; i++)
         hash = hash_slice(hash, m->key[i]);
     return hash_slice(hash, m->body);
+}
+
+struct fingerprint message_fingerprint(const struct message *received)
+{
+    return (struct fingerprint){message_hash(received), FINGERPRINT_OF_RECEIVED};
+}
+
+/* As seconds that would be the year 5138; as milliseconds it is 1973. */
+int64_t message_seconds(uint64_t timestamp)
+{
+    const uint64_t seconds_end = UINT64_C(100000000000);
+
+    return (int64_t)(timestamp < seconds_end ? timestamp : timestamp / 1000);
 }
 
 static void put_member(struct buf *b, const char *name, struct slice value, bool *first)

@@ -74,8 +74,26 @@ bool message_content_type(struct slice headers, struct buf *out);
  * ERR_INPUT for a message without type. */
 int message_resolve(struct message *m, struct envelope *e, struct err *err);
 
-/* 64 bits over type, keys and body: tells two messages of one id apart. */
-uint64_t message_fingerprint(const struct message *m);
+/* What tells two messages of one id apart, and which function of the message it is of:
+ *
+ *   1  of type and keys as the rules of the day read them (herald 0.1.0)
+ *   2  of the body's bytes, the property type and the business-key headers as they were received:
+ *      whatever rules make of it, and whatever brokers and relays add to it on its way */
+enum { FINGERPRINT_OF_READ = 1, FINGERPRINT_OF_RECEIVED = 2 };
+
+struct fingerprint {
+    uint64_t bits;
+    int version;
+};
+
+struct fingerprint message_fingerprint(const struct message *received);
+
+/* The function of both versions: 64 bits over type, keys and body. */
+uint64_t message_hash(const struct message *m);
+
+/* Seconds since 1970 of a timestamp property, which widely used clients send in milliseconds
+ * (Date.now()), though seconds are meant. */
+int64_t message_seconds(uint64_t timestamp);
 
 /* Appends the body that stands for a null one (DESIGN 3):
  * {"businessKey1":..,"businessKey2":..,"businessKey3":..,"id":..,"messageType":..},

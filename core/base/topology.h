@@ -67,6 +67,7 @@ struct subscription {
     int before, after;     /* around each handler (script_call) */
     int envelope_function; /* script_envelope */
     int identity;          /* names messages that came without an id: script_identity */
+    bool identity_in_body; /* the id of the body does, whether or not it is an envelope */
     uint64_t fingerprint;  /* of all that is declared, functions by their text */
     char *origin;          /* "rules/orders.lua:12", for messages to people */
 };

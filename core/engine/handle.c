@@ -170,8 +170,8 @@ int item_try(struct turn *t, struct item *i, bool *wanted_out, struct err *err)
     rc = item_read(t, i, err);
     if (rc == OK)
         rc = item_identify(t, i, err);
-    if (rc == ERR_INPUT) {
-        t->outcome.verdict = SCRIPT_REJECT;
+    if (rc == ERR_INPUT || rc == ERR_SCRIPT) {
+        t->outcome.verdict = rc == ERR_INPUT ? SCRIPT_REJECT : SCRIPT_FAILED;
         snprintf(t->outcome.error, sizeof t->outcome.error, "%s", err->text);
         return OK;
     }
@@ -188,33 +188,6 @@ int item_try(struct turn *t, struct item *i, bool *wanted_out, struct err *err)
     return rc;
 }
 
-/* Enters the message into the inbox; *go_on is false when that settled it. */
-static int enter(struct turn *t, struct item *i, bool *go_on, struct err *err)
-{
-    struct inbox_seen seen = {.known = false};
-    int rc = OK;
-
-    *go_on = true;
-    if (i->identity.data == NULL) {
-        t->delta.unidentified++;
-        return OK;
-    }
-    rc = inbox_enter(db_of(t), i->queue, i->identity, i->fingerprint, t->now_ms, &seen, err);
-    if (rc == OK)
-        failpoint("inbox_entered");
-    if (rc != OK || !seen.known)
-        return rc;
-    *go_on = false;
-    if (seen.fingerprint != i->fingerprint)
-        return item_id_used_twice(t, i, err);
-    t->delta.duplicates++;
-    item_log(t, LOG_INFO, "message.duplicate", i,
-             seen.state == INBOX_DONE      ? "handled before"
-             : seen.state == INBOX_WAITING ? "its retry waits"
-                                           : "it is a dead letter");
-    return OK;
-}
-
 /* Unreadable messages are dead letters before any handler runs. */
 static int bury_unreadable(struct turn *t, struct item *i, const char *why, struct err *err)
 {
@@ -223,32 +196,32 @@ static int bury_unreadable(struct turn *t, struct item *i, const char *why, stru
 
     if (i->condemned)
         t->condemned = item_strike_key(i);
-    i->fingerprint = message_fingerprint(&i->message);
     i->identity = i->message.id;
-    rc = enter(t, i, &go_on, err);
+    rc = item_enter(t, i, &go_on, err);
     return rc == OK && go_on ? item_bury(t, i, why, NULL, item_reader(t, i), err) : rc;
 }
 
-/* Its key may have been there once and gone: nobody can tell a repeat from a late one. */
-static bool is_too_old(const struct turn *t, const struct item *i)
+/* A function of the rules failed before the message had a name: it is tried again like one whose
+ * handler failed, and enters the inbox when it can be named. */
+static int fail_unnamed(struct turn *t, struct item *i, const char *why, struct err *err)
 {
-    int64_t sent_s = i->message.timestamp_s;
-
-    return i->identity.data != NULL && sent_s > 0 && sent_s < t->inbox_floor / 1000;
+    t->outcome = (struct script_outcome){.verdict = SCRIPT_FAILED, .delay_ms = -1};
+    snprintf(t->outcome.error, sizeof t->outcome.error, "%s", why);
+    i->message = i->received;
+    return item_failed(t, i, &t->outcome, err);
 }
 
-static int bury_too_old(struct turn *t, const struct item *i, struct err *err)
+/* What is to be said of a message that item_read or item_identify could not make out. */
+static int unread(struct turn *t, struct item *i, bool given_up, const struct err *why,
+                  struct err *err)
 {
-    char sent[32], since[32], why[320];
-
-    clock_iso8601(i->message.timestamp_s * 1000, sent, sizeof sent);
-    clock_iso8601(t->inbox_floor, since, sizeof since);
-    snprintf(why, sizeof why,
-             "too old to tell: sent at %s, and ids are remembered since %s only, so it may have "
-             "been handled before: look whether it has had its effect, replay it if not, drop it "
-             "if so (setting inbox_window)",
-             sent, since);
-    return item_bury(t, i, why, NULL, 0, err);
+    if (why->code == ERR_INPUT || (why->code == ERR_SCRIPT && given_up))
+        return bury_unreadable(t, i, why->text, err);
+    if (why->code != ERR_SCRIPT)
+        return err_set(err, why->code, "%s", why->text);
+    i->unnamed = true;
+    i->identity = (struct slice){NULL, 0};
+    return fail_unnamed(t, i, why->text, err);
 }
 
 /* Runs the handler inside the open savepoint, or lets the message wait: behind its lane, or
@@ -272,6 +245,7 @@ int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
     struct item i = {
         .received = d->message,
         .message = d->message,
+        .fingerprint = message_fingerprint(&d->message),
         .queue = slice_of(d->subscription->queue),
         .exchange = d->exchange,
         .routing_key = d->routing_key,
@@ -282,7 +256,8 @@ int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
     };
     const struct handler *h;
     struct err why = {0};
-    bool go_on, old;
+    int64_t floor = 0;
+    bool go_on;
     int rc;
 
     failpoint("delivery_read");
@@ -294,26 +269,43 @@ int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
     rc = item_read(t, &i, &why);
     if (rc == OK)
         rc = item_identify(t, &i, &why);
-    if (rc == ERR_INPUT)
-        return bury_unreadable(t, &i, why.text, err);
     if (rc != OK)
-        return err_set(err, rc, "%s", why.text);
+        return unread(t, &i, d->given_up != NULL, &why, err);
     i.lane = lane_of(i.lane_text, i.subscription->order_by, &i.message);
     rc = db_savepoint(db_of(t), err);
     if (rc == OK)
-        rc = enter(t, &i, &go_on, err);
+        rc = item_enter(t, &i, &go_on, err);
+    if (rc == OK && go_on)
+        rc = item_floor(t, &i, &floor, err);
     if (rc != OK)
         return rc;
-    old = go_on && is_too_old(t, &i);
-    h = go_on && !old && d->given_up == NULL ? handler_of(t, &i) : NULL;
+    h = go_on && floor == 0 && d->given_up == NULL ? handler_of(t, &i) : NULL;
     if (h != NULL)
         return run_in_order(t, &i, h, err);
     rc = db_release(db_of(t), err);
-    if (rc == OK && old)
-        return bury_too_old(t, &i, err);
+    if (rc == OK && floor != 0)
+        return item_bury_old(t, &i, floor, err);
     if (rc == OK && go_on && d->given_up != NULL)
         return item_bury(t, &i, d->given_up, NULL, 0, err);
     return rc == OK && go_on ? item_unhandled(t, &i, err) : rc;
+}
+
+/* Runs the handler of a retry. One that has its name only now may have been handled under it. */
+static int try_again(struct turn *t, struct item *i, struct err *err)
+{
+    const struct handler *h = handler_of(t, i);
+    bool go_on = true;
+    int rc = db_savepoint(db_of(t), err);
+
+    if (rc == OK && i->unnamed)
+        rc = item_enter(t, i, &go_on, err);
+    if (rc == OK && go_on && h != NULL)
+        return run_handler(t, i, h, err);
+    if (rc == OK)
+        rc = db_release(db_of(t), err);
+    if (rc != OK)
+        return rc;
+    return go_on ? item_unhandled(t, i, err) : item_leave_retries(t, i, err);
 }
 
 int handle_retry(struct turn *t, const struct retry_row *row, struct err *err)
@@ -328,12 +320,12 @@ int handle_retry(struct turn *t, const struct retry_row *row, struct err *err)
         .fingerprint = row->fingerprint,
         .attempt = row->attempts + 1,
         .first_at = row->attempts > 0 ? row->first_at : t->now_ms,
+        .unnamed = row->unnamed,
         .retry_id = row->id,
         .lane = row->lane,
         .waited = row->error != NULL,
         .subscription = rules_subscription(script_rules(*t->script), row->queue),
     };
-    const struct handler *h;
     struct err why = {0};
     int rc;
 
@@ -345,13 +337,13 @@ int handle_retry(struct turn *t, const struct retry_row *row, struct err *err)
     t->delta.retried += row->attempts > 0;
     judge(t, &i);
     rc = item_read(t, &i, &why);
+    if (rc == OK && i.unnamed)
+        rc = item_identify(t, &i, &why);
     if (rc == ERR_INPUT)
         return item_bury(t, &i, why.text, NULL, item_reader(t, &i), err);
+    if (rc == ERR_SCRIPT)
+        return fail_unnamed(t, &i, why.text, err);
     if (rc != OK)
         return err_set(err, rc, "%s", why.text);
-    h = handler_of(t, &i);
-    if (h == NULL)
-        return item_unhandled(t, &i, err);
-    rc = db_savepoint(db_of(t), err);
-    return rc == OK ? run_handler(t, &i, h, err) : rc;
+    return try_again(t, &i, err);
 }

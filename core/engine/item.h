@@ -11,7 +11,11 @@
 #include "engine/turn_int.h"
 #include "store/lane.h"
 
-enum { IDENTITY_MAX = 256, ORPHAN_WAIT_MS = 60000 };
+enum {
+    IDENTITY_MAX = 256,
+    IN_BODY_MAX = 64, /* bytes of an id in a body that names its message */
+    ORPHAN_WAIT_MS = 60000,
+};
 
 /* The message at hand, wherever it came from. */
 struct item {
@@ -21,9 +25,11 @@ struct item {
     struct slice exchange;
     struct slice routing_key;
     struct slice in_body;             /* the id that the body gives; absent: none */
+    bool enveloped;                   /* the body is an envelope of the existing services */
     struct slice identity;            /* the inbox key's id; absent: none */
     char identity_text[IDENTITY_MAX]; /* holds `identity` where it was made */
-    uint64_t fingerprint;
+    struct fingerprint fingerprint;
+    bool unnamed;             /* its identity is not known yet */
     struct slice lane;        /* absent: in no order */
     char lane_text[LANE_MAX]; /* holds `lane` of a delivery */
     int attempt;              /* this try; the first is 1 */
@@ -46,11 +52,19 @@ bool handle_condemns(const struct turn *t);
 /* The suspect of a death (strike.h) shares its turn with nobody, and others came before it. */
 bool handle_must_wait(const struct turn *t, struct slice queue, const struct message *m);
 
-/* Fills type, keys and id. ERR_INPUT: nobody can read it, a dead letter with these words. */
+/* Fills type, keys and id. ERR_INPUT: nobody can read it, a dead letter with these words.
+ * ERR_SCRIPT: the rules' own function failed, as a handler does. */
 int item_read(struct turn *t, struct item *i, struct err *err);
 
-/* Fills fingerprint and identity, of a delivery that was read. Codes as item_read. */
+/* Fills the identity of what was read and has its fingerprint. Codes as item_read. */
 int item_identify(struct turn *t, struct item *i, struct err *err);
+
+/* known.c. Enters the message into the inbox; *go_on is false when that settled it. */
+int item_enter(struct turn *t, struct item *i, bool *go_on, struct err *err);
+/* Ids of its queue are remembered since *floor_out only, which is later than it was sent; 0: it
+ * is not too old. */
+int item_floor(const struct turn *t, const struct item *i, int64_t *floor_out, struct err *err);
+int item_bury_old(struct turn *t, const struct item *i, int64_t floor, struct err *err);
 
 /* Whose judgement it is that it cannot be read: a generation's, or the core's (0). */
 int64_t item_reader(const struct turn *t, const struct item *i);
@@ -75,6 +89,9 @@ int item_try(struct turn *t, struct item *i, bool *wanted_out, struct err *err);
  * in its place, and would read that when it is tried again. Type and keys, which people
  * look for, are those that were found. */
 struct message item_as_kept(const struct item *i);
+
+/* Takes its retry row away, where it has one: the one behind it in its lane is woken with that. */
+int item_leave_retries(struct turn *t, const struct item *i, struct err *err);
 
 /* The handler returned. */
 int item_done(struct turn *t, const struct item *i, struct err *err);

@@ -76,7 +76,7 @@ static int add_dead(struct turn *t, const struct item *i, int attempts, const ch
 }
 
 /* The one behind it in its lane is woken with that. */
-static int leave_retries(struct turn *t, const struct item *i, struct err *err)
+int item_leave_retries(struct turn *t, const struct item *i, struct err *err)
 {
     if (i->retry_id == 0)
         return OK;
@@ -92,7 +92,7 @@ int item_bury(struct turn *t, const struct item *i, const char *error, const cha
 
     if (rc == OK)
         rc = set_inbox(t, i, INBOX_DEAD, err);
-    return rc == OK ? leave_retries(t, i, err) : rc;
+    return rc == OK ? item_leave_retries(t, i, err) : rc;
 }
 
 /* What the tries came to, with the one that just failed. */
@@ -120,6 +120,7 @@ static int write_retry(struct turn *t, const struct item *i, int attempts, int64
         .exchange = i->exchange,
         .routing_key = i->routing_key,
         .fingerprint = i->fingerprint,
+        .unnamed = i->unnamed,
         .attempts = attempts,
         .first_at = i->first_at,
         .due_at = due_at,
@@ -243,7 +244,7 @@ int item_done(struct turn *t, const struct item *i, struct err *err)
     pausing_passed(t, i, "a message was handled");
     recall_note(t, i);
     if (rc == OK && i->retry_id != 0) {
-        rc = leave_retries(t, i, err);
+        rc = item_leave_retries(t, i, err);
         if (rc == OK)
             rc = set_inbox(t, i, INBOX_DONE, err);
     }
@@ -272,7 +273,7 @@ static int let_go(struct turn *t, const struct item *i, struct err *err)
              "no handler for this type; the next ones of it are only counted");
     if (rc == OK && i->retry_id != 0)
         rc = set_inbox(t, i, INBOX_DONE, err);
-    return rc == OK ? leave_retries(t, i, err) : rc;
+    return rc == OK ? item_leave_retries(t, i, err) : rc;
 }
 
 static int64_t wait_for_handler(const struct turn *t, const struct item *i)

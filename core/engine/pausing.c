@@ -12,7 +12,7 @@ static struct pause *pause_of(const struct turn *t, const struct item *i)
 static uint64_t key_of(const struct item *i)
 {
     return i->identity.data != NULL ? text_hash(TEXT_HASH_START, i->identity.data, i->identity.len)
-                                    : i->fingerprint;
+                                    : i->fingerprint.bits;
 }
 
 static int64_t group_of(const struct item *i, const char *error)

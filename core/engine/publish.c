@@ -27,6 +27,7 @@
 enum {
     SPLITS_MAX = 200, /* of a turn: each writes several rows */
     SOURCES = 3,
+    LATE_MS = 60000, /* what is sent later than that after its creation is dated anew */
 };
 
 enum decision_kind {
@@ -50,7 +51,8 @@ int publish_init(struct turn *t, struct err *err)
     t->settlements = calloc(TURN_ROWS_MAX, sizeof *t->settlements);
     t->confirmed = calloc(TURN_ROWS_MAX, sizeof *t->confirmed);
     t->decisions = calloc(TURN_ROWS_MAX, sizeof *t->decisions);
-    if (t->settlements == NULL || t->confirmed == NULL || t->decisions == NULL)
+    t->dated = calloc(TURN_ROWS_MAX, sizeof *t->dated);
+    if (t->settlements == NULL || t->confirmed == NULL || t->decisions == NULL || t->dated == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
     return OK;
 }
@@ -60,6 +62,7 @@ void publish_free(struct turn *t)
     free(t->settlements);
     free(t->confirmed);
     free(t->decisions);
+    free(t->dated);
 }
 
 static void decide(struct turn *t, const struct outbox_row *row, enum decision_kind kind,
@@ -283,21 +286,44 @@ static bool may_go(struct turn *t, const struct outbox_row *row, const struct de
     return answer == LINE_GO;
 }
 
+/* Since when the broker may have the row, as far as it is ours to say: consumers take what was
+ * sent before their memory begins for a repeat. What is sent late, because it was delayed or the
+ * broker was away, is not old, unless a send before this one carried its time of creation. What
+ * the process before this one had in flight is fresh, and among the ids that the outside saw. */
+static int64_t time_of(struct turn *t, const struct outbox_row *row)
+{
+    bool sent =
+        row->first_sent_at > 0 || (row->due_at == 0 && row->id <= db_sent_before(t->settings.db));
+
+    if (row->dated_at > 0)
+        return row->dated_at;
+    return sent || t->now_ms - row->created_at <= LATE_MS ? row->created_at : t->now_ms;
+}
+
+/* What was handed to the broker is written down where its time is not the usual one. */
+static void note_published(struct turn *t, const struct outbox_row *row, int64_t dated_at)
+{
+    t->delta.published++;
+    t->highest_row = row->id > t->highest_row ? row->id : t->highest_row;
+    if (row->dated_at == 0 && dated_at != row->created_at)
+        t->dated[t->n_dated++] = row->id;
+}
+
 static bool hand_over(struct turn *t, const struct outbox_row *row, const struct destination *to)
 {
     struct broker *b = t->settings.broker;
     struct message m = row->message;
     struct err err = {0};
+    int64_t dated_at = time_of(t, row);
     bool go_on = true;
 
-    m.timestamp_s = row->created_at / 1000;
+    m.timestamp_s = dated_at / 1000;
     if (!may_go(t, row, to, true, &go_on))
         return go_on;
     switch (b->ops->publish(b, row->id, to, &m, &err)) {
     case OK:
-        t->delta.published++;
         t->budget--;
-        t->highest_row = row->id > t->highest_row ? row->id : t->highest_row;
+        note_published(t, row, dated_at);
         return true;
     case ERR_BUSY:
         if (b->ops->room(b) > 0) /* else nobody has */
@@ -387,7 +413,7 @@ static int decided(struct turn *t, const struct decision *d, struct err *err)
     case DECIDE_PARK:
         return settle_park(t, d->row, d->reason, err);
     case DECIDE_REFUSE:
-        return settle_refusal(t, d->row, d->reason, err);
+        return settle_refusal(t, d->row, OUTBOX_DENIED, d->reason, err);
     case DECIDE_SPLIT:
         return split(t, d, err);
     case DECIDE_ORDER:
@@ -404,8 +430,9 @@ static int decided(struct turn *t, const struct decision *d, struct err *err)
 static int carry_out(struct turn *t, struct err *err)
 {
     size_t n = t->n_decisions;
-    int rc = OK;
+    int rc = outbox_date(t->settings.db, t->dated, t->n_dated, t->now_ms, err);
 
+    t->n_dated = 0;
     t->n_splits = 0;
     t->n_decisions = 0; /* a split may make one more, and take it back */
     for (size_t i = 0; i < n && rc == OK; i++) {

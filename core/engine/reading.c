@@ -24,7 +24,7 @@ struct script_message item_as_seen(const struct item *i)
  * A body is looked at only where there is no id. */
 static uint64_t strike_fingerprint(const struct message *received)
 {
-    return received->id.data != NULL ? 0 : message_fingerprint(received);
+    return received->id.data != NULL ? 0 : message_hash(received);
 }
 
 int item_strikes(const struct turn *t, struct slice queue, const struct message *received)
@@ -69,13 +69,13 @@ void item_end_call(struct turn *t, bool last)
     t->bridge.about = (struct bridge_about){.hash = NULL};
 }
 
-/* A function of the rules that is asked before the handler failed. Its own mistake makes a
- * dead letter; what is not its own, as in a handler, has the turn run again, with this
- * message alone, and is its mistake when it happens then, too. */
+/* A function of the rules that is asked before the handler failed. Its own mistake is one of a
+ * handler; what is not its own, as in a handler, has the turn run again, with this message
+ * alone, and is its mistake when it happens then, too. */
 static int asked_in_vain(struct turn *t, int rc, struct err *err)
 {
     if (rc == ERR_SCRIPT)
-        return err->code = ERR_INPUT;
+        return err->code = rc;
     t->caution.asking = true;
     t->outcome.verdict = rc == ERR_NOMEM ? SCRIPT_NOMEM : SCRIPT_ENVIRONMENT;
     t->outcome.code = rc;
@@ -102,7 +102,7 @@ static int ask_envelope(struct turn *t, struct item *i, struct err *err)
     int rc;
 
     if (is_condemned_unread(t))
-        return err_set(err, ERR_INPUT, "%s", t->caution.verdict.error);
+        return err_set(err, ERR_SCRIPT, "%s", t->caution.verdict.error);
     if (i->condemned)
         return condemned_unread(err);
     item_begin_call(t, i);
@@ -117,6 +117,7 @@ int item_read(struct turn *t, struct item *i, struct err *err)
     enum envelope_kind kind = i->subscription ? i->subscription->envelope : ENVELOPE_AUTO;
 
     i->in_body = (struct slice){NULL, 0};
+    i->enveloped = false;
     if (i->message.body.len > t->settings.message_max)
         return err_set(err, ERR_INPUT,
                        "body of %zu bytes is over the limit of %zu (message_max): it is kept here, "
@@ -135,6 +136,7 @@ int item_read(struct turn *t, struct item *i, struct err *err)
     if (message_resolve(&i->message, &t->envelope, err) != OK)
         return err->code;
     i->in_body = t->envelope.id;
+    i->enveloped = t->envelope.type.data != NULL;
     return OK;
 }
 
@@ -147,7 +149,7 @@ static int ask_identity(struct turn *t, struct item *i, struct err *err)
     int rc;
 
     if (is_condemned_unread(t))
-        return err_set(err, ERR_INPUT, "%s", t->caution.verdict.error);
+        return err_set(err, ERR_SCRIPT, "%s", t->caution.verdict.error);
     if (i->condemned)
         return condemned_unread(err);
     item_begin_call(t, i);
@@ -162,24 +164,43 @@ static int ask_identity(struct turn *t, struct item *i, struct err *err)
     return OK;
 }
 
-/* Without an AMQP message id the rules' function names the message, or the body's id does,
- * together with the fingerprint, since the services that send such bodies number per
- * table. */
+/* Said once to each set of rules: until 0.1.0 any id of a body named its message. */
+static void tell_body_id(struct turn *t, const struct item *i)
+{
+    if (i->in_body.data == NULL || t->told_body_ids == t->generation)
+        return;
+    t->told_body_ids = t->generation;
+    item_log(t, LOG_WARN, "message.body_id", i,
+             "it has no message id, and the id in its body names it only beside messageType: a "
+             "repeat of it would be handled again. identity = \"body.id\" in herald.subscribe has "
+             "that id name it, and identity = function() return nil end says that nothing does");
+}
+
+static void name_by_body(struct item *i)
+{
+    int n = snprintf(i->identity_text, sizeof i->identity_text, "%.*s#%016" PRIx64,
+                     (int)i->in_body.len, i->in_body.data, i->fingerprint.bits);
+
+    i->identity = (struct slice){i->identity_text, (size_t)n};
+}
+
+/* Without an AMQP message id the rules' function names the message, or the id of an envelope does,
+ * together with the fingerprint, since the services that send such bodies number per table. Any
+ * other id in a body is that of what the message is about, and names it on request only. */
 int item_identify(struct turn *t, struct item *i, struct err *err)
 {
-    int rc = OK;
+    const struct subscription *s = i->subscription;
 
-    i->fingerprint = message_fingerprint(&i->message);
     i->identity = i->message.id;
-    if (i->identity.data == NULL && i->subscription->identity != 0)
-        rc = ask_identity(t, i, err);
-    if (rc == OK && i->identity.data == NULL && i->in_body.data != NULL && i->in_body.len <= 64) {
-        int n = snprintf(i->identity_text, sizeof i->identity_text, "%.*s#%016" PRIx64,
-                         (int)i->in_body.len, i->in_body.data, i->fingerprint);
-
-        i->identity = (struct slice){i->identity_text, (size_t)n};
-    }
-    return rc;
+    if (i->identity.data != NULL)
+        return OK;
+    if (s->identity != 0)
+        return ask_identity(t, i, err);
+    if (!i->enveloped && !s->identity_in_body)
+        tell_body_id(t, i);
+    else if (i->in_body.data != NULL && i->in_body.len <= IN_BODY_MAX)
+        name_by_body(i);
+    return OK;
 }
 
 /* Whose judgement it is that a message cannot be read: the core's (0), or the rules'. */

@@ -79,7 +79,8 @@ static int note_inherited(struct turn *t, int64_t row, const struct outbox_recor
     return outbox_postpone(t->settings.db, row, OUTBOX_UNHEARD, reason, t->now_ms, err);
 }
 
-int settle_refusal(struct turn *t, int64_t row, const char *reason, struct err *err)
+int settle_refusal(struct turn *t, int64_t row, enum outbox_trouble trouble, const char *reason,
+                   struct err *err)
 {
     struct outbox_record r;
     int64_t age, delay;
@@ -93,7 +94,7 @@ int settle_refusal(struct turn *t, int64_t row, const char *reason, struct err *
     delay = policy_delay(&t->settings.publish_retry, r.attempts + 1, age, chance_draw(&t->chance));
     if (delay == POLICY_GIVE_UP)
         return give_up(t, row, &r, reason, err);
-    return postpone(t, row, OUTBOX_REFUSED, delay, reason, err);
+    return postpone(t, row, trouble, delay, reason, err);
 }
 
 /* At once the first time: most channels that went away are back in a moment. */
@@ -156,7 +157,7 @@ static int settle_returned(struct turn *t, const struct settlement *s, struct er
     case UNROUTABLE_RETRY:
         break;
     }
-    return settle_refusal(t, row, s->why, err);
+    return settle_refusal(t, row, OUTBOX_REFUSED, s->why, err);
 }
 
 static int settle_one(struct turn *t, const struct settlement *s, struct err *err)
@@ -167,7 +168,7 @@ static int settle_one(struct turn *t, const struct settlement *s, struct err *er
     case PUBLISH_NACKED:
         t->delta.nacked++;
         return settle_refusal(
-            t, s->row,
+            t, s->row, OUTBOX_REFUSED,
             s->why ? s->why : "the broker refused it (basic.nack): its queue may be full", err);
     case PUBLISH_REFUSED:
         t->delta.nacked++;

@@ -236,7 +236,7 @@ static int care(struct turn *t, struct err *err)
 
 static int run_inside(struct turn *t, bool publish, struct err *err)
 {
-    int rc = inbox_floor(t->settings.db, &t->inbox_floor, err);
+    int rc = known_begin(t, err);
 
     if (rc == OK && t->taken.data != NULL)
         rc = taken_write(t->settings.db, t->taken, err);
@@ -268,7 +268,7 @@ static void start_over(struct turn *t)
     t->condemned = 0;
     t->alone = t->rescuing = false;
     t->cared = false;
-    t->n_decisions = t->n_splits = 0;
+    t->n_decisions = t->n_splits = t->n_dated = 0;
     t->lines.found = false;
     t->fair_before = t->fair;
     t->lines.scouted_next = t->lines.scouted;
@@ -312,6 +312,7 @@ static enum turn_result finish(struct turn *t)
     t->more = t->more || t->adopting;
     t->lines.scouted = t->lines.scouted_next;
     t->lines.ready = t->lines.ready || t->lines.found;
+    t->floors_inherited = t->script != NULL;
     t->more = t->more || t->proof == PROOF_WRITE;
     t->proof = t->proof == PROOF_WRITE ? PROOF_CLEAR : PROOF_NONE;
     if (t->condemned != 0)

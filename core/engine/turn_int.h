@@ -97,7 +97,9 @@ struct turn {
     struct decision *decisions; /* rows that cannot go out as they are */
     size_t n_decisions;
     size_t n_splits; /* of these */
-    size_t budget;   /* rows that the walk at hand may still hand to the broker */
+    int64_t *dated;  /* rows that went out with a time that must be written down */
+    size_t n_dated;
+    size_t budget; /* rows that the walk at hand may still hand to the broker */
     struct lines lines;
 
     int64_t cursor;           /* outbox ids at or below are in flight, postponed or gone */
@@ -133,7 +135,10 @@ struct turn {
     bool more;                /* something is left that could be done at once */
     bool pruning;             /* inbox rows beyond the window are left */
     int64_t prune_at_ms;      /* monotonic: when to look for old inbox rows again */
-    int64_t inbox_floor;      /* keys of before this time may be gone */
+    int64_t inbox_floor;      /* keys of before this time may be gone (of some queue) */
+    bool floors_inherited;    /* what an upgrade left to do for the floors is done */
+    bool old_ids;             /* the inbox knows messages by names that 0.1.0 gave them */
+    int64_t told_body_ids;    /* generation to which it was told that a body's id names nothing */
     int64_t cared_ms;         /* monotonic: when a committed turn last looked for them */
     bool caring;              /* one has */
     bool cared;               /* this one did */
@@ -171,6 +176,9 @@ void turn_leave(struct turn *t);
 int handle_messages(struct turn *t, struct err *err);
 int messages_init(struct turn *t, struct err *err);
 void messages_free(struct turn *t);
+
+/* known.c: what a turn must know of the inbox before it handles anything. */
+int known_begin(struct turn *t, struct err *err);
 
 /* rescue.c: what the broker may give up on; t->rescuing is set where there was any. */
 int rescue_messages(struct turn *t, struct err *err);
@@ -224,7 +232,8 @@ int lines_serve(struct turn *t, struct err *err);
 /* settle.c: what became of them. And of a row that cannot be published: it was refused, which
  * is an attempt; it is tried again in a moment; it is a dead letter. */
 int settle_rows(struct turn *t, struct err *err);
-int settle_refusal(struct turn *t, int64_t row, const char *reason, struct err *err);
+int settle_refusal(struct turn *t, int64_t row, enum outbox_trouble trouble, const char *reason,
+                   struct err *err);
 int settle_put_off(struct turn *t, int64_t row, const char *reason, struct err *err);
 int settle_park(struct turn *t, int64_t row, const char *reason, struct err *err);
 

@@ -321,6 +321,15 @@ static void take_functions(lua_State *L, int index, struct subscription *s)
     s->identity = function_field(L, index, "identity");
 }
 
+/* The same table: whether the id of any body names its message. */
+static void take_identity(lua_State *L, int index, struct subscription *s)
+{
+    lua_getfield(L, index, "identity_in_body");
+    s->identity_in_body = lua_toboolean(L, -1) != 0;
+    lua_pop(L, 1);
+    s->fingerprint = fingerprint_number(s->fingerprint, s->identity_in_body);
+}
+
 /* The same table: order_by, a number or nil, and hold. */
 static void take_order(lua_State *L, int index, struct subscription *s)
 {
@@ -365,6 +374,7 @@ static int add_subscription(lua_State *L)
     s.fingerprint = fingerprint_number(s.fingerprint, s.envelope);
     s.fingerprint = fingerprint_retry(fingerprint_text(s.fingerprint, queue), &s.retry);
     take_functions(L, 9, &s);
+    take_identity(L, 9, &s);
     take_order(L, 9, &s);
     take_pause(L, 9, &s);
     n = check_list(L, 3, from);

@@ -90,6 +90,10 @@ void db_checkpoint(struct db *db, bool idle);
  * was restored from a backup (DESIGN 6). Lent until the next call. */
 const char *db_store_id(struct db *db, int64_t outbox_id);
 
+/* The highest outbox id that the outside had seen before this opening; what power loss takes from
+ * it are the last 30 seconds. */
+int64_t db_sent_before(const struct db *db);
+
 /* Notes that an outbox id has been seen by the outside, in the side file. */
 void db_saw_id(struct db *db, int64_t outbox_id);
 

@@ -50,6 +50,7 @@ struct db {
     struct log *log;               /* lent; may be NULL */
     struct clock clock;            /* for created_at and for when things were seen */
     bool exclusive;                /* this is the store's router */
+    bool made;                     /* this very opening made the schema */
     int refused;                   /* begins in a row that were busy */
     bool began;                    /* between db_begin and its commit or rollback */
     bool broken;                   /* an outcome is unknown: no further transaction */
@@ -65,6 +66,7 @@ struct db {
 
     struct epoch *epochs;          /* ascending by `above`; the first starts at 0 */
     size_t n_epochs;               /* of them */
+    int64_t sent_before;           /* highest outbox id that the outside saw before this opening */
     struct epoch_page *epoch_page; /* mapped side file; NULL unless exclusive */
 
     bool version_known;      /* data_version has been read once */
@@ -82,6 +84,9 @@ struct db {
     int naps_left;               /* milliseconds the running checkpoint may still wait */
     bool looked_under_lock;      /* foreign commits were looked at under its write lock */
 };
+
+/* Steps of the schema that stand in files of their own. */
+extern const char step_identity[];
 
 /* Maps an SQLite result on a handle to an ERR_ code with words: "<path>: <doing>:
  * <SQLite's words>". */
@@ -123,6 +128,8 @@ void query_int(struct query *q, int64_t value);
 void query_text(struct query *q, const char *text); /* NULL: null */
 void query_slice(struct query *q, struct slice s);  /* as text; absent: null */
 void query_blob(struct query *q, struct slice s);
+/* Two columns: fingerprint and fingerprint_version. */
+void query_fingerprint(struct query *q, struct fingerprint f);
 /* The columns of MESSAGE_COLUMNS, in that order. */
 void query_message(struct query *q, const struct message *m, struct slice exchange,
                    struct slice routing_key);
@@ -137,6 +144,8 @@ int query_get_int(struct query *q, int64_t *out, struct err *err);
 /* Lent until query_end or the next row. Null is absent; numbers become their text. */
 struct slice column_slice(sqlite3_stmt *stmt, int column);
 const char *column_text(sqlite3_stmt *stmt, int column); /* NULL: null */
+/* Reads two columns, which query_fingerprint has written. */
+struct fingerprint column_fingerprint(sqlite3_stmt *stmt, int column);
 /* Reads MESSAGE_COLUMNS from `first` on; returns the column behind them. */
 int column_message(sqlite3_stmt *stmt, int first, struct message *m, struct slice *exchange,
                    struct slice *routing_key);

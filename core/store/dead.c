@@ -22,7 +22,7 @@ static int find(struct db *db, const struct dead_letter *letter, int64_t *id_out
     query_text(&q, sides[letter->side]);
     query_slice(&q, queue_of(letter));
     query_slice(&q, letter->identity);
-    query_int(&q, (int64_t)letter->fingerprint);
+    query_int(&q, (int64_t)letter->fingerprint.bits);
     return query_get_int(&q, id_out, err);
 }
 
@@ -34,7 +34,7 @@ static int insert(struct db *db, const struct dead_letter *letter, const char *e
     query_text(&q, sides[letter->side]);
     query_slice(&q, queue_of(letter));
     query_slice(&q, letter->identity);
-    query_int(&q, (int64_t)letter->fingerprint);
+    query_fingerprint(&q, letter->fingerprint);
     query_int(&q, letter->attempts);
     query_text(&q, error);
     query_text(&q, letter->traceback);
@@ -83,7 +83,8 @@ static void read_letter(sqlite3_stmt *stmt, struct dead_letter *letter)
     if (letter->queue.len == 0)
         letter->queue = (struct slice){NULL, 0};
     letter->identity = column_slice(stmt, c++);
-    letter->fingerprint = (uint64_t)sqlite3_column_int64(stmt, c++);
+    letter->fingerprint = column_fingerprint(stmt, c);
+    c += 2;
     letter->attempts = sqlite3_column_int(stmt, c++);
     letter->error = column_text(stmt, c++);
     if (letter->error == NULL) /* out of memory */

@@ -21,7 +21,7 @@ struct dead_letter {
     struct slice exchange;  /* it came from; where a leg was to go */
     struct slice routing_key;
     const char *leg_kind; /* side outbox: the row was a leg; NULL: it was none */
-    uint64_t fingerprint;
+    struct fingerprint fingerprint;
     int attempts;
     const char *error;     /* one line or more, never empty */
     const char *traceback; /* NULL: none */

@@ -12,10 +12,13 @@
  * how often a router opened it (kept in the store too), and the highest outbox id the
  * outside has seen. A new epoch starts when a router opens a store and
  *
- *   the side file is absent or unreadable, and rows have been written   (moved, cloned)
+ *   the side file is absent or unreadable                               (moved, cloned)
  *   device or inode differ                                   (replaced by another file)
  *   the counts of openings differ                (overwritten by an older state of itself)
  *   the store's sequence is below the highest id seen   (the same, within one opening)
+ *
+ * but when this very opening made the store. A copy that was never used counts, too: all copies
+ * of one template would begin with the same ids.
  *
  * A false alarm costs one row and nothing else, so doubts start a new epoch, too. Left
  * open: producers that write into a restored store before its router opens it give
@@ -108,10 +111,12 @@ static int map_page(struct db *db, struct err *err)
     return failed == 0 ? OK : failed == ENOSPC ? ERR_FULL : ERR_IO;
 }
 
-static const char *judge(const struct epoch_page *p, const struct found *f)
+static const char *judge(const struct epoch_page *p, const struct found *f, bool made)
 {
+    if (made)
+        return NULL;
     if (p->magic != page_magic || p->check != page_check(p))
-        return f->sequence > 0 ? "no side file" : NULL;
+        return "no side file";
     if (p->device != (uint64_t)f->file.st_dev || p->inode != (uint64_t)f->file.st_ino)
         return "another file";
     if (p->opened != f->opened)
@@ -130,7 +135,7 @@ static int look(struct db *db, struct found *f, struct err *err)
     if (rc == OK)
         rc = db_number(db, db->work, "select value from herald_meta where key = 'opened'", 0,
                        &f->opened, err);
-    f->reason = rc == OK ? judge(db->epoch_page, f) : NULL;
+    f->reason = rc == OK ? judge(db->epoch_page, f, db->made) : NULL;
     return rc;
 }
 
@@ -156,11 +161,15 @@ static int write_page(struct db *db, const struct found *f, struct err *err)
 {
     struct epoch_page *p = db->epoch_page;
 
+    /* Of a page of its own the highest id stands: rows above it were never sent. */
+    if (f->reason != NULL || db->made)
+        p->highest = f->sequence;
+    db->sent_before = p->highest;
+
     p->magic = page_magic;
     p->device = (uint64_t)f->file.st_dev;
     p->inode = (uint64_t)f->file.st_ino;
     p->opened = f->opened + 1;
-    p->highest = f->sequence;
     p->check = page_check(p);
     if (msync(p, PAGE_BYTES, MS_SYNC) != 0)
         return err_set(err, ERR_IO, "%s-epoch: %s", db->path, strerror(errno));
@@ -257,6 +266,11 @@ const char *db_store_id(struct db *db, int64_t outbox_id)
     while (i > 0 && db->epochs[i].above >= outbox_id)
         i--;
     return db->epochs[i].store_id;
+}
+
+int64_t db_sent_before(const struct db *db)
+{
+    return db->sent_before;
 }
 
 void db_saw_id(struct db *db, int64_t outbox_id)

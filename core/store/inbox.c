@@ -10,38 +10,36 @@
  * What may go is decided by the floor alone, which moves by one bucket of time at most,
  * and only as fast as monotonic time (herald_meta's inbox_ran, which counts on over a
  * restart) passes: so neither a clock that jumps nor a long sleep empties the inbox. It
- * moves before the first row goes, never after: a key that is gone is below the floor. */
+ * moves before the first row goes, never after: a key that is gone is below the floor.
+ *
+ * Each queue has a floor of its own, which follows that one only when a row of the queue goes:
+ * what waits on a queue that was not listened to for long has not been forgotten. */
 #include "store/inbox.h"
 
 #include "store/db_int.h"
 
 enum { BUCKETS = 7, BUCKET_MIN_MS = 60000, START_MIN_MS = 60000, LATE_MS = 10000 };
 
-/* Fingerprints are unsigned, SQLite's integers are not: the bits are kept. */
-static int64_t kept(uint64_t fingerprint)
-{
-    return (int64_t)fingerprint;
-}
-
-static int get(struct db *db, struct slice queue, struct slice id, struct inbox_seen *out,
+int inbox_look(struct db *db, struct slice queue, struct slice id, struct inbox_seen *out,
                struct err *err)
 {
     struct query q = query_start(db, STATEMENT_INBOX_GET);
     int rc;
 
+    *out = (struct inbox_seen){.known = false};
     query_slice(&q, queue);
     query_slice(&q, id);
     rc = query_row(&q, err);
     if (rc == 1) {
         out->known = true;
         out->state = (enum inbox_state)sqlite3_column_int(q.stmt, 0);
-        out->fingerprint = (uint64_t)sqlite3_column_int64(q.stmt, 1);
+        out->fingerprint = column_fingerprint(q.stmt, 1);
     }
     query_end(&q);
     return rc < 0 ? rc : OK;
 }
 
-int inbox_enter(struct db *db, struct slice queue, struct slice id, uint64_t fingerprint,
+int inbox_enter(struct db *db, struct slice queue, struct slice id, struct fingerprint fingerprint,
                 int64_t now_ms, struct inbox_seen *out, struct err *err)
 {
     struct query q = query_start(db, STATEMENT_INBOX_ENTER);
@@ -50,15 +48,15 @@ int inbox_enter(struct db *db, struct slice queue, struct slice id, uint64_t fin
     *out = (struct inbox_seen){.known = false};
     query_slice(&q, queue);
     query_slice(&q, id);
-    query_int(&q, kept(fingerprint));
+    query_fingerprint(&q, fingerprint);
     query_int(&q, now_ms);
     rc = query_run(&q, err);
     if (rc != OK || sqlite3_changes64(db->work) > 0)
         return rc;
-    return get(db, queue, id, out, err); /* known: the rare case pays the second look */
+    return inbox_look(db, queue, id, out, err); /* known: the rare case pays the second look */
 }
 
-int inbox_set(struct db *db, struct slice queue, struct slice id, uint64_t fingerprint,
+int inbox_set(struct db *db, struct slice queue, struct slice id, struct fingerprint fingerprint,
               enum inbox_state state, int64_t now_ms, struct err *err)
 {
     struct query q = query_start(db, STATEMENT_INBOX_SET);
@@ -66,7 +64,7 @@ int inbox_set(struct db *db, struct slice queue, struct slice id, uint64_t finge
     query_slice(&q, queue);
     query_slice(&q, id);
     query_int(&q, state);
-    query_int(&q, kept(fingerprint));
+    query_fingerprint(&q, fingerprint);
     query_int(&q, now_ms);
     return query_run(&q, err);
 }
@@ -118,6 +116,17 @@ static int run(struct db *db, enum statement which, int64_t a, int64_t b, int n,
     return query_run(&q, err);
 }
 
+/* Of the queues whose rows behind the cursor go. */
+static int raise_floors(struct db *db, int64_t floor, int64_t cursor, int64_t end, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_INBOX_RAISE_FLOORS);
+
+    query_int(&q, floor);
+    query_int(&q, cursor);
+    query_int(&q, end);
+    return query_run(&q, err);
+}
+
 int inbox_prune(struct db *db, int64_t before_ms, size_t limit, bool *more_out, struct err *err)
 {
     int64_t cursor, youngest, end;
@@ -128,7 +137,9 @@ int inbox_prune(struct db *db, int64_t before_ms, size_t limit, bool *more_out, 
         rc = find_end(db, cursor, youngest, before_ms, limit, &end, more_out, err);
     if (rc != OK || end == cursor)
         return rc;
-    rc = run(db, STATEMENT_INBOX_DELETE, cursor, end, 2, err);
+    rc = raise_floors(db, before_ms, cursor, end, err);
+    if (rc == OK)
+        rc = run(db, STATEMENT_INBOX_DELETE, cursor, end, 2, err);
     return rc == OK ? run(db, STATEMENT_INBOX_MOVE_CURSOR, end, 0, 1, err) : rc;
 }
 
@@ -143,6 +154,45 @@ static int read_number(struct db *db, enum statement which, int64_t *out, struct
 int inbox_floor(struct db *db, int64_t *floor_out, struct err *err)
 {
     return read_number(db, STATEMENT_INBOX_FLOOR, floor_out, err);
+}
+
+int inbox_floor_of(struct db *db, struct slice queue, int64_t *floor_out, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_INBOX_FLOOR_OF);
+
+    *floor_out = 0;
+    query_slice(&q, queue);
+    return query_get_int(&q, floor_out, err);
+}
+
+int inbox_inherited(struct db *db, int64_t *floor_out, struct err *err)
+{
+    return read_number(db, STATEMENT_INBOX_INHERITED, floor_out, err);
+}
+
+int inbox_inherit(struct db *db, struct slice queue, int64_t floor, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_INBOX_INHERIT);
+
+    query_slice(&q, queue);
+    query_int(&q, floor);
+    return query_run(&q, err);
+}
+
+int inbox_bequeath(struct db *db, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_INBOX_BEQUEATHED);
+
+    return query_run(&q, err);
+}
+
+int inbox_has_old(struct db *db, bool *any_out, struct err *err)
+{
+    int64_t any = 0;
+    int rc = read_number(db, STATEMENT_INBOX_HAS_OLD, &any, err);
+
+    *any_out = any != 0;
+    return rc;
 }
 
 int64_t inbox_bucket_ms(int64_t window_ms)

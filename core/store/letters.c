@@ -76,7 +76,7 @@ static bool owns_key(struct work *w, const struct dead_letter *l, struct inbox_s
     if (l->identity.data == NULL)
         return false;
     w->rc = inbox_enter(w->db, l->queue, l->identity, l->fingerprint, w->now_ms, seen, w->err);
-    return w->rc == OK && (!seen->known || seen->fingerprint == l->fingerprint);
+    return w->rc == OK && (!seen->known || seen->fingerprint.bits == l->fingerprint.bits);
 }
 
 static void set_key(struct work *w, const struct dead_letter *l, enum inbox_state state)
@@ -105,6 +105,7 @@ static void to_retry(struct work *w, const struct dead_letter *l)
         .exchange = l->exchange,
         .routing_key = l->routing_key,
         .fingerprint = l->fingerprint,
+        .unnamed = l->identity.data == NULL,
         .attempts = 0,
         .first_at = w->now_ms,
         .due_at = w->now_ms,
@@ -135,9 +136,11 @@ static enum exchange_kind kind_of(const char *word)
 }
 
 /* A leg goes where it was to go, and not to all destinations of its route again. */
-static void to_leg(struct work *w, const struct dead_letter *l, int64_t created_at)
+static void to_leg(struct work *w, const struct dead_letter *l, int64_t sent_at)
 {
-    const struct outbox_row row = {.message = l->message, .created_at = created_at};
+    const struct outbox_row row = {.message = l->message,
+                                   .created_at = sent_at > 0 ? sent_at : w->now_ms,
+                                   .dated_at = sent_at};
     char exchange[256], key[256];
     const struct destination to = {
         .kind = kind_of(l->leg_kind), .exchange = exchange, .routing_key = key};
@@ -149,18 +152,13 @@ static void to_leg(struct work *w, const struct dead_letter *l, int64_t created_
     w->rc = outbox_add_leg(w->db, &row, &to, w->err);
 }
 
-static void to_row(struct work *w, const struct dead_letter *l, int64_t created_at)
+static void to_row(struct work *w, const struct dead_letter *l, int64_t sent_at)
 {
-    struct query q;
     int64_t id;
 
     w->rc = outbox_add(w->db, &l->message, 0, &id, w->err);
-    if (w->rc != OK)
-        return;
-    q = query_start(w->db, STATEMENT_OUTBOX_DATE);
-    query_int(&q, created_at);
-    query_int(&q, id);
-    w->rc = query_run(&q, w->err);
+    if (w->rc == OK && sent_at > 0)
+        w->rc = outbox_age(w->db, id, sent_at, w->err);
 }
 
 /* Consumers that forgot the id judge by the time whether they may have seen the message, so
@@ -168,12 +166,12 @@ static void to_row(struct work *w, const struct dead_letter *l, int64_t created_
 static void to_outbox(struct work *w, const struct dead_letter *l)
 {
     bool sent = l->attempts > 0 && l->message.timestamp_s > 0;
-    int64_t created_at = sent ? l->message.timestamp_s * 1000 : w->now_ms;
+    int64_t sent_at = sent ? l->message.timestamp_s * 1000 : 0;
 
     if (l->leg_kind != NULL)
-        to_leg(w, l, created_at);
+        to_leg(w, l, sent_at);
     else
-        to_row(w, l, created_at);
+        to_row(w, l, sent_at);
 }
 
 static bool replay(void *arg, const struct dead_letter *l)

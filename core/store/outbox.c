@@ -74,8 +74,9 @@ static void read_row(sqlite3_stmt *stmt, struct outbox_row *row)
     row->attempts = sqlite3_column_int(stmt, c++);
     row->reason = column_text(stmt, c++);
     row->first_sent_at = sqlite3_column_int64(stmt, c++);
+    row->dated_at = sqlite3_column_int64(stmt, c++);
     row->lane = column_slice(stmt, c++);
-    m->timestamp_s = row->created_at / 1000;
+    m->timestamp_s = (row->dated_at > 0 ? row->dated_at : row->created_at) / 1000;
     row->leg_kind = column_text(stmt, c++);
     if (row->leg_kind == NULL)
         return;
@@ -129,6 +130,7 @@ int outbox_add_leg(struct db *db, const struct outbox_row *row, const struct des
     query_slice(&q, m->headers);
     query_slice(&q, m->id);
     query_int(&q, row->created_at);
+    query_int(&q, row->dated_at);
     query_text(&q, to->kind == EXCHANGE_DEFAULT ? "queue" : exchange_kind_word(to->kind));
     query_text(&q, to->exchange);
     query_text(&q, to->routing_key);
@@ -389,26 +391,28 @@ int outbox_postpone(struct db *db, int64_t id, enum outbox_trouble trouble, cons
 
     query_text(&q, reason);
     query_int(&q, due_at > 0 ? due_at : 1); /* 0 would be a fresh row below the cursor */
-    query_int(&q, trouble == OUTBOX_REFUSED);
+    query_int(&q, trouble == OUTBOX_REFUSED || trouble == OUTBOX_DENIED);
     query_int(&q, trouble == OUTBOX_UNHEARD);
     query_int(&q, clock_wall(&db->clock));
     query_int(&q, id);
+    query_int(&q, trouble == OUTBOX_REFUSED || trouble == OUTBOX_UNHEARD);
     return query_run(&q, err);
 }
 
 /* Legs of one message are letters of their own, which say where they were to go. */
 static void address_letter(struct dead_letter *letter, const struct outbox_row *row)
 {
+    uint64_t hash = message_hash(&row->message);
+
     letter->fingerprint = message_fingerprint(&row->message);
     if (row->leg_kind == NULL)
         return;
     letter->leg_kind = row->leg_kind;
     letter->exchange = slice_of(row->leg_exchange);
     letter->routing_key = slice_of(row->leg_routing_key);
-    letter->fingerprint = text_hash(letter->fingerprint, letter->exchange.data,
-                                    letter->exchange.len + 1); /* with its end: "a", "bc" */
-    letter->fingerprint =
-        text_hash(letter->fingerprint, letter->routing_key.data, letter->routing_key.len);
+    /* With its end: "a", "bc". */
+    hash = text_hash(hash, letter->exchange.data, letter->exchange.len + 1);
+    letter->fingerprint.bits = text_hash(hash, letter->routing_key.data, letter->routing_key.len);
 }
 
 /* The letter is written while the row is still lent by the query. */

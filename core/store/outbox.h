@@ -39,6 +39,7 @@ struct outbox_row {
     int64_t created_at;    /* ms since 1970 UTC */
     int64_t due_at;        /* ms since 1970 UTC; above 0 only from outbox_look */
     int64_t first_sent_at; /* ms; since when the broker may have it; 0: it has not */
+    int64_t dated_at;      /* ms; what its publishes carry as their time; 0: created_at */
     const char *reason;    /* why it was postponed last; NULL: it never was */
     struct slice lane;     /* of which it is the first; absent: it is in none */
     struct slice outlet;   /* for which it was set aside (aside.h); absent: it was not */
@@ -100,6 +101,12 @@ int outbox_claim_aside(struct db *db, struct slice outlet, size_t limit, outbox_
 /* When the earliest postponed row is due; INT64_MAX: none. */
 int outbox_next_due(struct db *db, int64_t *due_at_out, struct err *err);
 
+/* Writes down the time that the publishes of these rows carry, where none is yet. */
+int outbox_date(struct db *db, const int64_t *ids, size_t n, int64_t dated_at, struct err *err);
+
+/* A row that stands for one that may have been sent at that time: it is as old. */
+int outbox_age(struct db *db, int64_t id, int64_t at, struct err *err);
+
 /* Deletes confirmed rows; sorts `ids`; runs of neighbours are one statement. */
 int outbox_confirm(struct db *db, int64_t *ids, size_t n, struct err *err);
 
@@ -114,7 +121,8 @@ int outbox_record(struct db *db, int64_t id, struct outbox_record *out, struct e
 
 /* Why a row is not confirmed. Only what is said of this very row is an attempt. */
 enum outbox_trouble {
-    OUTBOX_REFUSED, /* the broker or the rules said no to it: one more attempt */
+    OUTBOX_REFUSED, /* the broker said no to it, which it was sent: one more attempt */
+    OUTBOX_DENIED,  /* it was not sent, by its own fault: one more attempt */
     OUTBOX_UNHEARD, /* it was sent, and no word came back: the broker may have it */
     OUTBOX_ASIDE,   /* it was not sent, and that says nothing about it */
 };

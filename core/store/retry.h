@@ -18,7 +18,8 @@ struct retry_row {
     struct message message; /* as received, before message_resolve */
     struct slice exchange;
     struct slice routing_key;
-    uint64_t fingerprint;
+    struct fingerprint fingerprint;
+    bool unnamed;     /* the identity is not known yet: rules could not say it, or nobody asked */
     int attempts;     /* tries so far, the first included */
     int64_t first_at; /* ms since 1970 UTC of the first try, or when it came and was not tried */
     int64_t due_at;

@@ -191,8 +191,7 @@ static int settle(struct db *db, const struct query *q, int64_t now_ms, struct e
 
     if (identity.data == NULL)
         return OK;
-    return inbox_set(db, queue, identity, (uint64_t)sqlite3_column_int64(q->stmt, 2), INBOX_DONE,
-                     now_ms, err);
+    return inbox_set(db, queue, identity, column_fingerprint(q->stmt, 2), INBOX_DONE, now_ms, err);
 }
 
 int retry_drop(struct db *db, int64_t id, int64_t now_ms, struct picked *done, struct err *err)

@@ -303,9 +303,9 @@ static const char version_8[] = "alter table herald_retry add column properties 
 /* Retries are taken queue by queue. */
 static const char version_9[] = "create index herald_retry_queue on herald_retry(queue, due_at);";
 
-static const struct schema_step steps[] = {{version_1}, {version_2}, {version_3},
-                                           {version_4}, {version_5}, {version_6},
-                                           {version_7}, {version_8}, {version_9}};
+static const struct schema_step steps[] = {{version_1}, {version_2},    {version_3}, {version_4},
+                                           {version_5}, {version_6},    {version_7}, {version_8},
+                                           {version_9}, {step_identity}};
 
 /* 0: herald has never been here. */
 static int read_version(struct db *db, int64_t *version_out, struct err *err)
@@ -386,6 +386,7 @@ static int run_steps(struct db *db, const struct schema_step *all, int64_t from,
         rc = db_exec(db, db->work, all[i].sql, "upgrade the schema", err);
     if (rc == OK && from == 0)
         rc = write_first_epoch(db, err);
+    db->made = rc == OK && from == 0;
     return rc == OK ? write_version(db, n, err) : rc;
 }
 
@@ -403,6 +404,7 @@ static int upgrade_locked(struct db *db, const struct schema_step *all, int n, s
         rc = run_steps(db, all, version, n, err);
     if (rc == OK)
         rc = db_exec(db, db->work, "commit", "upgrade the schema", err);
+    db->made = db->made && rc == OK;
     if (rc == OK && version > 0 && version < n)
         log_event(db->log, LOG_WARN, "store.upgraded",
                   LOG_FIELDS(log_int("from", version), log_int("to", n),

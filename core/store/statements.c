@@ -80,6 +80,13 @@ void query_blob(struct query *q, struct slice s)
         note(q, sqlite3_bind_blob64(q->stmt, ++q->at, s.data, s.len, SQLITE_STATIC));
 }
 
+/* Fingerprints are unsigned, SQLite's integers are not: the bits are kept. */
+void query_fingerprint(struct query *q, struct fingerprint f)
+{
+    query_int(q, (int64_t)f.bits);
+    query_int(q, f.version);
+}
+
 void query_message(struct query *q, const struct message *m, struct slice exchange,
                    struct slice routing_key)
 {
@@ -161,6 +168,12 @@ const char *column_text(sqlite3_stmt *stmt, int column)
     return (const char *)sqlite3_column_text(stmt, column);
 }
 
+struct fingerprint column_fingerprint(sqlite3_stmt *stmt, int column)
+{
+    return (struct fingerprint){.bits = (uint64_t)sqlite3_column_int64(stmt, column),
+                                .version = sqlite3_column_int(stmt, column + 1)};
+}
+
 int column_message(sqlite3_stmt *stmt, int first, struct message *m, struct slice *exchange,
                    struct slice *routing_key)
 {
@@ -173,7 +186,7 @@ int column_message(sqlite3_stmt *stmt, int first, struct message *m, struct slic
     m->body = column_slice(stmt, c++);
     m->headers = column_slice(stmt, c++);
     m->content_type = column_slice(stmt, c++);
-    m->timestamp_s = sqlite3_column_int64(stmt, c++);
+    m->timestamp_s = message_seconds((uint64_t)sqlite3_column_int64(stmt, c++));
     m->properties = column_slice(stmt, c++);
     *exchange = column_slice(stmt, c++);
     *routing_key = column_slice(stmt, c++);

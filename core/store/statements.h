@@ -14,14 +14,15 @@
 
 #define OUTBOX_COLUMNS                                                                             \
     "id, due_at, outlet, type, business_key1, business_key2, business_key3, body, headers, "       \
-    "message_id, created_at, attempts, reason, first_sent_at, lane, leg_kind, leg_exchange, "      \
+    "message_id, created_at, attempts, reason, first_sent_at, dated_at, lane, leg_kind, "          \
+    "leg_exchange, "                                                                               \
     "leg_routing_key"
 
 #define ASIDE_TEXT "9223372036854775806" /* ASIDE_DUE */
 
 #define RETRY_COLUMNS                                                                              \
-    "id, due_at, queue, identity, fingerprint, attempts, first_at, error, "                        \
-    "generation, lane, " MESSAGE_COLUMNS
+    "id, due_at, queue, identity, fingerprint, fingerprint_version, unnamed, attempts, first_at, " \
+    "error, generation, lane, " MESSAGE_COLUMNS
 
 /* Why a lane waits, and the rows that wait: of a retry or letter `h`, of an outbox row `h`. */
 #define LANE_FIRST "due_at < 9223372036854775807"
@@ -33,7 +34,8 @@
     "and f.due_at = 9223372036854775807)"
 
 #define DEAD_COLUMNS                                                                               \
-    "id, side, queue, identity, fingerprint, attempts, error, traceback, generation, "             \
+    "id, side, queue, identity, fingerprint, fingerprint_version, attempts, error, traceback, "    \
+    "generation, "                                                                                 \
     "at, " MESSAGE_COLUMNS ", leg_kind, lane, holds, tries"
 
 /* A clock that went back must not enter rows that count as old already. */
@@ -56,10 +58,10 @@
       "headers, message_id, due_at, created_at, key) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")       \
     X(OUTBOX_ADD_LEG, "add a leg of an outbox row",                                                \
       "insert into herald_outbox(type, business_key1, business_key2, business_key3, body, "        \
-      "headers, message_id, created_at, leg_kind, leg_exchange, leg_routing_key, key, lane, "      \
-      "due_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "                                          \
-      "(select key from herald_outbox where id = ?), ?13, "                                        \
-      "iif(exists (select 1 from herald_outbox where lane = ?13), 9223372036854775807, 0))")       \
+      "headers, message_id, created_at, dated_at, leg_kind, leg_exchange, leg_routing_key, key, "  \
+      "lane, due_at) values (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, "                      \
+      "(select key from herald_outbox where id = ?), ?14, "                                        \
+      "iif(exists (select 1 from herald_outbox where lane = ?14), 9223372036854775807, 0))")       \
     X(OUTBOX_LAST, "look for the last outbox row",                                                 \
       "select id from herald_outbox where id > 0 order by id desc limit 1")                        \
     X(OUTBOX_KEY_SENT, "look for a key in the outbox",                                             \
@@ -77,6 +79,8 @@
       "where due_at > 0 and due_at <= ? order by due_at, id limit ?")                              \
     X(OUTBOX_WAKE, "claim an outbox row that is due",                                              \
       "update herald_outbox set due_at = 0 where id = ?")                                          \
+    X(OUTBOX_DATE, "date an outbox row",                                                           \
+      "update herald_outbox set dated_at = ? where id = ? and dated_at is null")                   \
     X(OUTBOX_NEXT_DUE, "look for the next outbox row that is due",                                 \
       "select due_at from herald_outbox where due_at > 0 order by due_at limit 1")                 \
     X(OUTBOX_GET, "read an outbox row",                                                            \
@@ -93,7 +97,8 @@
       "update herald_outbox set reason = ?1, due_at = ?2, outlet = null, "                         \
       "attempts = attempts + ?3, "                                                                 \
       "refused_at = iif(?3, coalesce(refused_at, ?5), refused_at), "                               \
-      "first_sent_at = iif(?4, coalesce(first_sent_at, ?5), first_sent_at) where id = ?6")         \
+      "first_sent_at = iif(?4, coalesce(first_sent_at, ?5), first_sent_at), "                      \
+      "dated_at = iif(?7, coalesce(dated_at, created_at), dated_at) where id = ?6")                \
     X(OUTBOX_FEW, "count outbox rows",                                                             \
       "select count(*) from (select 1 from herald_outbox limit ?)")                                \
     X(OUTBOX_MANY, "count outbox rows",                                                            \
@@ -113,18 +118,22 @@
       "select " OUTBOX_COLUMNS " from herald_outbox "                                              \
       "where due_at = " ASIDE_TEXT " and outlet = ? order by id limit ?")                          \
     X(ASIDE_AGAIN, "find rows set aside",                                                          \
-      "update herald_outbox set due_at = " ASIDE_TEXT " where due_at = 0 and outlet is not null")  \
+      "update herald_outbox set due_at = " ASIDE_TEXT                                              \
+      ", dated_at = coalesce(dated_at, created_at)"                                                \
+      " where due_at = 0 and outlet is not null")                                                  \
     /* inbox */                                                                                    \
     X(INBOX_ENTER, "enter an inbox row",                                                           \
-      "insert into herald_inbox(queue, message_id, state, fingerprint, at) "                       \
-      "values (?, ?, 0, ?, " INBOX_AT ") on conflict(queue, message_id) do nothing")               \
+      "insert into herald_inbox(queue, message_id, state, fingerprint, fingerprint_version, at) "  \
+      "values (?, ?, 0, ?, ?, " INBOX_AT ") on conflict(queue, message_id) do nothing")            \
     X(INBOX_GET, "read an inbox row",                                                              \
-      "select state, fingerprint from herald_inbox where queue = ? and message_id = ?")            \
+      "select state, fingerprint, fingerprint_version from herald_inbox where queue = ? and "      \
+      "message_id = ?")                                                                            \
     X(INBOX_SET, "write an inbox row",                                                             \
-      "insert into herald_inbox(queue, message_id, state, fingerprint, at) "                       \
-      "values (?, ?, ?, ?, " INBOX_AT ") on conflict(queue, message_id) do update set "            \
+      "insert into herald_inbox(queue, message_id, state, fingerprint, fingerprint_version, at) "  \
+      "values (?, ?, ?, ?, ?, " INBOX_AT ") on conflict(queue, message_id) do update set "         \
       "seq = (select max(seq) + 1 from herald_inbox), state = excluded.state, "                    \
-      "fingerprint = excluded.fingerprint, at = excluded.at")                                      \
+      "fingerprint = excluded.fingerprint, fingerprint_version = excluded.fingerprint_version, "   \
+      "at = excluded.at")                                                                          \
     X(INBOX_CURSOR, "prune the inbox",                                                             \
       "select value, (select max(seq) from herald_inbox) from herald_meta "                        \
       "where key = 'inbox_pruned'")                                                                \
@@ -138,15 +147,28 @@
       "select value from herald_meta where key = 'inbox_floor'")                                   \
     X(INBOX_SET_FLOOR, "move the inbox's floor",                                                   \
       "insert or replace into herald_meta values ('inbox_floor', ?)")                              \
+    X(INBOX_RAISE_FLOORS, "raise the floors of the inbox",                                         \
+      "insert into herald_inbox_floor select queue, ?1 from herald_inbox "                         \
+      "where seq > ?2 and seq <= ?3 and state = 0 "                                                \
+      "on conflict(queue) do update set floor = max(floor, excluded.floor)")                       \
+    X(INBOX_FLOOR_OF, "read a queue's floor",                                                      \
+      "select floor from herald_inbox_floor where queue = ?")                                      \
+    X(INBOX_INHERITED, "read the floor of all queues",                                             \
+      "select value from herald_meta where key = 'inbox_floor_inherited'")                         \
+    X(INBOX_INHERIT, "write a queue's floor",                                                      \
+      "insert into herald_inbox_floor values (?, ?) on conflict(queue) do nothing")                \
+    X(INBOX_BEQUEATHED, "forget the floor of all queues",                                          \
+      "delete from herald_meta where key = 'inbox_floor_inherited'")                               \
+    X(INBOX_HAS_OLD, "look for inbox rows of an older version",                                    \
+      "select 1 from herald_inbox where fingerprint_version = 1 and seq > 0 limit 1")              \
     X(INBOX_RAN, "read how long the inbox was kept",                                               \
       "select value from herald_meta where key = 'inbox_ran'")                                     \
     X(INBOX_SET_RAN, "write how long the inbox was kept",                                          \
       "insert or replace into herald_meta values ('inbox_ran', ?)")                                \
     /* retry */                                                                                    \
     X(RETRY_ADD, "add a retry",                                                                    \
-      "insert into herald_retry(id, due_at, queue, identity, fingerprint, attempts, first_at, "    \
-      "error, generation, lane, " MESSAGE_COLUMNS                                                  \
-      ", tries) values (nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS ", ?)")           \
+      "insert into herald_retry(" RETRY_COLUMNS                                                    \
+      ", tries) values (nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS ", ?)")     \
     X(RETRY_DUE, "look for retries that are due",                                                  \
       "select id, due_at from herald_retry where queue = ?1 and due_at <= ?2 "                     \
       "and (due_at, id) > (?3, ?4) order by due_at, id limit ?5")                                  \
@@ -169,9 +191,11 @@
     X(COUNT_GET, "read a count", "select n from herald_count where name = ?")                      \
     /* dead */                                                                                     \
     X(DEAD_ADD, "add a dead letter",                                                               \
-      "insert into herald_dead(side, queue, identity, fingerprint, attempts, error, traceback, "   \
-      "generation, at, " MESSAGE_COLUMNS ", error_group, leg_kind, lane, holds, tries) values "    \
-      "(?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS                                                 \
+      "insert into herald_dead(side, queue, identity, fingerprint, fingerprint_version, "          \
+      "attempts, "                                                                                 \
+      "error, traceback, generation, at, " MESSAGE_COLUMNS                                         \
+      ", error_group, leg_kind, lane, holds, tries) values "                                       \
+      "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS                                              \
       ", ?, ?, ?, ?, ?) on conflict(side, queue, identity, fingerprint) "                          \
       "where identity is not null "                                                                \
       "do nothing")                                                                                \
@@ -196,10 +220,11 @@
     X(DEAD_NO_HEADER, "edit a dead letter's headers",                                              \
       "update herald_dead set headers = json_remove(coalesce(headers, '{}'), "                     \
       "'$.\"' || ? || '\"') where id = ?")                                                         \
-    X(OUTBOX_DATE, "date an outbox row", "update herald_outbox set created_at = ? where id = ?")   \
+    X(OUTBOX_AGE, "date an outbox row",                                                            \
+      "update herald_outbox set created_at = ?1, dated_at = ?1 where id = ?2")                     \
     X(OUTBOX_NOW, "make an outbox row due",                                                        \
-      "update herald_outbox set due_at = ?, outlet = null "                                        \
-      "where id = ? and due_at > ? and " LANE_FIRST)                                               \
+      "update herald_outbox set due_at = ?, outlet = null where id = ? and due_at > ? "            \
+      "and (lane is null or " LANE_FIRST ")")                                                      \
     X(OUTBOX_VIEW, "look at an outbox row",                                                        \
       "select id, due_at, created_at, attempts, message_id, type, business_key1, "                 \
       "business_key2, business_key3, key, reason, leg_exchange, leg_routing_key, lane, outlet "    \
@@ -207,7 +232,7 @@
     X(RETRY_NOW, "make a retry due",                                                               \
       "update herald_retry set due_at = ? where id = ? and due_at > ? and " LANE_FIRST)            \
     X(RETRY_KEY, "read a retry",                                                                   \
-      "select queue, identity, fingerprint from herald_retry where id = ?")                        \
+      "select queue, identity, fingerprint, fingerprint_version from herald_retry where id = ?")   \
     X(RETRY_VIEW, "look at a retry",                                                               \
       "select id, due_at, first_at, generation, attempts, queue, "                                 \
       "coalesce(message_id, identity), type, business_key1, business_key2, business_key3, "        \

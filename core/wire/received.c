@@ -151,7 +151,7 @@ static void read_properties(const amqp_basic_properties_t *p, struct message *ou
         out->content_type = slice_in(p->content_type);
     /* Beyond what the clock of a person can show it is nonsense, not a time. */
     if ((p->_flags & AMQP_BASIC_TIMESTAMP_FLAG) != 0 && p->timestamp <= INT64_MAX / 1000)
-        out->timestamp_s = (int64_t)p->timestamp;
+        out->timestamp_s = message_seconds(p->timestamp);
 }
 
 static int check_utf8(const struct message *m, struct err *err)

@@ -91,7 +91,7 @@ function herald.route(route) end
 ---@field before? fun(msg: herald.msg, tx: herald.tx) called before each handler, in its transaction
 ---@field after? fun(msg: herald.msg, tx: herald.tx) called after it, in its transaction
 ---@field envelope? "auto"|"raw"|fun(raw: string, properties: herald.properties): herald.envelope
----@field identity? fun(msg: herald.msg): string|integer|nil names a message that came without an id
+---@field identity? "body.id"|fun(msg: herald.msg): string|integer|nil names a message that came without an id; nil: it has none
 ---@field order_by? "business_key1"|"business_key2"|"business_key3" while one waits, later ones of its key do, too
 ---@field on_dead? "release"|"hold" whether a dead letter lets the later ones of its key go on
 ---@field pause_after? integer|false so many messages that fail alike in a row pause it: 2 to 1000, 20; false: never

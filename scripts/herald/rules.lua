@@ -421,14 +421,12 @@ local function namer(origin, identity)
   end
 end
 
--- True: a dead letter keeps its lane waiting.
-local function check_on_dead(origin, spec)
+local function check_on_dead(origin, spec) -- true: a dead letter keeps its lane waiting
   if spec.on_dead == nil then return nil end
-  check_word(origin, "on_dead in herald.subscribe", spec.on_dead, { "release", "hold" })
   if spec.order_by == nil then
     fail(origin, "on_dead in herald.subscribe is for lanes: say which by order_by")
   end
-  return spec.on_dead == "hold"
+  return check_word(origin, "on_dead in herald.subscribe", spec.on_dead, { "release", "hold" }) == "hold"
 end
 
 function M.subscribe(origin, spec)
@@ -438,7 +436,8 @@ function M.subscribe(origin, spec)
     check_word(origin, "queue_type in herald.subscribe", spec.queue_type, { "quorum", "classic" })
   end
   local envelope, read = check_envelope(origin, spec.envelope)
-  local identity = check_function(origin, "identity in herald.subscribe", spec.identity)
+  local identity = spec.identity ~= "body.id" and check_function(origin,
+    "identity in herald.subscribe", spec.identity) or nil
   local unhandled = default(spec.unhandled, "ack")
   check_word(origin, "unhandled in herald.subscribe", unhandled, { "ack", "dead" })
   native.add_subscription(origin, queue, check_from(origin, spec.from), spec.queue_type,
@@ -450,6 +449,7 @@ function M.subscribe(origin, spec)
       envelope_text = read and spec.envelope, -- the author's own, for the fingerprint
       identity = identity and namer(origin, identity),
       identity_text = identity,
+      identity_in_body = spec.identity == "body.id" or nil,
       order_by = check_order_by(origin, "herald.subscribe", spec.order_by),
       hold = check_on_dead(origin, spec),
       pause_after = spec.pause_after ~= false and spec.pause_after ~= 0 and check_integer(origin,

@@ -87,7 +87,7 @@ static void a_function_names_what_another_has_read(void **state)
     scene_end(&s);
 }
 
-static void what_the_function_cannot_read_is_a_dead_letter(void **state)
+static void what_the_function_cannot_read_is_tried_again(void **state)
 {
     struct scene s;
 
@@ -97,9 +97,15 @@ static void what_the_function_cannot_read_is_a_dead_letter(void **state)
     scene_deliver(&s, "b", NULL, "paid;16;");
     scene_run(&s);
     assert_sql(&s, WHAT, "paid/16/b");
-    assert_sql_contains(&s, "select error from herald_dead", "rules/rules.lua:7: no semicolons");
-    assert_sql(&s, "select message_id || body || generation from herald_dead", "ano such thing1");
     assert_int_equal(scene_acked(&s), 2);
+    assert_sql(&s, "select message_id || attempts || ifnull(identity, '-') from herald_retry",
+               "a1-");
+    s.now_ms += 1000;
+    scene_run(&s);
+    assert_sql_contains(&s, "select error from herald_dead", "rules/rules.lua:7: no semicolons");
+    assert_sql(&s, "select message_id || body || attempts || generation from herald_dead",
+               "ano such thing21");
+    assert_sql(&s, "select count(*) from herald_retry", "0");
     scene_end(&s);
 }
 
@@ -141,7 +147,7 @@ static void lines_of_the_rules_name_message_and_generation(void **state)
     scene_end(&s);
 }
 
-static void memory_eaten_while_reading_makes_a_dead_letter(void **state)
+static void memory_eaten_while_reading_is_an_attempt(void **state)
 {
     struct scene s;
 
@@ -153,7 +159,7 @@ static void memory_eaten_while_reading_makes_a_dead_letter(void **state)
     scene_run(&s);
     assert_int_equal(scene_acked(&s), 3);
     assert_sql(&s, WHAT, "paid/1/a paid/3/c");
-    assert_sql_contains(&s, "select message_id || error from herald_dead", "handler_memory");
+    assert_sql_contains(&s, "select message_id || error from herald_retry", "handler_memory");
     scene_end(&s);
 }
 
@@ -285,10 +291,10 @@ int main(void)
         cmocka_unit_test(a_function_reads_what_is_no_json),
         cmocka_unit_test(raw_is_what_came_on_the_wire),
         cmocka_unit_test(a_function_names_what_another_has_read),
-        cmocka_unit_test(what_the_function_cannot_read_is_a_dead_letter),
+        cmocka_unit_test(what_the_function_cannot_read_is_tried_again),
         cmocka_unit_test(what_was_received_is_what_is_kept),
         cmocka_unit_test(lines_of_the_rules_name_message_and_generation),
-        cmocka_unit_test(memory_eaten_while_reading_makes_a_dead_letter),
+        cmocka_unit_test(memory_eaten_while_reading_is_an_attempt),
         cmocka_unit_test(memory_eaten_by_the_handler_is_an_attempt),
         cmocka_unit_test(raw_bodies_are_any_bytes),
         cmocka_unit_test(raw_bodies_are_tried_again_as_they_are),

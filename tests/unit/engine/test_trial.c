@@ -416,7 +416,7 @@ static void other_ways_of_reading_are_tried(void **state)
         "  end }\n" ON(WRITE),
         10, &a);
     assert_has(&a, "next\tstatement\t1\tinsert into hits values ('read b')\n");
-    assert_has(&a, "next\toutcome\treject\trules/rules.lua:4: unreadable\n");
+    assert_has(&a, "next\toutcome\tfailed\trules/rules.lua:4: unreadable\n");
     buf_free(&a.text);
     scene_end(&s);
 }

@@ -135,7 +135,8 @@ static int work_on_damage(struct store *s)
     if (db_in_transaction(db)) {
         expect_damage(s, outbox_add(db, &m, 0, NULL, &s->err), &refused);
         expect_damage(s,
-                      inbox_enter(db, slice_of("q"), slice_of("id"), 1, s->now_ms, &seen, &s->err),
+                      inbox_enter(db, slice_of("q"), slice_of("id"), (struct fingerprint){1, 2},
+                                  s->now_ms, &seen, &s->err),
                       &refused);
     }
     db_rollback(db);

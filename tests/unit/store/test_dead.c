@@ -11,7 +11,7 @@ static const struct dead_letter letter = {
     .queue = {"q", 1},
     .identity = {"id", 2},
     .message = {.id = {"m", 1}, .type = {"t", 1}, .body = {"{}", 2}},
-    .fingerprint = 7,
+    .fingerprint = {7, FINGERPRINT_OF_RECEIVED},
     .attempts = 3,
     .error = "no choice 16",
     .traceback = "rules/orders.lua:12",
@@ -77,7 +77,7 @@ static void letters_that_differ_are_kept_apart(void **state)
 
     store_open(s);
     (void)add(s, &letter);
-    d.fingerprint = 8; /* another message with its id */
+    d.fingerprint.bits = 8; /* another message with its id */
     assert_int_not_equal(add(s, &d), 1);
     d.queue = slice_of("r");
     (void)add(s, &d);

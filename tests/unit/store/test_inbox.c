@@ -14,11 +14,11 @@ static const char *enter(struct store *s, const char *queue, const char *id, uin
     static char text[64];
     struct inbox_seen seen;
 
-    assert_ok(s, inbox_enter(s->db, slice_of(queue), slice_of(id), fingerprint, s->now_ms, &seen,
-                             &s->err));
+    assert_ok(s, inbox_enter(s->db, slice_of(queue), slice_of(id),
+                             (struct fingerprint){fingerprint, 2}, s->now_ms, &seen, &s->err));
     if (seen.known)
         snprintf(text, sizeof text, "%s %llu", words[seen.state],
-                 (unsigned long long)seen.fingerprint);
+                 (unsigned long long)seen.fingerprint.bits);
     else
         snprintf(text, sizeof text, "new");
     return text;
@@ -26,7 +26,8 @@ static const char *enter(struct store *s, const char *queue, const char *id, uin
 
 static void set(struct store *s, const char *id, enum inbox_state state, int64_t at)
 {
-    assert_ok(s, inbox_set(s->db, slice_of("q"), slice_of(id), 7, state, at, &s->err));
+    assert_ok(s, inbox_set(s->db, slice_of("q"), slice_of(id), (struct fingerprint){7, 2}, state,
+                           at, &s->err));
 }
 
 static bool prune(struct store *s, int64_t before_ms, size_t limit)

@@ -46,7 +46,8 @@ static void enter(struct store *s, const char *prefix, int i, int64_t now_ms, bo
     char id[64];
 
     snprintf(id, sizeof id, "%08x-%s%d", (unsigned)i * 2654435761U, prefix, i);
-    assert_ok(s, inbox_enter(s->db, slice_of("q"), slice_of(id), 1, now_ms, &seen, &s->err));
+    assert_ok(s, inbox_enter(s->db, slice_of("q"), slice_of(id), (struct fingerprint){1, 2}, now_ms,
+                             &seen, &s->err));
     assert_int_equal(seen.known, known);
 }
 

@@ -16,7 +16,7 @@ static const struct dead_letter letter = {
                 .key = {{"16", 2}, {NULL, 0}, {NULL, 0}},
                 .body = {"{\"businessKey1\":\"16\"}", 21},
                 .headers = {"{\"n\":12345678901234567890,\"s\":\"x\"}", 34}},
-    .fingerprint = 7,
+    .fingerprint = {7, FINGERPRINT_OF_RECEIVED},
     .error = "no choice '16'",
 };
 

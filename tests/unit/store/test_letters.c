@@ -24,7 +24,7 @@ static const struct dead_letter inbox_letter = {
                 .timestamp_s = 500},
     .exchange = {"x", 1},
     .routing_key = {"rk", 2},
-    .fingerprint = 7,
+    .fingerprint = {7, FINGERPRINT_OF_RECEIVED},
     .attempts = 3,
     .error = "no choice '16'",
     .generation = 4,
@@ -140,7 +140,8 @@ static void a_letter_whose_id_another_has_leaves_the_inbox_alone(void **state)
     struct dead_letter l = inbox_letter;
 
     store_open(s);
-    assert_ok(s, inbox_set(s->db, l.queue, l.identity, 99, INBOX_DONE, 1, &s->err));
+    assert_ok(s, inbox_set(s->db, l.queue, l.identity, (struct fingerprint){99, 2}, INBOX_DONE, 1,
+                           &s->err));
     assert_ok(s, dead_add(s->db, &l, NULL, &s->err));
     assert_int_equal(once(s, &everything, letter_replay), 1);
     assert_string_equal(other_rows(s, "select state, fingerprint from herald_inbox"), "0|99");
@@ -217,7 +218,8 @@ static void a_dropped_letter_leaves_its_id_known(void **state)
     assert_int_equal(once(s, &everything, letter_drop), 1);
     assert_int_equal(other_int(s, "select count(*) from herald_dead"), 0);
     assert_int_equal(other_int(s, "select count(*) from herald_retry"), 0);
-    assert_ok(s, inbox_enter(s->db, slice_of("q"), slice_of("m"), 7, 1, &seen, &s->err));
+    assert_ok(s, inbox_enter(s->db, slice_of("q"), slice_of("m"), (struct fingerprint){7, 2}, 1,
+                             &seen, &s->err));
     assert_true(seen.known);
     assert_int_equal(seen.state, INBOX_DONE); /* so it is pruned one day */
 }
@@ -417,6 +419,8 @@ static void letters_of_an_older_store_are_grouped_when_the_router_takes_it(void 
     store_close(s);
     other_exec(
         s,
+        "drop trigger herald_outbox_id_given; drop trigger herald_outbox_id_stays;"
+        "drop trigger herald_outbox_never_due;"
         "drop trigger herald_dead_grouped; drop trigger herald_outbox_replaces; drop "
         "trigger herald_dead_ungrouped; drop trigger herald_outbox_leaves_lane;"
         "drop trigger herald_retry_leaves_lane; drop trigger herald_retry_released;"
@@ -440,6 +444,12 @@ static void letters_of_an_older_store_are_grouped_when_the_router_takes_it(void 
         "drop table herald_history; drop table herald_dead_group; drop index herald_dead_by_group;"
         "alter table herald_dead drop column error_group;"
         "alter table herald_dead drop column leg_kind;"
+        "drop table herald_inbox_floor;"
+        "drop index herald_inbox_old; alter table herald_outbox drop column dated_at;"
+        "alter table herald_inbox drop column fingerprint_version;"
+        "alter table herald_retry drop column fingerprint_version;"
+        "alter table herald_retry drop column unnamed;"
+        "alter table herald_dead drop column fingerprint_version;"
         "update herald_meta set value = 2 where key = 'schema_version'");
     other_close(s);
     assert_refused(s, store_try(s, s->path, false, false, &s->db), ERR_CONFIG, "when it starts");

@@ -18,7 +18,7 @@ static void add_retry(struct store *s, const char *id, int64_t due_at, const cha
     const struct retry_row row = {.queue = {"q", 1},
                                   .identity = slice_of(id),
                                   .message = {.id = slice_of(id), .type = {"t", 1}},
-                                  .fingerprint = 7,
+                                  .fingerprint = {7, FINGERPRINT_OF_RECEIVED},
                                   .attempts = 2,
                                   .first_at = 100,
                                   .due_at = due_at,
@@ -26,7 +26,8 @@ static void add_retry(struct store *s, const char *id, int64_t due_at, const cha
                                   .generation = 3};
 
     assert_ok(s, retry_add(s->db, &row, &s->err));
-    assert_ok(s, inbox_set(s->db, row.queue, row.identity, 7, INBOX_WAITING, 1, &s->err));
+    assert_ok(
+        s, inbox_set(s->db, row.queue, row.identity, row.fingerprint, INBOX_WAITING, 1, &s->err));
 }
 
 static size_t change(struct store *s, enum pick_table table, const struct pick *p, pick_fn *fn)
