@@ -49,6 +49,36 @@ class KeptStore(Case):
         self.assertEqual(self.used_twice(router), 1)
         self.assertEqual(router.counter("duplicates"), len(again) - len(UNREADABLE))
 
+    def test_what_relays_add_changes_nothing(self):
+        """A quorum queue, a dead-letter exchange and a shovel add headers and sort them."""
+        router = self.begin()
+        kept_store.finish_work(self, router)
+        again = [m for m in kept_store.messages(self)
+                 if m["name"] not in UNIDENTIFIED + UNREADABLE]
+        for added in ({"x-delivery-count": 1}, {"CC": ["nobody"]},
+                      {"x-shovelled": [{"src-queue": "a"}], "x-shovelled-timestamp": 1},
+                      {"x-death": [{"queue": "a", "reason": "rejected", "count": 1}],
+                       "x-first-death-queue": "a", "x-first-death-reason": "rejected"}):
+            for message in again:
+                headers = {**added, **(message["properties"].get("headers") or {})}
+                properties = {**message["properties"], "headers": dict(sorted(headers.items()))}
+                self.send_again({**message, "properties": properties})
+        self.wait_all_settled(router)
+        self.assertEqual(self.effects(router), self.wanted(but=UNREADABLE))
+        self.assertEqual(self.used_twice(router), 1)
+
+    def test_replayed_letters_are_known(self):
+        """What 0.1.0 could not read has no identity there, and gets one when it is replayed."""
+        router = self.begin()
+        kept_store.finish_work(self, router)
+        router.run("dead", "replay", "--side", "inbox", "--error", "no message type")
+        self.wait_equal("both to be handled", lambda: self.effects(router), self.wanted())
+        for message in kept_store.messages(self):
+            if message["name"] in UNREADABLE:
+                self.send_again(message)
+        self.wait_all_settled(router)
+        self.assertEqual(self.effects(router), self.wanted())
+
     def test_what_was_sent_has_the_ids_it_had(self):
         """Rows of both epochs, legs and refused ones: each destination gets each id once."""
         router = self.begin()

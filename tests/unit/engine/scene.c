@@ -87,6 +87,8 @@ static int publish(struct broker *b, int64_t row, const struct destination *to,
     if (s->publish_code != OK)
         return err_set(err, s->publish_code, "the fake broker says no");
     snprintf(s->pending + used, sizeof s->pending - used, "%lld>%s ", (long long)row, name);
+    snprintf(s->times + strlen(s->times), sizeof s->times - strlen(s->times), "%lld@%lld ",
+             (long long)row, (long long)m->timestamp_s);
     snprintf(s->ids + told, sizeof s->ids - told, "%.*s ", (int)m->id.len, m->id.data);
     return OK;
 }

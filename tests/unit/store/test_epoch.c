@@ -106,6 +106,28 @@ static void a_backup_of_the_running_store_is_told_by_the_highest_id(void **state
     assert_contains(store_logged(s), "reason=\"an older sequence\" above=5");
 }
 
+/* FAULTS 54: a template that was run once before its first row. */
+static void copies_of_an_unused_store_have_ids_of_their_own(void **state)
+{
+    struct store *s = *state;
+    char before[STORE_ID_LEN + 1], first[STORE_ID_LEN + 1], second[STORE_ID_LEN + 1], copy[128];
+
+    snprintf(copy, sizeof copy, "%s.copy", s->path);
+    store_open(s);
+    id_of(s, 1, before);
+    store_close(s);
+    store_copy(s->path, copy);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(unlink(store_file(s, "store.db-epoch")), 0);
+        store_copy(copy, s->path);
+        store_open(s);
+        id_of(s, 1, i == 0 ? first : second);
+        store_close(s);
+    }
+    assert_string_not_equal(first, before);
+    assert_string_not_equal(first, second);
+}
+
 static void another_file_in_its_place_starts_an_epoch(void **state)
 {
     struct store *s = *state;
@@ -217,6 +239,7 @@ int main(void)
         TEST(a_backup_copied_over_the_store_starts_an_epoch),
         TEST(a_backup_of_the_running_store_is_told_by_the_highest_id),
         TEST(another_file_in_its_place_starts_an_epoch),
+        TEST(copies_of_an_unused_store_have_ids_of_their_own),
         TEST(a_store_that_comes_without_its_side_file_starts_an_epoch),
         TEST(a_damaged_side_file_is_as_good_as_none),
         TEST(an_epoch_without_rows_is_replaced),

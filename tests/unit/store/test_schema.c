@@ -49,6 +49,24 @@ static void the_outbox_refuses_what_could_never_be_sent(void **state)
         SQLITE_OK);
 }
 
+static void an_id_that_was_given_is_refused_with_words(void **state)
+{
+    struct store *s = *state;
+
+    store_open(s);
+    other_exec(s, "insert into herald_outbox(type) values ('t'), ('t'), ('t')");
+    other_exec(s, "delete from herald_outbox where id = 2");
+    assert_int_equal(other_try(s, "insert into herald_outbox(id, type) values (2, 't')"),
+                     SQLITE_CONSTRAINT);
+    assert_int_equal(other_try(s, "update herald_outbox set id = 2 where id = 1"),
+                     SQLITE_CONSTRAINT);
+    assert_int_equal(other_try(s, "insert into herald_outbox(id, type) values (9, 't'), (7, 't')"),
+                     SQLITE_OK); /* nobody has passed either */
+    assert_int_equal(
+        other_try(s, "insert into herald_outbox(type, due_at) values ('t', 9223372036854775807)"),
+        SQLITE_CONSTRAINT);
+}
+
 static void a_store_is_opened_again_as_it_was(void **state)
 {
     struct store *s = *state;
@@ -351,6 +369,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_new_store_has_the_public_table),
         TEST(the_outbox_refuses_what_could_never_be_sent),
+        TEST(an_id_that_was_given_is_refused_with_words),
         TEST(a_store_is_opened_again_as_it_was),
         TEST(a_database_with_business_tables_becomes_a_store),
         TEST(what_is_absent_is_not_made_unasked),
