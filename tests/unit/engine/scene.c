@@ -289,16 +289,18 @@ void scene_begin(struct scene *s, const char *rules, const char *migration)
     scene_begin_keeping(s, 0, rules, migration);
 }
 
+static const struct subscription *first_subscription(const struct scene *s)
+{
+    return &rules_topology(script_rules(s->script))->subscriptions[0];
+}
+
 void scene_swap(struct scene *s, struct script *next, int64_t generation)
 {
     script_free(&s->script);
     s->script = next;
     turn_use_script(s->turn, &s->script, generation);
-}
-
-static const struct subscription *first_subscription(const struct scene *s)
-{
-    return &rules_topology(script_rules(s->script))->subscriptions[0];
+    for (size_t k = 0; k < s->n_deliveries; k++) /* as a broker does that takes up the rules */
+        s->deliveries[k].delivery.subscription = first_subscription(s);
 }
 
 void scene_stop(struct scene *s)

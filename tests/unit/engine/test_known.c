@@ -4,6 +4,7 @@
 
 #include "store/inbox.h"
 
+#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@
 #define DID "create table did (id text, type text)"
 #define COUNT "select count(*) from did"
 #define DEAD "select count(*) from herald_dead"
-#define SEND HEAD "herald.route { type = '*', to = herald.fanout 'y' }\n"
+#define SEND HEAD "herald.route { type = 't', to = herald.fanout 'y' }\n"
 
 static void deliver(struct scene *s, const char *id, const char *type, const char *body)
 {
