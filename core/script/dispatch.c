@@ -35,7 +35,8 @@ static int run_handler(lua_State *L)
     return 0;
 }
 
-static void judge(const struct state *st, int rc, struct script_outcome *out)
+static void judge(const struct state *st, int rc, const struct handler *h,
+                  struct script_outcome *out)
 {
     out->code = OK;
     if (rc == OK) {
@@ -52,6 +53,8 @@ static void judge(const struct state *st, int rc, struct script_outcome *out)
         out->verdict = rc == ERR_TX_LOST ? SCRIPT_TX_LOST : SCRIPT_ENVIRONMENT;
     } else {
         out->verdict = SCRIPT_NOMEM;
+        if (!protect_has_place(out->error)) /* it ran out between two looks of the hook */
+            protect_put_place(out->error, sizeof out->error, h->origin);
     }
 }
 
@@ -62,6 +65,6 @@ void script_call(struct script *s, const struct handler *h, const struct script_
 
     call_begin(s, m, h->timeout_ms);
     rc = protect(s->state, run_handler, (void *)(uintptr_t)h, out);
-    judge(s->state, rc, out);
+    judge(s->state, rc, h, out);
     call_end(s);
 }

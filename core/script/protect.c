@@ -92,22 +92,30 @@ bool protect_has_place(const char *text)
     return *p == ':' && isdigit((unsigned char)p[1]) && p[1 + strspn(p + 1, "0123456789")] == ':';
 }
 
+void protect_put_place(char *text, size_t size, const char *place)
+{
+    size_t n = strlen(place), len = strlen(text);
+
+    if (n + 2 >= size)
+        return;
+    if (n + 2 + len >= size)
+        len = text_utf8_prefix(text, size - 1 - n - 2);
+    memmove(text + n + 2, text, len);
+    memcpy(text, place, n);
+    memcpy(text + n, ": ", 2);
+    text[n + 2 + len] = '\0';
+}
+
 /* Puts the place of the nearest code of a rule's author before words that name none. */
 static void add_place(lua_State *L, char *text, size_t size)
 {
     char place[LUA_IDSIZE + 16];
     lua_Debug ar;
-    size_t n, len = strlen(text);
 
     if (!state_find_place(L, 1, &ar))
         return;
-    snprintf(place, sizeof place, "%s:%d: ", ar.short_src, ar.currentline);
-    n = strlen(place);
-    if (n + len >= size)
-        len = text_utf8_prefix(text, size - 1 - n);
-    memmove(text + n, text, len);
-    memcpy(text, place, n);
-    text[n + len] = '\0';
+    snprintf(place, sizeof place, "%s:%d", ar.short_src, ar.currentline);
+    protect_put_place(text, size, place);
 }
 
 /* Lua's own words for this name neither the limit nor what it is about. */

@@ -19,4 +19,8 @@ int protect(struct state *st, lua_CFunction fn, void *arg, struct script_outcome
 /* True for "rules/enrol.lua:12: ...". */
 bool protect_has_place(const char *text);
 
+/* Puts "rules/enrol.lua:12" and a colon before words in a buffer of `size` bytes; what does not
+ * fit is cut off at a whole character. */
+void protect_put_place(char *text, size_t size, const char *place);
+
 #endif

@@ -32,18 +32,11 @@ bool state_find_place(lua_State *L, int level, lua_Debug *ar)
     return false;
 }
 
-/* Where the main coroutine is. Nothing here allocates, so it may be asked at any time. */
-static void note_place(struct state *st)
-{
-    lua_Debug ar;
-
-    st->short_of[0] = '\0';
-    if (st->L != NULL && st->deadline_ms != INT64_MAX && state_find_place(st->L, 0, &ar))
-        snprintf(st->short_of, sizeof st->short_of, "%s:%d: ", ar.short_src, ar.currentline);
-}
-
 /* For a new block `old` is a type tag and not a size. Lua relies on shrinking, so a
- * block that cannot be moved to a smaller place keeps the one it has. */
+ * block that cannot be moved to a smaller place keeps the one it has.
+ *
+ * Nothing here may call into Lua, which is in the middle of something: newer 5.4 releases
+ * hold offsets where the pointers into the stack are, while it grows. */
 static void *allocate(void *arg, void *p, size_t old, size_t size)
 {
     struct state *st = arg;
@@ -53,7 +46,6 @@ static void *allocate(void *arg, void *p, size_t old, size_t size)
         old = 0;
     if (size > old && (st->used > st->max || size - old > st->max - st->used)) {
         st->refused = size;
-        note_place(st);
         return NULL;
     }
     q = resize(st, p, size);
@@ -111,6 +103,18 @@ static void arm(lua_State *L)
     lua_sethook(state_of(L)->L, on_count, LUA_MASKCOUNT, 1);
 }
 
+/* Nobody is told where memory ran out: Lua calls no message handler for that and unwinds the
+ * call first. So while it may run out, the place is kept from one look to the next. */
+static void note_place(lua_State *L)
+{
+    struct state *st = state_of(L);
+    lua_Debug ar;
+
+    st->short_of[0] = '\0';
+    if (st->used > st->max / 2 && state_find_place(L, 0, &ar))
+        snprintf(st->short_of, sizeof st->short_of, "%s:%d: ", ar.short_src, ar.currentline);
+}
+
 static void on_count(lua_State *L, lua_Debug *ar)
 {
     struct state *st = state_of(L);
@@ -118,6 +122,7 @@ static void on_count(lua_State *L, lua_Debug *ar)
 
     (void)ar;
     st->hook_raised = false;
+    note_place(L);
     if (st->end.code == OK && is_late(st))
         note_time(L);
     if (st->end.code == OK) {

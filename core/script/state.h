@@ -45,7 +45,8 @@ struct state {
     int64_t deadline_ms;            /* INT64_MAX while idle */
     int64_t limit_ms;               /* what the deadline was made of, for words */
     const char *limit_from;         /* whose limit that is, for words; lent for the call */
-    char short_of[96];              /* where the last request did not fit: "rules/x.lua:3: " */
+    char short_of[96];              /* "rules/x.lua:3: ", the last place seen while over half of
+                                       the heap is in use; "": none */
     bool hook_raised;               /* the last error came from the hook */
     struct err end;                 /* why the running call is ended; OK: it is not */
     struct script_outcome *out;     /* where protect.c writes about an error; lent */

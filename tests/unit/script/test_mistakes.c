@@ -328,6 +328,11 @@ static void a_limit_says_which_where_and_how_to_raise_it(void **state)
     assert_string_equal(
         s.out.error, "rules/a.lua:4: the rules need more memory than the limit of 16777216 bytes "
                      "(setting handler_memory; all rules of a generation share it)");
+    assert_int_equal(run(&s, "local s = ('x'):rep(4000000)\nreturn #(s .. s .. s .. s .. s)"),
+                     SCRIPT_NOMEM); /* at once, so it is the handler that is named */
+    assert_string_equal(
+        s.out.error, "rules/a.lua:2: the rules need more memory than the limit of 16777216 bytes "
+                     "(setting handler_memory; all rules of a generation share it)");
     end(&s);
 }
 

@@ -233,6 +233,56 @@ static void a_ceiling_just_above_what_is_needed_is_enough(void **state)
     end(&s);
 }
 
+/* An allocator around that of a state: while it runs, the one way from there into Lua leads to
+ * a state that does not stand. */
+struct guarded {
+    struct state *state;
+    lua_Alloc allocate;
+    void *arg;
+};
+
+static void *guard(void *arg, void *p, size_t old, size_t size)
+{
+    static char ruin[4096];
+    struct guarded *g = arg;
+    lua_State *L = g->state->L;
+    void *q;
+
+    g->state->L = (lua_State *)(void *)ruin;
+    q = g->allocate(g->arg, p, old, size);
+    g->state->L = L;
+    return q;
+}
+
+/* Lua is in the middle of something when it asks for memory, such as moving its stack. */
+static void the_allocator_never_calls_into_lua(void **state)
+{
+    static const char deep[] =
+        "local function f(n) return n == 0 and {} or { f(n - 1) } end f(2000)";
+    struct guarded g;
+    struct scene s;
+    int refused = 0, done = 0;
+
+    (void)state;
+    begin(&s);
+    for (size_t extra = 0; extra < 1000000; extra += 20000) {
+        assert_int_equal(run(&s, deep), SCRIPT_DONE);
+        lua_gc(s.script->state->L, LUA_GCCOLLECT);
+        g.state = s.script->state;
+        g.allocate = lua_getallocf(g.state->L, &g.arg);
+        g.state->max = g.state->used + extra;
+        lua_setallocf(g.state->L, guard, &g);
+        if (again(&s) == SCRIPT_NOMEM)
+            refused++;
+        else
+            done += s.out.verdict == SCRIPT_DONE;
+        lua_setallocf(g.state->L, g.allocate, g.arg);
+    }
+    print_message("%d refused, %d done\n", refused, done);
+    assert_true(refused > 5 && done > 5);
+    end(&s);
+}
+
 static void a_rebuilt_script_comes_from_the_same_bytes(void **state)
 {
     const struct rules *rules;
@@ -294,6 +344,7 @@ int main(void)
         cmocka_unit_test(nothing_depends_on_when_the_collector_runs),
         cmocka_unit_test(finalizers_run_at_any_time),
         cmocka_unit_test(a_ceiling_just_above_what_is_needed_is_enough),
+        cmocka_unit_test(the_allocator_never_calls_into_lua),
         cmocka_unit_test(a_rebuilt_script_comes_from_the_same_bytes),
         cmocka_unit_test(a_rebuild_that_fails_changes_nothing),
     };
