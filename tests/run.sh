@@ -8,8 +8,8 @@
 # RabbitMQs run as long as they are needed. --long adds the release build in build/, the long
 # integration tests against it, and the long runs of unit tests. --broker runs the integration
 # suite on another release's RabbitMQ (lib/rabbit.sh). A suite that crashes, or in which nothing
-# ran, has failed. Nothing has a limit of length: what writes nothing for STANDSTILL seconds is
-# ended.
+# ran, has failed; one that this machine cannot run is left out, with words, and counts as nothing.
+# Nothing has a limit of length: what writes nothing for STANDSTILL seconds is ended.
 set -eu
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -207,13 +207,29 @@ suite_floors() {
     judge_last_line floors "$work/log" "$status"
 }
 
+# Each version of it wants something else, so what is checked is the format of one.
+FORMAT_VERSION=14
+
+find_formatter() {
+    for formatter in "clang-format-$FORMAT_VERSION" clang-format; do
+        case $("$formatter" --version 2>/dev/null) in
+        *"version $FORMAT_VERSION."*) return 0 ;;
+        esac
+    done
+    return 1
+}
+
 suite_format() {
+    find_formatter || {
+        left_out="needs clang-format $FORMAT_VERSION, which is not on this machine"
+        return 0
+    }
     for folder in core include tests examples; do
         [ -d "$folder" ] || continue
         find "$folder" -type f \( -name '*.c' -o -name '*.h' \)
     done >"$work/sources"
     status=0
-    run "$work/log" clang-format --dry-run -Werror --files="$work/sources" || status=$?
+    run "$work/log" "$formatter" --dry-run -Werror --files="$work/sources" || status=$?
     grep -E '^[^ :]+:[0-9]+:[0-9]+: error: ' "$work/log" >"$work/unsorted" || :
     cut -d: -f1 "$work/unsorted" >"$work/names"
     sort -u "$work/names" >"$work/bad"
@@ -346,9 +362,14 @@ sh tests/lib/packages.sh build test
 for suite in $suites; do
     suite_passed=0
     suite_failed=0
+    left_out=''
     began=$(date +%s)
     echo "== $suite"
     "suite_$suite"
+    [ -z "$left_out" ] || {
+        echo "$suite: left out: $left_out"
+        continue
+    }
     if [ $((suite_passed + suite_failed)) -eq 0 ]; then
         echo "run.sh: nothing ran"
         suite_failed=1
@@ -358,4 +379,4 @@ for suite in $suites; do
     echo "$suite: $suite_passed passed, $suite_failed failed, $(($(date +%s) - began)) s"
 done
 echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
