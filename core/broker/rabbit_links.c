@@ -26,7 +26,7 @@ static void arm(struct rabbit *r)
     int64_t due = INT64_MAX;
     int64_t wait;
 
-    if (r->state != RABBIT_RUNNING)
+    if (r->state != RABBIT_RUNNING || r->overdue)
         return;
     for (size_t i = 0; i < sizeof dues / sizeof dues[0]; i++)
         due = dues[i] < due ? dues[i] : due;
@@ -99,11 +99,9 @@ static void step_all(struct rabbit *r)
     rabbit_settle_down(r);
 }
 
-static void on_timer(uv_timer_t *timer)
+static void judge(struct rabbit *r)
 {
-    struct rabbit *r = timer->data;
-
-    r->armed_ms = INT64_MAX;
+    r->overdue = false;
     if (r->bound_by_ms <= clock_mono(&r->clock))
         rabbit_end_wait(r);
     step_all(r);
@@ -128,21 +126,50 @@ void rabbit_aside_stirred(void *half)
     step_all(((struct half *)half)->rabbit);
 }
 
+static void rest(struct rabbit *r)
+{
+    if (r->overdue || r->held)
+        return;
+    uv_check_stop(&r->after_read);
+    uv_idle_stop(&r->no_sleep);
+}
+
 static void on_after_read(uv_check_t *check)
 {
     struct rabbit *r = check->data;
 
-    if (!r->heard) {
+    if (r->overdue)
+        judge(r);
+    if (r->held && !r->heard) {
         rabbit_ack_now(r);
         rabbit_flush(r);
         rabbit_settle_down(r);
     }
     r->heard = false;
+    rest(r);
 }
 
 static void stay_awake(uv_idle_t *idle)
 {
     (void)idle;
+}
+
+/* Neither start can fail: the callbacks are there. */
+static void look_after_read(struct rabbit *r)
+{
+    uv_check_start(&r->after_read, on_after_read);
+    uv_idle_start(&r->no_sleep, stay_awake);
+}
+
+/* A loop that was busy for long has what would have been in time still unread, and some libuv
+ * (before 1.45) runs timers before it reads: so what is due is judged after the next reads. */
+static void on_timer(uv_timer_t *timer)
+{
+    struct rabbit *r = timer->data;
+
+    r->armed_ms = INT64_MAX;
+    r->overdue = true;
+    look_after_read(r);
 }
 
 /* For how long this iteration of the loop has lasted. */
@@ -151,22 +178,21 @@ static int64_t unread_ms(const struct rabbit *r)
     return (int64_t)(uv_hrtime() / 1000000) - (int64_t)uv_now(r->loop);
 }
 
-/* Neither start can fail: the callbacks are there. */
 void rabbit_read_first(struct rabbit *r)
 {
     if (unread_ms(r) < LONG_TURN_MS)
         return;
+    r->held = true;
     consumer_hold(r->consumer, true);
-    uv_check_start(&r->after_read, on_after_read);
-    uv_idle_start(&r->no_sleep, stay_awake);
+    look_after_read(r);
     r->heard = true; /* what the next poll finds is to be read at least */
 }
 
 void rabbit_ack_now(struct rabbit *r)
 {
-    uv_check_stop(&r->after_read);
-    uv_idle_stop(&r->no_sleep);
+    r->held = false;
     consumer_hold(r->consumer, false);
+    rest(r);
 }
 
 static void on_publish_up(void *arg)
