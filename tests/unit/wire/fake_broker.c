@@ -17,7 +17,10 @@ struct fake_conn {
     struct fake_conn *next; /* older ones */
     const struct stream_events *events;
     void *arg;
-    uv_timer_t pump;            /* everything happens in its callback */
+    uv_async_t pump;            /* everything happens in its callback: while the loop polls, as
+                                   with a socket */
+    uv_timer_t later;           /* looks again at what waits for a change of plan */
+    int handles;                /* of the two, those not closed */
     bool opened;                /* the client was told */
     bool dead;                  /* the client was told that it failed */
     bool closing;               /* the client let go of it */
@@ -77,12 +80,15 @@ static void spell(amqp_method_number_t id, char *out, size_t size)
         memmove(out, out + 11, n - 10);
 }
 
-static void on_pump(uv_timer_t *timer);
-
 static void wake(struct fake_conn *c)
 {
-    if (!c->closing && !uv_is_active((uv_handle_t *)&c->pump))
-        uv_timer_start(&c->pump, on_pump, 0, 0);
+    if (!c->closing)
+        REQUIRE(uv_async_send(&c->pump) == 0);
+}
+
+static void on_later(uv_timer_t *timer)
+{
+    wake(timer->data);
 }
 
 void fake_raw(struct fake_conn *c, const void *bytes, size_t len)
@@ -434,9 +440,9 @@ static void give_out(struct fake_conn *c)
         die(c, "fake:5672 closed the connection");
 }
 
-static void on_pump(uv_timer_t *timer)
+static void on_pump(uv_async_t *async)
 {
-    struct fake_conn *c = timer->data;
+    struct fake_conn *c = async->data;
     bool mute;
 
     if (c->closing || c->dead)
@@ -456,8 +462,10 @@ static void on_pump(uv_timer_t *timer)
         give_out(c);
     if (c->closing || c->dead)
         return;
-    if (c->out.len > 0 || (c->in.len > 0 && c->broker->plan.deaf))
-        uv_timer_start(&c->pump, on_pump, c->out.len > 0 && !mute ? 0 : 1, 0);
+    if (c->out.len > 0 && !mute)
+        wake(c);
+    else if (c->out.len > 0 || (c->in.len > 0 && c->broker->plan.deaf))
+        uv_timer_start(&c->later, on_later, 1, 0);
     else if (c->cut)
         die(c, "fake:5672 closed the connection");
 }
@@ -484,12 +492,14 @@ static size_t fake_backlog(const struct stream *s)
     return ((const struct fake_conn *)(const void *)s)->in.len;
 }
 
-static void on_pump_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
     struct fake_conn *c = handle->data;
     const struct stream_events *events = c->events;
     void *arg = c->arg;
 
+    if (--c->handles > 0)
+        return;
     for (struct fake_conn **p = &c->broker->conns; *p != NULL; p = &(*p)->next) {
         if (*p == c) {
             *p = c->next;
@@ -512,7 +522,8 @@ static void fake_close(struct stream *s)
     REQUIRE(!c->closing);
     c->closing = true;
     tell_gone(c);
-    uv_close((uv_handle_t *)&c->pump, on_pump_closed);
+    uv_close((uv_handle_t *)&c->pump, on_handle_closed);
+    uv_close((uv_handle_t *)&c->later, on_handle_closed);
 }
 
 static const struct stream_ops fake_ops = {
@@ -543,8 +554,10 @@ static struct stream *fake_open(void *arg, uv_loop_t *loop, const char *host, ui
     c->reader.frame_max = FRAME_MAX_MOST;
     assemble_init(&c->assemble, FAKE_MAX);
     init_amqp_pool(&c->pool, 4096);
-    c->pump.data = c;
-    uv_timer_init(loop, &c->pump);
+    c->handles = 2;
+    c->pump.data = c->later.data = c;
+    uv_timer_init(loop, &c->later);
+    REQUIRE(uv_async_init(loop, &c->pump, on_pump) == 0);
     wake(c);
     return &c->stream;
 }

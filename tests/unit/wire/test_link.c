@@ -420,7 +420,7 @@ static void a_link_can_be_closed_in_every_state(void **state)
         fake_plan(p.broker)->chunk = 50;
         probe_open(&p);
         for (int i = 0; i < steps; i++)
-            uv_run(&p.loop, UV_RUN_ONCE);
+            uv_run(&p.loop, UV_RUN_NOWAIT);
         probe_end(&p);
     }
     probe_begin(&p, NULL);
