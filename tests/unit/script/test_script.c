@@ -9,7 +9,7 @@ struct shortage {
     bool for_good; /* all later ones fail too */
     bool failed;   /* one did */
     long stutter;  /* > 0: after so many requests (the state must stand before Lua tries
-                      twice), each fails at first: a full collection every time */
+                      twice), each new block fails at first: a full collection every time */
     bool refused;  /* the last one was a stutter */
 };
 
@@ -23,7 +23,7 @@ static void *scarce(void *arg, void *p, size_t size)
     }
     if (m->stutter > 1) {
         m->stutter--;
-    } else if (m->stutter == 1) {
+    } else if (m->stutter == 1 && p == NULL) {
         m->refused = !m->refused;
         if (m->refused)
             return NULL;
@@ -104,6 +104,19 @@ static bool ask(struct scene *s)
     return rc == OK;
 }
 
+/* From 5.4.7 on Lua asks once only for its stack, and where a coroutine or the library finds that
+ * it does not grow, an ordinary error comes of it. */
+static bool fell_short(const struct scene *s)
+{
+    static const char *const words[] = {"not enough memory", "stack overflow", "too many"};
+    const struct shortage *m = s->settings.memory_arg;
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (m != NULL && m->failed && strstr(s->out.error, words[i]) != NULL)
+            return true;
+    return s->out.verdict == SCRIPT_NOMEM;
+}
+
 /* Loads and calls three times; true when nothing was short. */
 static bool play(struct scene *s)
 {
@@ -124,12 +137,10 @@ static bool play(struct scene *s)
 
         script_call(s->script, h, &s->lent, &s->out);
         assert_int_equal(s->fake.open, 0);
-        if (s->out.verdict == SCRIPT_NOMEM)
+        if (fell_short(s))
             good = false;
-        else if (i == 1 || i == 2)
-            assert_true(s->out.verdict == (i == 1 ? SCRIPT_FAILED : SCRIPT_DONE));
-        else
-            assert_int_equal(s->out.verdict, SCRIPT_RETRY);
+        else if (s->out.verdict != (i == 1 ? SCRIPT_FAILED : i == 2 ? SCRIPT_DONE : SCRIPT_RETRY))
+            fail_msg("call %d: verdict %d: %s", i, (int)s->out.verdict, s->out.error);
     }
     script_free(&s->script);
     return good;
