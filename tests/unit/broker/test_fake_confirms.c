@@ -372,13 +372,15 @@ static void close_over(struct fake_conn *c, uint16_t channel, int64_t row)
 {
     static const uint16_t codes[] = {403, 404, 406, 541};
     bool named = fake_dice(&dice, 4) != 0;
-    amqp_channel_close_t close = {.reply_code = codes[fake_dice(&dice, 4)],
-                                  .reply_text = amqp_cstring_bytes("dice"),
+    const uint16_t code = codes[fake_dice(&dice, 4)];
+    const char *text = code == 406 ? "PRECONDITION_FAILED - message size dice" : "dice";
+    amqp_channel_close_t close = {.reply_code = code,
+                                  .reply_text = amqp_cstring_bytes(text),
                                   .class_id = named ? AMQP_BASIC_CLASS : 0,
                                   .method_id = named ? AMQP_BASIC_PUBLISH_METHOD & 0xffff : 0};
 
     if (named)
-        culprit[row] = close.reply_code == 406 ? PUBLISH_REFUSED : PUBLISH_NACKED;
+        culprit[row] = code == 406 ? PUBLISH_REFUSED : PUBLISH_NACKED;
     lines[channel - 2].closed = true;
     fake_send(c, channel, AMQP_CHANNEL_CLOSE_METHOD, &close);
 }
