@@ -20,6 +20,8 @@ enum exchange_kind {
 
 /* AMQP's word for the kind: "fanout", "direct", "topic"; "direct" for the default. */
 const char *exchange_kind_word(enum exchange_kind kind);
+/* Back again; any other word, such as "queue", is of the default exchange. */
+enum exchange_kind exchange_kind_of(const char *word);
 
 /* Where a message goes, or where a queue is bound: an exchange and a key. */
 struct destination {

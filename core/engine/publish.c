@@ -30,15 +30,6 @@ enum {
     LATE_MS = 60000, /* what is sent later than that after its creation is dated anew */
 };
 
-enum decision_kind {
-    DECIDE_PARK,
-    DECIDE_REFUSE,
-    DECIDE_PUT_OFF,
-    DECIDE_SPLIT,
-    DECIDE_ORDER,
-    DECIDE_ASIDE,
-};
-
 struct decision {
     int64_t row;
     enum decision_kind kind;
@@ -65,8 +56,8 @@ void publish_free(struct turn *t)
     free(t->dated);
 }
 
-static void decide(struct turn *t, const struct outbox_row *row, enum decision_kind kind,
-                   const char *reason)
+void publish_decide(struct turn *t, const struct outbox_row *row, enum decision_kind kind,
+                    const char *reason)
 {
     struct decision *d = &t->decisions[t->n_decisions++];
 
@@ -82,131 +73,14 @@ static void decide_place(struct turn *t, const struct outbox_row *row, enum deci
 {
     struct decision *d = &t->decisions[t->n_decisions];
 
-    decide(t, row, kind, "");
+    publish_decide(t, row, kind, "");
     memcpy(d->reason, place.data, place.len);
     d->len = place.len;
-}
-
-const struct route *publish_route(const struct turn *t, const struct message *m)
-{
-    return rules_route(script_rules(*t->script), m->type, m->key[1]);
-}
-
-/* A route that the rules had until just now may return: then nothing is to be parked. */
-static bool waits_for_route(const struct turn *t, const struct outbox_row *row)
-{
-    return t->past != NULL && past_wait_for_route(t->past, row->message.type, row->message.key[1],
-                                                  clock_mono(&t->settings.clock)) > 0;
-}
-
-static void decide_unrouted(struct turn *t, const struct outbox_row *row)
-{
-    char why[300];
-
-    if (waits_for_route(t, row)) {
-        decide(t, row, DECIDE_PUT_OFF, "waits for the route that the rules had until just now");
-        return;
-    }
-
-    snprintf(why, sizeof why, "no route for type \"%.*s\": add herald.route{...} to rules/",
-             (int)row->message.type.len, row->message.type.data);
-    decide(t, row, DECIDE_PARK, why);
-}
-
-/* Where a row goes. Destinations are lent until the next row. */
-struct target {
-    const struct destination *to;
-    size_t n;
-    struct destination leg; /* holds the one of a leg */
-};
-
-static enum exchange_kind kind_of(const char *word)
-{
-    static const enum exchange_kind kinds[] = {EXCHANGE_FANOUT, EXCHANGE_DIRECT, EXCHANGE_TOPIC};
-
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (strcmp(word, exchange_kind_word(kinds[i])) == 0)
-            return kinds[i];
-    return EXCHANGE_DEFAULT;
-}
-
-/* A broken function costs time, never data: the row waits for mended rules, and is parked in
- * the end. */
-static bool ask_route(struct turn *t, const struct outbox_row *row, const struct route *route,
-                      struct target *out)
-{
-    struct err err = {0};
-    int rc;
-
-    if (t->script_spoiled) {
-        decide(t, row, DECIDE_PUT_OFF, "the rules' state is being rebuilt");
-        return false;
-    }
-    t->bridge.about = (struct bridge_about){.message_id = row->message.id,
-                                            .generation = t->generation,
-                                            .hash = script_hash(*t->script)};
-    watchdog_enter(t->settings.watchdog, "a route's function");
-    rc = script_route(*t->script, route, &row->message, &out->to, &out->n, &err);
-    watchdog_leave(t->settings.watchdog);
-    t->bridge.about = (struct bridge_about){.hash = NULL};
-    t->script_spoiled = rc == ERR_NOMEM;
-    if (rc == OK) {
-        REQUIRE(out->n > 0); /* an empty list is a mistake of the function */
-        return true;
-    }
-    decide(t, row, DECIDE_REFUSE, err.text);
-    return false;
-}
-
-static struct destination leg_of(const struct outbox_row *row)
-{
-    return (struct destination){.kind = kind_of(row->leg_kind),
-                                .exchange = (char *)(uintptr_t)row->leg_exchange,
-                                .routing_key = (char *)(uintptr_t)row->leg_routing_key};
-}
-
-const struct destination *publish_glance(const struct turn *t, const struct outbox_row *row,
-                                         struct destination *leg)
-{
-    const struct route *route;
-
-    if (row->leg_kind != NULL) {
-        *leg = leg_of(row);
-        return leg;
-    }
-    route = publish_route(t, &row->message);
-    if (route == NULL || route->to_function != 0 || route->n_to != 1 || route->order_by != 0)
-        return NULL;
-    return route->to;
 }
 
 void publish_set_aside(struct turn *t, const struct outbox_row *row, struct slice line)
 {
     decide_place(t, row, DECIDE_ASIDE, line);
-}
-
-/* False: it goes nowhere now, which has been decided. A leg goes where it went before,
- * whatever the rules say by now. */
-static bool find_target(struct turn *t, const struct outbox_row *row, struct target *out)
-{
-    const struct route *route;
-
-    if (row->leg_kind != NULL) {
-        out->leg = leg_of(row);
-        out->to = &out->leg;
-        out->n = 1;
-        return true;
-    }
-    route = publish_route(t, &row->message);
-    if (route == NULL) {
-        decide_unrouted(t, row);
-        return false;
-    }
-    if (route->to_function != 0)
-        return ask_route(t, row, route, out);
-    out->to = route->to;
-    out->n = route->n_to;
-    return true;
 }
 
 /* Consumers remember an id for so long as we do, as far as we know: one that may have it could
@@ -225,7 +99,7 @@ static bool is_too_old(struct turn *t, const struct outbox_row *row)
              "its id and would take it twice: find out whether it arrived, then replay this "
              "letter, which sends it, or drop it",
              since);
-    decide(t, row, DECIDE_PARK, why);
+    publish_decide(t, row, DECIDE_PARK, why);
     return true;
 }
 
@@ -330,13 +204,13 @@ static bool hand_over(struct turn *t, const struct outbox_row *row, const struct
             (void)may_go(t, row, to, false, &go_on);
         return b->ops->room(b) > 0 && go_on;
     case ERR_INPUT:
-        decide(t, row, DECIDE_PARK, err.text);
+        publish_decide(t, row, DECIDE_PARK, err.text);
         return true;
     case ERR_BROKER:
-        decide(t, row, DECIDE_REFUSE, err.text);
+        publish_decide(t, row, DECIDE_REFUSE, err.text);
         return true;
     default:
-        decide(t, row, DECIDE_PUT_OFF, err.text);
+        publish_decide(t, row, DECIDE_PUT_OFF, err.text);
         return true;
     }
 }
@@ -354,10 +228,10 @@ bool publish_row(void *arg, const struct outbox_row *row)
         t->more = true;
         return false;
     }
-    if (is_for_a_lane(t, row) || is_too_old(t, row) || !find_target(t, row, &target))
+    if (is_for_a_lane(t, row) || is_too_old(t, row) || !target_find(t, row, &target))
         return true;
     if (needs_legs(t, row, &target)) {
-        decide(t, row, DECIDE_SPLIT, "");
+        publish_decide(t, row, DECIDE_SPLIT, "");
         return true;
     }
     return hand_over(t, row, target.to);
@@ -376,7 +250,7 @@ static bool add_legs(void *arg, const struct outbox_row *row)
     struct split *s = arg;
     struct target target = {.n = 0};
 
-    s->known = find_target(s->turn, row, &target);
+    s->known = target_find(s->turn, row, &target);
     for (size_t i = 0; s->known && i < target.n && s->rc == OK; i++)
         s->rc = outbox_add_leg(s->turn->settings.db, row, &target.to[i], s->err);
     return false;

@@ -194,6 +194,31 @@ void pausing_reset(struct turn *t);
 int publish_rows(struct turn *t, struct err *err);
 void publish_free(struct turn *t);
 int publish_init(struct turn *t, struct err *err);
+
+enum decision_kind {
+    DECIDE_PARK,
+    DECIDE_REFUSE,
+    DECIDE_PUT_OFF,
+    DECIDE_SPLIT,
+    DECIDE_ORDER,
+    DECIDE_ASIDE,
+};
+
+/* Notes what is to be written about a row once the walk is over. */
+void publish_decide(struct turn *t, const struct outbox_row *row, enum decision_kind kind,
+                    const char *reason);
+
+/* target.c. Destinations are lent until the next row. */
+struct target {
+    const struct destination *to;
+    size_t n;
+    struct destination leg; /* holds the one of a leg */
+};
+
+/* False: it goes nowhere now, which has been decided. A leg goes where it went before,
+ * whatever the rules say by now. */
+bool target_find(struct turn *t, const struct outbox_row *row, struct target *out);
+
 const struct route *publish_route(const struct turn *t, const struct message *m); /* NULL: none */
 outbox_row_fn publish_row;
 

@@ -125,16 +125,6 @@ static void to_retry(struct work *w, const struct dead_letter *l)
         w->rc = retry_add(w->db, &row, w->err);
 }
 
-static enum exchange_kind kind_of(const char *word)
-{
-    static const enum exchange_kind kinds[] = {EXCHANGE_FANOUT, EXCHANGE_DIRECT, EXCHANGE_TOPIC};
-
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (strcmp(word, exchange_kind_word(kinds[i])) == 0)
-            return kinds[i];
-    return EXCHANGE_DEFAULT;
-}
-
 /* A leg goes where it was to go, and not to all destinations of its route again. */
 static void to_leg(struct work *w, const struct dead_letter *l, int64_t sent_at)
 {
@@ -143,7 +133,7 @@ static void to_leg(struct work *w, const struct dead_letter *l, int64_t sent_at)
                                    .dated_at = sent_at};
     char exchange[256], key[256];
     const struct destination to = {
-        .kind = kind_of(l->leg_kind), .exchange = exchange, .routing_key = key};
+        .kind = exchange_kind_of(l->leg_kind), .exchange = exchange, .routing_key = key};
 
     snprintf(exchange, sizeof exchange, "%.*s", (int)l->exchange.len,
              l->exchange.data ? l->exchange.data : "");

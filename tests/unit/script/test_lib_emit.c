@@ -46,7 +46,8 @@ static void an_emit_has_its_time_and_its_key(void **state)
     begin(&s);
     assert_string_equal(emitted(&s, "{ type = 't', key = 16, at = '2026-01-31T12:00:00Z' }"),
                         " type=t due=1769860800000 key=16");
-    assert_string_equal(emitted(&s, "{ type = 't', at = 5, delay = nil }"), " type=t due=5");
+    assert_string_equal(emitted(&s, "{ type = 't', at = 100000000005, delay = nil }"),
+                        " type=t due=100000000005");
     assert_string_equal(emitted(&s, "{ type = 't', delay = '0s' }"), " type=t");
     RUNS(&s, "assert(tx:cancel('waits') == true)\nassert(tx:cancel('sent') == false)\n"
              "assert(tx:cancel('none') == nil)\nassert(not pcall(tx.cancel, tx, ''))");
@@ -87,11 +88,16 @@ static void mistakes_are_named(void **state)
         {"{ type = 't', delay = '-5s' }", DELAY},
         {"{ type = 't', delay = '101000d' }", DELAY},
         {"{ type = 't', delay = 5 }", DELAY},
-        {"{ type = 't', delay = '5s', at = 5 }", "tx:emit: delay and at exclude each other"},
+        {"{ type = 't', at = 1769860800 }",
+         "tx:emit: at is 1769860800, which is a time in seconds: it takes milliseconds since 1970 "
+         "(times 1000), or a text such as \"2026-01-31T12:00:00Z\""},
+        {"{ type = 't', delay = '5s', at = 100000000005 }",
+         "tx:emit: delay and at exclude each other"},
         {"{ type = 't', at = -1 }",
          "tx:emit: at is in ms since 1970, above 0 and before the year 10000"},
         {"{ type = 't', at = '2026-02-29T12:00:00Z' }",
-         "tx:emit: at is ms since 1970 or a time such as \"2026-01-31T12:00:00Z\""},
+         "tx:emit: at is ms since 1970 or a time such as \"2026-01-31T12:00:00Z\" or "
+         "\"2026-01-31T20:00:00.000+08:00\""},
         {"{ type = 't', key = '' }", "tx:emit: key is empty; it has 1 to 255 bytes"},
         {"{ type = 't', key = ('k'):rep(10240) }", "tx:emit: key is longer than 255 bytes"},
         {"'t'", "bad argument #1 to 'emit' (table expected, got string)"},
