@@ -21,6 +21,7 @@ struct rehearsal_settings {
     const struct slice *rules; /* texts of more rule files: spec/rules/extra1.lua ... */
     size_t n_rules;
     int64_t handler_ms;
+    int64_t inbox_window_ms; /* so long ids are remembered at least */
     size_t handler_memory;
     struct retry_policy retry;
     struct retry_policy publish_retry;

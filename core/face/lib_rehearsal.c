@@ -402,8 +402,8 @@ static void read_rules(lua_State *L, struct rehearsal_settings *out)
     out->rules = texts;
 }
 
-/* rehearse{folders, rules, handler_timeout, handler_memory, retry, publish_retry, now,
- * loopback} -> a rehearsal, or nil, kind, why */
+/* rehearse{folders, rules, handler_timeout, handler_memory, inbox_window, retry,
+ * publish_retry, now, loopback} -> a rehearsal, or nil, kind, why */
 static int rehearse(lua_State *L)
 {
     struct rehearsal_settings settings = {.n_folders = 0};
@@ -414,6 +414,7 @@ static int rehearse(lua_State *L)
     lua_settop(L, 1);
     settings.handler_ms = cli_get_integer(L, 1, "handler_timeout", 0);
     settings.handler_memory = (size_t)cli_get_integer(L, 1, "handler_memory", 0);
+    settings.inbox_window_ms = cli_get_integer(L, 1, "inbox_window", 0);
     settings.now_ms = cli_get_integer(L, 1, "now", 0);
     settings.retry = cli_policy_field(L, "retry");
     settings.publish_retry = cli_policy_field(L, "publish_retry");

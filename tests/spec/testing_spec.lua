@@ -115,6 +115,46 @@ describe("herald test", function()
       assert.rows(r, "select key from effect", { { "k" } })]]
   end)
 
+  it("tells a repeat for as long as the router's own inbox_window", function()
+    local short = { ["herald.lua"] = 'return { inbox_window = "1m" }' }
+    passes([[
+      local first = { queue = "q", type = "note", id = "n1", business_key1 = 7, timestamp = r:now() // 1000 }
+      r:deliver(first)
+      r:run()
+      r:advance("20s")
+      r:deliver(first)
+      r:run()
+      assert.equal(1, r:counters().duplicates)
+      r:deliver { queue = "q", type = "note", business_key1 = 8 }
+      r:advance("6m")
+      r:deliver(first)
+      r:run()
+      assert.dead(r, { type = "note", message_id = "n1" })
+      assert.matches("too old to tell", r:dead()[1].error)
+      assert.rows(r, "select key from effect", { { "7" }, { "8" } })]], nil, short)
+  end)
+
+  it("takes what was delayed for longer than the router's inbox_window", function()
+    passes([[
+      r:deliver { queue = "q", type = "note", business_key1 = "old" }
+      r:run()
+      r:deliver { queue = "q", type = "plan" }
+      r:run()
+      assert.is_not.published(r, { type = "note" })
+      r:advance("7m")
+      assert.published(r, { type = "note", business_key1 = "late" })
+      assert.same({}, r:dead())
+      assert.rows(r, "select key from effect", { { "old" }, { "late" } })]], nil, {
+      ["herald.lua"] = 'return { inbox_window = "1m" }',
+      ["rules/b.lua"] = [[
+        local herald = require "herald"
+        herald.route { type = "note", to = herald.fanout "ex" }
+        herald.on("plan", "*", function(_, tx)
+          tx:emit { type = "note", business_key1 = "late", delay = "6m" }
+        end)]],
+    })
+  end)
+
   it("adds rules, fixtures and named values", function()
     passes([[
       r:deliver { queue = "more", type = "other" }

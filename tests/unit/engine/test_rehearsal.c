@@ -59,6 +59,7 @@ static int setup(void **state)
                                               .n_folders = 1,
                                               .handler_ms = 2000,
                                               .handler_memory = 16 * 1024 * 1024,
+                                              .inbox_window_ms = 7 * 86400000,
                                               .now_ms = INT64_C(1767225600000),
                                               .loopback = true};
     *state = p;
