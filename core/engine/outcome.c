@@ -64,13 +64,16 @@ static int add_dead(struct turn *t, const struct item *i, int attempts, const ch
         .holds = i->lane.data != NULL && i->subscription != NULL && i->subscription->hold,
     };
     struct buf tries;
+    bool added = false;
     int rc = retry_tries(db_of(t), i->retry_id, &tries, err);
 
-    t->delta.dead++;
     item_log(t, LOG_WARN, "message.dead", i, error);
     letter.tries = (struct slice){tries.data, tries.len};
+    if (rc == OK && letter.holds)
+        rc = retry_place(db_of(t), i->retry_id, &letter.place, err);
     if (rc == OK)
-        rc = dead_add(db_of(t), &letter, &t->last_letter, err);
+        rc = dead_add(db_of(t), &letter, &t->last_letter, &added, err);
+    t->delta.dead += added;
     buf_free(&tries);
     return rc;
 }

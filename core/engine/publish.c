@@ -249,10 +249,12 @@ static bool add_legs(void *arg, const struct outbox_row *row)
 {
     struct split *s = arg;
     struct target target = {.n = 0};
+    char room[LANE_LEG_MAX];
 
     s->known = target_find(s->turn, row, &target);
     for (size_t i = 0; s->known && i < target.n && s->rc == OK; i++)
-        s->rc = outbox_add_leg(s->turn->settings.db, row, &target.to[i], s->err);
+        s->rc = outbox_add_leg(s->turn->settings.db, row, &target.to[i],
+                               lane_of_leg(room, row->lane, &target.to[i]), s->err);
     return false;
 }
 

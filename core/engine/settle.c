@@ -42,11 +42,16 @@ int settle_put_off(struct turn *t, int64_t row, const char *reason, struct err *
 
 int settle_park(struct turn *t, int64_t row, const char *reason, struct err *err)
 {
+    bool parked;
+    int rc = outbox_park(t->settings.db, row, reason, t->now_ms, &parked, err);
+
+    if (rc != OK || !parked)
+        return rc;
     t->delta.parked++;
     t->more = true; /* the next one of its lane may be due */
     log_event(t->settings.log, LOG_WARN, "outbox.parked",
               LOG_FIELDS(log_int("id", row), log_text("reason", reason)));
-    return outbox_park(t->settings.db, row, reason, t->now_ms, err);
+    return OK;
 }
 
 /* The last attempt is written first, so that the letter counts it. */

@@ -45,12 +45,15 @@ static int insert(struct db *db, const struct dead_letter *letter, const char *e
     query_text(&q, letter->leg_kind);
     query_slice(&q, letter->lane);
     query_int(&q, letter->holds);
+    query_int(&q, letter->place);
     query_slice(&q, tries);
     return query_run(&q, err);
 }
 
-int dead_add(struct db *db, const struct dead_letter *letter, int64_t *id_out, struct err *err)
+int dead_add(struct db *db, const struct dead_letter *letter, int64_t *id_out, bool *added_out,
+             struct err *err)
 {
+    bool added;
     const char *error = letter->error;
     struct tried last = {.at = letter->at,
                          .attempt = letter->attempts,
@@ -67,10 +70,15 @@ int dead_add(struct db *db, const struct dead_letter *letter, int64_t *id_out, s
     if (rc == OK)
         rc = insert(db, letter, error, (struct slice){tries.data, tries.len}, err);
     buf_free(&tries);
-    if (rc != OK || id_out == NULL)
+    if (rc != OK)
         return rc;
+    added = sqlite3_changes64(db->work) > 0;
+    if (added_out != NULL)
+        *added_out = added;
+    if (id_out == NULL)
+        return OK;
     *id_out = sqlite3_last_insert_rowid(db->work);
-    return sqlite3_changes64(db->work) > 0 ? OK : find(db, letter, id_out, err);
+    return added ? OK : find(db, letter, id_out, err);
 }
 
 static void read_letter(sqlite3_stmt *stmt, struct dead_letter *letter)
@@ -96,6 +104,7 @@ static void read_letter(sqlite3_stmt *stmt, struct dead_letter *letter)
     letter->leg_kind = column_text(stmt, c++);
     letter->lane = column_slice(stmt, c++);
     letter->holds = sqlite3_column_int(stmt, c++) != 0;
+    letter->place = sqlite3_column_int64(stmt, c++);
     letter->tries = column_slice(stmt, c);
 }
 

@@ -29,6 +29,7 @@ struct dead_letter {
     int64_t at;            /* ms since 1970 UTC */
     struct slice lane;     /* it was in (lane.h); absent: in no order */
     bool holds;            /* the lane waits until it is replayed, dropped or released */
+    int64_t place;         /* in the lane that it holds: the id of the retry it becomes; 0: none */
     struct slice tries;    /* what each try came to (tries.h); absent: nobody knows */
 };
 
@@ -36,8 +37,10 @@ typedef bool dead_letter_fn(void *arg, const struct dead_letter *letter);
 
 /* To the tries that the letter comes with, its death is added as the last one.
  * A letter with the same side, queue, identity and fingerprint is kept once: the
- * second one changes nothing (a redelivery after a crash). */
-int dead_add(struct db *db, const struct dead_letter *letter, int64_t *id_out, struct err *err);
+ * second one changes nothing (a redelivery after a crash), which *added_out says. Both may be
+ * NULL. */
+int dead_add(struct db *db, const struct dead_letter *letter, int64_t *id_out, bool *added_out,
+             struct err *err);
 
 /* Letters with ids above `after`, oldest first, at most `limit`. */
 int dead_list(struct db *db, int64_t after, size_t limit, dead_letter_fn *fn, void *arg,

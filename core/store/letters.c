@@ -99,7 +99,9 @@ static void join_lane(struct work *w, const struct dead_letter *l, struct retry_
 static void to_retry(struct work *w, const struct dead_letter *l)
 {
     struct retry_row row = {
-        .id = w->row,
+        .id = w->row != 0 ? w->row
+              : l->holds  ? l->place
+                          : 0,
         .queue = l->queue.data ? l->queue : slice_of(""),
         .message = l->message,
         .exchange = l->exchange,
@@ -139,7 +141,7 @@ static void to_leg(struct work *w, const struct dead_letter *l, int64_t sent_at)
              l->exchange.data ? l->exchange.data : "");
     snprintf(key, sizeof key, "%.*s", (int)l->routing_key.len,
              l->routing_key.data ? l->routing_key.data : "");
-    w->rc = outbox_add_leg(w->db, &row, &to, w->err);
+    w->rc = outbox_add_leg(w->db, &row, &to, l->lane, w->err);
 }
 
 static void to_row(struct work *w, const struct dead_letter *l, int64_t sent_at)

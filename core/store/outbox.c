@@ -117,11 +117,10 @@ static void filler_free(struct filler *f)
 }
 
 int outbox_add_leg(struct db *db, const struct outbox_row *row, const struct destination *to,
-                   struct err *err)
+                   struct slice lane, struct err *err)
 {
     struct query q = query_start(db, STATEMENT_OUTBOX_ADD_LEG);
     const struct message *m = &row->message;
-    char lane[LANE_LEG_MAX];
 
     query_slice(&q, m->type);
     for (int i = 0; i < MESSAGE_KEYS; i++)
@@ -135,7 +134,7 @@ int outbox_add_leg(struct db *db, const struct outbox_row *row, const struct des
     query_text(&q, to->exchange);
     query_text(&q, to->routing_key);
     query_int(&q, row->id);
-    query_slice(&q, lane_of_leg(lane, row->lane, to));
+    query_slice(&q, lane);
     return query_run(&q, err);
 }
 
@@ -408,6 +407,7 @@ static void address_letter(struct dead_letter *letter, const struct outbox_row *
     if (row->leg_kind == NULL)
         return;
     letter->leg_kind = row->leg_kind;
+    letter->lane = row->lane;
     letter->exchange = slice_of(row->leg_exchange);
     letter->routing_key = slice_of(row->leg_routing_key);
     /* With its end: "a", "bc". */
@@ -438,19 +438,22 @@ static int bury(struct db *db, int64_t id, const char *reason, int64_t now_ms, b
         /* Whoever replays it must see that it may have been sent. */
         letter.attempts = row.attempts == 0 && row.first_sent_at > 0 ? 1 : row.attempts;
         if (rc == OK)
-            rc = dead_add(db, &letter, NULL, err);
+            rc = dead_add(db, &letter, NULL, NULL, err);
     }
     query_end(&q);
     filler_free(&f);
     return rc;
 }
 
-int outbox_park(struct db *db, int64_t id, const char *reason, int64_t now_ms, struct err *err)
+int outbox_park(struct db *db, int64_t id, const char *reason, int64_t now_ms, bool *parked_out,
+                struct err *err)
 {
     int64_t removed = 0;
     bool found;
     int rc = bury(db, id, reason, now_ms, &found, err);
 
+    if (parked_out != NULL)
+        *parked_out = found;
     if (rc != OK || !found)
         return rc;
     rc = delete_run(db, id, id, &removed, err);

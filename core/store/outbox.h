@@ -74,7 +74,7 @@ int outbox_cancel(struct db *db, struct slice key, int64_t cursor, enum cancelle
  * destinations, in a lane of that leg's own when the row has one. Whoever splits a row deletes it
  * in the same transaction. */
 int outbox_add_leg(struct db *db, const struct outbox_row *row, const struct destination *to,
-                   struct err *err);
+                   struct slice lane, struct err *err);
 
 /* Gives one row, whatever its state; ERR_NOT_FOUND when it is gone. */
 int outbox_look(struct db *db, int64_t id, outbox_row_fn *fn, void *arg, struct err *err);
@@ -131,8 +131,10 @@ enum outbox_trouble {
 int outbox_postpone(struct db *db, int64_t id, enum outbox_trouble trouble, const char *reason,
                     int64_t due_at, struct err *err);
 
-/* Moves the row to the dead letters (side "outbox") with the reason. */
-int outbox_park(struct db *db, int64_t id, const char *reason, int64_t now_ms, struct err *err);
+/* Moves the row to the dead letters (side "outbox") with the reason. *parked_out: it was still
+ * there, and not confirmed, cancelled or replaced meanwhile; may be NULL. */
+int outbox_park(struct db *db, int64_t id, const char *reason, int64_t now_ms, bool *parked_out,
+                struct err *err);
 
 struct outbox_counts {
     int64_t pending;   /* rows; exact while small or drained, else see outbox.c */

@@ -249,3 +249,20 @@ int retry_count(struct db *db, int64_t *count_out, struct err *err)
     query_text(&q, "retry");
     return query_get_int(&q, count_out, err);
 }
+
+int retry_place(struct db *db, int64_t row, int64_t *place_out, struct err *err)
+{
+    struct query q;
+    int rc;
+
+    *place_out = row;
+    if (row != 0)
+        return OK;
+    q = query_start(db, STATEMENT_RETRY_PLACE);
+    rc = query_get_int(&q, place_out, err);
+    if (rc != OK || *place_out != 0)
+        return rc;
+    *place_out = 1; /* there never was a retry */
+    q = query_start(db, STATEMENT_RETRY_FIRST_PLACE);
+    return query_run(&q, err);
+}

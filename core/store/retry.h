@@ -79,4 +79,8 @@ int retry_adopt(struct db *db, int64_t now_ms, int64_t until_ms, size_t limit, b
 /* Kept up to date by the rows themselves: O(1). */
 int retry_count(struct db *db, int64_t *count_out, struct err *err);
 
+/* Where a message stands in its lane that does not become a retry now, but may later: the row that
+ * it was (`row`), or, when that is 0, an id that no other retry gets. */
+int retry_place(struct db *db, int64_t row, int64_t *place_out, struct err *err);
+
 #endif

@@ -300,8 +300,10 @@ static const char version_8[] = "alter table herald_retry add column properties 
                                 "alter table herald_recent add column properties text;"
                                 "alter table herald_history add column properties text;";
 
-/* Retries are taken queue by queue. */
-static const char version_9[] = "create index herald_retry_queue on herald_retry(queue, due_at);";
+/* Retries are taken queue by queue. A letter that holds its lane has its place in it. */
+static const char version_9[] =
+    "alter table herald_dead add column place integer not null default 0;"
+    "create index herald_retry_queue on herald_retry(queue, due_at);";
 
 static const struct schema_step steps[] = {{version_1}, {version_2},    {version_3}, {version_4},
                                            {version_5}, {version_6},    {version_7}, {version_8},

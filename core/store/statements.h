@@ -36,7 +36,7 @@
 #define DEAD_COLUMNS                                                                               \
     "id, side, queue, identity, fingerprint, fingerprint_version, attempts, error, traceback, "    \
     "generation, "                                                                                 \
-    "at, " MESSAGE_COLUMNS ", leg_kind, lane, holds, tries"
+    "at, " MESSAGE_COLUMNS ", leg_kind, lane, holds, place, tries"
 
 /* A clock that went back must not enter rows that count as old already. */
 #define INBOX_AT "max(?, coalesce((select value from herald_meta where key = 'inbox_floor'), 0))"
@@ -169,6 +169,10 @@
     X(RETRY_ADD, "add a retry",                                                                    \
       "insert into herald_retry(" RETRY_COLUMNS                                                    \
       ", tries) values (nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS ", ?)")     \
+    X(RETRY_PLACE, "reserve a place in a lane",                                                    \
+      "update sqlite_sequence set seq = seq + 1 where name = 'herald_retry' returning seq")        \
+    X(RETRY_FIRST_PLACE, "reserve a place in a lane",                                              \
+      "insert into sqlite_sequence(name, seq) values ('herald_retry', 1)")                         \
     X(RETRY_DUE, "look for retries that are due",                                                  \
       "select id, due_at from herald_retry where queue = ?1 and due_at <= ?2 "                     \
       "and (due_at, id) > (?3, ?4) order by due_at, id limit ?5")                                  \
@@ -194,9 +198,9 @@
       "insert into herald_dead(side, queue, identity, fingerprint, fingerprint_version, "          \
       "attempts, "                                                                                 \
       "error, traceback, generation, at, " MESSAGE_COLUMNS                                         \
-      ", error_group, leg_kind, lane, holds, tries) values "                                       \
+      ", error_group, leg_kind, lane, holds, place, tries) values "                                \
       "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS                                              \
-      ", ?, ?, ?, ?, ?) on conflict(side, queue, identity, fingerprint) "                          \
+      ", ?, ?, ?, ?, ?, ?) on conflict(side, queue, identity, fingerprint) "                       \
       "where identity is not null "                                                                \
       "do nothing")                                                                                \
     X(DEAD_FIND, "look for a dead letter",                                                         \

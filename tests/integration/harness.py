@@ -33,6 +33,7 @@ BUGS = ("AddressSanitizer", "LeakSanitizer", "runtime error", "leftover_handles"
 
 PATIENCE = 120  # seconds without any change, until what must happen counts as never happening
 POLL = 0.02
+SETTLED = 0.3  # the watch of the files looks 0.2 s after their last change
 COMMAND_SECONDS = 2 * PATIENCE  # for a command to end
 LOOK_SECONDS = 0.5  # at a process that should rest
 
@@ -306,6 +307,7 @@ class Router:
             finally:
                 self.signal(signal.SIGCONT)
 
+        time.sleep(SETTLED)  # or it would look at once, for a change before this one
         self.signal(signal.SIGSTOP)
         self.write(path, text)
         return self.run("reload", *words, begun=go_on)

@@ -28,6 +28,8 @@ class Killed(test_kills.Services):
         self.check_all()
 
 
+UNHEARD = 16  # rows that an exchange is sent before it has confirmed any
+
 class Faults(Case):
     def test_queue_is_deleted_while_consuming(self):
         """FAULTS 13."""
@@ -169,11 +171,11 @@ class Faults(Case):
         relay.open()
         router = self.router(broker=url).start()
         relay.mute()
-        router.emit("note", "x", count=50)
-        self.wait_equal("the rows on the broker", lambda: World.node.depth(self.names["spy"]), 50)
+        router.emit("note", "x", count=UNHEARD)
+        self.wait_equal("the rows on the broker", lambda: World.node.depth(self.names["spy"]), UNHEARD)
         relay.close()
         relay.open()
-        self.wait_equal("all of them", lambda: len(router.effects()), 50)
+        self.wait_equal("all of them", lambda: len(router.effects()), UNHEARD)
         self.wait_drained(router)
         self.wait_settled(router)
-        self.assertEqual(len(router.effects()), 50)
+        self.assertEqual(len(router.effects()), UNHEARD)

@@ -86,6 +86,8 @@ static void other_rules_do_not_make_another_message_of_it(void **state)
     assert_sql(&s, DEAD, "0"); /* "id used twice" */
     deliver(&s, "m", NULL, "another");
     assert_sql_contains(&s, "select error from herald_dead", "id used twice");
+    deliver(&s, "m", NULL, "another"); /* its ack was lost: the letter is there */
+    assert_int_equal(turn_counters(s.turn)->dead, 1);
     scene_end(&s);
 }
 

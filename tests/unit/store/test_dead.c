@@ -23,7 +23,7 @@ static int64_t add(struct store *s, const struct dead_letter *d)
 {
     int64_t id;
 
-    assert_ok(s, dead_add(s->db, d, &id, &s->err));
+    assert_ok(s, dead_add(s->db, d, &id, NULL, &s->err));
     return id;
 }
 

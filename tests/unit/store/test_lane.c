@@ -106,7 +106,7 @@ static void lanes_are_listed_with_what_they_wait_for(void **state)
     add_retry(s, "q", "1", LANE_HELD);
     add_retry(s, "r", "1", 9);
     add_retry(s, "q", "3", LANE_HELD);
-    assert_ok(s, dead_add(s->db, &holder, NULL, &s->err));
+    assert_ok(s, dead_add(s->db, &holder, NULL, NULL, &s->err));
     other_exec(s,
                "insert into herald_outbox(type, lane, due_at) values ('t', '4', 0),"
                " ('t', '4', 9223372036854775807), ('t', '5', 0), ('t', null, 0);"
@@ -128,7 +128,7 @@ static void a_lane_is_busy_with_its_first_row_or_a_holding_letter(void **state)
 
     store_open(s);
     add_retry(s, "q", "1", 7);
-    assert_ok(s, dead_add(s->db, &holder, NULL, &s->err));
+    assert_ok(s, dead_add(s->db, &holder, NULL, NULL, &s->err));
     assert_ok(s, lane_is_busy(s->db, slice_of("q"), slice_of("1"), 1, &busy, &s->err));
     assert_true(busy);
     assert_ok(s, lane_is_busy(s->db, slice_of("r"), slice_of("1"), INT64_MAX, &busy, &s->err));

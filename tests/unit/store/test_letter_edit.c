@@ -23,7 +23,7 @@ static const struct dead_letter letter = {
 static void open_with(struct store *s, const struct dead_letter *l)
 {
     store_open(s);
-    assert_ok(s, dead_add(s->db, l, NULL, &s->err));
+    assert_ok(s, dead_add(s->db, l, NULL, NULL, &s->err));
 }
 
 static const char *as_is(struct store *s)

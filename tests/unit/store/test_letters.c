@@ -4,6 +4,7 @@
 #include "base/error_group.h"
 #include "store/db_int.h"
 #include "store/inbox.h"
+#include "store/lane.h"
 #include "store/letters.h"
 #include "store/outbox.h"
 #include "store/retry.h"
@@ -38,7 +39,7 @@ static int64_t bury(struct store *s, const struct dead_letter *l)
 {
     int64_t id;
 
-    assert_ok(s, dead_add(s->db, l, &id, &s->err));
+    assert_ok(s, dead_add(s->db, l, &id, NULL, &s->err));
     if (l->side == DEAD_INBOX && l->identity.data != NULL)
         assert_ok(
             s, inbox_set(s->db, l->queue, l->identity, l->fingerprint, INBOX_DEAD, l->at, &s->err));
@@ -142,7 +143,7 @@ static void a_letter_whose_id_another_has_leaves_the_inbox_alone(void **state)
     store_open(s);
     assert_ok(s, inbox_set(s->db, l.queue, l.identity, (struct fingerprint){99, 2}, INBOX_DONE, 1,
                            &s->err));
-    assert_ok(s, dead_add(s->db, &l, NULL, &s->err));
+    assert_ok(s, dead_add(s->db, &l, NULL, NULL, &s->err));
     assert_int_equal(once(s, &everything, letter_replay), 1);
     assert_string_equal(other_rows(s, "select state, fingerprint from herald_inbox"), "0|99");
     assert_string_equal(other_rows(s, "select identity, message_id from herald_retry"), "-|m");
@@ -153,7 +154,7 @@ static void an_inbox_row_that_was_lost_is_made_anew(void **state)
     struct store *s = *state;
 
     store_open(s);
-    assert_ok(s, dead_add(s->db, &inbox_letter, NULL, &s->err));
+    assert_ok(s, dead_add(s->db, &inbox_letter, NULL, NULL, &s->err));
     assert_int_equal(once(s, &everything, letter_replay), 1);
     assert_string_equal(other_rows(s, "select message_id, state from herald_inbox"), "m|1");
 }
@@ -196,16 +197,38 @@ static void a_parked_leg_stays_a_leg(void **state)
 
     store_open(s);
     other_exec(s, "insert into herald_outbox(type, message_id, leg_kind, leg_exchange, "
-                  "leg_routing_key) values ('t', 'm', 'topic', 'x', 'a.b'), "
-                  "('t', 'm', 'queue', '', 'q')");
+                  "leg_routing_key, lane) values ('t', 'm', 'topic', 'x', 'a.b', 'k > x:a.b'), "
+                  "('t', 'm', 'queue', '', 'q', null)");
     for (int64_t id = 1; id <= 2; id++)
-        assert_ok(s, outbox_park(s->db, id, "no such exchange", 5, &s->err));
+        assert_ok(s, outbox_park(s->db, id, "no such exchange", 5, NULL, &s->err));
     assert_ok(s, dead_count(s->db, &n, &s->err));
     assert_int_equal(n, 2);
     assert_int_equal(once(s, &everything, letter_replay), 2);
-    assert_string_equal(other_rows(s, "select message_id, leg_kind, leg_exchange, leg_routing_key "
-                                      "from herald_outbox"),
-                        "m|topic|x|a.b, m|queue||q");
+    assert_string_equal(other_rows(s, "select message_id, leg_kind, leg_exchange, leg_routing_key, "
+                                      "lane from herald_outbox"),
+                        "m|topic|x|a.b|k > x:a.b, m|queue||q|-");
+}
+
+/* One that became a letter while another one was the first of its lane. */
+static void a_letter_keeps_its_place_in_the_lane_that_it_holds(void **state)
+{
+    struct dead_letter l = inbox_letter;
+    struct retry_row row = {.queue = slice_of("q"), .due_at = 1, .error = "e", .unnamed = true};
+    struct store *s = *state;
+
+    store_open(s);
+    row.lane = l.lane = slice_of("k");
+    assert_ok(s, retry_add(s->db, &row, &s->err)); /* the first */
+    l.holds = true;
+    assert_ok(s, retry_place(s->db, 0, &l.place, &s->err));
+    (void)bury(s, &l);
+    row.due_at = LANE_HELD;
+    assert_ok(s, retry_add(s->db, &row, &s->err)); /* came after the letter */
+    assert_int_equal(once(s, &everything, letter_replay), 1);
+    assert_string_equal(other_rows(s, "select id, due_at = 1, identity from herald_retry"),
+                        "1|1|-, 2|0|m, 3|0|-");
+    assert_ok(s, retry_remove(s->db, 1, &s->err));
+    assert_string_equal(other_rows(s, "select id, due_at = 1 from herald_retry"), "2|1, 3|0");
 }
 
 static void a_dropped_letter_leaves_its_id_known(void **state)
@@ -436,7 +459,8 @@ static void letters_of_an_older_store_are_grouped_when_the_router_takes_it(void 
         "alter table herald_dead drop column lane;"
         "alter table herald_dead drop column holds;"
         "alter table herald_dead drop column tries;"
-        "drop index herald_retry_queue; drop index herald_outbox_aside; alter table herald_outbox "
+        "drop index herald_retry_queue; alter table herald_dead drop column place; drop index "
+        "herald_outbox_aside; alter table herald_outbox "
         "drop column outlet;"
         "alter table herald_retry drop column properties;"
         "alter table herald_dead drop column properties;"
@@ -475,6 +499,7 @@ int main(void)
         TEST(a_replayed_row_goes_into_the_outbox),
         TEST(a_row_that_was_never_sent_is_dated_anew),
         TEST(a_parked_leg_stays_a_leg),
+        TEST(a_letter_keeps_its_place_in_the_lane_that_it_holds),
         TEST(a_dropped_letter_leaves_its_id_known),
         TEST(batches_are_bounded_and_together_reach_all),
         TEST(a_letter_that_is_gone_is_passed_over),

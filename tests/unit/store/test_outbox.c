@@ -283,8 +283,8 @@ static void a_letter_of_a_row_that_may_have_been_sent_says_so(void **state)
     rows(s, 2);
     begin(s);
     postpone(s, 1, OUTBOX_UNHEARD, "cut", 7000);
-    assert_ok(s, outbox_park(s->db, 1, "too old", 4444, &s->err));
-    assert_ok(s, outbox_park(s->db, 2, "no route", 4444, &s->err));
+    assert_ok(s, outbox_park(s->db, 1, "too old", 4444, NULL, &s->err));
+    assert_ok(s, outbox_park(s->db, 2, "no route", 4444, NULL, &s->err));
     commit(s);
     assert_string_equal(other_rows(s, "select attempts, error from herald_dead"),
                         "1|too old, 0|no route");
@@ -293,6 +293,7 @@ static void a_letter_of_a_row_that_may_have_been_sent_says_so(void **state)
 static void a_parked_row_is_a_whole_dead_letter(void **state)
 {
     struct store *s = *state;
+    bool parked = true;
     char want[128];
 
     store_open(s);
@@ -300,8 +301,9 @@ static void a_parked_row_is_a_whole_dead_letter(void **state)
                   "values ('t', 'k', '{\"a\":1}')");
     begin(s);
     postpone(s, 1, OUTBOX_REFUSED, "nacked", 5000);
-    assert_ok(s, outbox_park(s->db, 1, "no route for type \"t\"", 4444, &s->err));
-    assert_ok(s, outbox_park(s->db, 1, "again", 4445, &s->err)); /* gone: no error */
+    assert_ok(s, outbox_park(s->db, 1, "no route for type \"t\"", 4444, NULL, &s->err));
+    assert_ok(s, outbox_park(s->db, 1, "again", 4445, &parked, &s->err)); /* gone: no error */
+    assert_false(parked);
     commit(s);
     assert_int_equal(other_int(s, "select count(*) from herald_outbox"), 0);
     snprintf(want, sizeof want, "outbox||%s:1|%s:1|1|no route for type \"t\"|4444|t|k|{\"a\":1}",
@@ -346,7 +348,8 @@ static bool add_legs(void *arg, const struct outbox_row *row)
     struct legs *l = arg;
 
     for (size_t i = 0; i < l->n; i++)
-        assert_ok(l->store, outbox_add_leg(l->store->db, row, &l->to[i], &l->store->err));
+        assert_ok(l->store,
+                  outbox_add_leg(l->store->db, row, &l->to[i], row->lane, &l->store->err));
     return false;
 }
 
@@ -405,7 +408,7 @@ static void parked_legs_are_letters_of_their_own(void **state)
     split(s);
     begin(s);
     for (int64_t id = 1; id <= 5; id++)
-        assert_ok(s, outbox_park(s->db, id, "why", 4444, &s->err));
+        assert_ok(s, outbox_park(s->db, id, "why", 4444, NULL, &s->err));
     commit(s);
     assert_string_equal(other_rows(s, "select exchange, routing_key from herald_dead order by id"),
                         "-|-, x|, y|a.b, |q"); /* two of them go to one place */

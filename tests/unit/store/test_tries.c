@@ -237,13 +237,13 @@ static void the_last_try_of_a_letter_is_its_death(void **state)
     struct dead_letter l = letter;
 
     store_open(s);
-    assert_ok(s, dead_add(s->db, &l, NULL, &s->err));
+    assert_ok(s, dead_add(s->db, &l, NULL, NULL, &s->err));
     assert_string_equal(other_rows(s, TRIES "herald_dead"), LAST);
     l.identity = slice_of("another");
     l.tries = slice_of(FIRST);
     l.error = "";
     l.traceback = NULL;
-    assert_ok(s, dead_add(s->db, &l, NULL, &s->err));
+    assert_ok(s, dead_add(s->db, &l, NULL, NULL, &s->err));
     assert_string_equal(other_rows(s, TRIES "herald_dead where id = 2"),
                         FIRST "{\"at\":9,\"attempt\":2,\"generation\":3,"
                               "\"error\":\"(no reason given)\"}\n");
@@ -258,7 +258,7 @@ static void replay_takes_the_tries_along(void **state)
 
     store_open(s);
     l.tries = slice_of(FIRST);
-    assert_ok(s, dead_add(s->db, &l, NULL, &s->err));
+    assert_ok(s, dead_add(s->db, &l, NULL, NULL, &s->err));
     assert_ok(s, letter_edit(s->db, 1, &edit, false, &s->err));
     assert_string_equal(other_rows(s, TRIES "herald_dead"), FIRST LAST);
     assert_ok(s, letter_replay(s->db, 1, 50, &done, &s->err));
