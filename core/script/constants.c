@@ -33,10 +33,11 @@ static struct slice slice_of_buf(const struct buf *b)
     return (struct slice){b->data ? b->data : "", b->len};
 }
 
-static void report(struct search *s, int kind, const struct token *t, struct slice text,
-                   struct slice order, int values)
+static void report(struct search *s, enum constant_kind kind, const struct token *t,
+                   struct slice text, struct slice order, int values)
 {
     struct script_constant c = {
+        .kind = kind,
         .file = s->file,
         .line = t->line,
         .column = t->column,
@@ -45,7 +46,6 @@ static void report(struct search *s, int kind, const struct token *t, struct sli
         .values = values,
     };
 
-    c.kind = kind;
     if (!s->fn(s->arg, &c))
         s->stop = true;
 }

@@ -44,7 +44,7 @@ describe("herald outbox", function()
     assert.equal('[{"id":9,"message_id":"s:9","type":"t","order_type":"60201","state":"postponed",'
       .. '"attempts":2,"reason":"no queue\\ntook it","due_at":"2025-11-24T16:01:00.000Z",'
       .. '"created_at":"2025-11-24T16:00:00.123Z","business_key1":"16","business_key2":"60201",'
-      .. '"business_key3":null,"key":"k","exchange":"x","routing_key":"rk","lane":null}]\n', out)
+      .. '"business_key3":null,"key":"k","exchange":"x","routing_key":"rk","lane":null,"waits_for":null}]\n', out)
   end)
 
   it("list says who is behind another row of its lane, and has no time for it", function()
@@ -56,7 +56,7 @@ describe("herald outbox", function()
     assert.equal("business_key1=16", pick.lane)
     _, out = herald("outbox", "list", "--json")
     assert.matches('"state":"behind","attempts":2,"reason":null,"due_at":null,', out)
-    assert.matches('"lane":"business_key1=16"}%]\n$', out)
+    assert.matches('"lane":"business_key1=16","waits_for":null}%]\n$', out)
   end)
 
   it("list says what is in flight, where a router runs", function()

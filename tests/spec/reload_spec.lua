@@ -102,7 +102,7 @@ describe("herald reload", function()
       .. '"what":"subscription","name":"q2","where":"rules/a.lua:7"}],"takes_away":[],"restart":"store",'
       .. '"nowhere":[],"trial":null}\n', out)
     _, _, out = run("unchanged\t5\tdef\n", { json = true })
-    assert.equal('{"outcome":"unchanged","generation":5,"hash":"def","changes":[],"restart":null,'
+    assert.equal('{"outcome":"unchanged","generation":5,"hash":"def","changes":[],"takes_away":[],"restart":null,'
       .. '"nowhere":[],"trial":null}\n', out)
     _, _, out = run(TRIAL, { json = true })
     assert.truthy(out:find('"trial":{"run":50,"differing":1,"left_out":2,"differs":[{"message_id":'
