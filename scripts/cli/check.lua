@@ -24,7 +24,7 @@ local function setting_place(name)
   local line = 0
   for text in (lint.read("herald.lua") or ""):gmatch("([^\n]*)\n?") do
     line = line + 1
-    local column = name and text:match("^%s*()" .. name:gsub("%W", "%%%0") .. "%s*=")
+    local column = name and text:match("^[^-]-()%f[%w_]" .. name:gsub("%W", "%%%0") .. "%s*=")
     if column then return { file = "herald.lua", line = line, column = column } end
   end
   return { file = "herald.lua" }
