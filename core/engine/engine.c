@@ -2,8 +2,10 @@
 #include "engine/engine_int.h"
 
 #include "base/failpoint.h"
+#include "script/above.h"
 #include "store/outbox.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -348,18 +350,26 @@ static void on_edited(void *arg)
         e->settings.edited(e->settings.arg);
 }
 
+/* Where rules lie, and above them what they share; a file beside that costs one look. */
 static int watch_rules(struct engine *e, struct err *err)
 {
     const struct engine_settings *s = &e->settings;
-    const char **paths = calloc(s->n_folders, sizeof *paths);
-    int rc;
+    struct script_folder *folders = calloc(s->n_folders, sizeof *folders);
+    const char **paths = calloc(s->n_folders + 1, sizeof *paths);
+    char above[PATH_MAX];
+    size_t n = 0;
+    int rc = folders && paths ? OK : err_set(err, ERR_NOMEM, "out of memory");
 
-    if (paths == NULL)
-        return err_set(err, ERR_NOMEM, "out of memory");
-    for (size_t i = 0; i < s->n_folders; i++)
-        paths[i] = s->folders[i].path;
-    rc =
-        rules_watch_start(&e->rules_watch, s->loop, s->log, paths, s->n_folders, on_edited, e, err);
+    for (size_t i = 0; rc == OK && i < s->n_folders; i++) {
+        folders[i] = (struct script_folder){s->folders[i].path, s->folders[i].namespace_};
+        paths[n++] = s->folders[i].path;
+    }
+    /* One settings file names all includes: they have one folder above them. */
+    if (rc == OK && above_is_next(folders, s->n_folders, 0, above, sizeof above))
+        paths[n++] = above;
+    if (rc == OK)
+        rc = rules_watch_start(&e->rules_watch, s->loop, s->log, paths, n, on_edited, e, err);
+    free(folders);
     free(paths);
     return rc;
 }

@@ -77,31 +77,44 @@ static void push_similar(lua_State *L, const char *name, const char *prefix)
         const struct source *f = &all->files[i];
         size_t len = strlen(f->chunk) - strlen("@.lua");
 
-        if (!f->module || f->prefix != skip || strncmp(f->chunk + 1, prefix, skip) != 0)
+        if (!f->module ||
+            (f->prefix > 0 && (f->prefix != skip || strncmp(f->chunk + 1, prefix, skip) != 0)))
             continue;
-        lua_pushlstring(L, f->chunk + 1 + skip, len - skip);
+        lua_pushlstring(L, f->chunk + 1 + f->prefix, len - f->prefix);
         known[n++] = luaL_gsub(L, lua_tostring(L, -1), "/", ".");
         lua_remove(L, -2);
     }
     suggest_push_nearest(L, name, known, n);
 }
 
-static const struct source *find(lua_State *L, const char *name, const char *prefix,
-                                 const char *chunk)
+/* RAISES: says which files were looked for. */
+static void fail_to_find(lua_State *L, const char *name, const char *prefix)
 {
+    const char *own = push_chunk(L, prefix, name) + 1, *shared = push_chunk(L, "", name) + 1;
+
+    push_similar(L, name, prefix);
+    luaL_error(L, "no module '%s': there is no file %s%s%s%s", name, own, *prefix ? " or " : "",
+               *prefix ? shared : "", lua_tostring(L, -1));
+}
+
+/* A folder's own module, or else the one that is shared. */
+static const struct source *find(lua_State *L, const char *name, const char *prefix)
+{
+    const struct sources *all = &script_of(L)->sources;
     const struct source *f = NULL;
 
-    if (is_module_name(name))
-        f = sources_find(&script_of(L)->sources, chunk);
+    if (is_module_name(name)) {
+        f = sources_find(all, push_chunk(L, prefix, name));
+        if (f == NULL)
+            f = sources_find(all, push_chunk(L, "", name));
+        lua_settop(L, 2);
+    }
     if (f != NULL)
         return f;
     if (sandbox_is_library(name))
         luaL_error(L, "'%s' needs no require: it is there already", name);
-    if (is_module_name(name)) {
-        push_similar(L, name, prefix);
-        luaL_error(L, "no module '%s': there is no file %s%s", name, chunk + 1,
-                   lua_tostring(L, -1));
-    }
+    if (is_module_name(name))
+        fail_to_find(L, name, prefix);
     luaL_error(L,
                "cannot require '%s': rules can require \"herald\" and modules of the router's "
                "lib/ folder, such as require \"lib.money\" for lib/money.lua",
@@ -109,11 +122,14 @@ static const struct source *find(lua_State *L, const char *name, const char *pre
     return NULL;
 }
 
-/* Pushes what the file returns; true when it returns nothing, as in Lua. */
-static void run(lua_State *L, const struct source *f, const char *prefix, const char *chain)
+/* Pushes what the file returns; true when it returns nothing, as in Lua. What it requires is
+ * looked for beside itself, whoever comes first to require it. */
+static void run(lua_State *L, const struct source *f, const char *chain)
 {
     loader_push_chunk(L, f);
-    sandbox_push_env(L, prefix, chain);
+    lua_pushlstring(L, f->chunk + 1, f->prefix);
+    sandbox_push_env(L, lua_tostring(L, -1), chain);
+    lua_remove(L, -2);
     lua_setupvalue(L, -2, 1);
     lua_call(L, 0, 1);
     if (lua_isnil(L, -1)) {
@@ -127,7 +143,7 @@ static int require(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
     const char *prefix = lua_tostring(L, lua_upvalueindex(1));
-    const char *chain = lua_tostring(L, lua_upvalueindex(2)), *chunk;
+    const char *chain = lua_tostring(L, lua_upvalueindex(2));
     const struct source *f;
 
     lua_settop(L, 1);
@@ -135,15 +151,15 @@ static int require(lua_State *L)
     lua_pushvalue(L, 1);
     if (lua_rawget(L, 2) != LUA_TNIL)
         return 1;
-    chunk = push_chunk(L, prefix, name);
-    lua_pushvalue(L, -1);
-    if (lua_rawget(L, 2) != LUA_TNIL)
+    f = find(L, name, prefix);
+    if (lua_getfield(L, 2, f->chunk) != LUA_TNIL)
         return 1;
-    f = find(L, name, prefix, chunk);
+    if (f->prefix != strlen(prefix))
+        chain = ""; /* what is shared requires nothing of a folder: no cycle leads back */
     check_cycle(L, chain, name);
-    run(L, f, prefix, lua_pushfstring(L, "%s%s%s", chain, *chain ? ARROW : "", name));
+    run(L, f, lua_pushfstring(L, "%s%s%s", chain, *chain ? ARROW : "", name));
     lua_pushvalue(L, -1);
-    lua_setfield(L, 2, chunk);
+    lua_setfield(L, 2, f->chunk);
     return 1;
 }
 

@@ -1,9 +1,9 @@
 /*
  * require - `require` for rule files: herald, and the modules of the router's lib/
  *
- * require "lib.money" runs lib/money.lua of the same router folder, once in each
- * generation, with an environment like a rule file's. Modules come from the sources
- * that were read with the rules, never from the disk.
+ * require "lib.money" runs lib/money.lua of the same folder, or else the one of the router's
+ * folder above it, once in each generation, with an environment like a rule file's. Modules
+ * come from the sources that were read with the rules, never from the disk.
  */
 #ifndef HERALD_SCRIPT_REQUIRE_H
 #define HERALD_SCRIPT_REQUIRE_H

@@ -2,6 +2,7 @@
 #include "script/sources.h"
 
 #include "base/buf.h"
+#include "script/above.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -284,20 +285,6 @@ static DIR *open_below(const char *folder, const char *name)
     return opendir(path);
 }
 
-/* Puts the router's folder for an include's: "/srv/shop" of "/srv/shop/learning". */
-static void find_root(const struct script_folder *folder, const char *name, char *out, size_t size)
-{
-    size_t len = strlen(folder->path), tail = strlen(name);
-
-    snprintf(out, size, "%s", folder->path);
-    if (tail == 0 || len >= size || len <= tail || strcmp(out + len - tail, name) != 0 ||
-        out[len - tail - 1] != '/')
-        return;
-    out[len - tail] = '\0';
-    if (len - tail > 1)
-        out[len - tail - 1] = '\0';
-}
-
 /* A router need not have any. */
 static int read_modules(struct walk *w, struct err *err)
 {
@@ -322,7 +309,7 @@ static int read_folder(struct sources *s, const struct script_folder *folder, st
     int rc;
 
     snprintf(prefix, sizeof prefix, "%s%s", name, *name ? "/" : "");
-    find_root(folder, name, root, sizeof root);
+    (void)above_of(folder, root, sizeof root); /* itself where nothing is above */
     if (dir == NULL)
         return err_set(err, ERR_CONFIG,
                        "cannot read the rules folder %s/rules: %s; a router keeps its rules in "
@@ -330,6 +317,22 @@ static int read_folder(struct sources *s, const struct script_folder *folder, st
                        folder->path, strerror(errno));
     rc = walk_folder(&w, "rules", dir, err);
     return rc == OK ? read_modules(&w, err) : rc;
+}
+
+/* What the folders share lies above them, and belongs to none of them. */
+static int read_shared(struct sources *s, const struct script_folder *folders, size_t n,
+                       struct err *err)
+{
+    int rc = OK;
+
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        char root[PATH_MAX];
+        struct walk w = {.sources = s, .folder = root, .root = root, .prefix = ""};
+
+        if (above_is_next(folders, n, i, root, sizeof root))
+            rc = read_modules(&w, err);
+    }
+    return rc;
 }
 
 static void name_source(const void *list, size_t i, struct slice name[LOOKUP_PARTS])
@@ -408,6 +411,8 @@ int sources_read(struct sources *s, const struct script_folder *folders, size_t 
     *s = (struct sources){.files = NULL};
     for (size_t i = 0; rc == OK && i < n; i++)
         rc = read_folder(s, &folders[i], err);
+    if (rc == OK)
+        rc = read_shared(s, folders, n, err);
     if (rc == OK)
         rc = index_files(s, err);
     if (rc != OK) {

@@ -26,15 +26,16 @@ struct source {
 };
 
 struct sources {
-    struct source *files; /* by folder as given, rules before modules, then by name */
+    struct source
+        *files; /* by folder as given, rules before modules, then by name; shared ones last */
     size_t n;
     struct lookup by_chunk;
     char hash[SOURCES_HASH_SIZE]; /* 12 hex digits over names and contents */
 };
 
-/* Reads rules/ *.lua of each folder, and what is below its lib/: regular files, no hidden
- * ones, no links that lead out of the folder. ERR_CONFIG says which path and what to do;
- * ERR_NOMEM. On failure nothing is owned. */
+/* Reads rules/ *.lua of each folder, and what is below its lib/ and the lib/ above it (above.h):
+ * regular files, no hidden ones, no links that lead out of the router's folder. ERR_CONFIG says
+ * which path and what to do; ERR_NOMEM. On failure nothing is owned. */
 int sources_read(struct sources *s, const struct script_folder *folders, size_t n, struct err *err);
 void sources_free(struct sources *s);
 

@@ -55,6 +55,15 @@ local function below(path, name)
   return (path == "." or name:sub(1, 1) == "/") and name or path .. "/" .. name
 end
 
+-- Does the router of the current folder include that one? Then it has its lib/, too.
+local function is_included(path)
+  local above = path ~= "." and core.kind("herald.lua") == "file" and settings.load(".", {})
+  for _, name in ipairs(above and above.include or {}) do
+    if name == path then return true end
+  end
+  return false
+end
+
 -- Settings of a folder, and the folders that it consists of.
 local function read_folder(path)
   local back = core.getcwd()
@@ -64,6 +73,7 @@ local function read_folder(path)
   assert(core.chdir(back))
   if not s then words.fail(problem) end
   s.folders = folder.parts(s)
+  if not s.include and is_included(path) then s.folders[1].namespace = path end
   for _, part in ipairs(s.folders) do
     part.path = part.path == "." and path or below(path, part.path)
   end

@@ -159,6 +159,22 @@ class Watched(Reloads):
         self.wait_generation(4)
         self.check_mark("three")
 
+    def test_modules_above_included_folders(self):
+        listen = ('local herald = require "herald" local mark = require "lib.mark"\n'
+                  'herald.subscribe { queue = "$queue" }\n'
+                  'herald.on("note", "*", function() herald.log.info("mark " .. mark) end)\n')
+        self.target = self.router({"one/rules/a.lua": listen, "two/rules/b.lua": 'require "lib.mark"\n',
+                                   "lib/mark.lua": 'return "one"\n',
+                                   "herald.lua": 'return { include = { "one", "two" } }'},
+                                  broker="embedded")
+        self.target.start()
+        self.target.write("lib/mark.lua", 'return "two"\n')
+        self.wait_generation(2)
+        self.target.write("lib/mark.lua", "return (\n")
+        self.wait_for("the refusal", lambda: self.target.events("rules.refused"))
+        self.assert_words(self.target.events("rules.refused")[0], r"lib/mark\.lua:")
+        self.target.stop()
+
     def test_rules_folder_that_goes_and_returns(self):
         """As when another version is checked out."""
         self.start()

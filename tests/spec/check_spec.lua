@@ -378,6 +378,17 @@ describe("herald check", function()
     assert.matches("no such table: u", out)
   end)
 
+  it("judges what included folders share, once", function()
+    local out = check {
+      ["herald.lua"] = 'return { include = { "one", "two" } }', ["rules/a.lua"] = false, ["migrations/001.sql"] = false,
+      ["one/migrations/001.sql"] = TABLE, ["one/rules/a.lua"] = 'require "lib.shared"',
+      ["two/rules/b.lua"] = 'require "lib.shared" require "lib.other"',
+      ["lib/shared.lua"] = "local z return 1",
+    }
+    has(out, "lib/shared.lua:1:7: warning: unused variable 'z'")
+    has(out, "two/rules/b.lua:1:1: error: no module 'lib.other': there is no file two/lib/other.lua or lib/other.lua")
+  end)
+
   it("sorts by file and line, and writes JSON", function()
     local files = { ["rules/b.lua"] = "\n\nlocal b\nlocal a", ["rules/a.lua"] = GOOD .. "local z" }
     assert.equal(table.concat({

@@ -301,6 +301,29 @@ describe("herald test", function()
     assert.matches("3 successes", out)
   end)
 
+  it("finds what included folders share, in each one's specs and in those of all", function()
+    local spec = [[
+      it("knows the tax", function()
+        local r = require("herald.testing").start()
+        r:deliver { queue = "q1", type = "t" }
+        r:run()
+        assert.logged(r, "119")
+      end)]]
+    shop = made.folder {
+      ["herald.lua"] = "return { include = { 'one', 'two' } }",
+      ["lib/money.lua"] = "local rate = require 'lib.rate' return function(x) return x + rate end",
+      ["lib/rate.lua"] = "return 19", ["two/lib/rate.lua"] = "return 7", ["spec/both_spec.lua"] = spec,
+      ["one/herald.lua"] = "return {}", ["one/spec/one_spec.lua"] = spec,
+      ["one/rules/a.lua"] = [[local herald = require "herald" local money = require "lib.money"
+        herald.subscribe { queue = "q1" }
+        herald.on("t", "*", function() herald.log.info(tostring(money(100))) end)]],
+      ["two/herald.lua"] = "return {}", ["two/rules/b.lua"] = "assert(require 'lib.rate' == 7)",
+    }
+    local code, out, err = shop:herald("test", "--output", "plainTerminal")
+    assert.equal(0, code, out .. err)
+    assert.matches("2 successes / 0 failures / 0 errors", out)
+  end)
+
   it("keeps specs out of the rules' state, and the rules out of theirs", function()
     passes([[
       herald = "a spec's"

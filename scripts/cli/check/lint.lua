@@ -42,17 +42,23 @@ local function collect(folder, deep, files)
   end
 end
 
--- {path, spec} of every Lua file of the folders, but herald.lua.
+-- {path, spec} of every Lua file of the folders, but herald.lua; also of what they share.
 function lint.files(parts)
   local files = {}
-  for _, part in ipairs(parts) do
-    local base = part.path == "." and "" or part.path .. "/"
-    for _, below in ipairs { "rules", "lib", "spec" } do
+  local function add(base, names)
+    for _, below in ipairs(names) do
       local paths = {}
       collect(base .. below, below ~= "rules", paths)
       for _, path in ipairs(paths) do files[#files + 1] = { path = path, spec = below == "spec" } end
     end
   end
+  local above, called_lib = true, false
+  for _, part in ipairs(parts) do
+    add(part.path == "." and "" or part.path .. "/", { "rules", "lib", "spec" })
+    if part.path == "." then above = false end
+    if part.path == "lib" then called_lib = true end
+  end
+  if above then add("", called_lib and { "spec" } or { "lib", "spec" }) end
   return files
 end
 

@@ -1,6 +1,8 @@
 /* require "lib.money": modules of the router's own lib/. */
 #include "fake_host.h"
 
+#include "script/above.h"
+
 static void write_file(const struct scene *s, const char *name, const char *text)
 {
     char path[512];
@@ -98,11 +100,94 @@ static void each_folder_has_its_own(void **state)
     write_file(&s, "learning/rules/x.lua", "\nrequire 'lib.nme'");
     assert_string_equal(load(&s, ""),
                         "learning/rules/x.lua:2: no module 'lib.nme': there is no file "
-                        "learning/lib/nme.lua: did you mean 'lib.name'?");
-    write_file(&s, "learning/rules/x.lua", "require 'lib.only'");
-    assert_string_equal(load(&s, ""), "learning/rules/x.lua:1: no module 'lib.only': there is no "
-                                      "file learning/lib/only.lua");
+                        "learning/lib/nme.lua or lib/nme.lua: did you mean 'lib.name'?");
+    write_file(&s, "learning/rules/x.lua", "assert(require 'lib.only' == 'root')");
+    assert_string_equal(load(&s, ""), "");
     end(&s);
+}
+
+/* Two included folders, beside what they share. */
+static void begin_shared(struct scene *s, struct script_folder folders[2], char paths[2][128])
+{
+    static const char *const names[] = {"orders", "learning"};
+
+    begin(s);
+    make_folder(s, "lib");
+    for (int i = 0; i < 2; i++) {
+        char below[64];
+
+        make_folder(s, names[i]);
+        snprintf(below, sizeof below, "%s/rules", names[i]);
+        make_folder(s, below);
+        snprintf(below, sizeof below, "%s/lib", names[i]);
+        make_folder(s, below);
+        snprintf(paths[i], 128, "%s/%s", s->dir, names[i]);
+        folders[i] = (struct script_folder){paths[i], names[i]};
+    }
+    s->settings.folders = folders;
+    s->settings.n_folders = 2;
+}
+
+static void what_lies_above_is_shared_and_belongs_to_nobody(void **state)
+{
+    struct script_folder folders[2];
+    char paths[2][128], hash[32];
+    struct scene s;
+
+    (void)state;
+    begin_shared(&s, folders, paths);
+    write_file(&s, "lib/money.lua", "print('run') return { rate = require 'lib.rate' }");
+    write_file(&s, "lib/rate.lua", "return 19");
+    write_file(&s, "learning/lib/rate.lua", "return require('lib.money').rate - 12");
+    write_file(&s, "orders/rules/x.lua", "assert(require('lib.money').rate == 19)");
+    write_file(&s, "learning/rules/x.lua",
+               "assert(require('lib.rate') == 7 and require('lib.money').rate == 19)");
+    assert_int_equal(script_load(&s.script, &s.settings, &s.err), OK);
+    assert_string_equal(s.fake.logged, "1 script.log text=run place=lib/money.lua:1\n"); /* once */
+    assert_string_equal(script_file(s.script, 4), "lib/rate.lua");
+    assert_null(script_file(s.script, 5));
+    snprintf(hash, sizeof hash, "%s", script_hash(s.script));
+    script_free(&s.script);
+    write_file(&s, "lib/rate.lua", "return 19 --");
+    assert_int_equal(script_load(&s.script, &s.settings, &s.err), OK);
+    assert_string_not_equal(script_hash(s.script), hash);
+    end(&s);
+}
+
+static void a_cycle_among_shared_modules_is_told(void **state)
+{
+    struct script_folder folders[2];
+    char paths[2][128];
+    struct scene s;
+
+    (void)state;
+    begin_shared(&s, folders, paths);
+    write_file(&s, "lib/a.lua", "return require 'lib.b'");
+    write_file(&s, "lib/b.lua", "return require 'lib.a'");
+    write_file(&s, "learning/lib/own.lua", "return require 'lib.a'");
+    write_file(&s, "learning/rules/x.lua", "require 'lib.own'");
+    assert_int_equal(script_load(&s.script, &s.settings, &s.err), ERR_CONFIG);
+    assert_non_null(strstr(s.err.text, "a cycle of requires: lib.a -> lib.b -> lib.a"));
+    end(&s);
+}
+
+/* The folders as the command line gives them: relative to where it went. */
+static void an_include_called_lib_is_an_include(void **state)
+{
+    const struct script_folder two[] = {{"orders", "orders"}, {"learning", "learning"}};
+    const struct script_folder lib[] = {{"orders", "orders"}, {"lib", "lib"}};
+    const struct script_folder own[] = {{".", ""}, {"learning", "learning"}};
+    char above[64];
+
+    (void)state;
+    assert_true(above_is_next(two, 2, 0, above, sizeof above));
+    assert_string_equal(above, ".");
+    assert_false(above_is_next(two, 2, 1, above, sizeof above));
+    assert_false(above_is_next(lib, 2, 0, above, sizeof above));
+    assert_false(above_is_next(lib, 2, 1, above, sizeof above));
+    assert_false(above_is_next(own, 2, 1, above, sizeof above));
+    assert_false(above_of(&own[0], above, sizeof above));
+    assert_string_equal(above, ".");
 }
 
 /* What two included folders share may be linked, but not from outside of the router. */
@@ -180,6 +265,9 @@ int main(void)
         cmocka_unit_test(a_module_runs_once_and_all_get_its_value),
         cmocka_unit_test(modules_are_part_of_the_generation),
         cmocka_unit_test(each_folder_has_its_own),
+        cmocka_unit_test(what_lies_above_is_shared_and_belongs_to_nobody),
+        cmocka_unit_test(a_cycle_among_shared_modules_is_told),
+        cmocka_unit_test(an_include_called_lib_is_an_include),
         cmocka_unit_test(a_link_between_includes_is_fine),
         cmocka_unit_test(an_error_inside_names_the_modules_file),
         cmocka_unit_test(a_handler_may_require_late),
