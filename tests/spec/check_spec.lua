@@ -164,7 +164,7 @@ describe("herald check", function()
 
     it("finds that the store's folder is missing", function()
       has(check { ["herald.lua"] = 'return { store = "data/herald.db" }' },
-        "herald.lua:1:1: error: the store's folder data is not there")
+        "herald.lua:1:10: error: the store's folder data is not there")
     end)
   end)
 
