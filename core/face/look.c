@@ -2,6 +2,7 @@
 #include "face/look.h"
 
 #include "broker/inspect.h"
+#include "store/older.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -252,8 +253,40 @@ static void judge_migrations(struct look *k, const struct script_settings *s, co
     db_close(&db);
 }
 
+#define BODY_IDS                                                                                   \
+    "messages without a message id were named by the id in their body here (the store is of an "   \
+    "earlier version); from now on that id names them only beside messageType: where they have "   \
+    "none, identity = \"body.id\" keeps what it meant"
+
+/* Does a body's id name messages beside messageType only? */
+static bool is_by_default(const struct subscription *s)
+{
+    return s->envelope == ENVELOPE_AUTO && s->identity == 0 && !s->identity_in_body;
+}
+
+/* An older_queue_fn. One is enough to say what has changed. */
+static void tell_body_ids(void *arg, const char *queue)
+{
+    struct look *k = arg;
+    const struct topology *t = rules_topology(script_rules(k->script));
+
+    for (size_t i = 0; i < t->n_subscriptions && !k->told_body_ids; i++) {
+        const struct subscription *s = &t->subscriptions[i];
+        struct found *f;
+
+        if (strcmp(s->queue, queue) != 0 || !is_by_default(s))
+            continue;
+        f = add(k, &k->applied, s->origin, slice_of(BODY_IDS));
+        if (f != NULL)
+            f->kind = INSPECT_WARNING;
+        k->told_body_ids = true;
+    }
+}
+
 void look_run(struct look *k, struct script_settings *settings, const char *url, const char *store)
 {
+    struct err older = {0};
+
     k->host = (struct script_host){
         .log = drop_line, .now_ms = now_ms, .mono_ms = mono_ms, .cpu_ms = cpu_ms};
     settings->host = &k->host;
@@ -264,6 +297,7 @@ void look_run(struct look *k, struct script_settings *settings, const char *url,
     judge_migrations(k, settings, store);
     if (script_load(&k->script, settings, &k->rules) != OK)
         return;
+    (void)older_body_ids(store, tell_body_ids, k, &older); /* what cannot be read says nothing */
     if (script_constants(k->script, keep_constant, k, &k->store) == OK && url != NULL)
         ask_broker(k, url);
     if (k->full)

@@ -3,7 +3,7 @@
  *
  * The rules are loaded as `herald run` loads them, the migrations are applied to a store that
  * exists for this one look, and what is a constant in the rules is prepared against it. The
- * router's own store is never opened. Nothing here calls Lua or raises.
+ * router's own store is only read. Nothing here calls Lua or raises.
  */
 #ifndef HERALD_FACE_LOOK_H
 #define HERALD_FACE_LOOK_H
@@ -41,6 +41,7 @@ struct look {
     struct script *script;                       /* owned; NULL when the rules did not load */
     struct found_list constants, live, applied;  /* the last: of the router's own store */
     bool full;                                   /* the arena is */
+    bool told_body_ids;                          /* once for all subscriptions */
     struct err store, migrations, rules, broker; /* what went wrong, where it did */
 };
 

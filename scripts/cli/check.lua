@@ -70,8 +70,9 @@ local function judge_rules(rules, s, found)
     found:add_words(rules.migrations_error, "migrations")
     found:note({ file = "herald.lua" }, "the SQL of the rules was not looked at: the migrations fail")
   end
-  for _, said in ipairs(rules.applied) do
-    found:add(said.severity, { file = said.text:match "^%S+" }, said.text)
+  for _, said in ipairs(rules.applied) do -- what the router's own store makes of them
+    found:add(said.severity, said.origin ~= "" and found.place(said.origin)
+      or { file = said.text:match "^%S+" }, said.text)
   end
   if rules.rules_error then
     found:add_words(rules.rules_error, "rules")

@@ -162,6 +162,32 @@ describe("herald check", function()
       assert.matches("migrations/001.sql:1:1: error: migrations/001.sql was applied at .* and has changed since", out)
     end)
 
+    -- In the store of 0.1.0 messages of kept-plain were named by the id of their bodies.
+    local function beside_older(subscription)
+      shop = made.folder { ["herald.lua"] = "return {}", ["rules/a.lua"] = HEAD .. subscription }
+      local fixture = os.getenv("PWD") .. "/tests/fixtures/store-0.1.0.sql"
+      assert.equal(0, (shop:shell("sqlite3 herald.db < " .. fixture)))
+      return select(2, shop:herald "check")
+    end
+
+    it("says what the id of a body does not name any more, once, before the upgrade", function()
+      local out = beside_older 'herald.subscribe { queue = "kept-plain" }\nherald.subscribe { queue = "kept-raw" }'
+      local _, times = out:gsub('identity = "body.id" keeps what it meant', "")
+      assert.equal(1, times, out)
+      assert.matches("rules/a.lua:%d+:1: warning: messages without a message id were named by the id", out)
+      shop:shell("sqlite3 herald.db 'alter table herald_inbox add column fingerprint_version'") -- upgraded
+      assert.is_nil((select(2, shop:herald "check")):find("body.id", 1, true))
+    end)
+
+    it("says nothing of ids where a subscription says what names its messages", function()
+      for _, more in ipairs { 'identity = "body.id"', "identity = function() return nil end", 'envelope = "raw"' } do
+        local out = beside_older(('herald.subscribe { queue = "kept-plain", %s }'):format(more))
+        assert.is_nil(out:find("body.id", 1, true), out)
+        shop:remove()
+      end
+      shop = nil
+    end)
+
     it("finds that the store's folder is missing", function()
       has(check { ["herald.lua"] = 'return { store = "data/herald.db" }' },
         "herald.lua:1:10: error: the store's folder data is not there")
