@@ -303,6 +303,58 @@ static void envelope_clear(struct envelope *e)
     e->type = e->id = e->key[0] = e->key[1] = e->key[2] = (struct slice){NULL, 0};
 }
 
+static bool begins_with(struct slice body, const char *bytes, size_t len)
+{
+    return body.len >= len && memcmp(body.data, bytes, len) == 0;
+}
+
+/* What a compressed body begins with: gzip (RFC 1952), zlib (RFC 1950), zstd (RFC 8878). */
+static const char *compression_of(struct slice body)
+{
+    if (begins_with(body, "\x1f\x8b", 2))
+        return "gzip";
+    if (begins_with(body, "\x28\xb5\x2f\xfd", 4))
+        return "zstd";
+    return begins_with(body, "\x78\x01", 2) || begins_with(body, "\x78\x9c", 2) ||
+                   begins_with(body, "\x78\xda", 2)
+               ? "zlib"
+               : NULL;
+}
+
+/* Says what a body is that was taken for JSON and is none, where that can be seen. */
+static void explain_body(const struct message *m, struct err *err)
+{
+    static const char name[] = "\"content_encoding\":\"";
+    const char *packed = compression_of(m->body), *at;
+    int len = 0;
+
+    if (m->body.len == 0)
+        err_set(err, ERR_INPUT,
+                "the body is empty where JSON is due: send an object, or give the subscription "
+                "envelope = \"raw\"");
+    else if (begins_with(m->body, "\xef\xbb\xbf", 3))
+        err_set(err, ERR_INPUT,
+                "bad JSON at byte 0: the body begins with a byte order mark (BOM), which JSON has "
+                "not (RFC 8259, 8.1)");
+    if (packed == NULL)
+        return;
+    at = m->properties.len > 0
+             ? memmem(m->properties.data, m->properties.len, name, sizeof name - 1)
+             : NULL;
+    if (at != NULL) {
+        const char *end = m->properties.data + m->properties.len;
+
+        at += sizeof name - 1;
+        while (at + len < end && at[len] != '"' && len < 40)
+            len++;
+    }
+    err_set(
+        err, ERR_INPUT,
+        "the body is no JSON but looks compressed (%s, content_encoding \"%.*s\"): send it as it "
+        "is, or unpack it in a function that the subscription has as its envelope",
+        packed, len, at != NULL ? at : "");
+}
+
 /* Reads the body as far as its content type allows; `why` is filled where that was in vain and
  * the properties alone speak. */
 static int read_body(const struct message *m, struct envelope *e, struct err *why, struct err *err)
@@ -311,8 +363,12 @@ static int read_body(const struct message *m, struct envelope *e, struct err *wh
     int rc;
 
     envelope_clear(e);
-    if (how == READ_JSON)
-        return envelope_read(e, m->body.data ? m->body : slice_of(""), err);
+    if (how == READ_JSON) {
+        rc = envelope_read(e, m->body.data ? m->body : slice_of(""), err);
+        if (rc == ERR_INPUT)
+            explain_body(m, err);
+        return rc;
+    }
     if (how == READ_BYTES) {
         err_set(why, ERR_INPUT, "its content type is not one of JSON");
         return OK;

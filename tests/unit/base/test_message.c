@@ -139,10 +139,16 @@ static void the_reason_says_what_was_looked_for(void **state)
 
 static void what_cannot_be_an_envelope_is_refused(void **state)
 {
+    const struct message packed = {
+        .properties = slice_of("{\"content_encoding\":\"deflate\",\"priority\":1}")};
+
     (void)state;
     assert_refused(nothing, "{}", "no message type");
     assert_refused(nothing, "hello", "bad JSON at byte");
-    assert_refused(nothing, "", "bad JSON at byte");
+    assert_refused(nothing, "", "the body is empty where JSON is due");
+    assert_refused(nothing, "\xef\xbb\xbf{}", "begins with a byte order mark (BOM)");
+    assert_refused(nothing, "\x1f\x8b\x08", "looks compressed (gzip, content_encoding \"\")");
+    assert_refused(packed, "\x78\x9c\x01", "looks compressed (zlib, content_encoding \"deflate\")");
     assert_refused(nothing, "{\"messageType\":\"\"}", "no message type");
     assert_refused(nothing, "{\"messageType\":{}}", "messageType is an object");
     assert_refused(nothing, "{\"businessKey1\":[1]}", "businessKey1 is an array");
