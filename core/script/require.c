@@ -146,12 +146,14 @@ static int require(lua_State *L)
     const char *chain = lua_tostring(L, lua_upvalueindex(2));
     const struct source *f;
 
+    REQUIRE(prefix != NULL && chain != NULL);
     lua_settop(L, 1);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &modules_key);
     lua_pushvalue(L, 1);
     if (lua_rawget(L, 2) != LUA_TNIL)
         return 1;
     f = find(L, name, prefix);
+    REQUIRE(f != NULL); /* or find has raised */
     if (lua_getfield(L, 2, f->chunk) != LUA_TNIL)
         return 1;
     if (f->prefix != strlen(prefix))

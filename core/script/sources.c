@@ -289,7 +289,7 @@ static DIR *open_below(const char *folder, const char *name)
 static int read_modules(struct walk *w, struct err *err)
 {
     DIR *dir = open_below(w->folder, "lib");
-    char path[PATH_MAX];
+    char path[PATH_MAX + sizeof "/lib"];
 
     w->module = true;
     if (dir != NULL)

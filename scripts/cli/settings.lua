@@ -18,7 +18,7 @@ settings.schema = {
   { name = "log_level", kind = "choice", default = "info",
     choices = { "debug", "info", "warn", "error" } },
   { name = "log_format", kind = "choice", default = "logfmt", choices = { "logfmt", "json" } },
-  { name = "publish_window", kind = "integer", default = 1000, min = 1, max = 65536 },
+  { name = "publish_window", kind = "integer", default = 1200, min = 1, max = 65536 },
   { name = "confirm_timeout", kind = "duration", default = "30s", min = "1s", max = "10m" },
   { name = "prefetch_bytes", kind = "size", default = "64MiB", min = 1 << 20, max = 1 << 34 },
   { name = "rescue_after", kind = "integer", default = 2, min = 1, max = 1000 },

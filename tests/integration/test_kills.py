@@ -51,4 +51,4 @@ class Kills(Services):
         self.check_all()
         duplicates += self.learning.counter("duplicates")
         # Invariant I9: at most a window of each side is repeated by a kill.
-        self.assertLessEqual(duplicates, kills * (1000 + 500))
+        self.assertLessEqual(duplicates, kills * (1200 + 500))

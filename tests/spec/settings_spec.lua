@@ -5,7 +5,7 @@ describe("settings.check", function()
   it("fills in the defaults", function()
     assert.same({
       store = "herald.db", broker = "embedded", name = "herald", log_level = "info",
-      log_format = "logfmt", publish_window = 1000, confirm_timeout = 30000, prefetch_bytes = 64 << 20,
+      log_format = "logfmt", publish_window = 1200, confirm_timeout = 30000, prefetch_bytes = 64 << 20,
       rescue_after = 2,
       heartbeat = 15000, handler_timeout = 5000, watchdog = 30000, handler_memory = 64 << 20,
       message_max = 16 << 20, recent_messages = 100, inbox_window = 7 * 86400000, history = 0, stop_timeout = 8000,
