@@ -263,6 +263,8 @@ void standstill_spoilt(struct engine *e)
         return;
     s->hash[0] = '\0';
     s->over_at_ms = s->look_at_ms = INT64_MAX; /* somebody must save them again */
+    snprintf(s->why, sizeof s->why,
+             "the files cannot be loaded: what they lack is known once they can");
 }
 
 void standstill_again(struct engine *e, const struct err *why)

@@ -106,6 +106,26 @@ static void a_handler_that_moves_by_two_saves_is_never_away(void **state)
     running_end(&scene);
 }
 
+/* Half a file is there again: what lacks is not known, and nothing is taken by standing still. */
+static void half_a_file_is_not_told_as_one_that_is_away(void **state)
+{
+    struct err why = {.code = ERR_CONFIG, .text = "rules/handler.lua:1: unexpected symbol"};
+
+    (void)state;
+    begin();
+    changed("rules/handler.lua", NULL);
+    assert_has(status().rules_wait, "the files lack file");
+    running_write(&scene, "rules/handler.lua", "herald.on(");
+    engine_refuse(scene.engine, &why);
+    assert_string_equal(status().rules_wait,
+                        "the files cannot be loaded: what they lack is known once they can");
+    pass(2 * PAST_STILL_MS);
+    assert_int_equal(status().generation, 2);
+    changed("rules/handler.lua", HANDLER("one"));
+    assert_string_equal(status().rules_wait, "");
+    running_end(&scene);
+}
+
 static void files_that_stand_still_are_taken(void **state)
 {
     (void)state;
@@ -281,6 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_that_is_away_for_a_moment_takes_nothing_away),
         cmocka_unit_test(a_handler_that_moves_by_two_saves_is_never_away),
+        cmocka_unit_test(half_a_file_is_not_told_as_one_that_is_away),
         cmocka_unit_test(files_that_stand_still_are_taken),
         cmocka_unit_test(a_subscription_waits_too_and_a_route_only_with_rows),
         cmocka_unit_test(who_asks_is_told_and_what_had_a_handler_waits),
