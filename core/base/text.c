@@ -1,6 +1,7 @@
 /* text - see text.h. */
 #include "base/text.h"
 
+#include <endian.h>
 #include <string.h>
 
 struct slice slice_of(const char *text)
@@ -228,23 +229,33 @@ int text_utc_ms(struct slice s, int64_t *ms_out)
     return 0;
 }
 
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * UINT64_C(0xff51afd7ed558ccd);
+    return hash ^ hash >> 32;
+}
+
+/* The last 1 to 7 bytes. */
+static uint64_t tail_word(const unsigned char *p, size_t len)
+{
+    uint64_t word = 0;
+
+    for (size_t i = len; i-- > 0;)
+        word = word << 8 | p[i];
+    return word;
+}
+
 /* FNV-1a over eight bytes at a time with a stronger mix at the end of each:
  * the same on every machine, since it is kept in the store. */
 uint64_t text_hash(uint64_t hash, const void *bytes, size_t len)
 {
     const unsigned char *p = bytes;
+    uint64_t word;
 
     hash ^= len * UINT64_C(0x9e3779b97f4a7c15);
-    while (len > 0) {
-        uint64_t word = 0;
-        size_t n = len < 8 ? len : 8;
-
-        for (size_t i = 0; i < n; i++)
-            word |= (uint64_t)p[i] << (8 * i);
-        hash = (hash ^ word) * UINT64_C(0xff51afd7ed558ccd);
-        hash ^= hash >> 32;
-        p += n;
-        len -= n;
+    for (; len >= sizeof word; p += sizeof word, len -= sizeof word) {
+        memcpy(&word, p, sizeof word); /* one load, wherever it stands */
+        hash = mix(hash, le64toh(word));
     }
-    return hash;
+    return len > 0 ? mix(hash, tail_word(p, len)) : hash;
 }

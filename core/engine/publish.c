@@ -105,16 +105,12 @@ static bool is_too_old(struct turn *t, const struct outbox_row *row)
 
 /* A row that was never tried takes its place before anything is asked about it, so that what
  * fails then keeps the ones behind it waiting. */
-static bool is_for_a_lane(struct turn *t, const struct outbox_row *row)
+static bool is_for_a_lane(struct turn *t, const struct outbox_row *row, const struct route *route)
 {
     char room[LANE_MAX];
-    const struct route *route;
     struct slice lane;
 
-    if (row->lane.data != NULL || row->reason != NULL || row->leg_kind != NULL)
-        return false;
-    route = publish_route(t, &row->message);
-    if (route == NULL || route->order_by == 0)
+    if (route == NULL || route->order_by == 0 || row->lane.data != NULL || row->reason != NULL)
         return false;
     lane = lane_of(room, route->order_by, &row->message);
     if (lane.data == NULL)
@@ -219,6 +215,7 @@ static bool hand_over(struct turn *t, const struct outbox_row *row, const struct
 bool publish_row(void *arg, const struct outbox_row *row)
 {
     struct turn *t = arg;
+    const struct route *route;
     struct target target;
 
     failpoint("outbox_read");
@@ -228,7 +225,8 @@ bool publish_row(void *arg, const struct outbox_row *row)
         t->more = true;
         return false;
     }
-    if (is_for_a_lane(t, row) || is_too_old(t, row) || !target_find(t, row, &target))
+    route = publish_route(t, row);
+    if (is_for_a_lane(t, row, route) || is_too_old(t, row) || !target_find(t, row, route, &target))
         return true;
     if (needs_legs(t, row, &target)) {
         publish_decide(t, row, DECIDE_SPLIT, "");
@@ -251,7 +249,7 @@ static bool add_legs(void *arg, const struct outbox_row *row)
     struct target target = {.n = 0};
     char room[LANE_LEG_MAX];
 
-    s->known = target_find(s->turn, row, &target);
+    s->known = target_find(s->turn, row, publish_route(s->turn, row), &target);
     for (size_t i = 0; s->known && i < target.n && s->rc == OK; i++)
         s->rc = outbox_add_leg(s->turn->settings.db, row, &target.to[i],
                                lane_of_leg(room, row->lane, &target.to[i]), s->err);

@@ -137,7 +137,8 @@ struct returned {
 static bool look_up_returned(void *arg, const struct outbox_row *row)
 {
     struct returned *r = arg;
-    const struct route *route = publish_route(r->turn, &row->message);
+    const struct message *m = &row->message; /* a leg is its route's, too */
+    const struct route *route = rules_route(script_rules(*r->turn->script), m->type, m->key[1]);
 
     r->unroutable = route ? route->unroutable : UNROUTABLE_PARK;
     return false;

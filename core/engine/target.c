@@ -5,9 +5,11 @@
 
 #include <stdio.h>
 
-const struct route *publish_route(const struct turn *t, const struct message *m)
+const struct route *publish_route(const struct turn *t, const struct outbox_row *row)
 {
-    return rules_route(script_rules(*t->script), m->type, m->key[1]);
+    if (row->leg_kind != NULL)
+        return NULL;
+    return rules_route(script_rules(*t->script), row->message.type, row->message.key[1]);
 }
 
 /* A route that the rules had until just now may return: then nothing is to be parked. */
@@ -76,23 +78,21 @@ const struct destination *publish_glance(const struct turn *t, const struct outb
         *leg = leg_of(row);
         return leg;
     }
-    route = publish_route(t, &row->message);
+    route = publish_route(t, row);
     if (route == NULL || route->to_function != 0 || route->n_to != 1 || route->order_by != 0)
         return NULL;
     return route->to;
 }
 
-bool target_find(struct turn *t, const struct outbox_row *row, struct target *out)
+bool target_find(struct turn *t, const struct outbox_row *row, const struct route *route,
+                 struct target *out)
 {
-    const struct route *route;
-
     if (row->leg_kind != NULL) {
         out->leg = leg_of(row);
         out->to = &out->leg;
         out->n = 1;
         return true;
     }
-    route = publish_route(t, &row->message);
     if (route == NULL) {
         decide_unrouted(t, row);
         return false;

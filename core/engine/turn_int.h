@@ -215,11 +215,14 @@ struct target {
     struct destination leg; /* holds the one of a leg */
 };
 
-/* False: it goes nowhere now, which has been decided. A leg goes where it went before,
- * whatever the rules say by now. */
-bool target_find(struct turn *t, const struct outbox_row *row, struct target *out);
+/* The rules' route for a row; NULL: there is none, or it is a leg, which goes where it went
+ * before, whatever the rules say by now. */
+const struct route *publish_route(const struct turn *t, const struct outbox_row *row);
 
-const struct route *publish_route(const struct turn *t, const struct message *m); /* NULL: none */
+/* `route` is the row's. False: it goes nowhere now, which has been decided. */
+bool target_find(struct turn *t, const struct outbox_row *row, const struct route *route,
+                 struct target *out);
+
 outbox_row_fn publish_row;
 
 /* Where a row goes that the rules send to one outlet without asking a function, and that has no

@@ -10,7 +10,7 @@ static uint32_t hash_of(const struct slice name[LOOKUP_PARTS])
     uint64_t hash = TEXT_HASH_START;
 
     for (size_t i = 0; i < LOOKUP_PARTS; i++)
-        hash = name[i].data ? text_hash(hash, name[i].data, name[i].len) : text_hash(hash, "\1", 2);
+        hash = name[i].data ? text_hash(hash, name[i].data, name[i].len) : ~hash;
     return (uint32_t)(hash ^ hash >> 32);
 }
 

@@ -340,7 +340,6 @@ local ENVELOPE_KEYS = { type = true, id = true, order_type = true, business_key1
 
 local ENVELOPE = "the envelope of herald.subscribe"
 local BODY_MAX = 16 << 20 -- as of any message
-
 -- nil, or a text: keys are text on the wire, and 16 means "16".
 local function envelope_text(origin, found, key)
   local value = found[key]
