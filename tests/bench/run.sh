@@ -213,7 +213,8 @@ drain_with() {
     make_publishing_router "$dir" drain
     fill_outbox "$dir"
     start_router "$dir" --until-idle
-    note "$1" drain "$2" "$python" "$bench/bench.py" drain "$dir/herald.db" "$router" "$messages"
+    note "$1" drain "$2" "$python" "$bench/bench.py" drain "$dir/herald.db" "$router" \
+        "$work/router.log" "$messages"
     end_router
     quietly "$python" "$bench/bench.py" expect "$RABBIT_URL" drain "$messages"
 }
@@ -233,7 +234,8 @@ handle_with() {
     make_handling_router "$dir" handle
     quietly publish_bare "handle-$1-$2" handle
     start_router "$dir" --until-idle
-    note "$1" handle "$2" "$python" "$bench/bench.py" handle "$dir/herald.db" "$router" "$messages"
+    note "$1" handle "$2" "$python" "$bench/bench.py" handle "$dir/herald.db" "$router" \
+        "$work/router.log" "$messages"
     end_router
     quietly "$python" "$bench/bench.py" expect "$RABBIT_URL" handle 0
 }
