@@ -8,14 +8,15 @@ local nearest = require "herald.nearest"
 
 local settings = {}
 
--- name, kind, default, and what the kind needs. Kept in the order of the README.
+-- name, kind, default, and what the kind needs; live: a reload takes it, everything else needs a
+-- restart. docs/settings.md says the same in the same order (tests/spec/docs_settings_spec.lua).
 settings.schema = {
   { name = "store", kind = "string", default = "herald.db" },
   { name = "broker", kind = "broker", default = "embedded" },
   { name = "include", kind = "names" },
   { name = "socket", kind = "string" },
   { name = "name", kind = "string", default = "herald" },
-  { name = "log_level", kind = "choice", default = "info",
+  { name = "log_level", kind = "choice", live = true, default = "info",
     choices = { "debug", "info", "warn", "error" } },
   { name = "log_format", kind = "choice", default = "logfmt", choices = { "logfmt", "json" } },
   { name = "publish_window", kind = "integer", default = 1200, min = 1, max = 65536 },
@@ -23,16 +24,17 @@ settings.schema = {
   { name = "prefetch_bytes", kind = "size", default = "64MiB", min = 1 << 20, max = 1 << 34 },
   { name = "rescue_after", kind = "integer", default = 2, min = 1, max = 1000 },
   { name = "heartbeat", kind = "duration", default = "15s", min = "2s", max = "10m" },
-  { name = "handler_timeout", kind = "duration", default = "5s", min = "10ms", max = "5m" },
+  { name = "handler_timeout", kind = "duration", live = true, default = "5s", min = "10ms", max = "5m" },
   { name = "watchdog", kind = "duration", default = "30s", min = "1s", max = "1h" },
-  { name = "handler_memory", kind = "size", default = "64MiB", min = 1 << 20, max = 1 << 34 },
-  { name = "retry", kind = "policy" },
-  { name = "publish_retry", kind = "policy", attempts = 50, max_delay = "5m", jitter = 0.2 },
+  { name = "handler_memory", kind = "size", live = true, default = "64MiB", min = 1 << 20, max = 1 << 34 },
+  { name = "retry", kind = "policy", live = true },
+  { name = "publish_retry", kind = "policy", live = true, attempts = 50, max_delay = "5m", jitter = 0.2 },
   { name = "recent_messages", kind = "integer", default = 100, min = 0, max = 10000 },
   { name = "message_max", kind = "size", default = "16MiB", min = 1 << 20, max = 16 << 20 },
   { name = "inbox_window", kind = "duration", default = "7d", min = "1m", max = "3650d" },
-  { name = "history", kind = "duration", default = false, off = true, min = "1m", max = "3650d" },
-  { name = "removed_rules", kind = "choice", default = "wait", choices = { "wait", "refuse" } },
+  { name = "history", kind = "duration", live = true, default = false, off = true, min = "1m",
+    max = "3650d" },
+  { name = "removed_rules", kind = "choice", live = true, default = "wait", choices = { "wait", "refuse" } },
   { name = "stop_timeout", kind = "duration", default = "8s", min = "0s", max = "10m" },
 }
 
@@ -102,7 +104,7 @@ end
 -- A retry policy as herald.subscribe takes it; every key but those given is the built-in one,
 -- or what stands beside the setting's kind. A kind that has parts says which one is wrong, and
 -- its value.
-local policy = {
+settings.policy = {
   attempts = { kind = "integer", default = 10, min = 1, max = 1000000 },
   factor = { kind = "number", default = 2, min = 1, max = 1000 },
   jitter = { kind = "number", default = 0.1, min = 0, max = 1 },
@@ -132,7 +134,7 @@ end
 
 function kinds.policy(value, setting)
   if type(value) ~= "table" then return nil, "a table such as { attempts = 5, delay = \"10s\" }" end
-  local names, checked = {}, {}
+  local policy, names, checked = settings.policy, {}, {}
   for name in pairs(policy) do names[#names + 1] = name end
   table.sort(names)
   for key in pairs(value) do
@@ -211,10 +213,6 @@ function settings.check(given)
   return checked
 end
 
--- What takes effect at a reload; everything else needs a restart.
-local live = { log_level = true, handler_timeout = true, handler_memory = true, retry = true,
-               publish_retry = true, history = true, removed_rules = true }
-
 local function same(a, b)
   if type(a) ~= "table" or type(b) ~= "table" then return a == b end
   for key, value in pairs(a) do
@@ -237,7 +235,7 @@ function settings.again(now, before)
   local follows = now.socket == beside(now.store) and before.socket == beside(before.store)
   for _, entry in ipairs(settings.schema) do
     local told = entry.name == "socket" and follows -- with the store
-    if not told and not live[entry.name] and not same(now[entry.name], before[entry.name]) then
+    if not told and not entry.live and not same(now[entry.name], before[entry.name]) then
       names[#names + 1] = entry.name
     end
   end
