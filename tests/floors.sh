@@ -1,6 +1,7 @@
 #!/bin/sh
 # Who may include whom, which library belongs to which folder, which calls are never made, and
-# how long a file may be. Everything that is allowed is in the tables of rules().
+# how long a file may be. Everything that is allowed is in the tables of rules(). And whether what
+# is cited is there: headings of docs/, and the tests that docs/faults.md names.
 #
 #   sh tests/floors.sh [ROOT]
 set -eu
@@ -168,14 +169,113 @@ FILENAME ~ /\.lua$/ { next }
 
 END {
     for (i = 2; i < ARGC; i++) if (ARGV[i] in bad) failed++; else passed++
-    printf "%d passed, %d failed\n", passed, failed
-    exit failed > 0 || passed == 0
+    print passed + 0, failed + 0 >sums
 }
 AWK
+
+# A citation is docs/NAME.md, or docs/NAME.md#anchor with further ", #anchor" behind it. Files that
+# cite something are counted, as are those of docs/.
+cat >"$work/cite.awk" <<'AWK'
+function complain(where, text) { print where ": " text; sub(/:[0-9]+$/, "", where); bad[where] = 1 }
+
+# The anchor that GitHub makes of a heading.
+function anchor_of(heading) {
+    heading = tolower(heading)
+    gsub(/[^a-z0-9 _-]/, "", heading)
+    gsub(/ /, "-", heading)
+    return heading
+}
+
+function cite(what) { cited[++n] = what; cited_at[n] = FILENAME ":" FNR; counts[FILENAME] = 1 }
+
+function find_citations(rest,    what, more) {
+    while (match(rest, /docs\/[a-z0-9-]+\.md(#[a-z0-9-]+)?/)) {
+        what = substr(rest, RSTART, RLENGTH)
+        rest = substr(rest, RSTART + RLENGTH)
+        cite(what)
+        sub(/#.*/, "", what)
+        while (match(rest, /^(,| and| to) #[a-z0-9-]+/)) {
+            more = substr(rest, RSTART, RLENGTH)
+            rest = substr(rest, RSTART + RLENGTH)
+            sub(/^[^#]*/, "", more)
+            cite(what more)
+        }
+    }
+}
+
+function find_links(rest,    what) {
+    while (match(rest, /\]\([a-z0-9-]*(\.md)?#?[a-z0-9-]*\)/)) {
+        what = substr(rest, RSTART + 2, RLENGTH - 3)
+        rest = substr(rest, RSTART + RLENGTH)
+        cite(what ~ /^#/ ? FILENAME what : "docs/" what)
+    }
+}
+
+# `folder/file:name`, and after it the `name` of others in that file.
+function find_tests(rest,    word, file) {
+    while (match(rest, /`[^`]*`/)) {
+        word = substr(rest, RSTART + 1, RLENGTH - 2)
+        rest = substr(rest, RSTART + RLENGTH)
+        if (word ~ /:/) { file = word; sub(/:.*/, "", file); sub(/^[^:]*:/, "", word) }
+        if (file != "" && word ~ /^[a-z][a-z0-9_]*$/) cite("tests/" file ":" word)
+    }
+}
+
+FNR == 1 { fenced = 0; there[FILENAME] = 1 }
+
+# Names of notes that were never part of the tree; the brackets keep this line from being one.
+/(^|[^A-Za-z0-9_])([D]ESIGN|[P]ITFALLS|[F]AULTS|[R]ABBITMQ4)([^A-Za-z0-9_]|$)/ ||
+/(^|[^A-Za-z0-9_])(SERVERS|PRODUCERS) [0-9]/ {
+    complain(FILENAME ":" FNR, "cites a file that is not here: docs/ has what there is to cite")
+}
+
+FILENAME ~ /^docs\/[^\/]*\.md$/ {
+    counts[FILENAME] = 1
+    if (/^```/) fenced = !fenced
+    if (!fenced && sub(/^#+ +/, "")) there[FILENAME "#" anchor_of($0)] = 1
+    rest = $0
+    while (match(rest, /<a id="[^"]*">/)) {
+        there[FILENAME "#" substr(rest, RSTART + 7, RLENGTH - 9)] = 1
+        rest = substr(rest, RSTART + RLENGTH)
+    }
+    if (FILENAME ~ /\/(design|faults|field-notes)\.md$/) find_links($0)
+}
+
+FILENAME == "docs/faults.md" && /^\|/ { find_tests($0) }
+
+/^ *def test_|^static void [a-z0-9_]+\(void \*\*/ {
+    name = $0
+    sub(/^ *(def|static void) /, "", name)
+    sub(/\(.*/, "", name)
+    there[FILENAME ":" name] = 1
+}
+
+{ find_citations($0) }
+
+END {
+    for (i = 1; i <= n; i++)
+        if (!(cited[i] in there)) complain(cited_at[i], "cites " cited[i] ", which is not there")
+    for (file in bad) counts[file] = 1
+    for (file in counts) if (file in bad) failed++; else passed++
+    print passed + 0, failed + 0 >>sums
+}
+AWK
+
+find . -name .git -prune -o -name 'build*' -prune -o -type f \( -name '*.[ch]' -o -name '*.lua' \
+    -o -name '*.py' -o -name '*.sh' -o -name '*.md' -o -name '*.txt' -o -name '*.sql' \) -print |
+    sed 's|^\./||' | LC_ALL=C sort >"$work/texts"
 
 # One argument a line, spaces or not.
 set -f
 IFS='
 '
 set -- $(cat "$work/files")
-awk -v rules_file="$work/rules" -f "$work/check.awk" "$work/rules" "$@"
+awk -v rules_file="$work/rules" -v sums="$work/sums" -f "$work/check.awk" "$work/rules" "$@"
+set -- $(cat "$work/texts")
+awk -v sums="$work/sums" -f "$work/cite.awk" "$@"
+
+awk '{ passed += $1; failed += $2 }
+END {
+    printf "%d passed, %d failed\n", passed, failed
+    exit failed > 0 || passed == 0
+}' "$work/sums"

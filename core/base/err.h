@@ -52,7 +52,7 @@ int err_prefix(struct err *err, const char *format, ...) __attribute__((format(p
 const char *err_word(int code);
 
 /* True for what is the machine's or the store's trouble and not the message's:
- * it never counts as an attempt (DESIGN 6). */
+ * it never counts as an attempt (docs/design.md#trouble-of-the-store). */
 bool err_is_environment(int code);
 
 /* Ends the process with file and line: an invariant of our own is broken. */

@@ -6,7 +6,7 @@
  *   {"businessKey1":"16","businessKey2":"60201","id":1,"messageType":"payresult_notify"}
  *
  * herald reads type, keys and id from such a body first and from the AMQP
- * properties where the body has none (DESIGN 3).
+ * properties where the body has none (docs/design.md#the-outbox).
  */
 #ifndef HERALD_BASE_MESSAGE_H
 #define HERALD_BASE_MESSAGE_H
@@ -95,7 +95,7 @@ uint64_t message_hash(const struct message *m);
  * (Date.now()), though seconds are meant. */
 int64_t message_seconds(uint64_t timestamp);
 
-/* Appends the body that stands for a null one (DESIGN 3):
+/* Appends the body that stands for a null one (docs/design.md#the-outbox):
  * {"businessKey1":..,"businessKey2":..,"businessKey3":..,"id":..,"messageType":..},
  * absent keys left out. */
 int message_default_body(struct buf *b, const struct message *m, int64_t id);

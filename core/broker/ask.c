@@ -61,7 +61,7 @@ static int queue_arguments(const char *dead, enum queue_form form, amqp_table_en
 }
 
 /* A classic queue is declared with its type alone, which is as good as plain to every broker: the
- * declarations of the services that exist still match (PITFALLS 2.5). */
+ * declarations of the services that exist still match (docs/field-notes.md#topology). */
 int ask_queue(struct link *l, uint16_t channel, const char *name, enum queue_form form,
               struct err *err)
 {

@@ -1,7 +1,7 @@
 /*
  * broker - what the engine sees of a message broker
  *
- * The functions are named in the order in which a turn calls them (DESIGN 2):
+ * The functions are named in the order in which a turn calls them (docs/design.md#the-turn):
  *
  *   inside the store's transaction   take_endangered or take -> accept, publish, settled
  *   after the commit                 tell

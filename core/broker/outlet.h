@@ -3,7 +3,7 @@
  *
  * A channel per exchange, because the broker answers a publish that it cannot
  * take by closing the channel, and with it goes every confirm that was still to
- * come (PITFALLS 0.6).
+ * come (docs/field-notes.md#a-refused-publish).
  *
  *           outlet_up           exchange READY            confirm.select-ok
  *   DOWN ------------> DECLARING -------------> OPENING --------------------> OPEN

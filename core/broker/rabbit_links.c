@@ -293,7 +293,7 @@ static void on_publish_blocked(void *arg, const char *reason)
     r->news = true;
 }
 
-/* A link that only consumes is never blocked (PITFALLS 2.1). */
+/* A link that only consumes is never blocked (docs/field-notes.md#alarms). */
 static void on_consume_blocked(void *arg, const char *reason)
 {
     (void)arg;

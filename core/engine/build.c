@@ -12,7 +12,7 @@
 enum {
     TURN_MESSAGES = 500,
     TURN_AGE_MS = 40,
-    TURN_AGE_SHARED_MS = 5, /* DESIGN 2: 5 on and 5 off keeps a producer's p99 near 9 ms */
+    TURN_AGE_SHARED_MS = 5, /* see docs/design.md#the-write-lock */
     BACKOFF_MIN_MS = 500,
     BACKOFF_MAX_MS = 15000,
 };

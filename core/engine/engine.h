@@ -13,7 +13,7 @@
  * DRAINING: what was taken is finished, confirms are waited for, nothing new begins.
  * CLOSING: the broker's links are being closed; no turn runs any more.
  *
- * A commit whose outcome is unknown ends the process at once (DESIGN 2).
+ * A commit whose outcome is unknown ends the process at once (docs/design.md#commits).
  */
 #ifndef HERALD_ENGINE_ENGINE_H
 #define HERALD_ENGINE_ENGINE_H
@@ -114,7 +114,7 @@ struct engine_status {
 void engine_status(struct engine *e, struct engine_status *out);
 
 /* A reload: the rules as they lie on the disk become the next generation, or nothing
- * changes (DESIGN 5). */
+ * changes (docs/design.md#reload). */
 struct engine_reload {
     bool dry_run;       /* judge and say, change nothing */
     bool automatic;     /* nobody asked: files that lack something are waited for (standstill.h) */

@@ -84,7 +84,7 @@ void publish_set_aside(struct turn *t, const struct outbox_row *row, struct slic
 }
 
 /* Consumers remember an id for so long as we do, as far as we know: one that may have it could
- * take it a second time (DESIGN 6). */
+ * take it a second time (docs/design.md#the-inbox-window). */
 static bool is_too_old(struct turn *t, const struct outbox_row *row)
 {
     int64_t age = t->now_ms - row->first_sent_at;

@@ -23,7 +23,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A handler that runs must not make the broker believe that we are gone (DESIGN 6). */
+/* A handler that runs must not make the broker believe that we are gone
+ * (docs/design.md#heartbeats). */
 static int check_limits(const struct engine *e, const struct script *s, struct err *err)
 {
     int64_t most = e->settings.heartbeat_ms / 2;

@@ -12,7 +12,7 @@
  *                                     suspect, one strike more if it was suspect before
  *
  * Functions that are asked before the handler enter, too, and pause: they clear nobody.
- * A suspect is handled alone (DESIGN 6); when it has STRIKES_MAX strikes it is not
+ * A suspect is handled alone (docs/design.md#strikes); when it has STRIKES_MAX strikes it is not
  * handled any more. Returning from its handler clears it. There may be several, of one queue or of
  * many, which take turns in ending the process; the one that did so last the longest ago makes room
  * for one more than STRIKES_SUSPECTS.

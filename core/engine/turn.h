@@ -9,7 +9,7 @@
  *   tell      ack the deliveries, send the publishes: all of it durable by now
  *
  * Whatever ends a turn early undoes all of it, the broker is told nothing, and the
- * next turn sees the same again (DESIGN 2 has the proof). A turn knows no loop: the
+ * next turn sees the same again (docs/design.md#the-turn has the proof). A turn knows no loop: the
  * engine calls it and looks at its result.
  */
 #ifndef HERALD_ENGINE_TURN_H

@@ -20,7 +20,7 @@ int main(int argc, char **argv)
     if (open_standard_streams() != 0)
         return 1; /* there is nobody to tell */
     /* A peer that went away and a file over its limit are errors of the call that met
-     * them, not reasons to be killed (PITFALLS 3.4). */
+     * them, not reasons to be killed (docs/field-notes.md#limits-of-files). */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     return cli_main(argc, argv);

@@ -10,7 +10,7 @@
  *   environment   (err_is_environment) the store's trouble
  *
  * After the last two the handler is ended beyond the reach of its own pcall and
- * every further call is refused (DESIGN 2).
+ * every further call is refused (docs/design.md#a-turn-that-is-run-again).
  */
 #ifndef HERALD_SCRIPT_HOST_H
 #define HERALD_SCRIPT_HOST_H

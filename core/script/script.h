@@ -48,9 +48,9 @@ int script_load(struct script **s, const struct script_settings *settings, struc
 void script_free(struct script **s);
 
 /* Makes a fresh state from the sources kept in memory and replaces *s, which stays as
- * it is on failure: after SCRIPT_NOMEM, and before a turn is run again (DESIGN 6).
- * Handlers looked up before are invalid afterwards; the pointer in *s, its rules and
- * their topology stay where they are. */
+ * it is on failure: after SCRIPT_NOMEM, and before a turn is run again
+ * (docs/design.md#a-turn-that-is-run-again). Handlers looked up before are invalid afterwards; the
+ * pointer in *s, its rules and their topology stay where they are. */
 int script_rebuild(struct script **s, struct err *err);
 
 const struct rules *script_rules(const struct script *s);

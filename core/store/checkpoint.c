@@ -2,7 +2,7 @@
  *
  * SQLite before 3.51.3 can lose commits when one connection restarts the WAL while
  * another runs a PASSIVE checkpoint, and a producer whose wal_autocheckpoint is on
- * does both (PITFALLS 3.2). Against that:
+ * does both (docs/field-notes.md#the-wal-reset-bug). Against that:
  *
  *   GUARDED --busy handler, write lock ours--> OPEN --checkpoint over--> GUARDED
  *

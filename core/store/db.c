@@ -96,7 +96,7 @@ int db_fail(struct db *db, sqlite3 *handle, int rc, const char *doing, struct er
 
 /* Nobody has seen anything of the transaction where a write of its frames was refused:
  * the index of the WAL, which makes them count, comes after all of them and their sync.
- * Any other I/O error may come later than that (PITFALLS 0.8). */
+ * Any other I/O error may come later than that (docs/field-notes.md#a-failed-commit). */
 int db_fail_commit(struct db *db, int rc, int system_errno, struct err *err)
 {
     int code = db_code(rc);
@@ -137,7 +137,7 @@ int db_number(struct db *db, sqlite3 *handle, const char *sql, int64_t absent, i
 }
 
 /* Settings that every handle needs. mmap is off: reported to amplify the damage of
- * the bug in PITFALLS 3.2. */
+ * the bug in docs/field-notes.md#the-wal-reset-bug. */
 int db_connect(struct db *db, int flags, sqlite3 **out, struct err *err)
 {
     static const char pragmas[] = "pragma synchronous = full; pragma wal_autocheckpoint = 0;"

@@ -3,7 +3,8 @@
  *
  * One file holds the business tables and herald's own, because a handler's SQL
  * and herald's bookkeeping must commit together. WAL, synchronous=FULL,
- * foreign_keys=ON, wal_autocheckpoint=0 (PITFALLS 3.2: herald alone checkpoints).
+ * foreign_keys=ON, wal_autocheckpoint=0 (herald alone checkpoints:
+ * docs/field-notes.md#the-wal-reset-bug).
  *
  *   work   everything of the turn, and the handlers' statements
  *   check  nothing but TRUNCATE checkpoints
@@ -51,7 +52,7 @@ int db_begin(struct db *db, struct err *err);
 /* ERR_FULL, ERR_BUSY, ERR_NOMEM, ERR_SCRIPT (a deferred foreign key): rolled back,
  * nothing happened. ERR_TX_LOST: a statement ended it before. ERR_UNKNOWN: it may have been
  * committed (an fsync error, or an I/O error other than a limit on the size of files, which
- * is ERR_FULL): the process must end (DESIGN 2). */
+ * is ERR_FULL): the process must end (docs/design.md#commits). */
 int db_commit(struct db *db, struct err *err);
 void db_rollback(struct db *db);
 
@@ -87,7 +88,7 @@ bool db_is_shared(const struct db *db);
 void db_checkpoint(struct db *db, bool idle);
 
 /* The store id to put into message ids for this outbox row: it changes when a store
- * was restored from a backup (DESIGN 6). Lent until the next call. */
+ * was restored from a backup (docs/design.md#store-ids). Lent until the next call. */
 const char *db_store_id(struct db *db, int64_t outbox_id);
 
 /* The highest outbox id that the outside had seen before this opening; what power loss takes from

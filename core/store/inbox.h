@@ -4,7 +4,7 @@
  *   (absent) --inbox_enter--> DONE | WAITING (a retry row exists) | DEAD (a dead letter exists)
  *
  * A broker delivery whose key exists is acked and changes nothing; only its own
- * retry row or dead letter moves it on, in the turn's transaction (DESIGN 3).
+ * retry row or dead letter moves it on, in the turn's transaction (docs/design.md#the-inbox).
  */
 #ifndef HERALD_STORE_INBOX_H
 #define HERALD_STORE_INBOX_H

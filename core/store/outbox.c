@@ -84,7 +84,7 @@ static void read_row(sqlite3_stmt *stmt, struct outbox_row *row)
     row->leg_routing_key = text_or_none(stmt, c++);
 }
 
-/* What a producer left out (DESIGN 3). */
+/* What a producer left out (docs/design.md#the-outbox). */
 static int fill(struct db *db, struct outbox_row *row, struct filler *f, struct err *err)
 {
     struct message *m = &row->message;

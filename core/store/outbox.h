@@ -20,7 +20,7 @@
  * A row of a lane (lane.h) goes out when it is the first; the others are HELD (due_at LANE_HELD,
  * which never comes) until a trigger makes them due.
  *
- * herald_outbox is a public contract (DESIGN 3): any program may insert.
+ * herald_outbox is a public contract (docs/design.md#the-outbox): any program may insert.
  */
 #ifndef HERALD_STORE_OUTBOX_H
 #define HERALD_STORE_OUTBOX_H

@@ -2,11 +2,11 @@
  * sql - handlers' statements: prepared once, watched by an authorizer
  *
  * What is prepared and stepped here is watched: the authorizer denies what a handler
- * must not do (DESIGN 5): transactions, savepoints, ATTACH, PRAGMA, DDL, and any write
- * to herald_* tables, except that triggers of business tables may write to
- * herald_outbox. It is set once and switched by a flag; herald's own statements are
- * never watched. Every statement that a handler left open is reset by sql_leave, and
- * answers ERR_SCRIPT from then on until it is given back.
+ * must not do (docs/design.md#what-handlers-may-write): transactions, savepoints, ATTACH, PRAGMA,
+ * DDL, and any write to herald_* tables, except that triggers of business tables may write to
+ * herald_outbox. It is set once and switched by a flag; herald's own statements are never watched.
+ * Every statement that a handler left open is reset by sql_leave, and answers ERR_SCRIPT from then
+ * on until it is given back.
  */
 #ifndef HERALD_STORE_SQL_H
 #define HERALD_STORE_SQL_H

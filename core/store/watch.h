@@ -2,7 +2,7 @@
  * watch - notices that another process committed
  *
  * inotify on the WAL is the hint (libuv's fs event), PRAGMA data_version the truth,
- * a slow poll the fallback (PITFALLS 3.3).
+ * a slow poll the fallback (docs/field-notes.md#noticing-commits).
  */
 #ifndef HERALD_STORE_WATCH_H
 #define HERALD_STORE_WATCH_H

@@ -32,7 +32,7 @@ int codec_method(struct buf *out, uint16_t channel, amqp_method_number_t id, voi
                  struct err *err);
 
 /* basic.publish, header and body: persistent, mandatory, with type, message id,
- * timestamp, content type and the business keys as headers (DESIGN 3). Of the
+ * timestamp, content type and the business keys as headers (docs/design.md#the-outbox). Of the
  * message's own headers, content-type or content_type names the content type instead
  * of m->content_type, and one of a business key counts where the key is absent. */
 int codec_publish(struct buf *out, uint16_t channel, const char *exchange, const char *routing_key,

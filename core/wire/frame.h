@@ -5,8 +5,8 @@
  *
  * Everything is checked here before a decoder sees it: the type, the size against
  * the limit, the end byte. rabbitmq-c 0.11 is not fit for hostile bytes: after an
- * error it may crash on the next ones (PITFALLS 1.1), so it is given the payload of
- * whole, known-good frames only, and a connection that broke the rules is dropped.
+ * error it may crash on the next ones (docs/field-notes.md#hostile-bytes), so it is given the
+ * payload of whole, known-good frames only, and a connection that broke the rules is dropped.
  */
 #ifndef HERALD_WIRE_FRAME_H
 #define HERALD_WIRE_FRAME_H

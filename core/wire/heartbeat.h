@@ -6,7 +6,7 @@
  *
  * A loop that was busy for long has the peer's bytes still unread in the kernel, so
  * a verdict is never spoken at first sight: heartbeat_judge asks for a second look,
- * which must come after the loop has read once more. (DESIGN 6)
+ * which must come after the loop has read once more. (docs/design.md#heartbeats)
  */
 #ifndef HERALD_WIRE_HEARTBEAT_H
 #define HERALD_WIRE_HEARTBEAT_H

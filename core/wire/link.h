@@ -2,7 +2,7 @@
  * link - one AMQP 0-9-1 connection with its state machine
  *
  * rabbitmq-c is the codec; the bytes go through a stream of our own, so nothing
- * here ever blocks (PITFALLS 0.1).
+ * here ever blocks (docs/field-notes.md#calls-that-block).
  *
  *            link_open                  stream connected
  *   IDLE ------------> RESOLVE/CONNECT -----------------> HANDSHAKE
@@ -109,8 +109,8 @@ int link_send(struct link *l, uint16_t channel, amqp_method_number_t id, void *m
               struct err *err);
 
 /* Encodes basic.publish with header and body frames: persistent, mandatory, with
- * the properties of DESIGN 3. Codes as link_send; ERR_INPUT says what is wrong with
- * the message (a short string over 255 bytes, headers that are no JSON object). */
+ * the properties of docs/design.md#the-outbox. Codes as link_send; ERR_INPUT says what is wrong
+ * with the message (a short string over 255 bytes, headers that are no JSON object). */
 int link_publish(struct link *l, uint16_t channel, const char *exchange, const char *routing_key,
                  const struct message *m, struct err *err);
 

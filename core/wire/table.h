@@ -3,8 +3,8 @@
  *
  *   size (4)  { name (1 + n)  kind (1)  value } ...
  *
- * rabbitmq-c 0.11 decodes nested tables by recursion without a limit (PITFALLS
- * 1.1), so table_check walks every table before the library sees it.
+ * rabbitmq-c 0.11 decodes nested tables by recursion without a limit
+ * (docs/field-notes.md#hostile-bytes), so table_check walks every table before the library sees it.
  *
  * | JSON             | AMQP                     | back to JSON                        |
  * | ---------------- | ------------------------ | ----------------------------------- |

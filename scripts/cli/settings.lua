@@ -198,7 +198,8 @@ function settings.check(given)
     end
   end
   checked.socket = checked.socket or beside(checked.store)
-  -- A handler that runs must not make the broker believe that we are gone (DESIGN 6).
+  -- A handler that runs must not make the broker believe that we are gone
+  -- (docs/design.md#heartbeats).
   if checked.handler_timeout * 2 > checked.heartbeat then
     return nil, ("handler_timeout (%d ms) must be at most half of heartbeat (%d ms)"):format(
       checked.handler_timeout, checked.heartbeat)

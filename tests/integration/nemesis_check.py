@@ -1,4 +1,5 @@
-"""nemesis_check: an independent count of what came of a load (FAULTS, invariants I1 to I5, I7)."""
+"""nemesis_check: an independent count of what came of a load (docs/faults.md#invariants: I1 to I5,
+I7)."""
 
 import collections
 import os
@@ -81,8 +82,8 @@ class Count:
 
 
 def check_fair(case, taker, flood):
-    """FAULTS 50: while the flood lasted, what the handlers of others emitted went out and came
-    back, again and again."""
+    """docs/faults.md#f50: while the flood lasted, what the handlers of others emitted went out and
+    came back, again and again."""
     handled, moved = taker.rows("select count(*), count(distinct emitted) from flood")[0]
     case.assertEqual(handled, flood, "messages of the flood, each once")
     case.assertGreater(moved, 3, "steps in which others moved beside the flood")

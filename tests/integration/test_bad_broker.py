@@ -26,7 +26,8 @@ class Away(Case):
         return router
 
     def test_no_broker_at_start(self):
-        """FAULTS 5: it starts, keeps what is written, and drains once the broker is there."""
+        """docs/faults.md#f5: it starts, keeps what is written, and drains once the broker is
+        there."""
         relay, url = self.relay()
         router = self.start_away(url, "refused|connect", str(relay.port))
         relay.open()
@@ -41,7 +42,7 @@ class Away(Case):
         self.wait_equal("the rest", router.effects, ["early"] * 4 + ["between"])
 
     def test_wrong_password(self):
-        """FAULTS 16: harness looks for the password in everything that is said."""
+        """docs/faults.md#f16: harness looks for the password in everything that is said."""
         user = f"{self.tag}-user"
         url = World.node.url_for(user, rabbit.WRONG)
         router = self.start_away(url, "ACCESS_REFUSED|login|password")
@@ -73,7 +74,7 @@ class Refused(Case):
         self.assert_words("\n".join(router.events("broker.refused")), *words)
 
     def test_queue_of_another_type(self):
-        """FAULTS 17."""
+        """docs/faults.md#f17"""
         self.use_names("strict", "other")
         peer = self.peer()
         peer.channel.queue_declare(self.names["strict"], durable=True,
@@ -108,7 +109,7 @@ class Refused(Case):
         self.assertEqual(router.counter("handled"), len(keys))
 
     def test_exchange_that_may_not_be_made(self):
-        """FAULTS 15."""
+        """docs/faults.md#f15"""
         self.names["bad"] = f"amq.{self.tag}"
         router = self.recorder('herald.route { type = "bad", to = herald.fanout "$bad" }')
         router.start(ready=False)
@@ -116,7 +117,7 @@ class Refused(Case):
         self.check_good_ones(router, (self.names["bad"], "403"))
 
     def test_exchange_that_may_not_be_written(self):
-        """FAULTS 15, 16: the channel dies with the rows that are in flight on it."""
+        """docs/faults.md#f15, #f16: the channel dies with the rows that are in flight on it."""
         self.use_names("forbidden")
         user = f"{self.tag}-user"
         World.node.add_user(user, rabbit.WRONG, write=f"{self.tag}-(exchange|queue)")
@@ -143,7 +144,7 @@ class Refused(Case):
                         [("topical", "a.b")])
 
     def test_full_queue(self):
-        """FAULTS 18: what the queue refuses (basic.nack) waits and goes out later."""
+        """docs/faults.md#f18: what the queue refuses (basic.nack) waits and goes out later."""
         self.use_names("full")
         peer = self.peer()
         peer.channel.exchange_declare(self.names["full"], "fanout", durable=True)

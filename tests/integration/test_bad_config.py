@@ -68,7 +68,7 @@ class BadConfig(Case):
         self.refuse(self.with_rule("local x = 1\nx x\n"), r"rules/b\.lua:2", "syntax error")
 
     def test_error_while_loading(self):
-        """FAULTS 45: also what never ends."""
+        """docs/faults.md#f45: also what never ends."""
         self.refuse(self.with_rule("\nlocal x = nil\nx.y = 1\n"), r"rules/b\.lua:3", "nil")
         self.routers[-1].write("rules/b.lua", "while true do end")
         self.refuse(self.routers[-1], r"rules/b\.lua", "time|second|long")
@@ -102,7 +102,7 @@ class BadConfig(Case):
         self.refuse(router, r"001_effect\.sql", "changed")
 
     def test_store_of_a_newer_version(self):
-        """FAULTS 47."""
+        """docs/faults.md#f47"""
         router = self.router(broker=None)
         router.run("run", "--until-idle")
         router.sql("update herald_meta set value = 99 where key = 'schema_version';")
@@ -116,7 +116,7 @@ class BadConfig(Case):
         self.refuse(router, r"herald\.db", "not a database|damaged|no store", code="any")
 
     def test_second_router_of_a_store(self):
-        """FAULTS 22."""
+        """docs/faults.md#f22"""
         router = self.router(broker=None).start()
         self.refuse(router, f"another router .*{router.process.pid}", r"herald\.db", code=1)
         other = self.router(name="other", broker=None, store="../router/herald.db")

@@ -44,11 +44,11 @@ class BadMessages(Case):
         self.assertEqual(len(self.target.dead()), 1)
 
     def test_empty_body(self):
-        """FAULTS 40."""
+        """docs/faults.md#f40"""
         self.assertIn(self.bury("", "JSON|empty", type="note")["body"], ("", None))
 
     def test_not_utf8(self):
-        """FAULTS 40."""
+        """docs/faults.md#f40"""
         body = b'{"messageType":"note","businessKey1":"\xff\xfe\x00"}'
         letter = self.bury(body, "UTF-8")
         self.assertNotIn("body", letter)
@@ -57,7 +57,7 @@ class BadMessages(Case):
         self.assertIn("base64", text)
 
     def test_text_that_is_not_utf8(self):
-        """FAULTS 40."""
+        """docs/faults.md#f40"""
         letter = self.bury(b"\xffplain", "no message type", content_type="text/plain")
         self.assertEqual(base64.b64decode(letter["body_base64"]), b"\xffplain")
 
@@ -84,14 +84,14 @@ class BadMessages(Case):
         self.bury('{"messageType":"note","x":' + "[" * 100000 + "]" * 100000 + "}", "deep|nest")
 
     def test_nul_bytes(self):
-        """FAULTS 40."""
+        """docs/faults.md#f40"""
         letter = self.bury(b'{"messageType":"note"}\x00\x00', "JSON")
         self.assertEqual(letter["body"], '{"messageType":"note"}\0\0')
 
     @disturbs
     def test_17_mib(self):
-        """FAULTS 40: over the limit; it is kept whole, and no rule is asked about it. RabbitMQ 4
-        takes 16 MiB unless it is told otherwise."""
+        """docs/faults.md#f40: over the limit; it is kept whole, and no rule is asked about it.
+        RabbitMQ 4 takes 16 MiB unless it is told otherwise."""
         before = World.node.limit_messages(128 * MIB)
         self.addCleanup(World.node.limit_messages, before)
         body = os.urandom(17 * MIB)
@@ -122,7 +122,7 @@ class BadMessages(Case):
         self.assertEqual((json.loads(letter["headers"]), letter["business_key1"]), (headers, "16"))
 
     def test_headers_nested_too_deeply(self):
-        """FAULTS 41: a letter with its keys and its headers; the depths are bytes."""
+        """docs/faults.md#f41: a letter with its keys and its headers; the depths are bytes."""
         deep = {"end": 1}
         for _ in range(200):
             deep = {"a": deep}
@@ -155,7 +155,7 @@ herald.on("fails", "*", function() error("no") end, { retry = { attempts = 2, de
             self.target.run("dead", "replay", str(letter["id"]))
 
     def test_16_mib(self):
-        """FAULTS 40: the largest that fits is handled."""
+        """docs/faults.md#f40: the largest that fits is handled."""
         start, end = '{"messageType":"note","businessKey1":"big","x":"', '"}'
         self.send(start + "y" * (16 * MIB - len(start) - len(end)) + end)
         self.wait_equal("the effect", lambda: self.target.rows(
@@ -190,7 +190,8 @@ class BadRows(Case):
         self.assertEqual(router.counter("parked"), 1)
 
     def test_rows_that_fit_into_no_message(self):
-        """FAULTS 40: a key of 256 bytes fits, an id does not; headers must be an object."""
+        """docs/faults.md#f40: a key of 256 bytes fits, an id does not; headers must be an
+        object."""
         router = self.router().start()
         router.sql(f"""
             begin immediate;
@@ -208,7 +209,7 @@ class BadRows(Case):
         self.wait_drained(router)
 
     def test_row_that_is_too_large(self):
-        """FAULTS 40: whoever inserts it is told at once."""
+        """docs/faults.md#f40: whoever inserts it is told at once."""
         router = self.router().start()
         said = router.sql("begin; insert into herald_outbox (type) values ('note');"
                           f"insert into herald_outbox (type, body) values ('note', "

@@ -8,7 +8,7 @@ from harness import RECORDER, RULES, Case, World, disturbs
 @disturbs
 class Killed(test_kills.Services):
     def test_broker_is_killed_under_load(self):
-        """FAULTS 4."""
+        """docs/faults.md#f4"""
         count = 1000
         self.start_both(count)
         with load.Load(self.orders, self.numbers, 200) as payer:
@@ -32,7 +32,7 @@ UNHEARD = 16  # rows that an exchange is sent before it has confirmed any
 
 class Faults(Case):
     def test_queue_is_deleted_while_consuming(self):
-        """FAULTS 13."""
+        """docs/faults.md#f13"""
         router = self.router().start()
         router.emit("note", "before")
         self.wait_equal("the first message", router.effects, ["before"])
@@ -46,7 +46,7 @@ class Faults(Case):
         self.wait_drained(router)
 
     def test_exchange_is_deleted(self):
-        """FAULTS 15: while a window is under way; it and its binding are made anew."""
+        """docs/faults.md#f15: while a window is under way; it and its binding are made anew."""
         router = self.router().start()
         channel = World.node.channel()
         total = 0
@@ -60,7 +60,7 @@ class Faults(Case):
         self.assertEqual(router.dead(), [])
 
     def test_exchange_is_deleted_twice(self):
-        """FAULTS 15: again, right after the consuming side has made it anew."""
+        """docs/faults.md#f15: again, right after the consuming side has made it anew."""
         router = self.router().start()
         channel = World.node.channel()
         channel.exchange_delete(self.names["exchange"])
@@ -81,14 +81,14 @@ class Faults(Case):
         self.wait_drained(router)
 
     def test_queue_is_purged(self):
-        """FAULTS 14: the loss is the operator's, and nobody falls over."""
+        """docs/faults.md#f14: the loss is the operator's, and nobody falls over."""
         router = self.router().start()
         World.node.channel().queue_purge(self.names["queue"])
         router.emit("note", "x")
         self.wait_equal("the message", router.effects, ["x"])
 
     def test_unroutable_message_waits_for_a_queue(self):
-        """FAULTS 19; test_faults_broker has the one in the middle of a window."""
+        """docs/faults.md#f19; test_faults_broker has the one in the middle of a window."""
         self.use_names("lonely", "spy")
         router = self.recorder("""
             herald.route { type = "lonely", to = herald.fanout "$lonely" }
@@ -119,7 +119,8 @@ class Faults(Case):
 
     @disturbs
     def test_memory_alarm(self):
-        """FAULTS 12: publishing pauses and says so, consuming goes on, a queue can be declared."""
+        """docs/faults.md#f12: publishing pauses and says so, consuming goes on, a queue can be
+        declared."""
         self.use_names("other")
         publisher = self.router().start()
         peer = self.peer()
@@ -152,7 +153,7 @@ class Faults(Case):
 
     @disturbs
     def test_connections_are_closed_by_the_operator(self):
-        """FAULTS 4, 9: both links at once, again and again, under load."""
+        """docs/faults.md#f4, #f9: both links at once, again and again, under load."""
         router = self.router().start()
         total = 0
         for _ in range(3):
@@ -164,7 +165,8 @@ class Faults(Case):
         self.assertEqual(len(router.effects()), total)
 
     def test_lost_confirms(self):
-        """FAULTS 10: the broker has the rows, its word does not arrive; one effect each."""
+        """docs/faults.md#f10: the broker has the rows, its word does not arrive; one effect
+        each."""
         self.use_names("spy")
         self.peer().listen(self.names["spy"], self.names["exchange"])
         relay, url = self.relay()

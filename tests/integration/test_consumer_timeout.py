@@ -1,7 +1,7 @@
-"""FAULTS 62: the broker ends a consumer that holds a message for too long.
+"""docs/faults.md#f62: the broker ends a consumer that holds a message for too long.
 
-Up to RabbitMQ 4.2 it closes the channel (FAULTS 20, in test_faults_broker); from 4.3 it cancels the
-consumer of a quorum queue, and an ack that comes later would revive it.
+Up to RabbitMQ 4.2 it closes the channel (docs/faults.md#f20, in test_faults_broker); from 4.3 it
+cancels the consumer of a quorum queue, and an ack that comes later would revive it.
 """
 
 import struct
@@ -66,8 +66,8 @@ class Tape(Proxy):
 
 class ConsumerTimeout(Case):
     def test_a_handler_outlives_the_timeout_of_a_quorum_queue(self):
-        """FAULTS 62: nothing is acked after the cancel; what was committed is a known duplicate,
-        and so are the neighbours that were in the same turn."""
+        """docs/faults.md#f62: nothing is acked after the cancel; what was committed is a known
+        duplicate, and so are the neighbours that were in the same turn."""
         if World.node.version < (4, 3):
             self.skipTest("RabbitMQ 4.3 is the first that cancels a consumer for this")
         peer = self.peer()

@@ -177,7 +177,8 @@ class OnRabbit(Delayed, Case):
     broker = "rabbit"
 
     def test_replaced_while_its_confirm_is_under_way(self):
-        """DESIGN 6: the old row's confirm comes after the new row, and leaves it alone."""
+        """docs/design.md#keys-of-rows: the old row's confirm comes after the new row, and leaves it
+        alone."""
         wire, url = self.proxy()
         router = self.recorder(RULES, broker=url).start()
         wire.delay = 1.5
@@ -205,8 +206,8 @@ class OnRabbit(Delayed, Case):
         return router, relay
 
     def test_replaced_while_nobody_knows_and_killed(self):
-        """DESIGN 6 and FAULTS 1: the old one is on the broker, its confirm never comes, and the
-        router dies. Each takes effect once: nobody sends the old one again."""
+        """docs/design.md#keys-of-rows, docs/faults.md#f1: the old one is on the broker, its confirm
+        never comes, and the router dies. Each takes effect once: nobody sends the old one again."""
         router, relay = self.send_unheard()
         insert(router, ("new", now_ms() + 1000, "k"))
         router.kill()

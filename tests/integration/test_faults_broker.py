@@ -49,17 +49,18 @@ class Frozen(Case):
         self.assertEqual(router.dead(), [])
 
     def test_broker_is_frozen(self):
-        """FAULTS 6: SIGSTOP for 5 s, longer than two heartbeats."""
+        """docs/faults.md#f6: SIGSTOP for 5 s, longer than two heartbeats."""
         self.check_frozen(5)
 
     def test_broker_is_frozen_for_a_minute(self):
-        """FAULTS 6."""
+        """docs/faults.md#f6"""
         if not World.long:
             self.skipTest("takes a minute: --long")
         self.check_frozen(60)
 
     def test_router_is_frozen(self):
-        """FAULTS 7: the broker drops it; no stale ack on the next channel, no second effect."""
+        """docs/faults.md#f7: the broker drops it; no stale ack on the next channel, no second
+        effect."""
         router = self.router(heartbeat="2s", handler_timeout="1s").start()
         peer = self.peer()
         total = 0
@@ -97,8 +98,8 @@ class Frozen(Case):
         return other
 
     def test_consumer_timeout(self):
-        """FAULTS 20: the broker closes the channel of whoever holds deliveries for too long, or
-        cancels its consumer (4.3); they come again, and take effect once."""
+        """docs/faults.md#f20: the broker closes the channel of whoever holds deliveries for too
+        long, or cancels its consumer (4.3); they come again, and take effect once."""
         timeouts = "application:set_env(rabbit, {}), application:set_env(rabbit, {})."
         World.node.ctl("eval", timeouts.format("consumer_timeout, 1000",
                                                "channel_tick_interval, 500"))
@@ -117,8 +118,8 @@ class Frozen(Case):
 
 
     def test_large_messages_and_a_locked_store(self):
-        """FAULTS 59: what is in hand is bounded by bytes, whatever the prefetch allows; the broker
-        has back what is too much, once, and in the end each takes effect once."""
+        """docs/faults.md#f59: what is in hand is bounded by bytes, whatever the prefetch allows;
+        the broker has back what is too much, once, and in the end each takes effect once."""
         count, size = 20, 8 << 20
         router = self.router({**RECORDER, "rules/a.lua": KEYS}).start()
         other = self.lock(router)
@@ -145,8 +146,8 @@ class Frozen(Case):
 
 class Two(Case):
     def test_one_of_two_routers_dies(self):
-        """FAULTS 23: two stores, one queue: nothing is lost, and each store has a message once;
-        whatever came to both was in flight when one died."""
+        """docs/faults.md#f23: two stores, one queue: nothing is lost, and each store has a message
+        once; whatever came to both was in flight when one died."""
         pair = [self.router(name=name).start() for name in ("left", "right")]
         peer = self.peer()
         for number in range(600):
@@ -167,7 +168,8 @@ class Two(Case):
 @disturbs
 class Alarms(Case):
     def test_disk_alarm(self):
-        """FAULTS 12: publishing pauses and says so, consuming, acks and declarations go on."""
+        """docs/faults.md#f12: publishing pauses and says so, consuming, acks and declarations go
+        on."""
         self.use_names("other", "fresh")
         publisher = self.router().start()
         consumer = self.router({**RECORDER, "rules/a.lua": RULES.replace("$queue", "$other")},
@@ -202,7 +204,8 @@ class Alarms(Case):
 
 class Windows(Case):
     def test_unroutable_in_the_middle_of_a_window(self):
-        """FAULTS 19: on one channel, some returned and some taken; each return finds its row."""
+        """docs/faults.md#f19: on one channel, some returned and some taken; each return finds its
+        row."""
         self.use_names("topic", "bound")
         peer = self.peer()
         peer.channel.exchange_declare(self.names["topic"], "topic", durable=True)

@@ -1,4 +1,4 @@
-"""A member of a cluster stands still: what needs it answers nothing (FAULTS 53)."""
+"""A member of a cluster stands still: what needs it answers nothing (docs/faults.md#f53)."""
 
 import os
 import signal
@@ -31,7 +31,8 @@ class Member(Case):
         return router.status()["broker"]
 
     def test_a_queue_on_a_member_that_stands_still(self):
-        """FAULTS 53: it is a state with a reason, and another queue is consumed meanwhile."""
+        """docs/faults.md#f53: it is a state with a reason, and another queue is consumed
+        meanwhile."""
         self.use_names("sick")
         first = self.node("first")
         second = self.node("second", first)

@@ -1,4 +1,5 @@
-"""FAULTS 21 and DESIGN 6: what the broker gives up on, since the router died again and again with it in hand.
+"""docs/faults.md#f21, docs/design.md#delivery-limits: what the broker gives up on, since the router
+died again and again with it in hand.
 
 Quorum queues have a delivery limit (20 by default from RabbitMQ 4.0). What reaches it goes to the
 queue's dead-letter queue, and from there into herald's dead letters.
@@ -72,7 +73,8 @@ class DeliveryLimit(Case):
         self.assertEqual(router.dead(), [])
 
     def test_what_reaches_the_limit_is_a_dead_letter(self):
-        """FAULTS 21: herald has made the queue, a policy sets the limit; nothing is lost."""
+        """docs/faults.md#f21: herald has made the queue, a policy sets the limit; nothing is
+        lost."""
         router = self.router({**RECORDER, "rules/a.lua": STATED}).start()
         router.stop()
         self.assertEqual(World.node.depth(self.queue + DEAD), 0)
@@ -84,8 +86,8 @@ class DeliveryLimit(Case):
         self.assertTrue(router.events("message.dead"))
 
     def test_a_queue_of_a_person_is_taken_as_it_is_and_its_dead_letters_are_taken(self):
-        """FAULTS 21: nothing stated; a policy leads what the broker gives up on to a queue made by
-        hand. The router dies once more, with them in hand from there."""
+        """docs/faults.md#f21: nothing stated; a policy leads what the broker gives up on to a queue
+        made by hand. The router dies once more, with them in hand from there."""
         channel = self.peer().channel
         channel.queue_declare(self.queue, durable=True, arguments={"x-queue-type": "quorum"})
         World.node.ctl("eval", DECLARE.replace("QUEUE", self.queue))
@@ -101,8 +103,9 @@ class DeliveryLimit(Case):
         self.check_replay(router, keys)
 
     def test_a_queue_without_a_dead_letter_exchange_loses_nothing(self):
-        """FAULTS 61: it exists, and has a limit that is soon reached. A handler kills the router
-        again and again, with all the others in hand; the one that does is a dead letter in time."""
+        """docs/faults.md#f61: it exists, and has a limit that is soon reached. A handler kills the
+        router again and again, with all the others in hand; the one that does is a dead letter in
+        time."""
         channel = self.peer().channel
         channel.queue_declare(self.queue, durable=True, arguments={
             "x-queue-type": "quorum", "x-delivery-limit": LIMIT})
@@ -120,7 +123,7 @@ class DeliveryLimit(Case):
             self.assert_words(letter["error"], "crashed the router")
 
     def test_the_limit_of_20_that_nobody_has_set(self):
-        """FAULTS 61: it is RabbitMQ's own from 4.0. 22 crashes with messages in hand."""
+        """docs/faults.md#f61: it is RabbitMQ's own from 4.0. 22 crashes with messages in hand."""
         if World.node.version < (4,):
             self.skipTest("RabbitMQ 4.0 is the first with a limit of its own")
         self.peer().channel.queue_declare(self.queue, durable=True,
@@ -135,7 +138,7 @@ class DeliveryLimit(Case):
         self.wait_settled(router)
 
     def test_what_comes_back_where_nothing_keeps_it_is_told(self):
-        """FAULTS 61: once is not too often, but the log says what may come of it."""
+        """docs/faults.md#f61: once is not too often, but the log says what may come of it."""
         self.peer().channel.queue_declare(self.queue, durable=True,
                                           arguments={"x-queue-type": "quorum"})
         router = self.router().start()
@@ -149,7 +152,8 @@ class DeliveryLimit(Case):
         self.wait_settled(router)
 
     def test_a_limit_below_rescue_after_counts(self):
-        """FAULTS 61: nothing states it, so the router asks for it when the first come back."""
+        """docs/faults.md#f61: nothing states it, so the router asks for it when the first come
+        back."""
         channel = self.peer().channel
         channel.queue_declare(self.queue, durable=True, arguments={
             "x-queue-type": "quorum", "x-delivery-limit": 1})
@@ -163,7 +167,7 @@ class DeliveryLimit(Case):
         self.wait_settled(router)
 
     def test_what_was_handled_before_is_no_dead_letter(self):
-        """FAULTS 21: it died between commit and ack until the broker gave up."""
+        """docs/faults.md#f21: it died between commit and ack until the broker gave up."""
         router = self.router({**RECORDER, "rules/a.lua": STATED}).start()
         router.stop()
         self.set_policy(**{"delivery-limit": 0})
@@ -180,7 +184,7 @@ class DeliveryLimit(Case):
         self.assertTrue(set(done).isdisjoint(l["business_key1"] for l in router.dead()))
 
     def test_what_cannot_be_read_is_buried_too(self):
-        """FAULTS 21, 40."""
+        """docs/faults.md#f21, #f40"""
         router = self.router({**RECORDER, "rules/a.lua": STATED}).start()
         self.wait_equal("the dead-letter queue", lambda: World.node.depth(self.queue + DEAD), 0)
         self.peer().channel.basic_publish("", self.queue + DEAD, b"{")

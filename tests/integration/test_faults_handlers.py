@@ -1,7 +1,7 @@
 """Handlers that nothing can interrupt, or that want all of the machine: refused, ended, or
 dead letters, and their neighbours of the same turn take effect once.
 
-test_handlers has the others of FAULTS 35 to 38.
+test_handlers has the others of docs/faults.md#f35 to #f38.
 """
 
 import test_handlers
@@ -53,7 +53,7 @@ class Handlers(Case):
         return {int(letter["order_type"]): letter["error"] for letter in letters}
 
     def test_nothing_is_uninterruptible(self):
-        """FAULTS 36: what no limit of time could end is refused; the process lives on."""
+        """docs/faults.md#f36: what no limit of time could end is refused; the process lives on."""
         router = self.bury(list(UNINTERRUPTIBLE.values()))
         pid = router.process.pid
         errors = self.check_buried(router, len(UNINTERRUPTIBLE))
@@ -63,7 +63,7 @@ class Handlers(Case):
             self.assertRegex(errors[n], r"rules/b\.lua:\d+|over|limit|200 ?ms", name)
 
     def test_errors_of_all_sizes(self):
-        """FAULTS 37: they are kept, cut to size; memory comes back."""
+        """docs/faults.md#f37: they are kept, cut to size; memory comes back."""
         router = self.bury([
             "error(('x'):rep(3 << 20))",
             "local function f(n) if n == 0 then error('deep') end return (f(n - 1)) end f(100000)",
@@ -84,7 +84,7 @@ class Handlers(Case):
                       lambda: router.status()["rules"].get("memory", 0) < 8 << 20)
 
     def test_memory_is_given_back(self):
-        """FAULTS 37: after hogs of the whole limit the process is not larger for good."""
+        """docs/faults.md#f37: after hogs of the whole limit the process is not larger for good."""
         hog = "local t = {} while true do t[#t + 1] = ('x'):rep(100000) .. #t end"
         router = self.bury([hog] * 3, handler_memory="32MiB")
         self.check_buried(router, 3)
@@ -93,7 +93,7 @@ class Handlers(Case):
         self.assertLess(resident, 400 << 20)  # with a sanitizer's quarantine
 
     def test_writes_past_the_transaction(self):
-        """FAULTS 38: whatever a handler tries, its neighbours' writes stay."""
+        """docs/faults.md#f38: whatever a handler tries, its neighbours' writes stay."""
         router = self.bury([
             'tx:exec("begin") ', 'tx:exec("end")', 'tx:exec("release x")',
             'tx:exec("insert into herald_inbox (queue, message_id) values (\'q\', \'x\')")',

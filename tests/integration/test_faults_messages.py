@@ -1,5 +1,5 @@
-"""Messages at the borders of what AMQP and herald take (FAULTS 40, 41): byte-exact, or a dead
-letter with the reason. test_bad_messages and test_interop_in have the others."""
+"""Messages at the borders of what AMQP and herald take (docs/faults.md#f40, #f41): byte-exact, or a
+dead letter with the reason. test_bad_messages and test_interop_in have the others."""
 
 import json
 import struct
@@ -47,7 +47,8 @@ class Borders(Case):
             headers, delivery_mode=2, **properties), mandatory=True)
 
     def test_bytes_pass_unchanged(self):
-        """FAULTS 40: any body of a content type that is no JSON, with the id at its longest."""
+        """docs/faults.md#f40: any body of a content type that is no JSON, with the id at its
+        longest."""
         bodies = {
             "a": bytes(range(256)) * 3, "b": b"\0", "c": b"", "d": "文".encode() * 1000,
             "i" * 255: b"long id", "\u6587" * 85: b"long id in UTF-8",
@@ -62,14 +63,14 @@ class Borders(Case):
             self.assertEqual(seen.get(id_), body, f"{id_[:9]!r}; dead: {self.target.dead()}")
 
     def test_id_of_no_length(self):
-        """FAULTS 40: an empty message id is no id; two such messages are two."""
+        """docs/faults.md#f40: an empty message id is no id; two such messages are two."""
         for _ in range(2):
             self.send('{"messageType":"note","businessKey1":"x"}', message_id="")
         self.wait_equal("two effects", self.target.effects, ["x", "x"])
         self.wait_equal("both to be counted", lambda: self.target.counter("unidentified"), 2)
 
     def test_id_that_is_no_text(self):
-        """FAULTS 40: an id of bytes that are no UTF-8 or hold NULs."""
+        """docs/faults.md#f40: an id of bytes that are no UTF-8 or hold NULs."""
         for id_ in (b"\xff\xfe", b"a\0b"):
             body = b'{"messageType":"note","businessKey1":"x"}'
             self.client.channel.basic_publish(self.names["exchange"], "", body, pika.BasicProperties(
@@ -80,13 +81,13 @@ class Borders(Case):
         self.target.run("dead", "list")
 
     def test_keys_with_nuls(self):
-        """FAULTS 40: a NUL inside a key of the envelope comes to the handler as it is."""
+        """docs/faults.md#f40: a NUL inside a key of the envelope comes to the handler as it is."""
         self.send('{"messageType":"note","businessKey1":"a\\u0000b"}', message_id="m")
         self.wait_equal("an outcome", lambda: [k.encode() for k in self.target.effects()]
                         + [letter["message_id"] for letter in self.target.dead()], [b"a\0b"])
 
     def test_routing_keys_at_the_limit(self):
-        """FAULTS 40: 255 bytes go out and come back; 256 cannot be, and are told of."""
+        """docs/faults.md#f40: 255 bytes go out and come back; 256 cannot be, and are told of."""
         self.use_names("topic")
         longest = "k" * 255
         router = self.router({**RECORDER, "rules/b.lua": """
@@ -107,7 +108,7 @@ class Borders(Case):
             "select 1 from herald_outbox where reason like '%255%'"))
 
     def test_all_field_types(self):
-        """FAULTS 41: every tag that brokers and clients use, in bytes of our own."""
+        """docs/faults.md#f41: every tag that brokers and clients use, in bytes of our own."""
         fields = [
             (b"t", (b"t", b"\1")), (b"b", (b"b", b"\xff")), (b"B", (b"B", b"\xff")),
             (b"s", (b"s", b"\xff\xfe")), (b"u", (b"u", b"\xff\xfe")),
@@ -128,7 +129,7 @@ class Borders(Case):
                          sorted(name.decode() for name, _ in fields))
 
     def test_many_and_large_headers(self):
-        """FAULTS 41: a table of 100 KB in one frame harms nobody."""
+        """docs/faults.md#f41: a table of 100 KB in one frame harms nobody."""
         many = table([(b"h%05d" % n, (b"S", b"\0\0\0\7value-x")) for n in range(5000)])
         one = table([(b"big", (b"S", struct.pack(">I", 100000) + b"x" * 100000))])
         self.send('{"messageType":"note","businessKey1":"before"}')
@@ -141,7 +142,7 @@ class Borders(Case):
         self.wait_settled(self.target)
 
     def test_deepest_headers(self):
-        """FAULTS 41: tables in tables until the frame is full (18,000 levels)."""
+        """docs/faults.md#f41: tables in tables until the frame is full (18,000 levels)."""
         depth = 18000
         raw = struct.pack(">I", depth * 7) + b"".join(
             b"\1aF" + struct.pack(">I", (depth - n - 1) * 7) for n in range(depth))

@@ -1,5 +1,6 @@
 """The broker takes a right, a password, a user or a vhost away from a router that runs, and gives
-it back (FAULTS 16). It says what is refused, tries slowly, loses nothing and recovers by itself."""
+it back (docs/faults.md#f16). It says what is refused, tries slowly, loses nothing and recovers by
+itself."""
 
 from harness import Case, World
 
@@ -65,7 +66,7 @@ class Rights(Case):
         self.assertEqual(router.dead(), [])
 
     def test_permissions_and_password(self):
-        """FAULTS 16."""
+        """docs/faults.md#f16"""
         self.add_user()
         router = self.connect()
         self.erlang(self.rights("^$"), self.hang_up())
@@ -78,7 +79,7 @@ class Rights(Case):
         self.recovers(router)
 
     def test_user(self):
-        """FAULTS 16."""
+        """docs/faults.md#f16"""
         if not World.long:
             self.skipTest("the broker takes its time: --long")
         self.add_user()
@@ -89,7 +90,7 @@ class Rights(Case):
         self.recovers(router)
 
     def test_vhost(self):
-        """FAULTS 16: with all that is in it; what the router needs is made anew."""
+        """docs/faults.md#f16: with all that is in it; what the router needs is made anew."""
         if not World.long:
             self.skipTest("the broker takes its time: --long")
         vhost = f"{self.tag}-vhost"

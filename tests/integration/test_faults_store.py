@@ -82,7 +82,8 @@ class Room(Case):
         return router, make_room, len(router.effects())
 
     def test_disk_is_full_for_deliveries(self):
-        """FAULTS 24: nothing more is acked, nothing counts as an attempt, nothing comes twice."""
+        """docs/faults.md#f24: nothing more is acked, nothing counts as an attempt, nothing comes
+        twice."""
         router, make_room, handled = self.full()
         self.assertLess(handled, 1000)
         time.sleep(0.5)
@@ -96,7 +97,8 @@ class Room(Case):
         self.assertEqual(router.counter("duplicates"), 0)
 
     def test_disk_is_full_for_long(self):
-        """DESIGN 6: nothing is held, and nothing goes to and fro until there is room."""
+        """docs/design.md#trouble-of-the-store: nothing is held, and nothing goes to and fro until
+        there is room."""
         router, make_room, handled = self.full()
         self.wait_equal("all to be with the broker again",
                         lambda: World.node.depth(self.names["queue"]), 1000 - handled)
@@ -110,8 +112,8 @@ class Room(Case):
         self.assertEqual(router.value("select length(value) from herald_meta where key = 'room'"), 0)
 
     def test_disk_is_full_for_confirms(self):
-        """FAULTS 24: rows whose confirm cannot be written down are not sent again. They are as
-        many as an exchange is sent before it has confirmed any."""
+        """docs/faults.md#f24: rows whose confirm cannot be written down are not sent again. They
+        are as many as an exchange is sent before it has confirmed any."""
         self.use_names("spy")
         self.peer().listen(self.names["spy"], self.names["exchange"])
         wire, url = self.proxy()
@@ -137,7 +139,7 @@ class Room(Case):
         self.assertEqual(router.rows("pragma integrity_check"), [("ok",)])
 
     def test_file_may_not_grow(self):
-        """FAULTS 25: no signal kills it at RLIMIT_FSIZE; it waits as on a full disk."""
+        """docs/faults.md#f25: no signal kills it at RLIMIT_FSIZE; it waits as on a full disk."""
         router = self.router().start(limits={resource.RLIMIT_FSIZE: 600000})
         self.flood(self.peer(), 1000)
         self.wait_paused(router, "ulimit -f")
@@ -152,7 +154,7 @@ class Room(Case):
         self.assertFalse(router.events("engine.fatal"))
 
     def test_no_descriptor_is_left(self):
-        """FAULTS 28: it cannot reconnect, says why, does not spin, and recovers."""
+        """docs/faults.md#f28: it cannot reconnect, says why, does not spin, and recovers."""
         wire, url = self.proxy()
         router = self.router(broker=url).start()
         pid = router.process.pid
@@ -181,7 +183,8 @@ class Others(Case):
     """Other programs on the same store."""
 
     def test_foreign_writer_holds_the_lock(self):
-        """FAULTS 29: nothing is lost, nothing counts as an attempt, and it does not spin."""
+        """docs/faults.md#f29: nothing is lost, nothing counts as an attempt, and it does not
+        spin."""
         router = self.router().start()
         peer = self.peer()
         other = sqlite3.connect(router.store, isolation_level=None)
@@ -204,8 +207,8 @@ class Others(Case):
         self.assertFalse(router.events("engine.paused"))
 
     def test_a_lock_that_is_held_for_long(self):
-        """DESIGN 6: when nothing can be processed the consuming channel is closed once, and no
-        deliveries are held."""
+        """docs/design.md#trouble-of-the-store: when nothing can be processed the consuming channel
+        is closed once, and no deliveries are held."""
         router = self.router().start()
         peer = self.peer()
         other = sqlite3.connect(router.store, isolation_level=None)
@@ -247,7 +250,8 @@ class Others(Case):
             store.close()
 
     def test_producers_hammer(self):
-        """FAULTS 29: neither side starves the other; how long an insert takes is printed."""
+        """docs/faults.md#f29: neither side starves the other; how long an insert takes is
+        printed."""
         router = self.router().start()
         waits, problems, ending = [], [], threading.Event()
         threads = [threading.Thread(target=self.hammer,
@@ -273,7 +277,8 @@ class Others(Case):
         self.assertEqual(router.rows("pragma integrity_check"), [("ok",)])
 
     def test_long_foreign_reader(self):
-        """FAULTS 30: the WAL grows and this is visible; work goes on; it shrinks afterwards."""
+        """docs/faults.md#f30: the WAL grows and this is visible; work goes on; it shrinks
+        afterwards."""
         router = self.router().start()
         reader = sqlite3.connect(router.store, isolation_level=None)
         self.addCleanup(reader.close)
@@ -310,7 +315,7 @@ class Files(Case):
         self.assert_words(fatal, *words)
 
     def test_store_is_deleted(self):
-        """FAULTS 32: it does not go on in a file that nobody will find."""
+        """docs/faults.md#f32: it does not go on in a file that nobody will find."""
         router = self.router(broker="embedded").start()
         router.emit("note", "a")
         self.wait_equal("the effect", router.effects, ["a"])
@@ -318,7 +323,7 @@ class Files(Case):
         self.ends(router, r"herald\.db was deleted", "restore a backup")
 
     def test_store_is_moved_and_put_back(self):
-        """FAULTS 32: put back with its WAL, it is whole."""
+        """docs/faults.md#f32: put back with its WAL, it is whole."""
         router = self.router(broker="embedded").start()
         router.emit("note", "a")
         self.wait_equal("the effect", router.effects, ["a"])
@@ -332,14 +337,14 @@ class Files(Case):
         self.assertEqual(router.rows("pragma integrity_check"), [("ok",)])
 
     def test_store_is_replaced(self):
-        """FAULTS 32: by a copy of itself, say."""
+        """docs/faults.md#f32: by a copy of itself, say."""
         router = self.router(broker="embedded").start()
         shutil.copy(router.store, router.store + ".copy")
         os.rename(router.store + ".copy", router.store)
         self.ends(router, r"herald\.db was replaced")
 
     def test_store_is_made_read_only(self):
-        """FAULTS 32."""
+        """docs/faults.md#f32"""
         router = self.router(broker="embedded").start()
         os.chmod(router.store, 0o444)
         self.ends(router, "made read-only", "make it writable")
@@ -356,7 +361,7 @@ class Files(Case):
             store.write(b"\xaa" * 4096)
 
     def test_page_is_corrupt_at_start(self):
-        """FAULTS 33: refused, with what, where and what to do."""
+        """docs/faults.md#f33: refused, with what, where and what to do."""
         router = self.router(broker="embedded").start()
         router.stop()
         self.spoil(router, "herald_outbox")
@@ -367,7 +372,7 @@ class Files(Case):
             self.assert_words(words, r"herald\.db", "damaged", "backup", "recover")
 
     def test_page_is_corrupt_for_a_handler(self):
-        """FAULTS 33: nothing is acked, nothing counts as an attempt, and it says why."""
+        """docs/faults.md#f33: nothing is acked, nothing counts as an attempt, and it says why."""
         router = self.router(broker="embedded").start()
         router.stop()
         self.spoil(router, "effect")

@@ -32,7 +32,7 @@ class Wire(Case):
         self.assertEqual(self.target.dead(), [])
 
     def test_cut_at_any_byte(self):
-        """FAULTS 9: by RST, in both directions, at bytes all over the conversation."""
+        """docs/faults.md#f9: by RST, in both directions, at bytes all over the conversation."""
         self.start()
         places = [("up", n) for n in (1, 9, 300, 700, 1000)]
         places += [("down", n) for n in (1, 7, 500, 650)]
@@ -51,7 +51,8 @@ class Wire(Case):
         self.check()
 
     def test_silence_is_noticed(self):
-        """FAULTS 8, 10: half open, both ways; heartbeats tell, and the window bounds it."""
+        """docs/faults.md#f8, #f10: half open, both ways; heartbeats tell, and the window bounds
+        it."""
         self.start(heartbeat="2s", handler_timeout="1s", publish_window=50)
         for silent in ({"down"}, {"up", "down"}) if World.long else ({"down"},):
             self.wire.silent = silent
@@ -65,7 +66,7 @@ class Wire(Case):
             self.check()
 
     def test_slow_broker(self):
-        """FAULTS 10: 10 KB a second is slow, not dead."""
+        """docs/faults.md#f10: 10 KB a second is slow, not dead."""
         self.start(heartbeat="2s", handler_timeout="1s")
         links = self.wire.accepted
         self.wire.rate = 10000
@@ -76,7 +77,7 @@ class Wire(Case):
         self.assertEqual(self.target.counter("timed_out"), 0)
 
     def test_latency(self):
-        """FAULTS 11: at 200 ms the window is made use of, and nobody is taken for dead."""
+        """docs/faults.md#f11: at 200 ms the window is made use of, and nobody is taken for dead."""
         self.start(heartbeat="2s", handler_timeout="1s", publish_window=100)
         links = self.wire.accepted
         self.wire.delay = 0.2
@@ -87,7 +88,7 @@ class Wire(Case):
         self.assertEqual(self.wire.accepted, links)
 
     def test_cuts_at_any_time(self):
-        """FAULTS 9: again and again under load, with some of it unheard before."""
+        """docs/faults.md#f9: again and again under load, with some of it unheard before."""
         self.start()
         for turn in range(40 if World.long else 8):
             self.emit(100)

@@ -47,7 +47,7 @@ class Handlers(Case):
         return letters[0]
 
     def test_broken_deferred_foreign_key(self):
-        """FAULTS 38."""
+        """docs/faults.md#f38"""
         router = self.turn("""
             herald.on("bad", "*", function(msg, tx) tx:exec("insert into child values (5)") end)
             """)
@@ -55,7 +55,7 @@ class Handlers(Case):
         self.assertEqual(router.value("select count(*) from child"), 0)
 
     def test_mended_deferred_foreign_key(self):
-        """FAULTS 38."""
+        """docs/faults.md#f38"""
         router = self.turn("""
             herald.on("bad", "*", function(msg, tx)
               tx:exec("insert into child values (5)")
@@ -66,7 +66,7 @@ class Handlers(Case):
         self.assertEqual(router.dead(), [])
 
     def test_insert_or_rollback(self):
-        """FAULTS 38: it ends the transaction of all."""
+        """docs/faults.md#f38: it ends the transaction of all."""
         router = self.turn("""
             herald.on("bad", "*", function(msg, tx)
               tx:exec("insert or rollback into one values (1)")
@@ -76,7 +76,7 @@ class Handlers(Case):
         self.assertGreaterEqual(router.counter("reruns"), 1)
 
     def test_insert_or_rollback_hidden_by_pcall(self):
-        """FAULTS 38: and by three of them in one turn, which write on afterwards."""
+        """docs/faults.md#f38: and by three of them in one turn, which write on afterwards."""
         router = self.turn("""
             herald.on("bad", "*", function(msg, tx)
               pcall(tx.exec, tx, "insert or rollback into one values (1)")
@@ -87,14 +87,14 @@ class Handlers(Case):
         self.assertEqual(router.column("select id from one"), [1])
 
     def test_trigger_that_rolls_back(self):
-        """FAULTS 38."""
+        """docs/faults.md#f38"""
         router = self.turn("""
             herald.on("bad", "*", function(msg, tx) tx:exec("insert into parent values (666)") end)
             """)
         self.check_dead(router, "not the beast")
 
     def test_statements_that_are_not_allowed(self):
-        """FAULTS 38."""
+        """docs/faults.md#f38"""
         statements = ("commit", "rollback", "savepoint s", "pragma foreign_keys = off", "vacuum",
                       "attach 'x' as x", "delete from herald_outbox", "create table sneaky (x)",
                       "update herald_inbox set state = 0", "drop table effect",
@@ -112,19 +112,19 @@ class Handlers(Case):
         self.wait_equal("the neighbours", router.effects, list(statements))
 
     def test_error_that_is_a_table(self):
-        """FAULTS 37."""
+        """docs/faults.md#f37"""
         router = self.turn("""
             herald.on("bad", "*", function() error({ code = 7, why = "a table" }) end)
             """)
         self.check_dead(router, "table")
 
     def test_error_that_is_nothing(self):
-        """FAULTS 37."""
+        """docs/faults.md#f37"""
         router = self.turn('herald.on("bad", "*", function() error() end)')
         self.assertNotEqual(self.check_dead(router, ".")["error"], "")
 
     def test_error_whose_text_fails(self):
-        """FAULTS 37."""
+        """docs/faults.md#f37"""
         router = self.turn("""
             herald.on("bad", "*", function()
               error(setmetatable({}, { __tostring = function() error("again") end }))
@@ -133,7 +133,7 @@ class Handlers(Case):
         self.check_dead(router, ".")
 
     def test_long_error_is_cut(self):
-        """FAULTS 37."""
+        """docs/faults.md#f37"""
         router = self.turn('herald.on("bad", "*", function() error(("长"):rep(1000000)) end)')
         self.assertLess(len(self.check_dead(router, "长")["error"]), 5000)
 
@@ -175,21 +175,21 @@ class Handlers(Case):
         self.wait_equal("the neighbours", router.effects, [str(n) for n in range(len(bodies))])
 
     def test_endless_loops(self):
-        """FAULTS 35."""
+        """docs/faults.md#f35"""
         self.check_endless(
             "while true do end", "while true do pcall(function() while true do end end) end",
             "coroutine.wrap(function() while true do end end)()",
             "local x <close> = setmetatable({}, { __close = function() while true do end end })")
 
     def test_endless_statements(self):
-        """FAULTS 38: the limit of time counts inside SQL too, reading and writing."""
+        """docs/faults.md#f38: the limit of time counts inside SQL too, reading and writing."""
         endless = "with recursive c(n) as (select 1 union all select n + 1 from c) "
         self.check_endless(
             f'tx:value("{endless} select count(*) from c")',
             f'pcall(tx.exec, tx, "{endless} insert into effect (key1) select n from c")')
 
     def test_memory_hog(self):
-        """FAULTS 37."""
+        """docs/faults.md#f37"""
         router = self.turn("""
             herald.on("bad", "*", function()
               local t = {}
@@ -199,7 +199,7 @@ class Handlers(Case):
         self.check_dead(router, "memory")
 
     def test_deep_recursion(self):
-        """FAULTS 37."""
+        """docs/faults.md#f37"""
         router = self.turn("""
             local function deeper(n) return 1 + deeper(n + 1) end
             herald.on("bad", "*", function() return deeper(1) end)

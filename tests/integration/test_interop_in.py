@@ -42,7 +42,7 @@ class Enrolling(Case):
             "select choose_course_id, course_name from xc_course_tables"), [(16, "编译原理")])
 
     def test_twice_without_message_id_is_one_effect(self):
-        """FAULTS 40: missing id."""
+        """docs/faults.md#f40: missing id."""
         for _ in range(2):
             self.send(envelope())
         self.wait_counter("duplicates", 1)
@@ -126,7 +126,7 @@ class Recording(Case):
             [(self.names["queue"], "m-1", "note", "一", "2", "", 1, body)])
 
     def test_headers_of_all_kinds(self):
-        """FAULTS 41."""
+        """docs/faults.md#f41"""
         router, peer = self.start("""
             herald.on("headers", "*", function(msg, tx)
               local h = msg.headers
@@ -157,7 +157,7 @@ class Recording(Case):
         self.assertEqual(kept["table"], headers["table"])
 
     def test_deep_headers_harm_nobody(self):
-        """FAULTS 41: what is nested absurdly is dead, its neighbours are handled."""
+        """docs/faults.md#f41: what is nested absurdly is dead, its neighbours are handled."""
         router, peer = self.start()
         deep = {}
         for _ in range(2000):
@@ -172,7 +172,7 @@ class Recording(Case):
         self.wait_equal("its neighbours", router.effects, ["before", "after"])
 
     def test_long_keys_and_ids(self):
-        """FAULTS 40: what fits into AMQP's 255 bytes, and what is longer."""
+        """docs/faults.md#f40: what fits into AMQP's 255 bytes, and what is longer."""
         router, peer = self.start()
         long = "键" * 85
         for key in (long, long + "x", "k" * 20000):
@@ -181,7 +181,7 @@ class Recording(Case):
         self.wait_equal("three effects", router.effects, [long, long + "x", "k" * 20000])
 
     def test_same_id_with_another_body(self):
-        """FAULTS 40: it is reported, and neither vanishes nor takes effect."""
+        """docs/faults.md#f40: it is reported, and neither vanishes nor takes effect."""
         router, peer = self.start()
         for key in ("first", "second", "first"):
             peer.send(self.names["exchange"], json.dumps(
@@ -193,7 +193,7 @@ class Recording(Case):
         self.assertEqual(router.effects(), ["first"])
 
     def test_one_broadcast_in_two_queues_is_two_effects(self):
-        """FAULTS 44."""
+        """docs/faults.md#f44"""
         self.use_names("other")
         router, peer = self.start("""
             herald.subscribe { queue = "$other", from = herald.fanout "$exchange" }

@@ -1,5 +1,5 @@
-"""Kill points: the router dies at each step where it matters (FAULTS 1), is started again, and
-an independent count finds every order enrolled exactly once.
+"""Kill points: the router dies at each step where it matters (docs/faults.md#f1), is started again,
+and an independent count finds every order enrolled exactly once.
 
 Both services run on the shared broker and go on from one point to the next, each with orders of
 its own. With --long each point kills at several passes.
@@ -89,12 +89,12 @@ class Points(Case):
                 self.kill_at(victim, point, n)
 
     def test_on_the_way_out(self):
-        """FAULTS 1, of the router that publishes; invariants I1, I2, I3, I7."""
+        """docs/faults.md#f1, of the router that publishes; invariants I1, I2, I3, I7."""
         self.start_both()
         self.sweep(self.orders, SENDING)
 
     def test_on_the_way_in(self):
-        """FAULTS 1, of the router that consumes; invariants I1 to I4, I7."""
+        """docs/faults.md#f1, of the router that consumes; invariants I1 to I4, I7."""
         self.start_both()
         self.sweep(self.learning, TAKING)
 
@@ -107,19 +107,19 @@ class Points(Case):
             + enrolment.EFFECT))
 
     def test_after_a_retry_is_written(self):
-        """FAULTS 1."""
+        """docs/faults.md#f1"""
         self.start_both(self.fail_first)
         self.sweep(self.learning, {"retry_written": 3})
         self.assertGreaterEqual(self.learning.counter("retried"), 1)
 
     def test_in_a_checkpoint(self):
-        """FAULTS 1: pages are in the database, the WAL is not cut yet."""
+        """docs/faults.md#f1: pages are in the database, the WAL is not cut yet."""
         self.start_both()
         self.sweep(self.orders, {"checkpoint": 1})
         self.sweep(self.learning, {"checkpoint": 1})
 
     def test_in_a_reload(self):
-        """FAULTS 1: the next generation is ready, the old one works."""
+        """docs/faults.md#f1: the next generation is ready, the old one works."""
         self.start_both()
         for router in (self.orders, self.learning):
             fresh = self.seed(ORDERS)
@@ -131,7 +131,7 @@ class Points(Case):
             self.check_all()
 
     def test_in_a_shutdown(self):
-        """FAULTS 1: the drain has ended, the connections are not closed."""
+        """docs/faults.md#f1: the drain has ended, the connections are not closed."""
         self.start_both()
         for router in (self.orders, self.learning):
             fresh = self.seed(ORDERS)
@@ -143,7 +143,8 @@ class Points(Case):
             self.check_all()
 
     def test_a_commit_that_the_disk_refuses(self):
-        """FAULTS 24, 26: a full disk is waited for; after an I/O error the process ends."""
+        """docs/faults.md#f24, #f26: a full disk is waited for; after an I/O error the process
+        ends."""
         self.start_both()
         for router in (self.orders, self.learning):
             fresh = self.seed(ORDERS)

@@ -31,7 +31,7 @@ class Services(Case):
 
 class Kills(Services):
     def test_routers_are_killed_at_random(self):
-        """FAULTS 1; invariants I1 to I4, I7, I9."""
+        """docs/faults.md#f1; invariants I1 to I4, I7, I9."""
         kills, count, rate = (20, 20000, 400) if World.long else (3, 1500, 250)
         self.start_both(count)
         duplicates = 0

@@ -136,7 +136,7 @@ EMBEDDED = {name: nth for name, nth in PLACES.items()
 
 
 class Killed(Case):
-    """Order and once, whoever dies at which step (FAULTS 1, invariants I1 to I5)."""
+    """Order and once, whoever dies at which step (docs/faults.md#f1, invariants I1 to I5)."""
 
     def sweep(self, broker, places):
         if not has_points():

@@ -1,4 +1,5 @@
-"""FAULTS 48: faults of all kinds at once, drawn by a seed, while two routers work under load.
+"""docs/faults.md#f48: faults of all kinds at once, drawn by a seed, while two routers work under
+load.
 
 What nemesis_load.py sends has to be in effect once, in its order, whatever nemesis_faults.py does
 meanwhile; nemesis_check.py counts. SEED of run.py repeats the load and the faults, though not
@@ -124,11 +125,11 @@ class Nemesis(Faults, Case):
             self.fail(f"{problem}\nround {name}: {', '.join(self.told)}")
 
     def test_all_faults_at_once(self):
-        """FAULTS 48."""
+        """docs/faults.md#f48"""
         self.play(f"{World.seed}", 800, 12)
 
     def test_all_faults_for_long(self):
-        """FAULTS 48: many rounds."""
+        """docs/faults.md#f48: many rounds."""
         if not World.long:
             self.skipTest("takes minutes: --long")
         for turn in range(10):

@@ -56,7 +56,8 @@ class Order(Case):
             self.assertEqual(self.taken[key], list(range(1, self.total[key] + 1)), key)
 
     def test_nacked_rows_are_not_overtaken(self):
-        """FAULTS 18: a queue of one place refuses most of what comes, in the middle of two lanes."""
+        """docs/faults.md#f18: a queue of one place refuses most of what comes, in the middle of two
+        lanes."""
         router = self.begin(limits={"x-max-length": 1, "x-overflow": "reject-publish"})
         self.add(router, [("step", ("a", "b")[n % 2]) for n in range(40)])
         for key in "ab":
@@ -95,7 +96,7 @@ class Order(Case):
         self.wait_drained(router)
 
     def test_order_outlives_kills(self):
-        """FAULTS 1: SIGKILL again and again while a full queue refuses rows."""
+        """docs/faults.md#f1: SIGKILL again and again while a full queue refuses rows."""
         router = self.begin(limits={"x-max-length": 3, "x-overflow": "reject-publish"})
         keys = "abcd"
         self.add(router, [("step", keys[n % 4]) for n in range(80)])

@@ -1,5 +1,6 @@
-"""DESIGN 6: a mistake that fails every message pauses its subscription, visibly, and single
-messages are tried until one works, instead of turning all of them into dead letters."""
+"""docs/design.md#every-message-fails-alike: a mistake that fails every message pauses its
+subscription, visibly, and single messages are tried until one works, instead of turning all of them
+into dead letters."""
 
 from harness import RECORD, Case, World
 from rabbit import DEAD

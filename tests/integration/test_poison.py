@@ -68,19 +68,19 @@ class Poison(Case):
         self.check_poison(router, signal.SIGSEGV, "")
 
     def test_on_the_embedded_broker(self):
-        """FAULTS 36, 39; invariant I3."""
+        """docs/faults.md#f36, #f39; invariant I3."""
         self.check_endless("embedded")
 
     def test_on_rabbitmq(self):
-        """FAULTS 36, 39; invariant I3."""
+        """docs/faults.md#f36, #f39; invariant I3."""
         self.check_endless("rabbit")
 
     def test_segfault_on_the_embedded_broker(self):
-        """FAULTS 39: a real one, inside a handler; invariant I3."""
+        """docs/faults.md#f39: a real one, inside a handler; invariant I3."""
         self.check_segv("embedded")
 
     def test_segfault_on_rabbitmq(self):
-        """FAULTS 39: the same; the broker delivers again each time."""
+        """docs/faults.md#f39: the same; the broker delivers again each time."""
         self.check_segv("rabbit")
 
     def test_a_timeout_beyond_the_heartbeat(self):

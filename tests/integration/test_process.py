@@ -1,4 +1,4 @@
-"""The process itself: its log that nobody reads, its streams, its socket (FAULTS 57)."""
+"""The process itself: its log that nobody reads, its streams, its socket (docs/faults.md#f57)."""
 
 import os
 import socket

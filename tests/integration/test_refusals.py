@@ -22,7 +22,8 @@ class Refusals(Case):
 
     @disturbs
     def test_message_that_is_too_large_in_the_middle_of_a_window(self):
-        """FAULTS 15: the channel closes with the whole window on it, and one row is parked."""
+        """docs/faults.md#f15: the channel closes with the whole window on it, and one row is
+        parked."""
         before = World.node.limit_messages(4096)
         self.addCleanup(World.node.limit_messages, before)
         router = self.router().start()
@@ -41,7 +42,8 @@ class Refusals(Case):
         self.assertEqual(router.counter("nacked"), 3)
 
     def test_exchange_that_nobody_makes(self):
-        """FAULTS 15: its rows are parked at the limit; made a minute later, they are replayed."""
+        """docs/faults.md#f15: its rows are parked at the limit; made a minute later, they are
+        replayed."""
         self.use_names("lost", "spy")
         _, url = self.user(configure=f"{self.tag}-(exchange|queue)")
         router = self.recorder('herald.route { type = "lost", to = herald.fanout "$lost" }',
@@ -65,7 +67,8 @@ class Refusals(Case):
         self.wait_drained(router)
 
     def test_topic_that_may_not_be_written(self):
-        """FAULTS 60: a permission of one routing key is one row's trouble, not its exchange's."""
+        """docs/faults.md#f60: a permission of one routing key is one row's trouble, not its
+        exchange's."""
         self.use_names("topic", "spy")
         user, url = self.user()
         peer = self.peer()
@@ -89,7 +92,8 @@ class Refusals(Case):
         self.assertEqual(len(set(keys.values())), 99)
 
     def test_permission_that_is_taken_and_given_back(self):
-        """FAULTS 16: rows wait with the reason, slowly; the others go on; nothing is lost."""
+        """docs/faults.md#f16: rows wait with the reason, slowly; the others go on; nothing is
+        lost."""
         self.use_names("other", "spy")
         peer = self.peer()
         peer.listen(self.names["spy"], self.names["other"])
@@ -114,7 +118,8 @@ class Refusals(Case):
         self.wait_equal("all of them", lambda: World.node.depth(self.names["spy"]), 51)
 
     def test_broker_that_is_away_counts_nothing(self):
-        """FAULTS 4, 10: cut time and again with rows in flight, more often than the limit."""
+        """docs/faults.md#f4, #f10: cut time and again with rows in flight, more often than the
+        limit."""
         relay, url = self.relay()
         router = self.router(broker=url)
         router.write("herald.lua", "return { " + SHORT + ", confirm_timeout = '1s' }\n")

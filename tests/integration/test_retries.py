@@ -97,7 +97,7 @@ class Retries(Case):
         self.wait_resting(router)
 
     def test_same_message_while_its_retry_waits(self):
-        """FAULTS 44."""
+        """docs/faults.md#f44"""
         self.use_names("slow")
         router = self.recorder(SLOW + HOPELESS).start()
         peer = self.peer()
@@ -109,7 +109,7 @@ class Retries(Case):
         self.assertEqual(router.counter("failed"), 1)
 
     def test_redelivery_after_a_committed_attempt(self):
-        """FAULTS 1, between commit and ack: the acks are lost on the wire."""
+        """docs/faults.md#f1, between commit and ack: the acks are lost on the wire."""
         self.use_names("slow")
         relay, url = self.relay()
         relay.open()

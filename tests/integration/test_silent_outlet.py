@@ -84,7 +84,7 @@ class SilentOutlet(Case):
         return lambda: peer.channel.queue_declare(queue, passive=True).method.message_count
 
     def test_an_exchange_that_confirms_nothing(self):
-        """FAULTS 52: 3,000 rows for it, and what comes behind them goes out."""
+        """docs/faults.md#f52: 3,000 rows for it, and what comes behind them goes out."""
         sick, well = self.bind("sick"), self.bind("exchange")
         wire = Holder(World.node.port, self.names["sick"])
         self.addCleanup(wire.close)
@@ -109,7 +109,7 @@ class SilentOutlet(Case):
         self.assertEqual(router.dead(), [])
 
     def test_a_crowd_that_no_queue_takes(self):
-        """FAULTS 52: 5,000 rows that come back, and what comes behind them goes out."""
+        """docs/faults.md#f52: 5,000 rows that come back, and what comes behind them goes out."""
         well = self.bind("exchange")
         router = self.start()
         router.start()

@@ -1,4 +1,4 @@
-"""How a router ends (FAULTS 46)."""
+"""How a router ends (docs/faults.md#f46)."""
 
 import signal
 

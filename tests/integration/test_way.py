@@ -56,7 +56,7 @@ class Way(Case):
         self.assertEqual(orders.counter("published"), 2)
 
     def test_same_message_again_changes_nothing(self):
-        """FAULTS 44."""
+        """docs/faults.md#f44"""
         peer = self.peer()
         self.use_names("spy")
         peer.listen(self.names["spy"], self.names["exchange"])
@@ -87,7 +87,7 @@ class Way(Case):
         self.assertEqual(both.value("select count(*) from herald_queue_item"), 0)
 
     def test_combined_folder_survives_kills(self):
-        """FAULTS 1 on the embedded broker: the store is the only truth."""
+        """docs/faults.md#f1 on the embedded broker: the store is the only truth."""
         both = enrolment.make_combined(self).start()
         numbers = range(1, 201)
         enrolment.seed_orders(both.store, numbers)

@@ -311,7 +311,7 @@ static void what_was_forgotten_is_lent_again(void **state)
     sent("2:ack(2+)");
 }
 
-/* FAULTS 59: bytes, not messages, fill the memory. Of `large` bytes in all, about. */
+/* docs/faults.md#f59: bytes, not messages, fill the memory. Of `large` bytes in all, about. */
 static size_t large;
 
 static void make_large(struct link_content *c)
@@ -431,7 +431,7 @@ static void narrow_queues_take_turns_where_all_of_them_do_not_fit(void **state)
     sent("2:open 2:qos(1,each) 2:consume(q)");
 }
 
-/* FAULTS 61: what has come back often enough is not lent with the others. */
+/* docs/faults.md#f61: what has come back often enough is not lent with the others. */
 static amqp_table_entry_t count_header = {
     .key = {.len = 16, .bytes = (void *)(uintptr_t) "x-delivery-count"},
     .value = {.kind = AMQP_FIELD_KIND_I64}};
@@ -557,7 +557,7 @@ static void an_endangered_one_of_a_closed_channel_is_dropped(void **state)
     assert_false(consumer_pending(consumer));
 }
 
-/* DESIGN 6: delivery gathered before a reconnect. */
+/* docs/design.md#acknowledgements: delivery gathered before a reconnect. */
 static void a_stale_delivery_is_never_acked(void **state)
 {
     (void)state;
@@ -674,7 +674,7 @@ static void draining_cancels_and_drops_what_no_turn_has(void **state)
     sent("");
 }
 
-/* DESIGN 6: ack (multiple) stops at the highest contiguous settled tag. */
+/* docs/design.md#acknowledgements: ack (multiple) stops at the highest contiguous settled tag. */
 static void draining_after_a_gap_never_acks_over_it(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* FAULTS 43: whatever the broker says of published rows, in whatever order, each row
+/* docs/faults.md#f43: whatever the broker says of published rows, in whatever order, each row
  * gets exactly one outcome, and the right one. Whole driver, broker in the process. */
 #include "fake_rabbit.h"
 

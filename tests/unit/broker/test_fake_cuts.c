@@ -1,4 +1,4 @@
-/* FAULTS 9, 10: the stream is cut at any byte, in both directions, or is half open: the
+/* docs/faults.md#f9, #f10: the stream is cut at any byte, in both directions, or is half open: the
  * driver comes back by itself, each row has one outcome, nothing is acked in vain, and
  * memory is bounded by the window. Whole driver, broker in the process. */
 #include "fake_rabbit.h"

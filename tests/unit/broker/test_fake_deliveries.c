@@ -1,5 +1,5 @@
-/* FAULTS 44, 21, 13: duplicate deliveries, redelivery in another order, consumers that are
- * cancelled, channels and connections that go: an ack only ever covers what a turn has
+/* docs/faults.md#f44, #f21, #f13: duplicate deliveries, redelivery in another order, consumers that
+ * are cancelled, channels and connections that go: an ack only ever covers what a turn has
  * accepted, and in the end everything is acked. Whole driver, broker in the process. */
 #include "fake_rabbit.h"
 
@@ -240,7 +240,8 @@ static bool nothing_is_held(void *arg)
     return fake_rabbit_state(r).unacked == 0;
 }
 
-/* DESIGN 6: the consuming channel is closed once and no deliveries are held. */
+/* docs/design.md#trouble-of-the-store: the consuming channel is closed once and no deliveries are
+ * held. */
 static void a_stopped_queue_gives_its_deliveries_back_once(void **state)
 {
     (void)state;
@@ -267,7 +268,7 @@ static bool has_drained(void *arg)
     return fake_rabbit_is_ready(r) && strstr(fake_heard(r->fake), arg) != NULL;
 }
 
-/* FAULTS 21: from the dead-letter queue, under its queue, and acked as any other. */
+/* docs/faults.md#f21: from the dead-letter queue, under its queue, and acked as any other. */
 static void faults_21_what_the_broker_gave_up_on_is_taken_too(void **state)
 {
     char wanted[] = "3:basic.consume";

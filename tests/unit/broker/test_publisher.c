@@ -419,7 +419,7 @@ static void a_topic_that_may_not_be_written_is_the_rows_own_fault(void **state)
                      "refused for user 'u'"); /* RabbitMQ 4 */
 }
 
-/* FAULTS 60: nobody is charged for what was not even sent. */
+/* docs/faults.md#f60: nobody is charged for what was not even sent. */
 static void words_that_nobody_knows_blame_no_exchange(void **state)
 {
     static const struct {

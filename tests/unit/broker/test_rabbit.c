@@ -364,8 +364,8 @@ static void cancel_by_broker(void)
     fake_send(fake_conn(fake, "consume"), 2, AMQP_BASIC_CANCEL_METHOD, &cancel);
 }
 
-/* FAULTS 62: RabbitMQ 4.3 ends a consumer that holds a message for too long, and a late ack would
- * revive it. */
+/* docs/faults.md#f62: RabbitMQ 4.3 ends a consumer that holds a message for too long, and a late
+ * ack would revive it. */
 static void a_turn_that_outlives_its_consumer_acks_nothing(void **state)
 {
     struct delivery *d = NULL;

@@ -1,4 +1,5 @@
-/* FAULTS 60: what RabbitMQ 3.10.8, 4.0.5 and 4.3.6 say, word for word, and what it means. */
+/* docs/faults.md#f60: what RabbitMQ 3.10.8, 4.0.5 and 4.3.6 say, word for word, and what it means.
+ * */
 #include "broker/words.h"
 
 #include <setjmp.h>

@@ -6,7 +6,7 @@
  * ends the process, which is started again on what the disk still has. Counted in the end,
  * and after each start: what was acked took effect, what was sent out is in the outbox until
  * it is confirmed, nothing took effect twice, nothing counts as an attempt, the database is
- * whole. (FAULTS, invariants I1 to I4, I7)
+ * whole. (docs/faults.md#invariants: I1 to I4, I7)
  */
 #ifndef HERALD_TESTS_ORDEAL_H
 #define HERALD_TESTS_ORDEAL_H

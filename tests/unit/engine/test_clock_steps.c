@@ -1,4 +1,4 @@
-/* A wall clock that is set forward while the router sleeps (FAULTS 68). */
+/* A wall clock that is set forward while the router sleeps (docs/faults.md#f68). */
 #include "check.h"
 #include "running.h"
 

@@ -1,5 +1,5 @@
 /* Rows with a time and a key: replaced and cancelled within a turn and while in flight, sent by
- * triggers, and waiting while the clock jumps (FAULTS 34). */
+ * triggers, and waiting while the clock jumps (docs/faults.md#f34). */
 #include "check.h"
 #include "scene.h"
 
@@ -90,7 +90,7 @@ static void a_failed_handler_neither_cancels_nor_replaces(void **state)
     scene_end(&s);
 }
 
-/* DESIGN 6: settling goes by row id. */
+/* docs/design.md#keys-of-rows: settling goes by row id. */
 static void a_row_in_flight_is_replaced_and_its_confirm_finds_nothing(void **state)
 {
     struct scene s;

@@ -1,6 +1,6 @@
-/* FAULTS 2, 3, 24, 25, 26: the disk fails, the process is stopped or the power goes at each
- * operation of a run (turns and a checkpoint) in turn, see ordeal.h for what must hold.
- * HERALD_LONG=1 leaves no operation out and takes more seeds. */
+/* docs/faults.md#f2, #f3, #f24, #f25, #f26: the disk fails, the process is stopped or the power
+ * goes at each operation of a run (turns and a checkpoint) in turn, see ordeal.h for what must
+ * hold. HERALD_LONG=1 leaves no operation out and takes more seeds. */
 #include "ordeal.h"
 
 #include "check.h"

@@ -1,4 +1,4 @@
-/* For how long a repeat is recognized, and what no clock can do to that (FAULTS 34). */
+/* For how long a repeat is recognized, and what no clock can do to that (docs/faults.md#f34). */
 #include "check.h"
 #include "scene.h"
 
@@ -82,7 +82,7 @@ static void keys_go_a_window_later_and_the_floor_says_so(void **state)
     scene_end(&s);
 }
 
-/* DESIGN 6: inbox window. */
+/* docs/design.md#the-inbox-window */
 static void what_was_sent_before_the_floor_is_too_old_to_tell(void **state)
 {
     struct scene s;
@@ -108,7 +108,7 @@ static void what_was_sent_before_the_floor_is_too_old_to_tell(void **state)
     scene_end(&s);
 }
 
-/* DESIGN 6: inbox window. */
+/* docs/design.md#the-inbox-window */
 static void a_clock_that_jumps_ahead_does_not_empty_the_inbox(void **state)
 {
     static const int64_t jumps[] = {DAY, YEAR, 10 * YEAR};
@@ -186,7 +186,7 @@ static void a_clock_that_goes_back_in_an_idle_router_loses_no_key(void **state)
     scene_end(&s);
 }
 
-/* DESIGN 6: inbox window. */
+/* docs/design.md#the-inbox-window */
 static void a_router_that_was_down_for_weeks_takes_what_waited(void **state)
 {
     struct scene s;

@@ -156,7 +156,7 @@ static void add(struct scene *s, const char *due_at)
     scene_unlock(db);
 }
 
-/* FAULTS 55: the timestamp says since when the broker may have it. */
+/* docs/faults.md#f55: the timestamp says since when the broker may have it. */
 static void a_delayed_message_is_not_old(void **state)
 {
     struct scene s;

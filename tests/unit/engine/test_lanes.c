@@ -78,7 +78,7 @@ static void do_to(struct scene *s, pick_fn *fn, int64_t id)
     try_to(s, fn, id, 1);
 }
 
-/* DESIGN 6: order. */
+/* docs/design.md#order-per-key */
 static void a_later_one_of_the_key_waits_and_nobody_else_does(void **state)
 {
     struct scene s;

@@ -52,7 +52,7 @@ static void a_leg_keeps_its_time_and_headers(void **state)
     scene_end(&s);
 }
 
-/* DESIGN 6: one row, several destinations. */
+/* docs/design.md#several-destinations */
 static void each_leg_has_a_state_of_its_own(void **state)
 {
     struct scene s;
@@ -96,7 +96,7 @@ static void what_no_queue_took_is_judged_leg_by_leg(void **state)
     scene_end(&s);
 }
 
-/* DESIGN 6: a leg once routed does not change by a reload. */
+/* docs/design.md#several-destinations: a leg once routed does not change by a reload. */
 static void a_leg_goes_where_it_went_whatever_the_rules_say_now(void **state)
 {
     struct scene s;

@@ -1,5 +1,5 @@
-/* FAULTS 27: the nth request for memory fails, in SQLite, in Lua and in herald itself, alone
- * or with all that follow: the turn is undone and tried again, nothing counts as an attempt,
+/* docs/faults.md#f27: the nth request for memory fails, in SQLite, in Lua and in herald itself,
+ * alone or with all that follow: the turn is undone and tried again, nothing counts as an attempt,
  * see ordeal.h for what must hold. HERALD_LONG=1 takes more of them. */
 #include "ordeal.h"
 

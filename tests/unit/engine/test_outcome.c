@@ -252,7 +252,7 @@ static void give_up(struct scene *s, const char *id, const char *body)
     s->deliveries[s->n_deliveries - 1].delivery.given_up = "the broker gave up on it: as told";
 }
 
-/* FAULTS 21 */
+/* docs/faults.md#f21 */
 static void what_the_broker_gave_up_on_is_a_dead_letter_unless_it_is_known(void **state)
 {
     struct scene s;

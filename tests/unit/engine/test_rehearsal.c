@@ -180,7 +180,7 @@ static void a_crash_after_the_commit_brings_it_again(void **state)
     assert_sql(p, "select count(*) from herald_queue_item", "0");
 }
 
-/* DESIGN 6: embedded broker: publish and ack are part of the transaction. */
+/* docs/design.md#the-embedded-broker: publish and ack are part of the transaction. */
 static void what_was_published_outlives_a_crash(void **state)
 {
     struct play *p = *state;

@@ -232,7 +232,7 @@ static void subscription_comes_and_goes(void **state)
     running_end(&scene);
 }
 
-/* DESIGN 6: reload removes a subscription. */
+/* docs/design.md#reload: a subscription goes. */
 static void retry_waits_for_its_subscription(void **state)
 {
     (void)state;

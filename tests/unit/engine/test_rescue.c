@@ -1,5 +1,5 @@
-/* FAULTS 61: what the broker may give up on at the next crash is in the store before a handler
- * runs. */
+/* docs/faults.md#f61: what the broker may give up on at the next crash is in the store before a
+ * handler runs. */
 #include "scene.h"
 
 #include "check.h"

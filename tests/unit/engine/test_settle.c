@@ -174,7 +174,7 @@ static void max_age_counts_from_the_first_refusal(void **state)
     scene_end(&s);
 }
 
-/* --- sent once, and nobody knows (DESIGN 6) --- */
+/* --- sent once, and nobody knows (docs/design.md#the-inbox-window) --- */
 
 static void a_row_that_may_have_been_sent_is_not_sent_again_after_the_window(void **state)
 {

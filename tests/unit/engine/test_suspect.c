@@ -1,5 +1,5 @@
-/* FAULTS 36, 39: the message in whose handler the process died is handled alone, and after
- * STRIKES_MAX deaths in a row not at all. Deaths are played; real ones are in the integration
+/* docs/faults.md#f36, #f39: the message in whose handler the process died is handled alone, and
+ * after STRIKES_MAX deaths in a row not at all. Deaths are played; real ones are in the integration
  * tests. */
 #include "scene.h"
 
@@ -47,7 +47,7 @@ static size_t turn(struct scene *s)
     return scene_acked(s) - before;
 }
 
-/* DESIGN 6: the first crash only earns a lone turn. */
+/* docs/design.md#strikes: the first crash only earns a lone turn. */
 static void the_suspect_is_handled_alone(void **state)
 {
     struct scene s;
@@ -64,7 +64,7 @@ static void the_suspect_is_handled_alone(void **state)
     scene_end(&s);
 }
 
-/* DESIGN 6: only consecutive crashes count as strikes. */
+/* docs/design.md#strikes: only consecutive crashes count as strikes. */
 static void one_that_returned_is_a_suspect_no_more(void **state)
 {
     struct scene s;

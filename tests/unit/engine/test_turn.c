@@ -59,7 +59,7 @@ static void emits_are_published_after_the_commit(void **state)
     scene_end(&s);
 }
 
-/* DESIGN 6: crash after committing a failed attempt. */
+/* docs/design.md#the-turn: crash after committing a failed attempt. */
 static void a_failed_attempt_waits_in_the_store_and_its_writes_are_undone(void **state)
 {
     struct scene s;
@@ -196,7 +196,7 @@ static void what_no_handler_wants_is_acked_and_counted(void **state)
     scene_end(&s);
 }
 
-/* DESIGN 6: deferred foreign key broken by a handler. */
+/* docs/design.md#what-handlers-may-write: deferred foreign key broken by a handler. */
 static void a_deferred_foreign_key_is_its_handlers_error(void **state)
 {
     struct scene s;
@@ -229,7 +229,7 @@ static void a_deferred_foreign_key_is_its_handlers_error(void **state)
               "  end\n"                                                                            \
               "end)\n"
 
-/* DESIGN 6: a turn that is run again. */
+/* docs/design.md#a-turn-that-is-run-again */
 static void a_handler_that_ends_the_transaction_takes_nobody_with_it(void **state)
 {
     struct scene s;
@@ -254,7 +254,7 @@ static void a_handler_that_ends_the_transaction_takes_nobody_with_it(void **stat
     scene_end(&s);
 }
 
-/* DESIGN 6: out of memory in Lua: tried alone before it counts. */
+/* docs/design.md#trouble-of-the-store: out of memory in Lua: tried alone before it counts. */
 static void a_handler_that_eats_all_memory_fails_alone(void **state)
 {
     struct scene s;
@@ -278,7 +278,7 @@ static void a_handler_that_eats_all_memory_fails_alone(void **state)
     scene_end(&s);
 }
 
-/* DESIGN 6: FULL, IOERR, NOMEM, BUSY never count as an attempt. */
+/* docs/design.md#trouble-of-the-store: FULL, IOERR, NOMEM, BUSY never count as an attempt. */
 static void a_locked_store_is_nobodys_attempt(void **state)
 {
     struct scene s;

@@ -1,6 +1,6 @@
-/* FAULTS 9, 43, 44: a turn with a real store and real rules on the whole rabbit driver, and
- * a broker in the process that behaves as badly as a broker may. Counted in the end: every
- * row of the outbox is gone and took effect exactly once per queue, whatever happened.
+/* docs/faults.md#f9, #f43, #f44: a turn with a real store and real rules on the whole rabbit
+ * driver, and a broker in the process that behaves as badly as a broker may. Counted in the end:
+ * every row of the outbox is gone and took effect exactly once per queue, whatever happened.
  * (Invariants I1 to I4) */
 #include "broker/rabbit.h"
 #include "check.h"

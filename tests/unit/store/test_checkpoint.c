@@ -267,9 +267,9 @@ static void produce(const char *path, int n)
     _exit(sqlite3_close(db) == SQLITE_OK ? 0 : 3);
 }
 
-/* FAULTS 31: producers with autocheckpoint on, beside a router that commits and checkpoints
- * as fast as it can: nothing is lost, the file stays whole, the WAL small. HERALD_LONG=1
- * makes it minutes. */
+/* docs/faults.md#f31: producers with autocheckpoint on, beside a router that commits and
+ * checkpoints as fast as it can: nothing is lost, the file stays whole, the WAL small.
+ * HERALD_LONG=1 makes it minutes. */
 static void producers_of_any_kind_lose_nothing(void **state)
 {
     enum { PRODUCERS = 4, EACH = 400, EACH_LONG = 100000 };

@@ -1,5 +1,5 @@
-/* FAULTS 33: a WAL whose tail is torn recovers to the last commit that is whole; a page that
- * is damaged is reported as that, whichever it is. */
+/* docs/faults.md#f33: a WAL whose tail is torn recovers to the last commit that is whole; a page
+ * that is damaged is reported as that, whichever it is. */
 #include "store.h"
 
 #include "store/inbox.h"

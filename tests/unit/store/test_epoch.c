@@ -59,7 +59,7 @@ static void a_store_that_stays_where_it_is_keeps_its_id(void **state)
     assert_int_equal(epochs(s), 1);
 }
 
-/* DESIGN 6: a store restored from a backup hands out old ids again. */
+/* docs/design.md#store-ids: a store restored from a backup hands out old ids again. */
 static void a_backup_copied_over_the_store_starts_an_epoch(void **state)
 {
     struct store *s = *state;
@@ -106,7 +106,7 @@ static void a_backup_of_the_running_store_is_told_by_the_highest_id(void **state
     assert_contains(store_logged(s), "reason=\"an older sequence\" above=5");
 }
 
-/* FAULTS 54: a template that was run once before its first row. */
+/* docs/faults.md#f54: a template that was run once before its first row. */
 static void copies_of_an_unused_store_have_ids_of_their_own(void **state)
 {
     struct store *s = *state;

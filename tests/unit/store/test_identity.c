@@ -1,4 +1,4 @@
-/* FAULTS 32: the files of an open store are deleted, replaced or made read-only. */
+/* docs/faults.md#f32: the files of an open store are deleted, replaced or made read-only. */
 #include "store.h"
 
 #include <stdio.h>

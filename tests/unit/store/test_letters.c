@@ -134,7 +134,7 @@ static void a_letter_without_identity_has_no_inbox_row(void **state)
     assert_int_equal(other_int(s, "select count(*) from herald_inbox"), 0);
 }
 
-/* DESIGN 3, "id used twice": the inbox row is the first message's. */
+/* docs/design.md#identity, "id used twice": the inbox row is the first message's. */
 static void a_letter_whose_id_another_has_leaves_the_inbox_alone(void **state)
 {
     struct store *s = *state;

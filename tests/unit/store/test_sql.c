@@ -401,7 +401,7 @@ static void a_statement_left_open_ends_with_its_handler(void **state)
     assert_ok(s, run(s, "select id from t"));
 }
 
-/* DESIGN 6: business triggers that insert into herald_outbox. */
+/* docs/design.md#what-handlers-may-write: business triggers that insert into herald_outbox. */
 static void a_trigger_sends_and_others_are_stopped(void **state)
 {
     struct store *s = *state;

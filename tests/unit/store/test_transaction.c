@@ -147,7 +147,7 @@ static void a_full_store_undoes_the_turn_and_goes_on(void **state)
 }
 
 /* With SIGXFSZ ignored, a file at its limit is an I/O error and not a full disk
- * (PITFALLS 3.4). */
+ * (docs/field-notes.md#limits-of-files). */
 static void limit_files(rlim_t bytes)
 {
     struct rlimit limit;
@@ -179,7 +179,7 @@ static void room_that_is_taken_is_given_back(void **state)
     db_rollback(s->db);
 }
 
-/* FAULTS 25 */
+/* docs/faults.md#f25 */
 static void a_file_limit_at_commit_undoes_the_turn_and_goes_on(void **state)
 {
     struct store *s = *state;
@@ -202,7 +202,7 @@ static void a_file_limit_at_commit_undoes_the_turn_and_goes_on(void **state)
     assert_string_equal(types(s), "b");
 }
 
-/* FAULTS 25: pages that leave the cache before the commit. */
+/* docs/faults.md#f25: pages that leave the cache before the commit. */
 static void a_file_limit_inside_the_turn_undoes_it(void **state)
 {
     struct store *s = *state;

@@ -482,7 +482,7 @@ static void a_peer_that_fell_silent_is_given_up(void **state)
     probe_end(&p);
 }
 
-/* DESIGN 6: heartbeats on a busy loop. */
+/* docs/design.md#heartbeats: heartbeats on a busy loop. */
 static void a_busy_loop_does_not_take_a_healthy_peer_for_dead(void **state)
 {
     static const char heartbeat[] = {8, 0, 0, 0, 0, 0, 0, (char)0xce};

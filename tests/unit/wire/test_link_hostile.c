@@ -1,5 +1,5 @@
 /* What a broken or hostile broker may send, and that a link outlives all of it: the
- * connection goes, the reason is told, the next one works. (FAULTS 9, 41, 42) */
+ * connection goes, the reason is told, the next one works. (docs/faults.md#f9, #f41, #f42) */
 #include "check.h"
 #include "link_probe.h"
 #include "wire/bytes.h"
