@@ -17,7 +17,7 @@ static void unguarded(const char *queue, int64_t limit, char *out, size_t size)
     snprintf(
         out, size,
         "queue \"%s\" is there without herald's dead-letter queue: what the broker gives up on "
-        "(%s) is lost unless a policy keeps it, see README.md",
+        "(%s) is lost unless a policy keeps it, see docs/wire.md",
         queue, of);
 }
 

@@ -102,7 +102,7 @@ function herald.subscribe(subscription) end
 
 ---@class herald.handler_options
 ---@field retry? herald.retry_policy
----@field timeout? herald.duration a limit of its own, 1ms to 5m
+---@field timeout? herald.duration a limit of its own, 10ms to 5m
 ---@field queue? string only for messages of this queue
 
 ---What to do for a message. The most specific handler is called: type and order type, then

@@ -11,7 +11,7 @@ from harness import RECORDER, Case, World
 from rabbit import DEAD, PASSWORD
 
 LIMIT = 3
-# As README.md says: on brokers of every version.
+# As docs/wire.md says: on brokers of every version.
 DECLARE = """rabbit_amqqueue:declare(rabbit_misc:r(<<"/">>, queue, <<"QUEUE.herald-dead">>),
     true, false, [{<<"x-queue-type">>, longstr, <<"quorum">>},
     {<<"x-delivery-limit">>, signedint, 1000000000}], none, <<"herald">>)."""

@@ -246,7 +246,7 @@ static void a_queue_without_its_dead_letter_queue_is_told(void **state)
     topology.n_routes = 0;
     FINDS("NOTE rules/a.lua:1 queue \"q\" is there without herald's dead-letter queue: what "
           "the broker gives up on (delivery limit, 20 from RabbitMQ 4.0) is lost unless a "
-          "policy keeps it, see README.md\n",
+          "policy keeps it, see docs/wire.md\n",
           {"!q:dead", 406,
            "PRECONDITION_FAILED - inequivalent arg 'x-dead-letter-exchange' for queue 'q' in "
            "vhost '/': received the value '' of type 'longstr' but current is none",
