@@ -238,7 +238,7 @@ FILENAME ~ /^docs\/[^\/]*\.md$/ {
         there[FILENAME "#" substr(rest, RSTART + 7, RLENGTH - 9)] = 1
         rest = substr(rest, RSTART + RLENGTH)
     }
-    if (FILENAME ~ /\/(design|faults|field-notes)\.md$/) find_links($0)
+    find_links($0)
 }
 
 FILENAME == "docs/faults.md" && /^\|/ { find_tests($0) }
