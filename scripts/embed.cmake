@@ -1,5 +1,5 @@
 # embed - turns files into one C file with a table and embedded_find()
-# (core/script/embedded.h).
+# (core/script/builtin.h).
 #
 #   herald_embed(target out_name file...)
 #
@@ -50,7 +50,7 @@ foreach(pair ${files})
   math(EXPR number "${number} + 1")
 endforeach()
 file(WRITE "${EMBED_OUT}" "/* Generated from scripts/ by scripts/embed.cmake. */
-#include \"script/embedded.h\"
+#include \"script/builtin.h\"
 
 #include <string.h>
 

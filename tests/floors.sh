@@ -13,13 +13,15 @@ rules() {
 floor base:
 floor store:  base
 floor wire:   base
-floor broker: base store wire
+floor broker: base store
+floor rabbit: base wire broker
 floor script: base
-floor engine: base store broker script
-floor face:   base store broker script engine
+floor engine: base store broker rabbit script
+floor spec:   base store broker script engine
+floor face:   base store broker rabbit script engine spec
 
 # library HEADER (a name, or a folder of headers): who may include it
-library sqlite3.h:      store
+library sqlite3.h:      store spec/spec_sql.c spec/spec_clock.c
 library lua.h:          script face
 library lauxlib.h:      script face
 library lualib.h:       script face
@@ -31,7 +33,7 @@ library rabbitmq-c/:
 library amqp_tcp_socket.h:
 library amqp_ssl_socket.h:
 library yajl/:          base
-library uv.h:           wire broker engine face store/watch.c store/watch.h
+library uv.h:           wire broker rabbit engine face store/sqlite/watch.c store/sqlite/watch.h
 library openssl/:       wire
 library microhttpd.h:   face
 
@@ -47,7 +49,7 @@ never lua_pcall:     script/protect.c face/cli.c
 never lua_pcallk:    script/protect.c
 never lua_resume:    script/protect.c
 
-longest 500
+longest 700
 END
 }
 

@@ -9,7 +9,7 @@
 #define HERALD_BROKER_EMBEDDED_H
 
 #include "broker/broker.h"
-#include "store/db.h"
+#include "store/sqlite/db.h"
 
 /* `db` is lent for life. Freed by its ops->free. */
 int embedded_new(struct broker **b, struct db *db, broker_wake_fn *wake, void *wake_arg,

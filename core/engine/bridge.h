@@ -11,8 +11,8 @@
 #include "base/log.h"
 #include "engine/counters.h"
 #include "script/host.h"
-#include "store/db.h"
 #include "store/sql.h"
+#include "store/sqlite/db.h"
 
 #include <stdbool.h>
 #include <stdint.h>

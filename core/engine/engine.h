@@ -9,7 +9,7 @@
  *
  * RUNNING: turns run whenever something woke the engine. PAUSED: no turn runs until a
  * timer tries again; nothing is acked, nothing is published, the reason is visible. Where it
- * lasts, consuming is stopped, too, so that no deliveries are held (stall.h).
+ * lasts, consuming is stopped, too, so that no deliveries are held (outage.h).
  * DRAINING: what was taken is finished, confirms are waited for, nothing new begins.
  * CLOSING: the broker's links are being closed; no turn runs any more.
  *
@@ -87,7 +87,7 @@ void engine_stop(struct engine *e);
 /* Before engine_start or after `closed`. */
 void engine_free(struct engine **e);
 
-/* The n-th subscription that is paused, because every message fails alike (pause.h); NULL:
+/* The n-th subscription that is paused, because every message fails alike (streak.h); NULL:
  * there is none. Lent until the loop runs again. */
 const struct pause *engine_paused(const struct engine *e, size_t n);
 
@@ -97,7 +97,7 @@ bool engine_trouble(const struct engine *e, size_t n, struct broker_trouble *out
 struct engine_status {
     const char *state;       /* "running", "paused", "draining", "closed" */
     const char *paused_for;  /* "" or why */
-    const char *stopped_for; /* "" or why nothing is consumed: trouble that lasts (stall.h) */
+    const char *stopped_for; /* "" or why nothing is consumed: trouble that lasts (outage.h) */
     struct broker_state broker;
     const struct counters *counters;
     int64_t cursor; /* outbox rows at or below that are due at once are in flight */
@@ -130,7 +130,7 @@ struct engine_reload {
 };
 
 /* From the loop, between two turns. Reads, runs, checks against the store's schema, swaps.
- * Writes what changes into `answer`, lines of fields with tabs between them (reload.c says
+ * Writes what changes into `answer`, lines of fields with tabs between them (engine_reload.c says
  * which). ERR_CONFIG: file and line and why, the old generation works on. */
 int engine_reload(struct engine *e, const struct engine_reload *r, struct buf *answer,
                   struct err *err);

@@ -1,15 +1,15 @@
 /*
- * engine_int - struct engine, for build.c and engine.c
+ * engine_int - struct engine, for engine_build.c and engine.c
  */
 #ifndef HERALD_ENGINE_ENGINE_INT_H
 #define HERALD_ENGINE_ENGINE_INT_H
 
 #include "engine/engine.h"
+#include "engine/outage.h"
 #include "engine/rules_watch.h"
-#include "engine/stall.h"
 #include "engine/standstill.h"
 #include "engine/turn.h"
-#include "store/watch.h"
+#include "store/sqlite/watch.h"
 
 enum engine_state {
     ENGINE_BUILT,
@@ -40,7 +40,7 @@ struct engine {
     struct watchdog *watchdog; /* NULL: the settings want none */
     struct watch *watch;
 
-    struct buf nowhere; /* lines about routes that lead nowhere (nowhere.c) */
+    struct buf nowhere; /* lines about routes that lead nowhere (engine_reach.c) */
     size_t nowhere_at;  /* the first route that the broker has not told of */
 
     uv_check_t check;       /* runs a turn after the reads of an iteration */
@@ -64,13 +64,13 @@ struct engine {
 /* A broker_wake_fn and watch_fn: wants a turn in this iteration of the loop. */
 void engine_wake(void *arg);
 
-/* nowhere.c: a generation was taken up, and is asked about; what the broker has answered
+/* engine_reach.c: a generation was taken up, and is asked about; what the broker has answered
  * since is told. */
 void nowhere_init(struct engine *e);
 void nowhere_begin(struct engine *e);
 void nowhere_look(struct engine *e);
 
-/* reload.c: loads the rules aside with these settings, and checks the SQL that stands in
+/* engine_reload.c: loads the rules aside with these settings, and checks the SQL that stands in
  * them against the store. */
 int engine_load(struct engine *e, const struct engine_reload *r, struct script **out,
                 struct err *err);

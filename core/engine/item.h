@@ -1,9 +1,9 @@
 /*
  * item - the message at hand in a turn, and what can become of it
  *
- * messages.c says which one, reading.c finds out what it is, handle.c leads it through its
- * savepoint, outcome.c writes what came out. All write into the turn's transaction and return codes
- * that end the turn.
+ * turn_messages.c says which one, item_read.c finds out what it is, turn_handle.c leads it through
+ * its savepoint, item_outcome.c writes what came out. All write into the turn's transaction and
+ * return codes that end the turn.
  */
 #ifndef HERALD_ENGINE_ITEM_H
 #define HERALD_ENGINE_ITEM_H
@@ -42,7 +42,7 @@ struct item {
     const struct subscription *subscription; /* NULL: a retry of a queue nobody subscribes to */
 };
 
-/* handle.c: leads one message through its savepoint to its outcome. */
+/* turn_handle.c: leads one message through its savepoint to its outcome. */
 int handle_delivery(struct turn *t, struct delivery *d, struct err *err);
 int handle_retry(struct turn *t, const struct retry_row *row, struct err *err);
 
@@ -109,7 +109,7 @@ int item_behind(struct turn *t, const struct item *i, struct err *err);
     "(delivery limit), so it is tried from here"
 int item_rescue(struct turn *t, const struct item *i, struct err *err);
 
-/* pausing.c. A try failed by itself: *due_at_out is when it is to be tried again where that
+/* turn_pause.c. A try failed by itself: *due_at_out is when it is to be tried again where that
  * counts as no attempt, because its queue is paused; 0: it counts. */
 int pausing_failed(struct turn *t, const struct item *i, const char *error, int64_t *due_at_out,
                    struct err *err);

@@ -1,4 +1,4 @@
-/* turn - see turn.h; messages.c and publish.c hold the two halves. */
+/* turn - see turn.h; turn_messages.c and turn_publish.c hold the two halves. */
 #include "engine/turn_int.h"
 
 #include "base/failpoint.h"

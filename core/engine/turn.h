@@ -2,9 +2,9 @@
  * turn - one round of the engine: take what is ready, one transaction, then tell
  *
  *   begin     one store transaction; rows of the store are read only now
- *   handle    due retries and deliveries, each in a savepoint (messages.c, handle.c)
- *   route     fresh and due outbox rows to their exchanges (publish.c)
- *   settle    what the broker said about published rows (settle.c)
+ *   handle    due retries and deliveries, each in a savepoint (turn_messages.c, turn_handle.c)
+ *   route     fresh and due outbox rows to their exchanges (turn_publish.c)
+ *   settle    what the broker said about published rows (turn_settle.c)
  *   commit    one fsync for all of it
  *   tell      ack the deliveries, send the publishes: all of it durable by now
  *
@@ -23,7 +23,7 @@
 #include "engine/strike.h"
 #include "engine/watchdog.h"
 #include "script/script.h"
-#include "store/db.h"
+#include "store/sqlite/db.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -48,7 +48,7 @@ struct turn_settings {
     size_t recent_max;                 /* handled messages kept for trials; 0: none */
     int64_t history_ms;                /* for so long settled messages are kept; 0: none is */
     uint64_t seed;                     /* of the jitter */
-    bool pausing;              /* subscriptions pause when every message fails alike (pause.h) */
+    bool pausing;              /* subscriptions pause when every message fails alike (streak.h) */
     struct strike *strike;     /* who was in its handler when the process died; NULL: no file */
     struct watchdog *watchdog; /* NULL: nobody looks */
 };
@@ -103,7 +103,7 @@ int64_t turn_gap_ms(const struct turn *t);
  * INT64_MAX: none. */
 int turn_next_due(struct turn *t, int64_t *due_at_out, struct err *err);
 
-/* The n-th queue that is paused (pause.h), lent until the next turn; NULL: there is none. */
+/* The n-th queue that is paused (streak.h), lent until the next turn; NULL: there is none. */
 const struct pause *turn_paused(const struct turn *t, size_t n);
 
 /* Between two turns: all paused queues are probed at once. */
@@ -111,7 +111,7 @@ void turn_probe(struct turn *t);
 
 const struct counters *turn_counters(const struct turn *t);
 
-/* Rows wait until their outlet has room (store/aside.h). */
+/* Rows wait until their outlet has room (store/outbox_aside.h). */
 bool turn_has_lines(const struct turn *t);
 
 /* Outbox rows at or below that are due at once are in flight. */

@@ -1,5 +1,5 @@
 /*
- * turn_int - what the files of a turn share: turn.c, handle.c, publish.c, settle.c
+ * turn_int - what the files of a turn share: turn.c, turn_handle.c, turn_publish.c, turn_settle.c
  */
 #ifndef HERALD_ENGINE_TURN_INT_H
 #define HERALD_ENGINE_TURN_INT_H
@@ -9,9 +9,9 @@
 #include "engine/fair.h"
 #include "engine/nameset.h"
 #include "engine/past.h"
-#include "engine/pause.h"
 #include "engine/policy.h"
 #include "engine/share.h"
+#include "engine/streak.h"
 #include "engine/turn.h"
 #include "store/outbox.h"
 #include "store/recent.h"
@@ -32,8 +32,8 @@ struct caution {
 /* See turn_prove. */
 enum proof { PROOF_NONE, PROOF_WRITE, PROOF_CLEAR };
 
-struct decision;   /* publish.c */
-struct queue_line; /* messages.c */
+struct decision;   /* turn_publish.c */
+struct queue_line; /* turn_messages.c */
 
 struct turn_fair {
     struct fair retries;
@@ -51,7 +51,7 @@ struct line {
     bool waits;    /* it has rows */
 };
 
-/* lines.c */
+/* turn_lines.c */
 struct lines {
     bool counted;        /* lonely is known */
     bool lonely;         /* by the rules there is one outlet at most */
@@ -88,7 +88,7 @@ struct turn {
     struct script_outcome outcome; /* of the handler at hand: large, so it lives here */
 
     struct delivery **deliveries;   /* room for TURN_LENT_MAX; lent by the broker */
-    struct queue_line *queue_lines; /* room for TURN_QUEUES_MAX (messages.c) */
+    struct queue_line *queue_lines; /* room for TURN_QUEUES_MAX (turn_messages.c) */
     struct turn_fair fair;          /* whose turn it is, of the queues */
     struct turn_fair fair_before;   /* as the turn began: what is undone counts for nothing */
     struct arena arena;             /* text of this turn */
@@ -153,12 +153,12 @@ enum { TURN_ROWS_MAX = 1000, TURN_LENT_MAX = 4000, TURN_QUEUES_MAX = 1024 };
 
 struct item;
 
-/* recall.c: the last handled messages of a turn, kept for trials (store/recent.h). Noted
+/* turn_recent.c: the last handled messages of a turn, kept for trials (store/recent.h). Noted
  * as they pass, written once before the commit. */
 void recall_note(struct turn *t, const struct item *i);
 int recall_write(struct turn *t, struct err *err);
 
-/* record.c: copies of what is settled, when the setting `history` is on. Rows are looked at
+/* turn_history.c: copies of what is settled, when the setting `history` is on. Rows are looked at
  * before they are deleted; `ids` are sorted. */
 int record_item(struct turn *t, const struct item *i, const char *outcome, struct err *err);
 int record_rows(struct turn *t, int64_t *ids, size_t n, const char *outcome, struct err *err);
@@ -172,7 +172,7 @@ void turn_enter(struct turn *t, enum share_phase phase);
 bool turn_share_is_used(struct turn *t);
 void turn_leave(struct turn *t);
 
-/* messages.c: due retries and deliveries. Codes that end the turn are returned. */
+/* turn_messages.c: due retries and deliveries. Codes that end the turn are returned. */
 int handle_messages(struct turn *t, struct err *err);
 int messages_init(struct turn *t, struct err *err);
 void messages_free(struct turn *t);
@@ -180,17 +180,17 @@ void messages_free(struct turn *t);
 /* known.c: what a turn must know of the inbox before it handles anything. */
 int known_begin(struct turn *t, struct err *err);
 
-/* rescue.c: what the broker may give up on; t->rescuing is set where there was any. */
+/* turn_rescue.c: what the broker may give up on; t->rescuing is set where there was any. */
 int rescue_messages(struct turn *t, struct err *err);
 
-/* pausing.c: turn_probe was called; all due rows were looked at; after the commit; before other
+/* turn_pause.c: turn_probe was called; all due rows were looked at; after the commit; before other
  * rules are used. */
 int pausing_hurry(struct turn *t, struct err *err);
 void pausing_ask(struct turn *t);
 void pausing_tell(struct turn *t);
 void pausing_reset(struct turn *t);
 
-/* publish.c: outbox rows out. */
+/* turn_publish.c: outbox rows out. */
 int publish_rows(struct turn *t, struct err *err);
 void publish_free(struct turn *t);
 int publish_init(struct turn *t, struct err *err);
@@ -208,7 +208,7 @@ enum decision_kind {
 void publish_decide(struct turn *t, const struct outbox_row *row, enum decision_kind kind,
                     const char *reason);
 
-/* target.c. Destinations are lent until the next row. */
+/* turn_target.c. Destinations are lent until the next row. */
 struct target {
     const struct destination *to;
     size_t n;
@@ -232,7 +232,7 @@ const struct destination *publish_glance(const struct turn *t, const struct outb
 /* The row joins this line when the walk is over. */
 void publish_set_aside(struct turn *t, const struct outbox_row *row, struct slice line);
 
-/* lines.c: rows that wait for their outlet. */
+/* turn_lines.c: rows that wait for their outlet. */
 enum line_answer {
     LINE_GO,   /* publish it */
     LINE_WAIT, /* set it aside */
@@ -257,7 +257,7 @@ enum line_answer lines_ask(struct turn *t, struct slice name, bool has_room);
 /* Publishes what waits, one line after the other. */
 int lines_serve(struct turn *t, struct err *err);
 
-/* settle.c: what became of them. And of a row that cannot be published: it was refused, which
+/* turn_settle.c: what became of them. And of a row that cannot be published: it was refused, which
  * is an attempt; it is tried again in a moment; it is a dead letter. */
 int settle_rows(struct turn *t, struct err *err);
 int settle_refusal(struct turn *t, int64_t row, enum outbox_trouble trouble, const char *reason,

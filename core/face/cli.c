@@ -1,7 +1,7 @@
 /* cli - see cli.h. */
 #include "face/cli.h"
 
-#include "script/embedded.h"
+#include "script/builtin.h"
 
 #include <lauxlib.h>
 #include <lualib.h>

@@ -1,4 +1,4 @@
-/* control - see control.h. The server's half; ask.c is the other one. */
+/* control - see control.h. The server's half; control_ask.c is the other one. */
 #include "face/control.h"
 
 #include <errno.h>

@@ -4,8 +4,9 @@
  * The socket lies beside the store unless the settings name a place, for its owner alone. A
  * question is one line; the answer ends with the connection. "status" answers lines of
  * "name<TAB>value"; "nowhere" those of engine_nowhere, then "asked" or "asking"; "routed
- * TYPE<TAB>ORDER TYPE" whether there is a route; "reload DRY TRIAL" the lines that engine/reload.c
- * names, and "restart<TAB>names" and "error<TAB>why". The router does nothing else meanwhile.
+ * TYPE<TAB>ORDER TYPE" whether there is a route; "reload DRY TRIAL" the lines that
+ * engine/engine_reload.c names, and "restart<TAB>names" and "error<TAB>why". The router does
+ * nothing else meanwhile.
  */
 #ifndef HERALD_FACE_CONTROL_H
 #define HERALD_FACE_CONTROL_H

@@ -1,6 +1,6 @@
 /* lib_files - herald.core for the command line: folders, and the files in the binary (cli.h). */
 #include "face/cli.h"
-#include "script/embedded.h"
+#include "script/builtin.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,9 +1,9 @@
 /* lib_router - herald.core for the command line: run, and asking one that runs (cli.h). */
-#include "broker/rabbit.h"
 #include "face/cli.h"
 #include "face/control.h"
 #include "face/router.h"
-#include "store/db.h"
+#include "rabbit/rabbit.h"
+#include "store/sqlite/db.h"
 
 #include <lauxlib.h>
 #include <stdio.h>

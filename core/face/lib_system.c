@@ -3,8 +3,8 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "broker/rabbit.h"
 #include "face/cli.h"
+#include "rabbit/rabbit.h"
 
 #include <errno.h>
 #include <lauxlib.h>

@@ -6,7 +6,7 @@
  * and from those of the rules, and the binary gives them herald.testing and what it needs.
  */
 #include "face/cli.h"
-#include "face/lib_rehearsal.h"
+#include "face/lib_spec.h"
 #include "script/convert.h"
 #include "script/decode.h"
 #include "script/encode.h"

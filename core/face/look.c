@@ -1,7 +1,7 @@
 /* look - see look.h. */
 #include "face/look.h"
 
-#include "broker/inspect.h"
+#include "rabbit/inspect.h"
 #include "store/older.h"
 
 #include <dirent.h>

@@ -2,7 +2,7 @@
 #include "face/router.h"
 
 #include "base/text.h"
-#include "engine/pause.h"
+#include "engine/streak.h"
 #include "face/control.h"
 
 #include <signal.h>

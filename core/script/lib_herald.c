@@ -1,10 +1,10 @@
 /* lib_herald - see lib_herald.h. */
 #include "script/lib_herald.h"
 
+#include "script/builtin.h"
 #include "script/convert.h"
 #include "script/decode.h"
 #include "script/dsl.h"
-#include "script/embedded.h"
 #include "script/globals.h"
 #include "script/lib_log.h"
 #include "script/require.h"

@@ -8,7 +8,7 @@
  *
  * What it cannot see: INSERT OR ROLLBACK and RAISE(ROLLBACK). sql_step looks at
  * sqlite3_get_autocommit for those. */
-#include "store/db_int.h"
+#include "store/sqlite/db_int.h"
 
 #include <stdio.h>
 

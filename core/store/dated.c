@@ -2,7 +2,7 @@
  * consumers judge by it whether they may have forgotten its id */
 #include "store/outbox.h"
 
-#include "store/db_int.h"
+#include "store/sqlite/db_int.h"
 
 int outbox_date(struct db *db, const int64_t *ids, size_t n, int64_t dated_at, struct err *err)
 {

@@ -2,7 +2,7 @@
 #include "store/dead.h"
 
 #include "base/error_group.h"
-#include "store/db_int.h"
+#include "store/sqlite/db_int.h"
 #include "store/tries.h"
 
 static const char *const sides[] = {[DEAD_INBOX] = "inbox", [DEAD_OUTBOX] = "outbox"};

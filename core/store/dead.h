@@ -8,7 +8,7 @@
 #define HERALD_STORE_DEAD_H
 
 #include "base/message.h"
-#include "store/db.h"
+#include "store/sqlite/db.h"
 
 enum dead_side { DEAD_INBOX, DEAD_OUTBOX };
 

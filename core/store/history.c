@@ -1,7 +1,7 @@
 /* history - see history.h. */
 #include "store/history.h"
 
-#include "store/db_int.h"
+#include "store/sqlite/db_int.h"
 
 #include <stdlib.h>
 

@@ -8,8 +8,8 @@
 #define HERALD_STORE_HISTORY_H
 
 #include "base/message.h"
-#include "store/db.h"
 #include "store/pick.h"
+#include "store/sqlite/db.h"
 
 /* Lent for the call, in both directions. */
 struct history_row {

@@ -16,7 +16,7 @@
  * what waits on a queue that was not listened to for long has not been forgotten. */
 #include "store/inbox.h"
 
-#include "store/db_int.h"
+#include "store/sqlite/db_int.h"
 
 enum { BUCKETS = 7, BUCKET_MIN_MS = 60000, START_MIN_MS = 60000, LATE_MS = 10000 };
 

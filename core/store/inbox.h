@@ -10,7 +10,7 @@
 #define HERALD_STORE_INBOX_H
 
 #include "base/message.h"
-#include "store/db.h"
+#include "store/sqlite/db.h"
 
 enum inbox_state { INBOX_DONE = 0, INBOX_WAITING = 1, INBOX_DEAD = 2 };
 

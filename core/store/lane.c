@@ -1,7 +1,7 @@
 /* lane - see lane.h. */
 #include "store/lane.h"
 
-#include "store/db_int.h"
+#include "store/sqlite/db_int.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #include "store/letter_edit.h"
 
 #include "base/json.h"
-#include "store/db_int.h"
+#include "store/sqlite/db_int.h"
 
 #include <string.h>
 

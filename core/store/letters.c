@@ -1,11 +1,11 @@
 /* letters - see letters.h. */
 #include "store/letters.h"
 
-#include "store/db_int.h"
 #include "store/inbox.h"
 #include "store/lane.h"
 #include "store/outbox.h"
 #include "store/retry.h"
+#include "store/sqlite/db_int.h"
 
 #include <stdio.h>
 #include <stdlib.h>

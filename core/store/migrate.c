@@ -3,7 +3,7 @@
  * Foreign keys are not enforced while a migration runs, since rebuilding a table
  * (SQLite's way to change one) would otherwise delete or refuse what refers to it; all
  * of them are checked before it is committed. */
-#include "store/db_int.h"
+#include "store/sqlite/db_int.h"
 
 #include <dirent.h>
 #include <errno.h>

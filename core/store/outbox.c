@@ -7,9 +7,9 @@
  * outbox runs empty. Up to FEW rows are counted, so a small number is always exact. */
 #include "store/outbox.h"
 
-#include "store/db_int.h"
 #include "store/dead.h"
 #include "store/lane.h"
+#include "store/sqlite/db_int.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -15,7 +15,7 @@
  * A row that goes to several destinations becomes a leg for each: FRESH rows of their own
  * with the destination written down, which live and die apart (outbox_add_leg).
  *
- * A row whose outlet has no room is SET ASIDE (aside.h), and so is passed by the cursor.
+ * A row whose outlet has no room is SET ASIDE (outbox_aside.h), and so is passed by the cursor.
  *
  * A row of a lane (lane.h) goes out when it is the first; the others are HELD (due_at LANE_HELD,
  * which never comes) until a trigger makes them due.
@@ -27,7 +27,7 @@
 
 #include "base/message.h"
 #include "base/topology.h"
-#include "store/db.h"
+#include "store/sqlite/db.h"
 
 /* Lent until the callback returns. The message is complete: id made, a null body
  * replaced by the default one, content_type absent unless a header gives it (the
@@ -42,7 +42,7 @@ struct outbox_row {
     int64_t dated_at;      /* ms; what its publishes carry as their time; 0: created_at */
     const char *reason;    /* why it was postponed last; NULL: it never was */
     struct slice lane;     /* of which it is the first; absent: it is in none */
-    struct slice outlet;   /* for which it was set aside (aside.h); absent: it was not */
+    struct slice outlet;   /* for which it was set aside (outbox_aside.h); absent: it was not */
     /* A leg has its destination written down; NULL: the rules say where it goes. */
     const char *leg_kind;     /* exchange_kind_word, "queue" for the default exchange */
     const char *leg_exchange; /* and the next one: never NULL in a leg */
@@ -94,7 +94,8 @@ int outbox_claim(struct db *db, int64_t after, size_t limit, outbox_row_fn *fn, 
 int outbox_claim_due(struct db *db, int64_t cursor, int64_t now_ms, size_t limit, outbox_row_fn *fn,
                      void *arg, struct err *err);
 
-/* Rows that wait for this outlet (aside.h), in order: as above, but below or above the cursor. */
+/* Rows that wait for this outlet (outbox_aside.h), in order: as above, but below or above the
+ * cursor. */
 int outbox_claim_aside(struct db *db, struct slice outlet, size_t limit, outbox_row_fn *fn,
                        void *arg, struct err *err);
 

@@ -2,8 +2,8 @@
 #include "store/pick.h"
 
 #include "base/buf.h"
-#include "store/db_int.h"
 #include "store/lane.h"
+#include "store/sqlite/db_int.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -10,7 +10,7 @@
 #define HERALD_STORE_PICK_H
 
 #include "base/text.h"
-#include "store/db.h"
+#include "store/sqlite/db.h"
 
 enum pick_table { PICK_DEAD, PICK_RETRY, PICK_OUTBOX, PICK_HISTORY };
 

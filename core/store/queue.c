@@ -1,7 +1,7 @@
 /* queue - see queue.h. Routing follows AMQP 0-9-1, 3.1.3. */
 #include "store/queue.h"
 
-#include "store/db_int.h"
+#include "store/sqlite/db_int.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
 
 #include "base/message.h"
 #include "base/topology.h"
-#include "store/db.h"
+#include "store/sqlite/db.h"
 
 /* Declaring what exists is fine; an exchange of another kind is ERR_BROKER with words. */
 int queue_declare(struct db *db, const char *queue, struct err *err);

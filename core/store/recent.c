@@ -1,7 +1,7 @@
 /* recent - see recent.h. */
 #include "store/recent.h"
 
-#include "store/db_int.h"
+#include "store/sqlite/db_int.h"
 
 int recent_add(struct db *db, const struct recent *r, struct err *err)
 {

@@ -8,7 +8,7 @@
 #define HERALD_STORE_RECENT_H
 
 #include "base/message.h"
-#include "store/db.h"
+#include "store/sqlite/db.h"
 
 #include <stdbool.h>
 

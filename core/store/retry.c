@@ -1,7 +1,7 @@
 /* retry - see retry.h. */
 #include "store/retry.h"
 
-#include "store/db_int.h"
+#include "store/sqlite/db_int.h"
 #include "store/tries.h"
 
 #include <stdlib.h>

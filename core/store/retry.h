@@ -8,7 +8,7 @@
 
 #include "base/buf.h"
 #include "base/message.h"
-#include "store/db.h"
+#include "store/sqlite/db.h"
 
 /* Lent until the callback returns (from the store) or for the call (to it). */
 struct retry_row {

@@ -2,12 +2,12 @@
 #include "store/rows.h"
 
 #include "base/message.h"
-#include "store/aside.h"
-#include "store/db_int.h"
 #include "store/inbox.h"
 #include "store/lane.h"
 #include "store/outbox.h"
+#include "store/outbox_aside.h"
 #include "store/retry.h"
+#include "store/sqlite/db_int.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ static void read_keys(sqlite3_stmt *stmt, int *column, struct slice key[3])
         key[i] = column_slice(stmt, (*column)++);
 }
 
-/* What the engine writes when it finds no subscription (engine/handle.c). */
+/* What the engine writes when it finds no subscription (engine/turn_handle.c). */
 static bool says_orphaned(struct slice error)
 {
     static const char word[] = "orphaned:";

@@ -43,7 +43,7 @@ enum outbox_state {
     OUTBOX_POSTPONED, /* due later */
     OUTBOX_SCHEDULED, /* not due yet for the first time */
     OUTBOX_BEHIND,    /* held: it waits behind another row of its lane */
-    OUTBOX_WAITING,   /* set aside: it waits until its outlet has room (aside.h) */
+    OUTBOX_WAITING,   /* set aside: it waits until its outlet has room (outbox_aside.h) */
 };
 
 struct outbox_view {

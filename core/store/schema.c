@@ -3,7 +3,7 @@
  * Later versions append a step; a step that has been released never changes. All
  * tables are made so that more columns and tables can join them by later steps. */
 #include "base/error_group.h"
-#include "store/db_int.h"
+#include "store/sqlite/db_int.h"
 
 #include <stdio.h>
 
@@ -288,7 +288,7 @@ static const char version_6[] = "create table herald_history ("
                                 ");"
                                 "create index herald_history_at on herald_history(at);";
 
-/* Rows that wait for their outlet (aside.h), in order per outlet. */
+/* Rows that wait for their outlet (outbox_aside.h), in order per outlet. */
 static const char version_7[] = "alter table herald_outbox add column outlet text;"
                                 "create index herald_outbox_aside"
                                 "  on herald_outbox(due_at, outlet, id) where outlet is not null;";

@@ -7,7 +7,7 @@
  * a handler runs the same statement inside itself. */
 #include "store/sql.h"
 
-#include "store/db_int.h"
+#include "store/sqlite/db_int.h"
 
 #include <limits.h>
 #include <math.h>

@@ -13,7 +13,7 @@
 
 #include "base/buf.h"
 #include "base/value.h"
-#include "store/db.h"
+#include "store/sqlite/db.h"
 
 struct sql;
 struct sql_stmt;

@@ -1,7 +1,7 @@
 /* statements - see statements.h and the query part of db_int.h. */
 #include "store/statements.h"
 
-#include "store/db_int.h"
+#include "store/sqlite/db_int.h"
 
 static const struct {
     const char *doing; /* for messages */

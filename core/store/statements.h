@@ -106,7 +106,7 @@
       "from herald_meta where key = 'outbox_removed'")                                             \
     X(OUTBOX_OLDEST, "look for the oldest outbox row",                                             \
       "select created_at from herald_outbox order by id limit 1")                                  \
-    /* rows set aside: aside.c */                                                                  \
+    /* rows set aside: outbox_aside.c */                                                           \
     X(ASIDE_SET, "set an outbox row aside",                                                        \
       "update herald_outbox set due_at = " ASIDE_TEXT ", outlet = ? where id = ?")                 \
     X(ASIDE_HAS_ROWS, "look for rows set aside",                                                   \

@@ -8,7 +8,7 @@
  * Whatever has a row here starts at the floor that was common to all queues: of those an id may
  * have been forgotten. So does what the first rules after the upgrade subscribe to, of which the
  * store knows nothing yet ('inbox_floor_inherited', inbox.h). */
-#include "store/db_int.h"
+#include "store/sqlite/db_int.h"
 
 #define OLD_FLOOR "(select value from herald_meta where key = 'inbox_floor')"
 

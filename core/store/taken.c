@@ -1,7 +1,7 @@
 /* taken - see taken.h. */
 #include "store/taken.h"
 
-#include "store/db_int.h"
+#include "store/sqlite/db_int.h"
 
 int taken_read(struct db *db, struct buf *out, struct err *err)
 {

@@ -6,7 +6,7 @@
 
 #include "base/buf.h"
 #include "base/text.h"
-#include "store/db.h"
+#include "store/sqlite/db.h"
 
 /* Appends it; nothing: no set was ever taken. */
 int taken_read(struct db *db, struct buf *out, struct err *err);

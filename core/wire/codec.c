@@ -1,4 +1,4 @@
-/* codec - see codec.h: methods, headers and bodies; publish.c and received.c have
+/* codec - see codec.h: methods, headers and bodies; codec_publish.c and codec_received.c have
  * the messages. */
 #include "wire/codec.h"
 

@@ -1,6 +1,6 @@
 /*
- * link_int - what the files of a link share: link.c (states), handshake.c (connection
- * class up to open-ok), dispatch.c (frames to events), output.c (frames out)
+ * link_int - what the files of a link share: link.c (states), link_handshake.c (connection
+ * class up to open-ok), link_dispatch.c (frames to events), link_output.c (frames out)
  */
 #ifndef HERALD_WIRE_LINK_INT_H
 #define HERALD_WIRE_LINK_INT_H
@@ -76,16 +76,16 @@ void link_run(struct link *l);
  * the loop. Nothing happens in another state. */
 void link_break(struct link *l, const struct err *why);
 
-/* handshake.c: the first bytes; a method of the connection class; and better words for
+/* link_handshake.c: the first bytes; a method of the connection class; and better words for
  * a stream that failed meanwhile. */
 int handshake_begin(struct link *l, struct err *err);
 int handshake_method(struct link *l, const amqp_method_t *m, struct err *err);
 void handshake_explain(const struct link *l, struct err *why);
 
-/* handshake.c: answers connection.close; always returns an error with its words. */
+/* link_handshake.c: answers connection.close; always returns an error with its words. */
 int handshake_closed(struct link *l, const amqp_connection_close_t *close, struct err *err);
 
-/* dispatch.c: a frame_fn. ERR_CLOSED when the frame's connection was dropped meanwhile. */
+/* link_dispatch.c: a frame_fn. ERR_CLOSED when the frame's connection was dropped meanwhile. */
 int dispatch_frame(void *arg, const struct frame *f, struct err *err);
 
 #endif

@@ -33,7 +33,7 @@ local function fields(line)
   return list
 end
 
--- The lines of core/engine/reload.c and trial.h as a table.
+-- The lines of core/engine/engine_reload.c and trial.h as a table.
 local function read(answer)
   local result = { changes = {}, loses = {}, differs = {} }
   for line in answer:gmatch("([^\n]*)\n") do

@@ -2,7 +2,7 @@
 #include "ordeal.h"
 
 #include "check.h"
-#include "store/db_int.h"
+#include "store/sqlite/db_int.h"
 
 #include <stdio.h>
 #include <stdlib.h>

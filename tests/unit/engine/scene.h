@@ -10,7 +10,7 @@
 #include "broker/broker.h"
 #include "engine/turn.h"
 #include "script/script.h"
-#include "store/db.h"
+#include "store/sqlite/db.h"
 
 #include <stdbool.h>
 #include <stdint.h>

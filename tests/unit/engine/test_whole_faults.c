@@ -2,10 +2,10 @@
  * driver, and a broker in the process that behaves as badly as a broker may. Counted in the end:
  * every row of the outbox is gone and took effect exactly once per queue, whatever happened.
  * (Invariants I1 to I4) */
-#include "broker/rabbit.h"
 #include "check.h"
 #include "engine/turn.h"
-#include "store/db.h"
+#include "rabbit/rabbit.h"
+#include "store/sqlite/db.h"
 #include "wire/fake_queue.h"
 
 #include <sqlite3.h>

@@ -3,7 +3,7 @@
 #define HERALD_TESTS_STORE_H
 
 #include "check.h"
-#include "store/db.h"
+#include "store/sqlite/db.h"
 
 #include <sqlite3.h>
 

@@ -1,8 +1,8 @@
 /* The WAL stays bounded, and herald alone restarts it. */
 #include "store.h"
 
-#include "store/db_int.h"
 #include "store/outbox.h"
+#include "store/sqlite/db_int.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* A store that comes back from a backup does not give old ids a second time. */
 #include "store.h"
 
-#include "store/db_int.h"
+#include "store/sqlite/db_int.h"
 
 #include <stdio.h>
 #include <string.h>

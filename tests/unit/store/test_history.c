@@ -1,9 +1,9 @@
 /* Messages that were settled: kept for a time, listed the newest first. */
 #include "store.h"
 
-#include "store/db_int.h"
 #include "store/history.h"
 #include "store/outbox.h"
+#include "store/sqlite/db_int.h"
 
 #include <stdio.h>
 #include <stdlib.h>

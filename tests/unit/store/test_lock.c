@@ -1,7 +1,7 @@
 /* One router per store, and only on disks that keep it whole. */
 #include "store.h"
 
-#include "store/db_int.h"
+#include "store/sqlite/db_int.h"
 
 #include <stdio.h>
 #include <string.h>

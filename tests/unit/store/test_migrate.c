@@ -1,7 +1,7 @@
 /* Business tables, brought forward file by file. */
 #include "store.h"
 
-#include "store/db_int.h"
+#include "store/sqlite/db_int.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Whether another process has the store open, asked of the kernel. */
-#include "store/db.h"
+#include "store/sqlite/db.h"
 
 #include "check.h"
 

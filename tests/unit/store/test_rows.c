@@ -1,11 +1,11 @@
 /* What people see of outbox and retries, and do with them. */
 #include "store.h"
 
-#include "store/db_int.h"
 #include "store/inbox.h"
 #include "store/outbox.h"
 #include "store/retry.h"
 #include "store/rows.h"
+#include "store/sqlite/db_int.h"
 
 #include <stdio.h>
 #include <stdlib.h>

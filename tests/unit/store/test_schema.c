@@ -1,7 +1,7 @@
 /* What db_open makes of the files it may find. */
 #include "store.h"
 
-#include "store/db_int.h"
+#include "store/sqlite/db_int.h"
 #include "version_1.h"
 
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* What handlers' statements may do, and that values come back as they were. */
 #include "store.h"
 
-#include "store/db_int.h"
 #include "store/outbox.h"
 #include "store/sql.h"
+#include "store/sqlite/db_int.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* Begin, commit and savepoints, and what may come in between. */
 #include "store.h"
 
-#include "store/db_int.h"
 #include "store/outbox.h"
+#include "store/sqlite/db_int.h"
 
 #include <signal.h>
 #include <stdio.h>

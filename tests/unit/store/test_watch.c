@@ -1,9 +1,9 @@
 /* Commits of other programs are noticed soon, own ones not at all. */
 #include "store.h"
 
-#include "store/db_int.h"
 #include "store/outbox.h"
-#include "store/watch.h"
+#include "store/sqlite/db_int.h"
+#include "store/sqlite/watch.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,0 +1,209 @@
+/* engine_build - makes the parts of an engine in order, and takes them apart (engine.h). */
+#include "engine/engine_int.h"
+
+#include "broker/embedded.h"
+#include "rabbit/rabbit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    TURN_MESSAGES = 500,
+    TURN_AGE_MS = 40,
+    TURN_AGE_SHARED_MS = 5, /* see docs/design.md#the-write-lock */
+    BACKOFF_MIN_MS = 500,
+    BACKOFF_MAX_MS = 15000,
+};
+
+/* Business tables of one folder: its migrations/, if it has any. */
+static int migrate(struct engine *e, const struct engine_folder *folder, struct err *err)
+{
+    bool here = strcmp(folder->path, ".") == 0;
+    char path[4096];
+    int applied = 0, rc;
+
+    snprintf(path, sizeof path, "%s%smigrations", here ? "" : folder->path, here ? "" : "/");
+    rc = db_migrate(e->db, path, folder->namespace_, &applied, err);
+    if (rc == OK && applied > 0)
+        log_event(e->settings.log, LOG_INFO, "store.migrated",
+                  LOG_FIELDS(log_text("folder", path), log_int("applied", applied)));
+    return rc;
+}
+
+static int open_store(struct engine *e, struct err *err)
+{
+    const struct engine_settings *s = &e->settings;
+    const struct db_settings settings = {
+        .path = s->store,
+        .create = true,
+        .exclusive = true,
+        .log = s->log,
+        .clock = s->clock,
+    };
+
+    return db_open(&e->db, &settings, err);
+}
+
+/* Business tables, once it is known that there are rules to work with. */
+static int migrate_all(struct engine *e, struct err *err)
+{
+    int rc = OK;
+
+    for (size_t i = 0; i < e->settings.n_folders && rc == OK; i++)
+        rc = migrate(e, &e->settings.folders[i], err);
+    return rc;
+}
+
+static int make_broker(struct engine *e, struct err *err)
+{
+    const struct engine_settings *s = &e->settings;
+
+    if (strcmp(s->broker, "embedded") == 0)
+        return embedded_new(&e->broker, e->db, engine_wake, e, err);
+    return rabbit_new(&e->broker,
+                      &(struct rabbit_settings){
+                          .loop = s->loop,
+                          .log = s->log,
+                          .clock = s->clock,
+                          .url = s->broker,
+                          .name = s->name,
+                          .heartbeat_s = (int)(s->heartbeat_ms / 1000),
+                          .window = s->publish_window,
+                          .confirm_timeout_ms = s->confirm_timeout_ms,
+                          .backoff_min_ms = BACKOFF_MIN_MS,
+                          .backoff_max_ms = BACKOFF_MAX_MS,
+                          .prefetch_bytes = s->prefetch_bytes,
+                          .rescue_after = s->rescue_after,
+                          .wake = engine_wake,
+                          .wake_arg = e,
+                      },
+                      err);
+}
+
+/* Who was in its handler when the last process died. A router can do without. */
+static void open_strike(struct engine *e)
+{
+    struct err why = {0};
+
+    if (strike_open(&e->strike, e->settings.store, &why) != OK)
+        log_event(e->settings.log, LOG_WARN, "strike.unusable",
+                  LOG_FIELDS(log_text("reason", why.text),
+                             log_text("what_now", "a message that crashes the router is not "
+                                                  "recognized at the next start")));
+}
+
+static int make_guards(struct engine *e, struct err *err)
+{
+    open_strike(e);
+    return e->settings.watchdog_ms > 0 ? watchdog_start(&e->watchdog, e->settings.watchdog_ms, err)
+                                       : OK;
+}
+
+static int make_turn(struct engine *e, struct err *err)
+{
+    const struct engine_settings *s = &e->settings;
+
+    return turn_new(&e->turn,
+                    &(struct turn_settings){
+                        .db = e->db,
+                        .broker = e->broker,
+                        .log = s->log,
+                        .clock = s->clock,
+                        .messages_max = TURN_MESSAGES,
+                        .age_ms = TURN_AGE_MS,
+                        .age_shared_ms = TURN_AGE_SHARED_MS,
+                        .message_max = s->message_max,
+                        .inbox_window_ms = s->inbox_window_ms,
+                        .handler_ms = s->handler_ms,
+                        .publish_retry = s->publish_retry,
+                        .recent_max = s->recent_max,
+                        .history_ms = s->history_ms,
+                        .pausing = true,
+                        .strike = e->strike,
+                        .watchdog = e->watchdog,
+                        .seed = (uint64_t)clock_wall(&s->clock) ^ (uint64_t)getpid() << 32,
+                    },
+                    err);
+}
+
+/* A start after a crash must not fail for one bad statement among good handlers: it is
+ * told, and its messages wait for their retries. A reload refuses it. */
+static void warn_of_sql(struct engine *e)
+{
+    struct err why = {0};
+
+    if (engine_check_sql(e, e->script, &why) != OK)
+        log_event(e->settings.log, LOG_WARN, "rules.suspect",
+                  LOG_FIELDS(log_text("reason", why.text)));
+}
+
+static int load_rules(struct engine *e, struct err *err)
+{
+    const struct engine_settings *s = &e->settings;
+    int rc;
+
+    e->live = (struct engine_reload){.handler_ms = s->handler_ms,
+                                     .handler_memory = s->handler_memory,
+                                     .retry = s->retry,
+                                     .publish_retry = s->publish_retry,
+                                     .history_ms = s->history_ms};
+    rc = engine_load(e, &e->live, &e->script, err);
+    if (rc == OK)
+        rc = migrate_all(e, err);
+    if (rc == OK) {
+        e->n_migrations = engine_count_migrations(e);
+        warn_of_sql(e);
+        e->generation = 1;
+        turn_use_script(e->turn, &e->script, e->generation);
+        rc = standstill_begin(e, err);
+    }
+    return rc;
+}
+
+int engine_new(struct engine **e_out, const struct engine_settings *settings, struct err *err)
+{
+    struct engine *e = calloc(1, sizeof *e);
+    int rc;
+
+    *e_out = NULL;
+    if (e == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    e->settings = *settings;
+    nowhere_init(e);
+    standstill_init(&e->still);
+    rc = open_store(e, err);
+    if (rc == OK)
+        rc = make_broker(e, err);
+    if (rc == OK)
+        rc = make_guards(e, err);
+    if (rc == OK)
+        rc = make_turn(e, err);
+    if (rc == OK)
+        rc = load_rules(e, err);
+    if (rc != OK) {
+        engine_free(&e);
+        return rc;
+    }
+    *e_out = e;
+    return OK;
+}
+
+void engine_free(struct engine **e)
+{
+    if (*e == NULL)
+        return;
+    REQUIRE((*e)->state == ENGINE_BUILT || (*e)->state == ENGINE_CLOSED);
+    script_free(&(*e)->script); /* before the turn, whose host it uses */
+    turn_free(&(*e)->turn);
+    watchdog_stop(&(*e)->watchdog);
+    strike_close(&(*e)->strike);
+    if ((*e)->broker != NULL)
+        (*e)->broker->ops->free(&(*e)->broker);
+    db_close(&(*e)->db);
+    buf_free(&(*e)->nowhere);
+    standstill_free(&(*e)->still);
+    free(*e);
+    *e = NULL;
+}

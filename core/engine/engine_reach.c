@@ -1,0 +1,141 @@
+/* engine_reach - routes that lead to no queue, as far as the broker can tell
+ *
+ * Asked once for each generation that is taken up. A broker that answers later is asked
+ * again by the house timer, and tells of the routes in their order: `nowhere_at` is the
+ * first one it has not told of. A route whose messages may be dropped is none of them. */
+#include "engine/bridge.h"
+#include "engine/engine_int.h"
+#include "script/lookup.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { NOWHERE_MAX = 256 * 1024, WORDS_MAX = 1024 }; /* of the lines; of one of them */
+
+void nowhere_init(struct engine *e)
+{
+    buf_init(&e->nowhere, NOWHERE_MAX);
+}
+
+static void describe(const struct destination *to, char *place, char *what_now)
+{
+    if (to->kind == EXCHANGE_DEFAULT) {
+        snprintf(place, WORDS_MAX, "queue \"%s\", which does not exist", to->routing_key);
+        snprintf(what_now, WORDS_MAX,
+                 "subscribe to it, or have it made by the service that takes from it");
+        return;
+    }
+    snprintf(place, WORDS_MAX, "%s exchange \"%s\"%s%s%s, where no queue is bound",
+             exchange_kind_word(to->kind), to->exchange, to->routing_key[0] ? " as \"" : "",
+             to->routing_key, to->routing_key[0] ? "\"" : "");
+    snprintf(what_now, WORDS_MAX, "subscribe to it, or start the service that listens there");
+}
+
+static void tell(struct engine *e, const struct route *r, const struct destination *to)
+{
+    char place[WORDS_MAX], what_now[WORDS_MAX];
+    const char *const fields[] = {r->type, r->order_type ? r->order_type : "*", place, r->origin,
+                                  what_now};
+
+    describe(to, place, what_now);
+    log_event(e->settings.log, LOG_WARN, "route.nowhere",
+              LOG_FIELDS(log_text("type", r->type), log_text("order_type", fields[1]),
+                         log_text("to", place), log_text("origin", r->origin),
+                         log_text("what_now", what_now)));
+    if (e->nowhere.len + 2 * sizeof place > e->nowhere.max)
+        return; /* the log has them all */
+    buf_text(&e->nowhere, "nowhere");
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+        bridge_put_field(&e->nowhere, slice_of(fields[i]));
+    buf_text(&e->nowhere, "\n");
+}
+
+/* What the broker said of each destination: many routes may lead to one. */
+struct answers {
+    struct lookup places;
+    struct answer {
+        const struct destination *to;
+        enum broker_reach reach;
+    } * list; /* owned */
+    size_t room;
+};
+
+static void name_answer(const void *list, size_t i, struct slice name[LOOKUP_PARTS])
+{
+    const struct destination *to = ((const struct answer *)list)[i].to;
+
+    name[0] = slice_of(to->exchange);
+    name[1] = slice_of(to->routing_key);
+    name[2] = (struct slice){NULL, 0};
+}
+
+/* Without memory the broker is asked again, that is all. */
+static void remember(struct answers *a, const struct answer *answer)
+{
+    struct slice name[LOOKUP_PARTS];
+    size_t n = a->places.n, room = a->room ? 2 * a->room : 64;
+
+    if (n == a->room) {
+        struct answer *grown = realloc(a->list, room * sizeof *grown);
+
+        if (grown == NULL)
+            return;
+        a->list = grown;
+        a->room = room;
+    }
+    a->list[n] = *answer;
+    name_answer(a->list, n, name);
+    (void)lookup_add(&a->places, name);
+}
+
+static enum broker_reach reach_of(struct engine *e, struct answers *a, const struct destination *to)
+{
+    struct answer answer = {.to = to};
+    struct slice name[LOOKUP_PARTS];
+    size_t found;
+
+    name_answer(&answer, 0, name);
+    found = lookup_find(&a->places, name, name_answer, a->list);
+    if (found != LOOKUP_NONE)
+        return a->list[found].reach;
+    answer.reach = e->broker->ops->reach(e->broker, to);
+    remember(a, &answer);
+    return answer.reach;
+}
+
+/* False: the broker has not answered yet. */
+static bool look_at(struct engine *e, struct answers *a, const struct route *r)
+{
+    for (size_t i = 0; i < r->n_to; i++)
+        if (reach_of(e, a, &r->to[i]) == REACH_ASKING)
+            return false;
+    for (size_t i = 0; i < r->n_to && r->unroutable != UNROUTABLE_DROP; i++)
+        if (reach_of(e, a, &r->to[i]) == REACH_NO_QUEUE)
+            tell(e, r, &r->to[i]);
+    return true;
+}
+
+void nowhere_look(struct engine *e)
+{
+    const struct topology *t = rules_topology(script_rules(e->script));
+    struct answers answers = {.list = NULL};
+
+    while (e->nowhere_at < t->n_routes && look_at(e, &answers, &t->routes[e->nowhere_at]))
+        e->nowhere_at++;
+    lookup_free(&answers.places);
+    free(answers.list);
+}
+
+void nowhere_begin(struct engine *e)
+{
+    buf_clear(&e->nowhere);
+    e->nowhere_at = 0;
+    nowhere_look(e);
+}
+
+bool engine_nowhere(const struct engine *e, struct buf *lines)
+{
+    if (e->nowhere.len > 0)
+        buf_append(lines, e->nowhere.data, e->nowhere.len);
+    return e->nowhere_at == rules_topology(script_rules(e->script))->n_routes;
+}

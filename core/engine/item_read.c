@@ -1,0 +1,212 @@
+/* item_read - what a message is before its handler is called: type, keys, and the identity under
+ * which it is known (item.h). Both may be asked of functions of the rules. */
+#include "engine/item.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct script_message item_as_seen(const struct item *i)
+{
+    return (struct script_message){
+        .message = &i->message,
+        .raw = i->received.body,
+        .subscription = i->subscription,
+        .queue = i->queue,
+        .exchange = i->exchange,
+        .routing_key = i->routing_key,
+        .attempt = i->attempt,
+        .redelivered = i->redelivered,
+    };
+}
+
+/* As it was received: that is the same at the next start, whatever the rules make of it.
+ * A body is looked at only where there is no id. */
+static uint64_t strike_fingerprint(const struct message *received)
+{
+    return received->id.data != NULL ? 0 : message_hash(received);
+}
+
+int item_strikes(const struct turn *t, struct slice queue, const struct message *received)
+{
+    if (!strike_any(t->settings.strike))
+        return 0;
+    return strike_count(t->settings.strike, queue, received->id, strike_fingerprint(received));
+}
+
+uint64_t item_strike_key(const struct item *i)
+{
+    return strike_key(i->queue, i->received.id, strike_fingerprint(&i->received));
+}
+
+void item_strike_words(char *out, size_t size)
+{
+    snprintf(out, size,
+             "crashed the router %d times in a row in its handler: it was not run again; mend the "
+             "handler, then replay it (herald dead replay)",
+             STRIKES_MAX);
+}
+
+/* Log lines of the rules' functions say which message they are about. */
+void item_begin_call(struct turn *t, const struct item *i)
+{
+    struct slice id = i->identity.data != NULL ? i->identity : i->message.id;
+
+    t->caution.asking = false;
+    t->bridge.about = (struct bridge_about){
+        .message_id = id, .generation = t->generation, .hash = script_hash(*t->script)};
+    strike_enter(t->settings.strike, i->queue, i->received.id, strike_fingerprint(&i->received));
+    watchdog_enter(t->settings.watchdog, "a handler");
+}
+
+void item_end_call(struct turn *t, bool last)
+{
+    watchdog_leave(t->settings.watchdog);
+    if (last)
+        strike_leave(t->settings.strike);
+    else
+        strike_pause(t->settings.strike);
+    t->bridge.about = (struct bridge_about){.hash = NULL};
+}
+
+/* A function of the rules that is asked before the handler failed. Its own mistake is one of a
+ * handler; what is not its own, as in a handler, has the turn run again, with this message
+ * alone, and is its mistake when it happens then, too. */
+static int asked_in_vain(struct turn *t, int rc, struct err *err)
+{
+    if (rc == ERR_SCRIPT)
+        return err->code = rc;
+    t->caution.asking = true;
+    t->outcome.verdict = rc == ERR_NOMEM ? SCRIPT_NOMEM : SCRIPT_ENVIRONMENT;
+    t->outcome.code = rc;
+    snprintf(t->outcome.error, sizeof t->outcome.error, "%s", err->text);
+    return rc;
+}
+
+/* True when the culprit of a turn that is run again failed in such a function. */
+static bool is_condemned_unread(const struct turn *t)
+{
+    return handle_condemns(t) && t->caution.asking;
+}
+
+static int condemned_unread(struct err *err)
+{
+    item_strike_words(err->text, sizeof err->text);
+    return err->code = ERR_INPUT;
+}
+
+/* What the rules' own function says of the message as it was received. */
+static int ask_envelope(struct turn *t, struct item *i, struct err *err)
+{
+    const struct script_message m = item_as_seen(i);
+    int rc;
+
+    if (is_condemned_unread(t))
+        return err_set(err, ERR_SCRIPT, "%s", t->caution.verdict.error);
+    if (i->condemned)
+        return condemned_unread(err);
+    item_begin_call(t, i);
+    rc = script_envelope(*t->script, &m, &i->message, err);
+    item_end_call(t, false);
+    return rc == OK ? OK : asked_in_vain(t, rc, err);
+}
+
+/* Fills type, keys and id. ERR_INPUT: nobody can read it, a dead letter with these words. */
+int item_read(struct turn *t, struct item *i, struct err *err)
+{
+    enum envelope_kind kind = i->subscription ? i->subscription->envelope : ENVELOPE_AUTO;
+
+    i->in_body = (struct slice){NULL, 0};
+    i->enveloped = false;
+    if (i->message.body.len > t->settings.message_max)
+        return err_set(err, ERR_INPUT,
+                       "body of %zu bytes is over the limit of %zu (message_max): it is kept here, "
+                       "and no rule is asked about it",
+                       i->message.body.len, t->settings.message_max);
+    if (kind == ENVELOPE_FUNCTION)
+        return ask_envelope(t, i, err);
+    if (kind == ENVELOPE_RAW) {
+        if (i->message.type.len == 0)
+            i->message.type = i->routing_key;
+        return i->message.type.len > 0 ? OK
+                                       : err_set(err, ERR_INPUT,
+                                                 "no type: neither the property `type` nor a "
+                                                 "routing key says what it is");
+    }
+    if (message_resolve(&i->message, &t->envelope, err) != OK)
+        return err->code;
+    i->in_body = t->envelope.id;
+    i->enveloped = t->envelope.type.data != NULL;
+    return OK;
+}
+
+/* Names a message that came without an id, by the rules' own function, whose words are
+ * checked to be short enough. */
+static int ask_identity(struct turn *t, struct item *i, struct err *err)
+{
+    const struct script_message m = item_as_seen(i);
+    struct slice id = {NULL, 0};
+    int rc;
+
+    if (is_condemned_unread(t))
+        return err_set(err, ERR_SCRIPT, "%s", t->caution.verdict.error);
+    if (i->condemned)
+        return condemned_unread(err);
+    item_begin_call(t, i);
+    rc = script_identity(*t->script, &m, &id, err);
+    item_end_call(t, false);
+    if (rc != OK)
+        return asked_in_vain(t, rc, err);
+    if (id.data != NULL && id.len < sizeof i->identity_text) {
+        memcpy(i->identity_text, id.data, id.len);
+        i->identity = (struct slice){i->identity_text, id.len};
+    }
+    return OK;
+}
+
+/* Said once to each set of rules: until 0.1.0 any id of a body named its message. */
+static void tell_body_id(struct turn *t, const struct item *i)
+{
+    if (i->in_body.data == NULL || t->told_body_ids == t->generation)
+        return;
+    t->told_body_ids = t->generation;
+    item_log(t, LOG_WARN, "message.body_id", i,
+             "it has no message id, and the id in its body names it only beside messageType: a "
+             "repeat of it would be handled again. identity = \"body.id\" in herald.subscribe has "
+             "that id name it, and identity = function() return nil end says that nothing does");
+}
+
+static void name_by_body(struct item *i)
+{
+    int n = snprintf(i->identity_text, sizeof i->identity_text, "%.*s#%016" PRIx64,
+                     (int)i->in_body.len, i->in_body.data, i->fingerprint.bits);
+
+    i->identity = (struct slice){i->identity_text, (size_t)n};
+}
+
+/* Without an AMQP message id the rules' function names the message, or the id of an envelope does,
+ * together with the fingerprint, since the services that send such bodies number per table. Any
+ * other id in a body is that of what the message is about, and names it on request only. */
+int item_identify(struct turn *t, struct item *i, struct err *err)
+{
+    const struct subscription *s = i->subscription;
+
+    i->identity = i->message.id;
+    if (i->identity.data != NULL)
+        return OK;
+    if (s->identity != 0)
+        return ask_identity(t, i, err);
+    if (!i->enveloped && !s->identity_in_body)
+        tell_body_id(t, i);
+    else if (i->in_body.data != NULL && i->in_body.len <= IN_BODY_MAX)
+        name_by_body(i);
+    return OK;
+}
+
+/* Whose judgement it is that a message cannot be read: the core's (0), or the rules'. */
+int64_t item_reader(const struct turn *t, const struct item *i)
+{
+    bool asked = i->subscription->envelope == ENVELOPE_FUNCTION || i->subscription->identity != 0;
+
+    return asked ? t->generation : 0;
+}

@@ -1,0 +1,40 @@
+/*
+ * outage - when an engine that cannot process lets go of the deliveries it holds
+ *
+ * Trouble of store or machine that lasts is no reason to sit on deliveries: the broker's
+ * time-out for consumers would run, and its limit of redeliveries, too. So consuming is stopped
+ * once, and goes on when a turn has proved that the store can be written. Where that proof was
+ * too good, and the deliveries bring the same trouble back, the next proof comes later each
+ * time: every round is a redelivery.
+ *
+ * Arithmetic alone; the times are monotonic.
+ */
+#ifndef HERALD_ENGINE_OUTAGE_H
+#define HERALD_ENGINE_OUTAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    STALL_STOP_MS = 10000, /* trouble that lasts so long */
+    STALL_REST_MIN_MS = 60000,
+    STALL_REST_MAX_MS = 3600000,
+};
+
+/* All is well with zeros. */
+struct stall {
+    bool in_trouble;
+    int64_t since_ms; /* of the trouble */
+    bool stopped;     /* consuming is */
+    bool tried;       /* it was, and nothing has been processed since it goes on */
+    int64_t rest_ms;  /* how long to wait at least before the next turn, where that was in vain */
+};
+
+/* A turn could not be run: true when consuming is to be stopped now. */
+bool stall_trouble(struct stall *s, int64_t now_ms);
+
+/* A turn was committed, and messages were handled in it or not: true when consuming is to go
+ * on now. */
+bool stall_over(struct stall *s, bool handled);
+
+#endif

@@ -1,0 +1,286 @@
+/*
+ * turn_lines - which outbox rows wait for their outlet, and whose turn it is (store/outbox_aside.h)
+ *
+ * A row whose outlet has no room stops the walk over the outbox, as long as that may end soon:
+ * where all rows go to one outlet, or room comes again within PATIENCE_MS, nothing is written.
+ * After that the walk sets such rows aside and goes on to those of other outlets. From then on
+ * an outlet has a line, and what comes later for it joins the end of that line, so that order
+ * is kept; the lines are served in turn, each as far as its outlet has room. What was refused
+ * before stands in a line of its own, so that it cannot keep out what is tried for the first time.
+ */
+#include "engine/turn_int.h"
+
+#include "store/outbox_aside.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    PATIENCE_MS = 250,
+    QUANTUM_MIN = 16,  /* rows of a line at once, at least */
+    LISTED_MAX = 32,   /* lines that one turn serves */
+    SCOUT_MAX = 5000,  /* rows that one turn looks at ahead of the cursor */
+    SCOUTED_MAX = 500, /* that it sets aside */
+    PLACE_MAX = 255,   /* of an exchange's or a queue's name; more is cut */
+};
+
+struct slice lines_name(char room[LINE_NAME_MAX], const struct outbox_row *row,
+                        const struct destination *to)
+{
+    bool queue = to->kind == EXCHANGE_DEFAULT;
+    const char *place = queue ? to->routing_key : to->exchange;
+    size_t len = strlen(place);
+    int n = snprintf(room, LINE_NAME_MAX, "%s %.*s%s", queue ? "queue" : "exchange",
+                     (int)(len > PLACE_MAX ? text_utf8_prefix(place, PLACE_MAX) : len), place,
+                     row->attempts > 0 ? ", refused before" : "");
+
+    return (struct slice){room, (size_t)n};
+}
+
+static bool same_outlet(const struct destination *a, const struct destination *b)
+{
+    if (a->kind == EXCHANGE_DEFAULT || b->kind == EXCHANGE_DEFAULT)
+        return a->kind == b->kind && strcmp(a->routing_key, b->routing_key) == 0;
+    return strcmp(a->exchange, b->exchange) == 0;
+}
+
+static bool is_lonely(const struct topology *rules)
+{
+    const struct destination *first = NULL;
+
+    for (size_t i = 0; i < rules->n_routes; i++) {
+        const struct route *r = &rules->routes[i];
+
+        if (r->to_function != 0)
+            return false;
+        for (size_t k = 0; k < r->n_to; k++) {
+            first = first != NULL ? first : &r->to[k];
+            if (!same_outlet(first, &r->to[k]))
+                return false;
+        }
+    }
+    return true;
+}
+
+void lines_use_rules(struct turn *t)
+{
+    t->lines.counted = false;
+    t->lines.stuck_ms = -1;
+}
+
+int lines_begin(struct turn *t, struct err *err)
+{
+    struct lines *l = &t->lines;
+    char name[LINE_NAME_MAX];
+    size_t len = 0;
+    int rc = l->ready ? OK : aside_again(t->settings.db, err);
+
+    l->found = rc == OK;
+    l->lonely = l->counted ? l->lonely : is_lonely(rules_topology(script_rules(*t->script)));
+    l->counted = true;
+    l->n_known = 0;
+    l->stuck = false;
+    if (rc == OK)
+        rc = aside_next(t->settings.db, (struct slice){"", 0}, name, sizeof name, &len, err);
+    l->any = len > 0;
+    return rc;
+}
+
+int64_t lines_due(const struct turn *t)
+{
+    const struct lines *l = &t->lines;
+
+    return l->lonely || l->stuck_ms < 0 ? INT64_MAX : t->now_ms + PATIENCE_MS;
+}
+
+void lines_end(struct turn *t)
+{
+    struct lines *l = &t->lines;
+
+    if (!l->stuck)
+        l->stuck_ms = -1;
+    else if (l->stuck_ms < 0)
+        l->stuck_ms = t->began_ms;
+}
+
+/* What is known of a line in this turn; NULL when there are too many. */
+static struct line *look_up(struct turn *t, struct slice name)
+{
+    struct lines *l = &t->lines;
+    uint64_t hash = text_hash(TEXT_HASH_START, name.data, name.len);
+    struct line *line;
+
+    for (size_t i = 0; i < l->n_known; i++)
+        if (l->known[i].hash == hash)
+            return &l->known[i];
+    if (l->n_known == LINES_KNOWN_MAX)
+        return NULL;
+    line = &l->known[l->n_known++];
+    *line = (struct line){.hash = hash};
+    /* Where that cannot be read, waiting is right, too. */
+    if (l->any && aside_has_rows(t->settings.db, name, &line->waits, NULL) != OK)
+        line->waits = true;
+    return line;
+}
+
+/* Another line may move at once; a row without a line waits for a while before it gets one. */
+enum line_answer lines_ask(struct turn *t, struct slice name, bool has_room)
+{
+    struct lines *l = &t->lines;
+    bool patient = l->lonely || l->stuck_ms < 0 || t->began_ms - l->stuck_ms < PATIENCE_MS;
+    struct line *line;
+
+    if (has_room && !l->any)
+        return LINE_GO;
+    line = look_up(t, name);
+    if (line != NULL && t->share.at == SHARE_FRESH && l->flood == 0 && (line->waits || !has_room))
+        l->flood = line->hash;
+    if (line != NULL && line->waits)
+        return LINE_WAIT;
+    if (line != NULL && has_room)
+        return LINE_GO;
+    if (line == NULL || patient) {
+        l->stuck = true;
+        return LINE_STOP;
+    }
+    l->any = line->waits = true;
+    return LINE_WAIT;
+}
+
+/* Lines that this turn serves. */
+struct listed {
+    char name[LINE_NAME_MAX];
+    size_t len;
+    bool done; /* in this turn there is no more to do with it */
+};
+
+/* From the one behind where the last turn began, and from the first one on behind the last. */
+static int list_lines(struct turn *t, struct listed *list, size_t *n_out, struct err *err)
+{
+    struct slice after = {t->lines.last_len > 0 ? t->lines.last : "", t->lines.last_len};
+    bool wrapped = after.len == 0;
+    int rc = OK;
+
+    *n_out = 0;
+    while (rc == OK && *n_out < LISTED_MAX) {
+        struct listed *next = &list[*n_out];
+
+        next->done = false;
+        rc = aside_next(t->settings.db, after, next->name, sizeof next->name, &next->len, err);
+        if (rc != OK || (next->len == 0 && wrapped))
+            break;
+        if (wrapped && *n_out > 0 && next->len == list[0].len &&
+            memcmp(next->name, list[0].name, next->len) == 0)
+            break;
+        t->lines.laps += next->len == 0;
+        wrapped = wrapped || next->len == 0;
+        after = (struct slice){next->name, next->len};
+        *n_out += next->len > 0;
+    }
+    return rc;
+}
+
+/* When there are more than one turn serves, the next one begins behind the last of them; and
+ * there is one, until all have been served without a row that went out. */
+static void move_on(struct turn *t, const struct listed *list, size_t n, bool moved)
+{
+    const struct listed *last = &list[n == LISTED_MAX ? n - 1 : 0];
+    struct lines *l = &t->lines;
+
+    l->last_len = last->len;
+    memcpy(l->last, last->name, last->len);
+    if (moved || n < LISTED_MAX || l->laps > 1)
+        l->laps = 0;
+    else
+        t->more = true;
+}
+
+/* Some rows of each. */
+static int serve(struct turn *t, struct listed *list, size_t n, size_t quantum, struct err *err)
+{
+    int rc = OK;
+
+    for (size_t i = 0; i < n && rc == OK && t->budget > 0; i++) {
+        size_t before = t->budget, most = quantum < before ? quantum : before;
+
+        if (list[i].done)
+            continue;
+        t->lines.served = (struct slice){list[i].name, list[i].len};
+        rc = outbox_claim_aside(t->settings.db, t->lines.served, most, publish_row, t, err);
+        list[i].done = before - t->budget < most;
+    }
+    t->lines.served = (struct slice){NULL, 0};
+    return rc;
+}
+
+static bool was_passed(const struct lines *l, uint64_t hash)
+{
+    for (size_t i = 0; i < l->n_passed; i++)
+        if (l->passed[i] == hash)
+            return true;
+    return false;
+}
+
+/* An outbox_row_fn. Rows of the outlet that the walk was held by are left to the walk, and so are
+ * all later ones of it until the walk is here, so that none overtakes another. */
+static bool scout_row(void *arg, const struct outbox_row *row)
+{
+    struct turn *t = arg;
+    struct lines *l = &t->lines;
+    char room[LINE_NAME_MAX];
+    struct destination leg;
+    const struct destination *to = publish_glance(t, row, &leg);
+    struct slice name;
+    struct line *line;
+
+    if (to == NULL || t->n_decisions >= SCOUTED_MAX)
+        return false;
+    name = lines_name(room, row, to);
+    line = look_up(t, name);
+    if (line == NULL || (line->hash == l->flood && l->n_passed == LINES_KNOWN_MAX))
+        return false;
+    if (was_passed(l, line->hash))
+        return true;
+    if (line->hash == l->flood) {
+        l->passed[l->n_passed++] = line->hash;
+        return true;
+    }
+    line->waits = t->more = true;
+    publish_set_aside(t, row, name);
+    return true;
+}
+
+/* A flood to one outlet is long, and to set all of it aside takes its time: rows of others behind
+ * it are found by reading ahead. */
+static int scout(struct turn *t, struct err *err)
+{
+    struct lines *l = &t->lines;
+    int rc;
+
+    if (l->scouted <= t->cursor) {
+        l->scouted = t->cursor;
+        l->n_passed = 0;
+    }
+    rc = aside_glance(t->settings.db, l->scouted, SCOUT_MAX, scout_row, t, &l->scouted_next, err);
+    t->more = t->more || l->scouted_next - l->scouted >= SCOUT_MAX;
+    return rc;
+}
+
+int lines_serve(struct turn *t, struct err *err)
+{
+    struct listed list[LISTED_MAX];
+    size_t n = 0, quantum, all = t->budget, before = all + 1;
+    int rc = t->lines.any ? list_lines(t, list, &n, err) : OK;
+
+    if (rc != OK || n == 0)
+        return rc;
+    quantum = all / n > QUANTUM_MIN ? all / n : QUANTUM_MIN;
+    while (rc == OK && t->budget > 0 && t->budget < before) {
+        before = t->budget;
+        rc = serve(t, list, n, quantum, err);
+    }
+    move_on(t, list, n, t->budget < all);
+    rc = rc == OK ? scout(t, err) : rc;
+    t->lines.flood = 0; /* the walk over fresh rows comes now, and says anew */
+    return rc;
+}

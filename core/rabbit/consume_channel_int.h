@@ -1,0 +1,92 @@
+/*
+ * consume_channel_int - struct feed, for consume_channel.c (its channel) and consume_channel_held.c
+ * (what it holds unacked)
+ */
+#ifndef HERALD_RABBIT_CONSUME_CHANNEL_INT_H
+#define HERALD_RABBIT_CONSUME_CHANNEL_INT_H
+
+#include "rabbit/backoff.h"
+#include "rabbit/consume_channel.h"
+#include "rabbit/given_up.h"
+#include "rabbit/reason.h"
+
+enum feed_state {
+    FEED_DOWN,
+    FEED_DECLARING,
+    FEED_OPENING,
+    FEED_CONSUMING,
+    FEED_CLOSING,
+    FEED_RESTING,
+};
+
+/* consume_channel_room.c. All is wide with zeros. */
+struct feed_room {
+    size_t largest;  /* of its deliveries, since it is as wide or narrow as it is */
+    uint16_t narrow; /* its prefetch while that is another than the subscription's; 0: it is wide */
+    size_t reserved; /* bytes that it may need, while its channel is open and narrow */
+    uint64_t ticket; /* its place among those that wait for room; 0: it does not */
+    int64_t large_ms; /* when the last came for which it should be narrow */
+    int64_t open_ms;  /* since when its channel is open */
+};
+
+struct feed {
+    struct feed_context *context;            /* lent */
+    const struct subscription *subscription; /* lent; NULL: none yet, or no more */
+    const struct subscription *next;         /* of the plan under way; lent; NULL */
+    enum feed_state state;
+    uint16_t channel;             /* its number; 0: none */
+    bool is_short;                /* DECLARING: the broker allows no further channel */
+    enum broker_pace pace;        /* its own */
+    enum broker_pace opened_at;   /* pace for which the channel was opened */
+    struct declare_item *queue;   /* its declaration; NULL without a subscription */
+    char dead[GIVEN_UP_NAME_MAX]; /* the dead-letter queue that it consumes; "": the queue */
+    struct declare_item *limit;   /* of deliveries, once it was asked for; NULL */
+    unsigned deserted;            /* declare_deserted when the channel was opened */
+    uint64_t epoch;               /* of this life of the channel */
+    struct held *first;           /* unacked ones in order of tag; owned */
+    struct held *last;
+    size_t unacked;         /* how many of them */
+    size_t bytes;           /* their sizes */
+    struct feed_room room;  /* how much it may hold */
+    bool draining;          /* no further deliveries */
+    bool warned;            /* that its queue has no dead-letter queue */
+    bool renewing;          /* CLOSING: consumes again at once */
+    int64_t due_ms;         /* RESTING: end of it; OPENING, CLOSING: answer is due */
+    int64_t since_ms;       /* CONSUMING: since when */
+    struct backoff backoff; /* how long to rest */
+    struct reason *why;     /* last trouble */
+};
+
+/* consume_channel_why.c: the broker closed the channel, or cancelled the consumer. Each writes one
+ * line, cut to `size`, and returns `out`. */
+const char *feed_why_closed(const struct feed *f, const amqp_channel_close_t *close, char *out,
+                            size_t size);
+const char *feed_why_cancelled(const struct feed *f, char *out, size_t size);
+
+/* Closes the channel: what is settled is acked, the rest goes back, and it is opened again. */
+void feed_renew(struct feed *f);
+
+/* consume_channel_room.c: the prefetch for the channel that is opened next; whether it may be
+ * opened now (else it waits for its turn); it was; it is gone. */
+uint16_t feed_room_prefetch(const struct feed *f, uint16_t wanted);
+bool feed_room_enter(struct feed *f);
+void feed_room_leave(struct feed *f);
+
+/* Between two turns: lets others have its room, or is as wide as it was. When to look again. */
+void feed_room_step(struct feed *f);
+int64_t feed_room_due(const struct feed *f);
+
+/* A channel on which deliveries come, or are about to. */
+bool feed_has_channel(const struct feed *f);
+
+/* The channel is gone, and with it every tag: nothing of it will ever be acked. */
+void feed_end_epoch(struct feed *f);
+
+/* What is settled behind a gap is acked one by one, since nothing will close the gap. */
+void feed_ack_beyond_gaps(struct feed *f);
+
+/* What no turn has goes. A turn takes from the front, so these are the last ones on
+ * the channel, and the acks of the others never cover them. */
+void feed_drop_queued(struct feed *f);
+
+#endif

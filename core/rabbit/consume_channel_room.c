@@ -1,0 +1,171 @@
+/*
+ * consume_channel_room - how many bytes a feed may hold, so that all of them hold no more than the
+ * limit
+ *
+ * AMQP limits what is in hand by a number of messages, not of bytes. So all is well until large
+ * messages come. Then the feed that holds most is narrowed: its channel is closed, once, which
+ * gives its messages back, and it consumes with a prefetch that fits the largest message it has
+ * seen. Narrow feeds have half of the limit between them, each reserves what it may need, and
+ * those for whom nothing is left take turns: one that has nothing in hand makes room.
+ *
+ *            all hold more than the limit, and this one most
+ *   WIDE ------------------------------------------------------> NARROW
+ *     ^                                                            |
+ *     '---- no large message for a minute, and none in hand -------'
+ */
+#include "rabbit/consume_channel_int.h"
+
+enum {
+    PARTS = 8, /* a narrow feed needs this part of the limit at most, or one message */
+    WIDE_AGAIN_MS = 60 * 1000,
+    LOOK_AGAIN_MS = 1000,
+    TURN_MS = 100, /* a narrow feed with nothing in hand may stay for so long while others wait */
+};
+
+static size_t part(const struct feed *f)
+{
+    return f->context->bytes_max / PARTS;
+}
+
+static int64_t now_ms(const struct feed *f)
+{
+    return clock_mono(&f->context->clock);
+}
+
+uint16_t feed_room_prefetch(const struct feed *f, uint16_t wanted)
+{
+    return f->room.narrow != 0 && f->room.narrow < wanted ? f->room.narrow : wanted;
+}
+
+uint64_t feed_ticket(const struct feed *f)
+{
+    return f->room.ticket;
+}
+
+/* Gives back what no turn has, and consumes with a smaller prefetch from now on. `size`: of the
+ * delivery that is too much, where it is this feed's. */
+static void narrow(struct feed *f, size_t size)
+{
+    struct feed_room *room = &f->room;
+    size_t fits;
+
+    room->largest = size > room->largest ? size : room->largest;
+    fits = room->largest > 0 ? part(f) / room->largest : 1;
+    room->narrow = (uint16_t)(fits < 1 || room->narrow != 0 ? 1 : fits < 1000 ? fits : 1000);
+    room->large_ms = now_ms(f);
+    log_event(f->context->log, LOG_WARN, "broker.prefetch_narrowed",
+              LOG_FIELDS(log_text("queue", feed_queue(f)), log_int("prefetch", room->narrow),
+                         log_int("largest", (int64_t)room->largest),
+                         log_text("why", "what is in hand is larger than prefetch_bytes")));
+    feed_renew(f);
+}
+
+/* True where it must be narrower for a delivery of this size. */
+static bool outgrows(struct feed *f, size_t size)
+{
+    struct feed_room *room = &f->room;
+
+    room->largest = size > room->largest ? size : room->largest;
+    if (room->narrow != 0 && size > part(f) / 100)
+        room->large_ms = now_ms(f);
+    return room->narrow > 1 && size > 2 * part(f) / room->narrow;
+}
+
+static size_t need_of(const struct feed *f)
+{
+    return f->room.narrow * f->room.largest;
+}
+
+bool feed_room_enter(struct feed *f)
+{
+    struct feed_context *c = f->context;
+    const size_t need = need_of(f);
+
+    f->room.open_ms = now_ms(f);
+    if (f->room.narrow == 0)
+        return true;
+    if (f->room.ticket == 0)
+        f->room.ticket = ++c->tickets;
+    if (c->served == 0)
+        c->served = f->room.ticket;
+    if (f->room.ticket != c->served || (c->reserved > 0 && c->reserved + need > c->bytes_max / 2))
+        return false;
+    f->room.ticket = c->served = 0;
+    f->room.reserved = need;
+    c->reserved += need;
+    return true;
+}
+
+void feed_room_leave(struct feed *f)
+{
+    f->context->reserved -= f->room.reserved;
+    f->room.reserved = 0;
+}
+
+static void widen(struct feed *f)
+{
+    f->room = (struct feed_room){.narrow = 0};
+    log_event(f->context->log, LOG_INFO, "broker.prefetch_widened",
+              LOG_FIELDS(log_text("queue", feed_queue(f))));
+    feed_renew(f);
+}
+
+void feed_room_step(struct feed *f)
+{
+    struct feed_room *room = &f->room;
+    const int64_t now = now_ms(f);
+    const bool over = now - room->large_ms >= WIDE_AGAIN_MS;
+
+    if (room->narrow == 0 || f->state != FEED_CONSUMING || f->draining)
+        return;
+    if (f->unacked > 0 && over)
+        room->large_ms += LOOK_AGAIN_MS;
+    else if (f->unacked == 0 && over)
+        widen(f);
+    else if (f->unacked == 0 && f->context->served != 0 && now - room->open_ms >= TURN_MS)
+        feed_renew(f);
+}
+
+int64_t feed_room_due(const struct feed *f)
+{
+    if (f->room.ticket != 0)
+        return now_ms(f) + TURN_MS;
+    return f->room.narrow != 0 && f->state == FEED_CONSUMING ? f->room.large_ms + WIDE_AGAIN_MS
+                                                             : INT64_MAX;
+}
+
+void feeds_serve(struct feed_context *c, struct feed *const *feeds, size_t n)
+{
+    uint64_t first = 0;
+
+    if (c->tickets == 0) /* none was ever narrow */
+        return;
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t ticket = feeds[i]->room.ticket;
+
+        if (ticket != 0 && (first == 0 || ticket < first))
+            first = ticket;
+    }
+    c->served = first;
+}
+
+static struct feed *widest(struct feed *const *feeds, size_t n)
+{
+    struct feed *most = NULL;
+
+    for (size_t i = 0; i < n; i++)
+        if (feeds[i]->room.narrow == 0 && feeds[i]->bytes > (most != NULL ? most->bytes : 0))
+            most = feeds[i];
+    return most;
+}
+
+void feeds_make_room(struct feed *const *feeds, size_t n, struct feed *f, size_t size)
+{
+    const struct feed_context *c = f->context;
+    struct feed *most;
+
+    if (outgrows(f, size))
+        narrow(f, size);
+    while (c->held_bytes + size > c->bytes_max && (most = widest(feeds, n)) != NULL)
+        narrow(most, most == f ? size : 0);
+}

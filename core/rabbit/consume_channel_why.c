@@ -1,0 +1,82 @@
+/* consume_channel_why - why a queue is not consumed any more, in words that lead to a remedy
+ * (consume_channel_int.h) */
+#include "rabbit/consume_channel_int.h"
+
+#include "rabbit/channel.h"
+#include "rabbit/words.h"
+
+#include <stdio.h>
+
+const char *feed_why_closed(const struct feed *f, const amqp_channel_close_t *close, char *out,
+                            size_t size)
+{
+    char broker[240];
+
+    if (words_of(channel_why(close, broker, sizeof broker)) != WORDS_STREAM)
+        return channel_why(close, out, size);
+    snprintf(out, size,
+             "queue \"%s\" is a stream: herald takes messages from classic and quorum queues; name "
+             "a queue in herald.subscribe (broker: %s)",
+             feed_queue(f), broker);
+    return out;
+}
+
+/* The broker does not say why. From RabbitMQ 4.3 a time-out for acks ends like this, too, on a
+ * quorum queue. */
+const char *feed_why_cancelled(const struct feed *f, char *out, size_t size)
+{
+    const int64_t held_ms =
+        f->first != NULL ? clock_mono(&f->context->clock) - f->first->came_ms : 0;
+
+    if (f->first == NULL)
+        snprintf(out, size,
+                 "the broker cancelled the consumer: the queue was deleted or is unavailable");
+    else
+        snprintf(
+            out, size,
+            "the broker cancelled the consumer: a message was in hand for %lld.%lld s, perhaps "
+            "longer than the consumer timeout (RabbitMQ 4.3 and later), or the queue was "
+            "deleted or is unavailable",
+            (long long)held_ms / 1000, (long long)held_ms % 1000 / 100);
+    return out;
+}
+
+bool feed_is_absent(const struct feed *f)
+{
+    return f->queue != NULL && declare_state(f->queue) == DECLARE_ABSENT;
+}
+
+void feed_warn_unguarded(struct feed *f)
+{
+    if (f->warned)
+        return;
+    f->warned = true;
+    log_event(f->context->log, LOG_WARN, "broker.no_dead_letter_queue",
+              LOG_FIELDS(log_text("queue", feed_queue(f)),
+                         log_text("why", "it was there without: what comes back too often reaches "
+                                         "the delivery limit (20 from RabbitMQ 4.0) and is lost "
+                                         "unless a policy keeps it, or rescue_after is reached "
+                                         "before; see herald check --live")));
+}
+
+void feed_ask_limit(struct feed *f)
+{
+    if (f->limit != NULL)
+        return;
+    f->limit = declare_limit(f->context->declare, feed_queue(f));
+    declare_step(f->context->declare);
+}
+
+bool feed_is_undecided(const struct feed *f)
+{
+    return f->limit != NULL && declare_state(f->limit) == DECLARE_WAITING;
+}
+
+int64_t feed_rescue_after(const struct feed *f, int64_t wanted)
+{
+    const int64_t limit = f->limit != NULL ? declare_limit_found(f->limit) : -1;
+
+    if (limit < 0 || limit >= wanted)
+        return wanted;
+    return limit > 0 ? limit : 1;
+}

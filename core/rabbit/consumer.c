@@ -1,0 +1,489 @@
+/* consumer - see consumer.h. */
+#include "rabbit/consumer.h"
+
+#include "rabbit/arrivals.h"
+#include "rabbit/channel.h"
+#include "rabbit/consume_channel.h"
+#include "rabbit/given_up.h"
+#include "wire/codec.h"
+#include "wire/table.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFECT_MAX = 320 };
+
+struct consumer {
+    struct feed_context context;
+    struct feed **feeds; /* owned */
+    size_t n_feeds;
+    struct line line;       /* what waits to be handled */
+    struct line endangered; /* what is to be rescued first */
+    struct line undecided;  /* which of the two, depends on an answer of the broker */
+    int64_t rescue_after;   /* of the settings */
+    struct buf scratch;     /* text of headers while a message is read */
+    bool draining;          /* no further deliveries */
+    bool rescued;           /* endangered ones may be settled and not acked yet */
+};
+
+static void on_stale(void *arg)
+{
+    struct consumer *c = arg;
+
+    line_sweep(&c->line);
+    line_sweep(&c->endangered);
+    line_sweep(&c->undecided);
+}
+
+struct consumer *consumer_new(const struct consumer_settings *s)
+{
+    struct consumer *c = calloc(1, sizeof *c);
+
+    if (c == NULL)
+        return NULL;
+    c->context = (struct feed_context){
+        .link = s->link,
+        .channels = s->channels,
+        .log = s->log,
+        .clock = s->clock,
+        .declare = s->declare,
+        .backoff_min_ms = s->backoff_min_ms,
+        .backoff_max_ms = s->backoff_max_ms,
+        .stale = on_stale,
+        .stale_arg = c,
+        .pace = PACE_FLOW,
+        .bytes_max = s->bytes_max > 0 ? s->bytes_max : SIZE_MAX,
+    };
+    c->rescue_after = s->rescue_after;
+    line_sweep(&c->line);
+    line_sweep(&c->endangered);
+    line_sweep(&c->undecided);
+    buf_init(&c->scratch, MESSAGE_BODY_MAX);
+    return c;
+}
+
+void consumer_free(struct consumer **c)
+{
+    if (*c == NULL)
+        return;
+    for (size_t i = 0; i < (*c)->n_feeds; i++)
+        feed_free(&(*c)->feeds[i]);
+    line_free(&(*c)->line);
+    line_free(&(*c)->endangered);
+    line_free(&(*c)->undecided);
+    buf_free(&(*c)->scratch);
+    free((*c)->feeds);
+    free(*c);
+    *c = NULL;
+}
+
+/* The one that consumes this queue, as a dead-letter queue or as any other. */
+static struct feed *feed_of(const struct consumer *c, const char *queue, bool dead)
+{
+    for (size_t i = 0; i < c->n_feeds; i++) {
+        const char *mine = feed_unplanned_queue(c->feeds[i]);
+
+        if (mine != NULL && strcmp(mine, queue) == 0 && dead == (feed_of_dead(c->feeds[i]) != NULL))
+            return c->feeds[i];
+    }
+    return NULL;
+}
+
+static struct feed *free_feed(struct consumer *c)
+{
+    struct feed **feeds;
+    struct feed *f;
+
+    for (size_t i = 0; i < c->n_feeds; i++)
+        if (feed_is_free(c->feeds[i]))
+            return c->feeds[i];
+    feeds = realloc(c->feeds, (c->n_feeds + 1) * sizeof(*feeds));
+    if (feeds == NULL)
+        return NULL;
+    c->feeds = feeds;
+    f = feed_new(&c->context);
+    if (f != NULL)
+        c->feeds[c->n_feeds++] = f;
+    return f;
+}
+
+static int plan_feed(struct consumer *c, const struct subscription *s, const char *dead)
+{
+    struct feed *f = feed_of(c, dead != NULL ? dead : s->queue, dead != NULL);
+
+    if (f == NULL)
+        f = free_feed(c);
+    return f != NULL ? feed_plan(f, s, dead) : ERR_NOMEM;
+}
+
+static bool is_subscribed(const struct subscription *s, size_t n, const char *queue)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(s[i].queue, queue) == 0)
+            return true;
+    return false;
+}
+
+/* Dead-letter queues come last: nothing waits for them. One that the rules subscribe to
+ * themselves is theirs. */
+int consumer_plan(struct consumer *c, const struct subscription *s, size_t n, struct err *err)
+{
+    char dead[GIVEN_UP_NAME_MAX];
+    int rc = OK;
+
+    for (size_t i = 0; rc == OK && i < n; i++)
+        rc = plan_feed(c, &s[i], NULL);
+    for (size_t i = 0; rc == OK && i < n; i++)
+        if (given_up_name(s[i].queue, dead) && !is_subscribed(s, n, dead))
+            rc = plan_feed(c, &s[i], dead);
+    return rc == OK ? OK : err_set(err, ERR_NOMEM, "out of memory for a subscription");
+}
+
+void consumer_adopt(struct consumer *c)
+{
+    for (size_t i = 0; i < c->n_feeds; i++) {
+        feed_adopt(c->feeds[i]);
+        if (c->draining)
+            feed_drain(c->feeds[i]);
+    }
+}
+
+void consumer_abandon(struct consumer *c)
+{
+    for (size_t i = 0; i < c->n_feeds; i++)
+        feed_abandon(c->feeds[i]);
+}
+
+bool consumer_pending(const struct consumer *c)
+{
+    return !c->draining && (line_waits(&c->line) || line_waits(&c->endangered));
+}
+
+size_t consumer_take(struct consumer *c, struct delivery **out, size_t max)
+{
+    return c->draining ? 0 : line_lend(&c->line, out, max);
+}
+
+size_t consumer_take_endangered(struct consumer *c, struct delivery **out, size_t max)
+{
+    return c->draining ? 0 : line_lend(&c->endangered, out, max);
+}
+
+/* A stale one is accepted too: the store has its effect, and the broker's second
+ * delivery will find it there. */
+void consumer_accept(struct consumer *c, struct delivery *d)
+{
+    (void)c;
+    REQUIRE(held_of(d)->state == HELD_LENT);
+    held_of(d)->state = HELD_ACCEPTED;
+}
+
+static void ack_settled(struct consumer *c)
+{
+    for (size_t i = 0; i < c->n_feeds; i++) {
+        feed_ack(c->feeds[i]);
+        if (c->rescued)
+            feed_ack_rescued(c->feeds[i]);
+    }
+    c->rescued = false;
+}
+
+void consumer_tell(struct consumer *c)
+{
+    c->rescued = c->rescued || c->endangered.first != NULL;
+    line_take_back(&c->line, true);
+    line_take_back(&c->endangered, true);
+    if (!c->context.holding)
+        ack_settled(c);
+}
+
+void consumer_hold(struct consumer *c, bool hold)
+{
+    const bool over = c->context.holding && !hold;
+
+    c->context.holding = hold;
+    if (!over)
+        return;
+    ack_settled(c);
+    for (size_t i = 0; i < c->n_feeds; i++)
+        feed_pace(c->feeds[i], NULL, c->context.pace);
+}
+
+void consumer_forget(struct consumer *c)
+{
+    line_take_back(&c->line, false);
+    line_take_back(&c->endangered, false);
+}
+
+void consumer_pace(struct consumer *c, const char *queue, enum broker_pace pace)
+{
+    if (queue == NULL)
+        c->context.pace = pace;
+    for (size_t i = 0; i < c->n_feeds; i++)
+        feed_pace(c->feeds[i], queue, pace);
+    consumer_step(c);
+}
+
+void consumer_drain(struct consumer *c)
+{
+    c->draining = true;
+    for (size_t i = 0; i < c->n_feeds; i++)
+        feed_drain(c->feeds[i]);
+}
+
+size_t consumer_bytes(const struct consumer *c)
+{
+    return c->context.held_bytes;
+}
+
+size_t consumer_unacked(const struct consumer *c)
+{
+    size_t unacked = 0;
+
+    for (size_t i = 0; i < c->n_feeds; i++)
+        unacked += feed_unacked(c->feeds[i]);
+    return unacked;
+}
+
+void consumer_up(struct consumer *c)
+{
+    for (size_t i = 0; i < c->n_feeds; i++)
+        feed_up(c->feeds[i]);
+    consumer_step(c);
+}
+
+void consumer_blame(struct consumer *c, const char *why)
+{
+    for (size_t i = 0; i < c->n_feeds; i++)
+        feed_blame(c->feeds[i], why);
+}
+
+void consumer_down(struct consumer *c)
+{
+    for (size_t i = 0; i < c->n_feeds; i++)
+        feed_down(c->feeds[i]);
+}
+
+static struct feed *feed_at(struct consumer *c, uint16_t channel)
+{
+    struct feed *f = channels_owner(c->context.channels, CHANNELS_OF_WORK, channel);
+
+    if (f == NULL && !channels_is_left(c->context.channels, channel))
+        c->context.broken = "the broker spoke on a channel that never was opened";
+    return f;
+}
+
+void consumer_method(struct consumer *c, uint16_t channel, const amqp_method_t *method)
+{
+    struct feed *f = feed_at(c, channel);
+
+    if (f != NULL)
+        feed_method(f, method);
+}
+
+static struct slice slice_from(amqp_bytes_t bytes)
+{
+    return (struct slice){bytes.len > 0 ? bytes.bytes : "", bytes.len};
+}
+
+/* Fills `m`. What cannot be handed over whole is still handed over: the engine makes
+ * a dead letter of it. Returns the defect's words or NULL. */
+static const char *read_message(struct consumer *c, const struct link_content *content,
+                                struct message *m, char *words, size_t size)
+{
+    struct err err = {0};
+    int rc;
+
+    buf_clear(&c->scratch);
+    rc = codec_message(content, m, &c->scratch, &err);
+    if (rc == OK)
+        return NULL;
+    if (rc == ERR_NOMEM) /* not the message's fault: the broker shall keep it */
+        c->context.broken = "out of memory for a delivery";
+    snprintf(words, size, "%.*s", (int)size - 1, err.text);
+    return words;
+}
+
+/* What lay in a dead-letter queue is shown as it came into the queue that it was in before. */
+static void read_given_up(const struct feed *f, const struct link_content *content,
+                          struct delivery *d, struct given_up *given_up)
+{
+    const struct subscription *of = feed_of_dead(f);
+
+    if (of == NULL)
+        return;
+    given_up_read(&content->properties->headers, of->queue, given_up);
+    d->given_up = given_up->why;
+    if (given_up->exchange.data != NULL)
+        d->exchange = given_up->exchange;
+    if (given_up->routing_key.data != NULL)
+        d->routing_key = given_up->routing_key;
+}
+
+/* How often the broker has had it back, as a quorum queue says in a header. A message that was
+ * not delivered before has it from its publisher. */
+static int64_t times_returned(const struct link_content *content)
+{
+    const amqp_table_t *headers = &content->properties->headers;
+    const amqp_basic_deliver_t *deliver = content->method->decoded;
+    const bool has = (content->properties->_flags & AMQP_BASIC_HEADERS_FLAG) != 0;
+    char digits[24];
+
+    for (int i = 0; has && deliver->redelivered && i < headers->num_entries; i++)
+        if (channel_bytes_are(headers->entries[i].key, "x-delivery-count") &&
+            table_integer(&headers->entries[i].value, digits))
+            return strtoll(digits, NULL, 10);
+    return 0;
+}
+
+/* It has a limit, and where it has no dead-letter queue of herald's, what reaches it may be lost.
+ */
+static void look_for_guard(const struct consumer *c, struct feed *f, int64_t returned)
+{
+    const char *queue = feed_unplanned_queue(f);
+    char dead[GIVEN_UP_NAME_MAX];
+    const struct feed *guard;
+
+    if (queue == NULL || feed_of_dead(f) != NULL || !given_up_name(queue, dead))
+        return;
+    guard = feed_of(c, dead, true);
+    if (guard == NULL || !feed_is_absent(guard))
+        return;
+    feed_warn_unguarded(f);
+    if (returned < c->rescue_after)
+        feed_ask_limit(f);
+}
+
+/* Puts it into its line; where that is not decided yet, it waits with all behind it. */
+static void place(struct consumer *c, struct held *h)
+{
+    const struct feed *f = h->delivery.owner;
+
+    h->next = NULL;
+    if (feed_is_undecided(f)) {
+        line_append(&c->undecided, h);
+        return;
+    }
+    h->delivery.endangered =
+        h->returned > 0 && h->returned >= feed_rescue_after(f, c->rescue_after);
+    line_append(h->delivery.endangered ? &c->endangered : &c->line, h);
+}
+
+static void place_undecided(struct consumer *c)
+{
+    struct held *h = c->undecided.first;
+
+    if (h == NULL)
+        return;
+    c->undecided = (struct line){.first = NULL};
+    line_sweep(&c->undecided);
+    while (h != NULL) {
+        struct held *behind = h->next;
+
+        place(c, h);
+        h = behind;
+    }
+}
+
+void consumer_content(struct consumer *c, const struct link_content *content)
+{
+    const amqp_basic_deliver_t *deliver = content->method->decoded;
+    struct feed *f = feed_at(c, content->channel);
+    char words[DEFECT_MAX];
+    struct delivery d = {.subscription = NULL};
+    struct given_up given_up;
+    struct held *h;
+    int64_t returned;
+
+    if (f == NULL || content->method->id != AMQP_BASIC_DELIVER_METHOD)
+        return;
+    d.defect = read_message(c, content, &d.message, words, sizeof words);
+    d.exchange = slice_from(deliver->exchange);
+    d.routing_key = slice_from(deliver->routing_key);
+    d.redelivered = deliver->redelivered;
+    d.tag = deliver->delivery_tag;
+    returned = times_returned(content);
+    if (returned > 0)
+        look_for_guard(c, f, returned);
+    read_given_up(f, content, &d, &given_up);
+    feeds_make_room(c->feeds, c->n_feeds, f, held_size(&d));
+    h = c->context.broken == NULL ? feed_deliver(f, &d) : NULL;
+    if (h == NULL)
+        return;
+    h->returned = returned;
+    place(c, h);
+}
+
+void consumer_step(struct consumer *c)
+{
+    if (!link_is_up(c->context.link))
+        return;
+    place_undecided(c);
+    feeds_serve(&c->context, c->feeds, c->n_feeds);
+    /* Where channels are few, what the broker gave up on can wait. */
+    for (size_t i = 0; i < c->n_feeds; i++)
+        if (feed_of_dead(c->feeds[i]) == NULL)
+            feed_step(c->feeds[i]);
+    for (size_t i = 0; i < c->n_feeds; i++)
+        if (feed_of_dead(c->feeds[i]) != NULL)
+            feed_step(c->feeds[i]);
+    declare_step(c->context.declare);
+}
+
+int64_t consumer_due(const struct consumer *c)
+{
+    int64_t due = INT64_MAX;
+
+    for (size_t i = 0; i < c->n_feeds; i++) {
+        int64_t one = feed_due(c->feeds[i]);
+
+        if (one < due)
+            due = one;
+    }
+    return due;
+}
+
+bool consumer_is_ready(const struct consumer *c)
+{
+    for (size_t i = 0; i < c->n_feeds; i++)
+        if (!feed_is_ready(c->feeds[i]))
+            return false;
+    return true;
+}
+
+const char *consumer_broken(struct consumer *c)
+{
+    const char *broken = c->context.broken;
+
+    c->context.broken = NULL;
+    return broken;
+}
+
+const char *consumer_trouble(const struct consumer *c)
+{
+    for (size_t i = 0; i < c->n_feeds; i++) {
+        const char *trouble = feed_trouble(c->feeds[i]);
+
+        if (trouble != NULL)
+            return trouble;
+    }
+    return NULL;
+}
+
+bool consumer_trouble_at(const struct consumer *c, size_t *n, struct broker_trouble *out)
+{
+    for (size_t i = 0; i < c->n_feeds; i++) {
+        const char *why = feed_own_trouble(c->feeds[i]);
+
+        if (why == NULL)
+            continue;
+        if (*n > 0) {
+            --*n;
+            continue;
+        }
+        *out = (struct broker_trouble){"queue", feed_queue(c->feeds[i]), why};
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,104 @@
+/*
+ * rabbit_int - the inside of the rabbit driver, for its own files
+ *
+ * rabbit.c is what the engine calls, rabbit_links.c what the links and the timer call.
+ */
+#ifndef HERALD_RABBIT_RABBIT_INT_H
+#define HERALD_RABBIT_RABBIT_INT_H
+
+#include "rabbit/channels.h"
+#include "rabbit/consumer.h"
+#include "rabbit/declare.h"
+#include "rabbit/declare_link.h"
+#include "rabbit/publisher.h"
+#include "rabbit/rabbit.h"
+#include "wire/link.h"
+
+enum rabbit_state { RABBIT_NEW, RABBIT_RUNNING, RABBIT_STOPPING, RABBIT_STOPPED };
+
+/* One of the two links with what declares on it. */
+struct half {
+    struct rabbit *rabbit;
+    struct link *link;         /* owned */
+    struct channels *channels; /* owned; of the link */
+    struct declare *declare;   /* owned */
+    struct asides *asides;     /* owned; for what it leaves unanswered */
+    bool opened;               /* link_open was called, so it must be closed */
+    bool stirred;              /* an answer came that may move declarations or channels */
+};
+
+struct rabbit {
+    struct broker base; /* first: what the engine holds */
+    enum rabbit_state state;
+    uv_loop_t *loop; /* lent */
+    struct log *log; /* lent */
+    struct clock clock;
+    struct url url;                  /* owned; the links lend it */
+    const struct topology *topology; /* in force; lent; NULL before start */
+    broker_wake_fn *wake;            /* lent */
+    void *wake_arg;
+    struct half publish;
+    struct half consume;
+    struct publisher *publisher; /* owned; on publish.link */
+    struct consumer *consumer;   /* owned; on consume.link */
+    uv_timer_t timer;            /* for the next thing that is due */
+    int64_t armed_ms;            /* when it fires; INT64_MAX: not armed */
+    bool overdue;                /* it fired: what is due is judged after the next reads */
+    bool held;                   /* acks wait until all is read that has come */
+    uv_check_t after_read;       /* while one of the two is so */
+    uv_idle_t no_sleep;          /* beside it, so that poll does not block */
+    bool heard;                  /* the consuming link has read something since the last look */
+    bool bound;                  /* own queues are bound, or were waited for long enough */
+    int64_t bound_by_ms;         /* end of that wait; INT64_MAX: not begun, or over */
+    bool news;                   /* something may be takeable, settled or publishable */
+    char blocked[160];           /* why the broker blocks publishing; "" */
+    char awaited[400];           /* what it was last said to wait for */
+    size_t open;                 /* links and handles that are not closed yet */
+    void (*done)(void *arg);     /* of ops->stop */
+    void *done_arg;
+};
+
+/* What connections of their own say; the arg is the half that they are for. */
+void rabbit_aside_opened(void *half);
+void rabbit_aside_closed(void *half);
+void rabbit_aside_stirred(void *half);
+
+/* What the links say; the arg is their half. */
+extern const struct link_events rabbit_publish_events;
+extern const struct link_events rabbit_consume_events;
+
+/* For the publisher: an exchange was deleted. The arg is the rabbit. */
+void rabbit_exchange_gone(void *arg, const char *exchange);
+
+/* Hands to the streams what both links have encoded. */
+void rabbit_flush(struct rabbit *r);
+
+/* What every event and every turn ends with: a link whose broker broke the protocol
+ * starts over, the timer is set, and the engine is woken where there is news. */
+void rabbit_settle_down(struct rabbit *r);
+
+/* Nothing is published until the own queues are bound, or that took too long. */
+void rabbit_begin_wait(struct rabbit *r);
+void rabbit_end_wait(struct rabbit *r);
+
+/* After a turn that was long, acks wait until all is read that came meanwhile; not any longer. */
+void rabbit_read_first(struct rabbit *r);
+void rabbit_ack_now(struct rabbit *r);
+
+/* A link or a handle is closed for good; the last one ends the stop. */
+void rabbit_part_closed(struct rabbit *r);
+
+/* rabbit_reach.c: plans to look for what a route's destination needs of others, and
+ * tells what came of it (ops->reach). */
+int rabbit_plan_reach(struct rabbit *r, const struct topology *t, const struct destination *to,
+                      struct err *err);
+enum broker_reach rabbit_reach(struct broker *b, const struct destination *to);
+
+/* rabbit_state.c: ops->state and ops->trouble. */
+void rabbit_report(struct broker *b, struct broker_state *out);
+bool rabbit_trouble(struct broker *b, size_t n, struct broker_trouble *out);
+
+/* A link that was never asked for counts as up. */
+bool rabbit_half_is_up(const struct half *h);
+
+#endif

@@ -1,0 +1,99 @@
+/* rabbit_state - see rabbit_int.h. What the driver says of itself (ops->state, ops->trouble). */
+#include "rabbit/rabbit_int.h"
+
+#include <stdio.h>
+
+static const char *state_word(const struct rabbit *r)
+{
+    if (r->state != RABBIT_RUNNING)
+        return "stopped";
+    if (!rabbit_half_is_up(&r->publish))
+        return link_state_word(r->publish.link);
+    if (!rabbit_half_is_up(&r->consume))
+        return link_state_word(r->consume.link);
+    return link_is_blocked(r->publish.link) ? "blocked" : "up";
+}
+
+/* The first of what is wrong, the gravest first. */
+static const char *first_trouble(const struct rabbit *r)
+{
+    const char *trouble;
+
+    if (!rabbit_half_is_up(&r->publish))
+        return link_error(r->publish.link);
+    if (!rabbit_half_is_up(&r->consume))
+        return link_error(r->consume.link);
+    if (r->blocked[0] != '\0')
+        return r->blocked;
+    trouble = declare_trouble(r->publish.declare);
+    if (trouble == NULL)
+        trouble = declare_trouble(r->consume.declare);
+    if (trouble == NULL)
+        trouble = consumer_trouble(r->consumer);
+    if (trouble == NULL)
+        trouble = publisher_trouble(r->publisher);
+    return trouble;
+}
+
+/* Nothing is wrong, but an answer is still to come. */
+static const char *awaited(struct rabbit *r)
+{
+    struct broker_trouble trouble;
+    size_t first = 0;
+    const char *words = declare_awaited(r->consume.declare, r->awaited, sizeof r->awaited);
+
+    if (words == NULL)
+        words = declare_awaited(r->publish.declare, r->awaited, sizeof r->awaited);
+    if (words == NULL && consumer_trouble_at(r->consumer, &first, &trouble)) {
+        snprintf(r->awaited, sizeof r->awaited, "%s \"%s\": %s", trouble.what, trouble.name,
+                 trouble.why);
+        words = r->awaited;
+    }
+    return words;
+}
+
+/* Whoever is not ready has a reason. */
+static const char *reason_for(struct rabbit *r, bool ready)
+{
+    const char *words = r->state == RABBIT_RUNNING ? first_trouble(r) : "";
+
+    if (words == NULL && !ready)
+        words = awaited(r);
+    if (words == NULL)
+        words = ready ? "" : "the consumers are being opened";
+    return words;
+}
+
+static bool is_ready(const struct rabbit *r)
+{
+    return r->state == RABBIT_RUNNING && rabbit_half_is_up(&r->publish) &&
+           rabbit_half_is_up(&r->consume) && !link_is_blocked(r->publish.link) &&
+           consumer_is_ready(r->consumer) && declare_trouble(r->publish.declare) == NULL &&
+           declare_trouble(r->consume.declare) == NULL && !declare_is_late(r->publish.declare) &&
+           !declare_is_late(r->consume.declare);
+}
+
+void rabbit_report(struct broker *b, struct broker_state *out)
+{
+    struct rabbit *r = (struct rabbit *)b;
+    const bool ready = is_ready(r);
+
+    *out = (struct broker_state){
+        .word = state_word(r),
+        .error = reason_for(r, ready),
+        .ready = ready,
+        .in_flight = publisher_in_flight(r->publisher),
+        .unacked = consumer_unacked(r->consumer),
+        .unacked_bytes = consumer_bytes(r->consumer),
+    };
+}
+
+bool rabbit_trouble(struct broker *b, size_t n, struct broker_trouble *out)
+{
+    struct rabbit *r = (struct rabbit *)b;
+
+    return r->state == RABBIT_RUNNING && (declare_trouble_at(r->publish.declare, &n, out) ||
+                                          declare_trouble_at(r->consume.declare, &n, out) ||
+                                          consumer_trouble_at(r->consumer, &n, out) ||
+                                          publisher_trouble_at(r->publisher, &n, out));
+}

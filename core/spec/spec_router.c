@@ -1,0 +1,474 @@
+/* spec_router - see spec_router.h. */
+#include "spec/spec_router.h"
+
+#include "broker/embedded.h"
+#include "engine/turn.h"
+#include "spec/spec_clock.h"
+#include "store/outbox.h"
+#include "store/queue.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    LOAD_MS = 10000,
+    TURN_MESSAGES = 500,
+    TURN_AGE_MS = 1000,
+    TURNS_MAX = 5000, /* more than any spec needs: rules that feed themselves end here */
+    LOG_READ = 65536,
+};
+
+enum crash { CRASH_NONE, CRASH_BEFORE_COMMIT, CRASH_AFTER_COMMIT };
+
+struct rehearsal {
+    struct rehearsal_settings settings;
+    struct script_folder *folders; /* the settings' and, last, the one of extra rules; owned */
+    size_t n_folders;
+    char folder[240]; /* temporary: the store's */
+    char store[256];
+    int64_t now_ms; /* the wall clock */
+    struct virtual_time *time;
+    int log_fd; /* a file without a name */
+    struct log *log;
+    struct db *db;
+    struct guest *guest; /* NULL until somebody asks */
+    struct broker *broker;
+    struct turn *turn;
+    struct script *script;
+    enum crash crash;
+};
+
+static int64_t wall(void *arg)
+{
+    return ((const struct rehearsal *)arg)->now_ms;
+}
+
+/* Time that passes on the stage passes here, too; and within a turn, where it stands still, the
+ * machine's does: a handler that never ends must end. */
+static int64_t mono(void *arg)
+{
+    const struct rehearsal *r = arg;
+    struct clock real = clock_real();
+
+    return clock_mono(&real) + r->now_ms - r->settings.now_ms;
+}
+
+static struct clock clock_of(struct rehearsal *r)
+{
+    return (struct clock){.wall_ms = wall, .mono_ms = mono, .arg = r};
+}
+
+static void wake(void *arg)
+{
+    (void)arg; /* turns are run until nothing is left */
+}
+
+/* Where the user says; else RAM where the machine has it: a spec's store may be lost. */
+static int make_folder(struct rehearsal *r, struct err *err)
+{
+    const char *bases[] = {getenv("TMPDIR"), "/dev/shm", "/tmp"};
+
+    for (size_t i = 0; i < sizeof bases / sizeof bases[0]; i++) {
+        if (bases[i] == NULL || strlen(bases[i]) > 200)
+            continue;
+        snprintf(r->folder, sizeof r->folder, "%s/herald-test-XXXXXX", bases[i]);
+        if (mkdtemp(r->folder) != NULL) {
+            snprintf(r->store, sizeof r->store, "%s/test.db", r->folder);
+            return OK;
+        }
+    }
+    r->folder[0] = '\0';
+    return err_set(err, ERR_IO, "cannot make a temporary folder: %s; set TMPDIR", strerror(errno));
+}
+
+static int write_rule(const char *path, struct slice text, struct err *err)
+{
+    FILE *file = fopen(path, "wb");
+    bool good = file != NULL && fwrite(text.data, 1, text.len, file) == text.len;
+
+    if (file != NULL && fclose(file) != 0)
+        good = false;
+    return good ? OK : err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+}
+
+/* Rules come from files: those of the spec, too. */
+static int write_rules(struct rehearsal *r, struct err *err)
+{
+    const struct rehearsal_settings *s = &r->settings;
+    char path[300];
+    int rc = OK;
+
+    r->folders = calloc(s->n_folders + 1, sizeof *r->folders);
+    if (r->folders == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    memcpy(r->folders, s->folders, s->n_folders * sizeof *r->folders);
+    r->n_folders = s->n_folders;
+    if (s->n_rules == 0)
+        return OK;
+    r->folders[r->n_folders++] = (struct script_folder){r->folder, "spec"};
+    snprintf(path, sizeof path, "%s/rules", r->folder);
+    if (mkdir(path, 0700) != 0)
+        return err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+    for (size_t i = 0; i < s->n_rules && rc == OK; i++) {
+        snprintf(path, sizeof path, "%s/rules/extra%zu.lua", r->folder, i + 1);
+        rc = write_rule(path, s->rules[i], err);
+    }
+    return rc;
+}
+
+static void remove_folder(const char *path)
+{
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        char file[600];
+
+        snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
+        (void)unlink(file); /* fails for . and .. */
+    }
+    if (dir != NULL)
+        closedir(dir);
+    (void)rmdir(path); /* a leftover in a temporary folder harms nobody */
+}
+
+static void remove_all(struct rehearsal *r)
+{
+    char rules[256];
+
+    if (r->folder[0] == '\0')
+        return;
+    snprintf(rules, sizeof rules, "%s/rules", r->folder);
+    if (r->settings.n_rules > 0)
+        remove_folder(rules);
+    remove_folder(r->folder);
+}
+
+static int open_store(struct rehearsal *r, struct err *err)
+{
+    const struct db_settings settings = {.path = r->store,
+                                         .create = true,
+                                         .log = r->log,
+                                         .clock = clock_of(r),
+                                         .vfs = virtual_time_name(r->time),
+                                         .unsynced = true};
+    int rc = db_open(&r->db, &settings, err);
+
+    for (size_t i = 0; i < r->n_folders && rc == OK; i++) {
+        const struct script_folder *f = &r->folders[i];
+        bool here = strcmp(f->path, ".") == 0;
+        char path[4096];
+        int applied;
+
+        snprintf(path, sizeof path, "%s%smigrations", here ? "" : f->path, here ? "" : "/");
+        rc = db_migrate(r->db, path, f->namespace_, &applied, err);
+    }
+    return rc;
+}
+
+static int make_broker(struct rehearsal *r, struct err *err)
+{
+    struct broker *inner = NULL;
+    int rc = embedded_new(&inner, r->db, wake, NULL, err);
+
+    if (rc != OK)
+        return rc;
+    r->broker = staged_new(inner, r->settings.loopback);
+    return r->broker ? OK : err_set(err, ERR_NOMEM, "out of memory");
+}
+
+static int make_turn(struct rehearsal *r, struct err *err)
+{
+    return turn_new(&r->turn,
+                    &(struct turn_settings){.db = r->db,
+                                            .broker = r->broker,
+                                            .log = r->log,
+                                            .clock = clock_of(r),
+                                            .messages_max = TURN_MESSAGES,
+                                            .age_ms = TURN_AGE_MS,
+                                            .age_shared_ms = TURN_AGE_MS,
+                                            .inbox_window_ms = r->settings.inbox_window_ms,
+                                            .handler_ms = r->settings.handler_ms,
+                                            .publish_retry = r->settings.publish_retry,
+                                            .pausing = false, /* a spec fails what it likes */
+                                            .seed = 1},
+                    err);
+}
+
+static int load(struct rehearsal *r, struct err *err)
+{
+    int rc = script_load(&r->script,
+                         &(struct script_settings){.folders = r->folders,
+                                                   .n_folders = r->n_folders,
+                                                   .memory_max = r->settings.handler_memory,
+                                                   .handler_ms = r->settings.handler_ms,
+                                                   .load_ms = LOAD_MS,
+                                                   .retry = r->settings.retry,
+                                                   .host = turn_host(r->turn)},
+                         err);
+
+    if (rc != OK)
+        return rc;
+    turn_use_script(r->turn, &r->script, 1);
+    return r->broker->ops->start(r->broker, rules_topology(script_rules(r->script)), err);
+}
+
+/* The process as it starts on the store. */
+static int begin(struct rehearsal *r, struct err *err)
+{
+    int rc = open_store(r, err);
+
+    if (rc == OK)
+        rc = make_broker(r, err);
+    if (rc == OK)
+        rc = make_turn(r, err);
+    return rc == OK ? load(r, err) : rc;
+}
+
+/* The process goes; the store stays. */
+static void end(struct rehearsal *r)
+{
+    script_free(&r->script);
+    turn_free(&r->turn);
+    guest_close(&r->guest);
+    if (r->broker != NULL)
+        r->broker->ops->free(&r->broker);
+    db_close(&r->db);
+}
+
+int rehearsal_new(struct rehearsal **out, const struct rehearsal_settings *settings,
+                  struct err *err)
+{
+    struct rehearsal *r = calloc(1, sizeof *r);
+    int rc;
+
+    *out = NULL;
+    if (r == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    r->settings = *settings;
+    r->now_ms = settings->now_ms;
+    r->log_fd = memfd_create("herald-test-log", MFD_CLOEXEC);
+    rc = r->log_fd >= 0 ? OK : err_set(err, ERR_IO, "cannot keep a log: %s", strerror(errno));
+    if (rc == OK) {
+        r->log = log_new(r->log_fd, LOG_DEBUG, LOG_JSON, clock_of(r));
+        rc = r->log ? OK : err_set(err, ERR_NOMEM, "out of memory");
+    }
+    if (rc == OK)
+        rc = make_folder(r, err);
+    if (rc == OK)
+        rc = write_rules(r, err);
+    if (rc == OK)
+        rc = virtual_time_new(&r->time, clock_of(r), err);
+    if (rc == OK)
+        rc = begin(r, err);
+    if (rc == OK)
+        *out = r;
+    else
+        rehearsal_free(&r);
+    return rc;
+}
+
+void rehearsal_free(struct rehearsal **r)
+{
+    if (*r == NULL)
+        return;
+    end(*r);
+    virtual_time_free(&(*r)->time);
+    log_free(&(*r)->log);
+    if ((*r)->log_fd >= 0)
+        close((*r)->log_fd);
+    remove_all(*r);
+    free((*r)->folders);
+    free(*r);
+    *r = NULL;
+}
+
+/* Before the commit the turn itself is undone; after it only the acks are lost. */
+static int start_again(struct rehearsal *r, struct err *err)
+{
+    struct broker *former = r->broker;
+    int rc;
+
+    r->crash = CRASH_NONE;
+    r->broker = NULL;
+    end(r);
+    rc = begin(r, err);
+    if (r->broker != NULL)
+        staged_inherit(r->broker, former);
+    former->ops->free(&former);
+    return rc;
+}
+
+static int run_turn(struct rehearsal *r, bool *more, struct err *err)
+{
+    int64_t before = turn_counters(r->turn)->delivered;
+    bool after = r->crash == CRASH_AFTER_COMMIT;
+
+    if (after)
+        staged_lose_acks(r->broker);
+    switch (turn_run(r->turn, true, err)) {
+    case TURN_IDLE:
+        *more = false;
+        break;
+    case TURN_MORE:
+        *more = true;
+        break;
+    case TURN_BUSY:
+    case TURN_PAUSED:
+    case TURN_FATAL:
+        if (!staged_crashed(r->broker))
+            return err->code != OK ? err->code : err_set(err, ERR_BUSY, "the store is busy");
+        *more = true;
+        return start_again(r, err);
+    }
+    if (!after || turn_counters(r->turn)->delivered == before)
+        return OK;
+    *more = true;
+    return start_again(r, err);
+}
+
+int rehearsal_run(struct rehearsal *r, struct err *err)
+{
+    bool more = true;
+    int rc = OK;
+
+    for (int n = 0; more && rc == OK; n++) {
+        if (n == TURNS_MAX)
+            return err_set(err, ERR_LIMIT,
+                           "%d turns and still something to do: do the rules feed "
+                           "themselves?",
+                           TURNS_MAX);
+        rc = run_turn(r, &more, err);
+    }
+    return rc;
+}
+
+int rehearsal_advance(struct rehearsal *r, int64_t ms, struct err *err)
+{
+    int64_t until = r->now_ms + ms;
+    int rc = rehearsal_run(r, err);
+
+    while (rc == OK) {
+        int64_t due_at = INT64_MAX;
+
+        rc = turn_next_due(r->turn, &due_at, err);
+        if (rc != OK || due_at > until)
+            break;
+        if (due_at <= r->now_ms) /* due, and still here after a run: it waits for something else */
+            break;
+        r->now_ms = due_at;
+        rc = rehearsal_run(r, err);
+    }
+    if (rc != OK)
+        return rc;
+    r->now_ms = until;
+    return rehearsal_run(r, err);
+}
+
+void rehearsal_crash(struct rehearsal *r, bool before_commit)
+{
+    r->crash = before_commit ? CRASH_BEFORE_COMMIT : CRASH_AFTER_COMMIT;
+    if (before_commit)
+        staged_crash(r->broker);
+}
+
+void rehearsal_duplicate(struct rehearsal *r)
+{
+    staged_lose_acks(r->broker);
+}
+
+static int put(struct rehearsal *r, const struct destination *to, const struct message *m,
+               struct err *err)
+{
+    size_t n = 0;
+    int rc = queue_publish(r->db, to, m, &n, err);
+
+    if (rc != OK || n > 0)
+        return rc;
+    if (to->kind == EXCHANGE_DEFAULT)
+        return err_set(err, ERR_NOT_FOUND, "no queue \"%s\": no herald.subscribe names it",
+                       to->routing_key);
+    return err_set(err, ERR_NOT_FOUND,
+                   "no queue is bound to exchange \"%s\" for routing key \"%s\"", to->exchange,
+                   to->routing_key);
+}
+
+/* Ends what db_begin began. */
+static int end_write(struct rehearsal *r, int rc, struct err *err)
+{
+    if (rc == OK)
+        rc = db_commit(r->db, err);
+    if (rc != OK)
+        db_rollback(r->db);
+    return rc;
+}
+
+int rehearsal_deliver(struct rehearsal *r, const struct destination *to, const struct message *m,
+                      struct err *err)
+{
+    int rc = db_begin(r->db, err);
+
+    if (rc != OK)
+        return rc;
+    /* The embedded broker looks again only when it is told of something. */
+    r->broker->ops->forget(r->broker);
+    return end_write(r, put(r, to, m, err), err);
+}
+
+int rehearsal_emit(struct rehearsal *r, const struct message *m, int64_t *id_out, struct err *err)
+{
+    int rc = db_begin(r->db, err);
+
+    return rc == OK ? end_write(r, outbox_add(r->db, m, 0, id_out, err), err) : rc;
+}
+
+int rehearsal_guest(struct rehearsal *r, struct guest **out, struct err *err)
+{
+    int rc = r->guest == NULL ? guest_open(&r->guest, r->db, err) : OK;
+
+    *out = r->guest;
+    return rc;
+}
+
+struct broker *rehearsal_broker(struct rehearsal *r)
+{
+    return r->broker;
+}
+
+const struct rules *rehearsal_rules(struct rehearsal *r)
+{
+    return script_rules(r->script);
+}
+
+const struct counters *rehearsal_counters(struct rehearsal *r)
+{
+    return turn_counters(r->turn);
+}
+
+int64_t rehearsal_now_ms(const struct rehearsal *r)
+{
+    return r->now_ms;
+}
+
+int rehearsal_log(struct rehearsal *r, struct buf *out, struct err *err)
+{
+    off_t at = 0;
+
+    for (;;) {
+        char *room = buf_reserve(out, LOG_READ);
+        ssize_t n = room ? pread(r->log_fd, room, LOG_READ, at) : -1;
+
+        if (n < 0)
+            return err_set(err, ERR_LIMIT, "the log is too long");
+        if (n == 0)
+            return OK;
+        out->len += (size_t)n;
+        at += n;
+    }
+}

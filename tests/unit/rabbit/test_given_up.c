@@ -1,0 +1,126 @@
+/* Where the broker puts what it gave up on, and what it says about it. */
+#include "rabbit/given_up.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void a_queue_has_one_beside_it_unless_its_name_is_too_long(void **state)
+{
+    char name[GIVEN_UP_NAME_MAX], long_name[GIVEN_UP_NAME_MAX] = "";
+
+    (void)state;
+    assert_true(given_up_name("paynotify_queue", name));
+    assert_string_equal(name, "paynotify_queue.herald-dead");
+    memset(long_name, 'q', 243);
+    assert_true(given_up_name(long_name, name));
+    assert_int_equal(strlen(name), 255);
+    long_name[243] = 'q';
+    assert_false(given_up_name(long_name, name));
+    assert_string_equal(name, "");
+}
+
+static void a_dead_letter_queue_has_none_of_its_own(void **state)
+{
+    char name[GIVEN_UP_NAME_MAX];
+
+    (void)state;
+    assert_false(given_up_name("q.herald-dead", name));
+    assert_false(given_up_name(".herald-dead", name));
+    assert_true(given_up_name("herald-dead", name));
+}
+
+static amqp_table_entry_t text(const char *key, const char *value)
+{
+    return (amqp_table_entry_t){
+        .key = amqp_cstring_bytes(key),
+        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes(value)}};
+}
+
+static amqp_table_entry_t list(const char *key, amqp_field_value_t *items, int n)
+{
+    return (amqp_table_entry_t){
+        .key = amqp_cstring_bytes(key),
+        .value = {.kind = AMQP_FIELD_KIND_ARRAY, .value.array = {n, items}}};
+}
+
+static amqp_field_value_t table(amqp_table_entry_t *entries, int n)
+{
+    return (amqp_field_value_t){.kind = AMQP_FIELD_KIND_TABLE, .value.table = {n, entries}};
+}
+
+/* What is read where `reason` stands for a death in q, behind one in another queue. */
+static struct given_up read_reason(const char *reason)
+{
+    amqp_field_value_t key = {.kind = AMQP_FIELD_KIND_UTF8,
+                              .value.bytes = amqp_cstring_bytes("paid.60201")};
+    amqp_table_entry_t other[] = {text("queue", "p"), text("reason", "expired")};
+    amqp_table_entry_t mine[] = {text("reason", reason), text("queue", "q"), text("exchange", "x"),
+                                 list("routing-keys", &key, 1)};
+    amqp_field_value_t deaths[] = {table(other, 2), table(mine, 4)};
+    amqp_table_entry_t headers[] = {text("business-key-1", "16"), list("x-death", deaths, 2)};
+    const amqp_table_t all = {2, headers};
+    struct given_up out;
+
+    given_up_read(&all, "q", &out);
+    assert_true(slice_is(out.exchange, "x"));
+    assert_true(slice_is(out.routing_key, "paid.60201"));
+    return out;
+}
+
+static void each_reason_is_put_in_words(void **state)
+{
+    char odd[300];
+
+    (void)state;
+    assert_non_null(strstr(read_reason("delivery_limit").why, "(delivery limit)"));
+    assert_non_null(strstr(read_reason("rejected").why, "a consumer rejected it"));
+    assert_non_null(strstr(read_reason("expired").why, "its time to live was over"));
+    assert_non_null(strstr(read_reason("maxlen").why, "the queue was full"));
+    assert_string_equal(read_reason("").why, "the broker gave up on it: reason \"\"");
+    memset(odd, 'o', sizeof odd - 1);
+    odd[sizeof odd - 1] = '\0';
+    assert_true(strlen(read_reason(odd).why) < 150);
+}
+
+/* Somebody put it there, or wrote an x-death of his own. */
+static void headers_of_any_shape_are_read(void **state)
+{
+    amqp_field_value_t number = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = 7};
+    amqp_table_entry_t no_reason[] = {text("queue", "q"),
+                                      list("routing-keys", &number, 1),
+                                      {.key = amqp_cstring_bytes("exchange"), .value = number}};
+    amqp_field_value_t deaths[] = {number, table(NULL, 0), table(no_reason, 3)};
+    amqp_table_entry_t headers[] = {text("x-death", "none")};
+    amqp_table_t all = {0, NULL};
+    struct given_up out;
+
+    (void)state;
+    given_up_read(&all, "q", &out);
+    assert_non_null(strstr(out.why, "does not say how it got there"));
+    assert_null(out.exchange.data);
+    all = (amqp_table_t){1, headers};
+    given_up_read(&all, "q", &out);
+    assert_non_null(strstr(out.why, "does not say how it got there"));
+    headers[0] = list("x-death", deaths, 3);
+    given_up_read(&all, "q", &out);
+    assert_string_equal(out.why, "the broker gave up on it: reason \"\"");
+    assert_null(out.exchange.data);
+    assert_null(out.routing_key.data);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_queue_has_one_beside_it_unless_its_name_is_too_long),
+        cmocka_unit_test(a_dead_letter_queue_has_none_of_its_own),
+        cmocka_unit_test(each_reason_is_put_in_words),
+        cmocka_unit_test(headers_of_any_shape_are_read),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

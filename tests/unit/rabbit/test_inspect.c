@@ -1,0 +1,460 @@
+/* What `herald check --live` predicts, against a broker in the process. */
+#include "rabbit/inspect.h"
+
+#include "wire/fake_broker.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static uv_loop_t loop;
+static struct fake_broker *fake;
+static char found[8192]; /* one finding a line: "NOTE rules/a.lua:1 text" */
+
+/* What the broker says to a question: "?x" asks for exchange x, "!x" declares it;
+ * "?q:" and "!q:" are a queue's, "!q:dead" that of one with a dead-letter queue. What is not listed
+ * is well. */
+struct answer {
+    const char *question;
+    uint16_t code; /* 0: ok */
+    const char *text;
+    uint32_t consumers;
+};
+
+static const struct answer *answers;
+static size_t n_answers;
+
+static char x_name[] = "x", y_name[] = "y", q_name[] = "q", r_name[] = "r", empty[] = "";
+static char type[] = "t", origin_a[] = "rules/a.lua:1", origin_b[] = "rules/b.lua:2";
+static struct destination from_x = {EXCHANGE_FANOUT, x_name, empty};
+static struct destination targets[] = {{EXCHANGE_FANOUT, x_name, empty},
+                                       {EXCHANGE_TOPIC, y_name, empty},
+                                       {EXCHANGE_DEFAULT, empty, q_name},
+                                       {EXCHANGE_DEFAULT, empty, r_name}};
+static struct subscription subscription;
+static struct route route;
+static struct topology topology;
+
+static void on_finding(void *arg, enum inspect_severity severity, const char *origin,
+                       const char *text)
+{
+    static const char *const words[] = {"NOTE", "WARNING", "ERROR"};
+    size_t used = strlen(found);
+
+    (void)arg;
+    snprintf(found + used, sizeof found - used, "%s %s %s\n", words[severity], origin, text);
+}
+
+static const struct answer *answer_to(const char *question)
+{
+    for (size_t i = 0; i < n_answers; i++)
+        if (strcmp(answers[i].question, question) == 0)
+            return &answers[i];
+    return NULL;
+}
+
+static void put_question(char *out, size_t size, bool passive, amqp_bytes_t name, const char *sort)
+{
+    snprintf(out, size, "%c%.*s%s", passive ? '?' : '!', (int)name.len, (const char *)name.bytes,
+             sort);
+}
+
+static bool on_method(void *arg, struct fake_conn *c, uint16_t channel, const amqp_method_t *m)
+{
+    const amqp_exchange_declare_t *exchange = m->decoded;
+    const amqp_queue_declare_t *queue = m->decoded;
+    const struct answer *answer;
+    amqp_channel_close_t no = {.reply_code = 0};
+    amqp_queue_declare_ok_t ok = {.queue = amqp_empty_bytes};
+    char question[32];
+
+    (void)arg;
+    if (m->id == AMQP_EXCHANGE_DECLARE_METHOD)
+        put_question(question, sizeof question, exchange->passive, exchange->exchange, "");
+    else if (m->id == AMQP_QUEUE_DECLARE_METHOD)
+        put_question(question, sizeof question, queue->passive, queue->queue,
+                     queue->arguments.num_entries == 5 ? ":dead" : ":");
+    else
+        return false;
+    answer = answer_to(question);
+    if (answer == NULL)
+        return false;
+    if (answer->code == 0) {
+        ok.consumer_count = answer->consumers;
+        fake_send(c, channel, AMQP_QUEUE_DECLARE_OK_METHOD, &ok);
+        return true;
+    }
+    no.reply_code = answer->code;
+    no.reply_text = amqp_cstring_bytes(answer->text);
+    fake_send(c, channel, AMQP_CHANNEL_CLOSE_METHOD, &no);
+    return true;
+}
+
+static int prepare(void **state)
+{
+    (void)state;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    fake = fake_broker_new(&loop);
+    fake_plan(fake)->hooks.method = on_method;
+    found[0] = '\0';
+    answers = NULL;
+    n_answers = 0;
+    subscription = (struct subscription){
+        .queue = q_name, .from = &from_x, .n_from = 1, .prefetch = 10, .origin = origin_a};
+    route = (struct route){.type = type, .to = targets, .n_to = 3, .origin = origin_b};
+    topology = (struct topology){
+        .subscriptions = &subscription, .n_subscriptions = 1, .routes = &route, .n_routes = 1};
+    return 0;
+}
+
+/* Nothing may be left on the loop. */
+static int finish(void **state)
+{
+    (void)state;
+    fake_broker_free(&fake);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    return 0;
+}
+
+static int inspect(const char *url, int64_t timeout_ms, struct err *err)
+{
+    struct inspect_settings settings = {
+        .loop = &loop,
+        .clock = clock_real(),
+        .url = url,
+        .timeout_ms = timeout_ms,
+        .streams = fake_broker_streams(fake),
+    };
+
+    *err = (struct err){.code = OK};
+    return inspect_run(&settings, &topology, on_finding, NULL, err);
+}
+
+static void finds(const struct answer *with, size_t n, const char *want)
+{
+    struct err err;
+
+    answers = with;
+    n_answers = n;
+    if (inspect("amqp://guest:guest@fake", 5000, &err) != OK)
+        fail_msg("%s", err.text);
+    assert_string_equal(found, want);
+}
+
+#define FINDS(want, ...)                                                                           \
+    finds((const struct answer[]){__VA_ARGS__},                                                    \
+          sizeof((const struct answer[]){__VA_ARGS__}) / sizeof(struct answer), want)
+
+#define BINDINGS                                                                                   \
+    "NOTE  bindings cannot be seen over AMQP: they were not compared; those that the rules name "  \
+    "are made at the start, others stay\n"
+
+static void what_is_as_stated_is_no_finding(void **state)
+{
+    (void)state;
+    subscription.queue_type = QUEUE_QUORUM;
+    finds(NULL, 0, BINDINGS);
+    /* Each is asked for once, and only what is there is declared. */
+    assert_string_equal(strstr(fake_heard(fake), "1:"),
+                        "1:channel.open 1:exchange.declare 1:exchange.declare 1:exchange.declare "
+                        "1:exchange.declare 1:queue.declare 2:channel.open 2:queue.declare "
+                        "1:queue.declare 2:basic.qos 2:basic.consume 2:basic.cancel close");
+}
+
+#define NOWHERE                                                                                    \
+    ", and a route leads there where no queue is bound: subscribe to it, or start the service "    \
+    "that listens there\n"
+
+static void what_is_absent_will_be_created_and_is_not_created_here(void **state)
+{
+    (void)state;
+    subscription.n_from = 0;
+    FINDS("WARNING rules/b.lua:2 exchange \"x\" will be created as durable fanout" NOWHERE
+          "WARNING rules/b.lua:2 exchange \"y\" will be created as durable topic" NOWHERE
+          "NOTE rules/a.lua:1 queue \"q\" will be created as quorum, with dead-letter queue "
+          "\"q.herald-dead\"\n",
+          {"?x", 404, "NOT_FOUND - no exchange 'x' in vhost '/'", 0},
+          {"?y", 404, "NOT_FOUND - no exchange 'y' in vhost '/'", 0},
+          {"?q:", 404, "NOT_FOUND - no queue 'q' in vhost '/'", 0});
+    assert_string_equal(
+        strstr(fake_heard(fake), "1:"),
+        "1:channel.open 1:exchange.declare 1:channel.close-ok 1:channel.open 1:exchange.declare "
+        "1:channel.close-ok 1:channel.open 1:queue.declare 1:channel.close-ok close");
+}
+
+static void an_absent_classic_queue_says_so(void **state)
+{
+    (void)state;
+    subscription.n_from = 0;
+    subscription.queue_type = QUEUE_CLASSIC;
+    topology.n_routes = 0;
+    FINDS("NOTE rules/a.lua:1 queue \"q\" will be created as classic\n",
+          {"?q:", 404, "NOT_FOUND - no queue 'q' in vhost '/'", 0});
+}
+
+static void another_kind_is_a_warning_and_another_type_an_error(void **state)
+{
+    (void)state;
+    subscription.queue_type = QUEUE_CLASSIC;
+    topology.n_routes = 0;
+    FINDS("WARNING rules/a.lua:1 exchange \"x\" exists with type = direct, not fanout; it is taken "
+          "as it is, and a queue bound to it may get other messages than expected (broker: 406 "
+          "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'x' in vhost '/': received "
+          "'fanout' but current is "
+          "'direct')\n"
+          "ERROR rules/a.lua:1 queue \"q\" exists with type = quorum, but queue_type = \"classic\" "
+          "asks for another; leave queue_type out of the subscription or set queue_type = "
+          "\"quorum\", or delete the queue so that it is made anew (broker: 406 "
+          "PRECONDITION_FAILED - inequivalent arg "
+          "'x-queue-type' for queue 'q' in vhost '/': received none but current is the value "
+          "'quorum' of type 'longstr')\n" BINDINGS,
+          {"!x", 406,
+           "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'x' in vhost '/': received "
+           "'fanout' but current "
+           "is 'direct'",
+           0},
+          {"!q:", 406,
+           "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': "
+           "received none but current "
+           "is the value 'quorum' of type 'longstr'",
+           0});
+}
+
+static void what_is_refused_is_an_error_unless_it_need_not_be_made(void **state)
+{
+    (void)state;
+    subscription.n_from = 0;
+    subscription.queue_type = QUEUE_QUORUM;
+    FINDS("ERROR rules/b.lua:2 exchange \"x\" was refused; give the broker's user permission to it "
+          "(broker: 403 ACCESS_REFUSED - configure access to exchange 'x' in vhost '/' refused)\n"
+          "ERROR rules/a.lua:1 queue \"q\" was refused; give the broker's user permission to it "
+          "(broker: 403 ACCESS_REFUSED - access to queue 'q' in vhost '/' refused)\n",
+          {"?x", 403, "ACCESS_REFUSED - configure access to exchange 'x' in vhost '/' refused", 0},
+          {"!y", 403, "ACCESS_REFUSED - only for reading", 0},
+          {"!q:dead", 403, "ACCESS_REFUSED - access to queue 'q' in vhost '/' refused", 0});
+}
+
+static void a_queue_without_its_dead_letter_queue_is_told(void **state)
+{
+    (void)state;
+    subscription.n_from = 0;
+    subscription.queue_type = QUEUE_QUORUM;
+    topology.n_routes = 0;
+    FINDS("NOTE rules/a.lua:1 queue \"q\" is there without herald's dead-letter queue: what "
+          "the broker gives up on (delivery limit, 20 from RabbitMQ 4.0) is lost unless a "
+          "policy keeps it, see docs/wire.md\n",
+          {"!q:dead", 406,
+           "PRECONDITION_FAILED - inequivalent arg 'x-dead-letter-exchange' for queue 'q' in "
+           "vhost '/': received the value '' of type 'longstr' but current is none",
+           0});
+}
+
+static void a_queue_with_consumers_is_told(void **state)
+{
+    (void)state;
+    subscription.n_from = 0;
+    topology.n_routes = 0;
+    FINDS("NOTE rules/a.lua:1 queue \"q\": 2 consumers already take from it (a running router "
+          "counts): messages are shared with them\n",
+          {"?q:", 0, NULL, 2});
+}
+
+static void a_route_to_a_queue_that_is_nowhere_is_an_error(void **state)
+{
+    (void)state;
+    topology.n_subscriptions = 0;
+    route.to = &targets[2];
+    route.n_to = 2;
+    FINDS(
+        "ERROR rules/b.lua:2 route to queue \"r\", which does not exist: subscribe to it, or have "
+        "it made by the service that takes from it\n",
+        {"?r:", 404, "NOT_FOUND - no queue 'r' in vhost '/'", 0}, {"?q:", 0, NULL, 1});
+}
+
+/* Such a queue is a 404 as well, and will not be created. */
+static void a_queue_whose_node_is_down_is_an_error(void **state)
+{
+    (void)state;
+    subscription.n_from = 0;
+    topology.n_routes = 0;
+    answers = &(const struct answer){
+        "?q:", 404, "NOT_FOUND - home node 'a@b' of durable queue 'q' is down or inaccessible", 0};
+    finds(answers, 1,
+          "ERROR rules/a.lua:1 queue \"q\" was refused; it exists on a node that is down: start "
+          "that node (broker: 404 NOT_FOUND - home node 'a@b' of durable queue 'q' is down or "
+          "inaccessible)\n");
+    answers = &(const struct answer){
+        "?q:", 404,
+        "NOT_FOUND - failed to perform operation on queue 'q' in vhost '/' due to timeout",
+        0}; /* RabbitMQ 4 */
+    found[0] = '\0';
+    finds(answers, 1,
+          "ERROR rules/a.lua:1 queue \"q\" was refused; it exists on a node that is down: start "
+          "that node (broker: 404 NOT_FOUND - failed to perform operation on queue 'q' in vhost "
+          "'/' due to timeout)\n");
+}
+
+static void nothing_to_ask_ends_at_once(void **state)
+{
+    (void)state;
+    topology = (struct topology){.n_subscriptions = 0};
+    finds(NULL, 0, "");
+}
+
+static void a_broker_that_is_not_there_is_told_before_its_time(void **state)
+{
+    struct err err;
+
+    (void)state;
+    fake_plan(fake)->refuse = true;
+    assert_int_equal(inspect("amqp://guest:guest@fake,other", 60000, &err), ERR_BROKER);
+    assert_non_null(strstr(err.text, "refused"));
+    assert_int_equal(fake_connects(fake), 2); /* every host once */
+    assert_string_equal(found, "");
+}
+
+static void a_wrong_password_is_told(void **state)
+{
+    struct err err;
+
+    (void)state;
+    assert_int_equal(inspect("amqp://guest:secret@fake", 5000, &err), ERR_BROKER);
+    assert_non_null(strstr(err.text, "ACCESS_REFUSED"));
+    assert_null(strstr(err.text, "secret"));
+}
+
+static void tls_that_no_stream_speaks_is_told_at_once(void **state)
+{
+    struct err err;
+
+    (void)state;
+    assert_int_equal(inspect("amqps://guest:guest@fake,other", 60000, &err), ERR_BROKER);
+    assert_non_null(strstr(err.text, "TLS"));
+    assert_int_equal(fake_connects(fake), 0);
+}
+
+static void a_bad_url_is_a_configuration_error(void **state)
+{
+    struct err err;
+
+    (void)state;
+    assert_int_equal(inspect("http://fake", 5000, &err), ERR_CONFIG);
+}
+
+static void silence_ends_with_the_time(void **state)
+{
+    struct err err;
+
+    (void)state;
+    fake_plan(fake)->silent = true;
+    assert_int_equal(inspect("amqp://guest:guest@fake", 100, &err), ERR_BROKER);
+    assert_true(err.text[0] != '\0');
+}
+
+static bool cut(void *arg, struct fake_conn *c, uint16_t channel, const amqp_method_t *m)
+{
+    (void)arg, (void)channel;
+    if (m->id != AMQP_QUEUE_DECLARE_METHOD)
+        return false;
+    fake_cut(c);
+    return true;
+}
+
+static void a_broker_that_is_lost_midway_is_told(void **state)
+{
+    struct err err;
+
+    (void)state;
+    fake_plan(fake)->hooks.method = cut;
+    assert_int_equal(inspect("amqp://guest:guest@fake", 5000, &err), ERR_BROKER);
+    assert_true(err.text[0] != '\0');
+    assert_int_equal(fake_connects(fake), 1);
+}
+
+static bool hush(void *arg, struct fake_conn *c, uint16_t channel, const amqp_method_t *m)
+{
+    (void)arg, (void)c, (void)channel;
+    return m->id == AMQP_QUEUE_DECLARE_METHOD;
+}
+
+static void a_question_that_is_not_answered_is_told(void **state)
+{
+    struct err err;
+
+    (void)state;
+    fake_plan(fake)->hooks.method = hush;
+    assert_int_equal(inspect("amqp://guest:guest@fake", 200, &err), ERR_BROKER);
+    assert_string_equal(err.text, "the broker did not answer within 200 ms a question about \"q\"");
+}
+
+static bool lose_quorum(void *arg, struct fake_conn *c, uint16_t channel, const amqp_method_t *m)
+{
+    (void)arg, (void)c, (void)channel;
+    return m->id == AMQP_BASIC_CONSUME_METHOD;
+}
+
+/* A passive declaration is answered as if it were empty. */
+static void a_queue_that_cannot_be_consumed_is_an_error(void **state)
+{
+    struct err err;
+
+    (void)state;
+    fake_plan(fake)->hooks.method = lose_quorum;
+    assert_int_equal(inspect("amqp://guest:guest@fake", 300, &err), OK);
+    assert_non_null(strstr(found, "ERROR rules/a.lua:1 queue \"q\" is there, but the broker does "
+                                  "not answer a consume: it has lost its quorum"));
+}
+
+/* Its last consumer may be what keeps it, so it is not consumed for a moment. */
+static void a_queue_of_another_type_is_not_consumed(void **state)
+{
+    (void)state;
+    FINDS(BINDINGS, {"!q:dead", 406,
+                     "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost "
+                     "'/': received 'quorum' but current is 'classic'",
+                     0});
+    assert_null(strstr(fake_heard(fake), "basic.consume"));
+}
+
+static void a_small_channel_max_is_told(void **state)
+{
+    (void)state;
+    fake_plan(fake)->channel_max = 2; /* q and its dead-letter queue, and one to declare */
+    finds(NULL, 0,
+          "WARNING  the broker allows 2 channels on a connection (channel_max), and 1 "
+          "subscriptions want 3 with their dead-letter queues: up to 1 of those would not be "
+          "consumed; raise it there, or take queues to another router\n" BINDINGS);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, prepare, finish)
+    const struct CMUnitTest tests[] = {
+        TEST(what_is_as_stated_is_no_finding),
+        TEST(a_queue_that_cannot_be_consumed_is_an_error),
+        TEST(a_queue_of_another_type_is_not_consumed),
+        TEST(a_small_channel_max_is_told),
+        TEST(what_is_absent_will_be_created_and_is_not_created_here),
+        TEST(an_absent_classic_queue_says_so),
+        TEST(another_kind_is_a_warning_and_another_type_an_error),
+        TEST(what_is_refused_is_an_error_unless_it_need_not_be_made),
+        TEST(a_queue_without_its_dead_letter_queue_is_told),
+        TEST(a_queue_with_consumers_is_told),
+        TEST(a_route_to_a_queue_that_is_nowhere_is_an_error),
+        TEST(a_queue_whose_node_is_down_is_an_error),
+        TEST(nothing_to_ask_ends_at_once),
+        TEST(a_broker_that_is_not_there_is_told_before_its_time),
+        TEST(a_wrong_password_is_told),
+        TEST(tls_that_no_stream_speaks_is_told_at_once),
+        TEST(a_bad_url_is_a_configuration_error),
+        TEST(silence_ends_with_the_time),
+        TEST(a_broker_that_is_lost_midway_is_told),
+        TEST(a_question_that_is_not_answered_is_told),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,101 @@
+/* Outcomes on their way to a turn: lent, then told or forgotten. */
+#include "rabbit/settlements.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct settlements *three(void)
+{
+    struct settlements *s = settlements_new(4);
+    struct reason *last = NULL;
+
+    assert_non_null(s);
+    settlements_add(s, 1, PUBLISH_CONFIRMED, NULL);
+    settlements_add(s, 2, PUBLISH_UNKNOWN, reason_take(&last, "the channel went away"));
+    settlements_add(s, 3, PUBLISH_UNKNOWN, reason_take(&last, "the channel went away"));
+    reason_drop(&last);
+    return s;
+}
+
+/* The rows that are lent now, as text. */
+static const char *lend(struct settlements *s, size_t max)
+{
+    static char text[64];
+    struct settlement out[8];
+    size_t n = settlements_lend(s, out, max);
+
+    text[0] = '\0';
+    for (size_t i = 0; i < n; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%lld ", (long long)out[i].row);
+    return text;
+}
+
+static void what_was_forgotten_is_lent_again_in_order(void **state)
+{
+    struct settlements *s = three();
+
+    (void)state;
+    assert_string_equal(lend(s, 2), "1 2 ");
+    assert_int_equal(settlements_waiting(s), 1);
+    settlements_forget(s);
+    assert_string_equal(lend(s, 8), "1 2 3 ");
+    settlements_free(&s);
+    assert_null(s);
+}
+
+static void what_was_told_is_gone(void **state)
+{
+    struct settlements *s = three();
+
+    (void)state;
+    assert_string_equal(lend(s, 1), "1 ");
+    settlements_tell(s);
+    assert_int_equal(settlements_count(s), 2);
+    assert_string_equal(lend(s, 8), "2 3 ");
+    settlements_tell(s);
+    assert_string_equal(lend(s, 8), "");
+    settlements_free(&s);
+}
+
+static void a_turn_may_ask_in_pieces_while_more_comes(void **state)
+{
+    struct settlements *s = three();
+
+    (void)state;
+    assert_string_equal(lend(s, 2), "1 2 ");
+    settlements_add(s, 4, PUBLISH_NACKED, NULL);
+    assert_string_equal(lend(s, 8), "3 4 ");
+    settlements_tell(s);
+    assert_int_equal(settlements_count(s), 0);
+    settlements_free(&s);
+}
+
+static void words_outlive_the_channel_they_came_from(void **state)
+{
+    struct settlements *s = three();
+    struct settlement out[3];
+
+    (void)state;
+    assert_int_equal(settlements_lend(s, out, 3), 3);
+    assert_null(out[0].why);
+    assert_string_equal(out[1].why, "the channel went away");
+    assert_ptr_equal(out[1].why, out[2].why); /* one block for all */
+    settlements_free(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_forgotten_is_lent_again_in_order),
+        cmocka_unit_test(what_was_told_is_gone),
+        cmocka_unit_test(a_turn_may_ask_in_pieces_while_more_comes),
+        cmocka_unit_test(words_outlive_the_channel_they_came_from),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,143 @@
+/* SQL's idea of now is the clock's that was given, in that store alone. */
+#include "check.h"
+#include "spec/spec_clock.h"
+#include "spec/spec_sql.h"
+#include "store/sqlite/db.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct world {
+    char folder[64];
+    char path[80];
+    int64_t now_ms;
+    struct virtual_time *time;
+    struct db *db;
+    struct guest *guest;
+};
+
+static int64_t wall(void *arg)
+{
+    return ((const struct world *)arg)->now_ms;
+}
+
+static struct clock clock_of(struct world *w)
+{
+    return (struct clock){.wall_ms = wall, .mono_ms = wall, .arg = w};
+}
+
+static void begin(struct world *w, int64_t now_ms)
+{
+    struct err err = {0};
+    struct db_settings settings = {.create = true, .unsynced = true};
+
+    memset(w, 0, sizeof *w);
+    snprintf(w->folder, sizeof w->folder, "/tmp/herald-vtime-XXXXXX");
+    assert_non_null(mkdtemp(w->folder));
+    snprintf(w->path, sizeof w->path, "%s/x.db", w->folder);
+    w->now_ms = now_ms;
+    assert_int_equal(virtual_time_new(&w->time, clock_of(w), &err), OK);
+    settings.path = w->path;
+    settings.clock = clock_of(w);
+    settings.vfs = virtual_time_name(w->time);
+    if (db_open(&w->db, &settings, &err) != OK || guest_open(&w->guest, w->db, &err) != OK)
+        fail_msg("%s", err.text);
+}
+
+static void end(struct world *w)
+{
+    char command[100];
+
+    guest_close(&w->guest);
+    db_close(&w->db);
+    virtual_time_free(&w->time);
+    assert_null(w->time);
+    snprintf(command, sizeof command, "rm -rf '%s'", w->folder);
+    assert_int_equal(system(command), 0);
+}
+
+static const char *ask(struct world *w, const char *sql)
+{
+    static char out[128];
+    struct err err = {0};
+    struct value v;
+
+    guest_begin(w->guest, slice_of(sql));
+    if (guest_next(w->guest, &err) != 1 || guest_step(w->guest, &err) != 1)
+        fail_msg("%s", err.text);
+    guest_column(w->guest, 0, &v);
+    if (v.kind == VALUE_INT)
+        snprintf(out, sizeof out, "%lld", (long long)v.integer);
+    else
+        snprintf(out, sizeof out, "%.*s", (int)v.bytes.len, v.bytes.data);
+    assert_int_equal(guest_end(w->guest, &err), OK);
+    return out;
+}
+
+static void now_is_the_clocks(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, INT64_C(1767225600500));
+    assert_string_equal(ask(&w, "select datetime('now')"), "2026-01-01 00:00:00");
+    assert_string_equal(ask(&w, "select unixepoch()"), "1767225600");
+    assert_string_equal(ask(&w, "select strftime('%f', 'now')"), "00.500");
+    w.now_ms += 36 * 3600 * 1000;
+    assert_string_equal(ask(&w, "select datetime('now')"), "2026-01-02 12:00:00");
+    assert_string_equal(ask(&w, "select date(julianday('now'))"), "2026-01-02");
+    end(&w);
+}
+
+static void each_store_has_its_own(void **state)
+{
+    struct world a, b;
+
+    (void)state;
+    begin(&a, 0);
+    begin(&b, INT64_C(86400000));
+    assert_string_not_equal(virtual_time_name(a.time), virtual_time_name(b.time));
+    assert_string_equal(ask(&a, "select date('now')"), "1970-01-01");
+    assert_string_equal(ask(&b, "select date('now')"), "1970-01-02");
+    end(&a);
+    assert_string_equal(ask(&b, "select date('now')"), "1970-01-02");
+    end(&b);
+}
+
+/* The checkpoints of a router look into the file methods (lock_spy.c). */
+static void a_routers_own_handles_work_on_it(void **state)
+{
+    struct world w;
+    struct err err = {0};
+    struct db_settings settings = {.exclusive = true, .unsynced = true};
+
+    (void)state;
+    begin(&w, 0);
+    guest_close(&w.guest);
+    db_close(&w.db);
+    settings.path = w.path;
+    settings.clock = clock_of(&w);
+    settings.vfs = virtual_time_name(w.time);
+    if (db_open(&w.db, &settings, &err) != OK || guest_open(&w.guest, w.db, &err) != OK)
+        fail_msg("%s", err.text);
+    guest_begin(w.guest, slice_of("create table t (n)"));
+    assert_int_equal(guest_next(w.guest, &err), 1);
+    assert_int_equal(guest_step(w.guest, &err), 0);
+    assert_int_equal(guest_end(w.guest, &err), OK);
+    db_checkpoint(w.db, true);
+    assert_int_equal(db_wal_bytes(w.db), 0);
+    end(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(now_is_the_clocks),
+        cmocka_unit_test(each_store_has_its_own),
+        cmocka_unit_test(a_routers_own_handles_work_on_it),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

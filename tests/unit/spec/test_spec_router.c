@@ -1,0 +1,290 @@
+/* A router on a stage: turns, time, crashes, and nothing left behind. */
+#include "check.h"
+#include "spec/spec_router.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char rules[] =
+    "local herald = require 'herald'\n"
+    "herald.subscribe { queue = 'q', from = herald.fanout 'x',\n"
+    "  retry = { attempts = 3, delay = '10s', factor = 1, jitter = 0 } }\n"
+    "herald.route { type = 'echo', to = herald.fanout 'x' }\n"
+    "herald.on('note', '*', function(msg, tx)\n"
+    "  tx:exec(\"insert into effect values (?, datetime('now'))\", msg.business_key1)\n"
+    "  if msg.business_key1 == 'bad' then error 'no' end\n"
+    "end)\n"
+    "herald.on('echo', '*', function(msg, tx)\n"
+    "  tx:emit { type = msg.business_key1 == 'ever' and 'echo' or 'note', business_key1 = 'ever' "
+    "}\n"
+    "end)\n";
+
+static const char table[] = "create table effect (key text, at text);";
+
+struct play {
+    char folder[64];
+    struct script_folder folders[1];
+    struct rehearsal_settings settings;
+    struct rehearsal *r;
+    struct err err;
+};
+
+static void write_file(const struct play *p, const char *folder, const char *name, const char *text)
+{
+    char path[160];
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/%s", p->folder, folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/%s/%s", p->folder, folder, name);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static int setup(void **state)
+{
+    struct play *p = calloc(1, sizeof *p);
+
+    assert_non_null(p);
+    snprintf(p->folder, sizeof p->folder, "/tmp/herald-play-XXXXXX");
+    assert_non_null(mkdtemp(p->folder));
+    write_file(p, "rules", "a.lua", rules);
+    write_file(p, "migrations", "001.sql", table);
+    p->folders[0] = (struct script_folder){p->folder, ""};
+    p->settings = (struct rehearsal_settings){.folders = p->folders,
+                                              .n_folders = 1,
+                                              .handler_ms = 2000,
+                                              .handler_memory = 16 * 1024 * 1024,
+                                              .inbox_window_ms = 7 * 86400000,
+                                              .now_ms = INT64_C(1767225600000),
+                                              .loopback = true};
+    *state = p;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct play *p = *state;
+    char command[100];
+    int rc;
+
+    rehearsal_free(&p->r);
+    snprintf(command, sizeof command, "rm -rf '%s'", p->folder);
+    rc = system(command);
+    free(p);
+    return rc;
+}
+
+#define assert_done(p, call)                                                                       \
+    do {                                                                                           \
+        if ((call) != OK)                                                                          \
+            fail_msg("%s: %s", #call, (p)->err.text);                                              \
+    } while (0)
+
+static void start(struct play *p)
+{
+    assert_done(p, rehearsal_new(&p->r, &p->settings, &p->err));
+}
+
+static void deliver(struct play *p, const char *id, const char *type, const char *key)
+{
+    const struct destination to = {EXCHANGE_DEFAULT, (char *)(uintptr_t) "",
+                                   (char *)(uintptr_t) "q"};
+    const struct message m = {
+        .id = slice_of(id), .type = slice_of(type), .key = {slice_of(key)}, .body = slice_of("{}")};
+
+    assert_done(p, rehearsal_deliver(p->r, &to, &m, &p->err));
+}
+
+/* The first column of all rows: "a, b". */
+static void assert_sql(struct play *p, const char *sql, const char *want)
+{
+    struct guest *g;
+    char got[512] = "";
+    int rc;
+
+    assert_done(p, rehearsal_guest(p->r, &g, &p->err));
+    guest_begin(g, slice_of(sql));
+    assert_int_equal(guest_next(g, &p->err), 1);
+    while ((rc = guest_step(g, &p->err)) == 1) {
+        struct value v;
+        size_t len = strlen(got);
+
+        guest_column(g, 0, &v);
+        if (v.kind == VALUE_INT)
+            snprintf(got + len, sizeof got - len, "%s%lld", len > 0 ? ", " : "",
+                     (long long)v.integer);
+        else
+            snprintf(got + len, sizeof got - len, "%s%.*s", len > 0 ? ", " : "", (int)v.bytes.len,
+                     v.bytes.data);
+    }
+    assert_done(p, guest_end(g, &p->err));
+    assert_string_equal(got, want);
+}
+
+static void nothing_happens_before_it_is_run(void **state)
+{
+    struct play *p = *state;
+
+    start(p);
+    deliver(p, "1", "note", "k");
+    assert_sql(p, "select count(*) from effect", "0");
+    assert_done(p, rehearsal_run(p->r, &p->err));
+    assert_sql(p, "select key || ' ' || at from effect", "k 2026-01-01 00:00:00");
+}
+
+static void time_stops_where_something_is_due(void **state)
+{
+    struct play *p = *state;
+
+    start(p);
+    deliver(p, "1", "note", "bad");
+    assert_done(p, rehearsal_advance(p->r, 15000, &p->err));
+    assert_sql(p, "select attempts from herald_retry", "2");
+    assert_sql(p, "select (due_at - 1767225600000) / 1000 from herald_retry", "20");
+    assert_int_equal(rehearsal_now_ms(p->r), INT64_C(1767225615000));
+    assert_done(p, rehearsal_advance(p->r, 60000, &p->err));
+    assert_sql(p, "select attempts from herald_dead", "3");
+    assert_sql(p, "select (at - 1767225600000) / 1000 from herald_dead", "20");
+    assert_sql(p, "select count(*) from effect", "0");
+}
+
+static void a_crash_before_the_commit_undoes_and_repeats(void **state)
+{
+    struct play *p = *state;
+
+    start(p);
+    deliver(p, "1", "note", "k");
+    rehearsal_crash(p->r, true);
+    assert_done(p, rehearsal_run(p->r, &p->err));
+    assert_sql(p, "select key from effect", "k");
+    assert_int_equal(rehearsal_counters(p->r)->handled, 1);
+    assert_int_equal(rehearsal_counters(p->r)->duplicates, 0);
+}
+
+static void a_crash_after_the_commit_brings_it_again(void **state)
+{
+    struct play *p = *state;
+
+    start(p);
+    deliver(p, "1", "note", "k");
+    rehearsal_crash(p->r, false);
+    assert_done(p, rehearsal_run(p->r, &p->err));
+    assert_sql(p, "select key from effect", "k");
+    assert_int_equal(rehearsal_counters(p->r)->handled, 0); /* of the second life */
+    assert_int_equal(rehearsal_counters(p->r)->duplicates, 1);
+    assert_sql(p, "select count(*) from herald_queue_item", "0");
+}
+
+/* docs/design.md#the-embedded-broker: publish and ack are part of the transaction. */
+static void what_was_published_outlives_a_crash(void **state)
+{
+    struct play *p = *state;
+
+    const struct message m = {.type = slice_of("echo"), .key = {slice_of("once")}};
+    int64_t id;
+
+    start(p);
+    assert_done(p, rehearsal_emit(p->r, &m, &id, &p->err));
+    assert_done(p, rehearsal_run(p->r, &p->err));
+    assert_sql(p, "select side || ' ' || type from herald_dead", "outbox note"); /* no route */
+    deliver(p, "2", "note", "k");
+    rehearsal_crash(p->r, false);
+    assert_done(p, rehearsal_run(p->r, &p->err));
+    assert_sql(p, "select key from effect", "k");
+    assert_true(slice_is(staged_published(rehearsal_broker(p->r), 0)->message.type, "echo"));
+    assert_null(staged_published(rehearsal_broker(p->r), 1));
+}
+
+static void rules_that_feed_themselves_end(void **state)
+{
+    struct play *p = *state;
+
+    p->settings.loopback = true;
+    start(p);
+    deliver(p, "1", "echo", "ever");
+    assert_int_equal(rehearsal_run(p->r, &p->err), ERR_LIMIT);
+    assert_non_null(strstr(p->err.text, "feed themselves"));
+}
+
+static void rules_that_do_not_load_leave_nothing(void **state)
+{
+    struct play *p = *state;
+    const struct slice extra[] = {slice_of("local x = 1"), slice_of("error 'no'")};
+
+    p->settings.rules = extra;
+    p->settings.n_rules = 2;
+    assert_int_equal(rehearsal_new(&p->r, &p->settings, &p->err), ERR_CONFIG);
+    assert_null(p->r);
+    assert_non_null(strstr(p->err.text, "spec/rules/extra2.lua:1:"));
+}
+
+static void lines_are_json(void **state)
+{
+    struct play *p = *state;
+    struct buf lines;
+
+    start(p);
+    deliver(p, "1", "note", "bad");
+    assert_done(p, rehearsal_run(p->r, &p->err));
+    buf_init(&lines, 1024 * 1024);
+    assert_done(p, rehearsal_log(p->r, &lines, &p->err));
+    assert_done(p, buf_append(&lines, "", 1));
+    assert_non_null(strstr(lines.data, "{\"at\":\"2026-01-01T00:00:00.000Z\""));
+    assert_non_null(strstr(lines.data, "a.lua:7: no"));
+    buf_free(&lines);
+}
+
+static void a_queue_that_nobody_has_is_refused(void **state)
+{
+    struct play *p = *state;
+    struct destination to = {EXCHANGE_DEFAULT, (char *)(uintptr_t) "", (char *)(uintptr_t) "none"};
+    const struct message m = {.type = slice_of("t"), .body = slice_of("{}")};
+
+    start(p);
+    assert_int_equal(rehearsal_deliver(p->r, &to, &m, &p->err), ERR_NOT_FOUND);
+    to = (struct destination){EXCHANGE_FANOUT, (char *)(uintptr_t) "x", (char *)(uintptr_t) ""};
+    assert_done(p, rehearsal_deliver(p->r, &to, &m, &p->err));
+    assert_sql(p, "select queue || exchange from herald_queue_item", "qx");
+}
+
+static void a_spec_may_fail_as_often_as_it_likes(void **state)
+{
+    struct play *p = *state;
+    char id[16];
+
+    start(p);
+    for (int i = 0; i < 60; i++) {
+        snprintf(id, sizeof id, "m%d", i);
+        deliver(p, id, "note", "bad");
+    }
+    assert_done(p, rehearsal_run(p->r, &p->err));
+    assert_sql(p, "select count(*) from herald_retry", "60");
+    assert_done(p, rehearsal_advance(p->r, 60000, &p->err));
+    assert_sql(p, "select count(*) from herald_dead", "60");
+    assert_int_equal(rehearsal_counters(p->r)->failed, 180);
+    assert_int_equal(rehearsal_counters(p->r)->pauses, 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(nothing_happens_before_it_is_run),
+        TEST(time_stops_where_something_is_due),
+        TEST(a_crash_before_the_commit_undoes_and_repeats),
+        TEST(a_crash_after_the_commit_brings_it_again),
+        TEST(what_was_published_outlives_a_crash),
+        TEST(rules_that_feed_themselves_end),
+        TEST(rules_that_do_not_load_leave_nothing),
+        TEST(lines_are_json),
+        TEST(a_queue_that_nobody_has_is_refused),
+        TEST(a_spec_may_fail_as_often_as_it_likes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
