@@ -124,9 +124,16 @@ class Frozen(Case):
         router = self.router({**RECORDER, "rules/a.lua": KEYS}).start()
         other = self.lock(router)
         peer = self.peer()
-        for number in range(count):
-            peer.send(self.names["exchange"], b'{"messageType":"note","businessKey1":"%d","x":"%s"}'
-                      % (number, b"x" * size), message_id=f"m{number}")
+        # It stands still meanwhile: it stops consuming after some seconds of a locked store, and a
+        # slow machine needs longer to send them.
+        self.freeze(router.process.pid)
+        try:
+            for number in range(count):
+                peer.send(self.names["exchange"],
+                          b'{"messageType":"note","businessKey1":"%d","x":"%s"}'
+                          % (number, b"x" * size), message_id=f"m{number}")
+        finally:
+            self.freeze(router.process.pid, signal.SIGCONT)
         most = []
 
         def narrowed():

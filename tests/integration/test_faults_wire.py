@@ -81,7 +81,7 @@ class Wire(Case):
         self.start(heartbeat="2s", handler_timeout="1s", publish_window=100)
         links = self.wire.accepted
         self.wire.delay = 0.2
-        self.emit(500)
+        self.emit(1500)  # so many that a slow machine sees them under way, too
         self.wait_for("its part of the window to be full",
                       lambda: self.target.status()["broker"]["in_flight"] > 80)
         self.check()

@@ -20,7 +20,9 @@ create trigger no_beast before insert on parent when new.id = 666
 class Handlers(Case):
     def turn(self, handler, bad=1):
         """20 good messages with bad ones in the middle, through the embedded broker."""
-        router = self.recorder(ROUTE + handler, broker="embedded", handler_memory="16MiB")
+        router = self.recorder(ROUTE + handler, broker="embedded", handler_memory="16MiB",
+                               # none of them ends by its time, however slow the machine is
+                               handler_timeout="5m", heartbeat="10m")
         router.write("migrations/002_more.sql", SCHEMA)
         router.run("run", "--until-idle")
         rows = [("note", f"k{n}") for n in range(10)] + [("bad", "x")] * bad
