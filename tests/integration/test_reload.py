@@ -446,6 +446,10 @@ class UnderLoad(Reloads):
         with open(f"/proc/{self.target.process.pid}/status", encoding="ascii") as status:
             return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
 
+    def last_mark(self):
+        return max(self.target.column("select mark from first order by rowid desc limit 1"),
+                   default=None)
+
     def check_each_once(self, count):
         value = self.target.value
         self.wait_equal("every message to be handled",
@@ -480,6 +484,8 @@ class UnderLoad(Reloads):
                 self.assertIsNone(load.problem)
                 sizes.append(self.resident())
                 time.sleep(pause)
+                if mark % 7:
+                    self.wait_equal(f"some to be handled by {mark}", self.last_mark, mark)
             if mark % 7 == 0:
                 mark += 1
                 self.reload_good(mark)
