@@ -229,6 +229,13 @@ static void read_one(struct cli_store *s, enum pick_table table, int64_t id, str
         err_set(err, ERR_NOMEM, "out of memory");
 }
 
+static void show_as_seen(struct message *m, const struct retry_view *seen)
+{
+    m->type = seen->type;
+    for (int i = 0; i < MESSAGE_KEYS; i++)
+        m->key[i] = seen->key[i];
+}
+
 /* (path, id) -> the row, whole, or nil, kind, why */
 static int get_row(lua_State *L, enum pick_table table)
 {
@@ -245,6 +252,8 @@ static int get_row(lua_State *L, enum pick_table table)
     if (err.code != OK)
         return cli_push_error(L, &err);
     (table == PICK_RETRY ? push_retry : push_outbox)(L, &all, 0);
+    if (table == PICK_RETRY) /* as the listing has them */
+        show_as_seen(&rest.message, &all.retries[0]);
     cli_set_message(L, &rest.message);
     cli_set_slice(L, "exchange", rest.exchange);
     cli_set_slice(L, "routing_key", rest.routing_key);

@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "store/lane.h"
+#include "store/retry.h"
 #include "store/sqlite/db_int.h"
 
 #include <stdlib.h>
@@ -18,6 +19,13 @@ static const struct {
     [PICK_OUTBOX] = {"herald_outbox", "reason", "created_at"},
     [PICK_HISTORY] = {"herald_history", NULL, "at"},
 };
+
+/* A retry is stored as it was received, so its type and keys may stand in its body alone: then
+ * each row that fits otherwise is read, and judged here. */
+static bool looks_inside(enum pick_table table, const struct pick *p)
+{
+    return table == PICK_RETRY && (p->type.data != NULL || p->order_type.data != NULL);
+}
 
 /* Puts the words into `sql`, or the values into the statement: one walk over the
  * conditions does either, so both keep the same order. */
@@ -105,8 +113,10 @@ static void write_where(struct writer *w, enum pick_table table, const struct pi
     number_condition(w, "error_group", " = ?", p->group, table == PICK_DEAD && p->group >= 0);
     text_condition(w, "side", p->side);
     text_condition(w, "queue", p->queue);
-    text_condition(w, "type", p->type);
-    text_condition(w, "business_key2", p->order_type);
+    if (!looks_inside(table, p)) {
+        text_condition(w, "type", p->type);
+        text_condition(w, "business_key2", p->order_type);
+    }
     text_condition(w, "+lane", p->lane); /* by id: its index would have to be sorted */
     if (table != PICK_HISTORY)
         write_age(w, table, p);
@@ -125,12 +135,16 @@ static const char *order_of(enum pick_table table, const struct pick *p)
     return p->later_ms > 0 ? "due_at" : "id";
 }
 
+/* What read_inside reads. */
+#define INSIDE ", type, business_key1, business_key2, business_key3, body, content_type"
+
 /* By due time where that is the condition: sorting by id would cost more. */
 static void write_select(struct buf *sql, enum pick_table table, const struct pick *p)
 {
     struct writer w = {.sql = sql};
 
-    buf_printf(sql, "select id from %s", tables[table].name);
+    buf_printf(sql, "select id%s from %s", looks_inside(table, p) ? INSIDE : "",
+               tables[table].name);
     write_where(&w, table, p, 0);
     buf_printf(sql, " order by %s limit ?", order_of(table, p));
 }
@@ -165,7 +179,7 @@ static int prepare(struct db *db, const struct buf *sql, enum pick_table table,
     if (rc != SQLITE_OK)
         return db_fail(db, db->work, rc, "look for rows", err);
     write_where(w, table, p, after);
-    query_int(&w->query, limit < INT64_MAX ? (int64_t)limit : INT64_MAX);
+    query_int(&w->query, limit < INT64_MAX && !looks_inside(table, p) ? (int64_t)limit : INT64_MAX);
     return OK;
 }
 
@@ -184,17 +198,45 @@ static int add_id(int64_t **ids, size_t *n, size_t *room, int64_t id, struct err
     return OK;
 }
 
-static int read_ids(struct query *q, int64_t **ids, size_t *n, struct err *err)
+static bool is_or_any(struct slice wanted, struct slice found)
 {
-    size_t room = 0;
-    int rc;
+    return wanted.data == NULL || slice_equal(wanted, found);
+}
 
-    while ((rc = query_row(q, err)) == 1) {
-        rc = add_id(ids, n, &room, sqlite3_column_int64(q->stmt, 0), err);
-        if (rc != OK)
-            return rc;
-    }
+/* Whether the row at which the query stands is meant. */
+static int read_inside(sqlite3_stmt *stmt, const struct pick *p, struct envelope *e, bool *meant,
+                       struct err *err)
+{
+    struct message m = {.type = column_slice(stmt, 1)};
+    int rc, c = 2;
+
+    for (int i = 0; i < MESSAGE_KEYS; i++)
+        m.key[i] = column_slice(stmt, c++);
+    m.body = column_slice(stmt, c++);
+    m.content_type = column_slice(stmt, c);
+    rc = retry_resolve(&m, e, err);
+    *meant = is_or_any(p->type, m.type) && is_or_any(p->order_type, m.key[1]);
     return rc;
+}
+
+static int read_ids(struct query *q, enum pick_table table, const struct pick *p, size_t limit,
+                    int64_t **ids, size_t *n, struct err *err)
+{
+    bool inside = looks_inside(table, p), meant = true;
+    struct envelope e;
+    size_t room = 0;
+    int rc = OK;
+
+    envelope_init(&e);
+    while (*n < limit && (rc = query_row(q, err)) == 1) {
+        rc = inside ? read_inside(q->stmt, p, &e, &meant, err) : OK;
+        if (rc == OK && meant)
+            rc = add_id(ids, n, &room, sqlite3_column_int64(q->stmt, 0), err);
+        if (rc != OK)
+            break;
+    }
+    envelope_free(&e);
+    return rc < 0 ? rc : OK;
 }
 
 int pick_ids(struct db *db, enum pick_table table, const struct pick *p, int64_t after,
@@ -210,7 +252,7 @@ int pick_ids(struct db *db, enum pick_table table, const struct pick *p, int64_t
     write_select(&sql, table, p);
     rc = prepare(db, &sql, table, p, after, limit, &w, err);
     if (rc == OK)
-        rc = read_ids(&w.query, ids_out, n_out, err);
+        rc = read_ids(&w.query, table, p, limit, ids_out, n_out, err);
     (void)sqlite3_finalize(w.query.stmt); /* repeats what query_row said */
     buf_free(&sql);
     return rc;

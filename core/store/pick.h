@@ -20,7 +20,7 @@ enum { PICK_IDS_MAX = 10000, PICK_BATCH = 500, PICK_BATCH_BYTES = 16 * 1024 * 10
 struct pick {
     const int64_t *ids; /* lent */
     size_t n_ids;       /* 0: any; at most PICK_IDS_MAX */
-    struct slice type;  /* absent: any; so for the next ones */
+    struct slice type;  /* absent: any; so for the next ones. Of a retry as handlers see it */
     struct slice order_type;
     struct slice queue; /* not of the outbox */
     struct slice side;  /* dead letters, history: "inbox" or "outbox" */

@@ -28,6 +28,17 @@ int retry_add(struct db *db, const struct retry_row *row, struct err *err)
     return query_run(&q, err);
 }
 
+/* A body that no rule is asked about is not looked at, either. */
+int retry_resolve(struct message *m, struct envelope *e, struct err *err)
+{
+    struct err unread = {.code = OK};
+
+    if (m->body.data == NULL || m->body.len > MESSAGE_BODY_MAX ||
+        message_resolve(m, e, &unread) != ERR_NOMEM)
+        return OK;
+    return err_set(err, ERR_NOMEM, "%s", unread.text);
+}
+
 static void read_row(sqlite3_stmt *stmt, struct retry_row *row)
 {
     int c = 0;

@@ -34,6 +34,11 @@ typedef bool retry_row_fn(void *arg, const struct retry_row *row);
 /* The id is 0, for the next one, or one that it had before. */
 int retry_add(struct db *db, const struct retry_row *row, struct err *err);
 
+/* Gives a message as it was received the type and the keys that a handler is given: those of its
+ * body, where that is an envelope, which lend from `e`. What cannot be read keeps what its
+ * properties say. Looks at body, content type, type and keys. Fails for want of memory only. */
+int retry_resolve(struct message *m, struct envelope *e, struct err *err);
+
 /* Gives each queue that has rows that are due, in order of name. Returns false to stop. */
 typedef bool retry_queue_fn(void *arg, struct slice queue);
 int retry_queues(struct db *db, int64_t now_ms, retry_queue_fn *fn, void *arg, struct err *err);

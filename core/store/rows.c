@@ -27,9 +27,11 @@ static bool says_orphaned(struct slice error)
     return error.len >= sizeof word - 1 && memcmp(error.data, word, sizeof word - 1) == 0;
 }
 
-static void read_retry(sqlite3_stmt *stmt, struct retry_view *r)
+/* The message is stored as it was received: what a body says is read here. */
+static int read_retry(sqlite3_stmt *stmt, struct envelope *e, struct retry_view *r, struct err *err)
 {
-    int c = 0;
+    struct message m = {.timestamp_s = 0};
+    int c = 0, rc;
 
     r->id = sqlite3_column_int64(stmt, c++);
     r->due_at = sqlite3_column_int64(stmt, c++);
@@ -38,12 +40,18 @@ static void read_retry(sqlite3_stmt *stmt, struct retry_view *r)
     r->attempts = sqlite3_column_int(stmt, c++);
     r->queue = column_slice(stmt, c++);
     r->message_id = column_slice(stmt, c++);
-    r->type = column_slice(stmt, c++);
-    read_keys(stmt, &c, r->key);
+    m.type = column_slice(stmt, c++);
+    read_keys(stmt, &c, m.key);
     r->error = column_slice(stmt, c++);
     r->lane = column_slice(stmt, c++);
     r->tries = column_slice(stmt, c++);
     r->orphaned = says_orphaned(r->error);
+    m.body = column_slice(stmt, c++);
+    m.content_type = column_slice(stmt, c++);
+    rc = retry_resolve(&m, e, err);
+    r->type = m.type;
+    memcpy(r->key, m.key, sizeof r->key);
+    return rc;
 }
 
 static enum outbox_state state_of(const struct outbox_view *r)
@@ -83,9 +91,12 @@ struct viewer {
     retry_view_fn *retry;
     outbox_view_fn *outbox;
     void *arg;
+    struct envelope envelope; /* of the retry that is shown */
 };
 
-static bool show_outbox(struct db *db, sqlite3_stmt *stmt, const struct viewer *v)
+/* Both show the row at which a query stands: OK or an ERR_ code; *go_on: whether more are wanted.
+ */
+static int show_outbox(struct db *db, sqlite3_stmt *stmt, struct viewer *v, bool *go_on)
 {
     struct outbox_view row;
     char id[STORE_ID_LEN + 24];
@@ -95,19 +106,22 @@ static bool show_outbox(struct db *db, sqlite3_stmt *stmt, const struct viewer *
         snprintf(id, sizeof id, "%s:%lld", db_store_id(db, row.id), (long long)row.id);
         row.message_id = slice_of(id);
     }
-    return v->outbox(v->arg, &row);
+    *go_on = v->outbox(v->arg, &row);
+    return OK;
 }
 
-static bool show_retry(sqlite3_stmt *stmt, const struct viewer *v)
+static int show_retry(sqlite3_stmt *stmt, struct viewer *v, bool *go_on, struct err *err)
 {
     struct retry_view row;
+    int rc = read_retry(stmt, &v->envelope, &row, err);
 
-    read_retry(stmt, &row);
-    return v->retry(v->arg, &row);
+    if (rc == OK)
+        *go_on = v->retry(v->arg, &row);
+    return rc;
 }
 
 /* A row that went meanwhile is passed over. */
-static int show(struct db *db, int64_t id, const struct viewer *v, bool *go_on, struct err *err)
+static int show(struct db *db, int64_t id, struct viewer *v, bool *go_on, struct err *err)
 {
     struct query q =
         query_start(db, v->table == PICK_RETRY ? STATEMENT_RETRY_VIEW : STATEMENT_OUTBOX_VIEW);
@@ -116,21 +130,26 @@ static int show(struct db *db, int64_t id, const struct viewer *v, bool *go_on, 
     query_int(&q, id);
     rc = query_row(&q, err);
     if (rc == 1)
-        *go_on = v->table == PICK_RETRY ? show_retry(q.stmt, v) : show_outbox(db, q.stmt, v);
+        rc = v->table == PICK_RETRY ? show_retry(q.stmt, v, go_on, err)
+                                    : show_outbox(db, q.stmt, v, go_on);
     query_end(&q);
     return rc < 0 ? rc : OK;
 }
 
-static int list(struct db *db, const struct pick *p, int64_t after, size_t limit,
-                const struct viewer *v, struct err *err)
+static int list(struct db *db, const struct pick *p, int64_t after, size_t limit, struct viewer *v,
+                struct err *err)
 {
     int64_t *ids;
     bool go_on = true;
     size_t n;
-    int rc = pick_ids(db, v->table, p, after, limit, &ids, &n, err);
+    int rc;
+
+    envelope_init(&v->envelope);
+    rc = pick_ids(db, v->table, p, after, limit, &ids, &n, err);
 
     for (size_t i = 0; i < n && rc == OK && go_on; i++)
         rc = show(db, ids[i], v, &go_on, err);
+    envelope_free(&v->envelope);
     free(ids);
     return rc;
 }
@@ -138,7 +157,7 @@ static int list(struct db *db, const struct pick *p, int64_t after, size_t limit
 int rows_retries(struct db *db, const struct pick *p, int64_t after, size_t limit,
                  retry_view_fn *fn, void *arg, struct err *err)
 {
-    const struct viewer v = {.table = PICK_RETRY, .retry = fn, .arg = arg};
+    struct viewer v = {.table = PICK_RETRY, .retry = fn, .arg = arg};
 
     return list(db, p, after, limit, &v, err);
 }
@@ -146,7 +165,7 @@ int rows_retries(struct db *db, const struct pick *p, int64_t after, size_t limi
 int rows_outbox(struct db *db, const struct pick *p, int64_t after, size_t limit,
                 outbox_view_fn *fn, void *arg, struct err *err)
 {
-    const struct viewer v = {.table = PICK_OUTBOX, .outbox = fn, .arg = arg};
+    struct viewer v = {.table = PICK_OUTBOX, .outbox = fn, .arg = arg};
 
     return list(db, p, after, limit, &v, err);
 }

@@ -23,7 +23,7 @@ struct retry_view {
     bool orphaned;     /* no subscription for its queue when the router last looked */
     struct slice queue;
     struct slice message_id; /* or what else identifies it */
-    struct slice type;
+    struct slice type; /* as handlers see it, and so the keys: of the body, where that has them */
     struct slice key[3];
     struct slice error; /* of the last try */
     struct slice tries; /* what each one came to (tries.h) */

@@ -240,7 +240,7 @@
     X(RETRY_VIEW, "look at a retry",                                                               \
       "select id, due_at, first_at, generation, attempts, queue, "                                 \
       "coalesce(message_id, identity), type, business_key1, business_key2, business_key3, "        \
-      "error, lane, tries from herald_retry where id = ?")                                         \
+      "error, lane, tries, body, content_type from herald_retry where id = ?")                     \
     /* lanes */                                                                                    \
     X(LANE_BUSY, "look whether a lane waits",                                                      \
       "select 1 from herald_retry where queue = ?1 and lane = ?2 and " LANE_FIRST                  \

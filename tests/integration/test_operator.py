@@ -237,6 +237,31 @@ class Operator(Case):
         self.wait_equal("the last one", router.effects, ["b", "c"])
         self.assertEqual(router.run("retries", "list").out, "no retries\n")
 
+    def test_retries_are_known_by_what_their_bodies_say(self):
+        router = self.recorder("""
+            herald.on("later", "*", function(msg, tx)
+              if msg.attempt == 1 then herald.retry("1h", "not before the " .. msg.business_key1) end
+              tx:exec("insert into effect (key1, attempt) values (?, ?)", msg.business_key1, msg.attempt)
+            end)
+            """, broker="embedded").start()
+        router.sql("insert into herald_queue_item(queue, body, timestamp_s) values " + ", ".join(
+            f"""('{self.names["queue"]}', '{{"messageType":"later","id":{i},"businessKey1":"{key}","""
+            f""""businessKey2":"{order}"}}', 0)"""
+            for i, (key, order) in enumerate((("a", 1), ("b", 1), ("c", 2)))) + ";")
+        self.wait_equal("three retries", lambda: router.status()["retries"], 3)
+        rows = router.json("retries", "list")
+        self.assertEqual([(r["type"], r["business_key1"], r["order_type"]) for r in rows],
+                         [("later", "a", "1"), ("later", "b", "1"), ("later", "c", "2")])
+        self.assert_words(router.run("retries", "list").out, "later +b +1")
+        one = router.json("retries", "show", str(rows[0]["id"]))
+        self.assertEqual((one["type"], one["business_key1"]), ("later", "a"))
+        self.assertEqual(router.rows("select distinct type, business_key1 from herald_retry"),
+                         [(None, None)])
+        self.assertEqual(router.json("retries", "list", "--order-type", "2"), rows[2:])
+        self.assertEqual(router.json("retries", "drop", "--order-type", "2")["dropped"], 1)
+        self.assertEqual(router.json("retries", "now", "--type", "later")["made_due"], 2)
+        self.wait_equal("their effects", router.effects, ["a", "b"])
+
     # --- outbox ---
 
     def test_outbox_rows_are_seen_and_sent_again(self):

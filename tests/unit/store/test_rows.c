@@ -103,6 +103,66 @@ static void retries_are_listed_page_by_page(void **state)
     assert_string_equal(text, "3 c q due 3000 after 2: rules/a.lua:1: orphaned: no");
 }
 
+static bool note_what_it_is(void *arg, const struct retry_view *r)
+{
+    char *text = arg;
+
+    snprintf(text + strlen(text), 256, "%s%lld %.*s", text[0] ? ", " : "", (long long)r->id,
+             (int)r->type.len, r->type.data);
+    for (int i = 0; i < MESSAGE_KEYS; i++)
+        snprintf(text + strlen(text), 256, "/%.*s", r->key[i].data ? (int)r->key[i].len : 1,
+                 r->key[i].data ? r->key[i].data : "-");
+    return true;
+}
+
+/* Ids of what is meant, at most `limit`. */
+static const char *meant(struct store *s, const char *type, const char *order_type, int64_t after,
+                         size_t limit)
+{
+    const struct pick p = {.group = -1, .type = slice_of(type), .order_type = slice_of(order_type)};
+    static char text[256];
+    int64_t *ids;
+    size_t n;
+
+    text[0] = '\0';
+    assert_ok(s, pick_ids(s->db, PICK_RETRY, &p, after, limit, &ids, &n, &s->err));
+    for (size_t i = 0; i < n; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%lld", i > 0 ? " " : "",
+                 (long long)ids[i]);
+    free(ids);
+    return text;
+}
+
+/* A row holds its message as it was received, in older stores, too. */
+static void type_and_keys_in_a_body_are_seen(void **state)
+{
+    struct store *s = *state;
+    char text[1024] = "";
+
+    store_open(s);
+    other_exec(s, "insert into herald_retry(due_at, queue, fingerprint, attempts, first_at, error, "
+                  "timestamp_s, type, business_key2, body, content_type) values"
+                  "(9000, 'q', 0, 1, 1, 'e', 0, null, null, '{\"messageType\":\"pay\","
+                  "\"businessKey1\":16,\"businessKey2\":\"60201\"}', null),"
+                  "(9000, 'q', 0, 1, 1, 'e', 0, 'pay', '60201', '{}', 'application/json'),"
+                  "(9000, 'q', 0, 1, 1, 'e', 0, 'pay', '60201', '{\"messageType\":\"p\\u0061id\","
+                  "\"businessKey2\":\"60202\"}', 'text/plain'),"
+                  "(9000, 'q', 0, 1, 1, 'e', 0, 'pay', '60201', '{\"messageType\":\"x\"}', "
+                  "'image/png'),"
+                  "(9000, 'q', 0, 1, 1, 'e', 0, 'bad', '60201', '{\"messageType\":', null),"
+                  "(9000, 'q', 0, 1, 1, 'e', 0, null, null, null, null)");
+    assert_ok(s, rows_retries(s->db, &everything, 0, 9, note_what_it_is, text, &s->err));
+    assert_string_equal(text, "1 pay/16/60201/-, 2 pay/-/60201/-, 3 paid/-/60202/-, "
+                              "4 pay/-/60201/-, 5 bad/-/60201/-, 6 /-/-/-");
+    assert_string_equal(meant(s, "pay", NULL, 0, 9), "1 2 4");
+    assert_string_equal(meant(s, "pay", NULL, 0, 2), "1 2");
+    assert_string_equal(meant(s, "pay", NULL, 1, 1), "2");
+    assert_string_equal(meant(s, "paid", "60202", 0, 9), "3");
+    assert_string_equal(meant(s, NULL, "60201", 0, 9), "1 2 4 5");
+    assert_string_equal(meant(s, "x", NULL, 0, 9), "");
+    assert_string_equal(other_rows(s, "select count(*) from herald_retry where type is null"), "2");
+}
+
 static void retries_are_made_due_now(void **state)
 {
     struct store *s = *state;
@@ -265,6 +325,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(retries_are_listed_page_by_page),
+        TEST(type_and_keys_in_a_body_are_seen),
         TEST(retries_are_made_due_now),
         TEST(what_is_gone_or_due_is_passed_over),
         TEST(no_retry_is_passed_over),
