@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 
 #define BLOB_CLASS "herald.blob"
+#define NUMBER_CLASS "herald.number"
 
 /* Its address is the key of herald.null in the registry. */
 static const char null_key = 0;
@@ -19,6 +20,53 @@ static int blob_tostring(lua_State *L)
     luaL_checkudata(L, 1, BLOB_CLASS);
     lua_getiuservalue(L, 1, 1);
     return 1;
+}
+
+static int number_tostring(lua_State *L)
+{
+    luaL_checkudata(L, 1, NUMBER_CLASS);
+    lua_getiuservalue(L, 1, 1);
+    return 1;
+}
+
+static int number_concat(lua_State *L)
+{
+    for (int i = 1; i <= 2; i++)
+        if (luaL_testudata(L, i, NUMBER_CLASS) != NULL) {
+            lua_getiuservalue(L, i, 1);
+            lua_replace(L, i);
+        }
+    lua_settop(L, 2);
+    lua_concat(L, 2);
+    return 1;
+}
+
+/* Asked of two userdata that are not the same one. */
+static int number_eq(lua_State *L)
+{
+    bool both =
+        luaL_testudata(L, 1, NUMBER_CLASS) != NULL && luaL_testudata(L, 2, NUMBER_CLASS) != NULL;
+
+    if (both) {
+        lua_getiuservalue(L, 1, 1);
+        lua_getiuservalue(L, 2, 1);
+    }
+    lua_pushboolean(L, both && lua_rawequal(L, -1, -2));
+    return 1;
+}
+
+static void make_number_class(lua_State *L)
+{
+    static const luaL_Reg methods[] = {{"__tostring", number_tostring},
+                                       {"__concat", number_concat},
+                                       {"__eq", number_eq},
+                                       {NULL, NULL}};
+
+    luaL_newmetatable(L, NUMBER_CLASS);
+    luaL_setfuncs(L, methods, 0);
+    lua_pushliteral(L, NUMBER_CLASS); /* how rules tell it, and cannot change it */
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 1);
 }
 
 void convert_open(lua_State *L)
@@ -39,6 +87,25 @@ void convert_open(lua_State *L)
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
     lua_pop(L, 1);
+    make_number_class(L);
+}
+
+void convert_make_number(lua_State *L)
+{
+    lua_newuserdatauv(L, 0, 1);
+    luaL_setmetatable(L, NUMBER_CLASS);
+    lua_insert(L, -2);
+    lua_setiuservalue(L, -2, 1);
+}
+
+bool convert_number_text(lua_State *L, int index, struct slice *out)
+{
+    if (luaL_testudata(L, index, NUMBER_CLASS) == NULL)
+        return false;
+    lua_getiuservalue(L, index, 1);
+    out->data = lua_tolstring(L, -1, &out->len);
+    lua_pop(L, 1); /* the number still holds it */
+    return true;
 }
 
 int convert_blob(lua_State *L)
@@ -116,6 +183,14 @@ static bool blob_to_value(lua_State *L, int index, struct value *out)
     return true;
 }
 
+static bool number_to_text(lua_State *L, int index, struct value *out)
+{
+    if (!convert_number_text(L, index, &out->bytes))
+        return false;
+    out->kind = VALUE_TEXT;
+    return true;
+}
+
 bool convert_to_value(lua_State *L, int index, struct value *out)
 {
     *out = (struct value){.kind = VALUE_NULL};
@@ -133,7 +208,8 @@ bool convert_to_value(lua_State *L, int index, struct value *out)
         out->kind = text_is_utf8(out->bytes.data, out->bytes.len) ? VALUE_TEXT : VALUE_BLOB;
         return true;
     case LUA_TUSERDATA:
-        return convert_is_null(L, index) || blob_to_value(L, index, out);
+        return convert_is_null(L, index) || blob_to_value(L, index, out) ||
+               number_to_text(L, index, out);
     default:
         return false;
     }
@@ -143,6 +219,8 @@ bool convert_to_key(lua_State *L, int index, struct slice *out)
 {
     *out = (struct slice){NULL, 0};
     if (lua_isnoneornil(L, index) || convert_is_null(L, index))
+        return true;
+    if (convert_number_text(L, index, out))
         return true;
     if (lua_type(L, index) != LUA_TSTRING && !lua_isinteger(L, index))
         return false;

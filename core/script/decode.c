@@ -3,7 +3,8 @@
  * Tokens: one byte of kind, then
  *   INT           8 bytes
  *   REAL          8 bytes
- *   STRING, KEY   4 bytes of length, the text
+ *   STRING, KEY, NUMBER
+ *                 4 bytes of length, the text
  *   ARRAY, OBJECT 4 bytes: how many items or members, filled in at the END
  */
 #include "script/decode.h"
@@ -21,7 +22,19 @@
 
 enum { TOKENS_KEPT = 1024 * 1024 };
 
-enum token { T_NULL, T_TRUE, T_FALSE, T_INT, T_REAL, T_STRING, T_KEY, T_ARRAY, T_OBJECT, T_END };
+enum token {
+    T_NULL,
+    T_TRUE,
+    T_FALSE,
+    T_INT,
+    T_REAL,
+    T_STRING,
+    T_NUMBER,
+    T_KEY,
+    T_ARRAY,
+    T_OBJECT,
+    T_END
+};
 
 /* Its address is the key of the arrays' mark in the registry. */
 static const char array_key = 0;
@@ -88,13 +101,16 @@ static bool on_boolean(void *arg, bool value)
     return put_item(arg, value ? T_TRUE : T_FALSE, NULL, 0);
 }
 
-static bool on_string(void *arg, const char *text, size_t len)
+static bool put_item_text(struct writer *w, enum token kind, const char *text, size_t len)
 {
-    struct writer *w = arg;
-
     if (w->depth > 0)
         w->open[w->depth - 1].count++;
-    return put_text(w, T_STRING, text, len);
+    return put_text(w, kind, text, len);
+}
+
+static bool on_string(void *arg, const char *text, size_t len)
+{
+    return put_item_text(arg, T_STRING, text, len);
 }
 
 /* The members of an object are counted by their values. */
@@ -119,6 +135,14 @@ static bool fits_int64(const char *text, size_t len, int64_t *out)
     return true;
 }
 
+/* A number whose digits are all 0. */
+static bool is_zero(const char *text)
+{
+    size_t digits = strcspn(text, "eE");
+
+    return strcspn(text, "123456789") >= digits;
+}
+
 /* strtod wants a NUL, which yajl's text has not; the buffer's free end lends the room. */
 static bool put_real(struct writer *w, const char *text, size_t len)
 {
@@ -130,7 +154,9 @@ static bool put_real(struct writer *w, const char *text, size_t len)
     memcpy(copy, text, len);
     copy[len] = '\0';
     value = strtod(copy, NULL);
-    return isfinite(value) ? put_item(w, T_REAL, &value, sizeof value) : on_string(w, text, len);
+    if (!isfinite(value) || (value == 0 && !is_zero(copy)))
+        return put_item_text(w, T_NUMBER, text, len);
+    return put_item(w, T_REAL, &value, sizeof value);
 }
 
 static bool on_number(void *arg, const char *text, size_t len)
@@ -142,7 +168,7 @@ static bool on_number(void *arg, const char *text, size_t len)
             return put_real(arg, text, len);
     if (fits_int64(text, len, &value))
         return put_item(arg, T_INT, &value, sizeof value);
-    return on_string(arg, text, len);
+    return put_item_text(arg, T_NUMBER, text, len);
 }
 
 static bool on_begin(void *arg, bool array)
@@ -258,6 +284,10 @@ static void build(lua_State *L, struct reader *r)
         return;
     case T_STRING:
         push_text(L, r);
+        return;
+    case T_NUMBER:
+        push_text(L, r);
+        convert_make_number(L);
         return;
     case T_ARRAY:
         push_array(L, r);

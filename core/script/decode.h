@@ -5,8 +5,9 @@
  * the events of the parse become tokens in a buffer that the script owns, then the
  * tokens become Lua values. Tables are made in their final size.
  *
- *   integer                  integer where 64 bits hold it, else its decimal text
- *   number with . or e       float; text where a float would be infinite
+ *   integer                  integer where 64 bits hold it, else a herald.number (convert.h)
+ *   number with . or e       float; a herald.number where that would be infinite, or 0 only
+ *                            because the number is too small
  *   null                     herald.null
  *   array, object            table; an array is marked, so that [] stays []
  */

@@ -297,6 +297,10 @@ static void encode_value(lua_State *L, struct encoder *e, int index, struct plac
         buf_append(&e->out, "null", 4);
         return;
     }
+    if (convert_number_text(L, index, &s)) {
+        buf_append(&e->out, s.data, s.len);
+        return;
+    }
     snprintf(why, sizeof why, "it is a %s", luaL_typename(L, index));
     refuse(L, e, here, why);
 }

@@ -6,6 +6,8 @@
  * the same value gives the same bytes in every run. Floats print in their shortest
  * form that reads back as the same float, and always look like one (1.0).
  *
+ * A herald.number (convert.h) prints as it was read.
+ *
  * What JSON cannot hold (functions, NaN, keys that are no strings, cycles, bytes that
  * are not UTF-8) is an error that names the place: "body.items[3].price".
  */

@@ -61,6 +61,7 @@ static struct slice take_text(lua_State *L, const char *name, size_t max)
 
 static void check_header(lua_State *L)
 {
+    struct slice number;
     size_t len = 0;
 
     if (lua_type(L, -2) != LUA_TSTRING)
@@ -68,7 +69,8 @@ static void check_header(lua_State *L)
     lua_tolstring(L, -2, &len);
     if (len == 0 || len > SHORT_MAX)
         luaL_error(L, "tx:emit: a header's name has 1 to %d bytes", SHORT_MAX);
-    if (lua_type(L, -1) != LUA_TSTRING && lua_type(L, -1) != LUA_TBOOLEAN && !lua_isinteger(L, -1))
+    if (lua_type(L, -1) != LUA_TSTRING && lua_type(L, -1) != LUA_TBOOLEAN &&
+        !lua_isinteger(L, -1) && !convert_number_text(L, -1, &number))
         luaL_error(L, "tx:emit: headers.%s is a %s: only strings, integers and booleans travel",
                    lua_tostring(L, -2), luaL_typename(L, -1));
 }

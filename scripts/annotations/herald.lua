@@ -139,7 +139,8 @@ function herald.env(name) end
 ---@return userdata
 function herald.blob(bytes) end
 
----Integers are exact to 64 bits; larger ones decode as text.
+---Integers are exact to 64 bits. A number that is too large for Lua is a userdata that encodes as it
+---was: tostring gives its text, SQL and business keys take it as text.
 ---@class herald.json
 ---@field null herald.null
 local json = {}

@@ -337,14 +337,14 @@ end
 
 local ENVELOPE_KEYS = { type = true, id = true, order_type = true, business_key1 = true,
                         business_key2 = true, business_key3 = true, body = true }
-
 local ENVELOPE = "the envelope of herald.subscribe"
 local BODY_MAX = 16 << 20 -- as of any message
+local function is_big(value) return getmetatable(value) == "herald.number" end -- it is its text
 -- nil, or a text: keys are text on the wire, and 16 means "16".
 local function envelope_text(origin, found, key)
   local value = found[key]
   if value == nil or value == null then return nil end
-  if math.type(value) == "integer" then return tostring(value) end
+  if math.type(value) == "integer" or is_big(value) then return tostring(value) end
   if type(value) ~= "string" then
     fail(origin, "%s returned %s as %s, not a string or an integer", ENVELOPE, article(value), key)
   end
@@ -415,7 +415,7 @@ local function namer(origin, identity)
   return function(msg)
     local id = identity(msg)
     if id == nil or id == null then return nil end
-    if math.type(id) == "integer" then id = tostring(id) end
+    if math.type(id) == "integer" or is_big(id) then id = tostring(id) end
     return check_name(origin, "what the identity of herald.subscribe returned", id)
   end
 end

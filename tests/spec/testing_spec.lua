@@ -181,6 +181,25 @@ describe("herald test", function()
       })
   end)
 
+  it("takes numbers that Lua has not by their text", function()
+    passes([[
+      r:deliver_file "spec/m.json"
+      r:run()
+      assert.rows(r, "select key from effect", { { "18446744073709551616" } })
+      assert.published(r, { type = "out", body = '{"a":[123456789012345678901234567890,1e400]}' })
+      assert.published(r, { type = "out", body = { a = { "123456789012345678901234567890", "1e400" } } })
+      assert.is_not.published(r, { type = "out", body = { a = { "1", "1e400" } } })]],
+      [==[{ rules = [[
+        local herald = require "herald"
+        herald.on("big", "*", function(msg, tx)
+          tx:exec("insert into effect (key) values (?)", msg.business_key1)
+          tx:emit { type = "out", body = msg.body }
+        end)]] }]==], {
+        ["spec/m.json"] = '{"type": "big", "business_key1": 18446744073709551616, "queue": "q", '
+          .. '"body": "{\\"a\\":[123456789012345678901234567890,1e400]}"}',
+      })
+  end)
+
   it("shows both sides of what differs", function()
     fails({ "spec/a_spec.lua:", "Expected the rows", 'key = "wanted"', 'but there was', 'key = "k"' }, [[
       r:deliver { type = "note", business_key1 = "k" }

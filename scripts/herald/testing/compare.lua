@@ -37,9 +37,13 @@ function compare.show(rows)
   return table.concat(lines, "\n")
 end
 
+-- A number that Lua has not is given by its text.
+local function is_big(value) return getmetatable(value) == "herald.number" end
+
 local function equal(a, b)
   if a == null then a = nil end
   if b == null then b = nil end
+  if is_big(a) or is_big(b) then return tostring(a) == tostring(b) end
   if type(a) ~= "table" or type(b) ~= "table" then return a == b end
   for key, value in pairs(a) do
     if not equal(value, b[key]) then return false end

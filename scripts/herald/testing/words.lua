@@ -56,7 +56,9 @@ end
 local function text_of(given, name)
   local value = given[name]
   if value == nil or type(value) == "string" then return value end
-  if math.type(value) == "integer" then return tostring(value) end
+  if math.type(value) == "integer" or getmetatable(value) == "herald.number" then
+    return tostring(value)
+  end
   words.fail(("%s is a %s, but must be a text or a whole number"):format(name, type(value)))
 end
 

@@ -15,8 +15,9 @@ static void integers_are_exact_to_64_bits(void **state)
              "assert(b.max == math.maxinteger and b.min == math.mininteger)\n"
              "assert(math.type(b.max) == 'integer' and math.type(b.min) == 'integer')\n"
              "assert(b.snow == 9007199254740993 and math.type(b.snow) == 'integer')\n"
-             "assert(b.over == '9223372036854775808' and b.under == '-9223372036854775809')\n"
-             "assert(b.big == '123456789012345678901234567890')\n"
+             "assert(tostring(b.over) == '9223372036854775808')\n"
+             "assert(tostring(b.under) == '-9223372036854775809')\n"
+             "assert(tostring(b.big) == '123456789012345678901234567890')\n"
              "assert(b.zero == 0 and b.minus == 0 and math.type(b.minus) == 'integer')");
     end(&s);
 }
@@ -27,11 +28,47 @@ static void reals_are_floats(void **state)
 
     (void)state;
     begin(&s);
-    s.message.body = slice_of("[1.0,99.90,1e2,-0.5,5e-324,1.7976931348623157e308,1e999,-1e999]");
+    s.message.body = slice_of("[1.0,99.90,1e2,-0.5,5e-324,1.7976931348623157e308,1e999,-1e999,"
+                              "1e-999,0.0e5]");
     RUNS(&s, "local b = msg.body\n"
              "assert(math.type(b[1]) == 'float' and b[1] == 1 and b[2] == 99.9 and b[3] == 100)\n"
              "assert(math.type(b[3]) == 'float' and b[4] == -0.5 and b[5] > 0)\n"
-             "assert(b[6] < math.huge and b[7] == '1e999' and b[8] == '-1e999')");
+             "assert(b[6] < math.huge and tostring(b[7]) == '1e999')\n"
+             "assert(tostring(b[8]) == '-1e999' and tostring(b[9]) == '1e-999' and b[10] == 0)\n"
+             "assert(math.type(b[10]) == 'float')");
+    end(&s);
+}
+
+/* Neither a string, which JSON would quote, nor a float, which is another number. */
+static void a_number_that_lua_has_not_keeps_its_text(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    s.message.body = slice_of("{\"a\":123456789012345678901234567890,\"b\":1e400,"
+                              "\"c\":123456789012345678901234567890,\"d\":-1E+400}");
+    RUNS(&s, "local b = msg.body\n"
+             "assert(type(b.a) == 'userdata' and getmetatable(b.a) == 'herald.number')\n"
+             "assert(tostring(b.a) == '123456789012345678901234567890' and b.a == b.c)\n"
+             "assert(b.a ~= b.b and b.a ~= 1 and b.a ~= tostring(b.a))\n"
+             "assert('n ' .. b.b == 'n 1e400' and b.b .. '!' == '1e400!' and b.a .. b.b == "
+             "'1234567890123456789012345678901e400')\n"
+             "assert(tx:value('echo ?', b.a) == '123456789012345678901234567890')\n"
+             "local ok, e = pcall(function() return b.a + 1 end)\n"
+             "assert(e:find('arithmetic on a herald.number value', 1, true), e)\n"
+             "assert(not pcall(function() b.a.x = 1 end))");
+    assert_int_equal(s.fake.stmt[0].bound[0].kind, VALUE_TEXT);
+    RUNS(&s, "tx:emit { type = 't', business_key1 = msg.body.a, body = msg.body,\n"
+             "headers = { n = msg.body.a } }");
+    assert_string_equal(s.fake.emitted, " type=t key1=123456789012345678901234567890 "
+                                        "headers={\"n\":123456789012345678901234567890} "
+                                        "body={\"a\":123456789012345678901234567890,\"b\":1e400,"
+                                        "\"c\":123456789012345678901234567890,\"d\":-1E+400}");
+    s.fake.emitted[0] = '\0';
+    RUNS(&s, "tx:emit { type = 't', body = { msg.body.b, { x = msg.body.a } } }");
+    assert_string_equal(s.fake.emitted,
+                        " type=t body=[1e400,{\"x\":123456789012345678901234567890}]");
     end(&s);
 }
 
@@ -108,6 +145,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(integers_are_exact_to_64_bits),
         cmocka_unit_test(reals_are_floats),
+        cmocka_unit_test(a_number_that_lua_has_not_keeps_its_text),
         cmocka_unit_test(null_is_kept),
         cmocka_unit_test(strings_keys_and_nesting_arrive_whole),
         cmocka_unit_test(deep_and_wide_values_arrive_whole),

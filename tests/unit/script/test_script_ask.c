@@ -164,14 +164,15 @@ static void an_envelope_is_read_by_a_function(void **state)
               "assert(p.content_type == 'text/xml' and p.timestamp == 1700000000)\n"
               "assert(p.exchange == 'paynotify' and p.routing_key == '' and p.queue)\n"
               "return { type = 'paid', id = raw:match(\"id='(%d+)'\"), order_type = p.headers.n,"
-              "\nbusiness_key1 = 16, body = { a = { 1, 2 } } } end");
+              "\nbusiness_key1 = 16, business_key3 = herald.json.decode('1e400'),"
+              "\nbody = { a = { 1, 2 } } } end");
     assert_int_equal(s.lent.subscription->envelope, ENVELOPE_FUNCTION);
     assert_int_equal(script_envelope(s.script, &s.lent, &m, &s.err), OK);
     assert_true(slice_is(m.type, "paid"));
     assert_true(slice_is(m.id, "9007199254740993"));
     assert_true(slice_is(m.key[0], "16"));
     assert_true(slice_is(m.key[1], "7"));
-    assert_null(m.key[2].data);
+    assert_true(slice_is(m.key[2], "1e400"));
     assert_true(slice_is(m.body, "{\"a\":[1,2]}"));
     assert_null(m.content_type.data); /* JSON now */
     assert_int_equal(m.timestamp_s, 1700000000);
@@ -266,6 +267,9 @@ static void an_identity_is_a_text_or_nothing(void **state)
     subscribe(&s, "identity = function() return math.maxinteger end");
     assert_int_equal(script_identity(s.script, &s.lent, &id, &s.err), OK);
     assert_true(slice_is(id, "9223372036854775807"));
+    subscribe(&s, "identity = function() return herald.json.decode('18446744073709551615') end");
+    assert_int_equal(script_identity(s.script, &s.lent, &id, &s.err), OK);
+    assert_true(slice_is(id, "18446744073709551615"));
     subscribe(&s, "identity = function() return herald.null end");
     assert_int_equal(script_identity(s.script, &s.lent, &id, &s.err), OK);
     assert_null(id.data);
