@@ -1,6 +1,8 @@
 /* channel - see channel.h. */
 #include "rabbit/channel.h"
 
+#include "rabbit/given_up.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -37,4 +39,123 @@ bool channel_bytes_are(amqp_bytes_t bytes, const char *text)
     size_t len = strlen(text);
 
     return bytes.len == len && (len == 0 || memcmp(bytes.bytes, text, len) == 0);
+}
+
+#define CONSUMER_TAG "herald"
+
+enum { DELIVERIES_MAX = 1000 * 1000 * 1000 };
+
+int ask_exchange(struct link *l, uint16_t channel, const char *name, enum exchange_kind kind,
+                 bool passive, struct err *err)
+{
+    amqp_exchange_declare_t m = {
+        .exchange = amqp_cstring_bytes(name),
+        .type = amqp_cstring_bytes(exchange_kind_word(kind)),
+        .passive = passive,
+        .durable = true,
+        .arguments = amqp_empty_table,
+    };
+
+    return link_send(l, channel, AMQP_EXCHANGE_DECLARE_METHOD, &m, err);
+}
+
+enum queue_form ask_queue_form(const char *name, enum queue_type type)
+{
+    char dead[GIVEN_UP_NAME_MAX];
+
+    if (type == QUEUE_CLASSIC)
+        return QUEUE_CLASSIC_STATED;
+    return given_up_name(name, dead) ? QUEUE_QUORUM_GUARDED : QUEUE_QUORUM_PLAIN;
+}
+
+static amqp_table_entry_t text_argument(const char *name, const char *value)
+{
+    return (amqp_table_entry_t){
+        .key = amqp_cstring_bytes(name),
+        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes(value)},
+    };
+}
+
+/* Safe dead-lettering (at-least-once) keeps a message in its queue until its dead-letter queue
+ * has confirmed it, and is had only together with reject-publish; the other kind may lose it on
+ * the way. A dead-letter queue has no further one, so its own limit is out of reach; -1 for
+ * "none" would be 0 to a broker before 4.0. */
+static int queue_arguments(const char *dead, enum queue_form form, amqp_table_entry_t out[static 5])
+{
+    out[0] = text_argument("x-queue-type", form == QUEUE_CLASSIC_STATED ? "classic" : "quorum");
+    if (form == QUEUE_OF_DEAD) {
+        out[1] = (amqp_table_entry_t){
+            .key = amqp_cstring_bytes("x-delivery-limit"),
+            .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = DELIVERIES_MAX}};
+        return 2;
+    }
+    if (form != QUEUE_QUORUM_GUARDED)
+        return 1;
+    out[1] = text_argument("x-dead-letter-exchange", "");
+    out[2] = text_argument("x-dead-letter-routing-key", dead);
+    out[3] = text_argument("x-dead-letter-strategy", "at-least-once");
+    out[4] = text_argument("x-overflow", "reject-publish");
+    return 5;
+}
+
+/* A classic queue is declared with its type alone, which is as good as plain to every broker: the
+ * declarations of the services that exist still match (docs/field-notes.md#topology). */
+int ask_queue(struct link *l, uint16_t channel, const char *name, enum queue_form form,
+              struct err *err)
+{
+    char dead[GIVEN_UP_NAME_MAX];
+    amqp_table_entry_t arguments[5];
+    amqp_queue_declare_t m = {
+        .queue = amqp_cstring_bytes(name),
+        .passive = form == QUEUE_AS_IT_IS,
+        .durable = true,
+        .arguments = amqp_empty_table,
+    };
+
+    REQUIRE(given_up_name(name, dead) || form != QUEUE_QUORUM_GUARDED);
+    if (form != QUEUE_AS_IT_IS) {
+        m.arguments.num_entries = queue_arguments(dead, form, arguments);
+        m.arguments.entries = arguments;
+    }
+    return link_send(l, channel, AMQP_QUEUE_DECLARE_METHOD, &m, err);
+}
+
+int ask_binding(struct link *l, uint16_t channel, const char *exchange, const char *queue,
+                const char *routing_key, struct err *err)
+{
+    amqp_queue_bind_t m = {
+        .queue = amqp_cstring_bytes(queue),
+        .exchange = amqp_cstring_bytes(exchange),
+        .routing_key = amqp_cstring_bytes(routing_key),
+        .arguments = amqp_empty_table,
+    };
+
+    return link_send(l, channel, AMQP_QUEUE_BIND_METHOD, &m, err);
+}
+
+int ask_consumer(struct link *l, uint16_t channel, const char *queue, struct err *err)
+{
+    amqp_basic_qos_t qos = {.prefetch_count = 1};
+    amqp_basic_consume_t consume = {
+        .queue = amqp_cstring_bytes(queue),
+        .consumer_tag = amqp_cstring_bytes(CONSUMER_TAG),
+        .arguments = amqp_empty_table,
+    };
+    int rc = link_send(l, channel, AMQP_BASIC_QOS_METHOD, &qos, err);
+
+    return rc == OK ? link_send(l, channel, AMQP_BASIC_CONSUME_METHOD, &consume, err) : rc;
+}
+
+int ask_no_more(struct link *l, uint16_t channel, struct err *err)
+{
+    amqp_basic_cancel_t cancel = {.consumer_tag = amqp_cstring_bytes(CONSUMER_TAG)};
+
+    return link_send(l, channel, AMQP_BASIC_CANCEL_METHOD, &cancel, err);
+}
+
+int ask_back(struct link *l, uint16_t channel, uint64_t tag, struct err *err)
+{
+    amqp_basic_nack_t nack = {.delivery_tag = tag, .requeue = true};
+
+    return link_send(l, channel, AMQP_BASIC_NACK_METHOD, &nack, err);
 }

@@ -18,9 +18,9 @@ enum {
     ANSWER_MOST_MS = 15 * 1000, /* a broker's own limit for a consume is 65 s */
 };
 
-struct feed *feed_new(struct feed_context *context)
+struct consume_channel *consume_channel_new(struct consume_channel_context *context)
 {
-    struct feed *f = calloc(1, sizeof *f);
+    struct consume_channel *f = calloc(1, sizeof *f);
 
     if (f == NULL)
         return NULL;
@@ -29,11 +29,11 @@ struct feed *feed_new(struct feed_context *context)
     backoff_init(&f->backoff, context->backoff_min_ms, context->backoff_max_ms,
                  (uint64_t)clock_wall(&context->clock) + context->epoch++);
     if (link_is_up(context->link))
-        f->state = FEED_DECLARING;
+        f->state = CONSUME_CHANNEL_DECLARING;
     return f;
 }
 
-int feed_plan(struct feed *f, const struct subscription *s, const char *dead)
+int consume_channel_plan(struct consume_channel *f, const struct subscription *s, const char *dead)
 {
     struct declare_item *queue = declare_queue(f->context->declare, s);
 
@@ -47,41 +47,41 @@ int feed_plan(struct feed *f, const struct subscription *s, const char *dead)
     return dead != NULL ? OK : declare_bindings(f->context->declare, queue, s);
 }
 
-const struct subscription *feed_of_dead(const struct feed *f)
+const struct subscription *consume_channel_of_dead(const struct consume_channel *f)
 {
     return f->dead[0] != '\0' ? f->subscription : NULL;
 }
 
-static const char *consumed(const struct feed *f)
+static const char *consumed(const struct consume_channel *f)
 {
     return f->dead[0] != '\0' ? f->dead : f->subscription->queue;
 }
 
-void feed_free(struct feed **f)
+void consume_channel_free(struct consume_channel **f)
 {
     if (*f == NULL)
         return;
-    feed_end_epoch(*f);
+    consume_channel_end_epoch(*f);
     reason_drop(&(*f)->why);
     free(*f);
     *f = NULL;
 }
 
-void feed_up(struct feed *f)
+void consume_channel_up(struct consume_channel *f)
 {
-    f->state = FEED_DECLARING;
+    f->state = CONSUME_CHANNEL_DECLARING;
     f->renewing = false;
     f->is_short = false;
 }
 
-void feed_down(struct feed *f)
+void consume_channel_down(struct consume_channel *f)
 {
-    feed_end_epoch(f);
-    f->state = FEED_DOWN;
+    consume_channel_end_epoch(f);
+    f->state = CONSUME_CHANNEL_DOWN;
     f->channel = 0;
 }
 
-static void set_why(struct feed *f, const char *why)
+static void set_why(struct consume_channel *f, const char *why)
 {
     struct reason *shared = reason_take(&f->why, why);
 
@@ -91,25 +91,25 @@ static void set_why(struct feed *f, const char *why)
 }
 
 /* A channel that worked for long starts over with a short rest. */
-static void rest(struct feed *f)
+static void rest(struct consume_channel *f)
 {
     int64_t now = clock_mono(&f->context->clock);
 
     if (f->since_ms != 0 && now - f->since_ms > f->context->backoff_max_ms)
         backoff_reset(&f->backoff);
     f->since_ms = 0;
-    f->state = FEED_RESTING;
+    f->state = CONSUME_CHANNEL_RESTING;
     f->due_ms = now + backoff_next(&f->backoff);
 }
 
 /* It is closed on both sides. */
-static void free_channel(struct feed *f)
+static void free_channel(struct consume_channel *f)
 {
     channels_release(f->context->channels, f->channel);
     f->channel = 0;
 }
 
-static void on_close(struct feed *f, const amqp_channel_close_t *close)
+static void on_close(struct consume_channel *f, const amqp_channel_close_t *close)
 {
     struct err err = {0};
     char why[TEXT_MAX];
@@ -117,71 +117,71 @@ static void on_close(struct feed *f, const amqp_channel_close_t *close)
     /* A link that cannot take this is going down, which ends the epoch as well. */
     if (channel_close_ok(f->context->link, f->channel, &err) != OK)
         return;
-    if (!feed_has_channel(f))
+    if (!consume_channel_has_channel(f))
         return;
     free_channel(f);
-    feed_end_epoch(f);
-    set_why(f, feed_why_closed(f, close, why, sizeof why));
+    consume_channel_end_epoch(f);
+    set_why(f, consume_channel_why_closed(f, close, why, sizeof why));
     rest(f);
 }
 
 /* With the channel go its consumer and whatever is held of it. */
-static void close_channel(struct feed *f)
+static void close_channel(struct consume_channel *f)
 {
     struct err err = {0};
 
-    feed_end_epoch(f);
+    consume_channel_end_epoch(f);
     if (channel_close(f->context->link, f->channel, &err) != OK)
         f->context->broken = "a channel could not be closed";
-    f->state = FEED_CLOSING;
+    f->state = CONSUME_CHANNEL_CLOSING;
     f->due_ms = clock_mono(&f->context->clock) + ANSWER_MOST_MS;
 }
 
 /* The consumer is gone, its channel is not yet. */
-static void on_cancel(struct feed *f, const char *why)
+static void on_cancel(struct consume_channel *f, const char *why)
 {
-    if (!feed_has_channel(f))
+    if (!consume_channel_has_channel(f))
         return;
     set_why(f, why);
     close_channel(f);
 }
 
-static void on_cancelled(struct feed *f)
+static void on_cancelled(struct consume_channel *f)
 {
     char why[TEXT_MAX];
 
-    on_cancel(f, feed_why_cancelled(f, why, sizeof why));
+    on_cancel(f, consume_channel_why_cancelled(f, why, sizeof why));
 }
 
 /* Its channel is of no concern any more. */
-static void go_on(struct feed *f)
+static void go_on(struct consume_channel *f)
 {
     if (f->renewing || f->subscription == NULL)
-        f->state = FEED_DECLARING;
+        f->state = CONSUME_CHANNEL_DECLARING;
     else
         rest(f);
     f->renewing = false;
 }
 
-static void on_close_ok(struct feed *f)
+static void on_close_ok(struct consume_channel *f)
 {
-    if (f->state != FEED_CLOSING)
+    if (f->state != CONSUME_CHANNEL_CLOSING)
         return;
     free_channel(f);
     go_on(f);
 }
 
-static void on_consuming(struct feed *f)
+static void on_consuming(struct consume_channel *f)
 {
-    if (f->state != FEED_OPENING)
+    if (f->state != CONSUME_CHANNEL_OPENING)
         return;
-    f->state = FEED_CONSUMING;
+    f->state = CONSUME_CHANNEL_CONSUMING;
     f->since_ms = clock_mono(&f->context->clock);
     log_event(f->context->log, LOG_INFO, "broker.consuming",
               LOG_FIELDS(log_text("queue", consumed(f))));
 }
 
-void feed_method(struct feed *f, const amqp_method_t *method)
+void consume_channel_method(struct consume_channel *f, const amqp_method_t *method)
 {
     switch (method->id) {
     case AMQP_BASIC_CONSUME_OK_METHOD:
@@ -201,25 +201,25 @@ void feed_method(struct feed *f, const amqp_method_t *method)
     }
 }
 
-static void end_channel(struct feed *f)
+static void end_channel(struct consume_channel *f)
 {
-    if (!feed_has_channel(f))
+    if (!consume_channel_has_channel(f))
         return;
-    feed_ack(f);
-    feed_ack_beyond_gaps(f);
+    consume_channel_ack(f);
+    consume_channel_ack_beyond_gaps(f);
     close_channel(f);
 }
 
-void feed_renew(struct feed *f)
+void consume_channel_renew(struct consume_channel *f)
 {
-    if (!feed_has_channel(f))
+    if (!consume_channel_has_channel(f))
         return;
     end_channel(f);
     f->renewing = true;
 }
 
 /* Nothing of it is left to the next subscription but the channel that closes. */
-static void leave_queue(struct feed *f)
+static void leave_queue(struct consume_channel *f)
 {
     if (f->subscription == NULL)
         return;
@@ -231,21 +231,21 @@ static void leave_queue(struct feed *f)
     f->pace = PACE_FLOW;
     f->renewing = false;
     f->since_ms = 0;
-    f->room = (struct feed_room){.narrow = 0};
+    f->room = (struct consume_channel_room){.narrow = 0};
     f->warned = false;
     f->limit = NULL;
     backoff_reset(&f->backoff);
     reason_drop(&f->why);
-    if (f->state == FEED_RESTING)
-        f->state = FEED_DECLARING;
+    if (f->state == CONSUME_CHANNEL_RESTING)
+        f->state = CONSUME_CHANNEL_DECLARING;
 }
 
-static int prefetch_of(const struct feed *f, const struct subscription *s)
+static int prefetch_of(const struct consume_channel *f, const struct subscription *s)
 {
     return f->dead[0] != '\0' ? DEAD_PREFETCH : s->prefetch;
 }
 
-static void enter_queue(struct feed *f)
+static void enter_queue(struct consume_channel *f)
 {
     const struct subscription *before = f->subscription;
 
@@ -255,10 +255,10 @@ static void enter_queue(struct feed *f)
         h->delivery.subscription = f->subscription;
     /* basic.qos is for consumers to come. */
     if (before != NULL && prefetch_of(f, before) != prefetch_of(f, f->subscription))
-        feed_renew(f);
+        consume_channel_renew(f);
 }
 
-void feed_adopt(struct feed *f)
+void consume_channel_adopt(struct consume_channel *f)
 {
     if (f->next != NULL)
         enter_queue(f);
@@ -266,37 +266,37 @@ void feed_adopt(struct feed *f)
         leave_queue(f);
 }
 
-static enum broker_pace pace_of(const struct feed *f)
+static enum broker_pace pace_of(const struct consume_channel *f)
 {
     return f->pace < f->context->pace ? f->pace : f->context->pace;
 }
 
-void feed_pace(struct feed *f, const char *queue, enum broker_pace pace)
+void consume_channel_pace(struct consume_channel *f, const char *queue, enum broker_pace pace)
 {
     if (f->subscription == NULL || (queue != NULL && strcmp(consumed(f), queue) != 0))
         return;
     if (queue != NULL)
         f->pace = pace;
     if (!f->context->holding && f->opened_at != pace_of(f))
-        feed_renew(f);
+        consume_channel_renew(f);
 }
 
-void feed_abandon(struct feed *f)
+void consume_channel_abandon(struct consume_channel *f)
 {
     f->next = NULL;
 }
 
-const char *feed_unplanned_queue(const struct feed *f)
+const char *consume_channel_unplanned_queue(const struct consume_channel *f)
 {
     return f->next == NULL && f->subscription != NULL ? consumed(f) : NULL;
 }
 
-bool feed_is_free(const struct feed *f)
+bool consume_channel_is_free(const struct consume_channel *f)
 {
-    return f->subscription == NULL && f->next == NULL && f->state != FEED_CLOSING;
+    return f->subscription == NULL && f->next == NULL && f->state != CONSUME_CHANNEL_CLOSING;
 }
 
-static void cancel_consumer(struct feed *f)
+static void cancel_consumer(struct consume_channel *f)
 {
     amqp_basic_cancel_t cancel = {.consumer_tag = amqp_cstring_bytes(CONSUMER_TAG)};
     struct err err = {0};
@@ -305,19 +305,19 @@ static void cancel_consumer(struct feed *f)
         f->context->broken = "a consumer could not be cancelled";
 }
 
-void feed_drain(struct feed *f)
+void consume_channel_drain(struct consume_channel *f)
 {
     if (f->draining)
         return;
     f->draining = true;
-    if (feed_has_channel(f))
+    if (consume_channel_has_channel(f))
         cancel_consumer(f);
-    feed_drop_queued(f);
+    consume_channel_drop_queued(f);
 }
 
-static int send_consume(struct feed *f, struct err *err)
+static int send_consume(struct consume_channel *f, struct err *err)
 {
-    uint16_t prefetch = feed_room_prefetch(f, (uint16_t)prefetch_of(f, f->subscription));
+    uint16_t prefetch = consume_channel_room_prefetch(f, (uint16_t)prefetch_of(f, f->subscription));
     amqp_basic_qos_t qos = {.prefetch_count = pace_of(f) == PACE_ONE ? 1 : prefetch};
     /* As it is without; but a stream takes no such argument, and refuses to be consumed. */
     amqp_table_entry_t priority = {.key = amqp_cstring_bytes("x-priority"),
@@ -336,14 +336,14 @@ static int send_consume(struct feed *f, struct err *err)
     return rc;
 }
 
-static bool may_open(const struct feed *f)
+static bool may_open(const struct consume_channel *f)
 {
-    return f->state == FEED_DECLARING && f->subscription != NULL && !f->draining &&
+    return f->state == CONSUME_CHANNEL_DECLARING && f->subscription != NULL && !f->draining &&
            pace_of(f) != PACE_STOP && declare_state(f->queue) == DECLARE_READY;
 }
 
 /* It is tried again whenever another channel is closed. */
-static void tell_short(struct feed *f)
+static void tell_short(struct consume_channel *f)
 {
     char why[TEXT_MAX];
 
@@ -357,13 +357,13 @@ static void tell_short(struct feed *f)
     set_why(f, why);
 }
 
-static void open_channel(struct feed *f)
+static void open_channel(struct consume_channel *f)
 {
     struct err err = {0};
 
     f->channel = channels_take(f->context->channels, CHANNELS_OF_WORK, f);
     if (f->channel == 0) {
-        feed_room_leave(f);
+        consume_channel_room_leave(f);
         tell_short(f);
         return;
     }
@@ -375,25 +375,25 @@ static void open_channel(struct feed *f)
     f->epoch = ++f->context->epoch;
     f->deserted = declare_deserted(f->queue);
     f->opened_at = pace_of(f);
-    f->state = FEED_OPENING;
+    f->state = CONSUME_CHANNEL_OPENING;
     f->due_ms = clock_mono(&f->context->clock) + ANSWER_MOST_MS;
 }
 
 /* The channel is left to itself: its close-ok may be long in coming. */
-static void leave_unanswered(struct feed *f, const char *why)
+static void leave_unanswered(struct consume_channel *f, const char *why)
 {
     struct err err = {0};
 
-    feed_end_epoch(f);
+    consume_channel_end_epoch(f);
     if (channels_leave(f->context->channels, f->channel, &err) != OK)
         f->context->broken = "a channel could not be closed";
     f->channel = 0;
-    f->state = FEED_DECLARING;
+    f->state = CONSUME_CHANNEL_DECLARING;
     f->renewing = false;
     declare_unanswered(f->context->declare, f->queue, why);
 }
 
-static void give_up(struct feed *f)
+static void give_up(struct consume_channel *f)
 {
     char why[TEXT_MAX];
 
@@ -404,83 +404,226 @@ static void give_up(struct feed *f)
     leave_unanswered(f, why);
 }
 
-void feed_blame(struct feed *f, const char *why)
+void consume_channel_blame(struct consume_channel *f, const char *why)
 {
-    if (f->state == FEED_OPENING)
+    if (f->state == CONSUME_CHANNEL_OPENING)
         declare_unanswered(f->context->declare, f->queue, why);
 }
 
-const char *feed_queue(const struct feed *f)
+const char *consume_channel_queue(const struct consume_channel *f)
 {
     return f->subscription != NULL ? consumed(f) : NULL;
 }
 
-void feed_step(struct feed *f)
+void consume_channel_step(struct consume_channel *f)
 {
     int64_t now = clock_mono(&f->context->clock);
 
-    if (f->state == FEED_RESTING && f->due_ms <= now && !f->draining) {
+    if (f->state == CONSUME_CHANNEL_RESTING && f->due_ms <= now && !f->draining) {
         declare_again(f->context->declare, f->queue);
-        f->state = FEED_DECLARING;
+        f->state = CONSUME_CHANNEL_DECLARING;
     }
-    if (may_open(f) && feed_room_enter(f))
+    if (may_open(f) && consume_channel_room_enter(f))
         open_channel(f);
-    feed_room_step(f);
+    consume_channel_room_step(f);
     /* A quorum queue that is deleted and made again within milliseconds may keep the
      * broker from telling its consumers (seen with 3.10). */
-    if (f->state == FEED_CONSUMING && !f->draining && declare_deserted(f->queue) != f->deserted)
+    if (f->state == CONSUME_CHANNEL_CONSUMING && !f->draining &&
+        declare_deserted(f->queue) != f->deserted)
         on_cancel(f, "the queue was deleted and made again: the broker knows no consumer");
-    if (f->state == FEED_OPENING && f->due_ms <= now)
+    if (f->state == CONSUME_CHANNEL_OPENING && f->due_ms <= now)
         give_up(f);
-    if (f->state == FEED_CLOSING && f->due_ms <= now) {
+    if (f->state == CONSUME_CHANNEL_CLOSING && f->due_ms <= now) {
         channels_orphan(f->context->channels, f->channel);
         f->channel = 0;
         go_on(f);
     }
 }
 
-int64_t feed_due(const struct feed *f)
+int64_t consume_channel_due(const struct consume_channel *f)
 {
-    if (f->state == FEED_RESTING && f->draining)
+    if (f->state == CONSUME_CHANNEL_RESTING && f->draining)
         return INT64_MAX;
-    return f->state == FEED_RESTING || f->state == FEED_OPENING || f->state == FEED_CLOSING
+    return f->state == CONSUME_CHANNEL_RESTING || f->state == CONSUME_CHANNEL_OPENING ||
+                   f->state == CONSUME_CHANNEL_CLOSING
                ? f->due_ms
-               : feed_room_due(f);
+               : consume_channel_room_due(f);
 }
 
-bool feed_is_ready(const struct feed *f)
+bool consume_channel_is_ready(const struct consume_channel *f)
 {
     return f->subscription == NULL || f->dead[0] != '\0' || pace_of(f) != PACE_FLOW ||
-           feed_ticket(f) != 0 || (f->state == FEED_CONSUMING && !f->draining);
+           consume_channel_ticket(f) != 0 ||
+           (f->state == CONSUME_CHANNEL_CONSUMING && !f->draining);
 }
 
-size_t feed_unacked(const struct feed *f)
+size_t consume_channel_unacked(const struct consume_channel *f)
 {
     return f->unacked;
 }
 
 /* The answer takes longer than is usual. */
-static bool is_late(const struct feed *f)
+static bool is_late(const struct consume_channel *f)
 {
-    return f->state == FEED_OPENING &&
+    return f->state == CONSUME_CHANNEL_OPENING &&
            f->due_ms - clock_mono(&f->context->clock) <= ANSWER_MOST_MS - ANSWER_LATE_MS;
 }
 
-const char *feed_own_trouble(const struct feed *f)
+const char *consume_channel_own_trouble(const struct consume_channel *f)
 {
     if (f->subscription == NULL || f->renewing)
         return NULL;
     if (is_late(f))
         return "the broker has not answered the consume yet";
-    return f->state == FEED_RESTING || f->state == FEED_CLOSING ||
-                   (f->state == FEED_DECLARING && f->is_short)
+    return f->state == CONSUME_CHANNEL_RESTING || f->state == CONSUME_CHANNEL_CLOSING ||
+                   (f->state == CONSUME_CHANNEL_DECLARING && f->is_short)
                ? reason_text(f->why)
                : NULL;
 }
 
-const char *feed_trouble(const struct feed *f)
+const char *consume_channel_trouble(const struct consume_channel *f)
 {
-    if (f->subscription != NULL && f->state == FEED_DECLARING && declare_why(f->queue)[0] != '\0')
+    if (f->subscription != NULL && f->state == CONSUME_CHANNEL_DECLARING &&
+        declare_why(f->queue)[0] != '\0')
         return declare_why(f->queue);
-    return is_late(f) ? NULL : feed_own_trouble(f);
+    return is_late(f) ? NULL : consume_channel_own_trouble(f);
+}
+
+bool consume_channel_has_channel(const struct consume_channel *f)
+{
+    return f->state == CONSUME_CHANNEL_CONSUMING || f->state == CONSUME_CHANNEL_OPENING;
+}
+
+/* Takes the oldest one off its list. */
+static struct held *pop(struct consume_channel *f)
+{
+    struct held *h = f->first;
+
+    f->first = h->next_on_feed;
+    if (f->first == NULL)
+        f->last = NULL;
+    f->unacked--;
+    f->bytes -= h->size;
+    return h;
+}
+
+/* From *at on, nothing will ever be acked. */
+static void abandon(struct consume_channel *f, struct held **at)
+{
+    bool stale = false;
+
+    while (*at != NULL) {
+        struct held *h = *at;
+
+        *at = h->next_on_feed;
+        f->unacked--;
+        f->bytes -= h->size;
+        if (h->state == HELD_SETTLED) {
+            held_free(h);
+            continue;
+        }
+        h->stale = true;
+        stale = true;
+    }
+    if (stale)
+        f->context->stale(f->context->stale_arg);
+}
+
+void consume_channel_end_epoch(struct consume_channel *f)
+{
+    abandon(f, &f->first);
+    f->last = NULL;
+    consume_channel_room_leave(f);
+}
+
+struct held *consume_channel_deliver(struct consume_channel *f, struct delivery *d)
+{
+    struct held *h;
+
+    if (f->draining || !consume_channel_has_channel(f))
+        return NULL;
+    d->subscription = f->subscription;
+    d->epoch = f->epoch;
+    d->owner = f;
+    h = held_new(d, &f->context->held_bytes);
+    if (h == NULL) {
+        /* The broker keeps it; a new connection asks for it again. */
+        f->context->broken = "out of memory for a delivery";
+        return NULL;
+    }
+    h->came_ms = clock_mono(&f->context->clock);
+    if (f->last != NULL)
+        f->last->next_on_feed = h;
+    else
+        f->first = h;
+    f->last = h;
+    f->unacked++;
+    f->bytes += h->size;
+    return h;
+}
+
+void consume_channel_ack(struct consume_channel *f)
+{
+    amqp_basic_ack_t ack = {.multiple = true};
+    struct err err = {0};
+
+    while (f->first != NULL && f->first->state == HELD_SETTLED) {
+        struct held *h = pop(f);
+
+        ack.delivery_tag = h->delivery.tag;
+        held_free(h);
+    }
+    if (ack.delivery_tag == 0)
+        return;
+    if (link_send(f->context->link, f->channel, AMQP_BASIC_ACK_METHOD, &ack, &err) != OK)
+        f->context->broken = "an ack could not be sent";
+}
+
+static void ack_one(struct consume_channel *f, const struct held *h)
+{
+    amqp_basic_ack_t ack = {.delivery_tag = h->delivery.tag};
+    struct err err = {0};
+
+    if (link_send(f->context->link, f->channel, AMQP_BASIC_ACK_METHOD, &ack, &err) != OK)
+        f->context->broken = "an ack could not be sent";
+}
+
+void consume_channel_ack_rescued(struct consume_channel *f)
+{
+    struct held **at = &f->first;
+
+    f->last = NULL;
+    while (*at != NULL) {
+        struct held *h = *at;
+
+        if (h->state != HELD_SETTLED || !h->delivery.endangered) {
+            f->last = h;
+            at = &h->next_on_feed;
+            continue;
+        }
+        ack_one(f, h);
+        *at = h->next_on_feed;
+        f->unacked--;
+        f->bytes -= h->size;
+        held_free(h);
+    }
+}
+
+void consume_channel_ack_beyond_gaps(struct consume_channel *f)
+{
+    for (struct held *h = f->first; h != NULL; h = h->next_on_feed)
+        if (h->state == HELD_SETTLED)
+            ack_one(f, h);
+}
+
+void consume_channel_drop_queued(struct consume_channel *f)
+{
+    struct held **at = &f->first;
+
+    f->last = NULL;
+    while (*at != NULL && (*at)->state != HELD_QUEUED) {
+        f->last = *at;
+        at = &(*at)->next_on_feed;
+    }
+    abandon(f, at);
 }

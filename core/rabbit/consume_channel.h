@@ -1,10 +1,10 @@
 /*
  * consume_channel - one subscription: a channel that consumes a queue, and what it holds unacked
  *
- *          feed_up             queue READY               consume-ok
+ *          consume_channel_up             queue READY               consume-ok
  *   DOWN ---------> DECLARING -------------> OPENING ----------------> CONSUMING
  *    ^                 ^                        |                       |     |
- *    | feed_down       |  time is over          |   channel.close       |     |
+ *    | consume_channel_down       |  time is over          |   channel.close       |     |
  *    | (anywhere)      '------------- RESTING <-'-----------------------'     |
  *    |                                   ^              basic.cancel          |
  *                                        '---- CLOSING <----------------------'
@@ -38,7 +38,7 @@
 #include "wire/link.h"
 
 /* What all feeds of a consumer share; owned by the consumer. */
-struct feed_context {
+struct consume_channel_context {
     struct link *link;         /* lent */
     struct channels *channels; /* of the link; lent */
     struct log *log;           /* lent */
@@ -59,103 +59,105 @@ struct feed_context {
     uint64_t served;   /* whose turn it is; 0: nobody waits */
 };
 
-struct feed;
+struct consume_channel;
 
 /* A feed without a subscription. `context` is lent for life. NULL when out of memory. */
-struct feed *feed_new(struct feed_context *context);
-void feed_free(struct feed **f); /* leaves what stands in the line as stale; NULL is fine */
+struct consume_channel *consume_channel_new(struct consume_channel_context *context);
+void consume_channel_free(
+    struct consume_channel **f); /* leaves what stands in the line as stale; NULL is fine */
 
 /* The next plan has this subscription for it, lent until the plan after it is adopted:
  * asks for what it needs. With `dead`, the name of the subscription's dead-letter queue, it
  * consumes that one, where there is one (given_up.h). OK or ERR_NOMEM. */
-int feed_plan(struct feed *f, const struct subscription *s, const char *dead);
+int consume_channel_plan(struct consume_channel *f, const struct subscription *s, const char *dead);
 
 /* The plan is in force: with its subscription, all that is held belongs to that one;
  * without one, what is settled is acked and the channel is closed. */
-void feed_adopt(struct feed *f);
+void consume_channel_adopt(struct consume_channel *f);
 
 /* The plan is not to be. */
-void feed_abandon(struct feed *f);
+void consume_channel_abandon(struct consume_channel *f);
 
 /* The queue it consumes, unless the plan has something for it already; else NULL. */
-const char *feed_unplanned_queue(const struct feed *f);
+const char *consume_channel_unplanned_queue(const struct consume_channel *f);
 
 /* The subscription whose dead-letter queue it consumes; NULL: it consumes the queue itself. */
-const struct subscription *feed_of_dead(const struct feed *f);
+const struct subscription *consume_channel_of_dead(const struct consume_channel *f);
 
 /* It has no subscription, none is planned, and nothing of its channel is left. */
-bool feed_is_free(const struct feed *f);
+bool consume_channel_is_free(const struct consume_channel *f);
 
-void feed_up(struct feed *f);
-void feed_down(struct feed *f);
+void consume_channel_up(struct consume_channel *f);
+void consume_channel_down(struct consume_channel *f);
 
 /* What the broker said on its channel. */
-void feed_method(struct feed *f, const amqp_method_t *method);
+void consume_channel_method(struct consume_channel *f, const amqp_method_t *method);
 
 /* A delivery that came; its identity (subscription, epoch, owner) is filled in here.
  * Returns the copy, which the caller puts into the line, or NULL when it is dropped
  * unacked. */
-struct held *feed_deliver(struct feed *f, struct delivery *d);
+struct held *consume_channel_deliver(struct consume_channel *f, struct delivery *d);
 
 /* Before a delivery of this size is taken from `f`: while all feeds would hold more than they may,
  * the one that holds most, which may be `f`, gives back what no turn has, once, and consumes with
  * a smaller prefetch for as long as large messages come. */
-void feeds_make_room(struct feed *const *feeds, size_t n, struct feed *f, size_t size);
+void feeds_make_room(struct consume_channel *const *feeds, size_t n, struct consume_channel *f,
+                     size_t size);
 
 /* Between two turns: finds whose turn it is to have room, of those that wait for it. */
-void feeds_serve(struct feed_context *c, struct feed *const *feeds, size_t n);
+void feeds_serve(struct consume_channel_context *c, struct consume_channel *const *feeds, size_t n);
 
 /* Its place among those that wait for room; 0: it does not wait. */
-uint64_t feed_ticket(const struct feed *f);
+uint64_t consume_channel_ticket(const struct consume_channel *f);
 
 /* Sends one ack that covers all that is settled without a gap. */
-void feed_ack(struct feed *f);
+void consume_channel_ack(struct consume_channel *f);
 
 /* And those that were endangered one by one where they stand behind a gap: none of them waits for
  * a handler of another. */
-void feed_ack_rescued(struct feed *f);
+void consume_channel_ack_rescued(struct consume_channel *f);
 
 /* Between two turns: its own pace, when it consumes this queue; for a NULL queue the context
  * has changed. Another pace needs another channel, since basic.qos is for consumers to come:
  * what is settled is acked, the rest goes back, and at PACE_STOP no channel is opened. */
-void feed_pace(struct feed *f, const char *queue, enum broker_pace pace);
+void consume_channel_pace(struct consume_channel *f, const char *queue, enum broker_pace pace);
 
 /* Cancels the consumer for good. */
-void feed_drain(struct feed *f);
+void consume_channel_drain(struct consume_channel *f);
 
-void feed_step(struct feed *f);
-int64_t feed_due(const struct feed *f); /* monotonic; INT64_MAX: never */
+void consume_channel_step(struct consume_channel *f);
+int64_t consume_channel_due(const struct consume_channel *f); /* monotonic; INT64_MAX: never */
 
 /* True when it does what it should: one that ends or is held back has nothing to do, and what
  * the broker gave up on can wait. */
-bool feed_is_ready(const struct feed *f);
-size_t feed_unacked(const struct feed *f);
+bool consume_channel_is_ready(const struct consume_channel *f);
+size_t consume_channel_unacked(const struct consume_channel *f);
 
 /* What it would consume is not there, and need not be: a dead-letter queue. */
-bool feed_is_absent(const struct feed *f);
+bool consume_channel_is_absent(const struct consume_channel *f);
 
 /* Asks for the delivery limit that its queue was declared with, once; while that is not answered,
  * it is undecided what comes too often. */
-void feed_ask_limit(struct feed *f);
-bool feed_is_undecided(const struct feed *f);
+void consume_channel_ask_limit(struct consume_channel *f);
+bool consume_channel_is_undecided(const struct consume_channel *f);
 
 /* After how many returns a message is endangered: `wanted`, or less where the limit is. */
-int64_t feed_rescue_after(const struct feed *f, int64_t wanted);
+int64_t consume_channel_rescue_after(const struct consume_channel *f, int64_t wanted);
 
 /* Logs, once, that its queue counts returns and has no dead-letter queue of herald's. */
-void feed_warn_unguarded(struct feed *f);
+void consume_channel_warn_unguarded(struct consume_channel *f);
 
 /* Why it does not consume, or NULL. */
-const char *feed_trouble(const struct feed *f);
+const char *consume_channel_trouble(const struct consume_channel *f);
 
 /* The same, where it is not its declaration; an answer that takes long is one, too. */
-const char *feed_own_trouble(const struct feed *f);
+const char *consume_channel_own_trouble(const struct consume_channel *f);
 
 /* The broker closes the connection over a basic.consume: who waits for the answer to one is
- * left without. Before feed_down. */
-void feed_blame(struct feed *f, const char *why);
+ * left without. Before consume_channel_down. */
+void consume_channel_blame(struct consume_channel *f, const char *why);
 
 /* The queue that it consumes; NULL: none. */
-const char *feed_queue(const struct feed *f);
+const char *consume_channel_queue(const struct consume_channel *f);
 
 #endif

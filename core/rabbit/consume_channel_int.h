@@ -1,7 +1,4 @@
-/*
- * consume_channel_int - struct feed, for consume_channel.c (its channel) and consume_channel_held.c
- * (what it holds unacked)
- */
+/* consume_channel_int - the inside of a consume_channel, for its own files */
 #ifndef HERALD_RABBIT_CONSUME_CHANNEL_INT_H
 #define HERALD_RABBIT_CONSUME_CHANNEL_INT_H
 
@@ -10,17 +7,17 @@
 #include "rabbit/given_up.h"
 #include "rabbit/reason.h"
 
-enum feed_state {
-    FEED_DOWN,
-    FEED_DECLARING,
-    FEED_OPENING,
-    FEED_CONSUMING,
-    FEED_CLOSING,
-    FEED_RESTING,
+enum consume_channel_state {
+    CONSUME_CHANNEL_DOWN,
+    CONSUME_CHANNEL_DECLARING,
+    CONSUME_CHANNEL_OPENING,
+    CONSUME_CHANNEL_CONSUMING,
+    CONSUME_CHANNEL_CLOSING,
+    CONSUME_CHANNEL_RESTING,
 };
 
 /* consume_channel_room.c. All is wide with zeros. */
-struct feed_room {
+struct consume_channel_room {
     size_t largest;  /* of its deliveries, since it is as wide or narrow as it is */
     uint16_t narrow; /* its prefetch while that is another than the subscription's; 0: it is wide */
     size_t reserved; /* bytes that it may need, while its channel is open and narrow */
@@ -29,11 +26,11 @@ struct feed_room {
     int64_t open_ms;  /* since when its channel is open */
 };
 
-struct feed {
-    struct feed_context *context;            /* lent */
+struct consume_channel {
+    struct consume_channel_context *context; /* lent */
     const struct subscription *subscription; /* lent; NULL: none yet, or no more */
     const struct subscription *next;         /* of the plan under way; lent; NULL */
-    enum feed_state state;
+    enum consume_channel_state state;
     uint16_t channel;             /* its number; 0: none */
     bool is_short;                /* DECLARING: the broker allows no further channel */
     enum broker_pace pace;        /* its own */
@@ -45,48 +42,48 @@ struct feed {
     uint64_t epoch;               /* of this life of the channel */
     struct held *first;           /* unacked ones in order of tag; owned */
     struct held *last;
-    size_t unacked;         /* how many of them */
-    size_t bytes;           /* their sizes */
-    struct feed_room room;  /* how much it may hold */
-    bool draining;          /* no further deliveries */
-    bool warned;            /* that its queue has no dead-letter queue */
-    bool renewing;          /* CLOSING: consumes again at once */
-    int64_t due_ms;         /* RESTING: end of it; OPENING, CLOSING: answer is due */
-    int64_t since_ms;       /* CONSUMING: since when */
-    struct backoff backoff; /* how long to rest */
-    struct reason *why;     /* last trouble */
+    size_t unacked;                   /* how many of them */
+    size_t bytes;                     /* their sizes */
+    struct consume_channel_room room; /* how much it may hold */
+    bool draining;                    /* no further deliveries */
+    bool warned;                      /* that its queue has no dead-letter queue */
+    bool renewing;                    /* CLOSING: consumes again at once */
+    int64_t due_ms;                   /* RESTING: end of it; OPENING, CLOSING: answer is due */
+    int64_t since_ms;                 /* CONSUMING: since when */
+    struct backoff backoff;           /* how long to rest */
+    struct reason *why;               /* last trouble */
 };
 
 /* consume_channel_why.c: the broker closed the channel, or cancelled the consumer. Each writes one
  * line, cut to `size`, and returns `out`. */
-const char *feed_why_closed(const struct feed *f, const amqp_channel_close_t *close, char *out,
-                            size_t size);
-const char *feed_why_cancelled(const struct feed *f, char *out, size_t size);
+const char *consume_channel_why_closed(const struct consume_channel *f,
+                                       const amqp_channel_close_t *close, char *out, size_t size);
+const char *consume_channel_why_cancelled(const struct consume_channel *f, char *out, size_t size);
 
 /* Closes the channel: what is settled is acked, the rest goes back, and it is opened again. */
-void feed_renew(struct feed *f);
+void consume_channel_renew(struct consume_channel *f);
 
 /* consume_channel_room.c: the prefetch for the channel that is opened next; whether it may be
  * opened now (else it waits for its turn); it was; it is gone. */
-uint16_t feed_room_prefetch(const struct feed *f, uint16_t wanted);
-bool feed_room_enter(struct feed *f);
-void feed_room_leave(struct feed *f);
+uint16_t consume_channel_room_prefetch(const struct consume_channel *f, uint16_t wanted);
+bool consume_channel_room_enter(struct consume_channel *f);
+void consume_channel_room_leave(struct consume_channel *f);
 
 /* Between two turns: lets others have its room, or is as wide as it was. When to look again. */
-void feed_room_step(struct feed *f);
-int64_t feed_room_due(const struct feed *f);
+void consume_channel_room_step(struct consume_channel *f);
+int64_t consume_channel_room_due(const struct consume_channel *f);
 
 /* A channel on which deliveries come, or are about to. */
-bool feed_has_channel(const struct feed *f);
+bool consume_channel_has_channel(const struct consume_channel *f);
 
 /* The channel is gone, and with it every tag: nothing of it will ever be acked. */
-void feed_end_epoch(struct feed *f);
+void consume_channel_end_epoch(struct consume_channel *f);
 
 /* What is settled behind a gap is acked one by one, since nothing will close the gap. */
-void feed_ack_beyond_gaps(struct feed *f);
+void consume_channel_ack_beyond_gaps(struct consume_channel *f);
 
 /* What no turn has goes. A turn takes from the front, so these are the last ones on
  * the channel, and the acks of the others never cover them. */
-void feed_drop_queued(struct feed *f);
+void consume_channel_drop_queued(struct consume_channel *f);
 
 #endif

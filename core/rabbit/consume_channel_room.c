@@ -22,31 +22,31 @@ enum {
     TURN_MS = 100, /* a narrow feed with nothing in hand may stay for so long while others wait */
 };
 
-static size_t part(const struct feed *f)
+static size_t part(const struct consume_channel *f)
 {
     return f->context->bytes_max / PARTS;
 }
 
-static int64_t now_ms(const struct feed *f)
+static int64_t now_ms(const struct consume_channel *f)
 {
     return clock_mono(&f->context->clock);
 }
 
-uint16_t feed_room_prefetch(const struct feed *f, uint16_t wanted)
+uint16_t consume_channel_room_prefetch(const struct consume_channel *f, uint16_t wanted)
 {
     return f->room.narrow != 0 && f->room.narrow < wanted ? f->room.narrow : wanted;
 }
 
-uint64_t feed_ticket(const struct feed *f)
+uint64_t consume_channel_ticket(const struct consume_channel *f)
 {
     return f->room.ticket;
 }
 
 /* Gives back what no turn has, and consumes with a smaller prefetch from now on. `size`: of the
  * delivery that is too much, where it is this feed's. */
-static void narrow(struct feed *f, size_t size)
+static void narrow(struct consume_channel *f, size_t size)
 {
-    struct feed_room *room = &f->room;
+    struct consume_channel_room *room = &f->room;
     size_t fits;
 
     room->largest = size > room->largest ? size : room->largest;
@@ -54,16 +54,17 @@ static void narrow(struct feed *f, size_t size)
     room->narrow = (uint16_t)(fits < 1 || room->narrow != 0 ? 1 : fits < 1000 ? fits : 1000);
     room->large_ms = now_ms(f);
     log_event(f->context->log, LOG_WARN, "broker.prefetch_narrowed",
-              LOG_FIELDS(log_text("queue", feed_queue(f)), log_int("prefetch", room->narrow),
+              LOG_FIELDS(log_text("queue", consume_channel_queue(f)),
+                         log_int("prefetch", room->narrow),
                          log_int("largest", (int64_t)room->largest),
                          log_text("why", "what is in hand is larger than prefetch_bytes")));
-    feed_renew(f);
+    consume_channel_renew(f);
 }
 
 /* True where it must be narrower for a delivery of this size. */
-static bool outgrows(struct feed *f, size_t size)
+static bool outgrows(struct consume_channel *f, size_t size)
 {
-    struct feed_room *room = &f->room;
+    struct consume_channel_room *room = &f->room;
 
     room->largest = size > room->largest ? size : room->largest;
     if (room->narrow != 0 && size > part(f) / 100)
@@ -71,14 +72,14 @@ static bool outgrows(struct feed *f, size_t size)
     return room->narrow > 1 && size > 2 * part(f) / room->narrow;
 }
 
-static size_t need_of(const struct feed *f)
+static size_t need_of(const struct consume_channel *f)
 {
     return f->room.narrow * f->room.largest;
 }
 
-bool feed_room_enter(struct feed *f)
+bool consume_channel_room_enter(struct consume_channel *f)
 {
-    struct feed_context *c = f->context;
+    struct consume_channel_context *c = f->context;
     const size_t need = need_of(f);
 
     f->room.open_ms = now_ms(f);
@@ -96,45 +97,46 @@ bool feed_room_enter(struct feed *f)
     return true;
 }
 
-void feed_room_leave(struct feed *f)
+void consume_channel_room_leave(struct consume_channel *f)
 {
     f->context->reserved -= f->room.reserved;
     f->room.reserved = 0;
 }
 
-static void widen(struct feed *f)
+static void widen(struct consume_channel *f)
 {
-    f->room = (struct feed_room){.narrow = 0};
+    f->room = (struct consume_channel_room){.narrow = 0};
     log_event(f->context->log, LOG_INFO, "broker.prefetch_widened",
-              LOG_FIELDS(log_text("queue", feed_queue(f))));
-    feed_renew(f);
+              LOG_FIELDS(log_text("queue", consume_channel_queue(f))));
+    consume_channel_renew(f);
 }
 
-void feed_room_step(struct feed *f)
+void consume_channel_room_step(struct consume_channel *f)
 {
-    struct feed_room *room = &f->room;
+    struct consume_channel_room *room = &f->room;
     const int64_t now = now_ms(f);
     const bool over = now - room->large_ms >= WIDE_AGAIN_MS;
 
-    if (room->narrow == 0 || f->state != FEED_CONSUMING || f->draining)
+    if (room->narrow == 0 || f->state != CONSUME_CHANNEL_CONSUMING || f->draining)
         return;
     if (f->unacked > 0 && over)
         room->large_ms += LOOK_AGAIN_MS;
     else if (f->unacked == 0 && over)
         widen(f);
     else if (f->unacked == 0 && f->context->served != 0 && now - room->open_ms >= TURN_MS)
-        feed_renew(f);
+        consume_channel_renew(f);
 }
 
-int64_t feed_room_due(const struct feed *f)
+int64_t consume_channel_room_due(const struct consume_channel *f)
 {
     if (f->room.ticket != 0)
         return now_ms(f) + TURN_MS;
-    return f->room.narrow != 0 && f->state == FEED_CONSUMING ? f->room.large_ms + WIDE_AGAIN_MS
-                                                             : INT64_MAX;
+    return f->room.narrow != 0 && f->state == CONSUME_CHANNEL_CONSUMING
+               ? f->room.large_ms + WIDE_AGAIN_MS
+               : INT64_MAX;
 }
 
-void feeds_serve(struct feed_context *c, struct feed *const *feeds, size_t n)
+void feeds_serve(struct consume_channel_context *c, struct consume_channel *const *feeds, size_t n)
 {
     uint64_t first = 0;
 
@@ -149,9 +151,9 @@ void feeds_serve(struct feed_context *c, struct feed *const *feeds, size_t n)
     c->served = first;
 }
 
-static struct feed *widest(struct feed *const *feeds, size_t n)
+static struct consume_channel *widest(struct consume_channel *const *feeds, size_t n)
 {
-    struct feed *most = NULL;
+    struct consume_channel *most = NULL;
 
     for (size_t i = 0; i < n; i++)
         if (feeds[i]->room.narrow == 0 && feeds[i]->bytes > (most != NULL ? most->bytes : 0))
@@ -159,10 +161,11 @@ static struct feed *widest(struct feed *const *feeds, size_t n)
     return most;
 }
 
-void feeds_make_room(struct feed *const *feeds, size_t n, struct feed *f, size_t size)
+void feeds_make_room(struct consume_channel *const *feeds, size_t n, struct consume_channel *f,
+                     size_t size)
 {
-    const struct feed_context *c = f->context;
-    struct feed *most;
+    const struct consume_channel_context *c = f->context;
+    struct consume_channel *most;
 
     if (outgrows(f, size))
         narrow(f, size);

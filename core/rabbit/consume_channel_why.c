@@ -7,8 +7,8 @@
 
 #include <stdio.h>
 
-const char *feed_why_closed(const struct feed *f, const amqp_channel_close_t *close, char *out,
-                            size_t size)
+const char *consume_channel_why_closed(const struct consume_channel *f,
+                                       const amqp_channel_close_t *close, char *out, size_t size)
 {
     char broker[240];
 
@@ -17,13 +17,13 @@ const char *feed_why_closed(const struct feed *f, const amqp_channel_close_t *cl
     snprintf(out, size,
              "queue \"%s\" is a stream: herald takes messages from classic and quorum queues; name "
              "a queue in herald.subscribe (broker: %s)",
-             feed_queue(f), broker);
+             consume_channel_queue(f), broker);
     return out;
 }
 
 /* The broker does not say why. From RabbitMQ 4.3 a time-out for acks ends like this, too, on a
  * quorum queue. */
-const char *feed_why_cancelled(const struct feed *f, char *out, size_t size)
+const char *consume_channel_why_cancelled(const struct consume_channel *f, char *out, size_t size)
 {
     const int64_t held_ms =
         f->first != NULL ? clock_mono(&f->context->clock) - f->first->came_ms : 0;
@@ -41,38 +41,38 @@ const char *feed_why_cancelled(const struct feed *f, char *out, size_t size)
     return out;
 }
 
-bool feed_is_absent(const struct feed *f)
+bool consume_channel_is_absent(const struct consume_channel *f)
 {
     return f->queue != NULL && declare_state(f->queue) == DECLARE_ABSENT;
 }
 
-void feed_warn_unguarded(struct feed *f)
+void consume_channel_warn_unguarded(struct consume_channel *f)
 {
     if (f->warned)
         return;
     f->warned = true;
     log_event(f->context->log, LOG_WARN, "broker.no_dead_letter_queue",
-              LOG_FIELDS(log_text("queue", feed_queue(f)),
+              LOG_FIELDS(log_text("queue", consume_channel_queue(f)),
                          log_text("why", "it was there without: what comes back too often reaches "
                                          "the delivery limit (20 from RabbitMQ 4.0) and is lost "
                                          "unless a policy keeps it, or rescue_after is reached "
                                          "before; see herald check --live")));
 }
 
-void feed_ask_limit(struct feed *f)
+void consume_channel_ask_limit(struct consume_channel *f)
 {
     if (f->limit != NULL)
         return;
-    f->limit = declare_limit(f->context->declare, feed_queue(f));
+    f->limit = declare_limit(f->context->declare, consume_channel_queue(f));
     declare_step(f->context->declare);
 }
 
-bool feed_is_undecided(const struct feed *f)
+bool consume_channel_is_undecided(const struct consume_channel *f)
 {
     return f->limit != NULL && declare_state(f->limit) == DECLARE_WAITING;
 }
 
-int64_t feed_rescue_after(const struct feed *f, int64_t wanted)
+int64_t consume_channel_rescue_after(const struct consume_channel *f, int64_t wanted)
 {
     const int64_t limit = f->limit != NULL ? declare_limit_found(f->limit) : -1;
 

@@ -15,8 +15,8 @@
 enum { DEFECT_MAX = 320 };
 
 struct consumer {
-    struct feed_context context;
-    struct feed **feeds; /* owned */
+    struct consume_channel_context context;
+    struct consume_channel **feeds; /* owned */
     size_t n_feeds;
     struct line line;       /* what waits to be handled */
     struct line endangered; /* what is to be rescued first */
@@ -42,7 +42,7 @@ struct consumer *consumer_new(const struct consumer_settings *s)
 
     if (c == NULL)
         return NULL;
-    c->context = (struct feed_context){
+    c->context = (struct consume_channel_context){
         .link = s->link,
         .channels = s->channels,
         .log = s->log,
@@ -68,7 +68,7 @@ void consumer_free(struct consumer **c)
     if (*c == NULL)
         return;
     for (size_t i = 0; i < (*c)->n_feeds; i++)
-        feed_free(&(*c)->feeds[i]);
+        consume_channel_free(&(*c)->feeds[i]);
     line_free(&(*c)->line);
     line_free(&(*c)->endangered);
     line_free(&(*c)->undecided);
@@ -79,30 +79,32 @@ void consumer_free(struct consumer **c)
 }
 
 /* The one that consumes this queue, as a dead-letter queue or as any other. */
-static struct feed *feed_of(const struct consumer *c, const char *queue, bool dead)
+static struct consume_channel *consume_channel_of(const struct consumer *c, const char *queue,
+                                                  bool dead)
 {
     for (size_t i = 0; i < c->n_feeds; i++) {
-        const char *mine = feed_unplanned_queue(c->feeds[i]);
+        const char *mine = consume_channel_unplanned_queue(c->feeds[i]);
 
-        if (mine != NULL && strcmp(mine, queue) == 0 && dead == (feed_of_dead(c->feeds[i]) != NULL))
+        if (mine != NULL && strcmp(mine, queue) == 0 &&
+            dead == (consume_channel_of_dead(c->feeds[i]) != NULL))
             return c->feeds[i];
     }
     return NULL;
 }
 
-static struct feed *free_feed(struct consumer *c)
+static struct consume_channel *free_feed(struct consumer *c)
 {
-    struct feed **feeds;
-    struct feed *f;
+    struct consume_channel **feeds;
+    struct consume_channel *f;
 
     for (size_t i = 0; i < c->n_feeds; i++)
-        if (feed_is_free(c->feeds[i]))
+        if (consume_channel_is_free(c->feeds[i]))
             return c->feeds[i];
     feeds = realloc(c->feeds, (c->n_feeds + 1) * sizeof(*feeds));
     if (feeds == NULL)
         return NULL;
     c->feeds = feeds;
-    f = feed_new(&c->context);
+    f = consume_channel_new(&c->context);
     if (f != NULL)
         c->feeds[c->n_feeds++] = f;
     return f;
@@ -110,11 +112,11 @@ static struct feed *free_feed(struct consumer *c)
 
 static int plan_feed(struct consumer *c, const struct subscription *s, const char *dead)
 {
-    struct feed *f = feed_of(c, dead != NULL ? dead : s->queue, dead != NULL);
+    struct consume_channel *f = consume_channel_of(c, dead != NULL ? dead : s->queue, dead != NULL);
 
     if (f == NULL)
         f = free_feed(c);
-    return f != NULL ? feed_plan(f, s, dead) : ERR_NOMEM;
+    return f != NULL ? consume_channel_plan(f, s, dead) : ERR_NOMEM;
 }
 
 static bool is_subscribed(const struct subscription *s, size_t n, const char *queue)
@@ -143,16 +145,16 @@ int consumer_plan(struct consumer *c, const struct subscription *s, size_t n, st
 void consumer_adopt(struct consumer *c)
 {
     for (size_t i = 0; i < c->n_feeds; i++) {
-        feed_adopt(c->feeds[i]);
+        consume_channel_adopt(c->feeds[i]);
         if (c->draining)
-            feed_drain(c->feeds[i]);
+            consume_channel_drain(c->feeds[i]);
     }
 }
 
 void consumer_abandon(struct consumer *c)
 {
     for (size_t i = 0; i < c->n_feeds; i++)
-        feed_abandon(c->feeds[i]);
+        consume_channel_abandon(c->feeds[i]);
 }
 
 bool consumer_pending(const struct consumer *c)
@@ -182,9 +184,9 @@ void consumer_accept(struct consumer *c, struct delivery *d)
 static void ack_settled(struct consumer *c)
 {
     for (size_t i = 0; i < c->n_feeds; i++) {
-        feed_ack(c->feeds[i]);
+        consume_channel_ack(c->feeds[i]);
         if (c->rescued)
-            feed_ack_rescued(c->feeds[i]);
+            consume_channel_ack_rescued(c->feeds[i]);
     }
     c->rescued = false;
 }
@@ -207,7 +209,7 @@ void consumer_hold(struct consumer *c, bool hold)
         return;
     ack_settled(c);
     for (size_t i = 0; i < c->n_feeds; i++)
-        feed_pace(c->feeds[i], NULL, c->context.pace);
+        consume_channel_pace(c->feeds[i], NULL, c->context.pace);
 }
 
 void consumer_forget(struct consumer *c)
@@ -221,7 +223,7 @@ void consumer_pace(struct consumer *c, const char *queue, enum broker_pace pace)
     if (queue == NULL)
         c->context.pace = pace;
     for (size_t i = 0; i < c->n_feeds; i++)
-        feed_pace(c->feeds[i], queue, pace);
+        consume_channel_pace(c->feeds[i], queue, pace);
     consumer_step(c);
 }
 
@@ -229,7 +231,7 @@ void consumer_drain(struct consumer *c)
 {
     c->draining = true;
     for (size_t i = 0; i < c->n_feeds; i++)
-        feed_drain(c->feeds[i]);
+        consume_channel_drain(c->feeds[i]);
 }
 
 size_t consumer_bytes(const struct consumer *c)
@@ -242,32 +244,32 @@ size_t consumer_unacked(const struct consumer *c)
     size_t unacked = 0;
 
     for (size_t i = 0; i < c->n_feeds; i++)
-        unacked += feed_unacked(c->feeds[i]);
+        unacked += consume_channel_unacked(c->feeds[i]);
     return unacked;
 }
 
 void consumer_up(struct consumer *c)
 {
     for (size_t i = 0; i < c->n_feeds; i++)
-        feed_up(c->feeds[i]);
+        consume_channel_up(c->feeds[i]);
     consumer_step(c);
 }
 
 void consumer_blame(struct consumer *c, const char *why)
 {
     for (size_t i = 0; i < c->n_feeds; i++)
-        feed_blame(c->feeds[i], why);
+        consume_channel_blame(c->feeds[i], why);
 }
 
 void consumer_down(struct consumer *c)
 {
     for (size_t i = 0; i < c->n_feeds; i++)
-        feed_down(c->feeds[i]);
+        consume_channel_down(c->feeds[i]);
 }
 
-static struct feed *feed_at(struct consumer *c, uint16_t channel)
+static struct consume_channel *consume_channel_at(struct consumer *c, uint16_t channel)
 {
-    struct feed *f = channels_owner(c->context.channels, CHANNELS_OF_WORK, channel);
+    struct consume_channel *f = channels_owner(c->context.channels, CHANNELS_OF_WORK, channel);
 
     if (f == NULL && !channels_is_left(c->context.channels, channel))
         c->context.broken = "the broker spoke on a channel that never was opened";
@@ -276,10 +278,10 @@ static struct feed *feed_at(struct consumer *c, uint16_t channel)
 
 void consumer_method(struct consumer *c, uint16_t channel, const amqp_method_t *method)
 {
-    struct feed *f = feed_at(c, channel);
+    struct consume_channel *f = consume_channel_at(c, channel);
 
     if (f != NULL)
-        feed_method(f, method);
+        consume_channel_method(f, method);
 }
 
 static struct slice slice_from(amqp_bytes_t bytes)
@@ -306,10 +308,10 @@ static const char *read_message(struct consumer *c, const struct link_content *c
 }
 
 /* What lay in a dead-letter queue is shown as it came into the queue that it was in before. */
-static void read_given_up(const struct feed *f, const struct link_content *content,
+static void read_given_up(const struct consume_channel *f, const struct link_content *content,
                           struct delivery *d, struct given_up *given_up)
 {
-    const struct subscription *of = feed_of_dead(f);
+    const struct subscription *of = consume_channel_of_dead(f);
 
     if (of == NULL)
         return;
@@ -339,34 +341,34 @@ static int64_t times_returned(const struct link_content *content)
 
 /* It has a limit, and where it has no dead-letter queue of herald's, what reaches it may be lost.
  */
-static void look_for_guard(const struct consumer *c, struct feed *f, int64_t returned)
+static void look_for_guard(const struct consumer *c, struct consume_channel *f, int64_t returned)
 {
-    const char *queue = feed_unplanned_queue(f);
+    const char *queue = consume_channel_unplanned_queue(f);
     char dead[GIVEN_UP_NAME_MAX];
-    const struct feed *guard;
+    const struct consume_channel *guard;
 
-    if (queue == NULL || feed_of_dead(f) != NULL || !given_up_name(queue, dead))
+    if (queue == NULL || consume_channel_of_dead(f) != NULL || !given_up_name(queue, dead))
         return;
-    guard = feed_of(c, dead, true);
-    if (guard == NULL || !feed_is_absent(guard))
+    guard = consume_channel_of(c, dead, true);
+    if (guard == NULL || !consume_channel_is_absent(guard))
         return;
-    feed_warn_unguarded(f);
+    consume_channel_warn_unguarded(f);
     if (returned < c->rescue_after)
-        feed_ask_limit(f);
+        consume_channel_ask_limit(f);
 }
 
 /* Puts it into its line; where that is not decided yet, it waits with all behind it. */
 static void place(struct consumer *c, struct held *h)
 {
-    const struct feed *f = h->delivery.owner;
+    const struct consume_channel *f = h->delivery.owner;
 
     h->next = NULL;
-    if (feed_is_undecided(f)) {
+    if (consume_channel_is_undecided(f)) {
         line_append(&c->undecided, h);
         return;
     }
     h->delivery.endangered =
-        h->returned > 0 && h->returned >= feed_rescue_after(f, c->rescue_after);
+        h->returned > 0 && h->returned >= consume_channel_rescue_after(f, c->rescue_after);
     line_append(h->delivery.endangered ? &c->endangered : &c->line, h);
 }
 
@@ -389,7 +391,7 @@ static void place_undecided(struct consumer *c)
 void consumer_content(struct consumer *c, const struct link_content *content)
 {
     const amqp_basic_deliver_t *deliver = content->method->decoded;
-    struct feed *f = feed_at(c, content->channel);
+    struct consume_channel *f = consume_channel_at(c, content->channel);
     char words[DEFECT_MAX];
     struct delivery d = {.subscription = NULL};
     struct given_up given_up;
@@ -408,7 +410,7 @@ void consumer_content(struct consumer *c, const struct link_content *content)
         look_for_guard(c, f, returned);
     read_given_up(f, content, &d, &given_up);
     feeds_make_room(c->feeds, c->n_feeds, f, held_size(&d));
-    h = c->context.broken == NULL ? feed_deliver(f, &d) : NULL;
+    h = c->context.broken == NULL ? consume_channel_deliver(f, &d) : NULL;
     if (h == NULL)
         return;
     h->returned = returned;
@@ -423,11 +425,11 @@ void consumer_step(struct consumer *c)
     feeds_serve(&c->context, c->feeds, c->n_feeds);
     /* Where channels are few, what the broker gave up on can wait. */
     for (size_t i = 0; i < c->n_feeds; i++)
-        if (feed_of_dead(c->feeds[i]) == NULL)
-            feed_step(c->feeds[i]);
+        if (consume_channel_of_dead(c->feeds[i]) == NULL)
+            consume_channel_step(c->feeds[i]);
     for (size_t i = 0; i < c->n_feeds; i++)
-        if (feed_of_dead(c->feeds[i]) != NULL)
-            feed_step(c->feeds[i]);
+        if (consume_channel_of_dead(c->feeds[i]) != NULL)
+            consume_channel_step(c->feeds[i]);
     declare_step(c->context.declare);
 }
 
@@ -436,7 +438,7 @@ int64_t consumer_due(const struct consumer *c)
     int64_t due = INT64_MAX;
 
     for (size_t i = 0; i < c->n_feeds; i++) {
-        int64_t one = feed_due(c->feeds[i]);
+        int64_t one = consume_channel_due(c->feeds[i]);
 
         if (one < due)
             due = one;
@@ -447,7 +449,7 @@ int64_t consumer_due(const struct consumer *c)
 bool consumer_is_ready(const struct consumer *c)
 {
     for (size_t i = 0; i < c->n_feeds; i++)
-        if (!feed_is_ready(c->feeds[i]))
+        if (!consume_channel_is_ready(c->feeds[i]))
             return false;
     return true;
 }
@@ -463,7 +465,7 @@ const char *consumer_broken(struct consumer *c)
 const char *consumer_trouble(const struct consumer *c)
 {
     for (size_t i = 0; i < c->n_feeds; i++) {
-        const char *trouble = feed_trouble(c->feeds[i]);
+        const char *trouble = consume_channel_trouble(c->feeds[i]);
 
         if (trouble != NULL)
             return trouble;
@@ -474,7 +476,7 @@ const char *consumer_trouble(const struct consumer *c)
 bool consumer_trouble_at(const struct consumer *c, size_t *n, struct broker_trouble *out)
 {
     for (size_t i = 0; i < c->n_feeds; i++) {
-        const char *why = feed_own_trouble(c->feeds[i]);
+        const char *why = consume_channel_own_trouble(c->feeds[i]);
 
         if (why == NULL)
             continue;
@@ -482,7 +484,7 @@ bool consumer_trouble_at(const struct consumer *c, size_t *n, struct broker_trou
             --*n;
             continue;
         }
-        *out = (struct broker_trouble){"queue", feed_queue(c->feeds[i]), why};
+        *out = (struct broker_trouble){"queue", consume_channel_queue(c->feeds[i]), why};
         return true;
     }
     return false;

@@ -8,8 +8,8 @@
 #ifndef HERALD_RABBIT_DECLARE_INT_H
 #define HERALD_RABBIT_DECLARE_INT_H
 
-#include "rabbit/ask.h"
 #include "rabbit/backoff.h"
+#include "rabbit/channel.h"
 #include "rabbit/channels.h"
 #include "rabbit/declare.h"
 #include "rabbit/queue_probe.h"

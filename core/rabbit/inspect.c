@@ -2,7 +2,6 @@
  * for once however many rules name it; the answers drive the rest. */
 #include "rabbit/inspect_int.h"
 
-#include "rabbit/ask.h"
 #include "rabbit/channel.h"
 #include "rabbit/explain.h"
 #include "rabbit/given_up.h"

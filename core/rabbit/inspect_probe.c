@@ -1,7 +1,6 @@
 /* inspect_probe - see inspect_probe.h. */
 #include "rabbit/inspect_probe.h"
 
-#include "rabbit/ask.h"
 #include "rabbit/channel.h"
 #include "rabbit/explain.h"
 

@@ -18,7 +18,7 @@ enum fault {
     FAULT_ANY, /* a publish, and nobody knows what of it */
 };
 
-static enum publish_outcome outcome_of(const struct outlet *o, enum window_outcome outcome)
+static enum publish_outcome outcome_of(const struct publish_channel *o, enum window_outcome outcome)
 {
     switch (outcome) {
     case WINDOW_CONFIRMED:
@@ -38,7 +38,7 @@ static enum publish_outcome outcome_of(const struct outlet *o, enum window_outco
 /* The window hands over a row that left it. */
 static void on_settled(void *arg, int64_t row, void *quota, enum window_outcome outcome)
 {
-    struct outlet *o = arg;
+    struct publish_channel *o = arg;
     enum publish_outcome became = outcome_of(o, outcome);
     struct reason *why = NULL;
 
@@ -57,10 +57,10 @@ static void on_settled(void *arg, int64_t row, void *quota, enum window_outcome 
     settlements_add(o->context->settlements, row, became, why);
 }
 
-struct outlet *outlet_new(struct outlet_context *context, const struct destination *to,
-                          bool planned)
+struct publish_channel *publish_channel_new(struct publish_channel_context *context,
+                                            const struct destination *to, bool planned)
 {
-    struct outlet *o = calloc(1, sizeof *o);
+    struct publish_channel *o = calloc(1, sizeof *o);
 
     if (o == NULL)
         return NULL;
@@ -78,14 +78,14 @@ struct outlet *outlet_new(struct outlet_context *context, const struct destinati
             goto fail;
     }
     if (link_is_up(context->link))
-        o->state = OUTLET_DECLARING;
+        o->state = PUBLISH_CHANNEL_DECLARING;
     return o;
 fail:
-    outlet_free(&o);
+    publish_channel_free(&o);
     return NULL;
 }
 
-void outlet_free(struct outlet **o)
+void publish_channel_free(struct publish_channel **o)
 {
     if (*o == NULL)
         return;
@@ -97,12 +97,12 @@ void outlet_free(struct outlet **o)
     *o = NULL;
 }
 
-const char *outlet_exchange(const struct outlet *o)
+const char *publish_channel_exchange(const struct publish_channel *o)
 {
     return o->exchange;
 }
 
-uint16_t outlet_channel(const struct outlet *o)
+uint16_t publish_channel_channel(const struct publish_channel *o)
 {
     return o->channel;
 }
@@ -115,7 +115,7 @@ static void set_why(struct reason **why, const char *text)
 }
 
 /* Every row in flight leaves with these words. */
-static void drop_rows(struct outlet *o, enum publish_outcome as, const char *why)
+static void drop_rows(struct publish_channel *o, enum publish_outcome as, const char *why)
 {
     set_why(&o->why, why);
     o->dropped_as = as;
@@ -123,38 +123,40 @@ static void drop_rows(struct outlet *o, enum publish_outcome as, const char *why
 }
 
 /* It waits for its exchange, which is in this state. */
-static bool waits_in(const struct outlet *o, enum declare_state state)
+static bool waits_in(const struct publish_channel *o, enum declare_state state)
 {
-    return o->state == OUTLET_DECLARING && o->item != NULL && declare_state(o->item) == state;
+    return o->state == PUBLISH_CHANNEL_DECLARING && o->item != NULL &&
+           declare_state(o->item) == state;
 }
 
 /* An open channel serves until it closes. */
-bool outlet_is_dropped(const struct outlet *o)
+bool publish_channel_is_dropped(const struct publish_channel *o)
 {
-    return o->state != OUTLET_OPEN && o->item != NULL && declare_state(o->item) == DECLARE_DROPPED;
+    return o->state != PUBLISH_CHANNEL_OPEN && o->item != NULL &&
+           declare_state(o->item) == DECLARE_DROPPED;
 }
 
-const char *outlet_own_trouble(const struct outlet *o)
+const char *publish_channel_own_trouble(const struct publish_channel *o)
 {
-    return o->state == OUTLET_RESTING ? reason_text(o->why) : NULL;
+    return o->state == PUBLISH_CHANNEL_RESTING ? reason_text(o->why) : NULL;
 }
 
-const char *outlet_trouble(const struct outlet *o)
+const char *publish_channel_trouble(const struct publish_channel *o)
 {
     if (waits_in(o, DECLARE_REFUSED) || waits_in(o, DECLARE_UNANSWERED))
         return declare_why(o->item);
-    return outlet_own_trouble(o);
+    return publish_channel_own_trouble(o);
 }
 
-int outlet_usable(const struct outlet *o, struct err *err)
+int publish_channel_usable(const struct publish_channel *o, struct err *err)
 {
-    const char *trouble = outlet_trouble(o);
+    const char *trouble = publish_channel_trouble(o);
     size_t room;
 
     if (trouble != NULL)
         return err_set(err, waits_in(o, DECLARE_REFUSED) || o->refused ? ERR_BROKER : ERR_CLOSED,
                        "exchange \"%s\" cannot be used: %s", o->exchange, trouble);
-    if (o->state != OUTLET_OPEN || o->gives_way)
+    if (o->state != PUBLISH_CHANNEL_OPEN || o->gives_way)
         return err_set(err, ERR_BUSY, "exchange \"%s\" is not open yet", o->exchange);
     room = window_room(o->window);
     if (o->careful > 0)
@@ -164,17 +166,18 @@ int outlet_usable(const struct outlet *o, struct err *err)
     return OK;
 }
 
-void outlet_hold(struct outlet *o)
+void publish_channel_hold(struct publish_channel *o)
 {
     o->held++;
 }
 
-void outlet_release(struct outlet *o)
+void publish_channel_release(struct publish_channel *o)
 {
     o->held--;
 }
 
-void outlet_sent(struct outlet *o, int64_t row, struct quota *quota, uint64_t mark)
+void publish_channel_sent(struct publish_channel *o, int64_t row, struct quota *quota,
+                          uint64_t mark)
 {
     int64_t deadline = clock_mono(&o->context->clock) + o->context->confirm_timeout_ms;
 
@@ -182,31 +185,31 @@ void outlet_sent(struct outlet *o, int64_t row, struct quota *quota, uint64_t ma
     o->context->in_flight++;
 }
 
-void outlet_up(struct outlet *o)
+void publish_channel_up(struct publish_channel *o)
 {
-    o->state = OUTLET_DECLARING;
+    o->state = PUBLISH_CHANNEL_DECLARING;
     o->eager = true;
 }
 
 /* The broker has closed it, and was answered. */
-static void free_channel(struct outlet *o)
+static void free_channel(struct publish_channel *o)
 {
     channels_release(o->context->channels, o->channel);
     o->channel = 0;
     o->gives_way = false;
 }
 
-void outlet_down(struct outlet *o, const char *why)
+void publish_channel_down(struct publish_channel *o, const char *why)
 {
     drop_rows(o, PUBLISH_UNKNOWN, why);
-    o->state = OUTLET_DOWN;
+    o->state = PUBLISH_CHANNEL_DOWN;
     o->channel = 0;
     o->gives_way = false;
 }
 
-static void rest(struct outlet *o)
+static void rest(struct publish_channel *o)
 {
-    o->state = OUTLET_RESTING;
+    o->state = PUBLISH_CHANNEL_RESTING;
     o->eager = true;
     o->due_ms = clock_mono(&o->context->clock) + backoff_next(&o->backoff);
 }
@@ -232,7 +235,7 @@ static enum fault fault_of(const amqp_channel_close_t *close, const char *why)
 
 /* Rows leave, one of them with the blame; who is left goes out with care. A row that never
  * will be taken is out of the way, so the channel need not rest long. */
-static void settle_blame(struct outlet *o, enum fault fault, const char *why)
+static void settle_blame(struct publish_channel *o, enum fault fault, const char *why)
 {
     size_t lost = window_waiting(o->window);
     bool found = lost == 1 && fault != FAULT_NONE;
@@ -252,7 +255,7 @@ static void settle_blame(struct outlet *o, enum fault fault, const char *why)
 }
 
 /* The channel's end is answered already when this is called. */
-static void on_closed(struct outlet *o, const amqp_channel_close_t *close)
+static void on_closed(struct publish_channel *o, const amqp_channel_close_t *close)
 {
     char why[TEXT_MAX];
 
@@ -267,32 +270,32 @@ static void on_closed(struct outlet *o, const amqp_channel_close_t *close)
     rest(o);
 }
 
-static void on_close(struct outlet *o, const amqp_channel_close_t *close)
+static void on_close(struct publish_channel *o, const amqp_channel_close_t *close)
 {
     struct err err = {0};
 
     /* A link that cannot take this is going down, which settles the rows as well. */
     if (channel_close_ok(o->context->link, o->channel, &err) != OK)
         return;
-    if (o->state != OUTLET_OPENING && o->state != OUTLET_OPEN)
+    if (o->state != PUBLISH_CHANNEL_OPENING && o->state != PUBLISH_CHANNEL_OPEN)
         return;
     free_channel(o);
     on_closed(o, close);
     /* In CLOSING both sides closed at once: our close-ok is still to come. */
 }
 
-static void on_answer(struct outlet *o, uint64_t tag, bool multiple, bool positive)
+static void on_answer(struct publish_channel *o, uint64_t tag, bool multiple, bool positive)
 {
     int rc;
 
-    if (o->state != OUTLET_OPEN)
+    if (o->state != PUBLISH_CHANNEL_OPEN)
         return;
     rc = positive ? window_ack(o->window, tag, multiple) : window_nack(o->window, tag, multiple);
     if (rc != 0)
         o->context->broken = "the broker confirmed a publish that never was";
 }
 
-void outlet_method(struct outlet *o, const amqp_method_t *method)
+void publish_channel_method(struct publish_channel *o, const amqp_method_t *method)
 {
     const amqp_basic_ack_t *ack = method->decoded;
     const amqp_basic_nack_t *nack = method->decoded;
@@ -305,16 +308,16 @@ void outlet_method(struct outlet *o, const amqp_method_t *method)
         on_answer(o, nack->delivery_tag, nack->multiple, false);
         break;
     case AMQP_CONFIRM_SELECT_OK_METHOD:
-        if (o->state == OUTLET_OPENING)
-            o->state = OUTLET_OPEN;
+        if (o->state == PUBLISH_CHANNEL_OPENING)
+            o->state = PUBLISH_CHANNEL_OPEN;
         break;
     case AMQP_CHANNEL_CLOSE_METHOD:
         on_close(o, method->decoded);
         break;
     case AMQP_CHANNEL_CLOSE_OK_METHOD:
-        if (o->state == OUTLET_CLOSING) {
+        if (o->state == PUBLISH_CHANNEL_CLOSING) {
             free_channel(o);
-            o->state = OUTLET_DECLARING;
+            o->state = PUBLISH_CHANNEL_DECLARING;
         }
         break;
     default: /* channel.open-ok says nothing that select-ok does not */
@@ -324,7 +327,7 @@ void outlet_method(struct outlet *o, const amqp_method_t *method)
 
 /* An exchange may have been deleted and made anew, by us or by others, without a 404
  * that this channel saw: then our own queues are not bound to it any more. */
-static void ask_for_bindings(struct outlet *o)
+static void ask_for_bindings(struct publish_channel *o)
 {
     int64_t now = clock_mono(&o->context->clock);
 
@@ -334,11 +337,12 @@ static void ask_for_bindings(struct outlet *o)
     o->context->gone(o->context->gone_arg, o->exchange);
 }
 
-void outlet_returned(struct outlet *o, const amqp_basic_return_t *r, uint64_t mark)
+void publish_channel_returned(struct publish_channel *o, const amqp_basic_return_t *r,
+                              uint64_t mark)
 {
     char why[TEXT_MAX];
 
-    if (o->state != OUTLET_OPEN)
+    if (o->state != PUBLISH_CHANNEL_OPEN)
         return;
     if (o->exchange[0] != '\0')
         snprintf(why, sizeof why,
@@ -355,13 +359,13 @@ void outlet_returned(struct outlet *o, const amqp_basic_return_t *r, uint64_t ma
     ask_for_bindings(o);
 }
 
-void outlet_unblocked(struct outlet *o)
+void publish_channel_unblocked(struct publish_channel *o)
 {
     window_postpone(o->window, clock_mono(&o->context->clock) + o->context->confirm_timeout_ms);
 }
 
 /* Sends channel.open and confirm.select; the answers need not be awaited one by one. */
-static void open_channel(struct outlet *o)
+static void open_channel(struct publish_channel *o)
 {
     amqp_confirm_select_t select = {.nowait = false};
     struct err err = {0};
@@ -379,7 +383,7 @@ static void open_channel(struct outlet *o)
         o->context->broken = "a channel could not be opened";
         return;
     }
-    o->state = OUTLET_OPENING;
+    o->state = PUBLISH_CHANNEL_OPENING;
     o->due_ms = clock_mono(&o->context->clock) + CHANNEL_RPC_MS;
 }
 
@@ -387,7 +391,7 @@ static void open_channel(struct outlet *o)
  * rows to others on this channel need not suffer from, unless too many have piled up behind it
  * (quota.h). Else the channel is suspect, so it goes, and the other rows on it have an unknown
  * outcome. */
-static void expire(struct outlet *o, int64_t now)
+static void expire(struct publish_channel *o, int64_t now)
 {
     struct err err = {0};
     size_t late = window_expire(o->window, now);
@@ -401,44 +405,46 @@ static void expire(struct outlet *o, int64_t now)
     o->gives_way = false;
     if (channel_close(o->context->link, o->channel, &err) != OK)
         o->context->broken = "a channel could not be closed";
-    o->state = OUTLET_CLOSING;
+    o->state = PUBLISH_CHANNEL_CLOSING;
     o->eager = true;
     o->due_ms = now + CHANNEL_RPC_MS;
 }
 
-void outlet_step(struct outlet *o)
+void publish_channel_step(struct publish_channel *o)
 {
     int64_t now = clock_mono(&o->context->clock);
 
-    if (o->state == OUTLET_RESTING && o->due_ms <= now) {
+    if (o->state == PUBLISH_CHANNEL_RESTING && o->due_ms <= now) {
         if (o->item != NULL)
             declare_again(o->context->declare, o->item);
-        o->state = OUTLET_DECLARING;
+        o->state = PUBLISH_CHANNEL_DECLARING;
     }
-    if (o->state == OUTLET_DECLARING && (o->eager || o->asked) && outlet_is_declared(o))
+    if (o->state == PUBLISH_CHANNEL_DECLARING && (o->eager || o->asked) &&
+        publish_channel_is_declared(o))
         open_channel(o);
-    if (o->gives_way && outlet_is_idle(o))
-        outlet_give_way(o);
+    if (o->gives_way && publish_channel_is_idle(o))
+        publish_channel_give_way(o);
     if (o->context->blocked)
         return;
-    if (o->state == OUTLET_OPEN)
+    if (o->state == PUBLISH_CHANNEL_OPEN)
         expire(o, now);
-    if (o->state == OUTLET_OPENING && o->due_ms <= now)
+    if (o->state == PUBLISH_CHANNEL_OPENING && o->due_ms <= now)
         o->context->broken = "the broker did not answer in time on a channel for publishing";
-    if (o->state == OUTLET_CLOSING && o->due_ms <= now) {
+    if (o->state == PUBLISH_CHANNEL_CLOSING && o->due_ms <= now) {
         channels_orphan(o->context->channels, o->channel);
         o->channel = 0;
-        o->state = OUTLET_DECLARING;
+        o->state = PUBLISH_CHANNEL_DECLARING;
     }
 }
 
-int64_t outlet_due(const struct outlet *o)
+int64_t publish_channel_due(const struct publish_channel *o)
 {
-    if (o->state == OUTLET_RESTING)
+    if (o->state == PUBLISH_CHANNEL_RESTING)
         return o->due_ms;
     if (o->context->blocked)
         return INT64_MAX;
-    if (o->state == OUTLET_OPEN)
+    if (o->state == PUBLISH_CHANNEL_OPEN)
         return window_waiting(o->window) > 0 ? window_deadline(o->window) + 1 : INT64_MAX;
-    return o->state == OUTLET_OPENING || o->state == OUTLET_CLOSING ? o->due_ms : INT64_MAX;
+    return o->state == PUBLISH_CHANNEL_OPENING || o->state == PUBLISH_CHANNEL_CLOSING ? o->due_ms
+                                                                                      : INT64_MAX;
 }

@@ -5,10 +5,10 @@
  * take by closing the channel, and with it goes every confirm that was still to
  * come (docs/field-notes.md#a-refused-publish).
  *
- *           outlet_up           exchange READY            confirm.select-ok
+ *           publish_channel_up           exchange READY            confirm.select-ok
  *   DOWN ------------> DECLARING -------------> OPENING --------------------> OPEN
  *    ^                  ^    ^                     |                         |    |
- *    | outlet_down      |    |  time is over       |  channel.close          |    |
+ *    | publish_channel_down      |    |  time is over       |  channel.close          |    |
  *    | (from anywhere)  |    '------- RESTING <----'-------------------------'    |
  *    |                  |                               a confirm is overdue      |
  *                       '-------------- CLOSING <---------------------------------'
@@ -55,7 +55,7 @@
 #include "wire/link.h"
 
 /* What all outlets of a publisher share; owned by the publisher. */
-struct outlet_context {
+struct publish_channel_context {
     struct link *link;               /* lent */
     struct channels *channels;       /* of the link; lent */
     struct log *log;                 /* lent */
@@ -75,66 +75,68 @@ struct outlet_context {
     void *gone_arg;                                /* lent to it */
 };
 
-struct outlet;
+struct publish_channel;
 
 /* `context` is lent for life. NULL when out of memory. */
-struct outlet *outlet_new(struct outlet_context *context, const struct destination *to,
-                          bool planned);
-void outlet_free(struct outlet **o); /* NULL is fine */
+struct publish_channel *publish_channel_new(struct publish_channel_context *context,
+                                            const struct destination *to, bool planned);
+void publish_channel_free(struct publish_channel **o); /* NULL is fine */
 
-const char *outlet_exchange(const struct outlet *o);
-uint16_t outlet_channel(const struct outlet *o);
+const char *publish_channel_exchange(const struct publish_channel *o);
+uint16_t publish_channel_channel(const struct publish_channel *o);
 
 /* No rule names its exchange any more, so it is not declared and its channel may not be
  * opened before declare_exchange asks for it again. */
-bool outlet_is_dropped(const struct outlet *o);
+bool publish_channel_is_dropped(const struct publish_channel *o);
 
 /* OK when it takes one more publish now; ERR_BUSY when it soon will; ERR_BROKER with
  * the reason when the exchange is refused; ERR_CLOSED with the reason when it rests for
  * something that is not the exchange's fault. */
-int outlet_usable(const struct outlet *o, struct err *err);
+int publish_channel_usable(const struct publish_channel *o, struct err *err);
 
 /* Something is to be published to it: it opens as soon as it can. False: it is open. */
-bool outlet_ask(struct outlet *o);
+bool publish_channel_ask(struct publish_channel *o);
 
 /* It was asked for and there is no channel for it. */
-bool outlet_is_short(const struct outlet *o);
+bool publish_channel_is_short(const struct publish_channel *o);
 
 /* Nothing is under way on it; when it was last asked for (monotonic). */
-bool outlet_is_idle(const struct outlet *o);
-int64_t outlet_asked_ms(const struct outlet *o);
+bool publish_channel_is_idle(const struct publish_channel *o);
+int64_t publish_channel_asked_ms(const struct publish_channel *o);
 
 /* Its channel is for others, now where it is idle, else once it is. */
-void outlet_give_way(struct outlet *o);
-bool outlet_gives_way(const struct outlet *o);
-bool outlet_is_open(const struct outlet *o);
+void publish_channel_give_way(struct publish_channel *o);
+bool publish_channel_gives_way(const struct publish_channel *o);
+bool publish_channel_is_open(const struct publish_channel *o);
 
 /* A place in its window is held for a publish that is not sent yet; every hold ends
  * with a release. */
-void outlet_hold(struct outlet *o);
-void outlet_release(struct outlet *o);
+void publish_channel_hold(struct publish_channel *o);
+void publish_channel_release(struct publish_channel *o);
 
 /* A publish of `row` was handed to the link: its window takes it. Only when usable. */
-void outlet_sent(struct outlet *o, int64_t row, struct quota *quota, uint64_t mark);
+void publish_channel_sent(struct publish_channel *o, int64_t row, struct quota *quota,
+                          uint64_t mark);
 
-void outlet_up(struct outlet *o);
-void outlet_down(struct outlet *o, const char *why);
+void publish_channel_up(struct publish_channel *o);
+void publish_channel_down(struct publish_channel *o, const char *why);
 
 /* What the broker said on its channel. */
-void outlet_method(struct outlet *o, const amqp_method_t *method);
-void outlet_returned(struct outlet *o, const amqp_basic_return_t *r, uint64_t mark);
+void publish_channel_method(struct publish_channel *o, const amqp_method_t *method);
+void publish_channel_returned(struct publish_channel *o, const amqp_basic_return_t *r,
+                              uint64_t mark);
 
 /* connection.unblocked: deadlines start anew. */
-void outlet_unblocked(struct outlet *o);
+void publish_channel_unblocked(struct publish_channel *o);
 
 /* Moves on what time or a declaration moves. */
-void outlet_step(struct outlet *o);
-int64_t outlet_due(const struct outlet *o); /* monotonic; INT64_MAX: never */
+void publish_channel_step(struct publish_channel *o);
+int64_t publish_channel_due(const struct publish_channel *o); /* monotonic; INT64_MAX: never */
 
 /* Why it cannot be used, or NULL. */
-const char *outlet_trouble(const struct outlet *o);
+const char *publish_channel_trouble(const struct publish_channel *o);
 
 /* The same, where it is not its declaration. */
-const char *outlet_own_trouble(const struct outlet *o);
+const char *publish_channel_own_trouble(const struct publish_channel *o);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * publish_channel_int - struct outlet, for publish_channel.c (its channel and its rows) and
- * publish_channel_turn.c (when it needs a channel, where there are few)
+ * publish_channel_int - struct publish_channel, for publish_channel.c (its channel and its rows)
+ * and publish_channel_turn.c (when it needs a channel, where there are few)
  */
 #ifndef HERALD_RABBIT_PUBLISH_CHANNEL_INT_H
 #define HERALD_RABBIT_PUBLISH_CHANNEL_INT_H
@@ -10,18 +10,18 @@
 #include "rabbit/reason.h"
 #include "rabbit/window.h"
 
-enum outlet_state {
-    OUTLET_DOWN,
-    OUTLET_DECLARING,
-    OUTLET_OPENING,
-    OUTLET_OPEN,
-    OUTLET_CLOSING,
-    OUTLET_RESTING,
+enum publish_channel_state {
+    PUBLISH_CHANNEL_DOWN,
+    PUBLISH_CHANNEL_DECLARING,
+    PUBLISH_CHANNEL_OPENING,
+    PUBLISH_CHANNEL_OPEN,
+    PUBLISH_CHANNEL_CLOSING,
+    PUBLISH_CHANNEL_RESTING,
 };
 
-struct outlet {
-    struct outlet_context *context; /* lent */
-    enum outlet_state state;
+struct publish_channel {
+    struct publish_channel_context *context; /* lent */
+    enum publish_channel_state state;
     char *exchange;                  /* "" for the default one */
     uint16_t channel;                /* its number; 0: none */
     bool eager;                      /* it opens though nobody has asked for it yet */
@@ -42,6 +42,6 @@ struct outlet {
 };
 
 /* Its exchange is there. */
-bool outlet_is_declared(const struct outlet *o);
+bool publish_channel_is_declared(const struct publish_channel *o);
 
 #endif

@@ -2,45 +2,45 @@
  * with one. */
 #include "rabbit/publish_channel_int.h"
 
-bool outlet_is_declared(const struct outlet *o)
+bool publish_channel_is_declared(const struct publish_channel *o)
 {
     return o->item == NULL || declare_state(o->item) == DECLARE_READY;
 }
 
-bool outlet_ask(struct outlet *o)
+bool publish_channel_ask(struct publish_channel *o)
 {
     o->used_ms = clock_mono(&o->context->clock);
-    o->asked = o->state != OUTLET_OPEN || o->gives_way;
+    o->asked = o->state != PUBLISH_CHANNEL_OPEN || o->gives_way;
     return o->asked;
 }
 
-bool outlet_is_short(const struct outlet *o)
+bool publish_channel_is_short(const struct publish_channel *o)
 {
-    return o->state == OUTLET_DECLARING && o->asked && outlet_is_declared(o);
+    return o->state == PUBLISH_CHANNEL_DECLARING && o->asked && publish_channel_is_declared(o);
 }
 
-bool outlet_is_idle(const struct outlet *o)
+bool publish_channel_is_idle(const struct publish_channel *o)
 {
     return window_waiting(o->window) == 0 && o->held == 0;
 }
 
-bool outlet_is_open(const struct outlet *o)
+bool publish_channel_is_open(const struct publish_channel *o)
 {
-    return o->state == OUTLET_OPEN;
+    return o->state == PUBLISH_CHANNEL_OPEN;
 }
 
-bool outlet_gives_way(const struct outlet *o)
+bool publish_channel_gives_way(const struct publish_channel *o)
 {
     return o->gives_way;
 }
 
-int64_t outlet_asked_ms(const struct outlet *o)
+int64_t publish_channel_asked_ms(const struct publish_channel *o)
 {
     return o->used_ms;
 }
 
 /* Nothing is under way on it, so nobody need wait for the close-ok. */
-static void leave_channel(struct outlet *o)
+static void leave_channel(struct publish_channel *o)
 {
     struct err err = {0};
 
@@ -49,12 +49,12 @@ static void leave_channel(struct outlet *o)
     (void)window_drop(o->window); /* it is empty: its tags start over */
     o->channel = 0;
     o->gives_way = false;
-    o->state = OUTLET_DECLARING;
+    o->state = PUBLISH_CHANNEL_DECLARING;
 }
 
-void outlet_give_way(struct outlet *o)
+void publish_channel_give_way(struct publish_channel *o)
 {
     o->gives_way = true;
-    if (outlet_is_idle(o))
+    if (publish_channel_is_idle(o))
         leave_channel(o);
 }

@@ -13,10 +13,11 @@
 #include "rabbit/publish_channel.h"
 
 /* Has others give way to outlets that are short of a channel. */
-void outlets_share(struct outlet *const *outlets, size_t n, const struct channels *channels);
+void publish_channels_share(struct publish_channel *const *outlets, size_t n,
+                            const struct channels *channels);
 
 /* The one that can be done without: nothing is under way on it, and it was not asked for
  * longest. n where there is none. */
-size_t outlets_spare(struct outlet *const *outlets, size_t n);
+size_t publish_channels_spare(struct publish_channel *const *outlets, size_t n);
 
 #endif

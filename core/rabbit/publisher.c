@@ -11,31 +11,31 @@
 #include <string.h>
 
 enum {
-    OUTLETS_MAX = 1000,      /* kept at once: one that is idle goes for one that is not */
-    SHORT_MAX = 255,         /* AMQP's short string */
-    BYTES_WAITING = 4 << 20, /* unsent bytes beyond which no more is taken */
-    BYTES_KEPT = 8 << 20,    /* memory kept from turn to turn */
+    PUBLISH_CHANNELS_MAX = 1000, /* kept at once: one that is idle goes for one that is not */
+    SHORT_MAX = 255,             /* AMQP's short string */
+    BYTES_WAITING = 4 << 20,     /* unsent bytes beyond which no more is taken */
+    BYTES_KEPT = 8 << 20,        /* memory kept from turn to turn */
     BYTES_MAX = BYTES_WAITING + MESSAGE_BODY_MAX + (1 << 20),
 };
 
 struct pending {
-    struct outlet *outlet; /* where it goes */
-    struct quota *quota;   /* what it takes a part of */
-    int64_t row;           /* outbox row */
-    uint64_t mark;         /* what a return of it would carry */
-    size_t at;             /* its frames in the buffer */
+    struct publish_channel *outlet; /* where it goes */
+    struct quota *quota;            /* what it takes a part of */
+    int64_t row;                    /* outbox row */
+    uint64_t mark;                  /* what a return of it would carry */
+    size_t at;                      /* its frames in the buffer */
     size_t len;
 };
 
 struct publisher {
-    struct outlet_context context;
-    size_t window;           /* pending and in flight at most */
-    struct outlet **outlets; /* owned */
+    struct publish_channel_context context;
+    size_t window;                    /* pending and in flight at most */
+    struct publish_channel **outlets; /* owned */
     size_t n_outlets;
-    struct outlet *last;     /* most publishes go where the one before went */
-    bool grown;              /* there is an outlet that waits for a step */
-    struct buf frames;       /* what this turn publishes, encoded */
-    struct pending *pending; /* owned; `window` places */
+    struct publish_channel *last; /* most publishes go where the one before went */
+    bool grown;                   /* there is an outlet that waits for a step */
+    struct buf frames;            /* what this turn publishes, encoded */
+    struct pending *pending;      /* owned; `window` places */
     size_t n_pending;
     struct reason *unsent; /* why a pending row could not be sent */
 };
@@ -47,7 +47,7 @@ struct publisher *publisher_new(const struct publisher_settings *s, struct err *
     if (p == NULL)
         goto fail;
     p->window = s->window;
-    p->context = (struct outlet_context){
+    p->context = (struct publish_channel_context){
         .link = s->link,
         .channels = s->channels,
         .log = s->log,
@@ -78,7 +78,7 @@ void publisher_free(struct publisher **p)
     if (*p == NULL)
         return;
     for (size_t i = 0; i < (*p)->n_outlets; i++)
-        outlet_free(&(*p)->outlets[i]);
+        publish_channel_free(&(*p)->outlets[i]);
     settlements_free(&(*p)->context.settlements);
     quotas_free(&(*p)->context.quotas);
     reason_drop(&(*p)->unsent);
@@ -89,25 +89,26 @@ void publisher_free(struct publisher **p)
     *p = NULL;
 }
 
-static struct outlet *find_outlet(struct publisher *p, const char *exchange)
+static struct publish_channel *find_outlet(struct publisher *p, const char *exchange)
 {
-    if (p->last != NULL && strcmp(outlet_exchange(p->last), exchange) == 0)
+    if (p->last != NULL && strcmp(publish_channel_exchange(p->last), exchange) == 0)
         return p->last;
     for (size_t i = 0; i < p->n_outlets; i++)
-        if (strcmp(outlet_exchange(p->outlets[i]), exchange) == 0)
+        if (strcmp(publish_channel_exchange(p->outlets[i]), exchange) == 0)
             return p->last = p->outlets[i];
     return NULL;
 }
 
-static struct outlet *add_outlet(struct publisher *p, const struct destination *to, bool planned)
+static struct publish_channel *add_outlet(struct publisher *p, const struct destination *to,
+                                          bool planned)
 {
-    struct outlet **outlets = realloc(p->outlets, (p->n_outlets + 1) * sizeof *outlets);
-    struct outlet *o;
+    struct publish_channel **outlets = realloc(p->outlets, (p->n_outlets + 1) * sizeof *outlets);
+    struct publish_channel *o;
 
     if (outlets == NULL)
         return NULL;
     p->outlets = outlets;
-    o = outlet_new(&p->context, to, planned);
+    o = publish_channel_new(&p->context, to, planned);
     if (o != NULL)
         p->outlets[p->n_outlets++] = o;
     p->grown = true;
@@ -117,14 +118,14 @@ static struct outlet *add_outlet(struct publisher *p, const struct destination *
 /* False: all are in use. An exchange that no rule names is forgotten with its outlet. */
 static bool drop_spare(struct publisher *p)
 {
-    size_t i = outlets_spare(p->outlets, p->n_outlets);
+    size_t i = publish_channels_spare(p->outlets, p->n_outlets);
 
     if (i == p->n_outlets)
         return false;
-    if (outlet_is_open(p->outlets[i]))
-        outlet_give_way(p->outlets[i]);
-    declare_forget_exchange(p->context.declare, outlet_exchange(p->outlets[i]));
-    outlet_free(&p->outlets[i]);
+    if (publish_channel_is_open(p->outlets[i]))
+        publish_channel_give_way(p->outlets[i]);
+    declare_forget_exchange(p->context.declare, publish_channel_exchange(p->outlets[i]));
+    publish_channel_free(&p->outlets[i]);
     p->outlets[i] = p->outlets[--p->n_outlets];
     p->last = NULL;
     return true;
@@ -132,24 +133,24 @@ static bool drop_spare(struct publisher *p)
 
 /* The outlet for a destination, made when it is first asked for. */
 static int take_outlet(struct publisher *p, const struct destination *to, bool planned,
-                       struct outlet **out, struct err *err)
+                       struct publish_channel **out, struct err *err)
 {
     const char *exchange = to->kind == EXCHANGE_DEFAULT ? "" : to->exchange;
 
     *out = find_outlet(p, exchange);
     if (*out != NULL)
         return OK;
-    if (p->n_outlets == OUTLETS_MAX && !drop_spare(p))
+    if (p->n_outlets == PUBLISH_CHANNELS_MAX && !drop_spare(p))
         return err_set(err, ERR_BUSY, "exchange \"%s\" must wait: %d others are in use", exchange,
-                       OUTLETS_MAX);
+                       PUBLISH_CHANNELS_MAX);
     *out = add_outlet(p, to, planned);
     return *out != NULL ? OK : err_set(err, ERR_NOMEM, "out of memory for a channel");
 }
 
 int publisher_plan(struct publisher *p, const struct destination *to, struct err *err)
 {
-    struct outlet *o;
-    int rc = p->n_outlets < OUTLETS_MAX ? take_outlet(p, to, true, &o, err) : OK;
+    struct publish_channel *o;
+    int rc = p->n_outlets < PUBLISH_CHANNELS_MAX ? take_outlet(p, to, true, &o, err) : OK;
 
     if (rc != OK || to->kind == EXCHANGE_DEFAULT)
         return rc;
@@ -198,12 +199,12 @@ static int check_row(const struct destination *to, const struct message *m, stru
     return OK;
 }
 
-static int encode(struct publisher *p, const struct outlet *o, const struct destination *to,
-                  const struct message *m, struct err *err)
+static int encode(struct publisher *p, const struct publish_channel *o,
+                  const struct destination *to, const struct message *m, struct err *err)
 {
     size_t at = p->frames.len;
-    int rc = codec_publish(&p->frames, outlet_channel(o), outlet_exchange(o), to->routing_key, m,
-                           link_frame_max(p->context.link), err);
+    int rc = codec_publish(&p->frames, publish_channel_channel(o), publish_channel_exchange(o),
+                           to->routing_key, m, link_frame_max(p->context.link), err);
 
     if (rc == OK)
         return OK;
@@ -214,10 +215,10 @@ static int encode(struct publisher *p, const struct outlet *o, const struct dest
 
 /* A row that was routed by former rules goes where they said, though no rule names that
  * exchange any more. */
-static int revive(struct publisher *p, const struct outlet *o, const struct destination *to,
-                  struct err *err)
+static int revive(struct publisher *p, const struct publish_channel *o,
+                  const struct destination *to, struct err *err)
 {
-    if (!outlet_is_dropped(o))
+    if (!publish_channel_is_dropped(o))
         return OK;
     if (declare_exchange(p->context.declare, to, false) == NULL)
         return err_set(err, ERR_NOMEM, "out of memory for an exchange");
@@ -230,7 +231,7 @@ int publisher_publish(struct publisher *p, int64_t row, const struct destination
 {
     size_t at = p->frames.len;
     struct quota *quota = quota_of(p->context.quotas, to);
-    struct outlet *o;
+    struct publish_channel *o;
     int rc = check_row(to, m, err);
 
     if (rc == OK)
@@ -240,17 +241,17 @@ int publisher_publish(struct publisher *p, int64_t row, const struct destination
     if (publisher_room(p) == 0)
         return err_set(err, ERR_BUSY, "no room to publish now");
     rc = revive(p, o, to, err);
-    if (rc == OK && outlet_ask(o))
+    if (rc == OK && publish_channel_ask(o))
         p->grown = true;
     if (rc == OK)
-        rc = outlet_usable(o, err);
+        rc = publish_channel_usable(o, err);
     if (rc == OK && !quota_has_room(p->context.quotas, quota))
         rc = err_set(err, ERR_BUSY, "it has its part of the window");
     if (rc == OK)
         rc = encode(p, o, to, m, err);
     if (rc != OK)
         return rc;
-    outlet_hold(o);
+    publish_channel_hold(o);
     quota_take(p->context.quotas, quota);
     p->pending[p->n_pending++] = (struct pending){
         .outlet = o,
@@ -271,12 +272,12 @@ size_t publisher_settled(struct publisher *p, struct settlement *out, size_t max
 static void send_row(struct publisher *p, const struct pending *row)
 {
     struct err err = {0};
-    int rc = outlet_usable(row->outlet, &err);
+    int rc = publish_channel_usable(row->outlet, &err);
 
     if (rc == OK)
         rc = link_write(p->context.link, p->frames.data + row->at, row->len, &err);
     if (rc == OK)
-        outlet_sent(row->outlet, row->row, row->quota, row->mark);
+        publish_channel_sent(row->outlet, row->row, row->quota, row->mark);
     else
         quota_settle(p->context.quotas, row->quota, PUBLISH_UNSENT);
     if (rc != OK)
@@ -299,7 +300,7 @@ void publisher_tell(struct publisher *p)
 {
     settlements_tell(p->context.settlements);
     for (size_t i = 0; i < p->n_pending; i++) {
-        outlet_release(p->pending[i].outlet);
+        publish_channel_release(p->pending[i].outlet);
         send_row(p, &p->pending[i]);
     }
     drop_pending(p);
@@ -309,7 +310,7 @@ void publisher_forget(struct publisher *p)
 {
     settlements_forget(p->context.settlements);
     for (size_t i = 0; i < p->n_pending; i++) {
-        outlet_release(p->pending[i].outlet);
+        publish_channel_release(p->pending[i].outlet);
         quota_settle(p->context.quotas, p->pending[i].quota, PUBLISH_UNSENT);
     }
     drop_pending(p);
@@ -329,7 +330,7 @@ void publisher_up(struct publisher *p)
 {
     quotas_hasten(p->context.quotas);
     for (size_t i = 0; i < p->n_outlets; i++)
-        outlet_up(p->outlets[i]);
+        publish_channel_up(p->outlets[i]);
     publisher_step(p);
 }
 
@@ -337,12 +338,12 @@ void publisher_down(struct publisher *p, const struct err *why)
 {
     p->context.blocked = false;
     for (size_t i = 0; i < p->n_outlets; i++)
-        outlet_down(p->outlets[i], why->text);
+        publish_channel_down(p->outlets[i], why->text);
 }
 
-static struct outlet *outlet_at(struct publisher *p, uint16_t channel)
+static struct publish_channel *publish_channel_at(struct publisher *p, uint16_t channel)
 {
-    struct outlet *o = channels_owner(p->context.channels, CHANNELS_OF_WORK, channel);
+    struct publish_channel *o = channels_owner(p->context.channels, CHANNELS_OF_WORK, channel);
 
     if (o == NULL && !channels_is_left(p->context.channels, channel))
         p->context.broken = "the broker spoke on a channel that never was opened";
@@ -351,15 +352,15 @@ static struct outlet *outlet_at(struct publisher *p, uint16_t channel)
 
 void publisher_method(struct publisher *p, uint16_t channel, const amqp_method_t *method)
 {
-    struct outlet *o = outlet_at(p, channel);
+    struct publish_channel *o = publish_channel_at(p, channel);
 
     if (o != NULL)
-        outlet_method(o, method);
+        publish_channel_method(o, method);
 }
 
 void publisher_content(struct publisher *p, const struct link_content *content)
 {
-    struct outlet *o = outlet_at(p, content->channel);
+    struct publish_channel *o = publish_channel_at(p, content->channel);
     const amqp_basic_return_t *r = content->method->decoded;
     amqp_bytes_t id = content->properties->message_id;
 
@@ -367,7 +368,8 @@ void publisher_content(struct publisher *p, const struct link_content *content)
         return;
     if ((content->properties->_flags & AMQP_BASIC_MESSAGE_ID_FLAG) == 0)
         id = amqp_empty_bytes;
-    outlet_returned(o, r, mark_of(id.bytes, id.len, r->routing_key.bytes, r->routing_key.len));
+    publish_channel_returned(o, r,
+                             mark_of(id.bytes, id.len, r->routing_key.bytes, r->routing_key.len));
 }
 
 void publisher_blocked(struct publisher *p, const char *reason)
@@ -376,7 +378,7 @@ void publisher_blocked(struct publisher *p, const char *reason)
 
     p->context.blocked = reason != NULL;
     for (size_t i = 0; was && reason == NULL && i < p->n_outlets; i++)
-        outlet_unblocked(p->outlets[i]);
+        publish_channel_unblocked(p->outlets[i]);
 }
 
 void publisher_step(struct publisher *p)
@@ -385,8 +387,8 @@ void publisher_step(struct publisher *p)
     if (!link_is_up(p->context.link))
         return;
     for (size_t i = 0; i < p->n_outlets; i++)
-        outlet_step(p->outlets[i]);
-    outlets_share(p->outlets, p->n_outlets, p->context.channels);
+        publish_channel_step(p->outlets[i]);
+    publish_channels_share(p->outlets, p->n_outlets, p->context.channels);
     declare_step(p->context.declare);
 }
 
@@ -395,7 +397,7 @@ int64_t publisher_due(const struct publisher *p)
     int64_t due = quotas_due(p->context.quotas);
 
     for (size_t i = 0; i < p->n_outlets; i++) {
-        int64_t one = outlet_due(p->outlets[i]);
+        int64_t one = publish_channel_due(p->outlets[i]);
 
         if (one < due)
             due = one;
@@ -414,7 +416,7 @@ const char *publisher_broken(struct publisher *p)
 const char *publisher_trouble(const struct publisher *p)
 {
     for (size_t i = 0; i < p->n_outlets; i++) {
-        const char *trouble = outlet_trouble(p->outlets[i]);
+        const char *trouble = publish_channel_trouble(p->outlets[i]);
 
         if (trouble != NULL)
             return trouble;
@@ -425,7 +427,7 @@ const char *publisher_trouble(const struct publisher *p)
 bool publisher_trouble_at(const struct publisher *p, size_t *n, struct broker_trouble *out)
 {
     for (size_t i = 0; i < p->n_outlets; i++) {
-        const char *why = outlet_own_trouble(p->outlets[i]);
+        const char *why = publish_channel_own_trouble(p->outlets[i]);
 
         if (why == NULL)
             continue;
@@ -433,7 +435,7 @@ bool publisher_trouble_at(const struct publisher *p, size_t *n, struct broker_tr
             --*n;
             continue;
         }
-        *out = (struct broker_trouble){"exchange", outlet_exchange(p->outlets[i]), why};
+        *out = (struct broker_trouble){"exchange", publish_channel_exchange(p->outlets[i]), why};
         return true;
     }
     return false;

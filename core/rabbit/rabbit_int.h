@@ -88,12 +88,6 @@ void rabbit_ack_now(struct rabbit *r);
 /* A link or a handle is closed for good; the last one ends the stop. */
 void rabbit_part_closed(struct rabbit *r);
 
-/* rabbit_reach.c: plans to look for what a route's destination needs of others, and
- * tells what came of it (ops->reach). */
-int rabbit_plan_reach(struct rabbit *r, const struct topology *t, const struct destination *to,
-                      struct err *err);
-enum broker_reach rabbit_reach(struct broker *b, const struct destination *to);
-
 /* rabbit_state.c: ops->state and ops->trouble. */
 void rabbit_report(struct broker *b, struct broker_state *out);
 bool rabbit_trouble(struct broker *b, size_t n, struct broker_trouble *out);

@@ -473,3 +473,116 @@ void link_restart(struct link *l, const char *why)
     err_set(&err, ERR_INPUT, "connection to %s given up: %s", link_peer(l, peer), why);
     link_break(l, &err);
 }
+
+static int check_room(const struct link *l, struct err *err)
+{
+    size_t backlog;
+
+    if (l->state != LINK_RUN)
+        return err_set(err, ERR_CLOSED, "not connected to the broker");
+    backlog = link_backlog(l);
+    if (backlog < LINK_BACKLOG_MAX)
+        return OK;
+    return err_set(err, ERR_LIMIT, "%zu bytes wait for the broker to read them", backlog);
+}
+
+int link_send(struct link *l, uint16_t channel, amqp_method_number_t id, void *method,
+              struct err *err)
+{
+    int rc = check_room(l, err);
+
+    return rc == OK ? codec_method(&l->out, channel, id, method, err) : rc;
+}
+
+int link_publish(struct link *l, uint16_t channel, const char *exchange, const char *routing_key,
+                 const struct message *m, struct err *err)
+{
+    int rc = check_room(l, err);
+
+    return rc == OK ? codec_publish(&l->out, channel, exchange, routing_key, m, l->frame_max, err)
+                    : rc;
+}
+
+int link_write(struct link *l, const void *frames, size_t len, struct err *err)
+{
+    int rc = check_room(l, err);
+
+    if (rc != OK)
+        return rc;
+    rc = buf_append(&l->out, frames, len);
+    l->out.failed = false;
+    return rc == OK ? OK : err_set(err, rc, "no room for %zu bytes to the broker", len);
+}
+
+static int hand_over(struct link *l, struct err *err)
+{
+    const struct stream_ops *ops = l->stream->ops;
+
+    if (ops->give != NULL)
+        return ops->give(l->stream, &l->out, err);
+    return ops->write(l->stream, l->out.data, l->out.len, err);
+}
+
+/* A stream that cannot write is dead and says so itself, or has no memory: then the
+ * connection would lack these frames, so it must go. */
+void link_flush(struct link *l)
+{
+    struct err err = {.code = OK};
+    int rc;
+
+    if (l->stream == NULL || l->state == LINK_CONNECT || l->out.len == 0)
+        return;
+    heartbeat_sent(&l->heartbeat, clock_mono(&l->settings.clock));
+    rc = hand_over(l, &err);
+    buf_clear(&l->out);
+    if (l->out.cap > LINK_OUT_KEPT)
+        buf_free(&l->out);
+    if (rc != OK)
+        link_break(l, &err);
+}
+
+size_t link_backlog(const struct link *l)
+{
+    return l->out.len + (l->stream != NULL ? l->stream->ops->backlog(l->stream) : 0);
+}
+
+bool link_is_up(const struct link *l)
+{
+    return l->state == LINK_RUN;
+}
+
+bool link_is_blocked(const struct link *l)
+{
+    return l->blocked;
+}
+
+const char *link_state_word(const struct link *l)
+{
+    static const char *const words[] = {
+        [LINK_IDLE] = "idle",       [LINK_CONNECT] = "connecting", [LINK_HANDSHAKE] = "connecting",
+        [LINK_RUN] = "up",          [LINK_BROKEN] = "waiting",     [LINK_WAIT] = "waiting",
+        [LINK_CLOSING] = "closing", [LINK_CLOSED] = "closed",
+    };
+
+    return words[l->state];
+}
+
+const char *link_error(const struct link *l)
+{
+    return l->why.text;
+}
+
+uint32_t link_frame_max(const struct link *l)
+{
+    return l->frame_max;
+}
+
+uint16_t link_channel_max(const struct link *l)
+{
+    return l->channel_max;
+}
+
+amqp_method_number_t link_fault(const struct link *l)
+{
+    return l->fault;
+}

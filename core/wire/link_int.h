@@ -1,6 +1,6 @@
 /*
  * link_int - what the files of a link share: link.c (states), link_handshake.c (connection
- * class up to open-ok), link_dispatch.c (frames to events), link_output.c (frames out)
+ * class up to open-ok), link_dispatch.c (frames to events)
  */
 #ifndef HERALD_WIRE_LINK_INT_H
 #define HERALD_WIRE_LINK_INT_H

@@ -138,7 +138,7 @@ static void many_silent_ones_leave_room_to_who_confirms(void **state)
 }
 
 /* More outlets than are kept apart share one part; what is idle is forgotten first. */
-static void outlets_without_number_are_bounded(void **state)
+static void publish_channels_without_number_are_bounded(void **state)
 {
     char name[16];
     const struct destination to = {EXCHANGE_DEFAULT, empty, name};
@@ -180,7 +180,7 @@ int main(void)
         TEST(who_is_silent_is_probed_with_pauses_that_double),
         TEST(a_new_link_is_a_new_chance),
         TEST(many_silent_ones_leave_room_to_who_confirms),
-        TEST(outlets_without_number_are_bounded),
+        TEST(publish_channels_without_number_are_bounded),
         TEST(a_window_of_one_serves_all),
     };
 
