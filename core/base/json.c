@@ -1,6 +1,6 @@
 /*
- * json - see json.h. yajl reads the grammar; this file adds the depth limit, the
- * duplicate-key check and places in error messages.
+ * json - see json.h. yajl reads the grammar; this file writes the tape and adds the depth limit,
+ * the duplicate-key check and places in error messages.
  *
  * Keys seen so far are kept as 64-bit fingerprints of (object, key) in an open
  * hash table: two different keys of one object collide once in 2^64 tries, and
@@ -15,7 +15,7 @@
 #include <string.h>
 #include <yajl/yajl_parse.h>
 
-enum { SEEN_FIRST = 64 };
+enum { SEEN_FIRST = 64, TAPE_FIRST = 64 * 1024, TAPE_KEPT = 1024 * 1024 };
 
 struct seen {
     uint64_t *slot; /* 0: free */
@@ -25,20 +25,20 @@ struct seen {
 };
 
 struct reader {
-    const struct json_events *events;
-    void *arg;
+    struct buf *tape;
+    const char *text;
+    size_t len;
     struct seen seen;
-    uint64_t object[JSON_DEPTH_MAX]; /* serial number of the open object per level */
-    uint64_t objects;                /* serial number of the last one */
     size_t depth;
-    int code;        /* why a callback stopped the parse */
-    const char *why; /* a reason of this file's */
-    char key[64];    /* the duplicate key, cut */
+    uint32_t open[JSON_DEPTH_MAX]; /* token of the open array or object per level */
+    int code;                      /* why a callback stopped the parse */
+    const char *why;               /* in words */
+    char key[64];                  /* the duplicate key, cut */
 };
 
+/* Its slots are zeros. */
 static void seen_init(struct seen *s)
 {
-    memset(s->first, 0, sizeof s->first);
     s->slot = s->first;
     s->cap = SEEN_FIRST;
     s->used = 0;
@@ -86,44 +86,97 @@ static int stop(struct reader *r, int code, const char *why)
     return 0;
 }
 
-static int forward(struct reader *r, bool go_on)
+static bool make_room(struct reader *r, size_t size)
 {
-    return go_on ? 1 : stop(r, ERR_FAILED, "stopped");
+    if (buf_reserve(r->tape, size) != NULL)
+        return true;
+    if (r->tape->max - r->tape->len < size)
+        stop(r, ERR_INPUT, "too many values");
+    else
+        stop(r, ERR_NOMEM, "out of memory");
+    return false;
+}
+
+/* Appends a token that has `behind` bytes behind it. NULL: the parse is stopped. */
+static struct json_token *add(struct reader *r, enum json_kind kind, size_t at, size_t len,
+                              size_t behind)
+{
+    size_t size = sizeof(struct json_token) + behind;
+    struct json_token *t;
+
+    if (r->tape->cap - r->tape->len < size && !make_room(r, size))
+        return NULL;
+    t = (void *)(r->tape->data + r->tape->len);
+    r->tape->len += size;
+    *t = (struct json_token){.kind = kind, .at = (uint32_t)at, .len = len & (JSON_TEXT_MAX - 1)};
+    return t;
+}
+
+static struct json_token *innermost(const struct reader *r)
+{
+    return (struct json_token *)(void *)r->tape->data + r->open[r->depth - 1];
+}
+
+static void count_item(struct reader *r)
+{
+    if (r->depth > 0)
+        innermost(r)->len++;
+}
+
+/* Puts a text behind its token, with a NUL. */
+static int add_copy(struct reader *r, enum json_kind kind, const char *text, size_t len)
+{
+    size_t behind = (len / sizeof(struct json_token) + 1) * sizeof(struct json_token);
+    struct json_token *t = add(r, kind, JSON_TEXT_MAX, len, behind);
+
+    if (t == NULL)
+        return 0;
+    memcpy(t + 1, text, len);
+    ((char *)(t + 1))[len] = '\0';
+    return 1;
+}
+
+/* yajl lends the text from the whole one, or from memory of its own: with escapes, and where a
+ * number ends the whole text. */
+static int add_text(struct reader *r, enum json_kind kind, const char *text, size_t len)
+{
+    size_t at = (size_t)((uintptr_t)text - (uintptr_t)r->text);
+
+    return at < r->len ? add(r, kind, at, len, 0) != NULL : add_copy(r, kind, text, len);
 }
 
 static int on_null(void *ctx)
 {
-    struct reader *r = ctx;
-
-    return forward(r, r->events->null == NULL || r->events->null(r->arg));
+    count_item(ctx);
+    return add(ctx, JSON_NULL, 0, 0, 0) != NULL;
 }
 
 static int on_boolean(void *ctx, int value)
 {
-    struct reader *r = ctx;
-
-    return forward(r, r->events->boolean == NULL || r->events->boolean(r->arg, value != 0));
+    count_item(ctx);
+    return add(ctx, value ? JSON_TRUE : JSON_FALSE, 0, 0, 0) != NULL;
 }
 
 static int on_number(void *ctx, const char *text, size_t len)
 {
-    struct reader *r = ctx;
-
-    return forward(r, r->events->number == NULL || r->events->number(r->arg, text, len));
+    count_item(ctx);
+    for (size_t i = 0; i < len; i++)
+        if (text[i] == '.' || text[i] == 'e' || text[i] == 'E')
+            return add_copy(ctx, JSON_REAL, text, len);
+    return add_text(ctx, JSON_INTEGER, text, len);
 }
 
 static int on_string(void *ctx, const unsigned char *text, size_t len)
 {
-    struct reader *r = ctx;
-
-    return forward(r,
-                   r->events->string == NULL || r->events->string(r->arg, (const char *)text, len));
+    count_item(ctx);
+    return add_text(ctx, JSON_STRING, (const char *)text, len);
 }
 
+/* The members of an object are counted by their values. */
 static int on_key(void *ctx, const unsigned char *text, size_t len)
 {
     struct reader *r = ctx;
-    uint64_t object = text_hash(TEXT_HASH_START, &r->object[r->depth - 1], sizeof r->object[0]);
+    uint64_t object = text_hash(TEXT_HASH_START, &r->open[r->depth - 1], sizeof r->open[0]);
     uint64_t print = text_hash(object, text, len);
 
     if (print == 0)
@@ -139,41 +192,40 @@ static int on_key(void *ctx, const unsigned char *text, size_t len)
         return stop(r, ERR_INPUT, "duplicate key");
     }
     r->seen.used++;
-    return forward(r, r->events->key == NULL || r->events->key(r->arg, (const char *)text, len));
+    return add_text(r, JSON_STRING, (const char *)text, len);
 }
 
-static int begin(struct reader *r, bool array)
+static uint32_t tokens(const struct reader *r)
+{
+    return (uint32_t)(r->tape->len / sizeof(struct json_token));
+}
+
+static int begin(struct reader *r, enum json_kind kind)
 {
     if (r->depth == JSON_DEPTH_MAX)
         return stop(r, ERR_INPUT, "nested too deeply");
-    r->object[r->depth++] = ++r->objects;
-    return forward(r, r->events->begin == NULL || r->events->begin(r->arg, array));
-}
-
-static int end(struct reader *r, bool array)
-{
-    r->depth--;
-    return forward(r, r->events->end == NULL || r->events->end(r->arg, array));
+    count_item(r);
+    r->open[r->depth++] = tokens(r);
+    return add(r, kind, 0, 0, 0) != NULL;
 }
 
 static int on_begin_object(void *ctx)
 {
-    return begin(ctx, false);
-}
-
-static int on_end_object(void *ctx)
-{
-    return end(ctx, false);
+    return begin(ctx, JSON_OBJECT);
 }
 
 static int on_begin_array(void *ctx)
 {
-    return begin(ctx, true);
+    return begin(ctx, JSON_ARRAY);
 }
 
-static int on_end_array(void *ctx)
+static int on_end(void *ctx)
 {
-    return end(ctx, true);
+    struct reader *r = ctx;
+
+    innermost(r)->at = tokens(r);
+    r->depth--;
+    return 1;
 }
 
 static const yajl_callbacks callbacks = {
@@ -183,9 +235,9 @@ static const yajl_callbacks callbacks = {
     .yajl_string = on_string,
     .yajl_start_map = on_begin_object,
     .yajl_map_key = on_key,
-    .yajl_end_map = on_end_object,
+    .yajl_end_map = on_end,
     .yajl_start_array = on_begin_array,
-    .yajl_end_array = on_end_array,
+    .yajl_end_array = on_end,
 };
 
 /* yajl's own text, without its file-like prefix and its line end. */
@@ -257,25 +309,48 @@ static size_t find_half_pair(const char *text, size_t len)
     return len;
 }
 
-int json_parse(const char *text, size_t len, const struct json_events *events, void *arg,
-               struct err *err)
+/* What yajl cannot say, or not as well. */
+static int check_bytes(const char *text, size_t len, struct err *err)
 {
-    struct reader r = {.events = events, .arg = arg};
-    size_t good = text_utf8_prefix(text, len);
-    yajl_status status;
-    yajl_handle h;
-    int rc = OK;
+    size_t good;
 
+    if (len >= JSON_TEXT_MAX)
+        return err_set(err, ERR_INPUT, "JSON of %zu bytes is over the limit of %d", len,
+                       JSON_TEXT_MAX);
+    good = text_utf8_prefix(text, len);
     if (good < len)
         return err_set(err, ERR_INPUT, "bad UTF-8 at byte %zu", good);
     good = find_half_pair(text, len);
     if (good < len)
         return err_set(err, ERR_INPUT, "bad JSON at byte %zu: half a surrogate pair", good);
+    return OK;
+}
+
+/* Most texts have no more than a token for each eight bytes. */
+static void prepare(struct buf *tape, size_t len)
+{
+    if (tape->cap > TAPE_KEPT)
+        buf_free(tape);
+    buf_clear(tape);
+    if (tape->cap < len)
+        (void)buf_reserve(tape, len < TAPE_FIRST ? len : TAPE_FIRST); /* add() asks again */
+}
+
+int json_parse(struct json *j, struct buf *tape, const char *text, size_t len, struct err *err)
+{
+    struct reader r = {.tape = tape, .text = text, .len = len};
+    int rc = check_bytes(text, len, err);
+    yajl_status status;
+    yajl_handle h;
+
+    if (rc != OK)
+        return rc;
     h = yajl_alloc(&callbacks, NULL, &r);
     if (h == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
     yajl_config(h, yajl_dont_validate_strings, 1); /* done above, eight bytes at a time */
     seen_init(&r.seen);
+    prepare(tape, len);
     status = yajl_parse(h, (const unsigned char *)text, len);
     if (status == yajl_status_ok)
         status = yajl_complete_parse(h);
@@ -283,7 +358,40 @@ int json_parse(const char *text, size_t len, const struct json_events *events, v
         rc = describe(h, status, &r, err);
     seen_free(&r.seen);
     yajl_free(h);
+    *j = (struct json){(void *)tape->data, text};
     return rc;
+}
+
+bool json_integer(struct slice text, int64_t *out)
+{
+    bool negative = text.len > 0 && text.data[0] == '-';
+    uint64_t limit = negative ? UINT64_C(1) << 63 : (uint64_t)INT64_MAX, value = 0;
+
+    for (size_t i = negative; i < text.len; i++) {
+        unsigned digit = (unsigned)(text.data[i] - '0');
+
+        if (digit > 9 || value > (limit - digit) / 10)
+            return false;
+        value = value * 10 + digit;
+    }
+    *out = (int64_t)(negative ? 0 - value : value);
+    return true;
+}
+
+const struct json_token *json_member(const struct json *j, const struct json_token *t,
+                                     const char *name)
+{
+    size_t left = t->kind == JSON_OBJECT ? t->len : 0;
+    const struct json_token *key = t + 1;
+
+    for (; left > 0; left--) {
+        const struct json_token *value = json_next(j, key);
+
+        if (slice_is(json_text(j, key), name))
+            return value;
+        key = json_next(j, value);
+    }
+    return NULL;
 }
 
 static void put_escape(struct buf *b, unsigned char c)

@@ -3,31 +3,14 @@
 
 #include "base/json.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-/* What a top-level key of the body means; -1: nothing. */
-enum field { FIELD_NONE = -1, FIELD_KEY1, FIELD_KEY2, FIELD_KEY3, FIELD_ID, FIELD_TYPE, FIELDS };
+/* The members of a body that say something of its message. */
+enum field { FIELD_KEY1, FIELD_KEY2, FIELD_KEY3, FIELD_ID, FIELD_TYPE, FIELDS };
 
 static const char *const field_names[FIELDS] = {"businessKey1", "businessKey2", "businessKey3",
                                                 "id", "messageType"};
-
-/* While reading, a field is an offset into the envelope's store, which moves
- * when it grows; slices are made at the end. */
-struct span {
-    bool present;
-    size_t at;
-    size_t len;
-};
-
-struct envelope_reader {
-    struct buf *store;
-    struct span found[FIELDS];
-    enum field field; /* of the key just read */
-    size_t depth;
-    char why[96]; /* what is wrong with a field */
-};
 
 bool message_keep(struct arena *a, struct message *m)
 {
@@ -42,212 +25,88 @@ bool message_keep(struct arena *a, struct message *m)
 void envelope_init(struct envelope *e)
 {
     *e = (struct envelope){.type = {NULL, 0}};
-    buf_init(&e->store, MESSAGE_BODY_MAX);
+    buf_init(&e->tape, JSON_TAPE_MAX);
 }
 
 void envelope_free(struct envelope *e)
 {
-    buf_free(&e->store);
+    buf_free(&e->tape);
 }
 
-/* True where a value belongs to a field of the envelope. */
-static bool wanted(const struct envelope_reader *r)
+static void envelope_clear(struct envelope *e)
 {
-    return r->depth == 1 && r->field != FIELD_NONE;
+    e->type = e->id = e->key[0] = e->key[1] = e->key[2] = (struct slice){NULL, 0};
 }
 
-static bool keep(struct envelope_reader *r, const char *text, size_t len)
+static int read_field(enum field f, const struct json *j, const struct json_token *value,
+                      struct slice *out, struct err *err)
 {
-    size_t at = r->store->len;
+    static const char *const kinds[] = {
+        [JSON_FALSE] = "a boolean",
+        [JSON_TRUE] = "a boolean",
+        [JSON_REAL] = "a number with a fraction or an exponent",
+        [JSON_ARRAY] = "an array",
+        [JSON_OBJECT] = "an object",
+    };
 
-    if (buf_append(r->store, text, len) != OK) {
-        snprintf(r->why, sizeof r->why, "out of memory");
-        return false;
+    if (value->kind == JSON_NULL)
+        return OK; /* as one that is absent */
+    if (value->kind != JSON_STRING && value->kind != JSON_INTEGER)
+        return err_set(err, ERR_INPUT, "bad envelope: %s is %s, not a string or an integer",
+                       field_names[f], kinds[value->kind]);
+    *out = json_text(j, value);
+    return OK;
+}
+
+/* Goes through the members once, which may be many. */
+static int read_fields(struct envelope *e, const struct json *j, struct err *err)
+{
+    struct slice *const out[FIELDS] = {&e->key[0], &e->key[1], &e->key[2], &e->id, &e->type};
+    const struct json_token *key = j->tape + 1, *value;
+    int rc = OK;
+
+    for (size_t left = j->tape->len; left > 0 && rc == OK; left--) {
+        struct slice name = json_text(j, key);
+
+        value = json_next(j, key);
+        for (int f = 0; f < FIELDS && rc == OK; f++)
+            if (slice_is(name, field_names[f]))
+                rc = read_field((enum field)f, j, value, out[f], err);
+        key = json_next(j, value);
     }
-    r->found[r->field] = (struct span){.present = true, .at = at, .len = len};
-    return true;
-}
-
-static bool refuse(struct envelope_reader *r, const char *what)
-{
-    snprintf(r->why, sizeof r->why, "%s is %s, not a string or an integer", field_names[r->field],
-             what);
-    return false;
-}
-
-static bool on_null(void *arg)
-{
-    (void)arg; /* a null field is an absent one */
-    return true;
-}
-
-static bool on_boolean(void *arg, bool value)
-{
-    (void)value;
-    return wanted(arg) ? refuse(arg, "a boolean") : true;
-}
-
-static bool on_number(void *arg, const char *text, size_t len)
-{
-    struct envelope_reader *r = arg;
-
-    if (!wanted(r))
-        return true;
-    for (size_t i = 0; i < len; i++)
-        if (strchr(".eE", text[i]) != NULL)
-            return refuse(r, "a number with a fraction or an exponent");
-    return keep(r, text, len);
-}
-
-static bool on_string(void *arg, const char *text, size_t len)
-{
-    return wanted(arg) ? keep(arg, text, len) : true;
-}
-
-static bool on_key(void *arg, const char *text, size_t len)
-{
-    struct envelope_reader *r = arg;
-
-    if (r->depth != 1)
-        return true;
-    r->field = FIELD_NONE;
-    for (int i = 0; i < FIELDS; i++)
-        if (slice_is((struct slice){text, len}, field_names[i]))
-            r->field = (enum field)i;
-    return true;
-}
-
-static bool on_begin(void *arg, bool array)
-{
-    struct envelope_reader *r = arg;
-
-    if (wanted(r))
-        return refuse(r, array ? "an array" : "an object");
-    if (r->depth == 0 && array)
-        r->depth++; /* fields live in a top-level object only: never at depth 1 */
-    r->depth++;
-    return true;
-}
-
-static bool on_end(void *arg, bool array)
-{
-    struct envelope_reader *r = arg;
-
-    (void)array;
-    r->depth--;
-    return true;
-}
-
-static const struct json_events events = {
-    .null = on_null,
-    .boolean = on_boolean,
-    .number = on_number,
-    .string = on_string,
-    .key = on_key,
-    .begin = on_begin,
-    .end = on_end,
-};
-
-static struct slice slice_at(const struct envelope *e, const struct span *s)
-{
-    if (!s->present)
-        return (struct slice){NULL, 0};
-    return (struct slice){s->len > 0 ? e->store.data + s->at : "", s->len};
+    return rc;
 }
 
 int envelope_read(struct envelope *e, struct slice body, struct err *err)
 {
-    struct envelope_reader r = {.store = &e->store, .field = FIELD_NONE};
+    struct json j;
     int rc;
 
-    buf_clear(&e->store);
-    rc = json_parse(body.data, body.len, &events, &r, err);
-    if (rc == ERR_FAILED)
-        rc = e->store.failed ? err_set(err, ERR_NOMEM, "out of memory")
-                             : err_set(err, ERR_INPUT, "bad envelope: %s", r.why);
-    for (int i = 0; i < MESSAGE_KEYS; i++)
-        e->key[i] = slice_at(e, &r.found[FIELD_KEY1 + i]);
-    e->id = slice_at(e, &r.found[FIELD_ID]);
-    e->type = slice_at(e, &r.found[FIELD_TYPE]);
-    return rc;
-}
-
-/* Looks for one header of the top level. */
-struct header_reader {
-    struct buf *out;
-    size_t depth;
-    bool wanted; /* the value that comes next is the one */
-    bool found;
-};
-
-static bool pass_null(void *arg)
-{
-    ((struct header_reader *)arg)->wanted = false;
-    return true;
-}
-
-static bool pass_boolean(void *arg, bool value)
-{
-    (void)value;
-    return pass_null(arg);
-}
-
-static bool pass_number(void *arg, const char *text, size_t len)
-{
-    (void)text;
-    (void)len;
-    return pass_null(arg);
-}
-
-static bool take_string(void *arg, const char *text, size_t len)
-{
-    struct header_reader *r = arg;
-
-    if (r->wanted)
-        r->found = buf_append(r->out, text, len) == OK;
-    return pass_null(arg);
-}
-
-static bool look_at_key(void *arg, const char *text, size_t len)
-{
-    struct header_reader *r = arg;
-    struct slice name = {text, len};
-
-    r->wanted = r->depth == 1 && (slice_is(name, "content-type") || slice_is(name, "content_type"));
-    return true;
-}
-
-static bool go_down(void *arg, bool array)
-{
-    (void)array;
-    ((struct header_reader *)arg)->depth++;
-    return pass_null(arg);
-}
-
-static bool go_up(void *arg, bool array)
-{
-    (void)array;
-    ((struct header_reader *)arg)->depth--;
-    return true;
+    envelope_clear(e);
+    rc = json_parse(&j, &e->tape, body.data, body.len, err);
+    return rc == OK && j.tape->kind == JSON_OBJECT ? read_fields(e, &j, err) : rc;
 }
 
 bool message_content_type(struct slice headers, struct buf *out)
 {
-    static const struct json_events look = {
-        .null = pass_null,
-        .boolean = pass_boolean,
-        .number = pass_number,
-        .string = take_string,
-        .key = look_at_key,
-        .begin = go_down,
-        .end = go_up,
-    };
-    struct header_reader r = {.out = out};
+    const struct json_token *value = NULL;
+    struct json j;
+    struct buf tape;
+    bool found;
 
     buf_clear(out);
-    if (headers.data == NULL || json_parse(headers.data, headers.len, &look, &r, NULL) != OK)
+    if (headers.data == NULL)
         return false;
-    return r.found;
+    buf_init(&tape, JSON_TAPE_MAX);
+    if (json_parse(&j, &tape, headers.data, headers.len, NULL) == OK) {
+        value = json_member(&j, j.tape, "content-type");
+        if (value == NULL)
+            value = json_member(&j, j.tape, "content_type");
+    }
+    found = value != NULL && value->kind == JSON_STRING &&
+            buf_append(out, json_text(&j, value).data, value->len) == OK;
+    buf_free(&tape);
+    return found;
 }
 
 /* How a content type has its body read. */
@@ -281,26 +140,29 @@ static bool begins_object(struct slice body)
     return i < body.len && body.data[i] == '{';
 }
 
+static bool reads_as_json(struct slice body)
+{
+    struct json j;
+    struct buf tape;
+    bool reads;
+
+    buf_init(&tape, JSON_TAPE_MAX);
+    reads = json_parse(&j, &tape, body.data, body.len, NULL) == OK;
+    buf_free(&tape);
+    return reads;
+}
+
 bool message_is_json(const struct message *m)
 {
-    static const struct json_events no_events = {.null = NULL};
-
     switch (reading_of(m->content_type)) {
     case READ_JSON:
         return true;
     case READ_OBJECT:
-        return begins_object(m->body) &&
-               json_parse(m->body.data, m->body.len, &no_events, NULL, NULL) == OK;
+        return begins_object(m->body) && reads_as_json(m->body);
     case READ_BYTES:
         break;
     }
     return false;
-}
-
-static void envelope_clear(struct envelope *e)
-{
-    buf_clear(&e->store);
-    e->type = e->id = e->key[0] = e->key[1] = e->key[2] = (struct slice){NULL, 0};
 }
 
 static bool begins_with(struct slice body, const char *bytes, size_t len)

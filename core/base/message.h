@@ -40,13 +40,12 @@ struct message {
 /* Replaces every slice by a copy in the arena. Returns false when there is no room. */
 bool message_keep(struct arena *a, struct message *m);
 
-/* What envelope_read found in a body. Text is kept in `store`, so an envelope
- * must be freed; the slices are valid until then. */
+/* What envelope_read found in a body: lent by the body, and by the tape, which must be freed. */
 struct envelope {
     struct slice type;
     struct slice key[MESSAGE_KEYS];
     struct slice id; /* decimal text where it was a number */
-    struct buf store;
+    struct buf tape;
 };
 
 void envelope_init(struct envelope *e);

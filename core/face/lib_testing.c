@@ -5,6 +5,7 @@
  * (busted among them). So they run in a state of their own, apart from the command line's
  * and from those of the rules, and the binary gives them herald.testing and what it needs.
  */
+#include "base/json.h"
 #include "face/cli.h"
 #include "face/lib_spec.h"
 #include "script/convert.h"
@@ -30,7 +31,7 @@ static int json_decode(lua_State *L)
     const char *what = luaL_checkstring(L, 2);
 
     text.data = luaL_checklstring(L, 1, &text.len);
-    decode_json(L, cli_push_buf(L, DECODE_TOKENS_MAX), text, what);
+    decode_json(L, cli_push_buf(L, JSON_TAPE_MAX), text, what);
     return 1;
 }
 

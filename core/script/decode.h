@@ -1,9 +1,9 @@
 /*
  * decode - JSON text to Lua values
  *
- * Two phases, because yajl's memory would be lost if Lua raised an error through it:
- * the events of the parse become tokens in a buffer that the script owns, then the
- * tokens become Lua values. Tables are made in their final size.
+ * Two phases, because the parser's memory would be lost if Lua raised an error through it: the
+ * text becomes a tape in a buffer that the script owns (base/json), then its tokens become Lua
+ * values. Tables are made in their final size.
  *
  *   integer                  integer where 64 bits hold it, else a herald.number (convert.h)
  *   number with . or e       float; a herald.number where that would be infinite, or 0 only
@@ -15,13 +15,9 @@
 #define HERALD_SCRIPT_DECODE_H
 
 #include "base/buf.h"
-#include "base/message.h"
 #include "base/text.h"
 
 #include <lua.h>
-
-/* Ceiling of the tokens: one-digit items have 9 bytes of token for 2 of text. */
-enum { DECODE_TOKENS_MAX = 5 * MESSAGE_BODY_MAX };
 
 /* RAISES only for want of memory: makes the mark of arrays. */
 void decode_open(lua_State *L);
@@ -29,8 +25,8 @@ void decode_open(lua_State *L);
 /* Pushes the metatable that marks an array. Never raises. */
 void decode_push_array_mark(lua_State *L);
 
-/* Pushes the value. `tokens` is working memory, owned by the script. RAISES: "what: bad
+/* Pushes the value. `tape` is working memory, owned by the script. RAISES: "what: bad
  * JSON at byte ...", or for want of memory. */
-void decode_json(lua_State *L, struct buf *tokens, struct slice text, const char *what);
+void decode_json(lua_State *L, struct buf *tape, struct slice text, const char *what);
 
 #endif

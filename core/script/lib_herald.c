@@ -72,7 +72,7 @@ static int json_decode(lua_State *L)
 
     state_check(L);
     text.data = luaL_checklstring(L, 1, &text.len);
-    decode_json(L, &s->tokens, text, "herald.json.decode");
+    decode_json(L, &s->tape, text, "herald.json.decode");
     return 1;
 }
 

@@ -66,7 +66,7 @@ static void push_body(lua_State *L, struct script *s, const struct message *m)
         return;
     if (m->body.data == NULL || !message_is_json(m))
         return; /* the nil is there */
-    decode_json(L, &s->tokens, m->body, "message body");
+    decode_json(L, &s->tape, m->body, "message body");
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, 1, BODY_VALUE);
 }
@@ -76,7 +76,7 @@ static void push_headers(lua_State *L, struct script *s, const struct message *m
     if (lua_getiuservalue(L, 1, HEADERS_VALUE) != LUA_TNIL)
         return;
     if (m->headers.data != NULL)
-        decode_json(L, &s->tokens, m->headers, "message headers");
+        decode_json(L, &s->tape, m->headers, "message headers");
     else
         lua_newtable(L);
     lua_pushvalue(L, -1);

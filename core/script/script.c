@@ -1,6 +1,7 @@
 /* script - see script.h. */
 #include "script/script_int.h"
 
+#include "base/json.h"
 #include "script/decode.h"
 #include "script/loader.h"
 
@@ -25,7 +26,7 @@ static struct script *new_script(const struct script_settings *settings)
     s->settings = *settings;
     s->settings.folders = NULL;
     s->settings.n_folders = 0;
-    buf_init(&s->tokens, DECODE_TOKENS_MAX);
+    buf_init(&s->tape, JSON_TAPE_MAX);
     encoder_init(&s->encoder);
     arena_init(&s->answers, ANSWERS_MAX);
     arena_init(&s->identities, ANSWERS_MAX);
@@ -60,7 +61,7 @@ void script_free(struct script **script)
     state_free(&s->state);
     rules_free(&s->rules);
     sources_free(&s->sources);
-    buf_free(&s->tokens);
+    buf_free(&s->tape);
     encoder_free(&s->encoder);
     arena_free(&s->answers);
     arena_free(&s->identities);

@@ -154,7 +154,7 @@ static void push_properties(lua_State *L, struct script *s)
     const struct message *m = sm->message;
 
     if (m->properties.data != NULL)
-        decode_json(L, &s->tokens, m->properties, "message properties");
+        decode_json(L, &s->tape, m->properties, "message properties");
     else
         lua_createtable(L, 0, 8);
     set_text(L, "message_id", m->id);
@@ -168,7 +168,7 @@ static void push_properties(lua_State *L, struct script *s)
         lua_setfield(L, -2, "timestamp");
     }
     if (m->headers.data != NULL)
-        decode_json(L, &s->tokens, m->headers, "message headers");
+        decode_json(L, &s->tape, m->headers, "message headers");
     else
         lua_newtable(L);
     lua_setfield(L, -2, "headers");

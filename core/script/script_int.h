@@ -30,7 +30,7 @@ struct script {
     struct rules *loading;           /* being filled while files are run; lent */
     const char *file;                /* the file being run: "rules/x.lua"; lent */
     struct call call;
-    struct buf tokens;            /* working memory of decode_json */
+    struct buf tape;              /* working memory of decode_json */
     struct encoder encoder;       /* working memory of encode_json */
     struct script_outcome answer; /* of our own calls into the state */
     struct arena answers;         /* what script_route or script_envelope lent last */

@@ -3,7 +3,6 @@
 
 #include "base/json.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { LINE_MAX_BYTES = 16 * 1024 }; /* two texts, six bytes for one at most, and the numbers */
@@ -89,110 +88,57 @@ int tries_add(struct buf *tries, const struct tried *one, struct err *err)
     return OK;
 }
 
-/* One line as it is read. */
-struct reader {
-    struct arena *arena;
-    struct tried *out;
-    char key[16]; /* the member at hand; "" for one that is too long */
-    bool full;    /* the arena is */
-};
-
-static bool on_null(void *arg)
+/* False: the member is something else. One that is absent leaves what is there. */
+static bool read_number(const struct json *j, const char *name, int64_t *out)
 {
-    (void)arg;
-    return true;
+    const struct json_token *t = json_member(j, j->tape, name);
+
+    return t == NULL || (t->kind == JSON_INTEGER && json_integer(json_text(j, t), out));
 }
 
-static bool on_boolean(void *arg, bool value)
+/* Absent where the member is no string. */
+static struct slice text(const struct json *j, const char *name)
 {
-    (void)value;
-    return on_null(arg);
+    const struct json_token *t = json_member(j, j->tape, name);
+
+    return t != NULL && t->kind == JSON_STRING ? json_text(j, t) : (struct slice){NULL, 0};
 }
 
-static bool on_number(void *arg, const char *text, size_t len)
+/* Whether the line is a try; `out` lends from it and from the tape. */
+static bool read_line(struct buf *tape, struct slice line, struct tried *out)
 {
-    struct reader *r = arg;
-    char digits[24] = "";
+    int64_t attempt = 0;
+    struct json j;
 
-    if (len >= sizeof digits)
+    *out = (struct tried){.at = 0};
+    if (json_parse(&j, tape, line.data, line.len, NULL) != OK || !read_number(&j, "at", &out->at) ||
+        !read_number(&j, "attempt", &attempt) || !read_number(&j, "generation", &out->generation))
         return false;
-    memcpy(digits, text, len);
-    if (strcmp(r->key, "at") == 0)
-        r->out->at = strtoll(digits, NULL, 10);
-    else if (strcmp(r->key, "attempt") == 0)
-        r->out->attempt = (int)strtol(digits, NULL, 10);
-    else if (strcmp(r->key, "generation") == 0)
-        r->out->generation = strtoll(digits, NULL, 10);
-    return true;
-}
-
-static bool on_string(void *arg, const char *text, size_t len)
-{
-    struct reader *r = arg;
-    struct slice copy = {text, len};
-
-    if (!arena_keep(r->arena, &copy))
-        r->full = true;
-    else if (strcmp(r->key, "error") == 0)
-        r->out->error = copy;
-    else if (strcmp(r->key, "traceback") == 0)
-        r->out->traceback = copy;
-    return !r->full;
-}
-
-static bool on_key(void *arg, const char *text, size_t len)
-{
-    struct reader *r = arg;
-
-    len = len < sizeof r->key ? len : 0;
-    memcpy(r->key, text, len);
-    r->key[len] = '\0';
-    return true;
-}
-
-static bool on_begin(void *arg, bool array)
-{
-    (void)arg;
-    return !array;
-}
-
-static bool on_end(void *arg, bool array)
-{
-    (void)array;
-    return on_null(arg);
-}
-
-/* Whether the line is a try. */
-static bool read_line(struct slice line, struct reader *r)
-{
-    static const struct json_events events = {.null = on_null,
-                                              .boolean = on_boolean,
-                                              .number = on_number,
-                                              .string = on_string,
-                                              .key = on_key,
-                                              .begin = on_begin,
-                                              .end = on_end};
-    struct err err = {0};
-
-    *r->out = (struct tried){.at = 0};
-    r->key[0] = '\0';
-    return json_parse(line.data, line.len, &events, r, &err) == OK && r->out->error.data != NULL;
+    out->attempt = (int)attempt;
+    out->error = text(&j, "error");
+    out->traceback = text(&j, "traceback");
+    return out->error.data != NULL;
 }
 
 bool tries_read(struct slice tries, struct arena *a, struct tried out[TRIES_KEPT], size_t *n_out)
 {
-    struct reader r = {.arena = a};
+    bool room = true;
+    struct buf tape;
     size_t at = 0;
 
     *n_out = 0;
-    while (at < tries.len && *n_out < TRIES_KEPT && !r.full) {
+    buf_init(&tape, JSON_TAPE_MAX);
+    while (at < tries.len && *n_out < TRIES_KEPT && room) {
         const char *end = memchr(tries.data + at, '\n', tries.len - at);
         size_t len = end != NULL ? (size_t)(end - tries.data) - at : tries.len - at;
+        struct tried *t = &out[*n_out];
 
-        r.out = &out[*n_out];
-        if (read_line((struct slice){tries.data + at, len}, &r))
-            (*n_out)++;
+        if (read_line(&tape, (struct slice){tries.data + at, len}, t)) {
+            room = arena_keep(a, &t->error) && arena_keep(a, &t->traceback);
+            *n_out += room;
+        }
         at += len + 1;
     }
-    return !r.full;
+    buf_free(&tape);
+    return room;
 }

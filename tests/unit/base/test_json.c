@@ -4,66 +4,93 @@
 #include "check.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-/* The events as text: {k"a"#1#"x"} and so on. */
+/* The tape as text: {k"a"#1#"x"} and so on. */
 struct story {
     char text[256];
 };
 
-static bool add(struct story *s, const char *before, const char *text, size_t len,
-                const char *after)
+static void tell(struct story *s, const char *before, struct slice text, const char *after)
 {
     size_t used = strlen(s->text);
 
-    snprintf(s->text + used, sizeof s->text - used, "%s%.*s%s", before, (int)len, text, after);
-    return true;
+    snprintf(s->text + used, sizeof s->text - used, "%s%.*s%s", before, (int)text.len, text.data,
+             after);
 }
 
-static bool on_null(void *arg)
+static const struct json_token *tell_value(struct story *s, const struct json *j,
+                                           const struct json_token *t);
+
+static void tell_content(struct story *s, const struct json *j, const struct json_token *t)
 {
-    return add(arg, "", "null", 4, " ");
+    const struct json_token *next = t + 1;
+
+    for (size_t left = t->len; left > 0; left--) {
+        if (t->kind == JSON_OBJECT) {
+            tell(s, "", json_text(j, next), ":");
+            next = json_next(j, next);
+        }
+        next = tell_value(s, j, next);
+    }
+    assert_ptr_equal(next, json_next(j, t));
 }
 
-static bool on_boolean(void *arg, bool value)
+static const struct json_token *tell_value(struct story *s, const struct json *j,
+                                           const struct json_token *t)
 {
-    return add(arg, "", value ? "true" : "false", value ? 4 : 5, " ");
+    static const char *const words[] = {"null ", "false ", "true "};
+    struct slice none = {"", 0};
+
+    switch ((enum json_kind)t->kind) {
+    case JSON_NULL:
+    case JSON_FALSE:
+    case JSON_TRUE:
+        tell(s, words[t->kind], none, "");
+        break;
+    case JSON_INTEGER:
+    case JSON_REAL:
+        tell(s, "#", json_text(j, t), " ");
+        break;
+    case JSON_STRING:
+        tell(s, "\"", json_text(j, t), "\" ");
+        break;
+    case JSON_ARRAY:
+    case JSON_OBJECT:
+        tell(s, t->kind == JSON_ARRAY ? "[ " : "{ ", none, "");
+        tell_content(s, j, t);
+        tell(s, t->kind == JSON_ARRAY ? "] " : "} ", none, "");
+        break;
+    }
+    return json_next(j, t);
 }
 
-static bool on_number(void *arg, const char *text, size_t len)
+/* The text lies in memory of its own size, so that nobody reads behind it unseen. */
+static int parse(const char *text, size_t len, struct story *s, struct err *err)
 {
-    return add(arg, "#", text, len, " ");
+    char *copy = malloc(len + (len == 0));
+    struct buf tape;
+    struct json j;
+    int rc;
+
+    assert_non_null(copy);
+    memcpy(copy, text, len);
+    buf_init(&tape, 1 << 20);
+    rc = json_parse(&j, &tape, copy, len, err);
+    if (rc == OK)
+        tell_value(s, &j, j.tape);
+    buf_free(&tape);
+    free(copy);
+    return rc;
 }
 
-static bool on_string(void *arg, const char *text, size_t len)
-{
-    return add(arg, "\"", text, len, "\" ");
-}
-
-static bool on_key(void *arg, const char *text, size_t len)
-{
-    return add(arg, "", text, len, ":");
-}
-
-static bool on_begin(void *arg, bool array)
-{
-    return add(arg, "", array ? "[" : "{", 1, " ");
-}
-
-static bool on_end(void *arg, bool array)
-{
-    return add(arg, "", array ? "]" : "}", 1, " ");
-}
-
-static const struct json_events events = {on_null, on_boolean, on_number, on_string,
-                                          on_key,  on_begin,   on_end};
-
-static void assert_events(const char *json, const char *want)
+static void assert_tape(const char *json, const char *want)
 {
     struct story s = {""};
     struct err err = {0};
 
-    assert_int_equal(json_parse(json, strlen(json), &events, &s, &err), OK);
+    assert_int_equal(parse(json, strlen(json), &s, &err), OK);
     assert_string_equal(s.text, want);
 }
 
@@ -72,7 +99,7 @@ static void assert_refused(const char *json, size_t len, const char *want)
     struct story s = {""};
     struct err err = {0};
 
-    assert_int_equal(json_parse(json, len, &events, &s, &err), ERR_INPUT);
+    assert_int_equal(parse(json, len, &s, &err), ERR_INPUT);
     if (strstr(err.text, want) == NULL)
         fail_msg("%s: wanted \"%s\" in \"%s\"", json, want, err.text);
 }
@@ -80,17 +107,17 @@ static void assert_refused(const char *json, size_t len, const char *want)
 static void numbers_keep_their_own_text(void **state)
 {
     (void)state;
-    assert_events("[1624350000000000001,99.90,1e400,-0,18446744073709551616]",
-                  "[ #1624350000000000001 #99.90 #1e400 #-0 #18446744073709551616 ] ");
+    assert_tape("[1624350000000000001,99.90,1e400,-0,18446744073709551616]",
+                "[ #1624350000000000001 #99.90 #1e400 #-0 #18446744073709551616 ] ");
 }
 
 static void values_come_in_order(void **state)
 {
     (void)state;
-    assert_events("{\"a\":null,\"b\":[true,false,\"x\"],\"c\":{\"a\":1}}",
-                  "{ a:null b:[ true false \"x\" ] c:{ a:#1 } } ");
-    assert_events(" \"alone\" ", "\"alone\" ");
-    assert_events("\"\\u652f\\ud83d\\ude00\"", "\"支\xf0\x9f\x98\x80\" ");
+    assert_tape("{\"a\":null,\"b\":[true,false,\"x\"],\"c\":{\"a\":1}}",
+                "{ a:null b:[ true false \"x\" ] c:{ a:#1 } } ");
+    assert_tape(" \"alone\" ", "\"alone\" ");
+    assert_tape("\"\\u652f\\ud83d\\ude00\"", "\"支\xf0\x9f\x98\x80\" ");
 }
 
 static void what_is_no_json_is_refused_with_a_place(void **state)
@@ -109,7 +136,7 @@ static void duplicate_keys_are_refused(void **state)
     (void)state;
     assert_refused("{\"a\":1,\"b\":2,\"a\":3}", 19, "duplicate key \"a\"");
     assert_refused("{\"x\":{\"a\":1,\"\\u0061\":2}}", 24, "duplicate key \"a\"");
-    assert_events("[{\"a\":1},{\"a\":2}]", "[ { a:#1 } { a:#2 } ] ");
+    assert_tape("[{\"a\":1},{\"a\":2}]", "[ { a:#1 } { a:#2 } ] ");
 }
 
 static void many_keys_are_no_duplicates(void **state)
@@ -125,7 +152,7 @@ static void many_keys_are_no_duplicates(void **state)
         snprintf(json + used, sizeof json - used, "%s\"key%d\":%d", i ? "," : "", i, i);
     }
     strncat(json, "}", sizeof json - strlen(json) - 1);
-    assert_int_equal(json_parse(json, strlen(json), &events, &s, &err), OK);
+    assert_int_equal(parse(json, strlen(json), &s, &err), OK);
 }
 
 static void bad_utf8_is_refused(void **state)
@@ -140,7 +167,7 @@ static void half_a_surrogate_pair_is_refused(void **state)
     assert_refused("\"\\ud83d\"", 8, "surrogate");
     assert_refused("\"\\ude00\"", 8, "surrogate");
     assert_refused("\"\\ud83d\\u0041\"", 14, "surrogate");
-    assert_events("\"\\\\ud83d\"", "\"\\ud83d\" ");
+    assert_tape("\"\\\\ud83d\"", "\"\\ud83d\" ");
 }
 
 static void deep_nesting_is_refused(void **state)
@@ -152,9 +179,47 @@ static void deep_nesting_is_refused(void **state)
     (void)state;
     memset(json, '[', JSON_DEPTH_MAX);
     memset(json + JSON_DEPTH_MAX, ']', JSON_DEPTH_MAX);
-    assert_int_equal(json_parse(json, 2 * JSON_DEPTH_MAX, &events, &s, &err), OK);
+    assert_int_equal(parse(json, 2 * JSON_DEPTH_MAX, &s, &err), OK);
     memset(json, '[', 300);
     assert_refused(json, 300, "nested too deeply");
+}
+
+static void members_are_found_by_name(void **state)
+{
+    static const char text[] = "{\"a\":{\"b\":1},\"\\u0062\":[],\"c\":-9223372036854775808}";
+    const struct json_token *t;
+    struct buf tape;
+    struct json j;
+    int64_t value;
+
+    (void)state;
+    buf_init(&tape, 1024);
+    assert_int_equal(json_parse(&j, &tape, text, sizeof text - 1, NULL), OK);
+    assert_int_equal(j.tape->len, 3);
+    t = json_member(&j, j.tape, "b");
+    assert_non_null(t);
+    assert_int_equal(t->kind, JSON_ARRAY);
+    assert_null(json_member(&j, t, "b"));
+    assert_null(json_member(&j, j.tape, "d"));
+    t = json_member(&j, j.tape, "c");
+    assert_non_null(t);
+    assert_true(json_integer(json_text(&j, t), &value) && value == INT64_MIN);
+    buf_free(&tape);
+}
+
+static void a_tape_has_a_ceiling(void **state)
+{
+    struct err err = {0};
+    struct buf tape;
+    struct json j;
+
+    (void)state;
+    buf_init(&tape, 4 * sizeof(struct json_token));
+    assert_int_equal(json_parse(&j, &tape, "[1,2,3]", 7, &err), OK);
+    assert_int_equal(json_parse(&j, &tape, "[1,2,3,4]", 9, &err), ERR_INPUT);
+    assert_string_equal(err.text, "bad JSON at byte 8: too many values");
+    assert_int_equal(json_parse(&j, &tape, "[1,2,3]", 7, &err), OK);
+    buf_free(&tape);
 }
 
 static void assert_written(const char *text, size_t len, const char *want)
@@ -188,6 +253,8 @@ int main(void)
         cmocka_unit_test(bad_utf8_is_refused),
         cmocka_unit_test(half_a_surrogate_pair_is_refused),
         cmocka_unit_test(deep_nesting_is_refused),
+        cmocka_unit_test(members_are_found_by_name),
+        cmocka_unit_test(a_tape_has_a_ceiling),
         cmocka_unit_test(written_strings_are_always_json),
     };
 
