@@ -3,7 +3,9 @@
 
 import json
 import os
+import re
 import sqlite3
+import time
 
 import harness
 
@@ -12,9 +14,20 @@ SETTINGS = "return { history = '30d', publish_retry = { delay = '1h' } }\n"
 QUEUES = ("plain", "quorum", "lanes", "shaped", "raw", "paused")
 
 
+# The time of all that is in it, up to the last digits: seconds, or milliseconds.
+MADE = re.compile(r"\b17959\d{5}(\d{3})?\b")
+MADE_UNTIL = 1795979000
+
+
 def read(case, name):
     with open(os.path.join(FIXTURES, "store-0.1.0." + name), encoding="utf-8") as file:
-        return file.read().replace("kept-", case.tag + "-kept-")
+        return of_today(file.read().replace("kept-", case.tag + "-kept-"))
+
+
+def of_today(text):
+    """What was made some weeks ago the router may have forgotten, and rightly so."""
+    past = int(time.time()) - MADE_UNTIL
+    return MADE.sub(lambda at: str(int(at[0]) + past * (1000 if at[1] else 1)), text)
 
 
 def messages(case):

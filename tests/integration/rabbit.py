@@ -1,5 +1,6 @@
 """rabbit: brokers, other services on them, and a wire to cut."""
 
+import json
 import os
 import select
 import socket
@@ -93,6 +94,24 @@ class Node:
             ok = rabbit_auth_backend_internal:add_user(<<"{user}">>, <<"{password}">>, <<"t">>),
             rabbit_auth_backend_internal:set_permissions(<<"{user}">>, <<"/">>, <<"{configure}">>,
                 <<"{write}">>, <<"{read}">>, <<"t">>).""")
+
+    def shovel(self, ways):
+        """Moves what is in queues to the end of others, {from: to}, with the broker's shovels."""
+        self.script("plugins", "enable", "rabbitmq_shovel")
+        uri = self.url.rstrip("/")  # else it means the virtual host ""
+        shovels = [{"vhost": "/", "component": "shovel", "name": source, "value": {
+            "src-protocol": "amqp091", "src-uri": uri, "src-queue": source,
+            "src-delete-after": "queue-length", "dest-protocol": "amqp091", "dest-uri": uri,
+            "dest-queue": queue, "dest-add-forward-headers": True}}
+            for source, queue in ways.items()]
+        path = os.path.join(self.folder, "shovels.json")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({"parameters": shovels}, file)
+        self.ctl("import_definitions", path)
+        deadline = time.monotonic() + CONTROL_SECONDS
+        while any(source in self.ctl("list_parameters") for source in ways):  # it goes when done
+            if time.monotonic() > deadline:
+                raise AssertionError(f"the shovels have not ended: {ways}")
 
     def limit_messages(self, size):
         """Sets the largest body that is taken, and gives what it was. Where the broker reads it

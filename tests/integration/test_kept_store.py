@@ -4,7 +4,7 @@ and knows each of its messages when it comes again."""
 import collections
 
 import kept_store
-from harness import Case
+from harness import Case, World
 
 # Nothing identifies these: they are handled as often as they come.
 UNIDENTIFIED = ("without-body-id",)
@@ -66,6 +66,49 @@ class KeptStore(Case):
         self.wait_all_settled(router)
         self.assertEqual(self.effects(router), self.wanted(but=UNREADABLE))
         self.assertEqual(self.used_twice(router), 1)
+
+    def test_real_relays_change_nothing(self):
+        """What comes again out of a quorum queue that took it back once, by way of its
+        dead-letter exchange, and over a shovel."""
+        router = self.begin()
+        kept_store.finish_work(self, router)
+        again = [m for m in kept_store.messages(self)
+                 if m["name"] not in UNIDENTIFIED + UNREADABLE]
+        ways = {}
+        for queue in {message["queue"] for message in again}:
+            mine = [message for message in again if message["queue"] == queue]
+            self.dead_letter(queue, mine)
+            self.fill(queue + "-source", mine)
+            ways[queue + "-source"] = queue
+        World.node.shovel(ways)
+        self.wait_all_settled(router)
+        self.assertEqual(self.effects(router), self.wanted(but=UNREADABLE))
+        self.assertEqual(self.used_twice(router), 1)
+        self.assertEqual(router.counter("duplicates"), 2 * len(again))
+
+    def dead_letter(self, queue, messages):
+        """Each is taken back by a quorum queue, comes again and is rejected."""
+        before, channel = queue + "-before", self.client.channel
+        self.named.append(before)
+        channel.queue_declare(before, durable=True, arguments={
+            "x-queue-type": "quorum", "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": queue})
+        for message in messages:
+            self.send_again({**message, "queue": before})
+        counts = []
+        for method, properties, _ in channel.consume(before):
+            counts.append((properties.headers or {}).get("x-delivery-count", 0))
+            channel.basic_nack(method.delivery_tag, requeue=not method.redelivered)
+            if counts.count(1) == len(messages):
+                break
+        channel.cancel()
+        self.assertEqual(len(counts), 2 * len(messages))
+
+    def fill(self, queue, messages):
+        self.named.append(queue)
+        self.client.channel.queue_declare(queue, durable=True)
+        for message in messages:
+            self.send_again({**message, "queue": queue})
 
     def test_replayed_letters_are_known(self):
         """What 0.1.0 could not read has no identity there, and gets one when it is replayed."""

@@ -6,6 +6,7 @@
 #   sh tests/lib/rabbit.sh kill DIR         kill -9, as if the machine had lost it
 #   sh tests/lib/rabbit.sh restart DIR      start it again on the same ports and data
 #   sh tests/lib/rabbit.sh ctl DIR ARG...   run rabbitmqctl against it
+#   sh tests/lib/rabbit.sh plugins DIR ARG...           and rabbitmq-plugins
 #
 # DIR/env holds what a caller may want, as sh assignments: RABBIT_URL, RABBIT_PORT, RABBIT_PID
 # (the Erlang machine, leader of its process group), RABBIT_NODE, RABBIT_EPMD_PORT, RABBIT_DIST_PORT.
@@ -24,7 +25,7 @@ ROOTS=${HERALD_ROOTS:-/var/cache/herald-roots}
 START_SECONDS=300 # a loaded machine needs some of it, an idle one about five
 
 usage() {
-    echo "usage: rabbit.sh start|stop|kill|restart|ctl DIR [ARG...]" >&2
+    echo "usage: rabbit.sh start|stop|kill|restart|ctl|plugins DIR [ARG...]" >&2
     exit 2
 }
 
@@ -304,7 +305,7 @@ dir=$2
 shift 2
 case $verb in
 start) find_root ;;
-stop | kill | restart | ctl)
+stop | kill | restart | ctl | plugins)
     load_env
     dir=$RABBIT_DIR
     ;;
@@ -324,9 +325,10 @@ restart)
         exit 1
     }
     ;;
-ctl)
+ctl | plugins)
     # Without a node the tool would start an epmd of its own and leave it behind.
     beam_lives || fail "the node in $dir is down"
-    as_node rabbitmqctl -q "$@"
+    [ "$verb" = ctl ] && tool=rabbitmqctl || tool=rabbitmq-plugins
+    as_node "$tool" -q "$@"
     ;;
 esac
