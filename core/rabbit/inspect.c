@@ -158,15 +158,18 @@ static void next(struct inspection *in)
 {
     in->at++;
     in->plain = false;
+    in->empty = false;
     in->found.queue = NULL;
     ask(in, false);
 }
 
-static void probe(struct inspection *in, const struct question *q)
+/* The queue is known to be a quorum one. */
+static void probe(struct inspection *in)
 {
+    const struct question *q = &in->questions[in->at];
     struct err err = {.code = OK};
 
-    if (q->queue_type != QUEUE_CLASSIC && probes_add(in->probes, q->name, q->origin, &err) != OK)
+    if (in->empty && probes_add(in->probes, q->name, q->origin, &err) != OK)
         give_up(in, err.text);
 }
 
@@ -186,12 +189,14 @@ static void on_queue(struct inspection *in, const amqp_queue_declare_ok_t *ok)
     }
     if (in->plain)
         inspect_tell_unguarded(in);
-    if (q->kind == ASK_QUEUE && !in->stating && ok->message_count == 0)
-        probe(in, q);
-    if (q->kind == ASK_QUEUE && !in->stating)
+    if (q->kind == ASK_QUEUE && !in->stating) {
+        in->empty = ok->message_count == 0;
         ask(in, true);
-    else
-        next(in);
+        return;
+    }
+    if (in->stating && q->queue_type == QUEUE_QUORUM)
+        probe(in);
+    next(in);
 }
 
 static void on_exchange(struct inspection *in)
@@ -263,6 +268,8 @@ static void hear_queue(struct inspection *in, const char *broker)
         return;
     }
     inspect_tell_queue(in);
+    if (strcmp(in->found.type, "quorum") == 0)
+        probe(in);
     next(in);
 }
 

@@ -31,6 +31,7 @@ struct inspection {
     size_t at;                /* the one under way */
     bool stating;             /* it was asked actively */
     struct queue_probe found; /* of a queue whose type no rule states */
+    bool empty;               /* the queue under way seems to be */
     bool plain;               /* and without a dead-letter queue, since it has none or another */
     bool open;                /* channel.open was sent and nothing has closed it */
     struct stream_factory streams; /* those of the settings, counted */

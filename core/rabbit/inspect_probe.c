@@ -2,17 +2,12 @@
 #include "rabbit/inspect_probe.h"
 
 #include "rabbit/channel.h"
-#include "rabbit/explain.h"
 
 #include <stdlib.h>
-
-enum { WHY_MAX = 400 };
 
 struct probe {
     const char *queue;  /* lent */
     const char *origin; /* lent */
-    enum queue_form form;
-    bool asked; /* its consume was sent: it is owed an answer */
     bool done;
 };
 
@@ -40,17 +35,11 @@ void probes_free(struct probes **p)
     *p = NULL;
 }
 
-static int state(struct probes *p, uint16_t channel, struct probe *probe, struct err *err)
-{
-    int rc = channel_open(p->link, channel, err);
-
-    return rc == OK ? ask_queue(p->link, channel, probe->queue, probe->form, err) : rc;
-}
-
 int probes_add(struct probes *p, const char *queue, const char *origin, struct err *err)
 {
     const size_t channel = CHANNEL_FIRST + p->n_probes;
     struct probe *probes;
+    int rc;
 
     if (channel > link_channel_max(p->link))
         return OK;
@@ -58,9 +47,9 @@ int probes_add(struct probes *p, const char *queue, const char *origin, struct e
     if (probes == NULL)
         return err_set(err, ERR_NOMEM, "out of memory for a probe");
     p->probes = probes;
-    probes[p->n_probes] = (struct probe){
-        .queue = queue, .origin = origin, .form = ask_queue_form(queue, QUEUE_QUORUM)};
-    return state(p, (uint16_t)channel, &probes[p->n_probes++], err);
+    probes[p->n_probes++] = (struct probe){.queue = queue, .origin = origin};
+    rc = channel_open(p->link, (uint16_t)channel, err);
+    return rc == OK ? ask_consumer(p->link, (uint16_t)channel, queue, err) : rc;
 }
 
 static struct probe *probe_on(struct probes *p, uint16_t channel)
@@ -70,21 +59,6 @@ static struct probe *probe_on(struct probes *p, uint16_t channel)
     return channel >= CHANNEL_FIRST && i < p->n_probes ? &p->probes[i] : NULL;
 }
 
-static int on_close(struct probes *p, uint16_t channel, struct probe *probe,
-                    const amqp_channel_close_t *close, struct err *err)
-{
-    char why[WHY_MAX];
-    int rc = channel_close_ok(p->link, channel, err);
-
-    if (rc == OK && probe->form == QUEUE_QUORUM_GUARDED && !probe->asked &&
-        explain_is_of_dead_letters(channel_why(close, why, sizeof why))) {
-        probe->form = QUEUE_QUORUM_PLAIN;
-        return state(p, channel, probe, err);
-    }
-    probe->done = true;
-    return rc;
-}
-
 int probes_method(struct probes *p, uint16_t channel, const amqp_method_t *method, struct err *err)
 {
     struct probe *probe = probe_on(p, channel);
@@ -92,14 +66,12 @@ int probes_method(struct probes *p, uint16_t channel, const amqp_method_t *metho
     if (probe == NULL)
         return OK;
     switch (method->id) {
-    case AMQP_QUEUE_DECLARE_OK_METHOD:
-        probe->asked = true;
-        return ask_consumer(p->link, channel, probe->queue, err);
     case AMQP_BASIC_CONSUME_OK_METHOD:
         probe->done = true;
         return ask_no_more(p->link, channel, err);
     case AMQP_CHANNEL_CLOSE_METHOD:
-        return on_close(p, channel, probe, method->decoded, err);
+        probe->done = true;
+        return channel_close_ok(p->link, channel, err);
     default: /* open-ok, qos-ok and cancel-ok need no answer */
         return OK;
     }

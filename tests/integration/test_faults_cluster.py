@@ -51,6 +51,10 @@ class Member(Case):
                 lambda: self.said(router)["error"])
             self.assertFalse(self.said(router)["ready"])
             self.assertIn("not answered", self.said(router)["error"])
+            found = router.run("check", "--live", code=1)
+            self.assert_words(found.out + found.err,
+                              f'error: queue "{self.names["sick"]}" is there, but the broker does '
+                              "not answer a consume")
             router.emit("note", "more")
             self.wait_equal("more of it", router.effects, ["meanwhile", "more"])
         finally:
