@@ -23,7 +23,7 @@ void buf_free(struct buf *b)
 
 static int grow(struct buf *b, size_t need)
 {
-    size_t cap = b->cap ? b->cap : BUF_FIRST;
+    size_t cap = b->cap ? b->cap : BUF_FIRST < b->max ? BUF_FIRST : b->max;
     char *data;
 
     if (need > b->max) {
