@@ -170,8 +170,6 @@ void cli_add_store(lua_State *L)
         {"emit", emit}, {"outbox_cancel", cancel}, {"counts", counts}, {NULL, NULL}};
 
     luaL_setfuncs(L, functions, 0);
-    cli_add_letters(L);
-    cli_add_rows(L);
-    cli_add_lanes(L);
-    cli_add_history(L);
+    cli_add_lists(L);
+    cli_add_changes(L);
 }

@@ -1,4 +1,5 @@
-/* lib_system - herald.core for the command line: the folder, durations, URLs, texts (cli.h). */
+/* lib_system - herald.core for the command line: the folder, the terminal, durations, URLs, texts
+ * (cli.h). */
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/json.h"
@@ -70,6 +71,13 @@ static int sleep_ms(lua_State *L)
     return 0;
 }
 
+/* stderr_is_terminal() -> whether somebody watches */
+static int stderr_is_terminal(lua_State *L)
+{
+    lua_pushboolean(L, isatty(STDERR_FILENO) == 1);
+    return 1;
+}
+
 /* utc("2026-01-31T12:00:00Z") -> milliseconds since 1970, or nil */
 static int utc(lua_State *L)
 {
@@ -117,6 +125,7 @@ void cli_add_system(lua_State *L)
                                          {"broker_url", broker_url},
                                          {"utc", utc},
                                          {"sleep", sleep_ms},
+                                         {"stderr_is_terminal", stderr_is_terminal},
                                          {"json_string", json_string},
                                          {"base64", base64},
                                          {NULL, NULL}};

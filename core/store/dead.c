@@ -108,66 +108,38 @@ static void read_letter(sqlite3_stmt *stmt, struct dead_letter *letter)
     letter->tries = column_slice(stmt, c);
 }
 
-/* Gives the letters of a query that has its parameters, and ends it. */
-static int give_letters(struct query *q, dead_letter_fn *fn, void *arg, struct err *err)
-{
-    struct dead_letter letter = {.id = 0};
-    int rc;
-
-    while ((rc = query_row(q, err)) == 1) {
-        read_letter(q->stmt, &letter);
-        if (!fn(arg, &letter))
-            break;
-    }
-    query_end(q);
-    return rc < 0 ? rc : OK;
-}
-
-int dead_list(struct db *db, int64_t after, size_t limit, dead_letter_fn *fn, void *arg,
-              struct err *err)
-{
-    struct query q = query_start(db, STATEMENT_DEAD_LIST);
-
-    query_int(&q, after);
-    query_int(&q, (int64_t)limit);
-    return give_letters(&q, fn, arg, err);
-}
-
 int dead_newest(struct db *db, size_t limit, dead_letter_fn *fn, void *arg, struct err *err)
 {
     struct query q = query_start(db, STATEMENT_DEAD_NEWEST);
+    struct dead_letter letter = {.id = 0};
+    int rc;
 
     query_int(&q, (int64_t)limit);
-    return give_letters(&q, fn, arg, err);
-}
-
-/* The letter's id, or the first one behind it, is what dead_list starts with. */
-struct one {
-    int64_t id;         /* wanted */
-    bool found;         /* it was there */
-    dead_letter_fn *fn; /* the caller's */
-    void *arg;
-};
-
-static bool give_one(void *arg, const struct dead_letter *letter)
-{
-    struct one *one = arg;
-
-    if (letter->id == one->id) {
-        one->found = true;
-        (void)one->fn(one->arg, letter); /* there is nothing to stop */
+    while ((rc = query_row(&q, err)) == 1) {
+        read_letter(q.stmt, &letter);
+        if (!fn(arg, &letter))
+            break;
     }
-    return false;
+    query_end(&q);
+    return rc < 0 ? rc : OK;
 }
 
 int dead_get(struct db *db, int64_t id, dead_letter_fn *fn, void *arg, struct err *err)
 {
-    struct one one = {.id = id, .fn = fn, .arg = arg};
-    int rc = id > 0 ? dead_list(db, id - 1, 1, give_one, &one, err) : OK;
+    struct query q = query_start(db, STATEMENT_DEAD_GET);
+    struct dead_letter letter = {.id = 0};
+    int rc;
 
-    if (rc == OK && !one.found)
+    query_int(&q, id);
+    rc = query_row(&q, err);
+    if (rc == 1) {
+        read_letter(q.stmt, &letter);
+        (void)fn(arg, &letter); /* there is nothing to stop */
+    }
+    query_end(&q);
+    if (rc == 0)
         return err_set(err, ERR_NOT_FOUND, "no dead letter %lld", (long long)id);
-    return rc;
+    return rc == 1 ? OK : rc;
 }
 
 int dead_count(struct db *db, int64_t *count_out, struct err *err)

@@ -42,9 +42,6 @@ typedef bool dead_letter_fn(void *arg, const struct dead_letter *letter);
 int dead_add(struct db *db, const struct dead_letter *letter, int64_t *id_out, bool *added_out,
              struct err *err);
 
-/* Letters with ids above `after`, oldest first, at most `limit`. */
-int dead_list(struct db *db, int64_t after, size_t limit, dead_letter_fn *fn, void *arg,
-              struct err *err);
 /* The newest first. */
 int dead_newest(struct db *db, size_t limit, dead_letter_fn *fn, void *arg, struct err *err);
 /* ERR_NOT_FOUND when there is no such letter. */

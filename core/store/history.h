@@ -8,12 +8,10 @@
 #define HERALD_STORE_HISTORY_H
 
 #include "base/message.h"
-#include "store/pick.h"
 #include "store/sqlite/db.h"
 
-/* Lent for the call, in both directions. */
+/* Lent for the call. */
 struct history_row {
-    int64_t id;
     int64_t at;             /* ms since 1970 UTC: when it was settled */
     struct slice side;      /* "inbox" or "outbox" */
     struct slice outcome;   /* inbox: "done", "unhandled"; outbox: "confirmed", "dropped" */
@@ -26,14 +24,6 @@ struct history_row {
 };
 
 int history_add(struct db *db, const struct history_row *row, struct err *err);
-
-/* Those that are meant, the newest first, at most `limit`. `after` above 0: what comes behind
- * that id. Returns false to stop. */
-typedef bool history_fn(void *arg, const struct history_row *row);
-int history_list(struct db *db, const struct pick *p, int64_t after, size_t limit, history_fn *fn,
-                 void *arg, struct err *err);
-/* ERR_NOT_FOUND when there is no such. */
-int history_get(struct db *db, int64_t id, history_fn *fn, void *arg, struct err *err);
 
 struct history_care {
     int64_t keep_ms; /* for so long; 0: all go */

@@ -82,45 +82,6 @@ int lane_is_busy(struct db *db, struct slice queue, struct slice lane, int64_t l
     return rc;
 }
 
-static void read_view(sqlite3_stmt *stmt, enum lane_head kind, struct lane_view *v)
-{
-    int c = 0;
-
-    v->kind = kind;
-    v->id = sqlite3_column_int64(stmt, c++);
-    v->queue = column_slice(stmt, c++);
-    v->lane = column_slice(stmt, c++);
-    v->waiting = sqlite3_column_int64(stmt, c++);
-    v->due_at = sqlite3_column_int64(stmt, c++);
-    v->attempts = sqlite3_column_int(stmt, c++);
-    v->error = column_slice(stmt, c++);
-}
-
-static const enum statement lists[LANE_HEADS] = {
-    [LANE_RETRY] = STATEMENT_LANE_RETRIES,
-    [LANE_LETTER] = STATEMENT_LANE_LETTERS,
-    [LANE_ROW] = STATEMENT_LANE_ROWS,
-};
-
-int lane_list(struct db *db, size_t limit, lane_view_fn *fn, void *arg, struct err *err)
-{
-    struct lane_view view;
-    bool go_on = true;
-    int rc = 0;
-
-    for (int kind = 0; kind < LANE_HEADS && go_on && rc >= 0; kind++) {
-        struct query q = query_start(db, lists[kind]);
-
-        query_int(&q, (int64_t)limit);
-        while (go_on && (rc = query_row(&q, err)) == 1) {
-            read_view(q.stmt, (enum lane_head)kind, &view);
-            go_on = fn(arg, &view);
-        }
-        query_end(&q);
-    }
-    return rc < 0 ? rc : OK;
-}
-
 static int release(struct db *db, enum statement which, int64_t id, struct picked *done,
                    struct err *err)
 {

@@ -43,25 +43,6 @@ int lane_has_rows(struct db *db, struct slice lane, bool *out, struct err *err);
 int lane_is_busy(struct db *db, struct slice queue, struct slice lane, int64_t letter, bool *out,
                  struct err *err);
 
-/* What keeps a lane waiting. */
-enum lane_head { LANE_RETRY, LANE_LETTER, LANE_ROW, LANE_HEADS };
-
-struct lane_view {
-    enum lane_head kind;
-    int64_t id;         /* of the retry, the dead letter, the outbox row */
-    struct slice queue; /* absent for the outbox */
-    struct slice lane;
-    int64_t waiting; /* rows behind it */
-    int64_t due_at;  /* ms since 1970 UTC; 0: in flight; a letter: when it died */
-    int attempts;
-    struct slice error;
-};
-typedef bool lane_view_fn(void *arg, const struct lane_view *lane); /* false: stop */
-
-/* Lanes in which something waits or failed, those of retries first, at most `limit` of each
- * kind. */
-int lane_list(struct db *db, size_t limit, lane_view_fn *fn, void *arg, struct err *err);
-
 /* The head goes its own way, in no order, and the next one is woken. What is
  * not there, or heads no lane, is not changed. */
 pick_fn lane_release_retry;

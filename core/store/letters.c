@@ -8,54 +8,6 @@
 #include "store/sqlite/db_int.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-/* Notes which letters are meant before any is given: the callback may take its time. */
-int letters_list(struct db *db, const struct pick *p, int64_t after, size_t limit,
-                 dead_letter_fn *fn, void *arg, struct err *err)
-{
-    int64_t *ids;
-    size_t n;
-    int rc = pick_ids(db, PICK_DEAD, p, after, limit, &ids, &n, err);
-
-    for (size_t i = 0; i < n && rc == OK; i++) {
-        rc = dead_get(db, ids[i], fn, arg, err);
-        if (rc == ERR_NOT_FOUND) { /* replayed or dropped a moment ago */
-            *err = (struct err){.code = OK};
-            rc = OK;
-        }
-    }
-    free(ids);
-    return rc;
-}
-
-static void read_group(sqlite3_stmt *stmt, struct letter_group *g)
-{
-    g->id = sqlite3_column_int64(stmt, 0);
-    g->count = sqlite3_column_int64(stmt, 1);
-    g->first_at = sqlite3_column_int64(stmt, 2);
-    g->last_at = sqlite3_column_int64(stmt, 3);
-    g->side = column_slice(stmt, 4);
-    g->queue = column_slice(stmt, 5);
-    g->error = column_slice(stmt, 6);
-}
-
-int letters_groups(struct db *db, size_t limit, letter_group_fn *fn, void *arg, struct err *err)
-{
-    struct query q = query_start(db, STATEMENT_DEAD_GROUPS);
-    struct letter_group group;
-    int rc;
-
-    query_int(&q, (int64_t)limit);
-    while ((rc = query_row(&q, err)) == 1) {
-        read_group(q.stmt, &group);
-        if (!fn(arg, &group))
-            break;
-    }
-    query_end(&q);
-    return rc < 0 ? rc : OK;
-}
 
 /* What is done with the letter that dead_get lends. */
 struct work {

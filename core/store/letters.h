@@ -1,5 +1,5 @@
 /*
- * letters - what people do with dead letters: find, replay, drop
+ * letters - what people do with dead letters: replay, drop
  *
  *   dead letter --replay--> side inbox: a retry that is due now (inbox: WAITING)
  *        |                  side outbox: an outbox row
@@ -14,26 +14,6 @@
 
 #include "store/dead.h"
 #include "store/pick.h"
-
-/* The letters that are meant with ids above `after`, oldest first, at most `limit`. */
-int letters_list(struct db *db, const struct pick *p, int64_t after, size_t limit,
-                 dead_letter_fn *fn, void *arg, struct err *err);
-
-/* Letters whose errors differ only in what varies (error_group.h). */
-struct letter_group {
-    int64_t id;         /* error_group */
-    int64_t count;      /* letters that are there now */
-    int64_t first_at;   /* ms since 1970 UTC, since there has been one all the time */
-    int64_t last_at;    /* the youngest */
-    struct slice side;  /* "inbox" or "outbox" */
-    struct slice queue; /* "" on side outbox */
-    struct slice error; /* of the first one */
-};
-
-typedef bool letter_group_fn(void *arg, const struct letter_group *group);
-
-/* The largest first. Kept by the letters themselves: cost grows with the groups alone. */
-int letters_groups(struct db *db, size_t limit, letter_group_fn *fn, void *arg, struct err *err);
 
 /* Keeps message, message id, error and what the tries came to; attempts begin anew. */
 pick_fn letter_replay;

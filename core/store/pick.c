@@ -172,12 +172,12 @@ static int prepare(struct db *db, const struct buf *sql, enum pick_table table,
 {
     int rc;
 
-    *w = (struct writer){.query = {.db = db, .doing = "look for rows", .rc = SQLITE_OK}};
+    *w = (struct writer){.sql = NULL};
     if (sql->failed)
         return err_set(err, ERR_NOMEM, "out of memory");
-    rc = sqlite3_prepare_v2(db->work, sql->data, (int)sql->len, &w->query.stmt, NULL);
-    if (rc != SQLITE_OK)
-        return db_fail(db, db->work, rc, "look for rows", err);
+    rc = query_prepare(&w->query, db, (struct slice){sql->data, sql->len}, "look for rows", err);
+    if (rc != OK)
+        return rc;
     write_where(w, table, p, after);
     query_int(&w->query, limit < INT64_MAX && !looks_inside(table, p) ? (int64_t)limit : INT64_MAX);
     return OK;

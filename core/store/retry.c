@@ -142,16 +142,6 @@ static int give(struct db *db, int64_t id, retry_row_fn *fn, void *arg, bool *go
     return rc;
 }
 
-int retry_get(struct db *db, int64_t id, retry_row_fn *fn, void *arg, struct err *err)
-{
-    bool go_on;
-    int rc = give(db, id, fn, arg, &go_on, err);
-
-    if (rc == 0)
-        return err_set(err, ERR_NOT_FOUND, "no retry %lld", (long long)id);
-    return rc == 1 ? OK : rc;
-}
-
 /* A row that an earlier callback removed is passed over. */
 int retry_due(struct db *db, struct slice queue, int64_t now_ms, struct retry_place *place,
               size_t limit, retry_row_fn *fn, void *arg, struct err *err)

@@ -54,8 +54,6 @@ struct retry_place {
  * stop. No row is given twice in a call. */
 int retry_due(struct db *db, struct slice queue, int64_t now_ms, struct retry_place *place,
               size_t limit, retry_row_fn *fn, void *arg, struct err *err);
-/* One row; ERR_NOT_FOUND when there is no such. */
-int retry_get(struct db *db, int64_t id, retry_row_fn *fn, void *arg, struct err *err);
 int retry_next_due(struct db *db, int64_t *due_at_out, struct err *err); /* INT64_MAX: none */
 
 /* `tries` absent: no try, what they came to stays. */

@@ -382,27 +382,7 @@ const char *sql_column_name(const struct sql_stmt *s, int column)
 
 void sql_column(const struct sql_stmt *s, int column, struct value *out)
 {
-    *out = (struct value){.kind = VALUE_NULL};
-    switch (sqlite3_column_type(s->stmt, column)) {
-    case SQLITE_INTEGER:
-        out->kind = VALUE_INT;
-        out->integer = sqlite3_column_int64(s->stmt, column);
-        break;
-    case SQLITE_FLOAT:
-        out->kind = VALUE_REAL;
-        out->real = sqlite3_column_double(s->stmt, column);
-        break;
-    case SQLITE_TEXT:
-        out->kind = VALUE_TEXT;
-        out->bytes = column_slice(s->stmt, column);
-        break;
-    case SQLITE_BLOB:
-        out->kind = VALUE_BLOB;
-        out->bytes = column_slice(s->stmt, column);
-        break;
-    default:
-        break;
-    }
+    column_value(s->stmt, column, out);
 }
 
 int64_t sql_changes(const struct sql *sql)

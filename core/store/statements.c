@@ -47,6 +47,16 @@ struct query query_start(struct db *db, enum statement which)
     return (struct query){.db = db, .stmt = stmt, .doing = texts[which].doing, .rc = SQLITE_OK};
 }
 
+int query_prepare(struct query *q, struct db *db, struct slice sql, const char *doing,
+                  struct err *err)
+{
+    int rc;
+
+    *q = (struct query){.db = db, .doing = doing, .rc = SQLITE_OK};
+    rc = sqlite3_prepare_v2(db->work, sql.data, (int)sql.len, &q->stmt, NULL);
+    return rc == SQLITE_OK ? OK : db_fail(db, db->work, rc, doing, err);
+}
+
 static void note(struct query *q, int rc)
 {
     if (q->rc == SQLITE_OK)
@@ -161,6 +171,31 @@ struct slice column_slice(sqlite3_stmt *stmt, int column)
     if (data == NULL) /* of no length */
         return (struct slice){"", 0};
     return (struct slice){data, (size_t)sqlite3_column_bytes(stmt, column)};
+}
+
+void column_value(sqlite3_stmt *stmt, int column, struct value *out)
+{
+    *out = (struct value){.kind = VALUE_NULL};
+    switch (sqlite3_column_type(stmt, column)) {
+    case SQLITE_INTEGER:
+        out->kind = VALUE_INT;
+        out->integer = sqlite3_column_int64(stmt, column);
+        break;
+    case SQLITE_FLOAT:
+        out->kind = VALUE_REAL;
+        out->real = sqlite3_column_double(stmt, column);
+        break;
+    case SQLITE_TEXT:
+        out->kind = VALUE_TEXT;
+        out->bytes = column_slice(stmt, column);
+        break;
+    case SQLITE_BLOB:
+        out->kind = VALUE_BLOB;
+        out->bytes = column_slice(stmt, column);
+        break;
+    default:
+        break;
+    }
 }
 
 const char *column_text(sqlite3_stmt *stmt, int column)

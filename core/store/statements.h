@@ -24,14 +24,8 @@
     "id, due_at, queue, identity, fingerprint, fingerprint_version, unnamed, attempts, first_at, " \
     "error, generation, lane, " MESSAGE_COLUMNS
 
-/* Why a lane waits, and the rows that wait: of a retry or letter `h`, of an outbox row `h`. */
+/* Why a lane waits. */
 #define LANE_FIRST "due_at < 9223372036854775807"
-#define LANE_BEHIND_RETRY                                                                          \
-    "(select count(*) from herald_retry f where f.queue = h.queue and f.lane = h.lane "            \
-    "and f.due_at = 9223372036854775807)"
-#define LANE_BEHIND_ROW                                                                            \
-    "(select count(*) from herald_outbox f where f.lane = h.lane "                                 \
-    "and f.due_at = 9223372036854775807)"
 
 #define DEAD_COLUMNS                                                                               \
     "id, side, queue, identity, fingerprint, fingerprint_version, attempts, error, traceback, "    \
@@ -206,8 +200,7 @@
     X(DEAD_FIND, "look for a dead letter",                                                         \
       "select id from herald_dead "                                                                \
       "where side = ? and queue = ? and identity = ? and fingerprint = ?")                         \
-    X(DEAD_LIST, "list dead letters",                                                              \
-      "select " DEAD_COLUMNS " from herald_dead where id > ? order by id limit ?")                 \
+    X(DEAD_GET, "read a dead letter", "select " DEAD_COLUMNS " from herald_dead where id = ?")     \
     X(DEAD_NEWEST, "read dead letters",                                                            \
       "select " DEAD_COLUMNS " from herald_dead order by id desc limit ?")                         \
     /* what people do: letters.c, letter_edit.c, rows.c */                                         \
@@ -215,9 +208,6 @@
     X(DEAD_EDIT, "edit a dead letter",                                                             \
       "update herald_dead set type = ?, business_key1 = ?, business_key2 = ?, "                    \
       "business_key3 = ?, body = ? where id = ?")                                                  \
-    X(DEAD_GROUPS, "list groups of dead letters",                                                  \
-      "select id, n, first_at, last_at, side, queue, error from herald_dead_group "                \
-      "order by n desc, id limit ?")                                                               \
     X(DEAD_HEADER, "edit a dead letter's headers",                                                 \
       "update herald_dead set headers = json_set(coalesce(headers, '{}'), "                        \
       "'$.\"' || ? || '\"', ?) where id = ?")                                                      \
@@ -229,37 +219,15 @@
     X(OUTBOX_NOW, "make an outbox row due",                                                        \
       "update herald_outbox set due_at = ?, outlet = null where id = ? and due_at > ? "            \
       "and (lane is null or " LANE_FIRST ")")                                                      \
-    X(OUTBOX_VIEW, "look at an outbox row",                                                        \
-      "select id, due_at, created_at, attempts, message_id, type, business_key1, "                 \
-      "business_key2, business_key3, key, reason, leg_exchange, leg_routing_key, lane, outlet "    \
-      "from herald_outbox where id = ?")                                                           \
     X(RETRY_NOW, "make a retry due",                                                               \
       "update herald_retry set due_at = ? where id = ? and due_at > ? and " LANE_FIRST)            \
     X(RETRY_KEY, "read a retry",                                                                   \
       "select queue, identity, fingerprint, fingerprint_version from herald_retry where id = ?")   \
-    X(RETRY_VIEW, "look at a retry",                                                               \
-      "select id, due_at, first_at, generation, attempts, queue, "                                 \
-      "coalesce(message_id, identity), type, business_key1, business_key2, business_key3, "        \
-      "error, lane, tries, body, content_type from herald_retry where id = ?")                     \
     /* lanes */                                                                                    \
     X(LANE_BUSY, "look whether a lane waits",                                                      \
       "select 1 from herald_retry where queue = ?1 and lane = ?2 and " LANE_FIRST                  \
       " union all select 1 from herald_dead where queue = ?1 and lane = ?2 and holds "             \
       "and id < ?3 limit 1")                                                                       \
-    X(LANE_RETRIES, "list lanes of retries",                                                       \
-      "select id, queue, lane, " LANE_BEHIND_RETRY ", due_at, attempts, error "                    \
-      "from herald_retry h where id > 0 and lane is not null and " LANE_FIRST                      \
-      " order by id limit ?")                                                                      \
-    X(LANE_LETTERS, "list lanes that a dead letter holds",                                         \
-      "select id, queue, lane, " LANE_BEHIND_RETRY ", at, attempts, error "                        \
-      "from herald_dead h where queue > '' and holds order by queue, lane limit ?")                \
-    X(LANE_ROWS, "list lanes of the outbox",                                                       \
-      "select id, null, lane, " LANE_BEHIND_ROW ", iif(outlet is null, due_at, 0), attempts, "     \
-      "reason from herald_outbox h "                                                               \
-      "where id > 0 and lane is not null and " LANE_FIRST                                          \
-      " and (reason is not null or exists (select 1 "                                              \
-      "from herald_outbox f where f.lane = h.lane and f.due_at = 9223372036854775807)) "           \
-      "order by id limit ?")                                                                       \
     X(LANE_RELEASE_RETRY, "release a lane",                                                        \
       "update herald_retry set lane = null where id = ? and lane is not null and " LANE_FIRST)     \
     X(LANE_RELEASE_LETTER, "release a lane",                                                       \
@@ -290,9 +258,6 @@
     X(HISTORY_ADD, "add to the history",                                                           \
       "insert into herald_history(at, side, outcome, queue, attempts, "                            \
       "generation, " MESSAGE_COLUMNS ") values (?, ?, ?, ?, ?, ?, " MESSAGE_MARKS ")")             \
-    X(HISTORY_GET, "read the history",                                                             \
-      "select id, at, side, outcome, queue, attempts, generation, " MESSAGE_COLUMNS                \
-      " from herald_history where id = ?")                                                         \
     X(HISTORY_OLD, "prune the history",                                                            \
       "select id, at, ifnull(length(body), 0) from herald_history where id > 0 order by id")       \
     X(HISTORY_DELETE, "prune the history", "delete from herald_history where id <= ?")             \

@@ -6,16 +6,16 @@
  *   {"at":1764000000123,"attempt":1,"generation":3,"error":"...","traceback":"..."}
  *
  * A retry keeps them, the dead letter that it becomes goes on with them, and so does the retry
- * that a replayed letter becomes. Bounded: the first one and the last ones.
+ * that a replayed letter becomes. Bounded: the first one and the last ones. People see them as a
+ * list (list.h).
  */
 #ifndef HERALD_STORE_TRIES_H
 #define HERALD_STORE_TRIES_H
 
-#include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/text.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -38,9 +38,5 @@ int tries_begin(struct buf *tries, struct slice before, struct err *err);
 
 /* Adds one and drops what is over the bounds. ERR_NOMEM. */
 int tries_add(struct buf *tries, const struct tried *one, struct err *err);
-
-/* Fills `out`, texts in the arena; lines that are none are passed over. False: the arena is
- * full. */
-bool tries_read(struct slice tries, struct arena *a, struct tried out[TRIES_KEPT], size_t *n_out);
 
 #endif

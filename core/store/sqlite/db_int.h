@@ -7,6 +7,7 @@
 
 #include "base/message.h"
 #include "base/text.h"
+#include "base/value.h"
 #include "store/sqlite/db.h"
 #include "store/statements.h"
 
@@ -124,6 +125,10 @@ struct query {
 };
 
 struct query query_start(struct db *db, enum statement which);
+/* A statement that is no one of its own: the caller's to finalize, also after an error. `doing` is
+ * lent for life. */
+int query_prepare(struct query *q, struct db *db, struct slice sql, const char *doing,
+                  struct err *err);
 void query_int(struct query *q, int64_t value);
 void query_text(struct query *q, const char *text); /* NULL: null */
 void query_slice(struct query *q, struct slice s);  /* as text; absent: null */
@@ -144,6 +149,7 @@ int query_get_int(struct query *q, int64_t *out, struct err *err);
 /* Lent until query_end or the next row. Null is absent; numbers become their text. */
 struct slice column_slice(sqlite3_stmt *stmt, int column);
 const char *column_text(sqlite3_stmt *stmt, int column); /* NULL: null */
+void column_value(sqlite3_stmt *stmt, int column, struct value *out);
 /* Reads two columns, which query_fingerprint has written. */
 struct fingerprint column_fingerprint(sqlite3_stmt *stmt, int column);
 /* Reads MESSAGE_COLUMNS from `first` on; returns the column behind them. */

@@ -132,6 +132,59 @@ const char *other_rows(struct store *s, const char *sql)
     return s->text;
 }
 
+static int column_of(const struct list *l, const char *name, size_t len)
+{
+    for (int i = 0; i < list_columns(l); i++)
+        if (strncmp(list_name(l, i), name, len) == 0 && list_name(l, i)[len] == '\0')
+            return i;
+    fail_msg("no column %s", name);
+    return -1;
+}
+
+static void put_value(struct rows *r, const struct value *v)
+{
+    char *at = r->text + r->used;
+    size_t left = r->size - r->used;
+
+    if (v->kind == VALUE_INT)
+        r->used += (size_t)snprintf(at, left, "%lld", (long long)v->integer);
+    else if (v->kind == VALUE_NULL)
+        r->used += (size_t)snprintf(at, left, "-");
+    else
+        r->used += (size_t)snprintf(at, left, "%.*s", (int)v->bytes.len, v->bytes.data);
+    assert_true(r->used < r->size);
+}
+
+static void put_listed(struct rows *r, const struct list *l, const char *columns)
+{
+    for (size_t len; *columns != '\0'; columns += len) {
+        columns += strspn(columns, " ");
+        len = strcspn(columns, " ");
+        put_value(r, list_value(l, column_of(l, columns, len)));
+        r->used += (size_t)snprintf(r->text + r->used, r->size - r->used, "%s",
+                                    columns[len] != '\0' ? "|" : "");
+    }
+}
+
+const char *store_listed(struct store *s, const struct list_of *of, const char *columns)
+{
+    struct rows r = {.text = s->text, .size = sizeof s->text};
+    struct list *l;
+    int rc;
+
+    s->text[0] = '\0';
+    assert_ok(s, list_open(&l, s->db, of, &s->err));
+    while ((rc = list_next(l, &s->err)) == 1) {
+        if (r.used > 0)
+            r.used += (size_t)snprintf(r.text + r.used, r.size - r.used, ", ");
+        put_listed(&r, l, columns);
+    }
+    assert_ok(s, rc);
+    list_close(&l);
+    assert_null(l);
+    return s->text;
+}
+
 int64_t other_int(struct store *s, const char *sql)
 {
     return strtoll(other_rows(s, sql), NULL, 10);

@@ -3,7 +3,7 @@
 #define HERALD_TESTS_STORE_H
 
 #include "check.h"
-#include "store/sqlite/db.h"
+#include "store/list.h"
 
 #include <sqlite3.h>
 
@@ -38,6 +38,9 @@ int64_t other_int(struct store *s, const char *sql);
 /* Rows as "a|b, c|d"; null as "-". Lent until the next call. */
 const char *other_rows(struct store *s, const char *sql);
 void other_close(struct store *s);
+
+/* A listing in the same way: of its rows the columns that are named, apart by blanks. */
+const char *store_listed(struct store *s, const struct list_of *of, const char *columns);
 
 /* All that was logged. */
 const char *store_logged(struct store *s);

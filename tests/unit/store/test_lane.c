@@ -68,24 +68,11 @@ static void add_retry(struct store *s, const char *queue, const char *lane, int6
     assert_ok(s, retry_add(s->db, &row, &s->err));
 }
 
-static bool note(void *arg, const struct lane_view *l)
-{
-    char *text = arg;
-    size_t used = strlen(text);
-
-    snprintf(text + used, 512 - used, "%d:%lld:%.*s:%.*s:%lld ", (int)l->kind, (long long)l->id,
-             (int)l->queue.len, l->queue.data ? l->queue.data : "", (int)l->lane.len, l->lane.data,
-             (long long)l->waiting);
-    return true;
-}
-
 static const char *lanes(struct store *s, size_t limit)
 {
-    static char text[512];
+    const struct list_of all = {.view = LIST_LANES, .limit = limit};
 
-    text[0] = '\0';
-    assert_ok(s, lane_list(s->db, limit, note, text, &s->err));
-    return text;
+    return store_listed(s, &all, "head id queue lane waiting due_at attempts error");
 }
 
 static void lanes_are_listed_with_what_they_wait_for(void **state)
@@ -111,8 +98,11 @@ static void lanes_are_listed_with_what_they_wait_for(void **state)
                "insert into herald_outbox(type, lane, due_at) values ('t', '4', 0),"
                " ('t', '4', 9223372036854775807), ('t', '5', 0), ('t', null, 0);"
                "insert into herald_outbox(type, lane, due_at, reason) values ('t', '6', 1, 'no')");
-    assert_string_equal(lanes(s, 10), "0:2:q:1:2 0:5:r:1:0 1:1:q:3:1 2:1::4:1 2:5::6:0 ");
-    assert_string_equal(lanes(s, 1), "0:2:q:1:2 1:1:q:3:1 2:1::4:1 ");
+    assert_string_equal(lanes(s, 10),
+                        "retry|2|q|1|2|7|2|no, retry|5|r|1|0|9|2|no, dead|1|q|3|1|0|0|no, "
+                        "outbox|1|-|4|1|0|0|-, outbox|5|-|6|0|1|0|no");
+    assert_string_equal(lanes(s, 1),
+                        "retry|2|q|1|2|7|2|no, dead|1|q|3|1|0|0|no, outbox|1|-|4|1|0|0|-");
 }
 
 static void a_lane_is_busy_with_its_first_row_or_a_holding_letter(void **state)

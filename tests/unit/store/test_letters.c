@@ -323,14 +323,6 @@ static void a_batch_that_fails_changes_nothing(void **state)
                         "3|0|2");
 }
 
-static bool note(void *arg, const struct dead_letter *l)
-{
-    char *text = arg;
-
-    snprintf(text + strlen(text), 256, "%s%lld", text[0] ? "," : "", (long long)l->id);
-    return true;
-}
-
 static void filters_choose_letters(void **state)
 {
     struct store *s = *state;
@@ -349,53 +341,39 @@ static void filters_choose_letters(void **state)
         struct pick pick;
         const char *want;
     } cases[] = {
-        {{.group = -1}, "1,2,3"},
-        {{.group = -1, .ids = ids, .n_ids = 3}, "1,3"},
+        {{.group = -1}, "1, 2, 3"},
+        {{.group = -1, .ids = ids, .n_ids = 3}, "1, 3"},
         {{.group = -1, .type = {"u", 1}}, "2"},
         {{.group = -1, .order_type = {"60201", 5}}, "1"},
         {{.group = -1, .queue = {"r", 1}}, "2"},
         {{.group = -1, .side = {"outbox", 6}}, "3"},
-        {{.group = -1, .error = {"no ", 3}}, "1,2,3"},
+        {{.group = -1, .error = {"no ", 3}}, "1, 2, 3"},
         {{.group = -1, .error = {"course", 6}}, "2"},
         {{.group = -1, .error = {"%", 1}}, ""},
         {{.group = -1, .before_ms = 2000}, "1"},
-        {{.group = -1, .since_ms = 2000}, "2,3"},
+        {{.group = -1, .since_ms = 2000}, "2, 3"},
         {{.group = -1, .since_ms = 2000, .side = {"inbox", 5}}, "2"},
         {{.group = error_group("inbox", slice_of("r"), slice_of("no course '99'"))}, "2"},
         {{.group = 12345}, ""},
     };
-    char text[256];
+    struct list_of page = {.view = LIST_DEAD, .limit = 10};
 
     store_open(s);
     for (size_t i = 0; i < 3; i++)
         (void)bury(s, &three[i]);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        text[0] = '\0';
-        assert_ok(s, letters_list(s->db, &cases[i].pick, 0, 10, note, text, &s->err));
-        assert_string_equal(text, cases[i].want);
+        page.pick = cases[i].pick;
+        assert_string_equal(store_listed(s, &page, "id"), cases[i].want);
     }
-    text[0] = '\0';
-    assert_ok(s, letters_list(s->db, &everything, 1, 1, note, text, &s->err));
-    assert_string_equal(text, "2");
-}
-
-static bool note_group(void *arg, const struct letter_group *g)
-{
-    char *text = arg;
-
-    snprintf(text + strlen(text), 256, "%s%.*s:%.*s:%lld:%lld-%lld:%.*s", text[0] ? ", " : "",
-             (int)g->side.len, g->side.data, (int)g->queue.len, g->queue.data, (long long)g->count,
-             (long long)g->first_at, (long long)g->last_at, (int)g->error.len, g->error.data);
-    return true;
+    page = (struct list_of){.view = LIST_DEAD, .pick = everything, .after = 1, .limit = 1};
+    assert_string_equal(store_listed(s, &page, "id"), "2");
 }
 
 static const char *groups(struct store *s)
 {
-    static char text[1024];
+    const struct list_of all = {.view = LIST_GROUPS, .limit = 10};
 
-    text[0] = '\0';
-    assert_ok(s, letters_groups(s->db, 10, note_group, text, &s->err));
-    return text;
+    return store_listed(s, &all, "side queue count first_at last_at error");
 }
 
 static void groups_count_their_letters(void **state)
@@ -416,11 +394,11 @@ static void groups_count_their_letters(void **state)
     l.side = DEAD_OUTBOX;
     l.error = "no route";
     (void)bury(s, &l);
-    assert_string_equal(groups(s), "inbox:q:2:1234-1500:no choice '16', "
-                                   "outbox:q:1:1500-1500:no route");
+    assert_string_equal(groups(s), "inbox|q|2|1234|1500|no choice '16', "
+                                   "outbox|q|1|1500|1500|no route");
     assert_int_equal(once(s, &one, letter_drop), 1);
-    assert_string_equal(groups(s), "outbox:q:1:1500-1500:no route, "
-                                   "inbox:q:1:1234-1500:no choice '16'");
+    assert_string_equal(groups(s), "outbox|q|1|1500|1500|no route, "
+                                   "inbox|q|1|1234|1500|no choice '16'");
     assert_int_equal(once(s, &everything, letter_replay), 2);
     assert_string_equal(groups(s), "");
 }
@@ -481,7 +459,7 @@ static void letters_of_an_older_store_are_grouped_when_the_router_takes_it(void 
     store_open(s);
     assert_contains(store_logged(s), "store.upgraded from=2 to=");
     assert_string_equal(groups(s), before);
-    assert_contains(before, "inbox:q:3:");
+    assert_contains(before, "inbox|q|3|");
     assert_int_equal(once(s, &everything, letter_drop), 4);
     assert_string_equal(groups(s), "");
 }

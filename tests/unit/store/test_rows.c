@@ -75,44 +75,22 @@ static void what_is_gone_or_due_is_passed_over(void **state)
                         "4000|0");
 }
 
-static bool note_retry(void *arg, const struct retry_view *r)
-{
-    char *text = arg;
-
-    snprintf(text + strlen(text), 256, "%s%lld %.*s %.*s due %lld after %d%s: %.*s",
-             text[0] ? ", " : "", (long long)r->id, (int)r->message_id.len, r->message_id.data,
-             (int)r->queue.len, r->queue.data, (long long)r->due_at, r->attempts,
-             r->orphaned ? " orphaned" : "", (int)r->error.len, r->error.data);
-    return true;
-}
-
 static void retries_are_listed_page_by_page(void **state)
 {
     struct store *s = *state;
-    char text[1024] = "";
+    struct list_of page = {.view = LIST_RETRIES, .pick = everything, .limit = 2};
+    const char *columns = "id message_id queue due_at attempts orphaned? error";
 
     store_open(s);
     add_retry(s, "a", 5000, "late");
     add_retry(s, "b", 4000, "orphaned: no subscription for this queue in rules/");
     add_retry(s, "c", 3000, "rules/a.lua:1: orphaned: no");
-    assert_ok(s, rows_retries(s->db, &everything, 0, 2, note_retry, text, &s->err));
-    assert_string_equal(text, "1 a q due 5000 after 2: late, 2 b q due 4000 after 2 orphaned: "
-                              "orphaned: no subscription for this queue in rules/");
-    text[0] = '\0';
-    assert_ok(s, rows_retries(s->db, &everything, 2, 2, note_retry, text, &s->err));
-    assert_string_equal(text, "3 c q due 3000 after 2: rules/a.lua:1: orphaned: no");
-}
-
-static bool note_what_it_is(void *arg, const struct retry_view *r)
-{
-    char *text = arg;
-
-    snprintf(text + strlen(text), 256, "%s%lld %.*s", text[0] ? ", " : "", (long long)r->id,
-             (int)r->type.len, r->type.data);
-    for (int i = 0; i < MESSAGE_KEYS; i++)
-        snprintf(text + strlen(text), 256, "/%.*s", r->key[i].data ? (int)r->key[i].len : 1,
-                 r->key[i].data ? r->key[i].data : "-");
-    return true;
+    assert_string_equal(store_listed(s, &page, columns),
+                        "1|a|q|5000|2|0|late, 2|b|q|4000|2|1|"
+                        "orphaned: no subscription for this queue in rules/");
+    page.after = 2;
+    assert_string_equal(store_listed(s, &page, columns),
+                        "3|c|q|3000|2|0|rules/a.lua:1: orphaned: no");
 }
 
 /* Ids of what is meant, at most `limit`. */
@@ -137,7 +115,7 @@ static const char *meant(struct store *s, const char *type, const char *order_ty
 static void type_and_keys_in_a_body_are_seen(void **state)
 {
     struct store *s = *state;
-    char text[1024] = "";
+    const struct list_of page = {.view = LIST_RETRIES, .pick = everything, .limit = 9};
 
     store_open(s);
     other_exec(s, "insert into herald_retry(due_at, queue, fingerprint, attempts, first_at, error, "
@@ -151,9 +129,9 @@ static void type_and_keys_in_a_body_are_seen(void **state)
                   "'image/png'),"
                   "(9000, 'q', 0, 1, 1, 'e', 0, 'bad', '60201', '{\"messageType\":', null),"
                   "(9000, 'q', 0, 1, 1, 'e', 0, null, null, null, null)");
-    assert_ok(s, rows_retries(s->db, &everything, 0, 9, note_what_it_is, text, &s->err));
-    assert_string_equal(text, "1 pay/16/60201/-, 2 pay/-/60201/-, 3 paid/-/60202/-, "
-                              "4 pay/-/60201/-, 5 bad/-/60201/-, 6 /-/-/-");
+    assert_string_equal(store_listed(s, &page, "id type key1 key2 key3 body"),
+                        "1|pay|16|60201|-|-, 2|pay|-|60201|-|-, 3|paid|-|60202|-|-, "
+                        "4|pay|-|60201|-|-, 5|bad|-|60201|-|-, 6|-|-|-|-|-");
     assert_string_equal(meant(s, "pay", NULL, 0, 9), "1 2 4");
     assert_string_equal(meant(s, "pay", NULL, 0, 2), "1 2");
     assert_string_equal(meant(s, "pay", NULL, 1, 1), "2");
@@ -211,22 +189,6 @@ static void a_dropped_retry_leaves_its_id_known(void **state)
     assert_string_equal(other_rows(s, "select message_id from herald_retry"), "b");
 }
 
-static bool note_outbox(void *arg, const struct outbox_view *r)
-{
-    static const char *const states[] = {[OUTBOX_FRESH] = "fresh",
-                                         [OUTBOX_AGAIN] = "again",
-                                         [OUTBOX_POSTPONED] = "postponed",
-                                         [OUTBOX_SCHEDULED] = "scheduled",
-                                         [OUTBOX_BEHIND] = "behind"};
-    char *text = arg;
-
-    snprintf(text + strlen(text), 256, "%s%lld %s %d %.*s", text[0] ? ", " : "", (long long)r->id,
-             states[r->state], r->attempts, (int)r->reason.len,
-             r->reason.data ? r->reason.data : "");
-    assert_true(r->message_id.len > 0);
-    return true;
-}
-
 static void fill_outbox(struct store *s)
 {
     other_exec(s, "insert into herald_outbox(type, due_at, attempts, reason, key) values "
@@ -235,16 +197,24 @@ static void fill_outbox(struct store *s)
                   "('unheard', 5000, 0, 'cut', null)");
 }
 
+static const char *outbox_listed(struct store *s, const struct pick *p)
+{
+    const struct list_of page = {.view = LIST_OUTBOX, .pick = *p, .limit = 10};
+
+    return store_listed(s, &page, "id state attempts reason");
+}
+
 static void outbox_rows_are_listed_with_their_state(void **state)
 {
     struct store *s = *state;
-    char text[1024] = "";
 
     store_open(s);
     fill_outbox(s);
-    assert_ok(s, rows_outbox(s->db, &everything, 0, 10, note_outbox, text, &s->err));
-    assert_string_equal(text, "1 fresh 0 , 2 again 1 nacked, 3 postponed 2 no queue, "
-                              "4 scheduled 0 , 5 postponed 0 cut");
+    other_exec(s, "insert into herald_outbox(type, due_at, outlet, lane) "
+                  "values ('aside', 9223372036854775806, 'x', 'a')");
+    assert_string_equal(outbox_listed(s, &everything),
+                        "1|fresh|0|-, 2|again|1|nacked, 3|postponed|2|no queue, "
+                        "4|scheduled|0|-, 5|postponed|0|cut, 6|waiting|0|-");
 }
 
 /* A scheduled row is nobody's failure: its time is its producer's. */
@@ -267,15 +237,13 @@ static void rows_behind_another_are_listed_and_not_hurried(void **state)
 {
     struct store *s = *state;
     struct pick p = {.group = -1, .lane = {"a", 1}};
-    char text[1024] = "";
 
     store_open(s);
     fill_outbox(s);
     other_exec(s,
                "insert into herald_outbox(type, lane, due_at, reason) values "
                "('t', 'a', 1, null), ('t', 'a', 9223372036854775807, 'cut'), ('t', 'b', 1, null)");
-    assert_ok(s, rows_outbox(s->db, &p, 0, 10, note_outbox, text, &s->err));
-    assert_string_equal(text, "6 scheduled 0 , 7 behind 0 cut");
+    assert_string_equal(outbox_listed(s, &p), "6|scheduled|0|-, 7|behind|0|cut");
     s->now_ms = 4500;
     p.later_ms = 4500;
     p.failed = true;

@@ -300,8 +300,8 @@ static bool may_scan(enum statement which, const char *detail)
            which == STATEMENT_OUTBOX_OLDEST || which == STATEMENT_OUTBOX_NEXT_DUE ||
            which == STATEMENT_RETRY_NEXT_DUE || which == STATEMENT_RECENT_LIST ||
            which == STATEMENT_RECENT_TRIM || which == STATEMENT_DEAD_NEWEST ||
-           which == STATEMENT_DEAD_GROUPS || which == STATEMENT_TAKEN_TYPES ||
-           strstr(detail, "sqlite_sequence") != NULL || strstr(detail, "(subquery") != NULL;
+           which == STATEMENT_TAKEN_TYPES || strstr(detail, "sqlite_sequence") != NULL ||
+           strstr(detail, "(subquery") != NULL;
 }
 
 static void check_plan(struct store *s, enum statement which)
@@ -314,8 +314,7 @@ static void check_plan(struct store *s, enum statement which)
     while (sqlite3_step(stmt) == SQLITE_ROW) {
         const char *detail = (const char *)sqlite3_column_text(stmt, 3);
 
-        if ((strstr(detail, "TEMP B-TREE") != NULL && which != STATEMENT_DEAD_GROUPS &&
-             which != STATEMENT_TAKEN_TYPES) ||
+        if ((strstr(detail, "TEMP B-TREE") != NULL && which != STATEMENT_TAKEN_TYPES) ||
             (strncmp(detail, "SCAN", 4) == 0 && !may_scan(which, detail)))
             fail_msg("%s: %s", statement_sql(which), detail);
     }
