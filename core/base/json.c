@@ -394,6 +394,20 @@ const struct json_token *json_member(const struct json *j, const struct json_tok
     return NULL;
 }
 
+struct slice json_member_text(const struct json *j, const char *name)
+{
+    const struct json_token *t = json_member(j, j->tape, name);
+
+    return t != NULL && t->kind == JSON_STRING ? json_text(j, t) : (struct slice){NULL, 0};
+}
+
+bool json_member_int(const struct json *j, const char *name, int64_t *out)
+{
+    const struct json_token *t = json_member(j, j->tape, name);
+
+    return t == NULL || (t->kind == JSON_INTEGER && json_integer(json_text(j, t), out));
+}
+
 static void put_escape(struct buf *b, unsigned char c)
 {
     static const char short_form[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',
@@ -431,6 +445,76 @@ int json_put_string(struct buf *b, const char *text, size_t len)
     }
     buf_append(b, "\"", 1);
     return b->failed ? ERR_LIMIT : OK;
+}
+
+static void add_name(struct buf *b, const char *name)
+{
+    if (b->len > 0 && memchr("{[\n", b->data[b->len - 1], 3) == NULL)
+        buf_text(b, ",");
+    if (name == NULL)
+        return;
+    json_put_string(b, name, strlen(name));
+    buf_text(b, ":");
+}
+
+void json_add_object(struct buf *b, const char *name)
+{
+    add_name(b, name);
+    buf_text(b, "{");
+}
+
+void json_add_array(struct buf *b, const char *name)
+{
+    add_name(b, name);
+    buf_text(b, "[");
+}
+
+void json_end(struct buf *b, const char *brackets)
+{
+    buf_text(b, brackets);
+}
+
+void json_add_text(struct buf *b, const char *name, struct slice text)
+{
+    add_name(b, name);
+    json_put_string(b, text.data, text.len);
+}
+
+void json_add_string(struct buf *b, const char *name, const char *text)
+{
+    json_add_text(b, name, slice_of(text));
+}
+
+void json_add_int(struct buf *b, const char *name, int64_t value)
+{
+    add_name(b, name);
+    buf_printf(b, "%lld", (long long)value);
+}
+
+void json_add_bool(struct buf *b, const char *name, bool value)
+{
+    add_name(b, name);
+    buf_text(b, value ? "true" : "false");
+}
+
+void json_end_line(struct buf *b, size_t from, const char *brackets)
+{
+    buf_text(b, brackets);
+    buf_text(b, "\n");
+    if (b->failed)
+        b->len = from;
+    b->failed = false;
+}
+
+void json_put_line(struct buf *b, const char *name, const struct json_string *members, size_t n)
+{
+    size_t from = b->len;
+
+    json_add_object(b, NULL);
+    json_add_object(b, name);
+    for (size_t i = 0; i < n; i++)
+        json_add_string(b, members[i].name, members[i].text);
+    json_end_line(b, from, "}}");
 }
 
 int json_put_base64(struct buf *b, const char *data, size_t len)

@@ -88,6 +88,33 @@ static inline const struct json_token *json_next(const struct json *j, const str
 const struct json_token *json_member(const struct json *j, const struct json_token *t,
                                      const char *name);
 
+/* A string among the members of the whole text, or absent. */
+struct slice json_member_text(const struct json *j, const char *name);
+
+/* An integer among them; where there is none of this name, *out stays. False: it is something
+ * else, or 64 bits do not hold it. */
+bool json_member_int(const struct json *j, const char *name, int64_t *out);
+
+/* The writer: members of an object, or with NULL for a name items of an array or a text of its own,
+ * each with the comma that is due. What does not fit is remembered by the buffer. */
+void json_add_object(struct buf *b, const char *name);
+void json_add_array(struct buf *b, const char *name);
+void json_end(struct buf *b, const char *brackets);
+void json_add_text(struct buf *b, const char *name, struct slice text);
+void json_add_string(struct buf *b, const char *name, const char *text);
+void json_add_int(struct buf *b, const char *name, int64_t value);
+void json_add_bool(struct buf *b, const char *name, bool value);
+
+/* Writes a line: an object whose one member is an object of strings. One that does not fit is left
+ * out. */
+struct json_string {
+    const char *name, *text;
+};
+void json_put_line(struct buf *b, const char *name, const struct json_string *members, size_t n);
+
+/* Ends a line that began at `from`. One that does not fit is left out. */
+void json_end_line(struct buf *b, size_t from, const char *brackets);
+
 /* Appends a quoted, escaped string. Bytes that are not UTF-8 become U+FFFD, so
  * the result is always valid JSON. */
 int json_put_string(struct buf *b, const char *text, size_t len);

@@ -89,7 +89,7 @@ int envelope_read(struct envelope *e, struct slice body, struct err *err)
 
 bool message_content_type(struct slice headers, struct buf *out)
 {
-    const struct json_token *value = NULL;
+    struct slice type = {NULL, 0};
     struct json j;
     struct buf tape;
     bool found;
@@ -99,12 +99,11 @@ bool message_content_type(struct slice headers, struct buf *out)
         return false;
     buf_init(&tape, JSON_TAPE_MAX);
     if (json_parse(&j, &tape, headers.data, headers.len, NULL) == OK) {
-        value = json_member(&j, j.tape, "content-type");
-        if (value == NULL)
-            value = json_member(&j, j.tape, "content_type");
+        type = json_member_text(&j, "content-type");
+        if (type.data == NULL)
+            type = json_member_text(&j, "content_type");
     }
-    found = value != NULL && value->kind == JSON_STRING &&
-            buf_append(out, json_text(&j, value).data, value->len) == OK;
+    found = type.data != NULL && buf_append(out, type.data, type.len) == OK;
     buf_free(&tape);
     return found;
 }
@@ -304,25 +303,15 @@ int64_t message_seconds(uint64_t timestamp)
     return (int64_t)(timestamp < seconds_end ? timestamp : timestamp / 1000);
 }
 
-static void put_member(struct buf *b, const char *name, struct slice value, bool *first)
-{
-    if (value.data == NULL)
-        return;
-    buf_printf(b, "%s\"%s\":", *first ? "" : ",", name);
-    json_put_string(b, value.data, value.len);
-    *first = false;
-}
-
 int message_default_body(struct buf *b, const struct message *m, int64_t id)
 {
-    bool first = true;
-
-    buf_text(b, "{");
+    json_add_object(b, NULL);
     for (int i = 0; i < MESSAGE_KEYS; i++)
-        put_member(b, field_names[i], m->key[i], &first);
-    buf_printf(b, "%s\"id\":%lld", first ? "" : ",", (long long)id);
-    first = false;
-    put_member(b, "messageType", m->type, &first);
-    buf_text(b, "}");
+        if (m->key[i].data != NULL)
+            json_add_text(b, field_names[i], m->key[i]);
+    json_add_int(b, "id", id);
+    if (m->type.data != NULL)
+        json_add_text(b, "messageType", m->type);
+    json_end(b, "}");
     return b->failed ? ERR_LIMIT : OK;
 }

@@ -2,13 +2,16 @@
 #include "engine/bridge.h"
 
 #include "base/failpoint.h"
+#include "base/json.h"
 #include "store/outbox.h"
+
+#include <stdio.h>
 
 enum {
     STATEMENTS_KEPT = 200,
     LOG_FIELDS_MAX = 32,
-    FIELD_MAX = 2000, /* bytes of a recorded text */
-    LINE_MAX_BYTES = 9 * (2 * FIELD_MAX + 64),
+    FIELD_MAX = 2000,                    /* bytes of a recorded text */
+    DEED_MAX = 9 * (6 * FIELD_MAX + 64), /* a byte takes up to six */
     EXPANDED_MAX = 64 * 1024,
 };
 
@@ -65,39 +68,44 @@ static int64_t changes(void *arg)
     return sql_changes(b->sql);
 }
 
-void bridge_put_field(struct buf *b, struct slice text)
+void bridge_begin_deed(struct buf *b, const char *what)
 {
-    size_t len = text.len < FIELD_MAX ? text.len : FIELD_MAX, i = 0;
-
-    buf_text(b, "\t");
-    while (i < len) {
-        size_t good = text_utf8_prefix(text.data + i, len - i);
-
-        for (size_t end = i + good; i < end; i++) {
-            if (text.data[i] == '\t' || text.data[i] == '\n')
-                buf_text(b, text.data[i] == '\t' ? "\\t" : "\\n");
-            else
-                buf_append(b, (unsigned char)text.data[i] < ' ' ? "?" : &text.data[i], 1);
-        }
-        if (i < len) {
-            buf_text(b, "?");
-            i++;
-        }
-    }
-    if (text.len > len)
-        buf_printf(b, "... (%zu bytes, %016llx)", text.len,
-                   (unsigned long long)text_hash(TEXT_HASH_START, text.data, text.len));
+    json_add_object(b, NULL);
+    json_add_string(b, "what", what);
+    json_add_array(b, "detail");
 }
 
-/* True when one more line is sure to fit. */
+void bridge_end_deed(struct buf *b)
+{
+    json_end(b, "]}");
+}
+
+void bridge_add_text(struct buf *b, const char *name, struct slice text)
+{
+    struct buf cut;
+
+    if (text.len <= FIELD_MAX) {
+        json_add_text(b, name, text);
+        return;
+    }
+    buf_init(&cut, FIELD_MAX + 64);
+    buf_append(&cut, text.data, FIELD_MAX);
+    buf_printf(&cut, "... (%zu bytes, %016llx)", text.len,
+               (unsigned long long)text_hash(TEXT_HASH_START, text.data, text.len));
+    json_add_text(b, name, (struct slice){cut.data ? cut.data : "", cut.len});
+    buf_free(&cut);
+}
+
+/* True when one more is sure to fit. */
 static bool may_record(struct recorder *r)
 {
-    r->cut = r->cut || r->lines.len + LINE_MAX_BYTES > r->lines.max;
+    r->cut = r->cut || r->did.len + DEED_MAX > r->did.max;
     return !r->cut;
 }
 
 static void record_statement(struct recorder *r, const struct sql_stmt *s, int64_t rows)
 {
+    char changed[24];
     struct buf text;
 
     if (!may_record(r))
@@ -105,9 +113,11 @@ static void record_statement(struct recorder *r, const struct sql_stmt *s, int64
     buf_init(&text, EXPANDED_MAX);
     if (!sql_expand(s, &text))
         buf_text(&text, "(a statement too long to show)");
-    buf_printf(&r->lines, "%s\tstatement\t%lld", r->side, (long long)rows);
-    bridge_put_field(&r->lines, (struct slice){text.data ? text.data : "", text.len});
-    buf_text(&r->lines, "\n");
+    bridge_begin_deed(&r->did, "statement");
+    snprintf(changed, sizeof changed, "%lld", (long long)rows);
+    json_add_string(&r->did, NULL, changed);
+    bridge_add_text(&r->did, NULL, (struct slice){text.data ? text.data : "", text.len});
+    bridge_end_deed(&r->did);
     buf_free(&text);
 }
 
@@ -116,28 +126,31 @@ static void record_emit(struct recorder *r, const struct script_emit *e)
 {
     const struct message *m = &e->message;
     const struct slice fields[] = {m->type, m->key[0], m->key[1], m->key[2], m->body, m->headers};
+    char due[32];
 
     if (!may_record(r))
         return;
-    buf_printf(&r->lines, "%s\temit", r->side);
+    bridge_begin_deed(&r->did, "emit");
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-        bridge_put_field(&r->lines, fields[i].data ? fields[i] : slice_of(""));
-    if (e->due_at > 0)
-        buf_printf(&r->lines, "\tdue_at=%lld", (long long)e->due_at);
-    if (e->key.data != NULL) {
-        buf_text(&r->lines, "\tkey");
-        bridge_put_field(&r->lines, e->key);
+        bridge_add_text(&r->did, NULL, fields[i].data ? fields[i] : slice_of(""));
+    if (e->due_at > 0) {
+        snprintf(due, sizeof due, "due_at=%lld", (long long)e->due_at);
+        json_add_string(&r->did, NULL, due);
     }
-    buf_text(&r->lines, "\n");
+    if (e->key.data != NULL) {
+        json_add_string(&r->did, NULL, "key");
+        bridge_add_text(&r->did, NULL, e->key);
+    }
+    bridge_end_deed(&r->did);
 }
 
 static void record_cancel(struct recorder *r, struct slice key)
 {
     if (!may_record(r))
         return;
-    buf_printf(&r->lines, "%s\tcancel", r->side);
-    bridge_put_field(&r->lines, key);
-    buf_text(&r->lines, "\n");
+    bridge_begin_deed(&r->did, "cancel");
+    bridge_add_text(&r->did, NULL, key);
+    bridge_end_deed(&r->did);
 }
 
 /* SQLite counts the rows of a statement when it ends: with its last step, or, where the

@@ -17,12 +17,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What a call did, as lines of trial.h; for trials. */
+/* What a call did, as trial.h says; for trials. */
 struct recorder {
-    struct buf lines;
-    const char *side; /* how each line begins: "now" or "next" */
-    int64_t now_ms;   /* the scripts' clock stands still, so that time makes no difference */
-    bool cut;         /* what came last has no line: there was no more room */
+    struct buf did; /* JSON objects with commas between */
+    int64_t now_ms; /* the scripts' clock stands still, so that time makes no difference */
+    bool cut;       /* what came last is not there: there was no more room */
 };
 
 /* What log lines of a script are about; all absent while none is called for a message. */
@@ -50,8 +49,11 @@ int bridge_open(struct bridge *b, struct db *db, struct log *log, struct clock c
                 struct counters *counters, struct err *err);
 void bridge_close(struct bridge *b);
 
-/* Appends a field of a line: what would end it, or is no text, is written out or replaced,
- * and what is very long is cut, with a mark that differs where the rest does. */
-void bridge_put_field(struct buf *b, struct slice text);
+/* One thing that a call did; its words come between. */
+void bridge_begin_deed(struct buf *b, const char *what);
+void bridge_end_deed(struct buf *b);
+
+/* As json_add_text, but what is very long is cut, with a mark that differs where the rest does. */
+void bridge_add_text(struct buf *b, const char *name, struct slice text);
 
 #endif

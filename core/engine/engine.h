@@ -130,14 +130,17 @@ struct engine_reload {
 };
 
 /* From the loop, between two turns. Reads, runs, checks against the store's schema, swaps.
- * Writes what changes into `answer`, lines of fields with tabs between them (engine_reload.c says
- * which). ERR_CONFIG: file and line and why, the old generation works on. */
+ * Writes what changes into `answer`, lines of JSON (engine_reload.c says which). ERR_CONFIG: file
+ * and line and why, the old generation works on. */
 int engine_reload(struct engine *e, const struct engine_reload *r, struct buf *answer,
                   struct err *err);
 
-/* Appends a line for each route of the generation in force that leads to no queue, as far as
- * the broker has told: "nowhere <type> <order type> <where to> <origin> <what to do>" with
- * tabs between. False: it has not answered about all of them yet. */
+/* Appends the line of such an answer for a setting that changed. */
+void engine_put_setting(struct buf *b, const char *name);
+
+/* Appends a line of JSON for each route of the generation in force that leads to no queue, as far
+ * as the broker has told: {"nowhere":{"type":...,"order_type":...,"to":...,"where":...,
+ * "what_now":...}}. False: it has not answered about all of them yet. */
 bool engine_nowhere(const struct engine *e, struct buf *lines);
 
 /* A reload was refused before it came to the rules: keeps and logs why. */

@@ -3,7 +3,7 @@
  * Asked once for each generation that is taken up. A broker that answers later is asked
  * again by the house timer, and tells of the routes in their order: `nowhere_at` is the
  * first one it has not told of. A route whose messages may be dropped is none of them. */
-#include "engine/bridge.h"
+#include "base/json.h"
 #include "engine/engine_int.h"
 #include "script/lookup.h"
 
@@ -34,20 +34,19 @@ static void describe(const struct destination *to, char *place, char *what_now)
 static void tell(struct engine *e, const struct route *r, const struct destination *to)
 {
     char place[WORDS_MAX], what_now[WORDS_MAX];
-    const char *const fields[] = {r->type, r->order_type ? r->order_type : "*", place, r->origin,
-                                  what_now};
+    const char *order_type = r->order_type ? r->order_type : "*";
+    const struct json_string members[] = {{"type", r->type},
+                                          {"order_type", order_type},
+                                          {"to", place},
+                                          {"where", r->origin},
+                                          {"what_now", what_now}};
 
     describe(to, place, what_now);
     log_event(e->settings.log, LOG_WARN, "route.nowhere",
-              LOG_FIELDS(log_text("type", r->type), log_text("order_type", fields[1]),
+              LOG_FIELDS(log_text("type", r->type), log_text("order_type", order_type),
                          log_text("to", place), log_text("origin", r->origin),
                          log_text("what_now", what_now)));
-    if (e->nowhere.len + 2 * sizeof place > e->nowhere.max)
-        return; /* the log has them all */
-    buf_text(&e->nowhere, "nowhere");
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-        bridge_put_field(&e->nowhere, slice_of(fields[i]));
-    buf_text(&e->nowhere, "\n");
+    json_put_line(&e->nowhere, "nowhere", members, sizeof members / sizeof members[0]);
 }
 
 /* What the broker said of each destination: many routes may lead to one. */

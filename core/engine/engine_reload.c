@@ -4,24 +4,28 @@
  *        |              |            |           |             |
  *        '--------------'---- refused, or waits -'-------------'
  *
- * Until the swap nothing has changed; the swap cannot fail. The answer has one line a
- * fact, fields with tabs between them:
+ * Until the swap nothing has changed; the swap cannot fail. The answer has a line of JSON for
+ * each fact:
  *
- *   reloaded|unchanged|would reload <generation> <hash>
- *   added|changed|removed <what> <name> <where>    what: file, handler, route, subscription,
- *                                                  and setting
- *   loses <what> <name>                            what is taken away (standstill.h)
+ *   {"outcome":"reloaded","generation":5,"hash":"..."}      or "unchanged", "would reload"
+ *   {"changed":{"change":"added","what":...,"name":...,"where":...}}
+ *                                   or "changed", "removed"; what: file, handler, route,
+ *                                   subscription, and setting
+ *   {"takes_away":{"what":...,"name":...}}                  (standstill.h)
  *   and those of a trial (trial.h)
  */
 #include "engine/engine_int.h"
 #include "engine/trial.h"
 
 #include "base/failpoint.h"
+#include "base/json.h"
 
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { HEAD_MAX = 256 }; /* bytes of the first line of an answer */
 
 /* A handler that runs must not make the broker believe that we are gone
  * (docs/design.md#heartbeats). */
@@ -140,24 +144,19 @@ int engine_check_sql(struct engine *e, const struct script *s, struct err *err)
     return rc == OK ? check.code : rc;
 }
 
-/* A name may hold anything, an answer has one line a fact. */
-static void put_field(struct buf *b, const char *text, char end)
-{
-    for (; *text != '\0'; text++)
-        buf_append(b, (unsigned char)*text < ' ' ? " " : text, 1);
-    buf_append(b, &end, 1);
-}
-
 static void put_change(void *arg, enum script_change change, const char *what, const char *name,
                        const char *origin)
 {
     static const char *const words[] = {"added", "changed", "removed"};
-    struct buf *b = arg;
+    const struct json_string members[] = {
+        {"change", words[change]}, {"what", what}, {"name", name}, {"where", origin}};
 
-    put_field(b, words[change], '\t');
-    put_field(b, what, '\t');
-    put_field(b, name, '\t');
-    put_field(b, origin, '\n');
+    json_put_line(arg, "changed", members, sizeof members / sizeof members[0]);
+}
+
+void engine_put_setting(struct buf *b, const char *name)
+{
+    put_change(b, SCRIPT_CHANGED, "setting", name, "herald.lua");
 }
 
 static bool is_same_policy(const struct retry_policy *a, const struct retry_policy *b)
@@ -185,7 +184,7 @@ static bool put_settings(const struct engine_reload *now, const struct engine_re
 
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
         if (list[i].changed)
-            put_change(b, SCRIPT_CHANGED, "setting", list[i].name, "herald.lua");
+            engine_put_setting(b, list[i].name);
         any = any || list[i].changed;
     }
     return any;
@@ -232,11 +231,14 @@ static void take_up(struct engine *e, struct script **next, const struct engine_
 static void answer_with(struct engine *e, const struct engine_reload *r, const struct script *next,
                         bool same, const struct buf *facts, struct buf *answer)
 {
-    buf_printf(answer, "%s\t%lld\t%s\n",
-               same         ? "unchanged"
-               : r->dry_run ? "would reload"
-                            : "reloaded",
-               (long long)e->generation + (same ? 0 : 1), script_hash(next));
+    json_add_object(answer, NULL);
+    json_add_string(answer, "outcome",
+                    same         ? "unchanged"
+                    : r->dry_run ? "would reload"
+                                 : "reloaded");
+    json_add_int(answer, "generation", e->generation + (same ? 0 : 1));
+    json_add_string(answer, "hash", script_hash(next));
+    buf_text(answer, "}\n");
     if (facts->len > 0)
         buf_append(answer, facts->data, facts->len);
 }
@@ -279,7 +281,7 @@ static int judge(struct engine *e, const struct engine_reload *r, struct script 
 
     if (rc != OK)
         return rc;
-    buf_init(&facts, answer->max);
+    buf_init(&facts, answer->max > HEAD_MAX ? answer->max - HEAD_MAX : 0);
     script_changes(e->script, *next, put_change, &facts);
     same = !put_settings(&e->live, r, &facts) && same;
     rc = standstill_judge(e, r, *next, &facts, &wait, err);

@@ -1,13 +1,20 @@
 /* standstill - see standstill.h. */
 #include "engine/standstill.h"
 
+#include "base/json.h"
 #include "engine/engine_int.h"
 #include "store/taken.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { AGAIN_MIN_MS = 250, AGAIN_MAX_MS = 5000, TOLD_MAX = 5, TYPES_MAX = 100000 };
+enum {
+    AGAIN_MIN_MS = 250,
+    AGAIN_MAX_MS = 5000,
+    TOLD_MAX = 5,
+    TYPES_MAX = 100000,
+    NAME_ROOM = 2048
+};
 
 void standstill_init(struct standstill *s)
 {
@@ -46,12 +53,11 @@ static void tell(struct losses *l, const char *what, const struct ruleset_record
 {
     size_t used = strlen(l->words);
     const char *second = r->name[1].data;
+    char name[NAME_ROOM];
+    const struct json_string members[] = {{"what", what}, {"name", name}};
 
-    buf_printf(l->lines, "loses\t%s\t", what);
-    for (size_t i = 0; i < r->name[0].len; i++)
-        buf_append(l->lines, (unsigned char)r->name[0].data[i] < ' ' ? " " : r->name[0].data + i,
-                   1);
-    buf_printf(l->lines, "%s%s\n", second ? " " : "", second ? second : "");
+    snprintf(name, sizeof name, "%s%s%s", r->name[0].data, second ? " " : "", second ? second : "");
+    json_put_line(l->lines, "takes_away", members, sizeof members / sizeof members[0]);
     if (l->n++ < TOLD_MAX)
         snprintf(l->words + used, sizeof l->words - used, "%s%s \"%.100s\"%s%.60s",
                  l->n > 1 ? ", " : "", what, r->name[0].data, second ? " " : "",

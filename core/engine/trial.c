@@ -2,6 +2,7 @@
  * a recorder in the bridge; everything else of a turn is left out. */
 #include "engine/trial.h"
 
+#include "base/json.h"
 #include "engine/item.h"
 #include "store/dead.h"
 
@@ -12,13 +13,13 @@
 enum {
     TRIAL_MS = 5000,                /* the router does nothing else meanwhile */
     MEMORY_MAX = 256 * 1024 * 1024, /* of the messages */
-    LINES_MAX = 256 * 1024,         /* of one side of one message */
-    HEADS_MAX = 16 * 1024,          /* what stands around the lines of a message */
+    SIDE_MAX = 320 * 1024,          /* of what one generation did with one message */
+    HEADS_MAX = 64 * 1024,          /* what stands around that */
 };
 
 /* One generation, and what it made of the message at hand. */
 struct side {
-    struct recorder did;
+    struct recorder doings;
     struct script **script; /* lent; rebuilt where a message broke its state */
     const char *word;       /* the outcome */
     char words[1024];
@@ -144,10 +145,10 @@ static int run_one(struct trial *x, const struct recent *m, struct side *s, stru
 
     if (rc != OK)
         return rc;
-    buf_clear(&s->did.lines);
-    s->did.cut = false;
+    buf_clear(&s->doings.did);
+    s->doings.cut = false;
     t->script = s->script;
-    t->bridge.recorder = &s->did;
+    t->bridge.recorder = &s->doings;
     if (i.subscription != NULL)
         rc = try_item(t, &i, s, err);
     else
@@ -162,27 +163,39 @@ static int run_one(struct trial *x, const struct recent *m, struct side *s, stru
     return rc == OK ? db_release(db, err) : rc;
 }
 
-static void put_side(const struct side *s, struct buf *b)
+static void add_side(const struct side *s, const char *name, struct buf *b)
 {
-    buf_printf(b, "%s\toutcome\t%s", s->did.side, s->word);
-    bridge_put_field(b, slice_of(s->words));
-    buf_text(b, "\n");
-    if (s->did.lines.len > 0)
-        buf_append(b, s->did.lines.data, s->did.lines.len);
-    if (s->did.cut)
-        buf_printf(b, "%s\tcut\tit did more, which is not compared\n", s->did.side);
+    json_add_array(b, name);
+    bridge_begin_deed(b, "outcome");
+    json_add_string(b, NULL, s->word);
+    json_add_string(b, NULL, s->words);
+    bridge_end_deed(b);
+    if (s->doings.did.len > 0) {
+        buf_text(b, ",");
+        buf_append(b, s->doings.did.data, s->doings.did.len);
+    }
+    if (s->doings.cut) {
+        bridge_begin_deed(b, "cut");
+        json_add_string(b, NULL, "it did more, which is not compared");
+        bridge_end_deed(b);
+    }
+    json_end(b, "]");
 }
 
 static void put_difference(const struct trial *x, const struct recent *m, struct buf *b)
 {
-    const struct slice fields[] = {m->message.id, m->queue, m->message.type, m->message.key[1]};
+    const struct slice none = slice_of(""), *key = &m->message.key[1];
+    size_t from = b->len;
 
-    buf_text(b, "differs");
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-        bridge_put_field(b, fields[i].data ? fields[i] : slice_of(""));
-    buf_text(b, "\n");
-    put_side(&x->now, b);
-    put_side(&x->next, b);
+    json_add_object(b, NULL);
+    json_add_object(b, "differs");
+    bridge_add_text(b, "message_id", m->message.id.data ? m->message.id : none);
+    bridge_add_text(b, "queue", m->queue);
+    bridge_add_text(b, "type", m->message.type.data ? m->message.type : none);
+    bridge_add_text(b, "order_type", key->data ? *key : none);
+    add_side(&x->now, "now", b);
+    add_side(&x->next, "next", b);
+    json_end_line(b, from, "}}");
 }
 
 /* Words differ by more than a line's number: rules move when something above them grows. */
@@ -200,35 +213,16 @@ static bool same_words(const char *a, const char *b)
     return *a == *b;
 }
 
-/* Lines begin with the side's name, which is no difference. */
-static bool same_lines(const struct recorder *x, const struct recorder *y)
+static bool same_doings(const struct recorder *x, const struct recorder *y)
 {
-    const char *a = x->lines.data, *b = y->lines.data;
-    const char *a_end, *b_end;
-
-    if (x->lines.len == 0 || y->lines.len == 0)
-        return x->lines.len == y->lines.len;
-    a_end = a + x->lines.len;
-    b_end = b + y->lines.len;
-    while (a < a_end && b < b_end) {
-        const char *a_stop = memchr(a, '\n', (size_t)(a_end - a));
-        const char *b_stop = memchr(b, '\n', (size_t)(b_end - b));
-
-        REQUIRE(a_stop != NULL && b_stop != NULL);
-        a += strlen(x->side);
-        b += strlen(y->side);
-        if (a_stop - a != b_stop - b || memcmp(a, b, (size_t)(a_stop - a)) != 0)
-            return false;
-        a = a_stop + 1;
-        b = b_stop + 1;
-    }
-    return a == a_end && b == b_end;
+    return x->did.len == y->did.len &&
+           (x->did.len == 0 || memcmp(x->did.data, y->did.data, x->did.len) == 0);
 }
 
 static bool differ(const struct trial *x)
 {
     return strcmp(x->now.word, x->next.word) != 0 || !same_words(x->now.words, x->next.words) ||
-           !same_lines(&x->now.did, &x->next.did);
+           !same_doings(&x->now.doings, &x->next.doings);
 }
 
 static int run_all(struct trial *x, struct buf *lines, struct err *err)
@@ -245,12 +239,24 @@ static int run_all(struct trial *x, struct buf *lines, struct err *err)
             rc = run_one(x, m, &x->next, err);
         if (rc != OK || !differ(x))
             continue;
-        if (lines->len + x->now.did.lines.len + x->next.did.lines.len + HEADS_MAX > lines->max)
+        if (lines->len + x->now.doings.did.len + x->next.doings.did.len + HEADS_MAX > lines->max)
             break; /* it counts as left out */
         x->differing++;
         put_difference(x, m, lines);
     }
     return rc;
+}
+
+static void put_sum(const struct trial *x, struct buf *b)
+{
+    size_t from = b->len;
+
+    json_add_object(b, NULL);
+    json_add_object(b, "trial");
+    json_add_int(b, "run", (int64_t)x->run);
+    json_add_int(b, "differing", (int64_t)x->differing);
+    json_add_int(b, "left_out", (int64_t)(x->n - x->run));
+    json_end_line(b, from, "}}");
 }
 
 /* Inside the transaction, with the log held. The answer's last line is whole, or absent. */
@@ -265,23 +271,23 @@ static int try_all(struct trial *x, size_t n, struct buf *answer, struct err *er
     if (rc == OK)
         rc = run_all(x, &lines, err);
     if (rc == OK)
-        buf_printf(answer, "trial\t%zu\t%zu\t%zu\n", x->run, x->differing, x->n - x->run);
+        put_sum(x, answer);
     if (rc == OK && lines.len > 0)
         buf_append(answer, lines.data, lines.len);
     buf_free(&lines);
     return rc;
 }
 
-static void begin_side(struct side *s, const char *name, struct script **script, int64_t now_ms)
+static void begin_side(struct side *s, struct script **script, int64_t now_ms)
 {
-    *s = (struct side){.did = {.side = name, .now_ms = now_ms}, .script = script};
-    buf_init(&s->did.lines, LINES_MAX);
+    *s = (struct side){.doings = {.now_ms = now_ms}, .script = script};
+    buf_init(&s->doings.did, SIDE_MAX);
 }
 
 /* What handlers keep in Lua's memory is of a past that did not happen. */
 static int end_side(struct side *s, struct err *err)
 {
-    buf_free(&s->did.lines);
+    buf_free(&s->doings.did);
     return script_rebuild(s->script, err);
 }
 
@@ -309,8 +315,8 @@ int trial_run(struct turn *t, struct script **now, struct script **next, size_t 
     t->now_ms = clock_wall(&t->settings.clock);
     t->caution = (struct caution){.limit = 0};
     arena_init(&x.arena, MEMORY_MAX);
-    begin_side(&x.now, "now", now, t->now_ms);
-    begin_side(&x.next, "next", next, t->now_ms);
+    begin_side(&x.now, now, t->now_ms);
+    begin_side(&x.next, next, t->now_ms);
     log_hold(t->settings.log);
     rc = try_all(&x, n, answer, err);
     db_rollback(t->settings.db);

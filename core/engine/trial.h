@@ -11,16 +11,18 @@
 #include "base/buf.h"
 #include "engine/turn.h"
 
-/* Between two turns. The last `n` messages, the newest first. Appends lines, fields with
- * tabs between them, tabs and line ends in texts as \t and \n:
+/* Between two turns. The last `n` messages, the newest first. Appends lines of JSON:
  *
- *   trial <run> <differing> <left out for want of time or room>
- *   differs <message id> <queue> <type> <order type>
- *   now|next outcome <done|failed|retry|reject|unhandled> <words>
- *   now|next statement <rows changed> <SQL>
- *   now|next emit <type> <key 1> <key 2> <key 3> <body> <headers> [due_at=<ms>] [key <key>]
- *   now|next cancel <key>
- *   now|next cut <words>
+ *   {"trial":{"run":2,"differing":1,"left_out":0}}        for want of time or room
+ *   {"differs":{"message_id":...,"queue":...,"type":...,"order_type":...,"now":[...],"next":[...]}}
+ *
+ * with what each generation did, {"what":...,"detail":[...]}:
+ *
+ *   outcome     done, failed, retry, reject or unhandled; words
+ *   statement   rows changed; SQL
+ *   emit        type, three keys, body, headers; due_at=<ms> where it has a time; "key", its key
+ *   cancel      key
+ *   cut         words
  *
  * Lines of code in words and what Lua holds in memory are not compared. The scripts' clock
  * stands still, and their states are rebuilt at the end. ERR_BUSY: another process writes to

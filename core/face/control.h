@@ -2,11 +2,8 @@
  * control - the router's Unix socket: one question a connection, one answer
  *
  * The socket lies beside the store unless the settings name a place, for its owner alone. A
- * question is one line; the answer ends with the connection. "status" answers lines of
- * "name<TAB>value"; "nowhere" those of engine_nowhere, then "asked" or "asking"; "routed
- * TYPE<TAB>ORDER TYPE" whether there is a route; "reload DRY TRIAL" the lines that
- * engine/engine_reload.c names, and "restart<TAB>names" and "error<TAB>why". The router does
- * nothing else meanwhile.
+ * question is one line, a JSON object; the answer is lines of JSON objects and ends with the
+ * connection (docs/operations.md#the-control-socket). The router does nothing else meanwhile.
  */
 #ifndef HERALD_FACE_CONTROL_H
 #define HERALD_FACE_CONTROL_H

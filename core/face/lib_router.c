@@ -1,8 +1,10 @@
 /* lib_router - herald.core for the command line: run, and asking one that runs (cli.h). */
+#include "base/json.h"
 #include "face/cli.h"
 #include "face/control.h"
 #include "face/router.h"
 #include "rabbit/rabbit.h"
+#include "script/decode.h"
 #include "store/sqlite/db.h"
 
 #include <lauxlib.h>
@@ -181,7 +183,31 @@ static int run(lua_State *L)
     return 1;
 }
 
-/* ask(socket, question [, milliseconds]) -> answer, or nil and why */
+/* Pushes a list of what the lines of an answer hold. */
+static void push_lines(lua_State *L, const struct buf *answer)
+{
+    struct buf *tape = cli_push_buf(L, JSON_TAPE_MAX);
+    size_t at = 0;
+
+    lua_newtable(L);
+    for (lua_Integer n = 1; at < answer->len; n++) {
+        const char *line = answer->data + at, *end = memchr(line, '\n', answer->len - at);
+        size_t len = end != NULL ? (size_t)(end - line) : answer->len - at;
+
+        decode_json(L, tape, (struct slice){line, len}, "the router's answer");
+        lua_rawseti(L, -2, n);
+        at += len + 1;
+    }
+}
+
+static int push_reason(lua_State *L, const char *why)
+{
+    lua_pushnil(L);
+    lua_pushstring(L, why);
+    return 2;
+}
+
+/* ask(socket, question [, milliseconds]) -> list of what the router says, or nil and why */
 static int ask(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -190,12 +216,11 @@ static int ask(lua_State *L)
     struct err err = {0};
     struct buf *answer = cli_push_buf(L, ANSWER_MAX);
 
-    if (control_ask(path, question, timeout_ms, answer, &err) != OK) {
-        lua_pushnil(L);
-        lua_pushstring(L, err.text);
-        return 2;
-    }
-    lua_pushlstring(L, answer->data ? answer->data : "", answer->len);
+    if (control_ask(path, question, timeout_ms, answer, &err) != OK)
+        return push_reason(L, err.text);
+    if (answer->data[0] != '{')
+        return push_reason(L, "the router that runs is of another version, which speaks otherwise");
+    push_lines(L, answer);
     return 1;
 }
 

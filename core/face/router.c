@@ -1,6 +1,7 @@
 /* router - see router.h. */
 #include "face/router.h"
 
+#include "base/json.h"
 #include "base/text.h"
 #include "engine/streak.h"
 #include "face/control.h"
@@ -41,58 +42,93 @@ static void on_signal(uv_signal_t *handle, int number)
     engine_stop(r->engine);
 }
 
-static void put_text(struct buf *b, const char *value)
+/* Pairs, since they have an order. */
+static void add_counter(struct buf *b, const char *name, int64_t value)
 {
-    for (const char *p = value; *p != '\0'; p++)
-        buf_append(b, *p == '\n' || *p == '\t' ? " " : p, 1);
+    json_add_array(b, NULL);
+    json_add_string(b, NULL, name);
+    json_add_int(b, NULL, value);
+    json_end(b, "]");
 }
 
-static void put(struct buf *b, const char *name, const char *value)
+static void add_counters(struct router *r, const struct engine_status *s, struct buf *b)
 {
-    buf_printf(b, "%s\t", name);
-    put_text(b, value);
-    buf_text(b, "\n");
-}
-
-static void put_number(struct buf *b, const char *name, int64_t value)
-{
-    buf_printf(b, "%s\t%lld\n", name, (long long)value);
-}
-
-static void put_counters(struct buf *b, const struct counters *c)
-{
-#define X(name, meaning) put_number(b, "counter." #name, c->name);
+    json_add_array(b, "counters");
+#define X(name, meaning) add_counter(b, #name, s->counters->name);
     COUNTER_MAP(X)
 #undef X
+    add_counter(b, "log_lines_dropped", log_dropped(r->log));
+    add_counter(b, "reloads", s->reloads);
+    add_counter(b, "reloads_refused", s->reloads_refused);
+    json_end(b, "]");
 }
 
-/* "paused", failures, since and next probe in milliseconds since 1970, queue, error. */
-static void put_paused(struct router *r, struct buf *b)
+/* Times in milliseconds since 1970. */
+static void add_paused(struct router *r, struct buf *b)
 {
     const struct pause *p;
 
+    json_add_array(b, "paused");
     for (size_t n = 0; (p = engine_paused(r->engine, n)) != NULL; n++) {
-        buf_printf(b, "paused\t%lld\t%lld\t%lld\t", (long long)p->now.failures,
-                   (long long)p->now.since_ms, (long long)p->now.probe_at);
-        put_text(b, p->queue);
-        buf_text(b, "\t");
-        put_text(b, p->now.error);
-        buf_text(b, "\n");
+        json_add_object(b, NULL);
+        json_add_string(b, "queue", p->queue);
+        json_add_int(b, "since", p->now.since_ms);
+        json_add_int(b, "next_probe", p->now.probe_at);
+        json_add_int(b, "failures", p->now.failures);
+        json_add_string(b, "error", p->now.error);
+        json_end(b, "}");
     }
+    json_end(b, "]");
 }
 
-/* "trouble", what, name, why; one that has all of them would be long. */
-static void put_troubles(struct router *r, struct buf *b)
+/* One that has all of them would be long. */
+static void add_troubles(struct router *r, struct buf *b)
 {
     struct broker_trouble t;
 
+    json_add_array(b, "troubles");
     for (size_t n = 0; n < TROUBLES_MOST && engine_trouble(r->engine, n, &t); n++) {
-        buf_printf(b, "trouble\t%s\t", t.what);
-        put_text(b, t.name);
-        buf_text(b, "\t");
-        put_text(b, t.why);
-        buf_text(b, "\n");
+        json_add_object(b, NULL);
+        json_add_string(b, "what", t.what);
+        json_add_string(b, "name", t.name);
+        json_add_string(b, "why", t.why);
+        json_end(b, "}");
     }
+    json_end(b, "]");
+}
+
+static void add_broker(const struct broker_state *s, struct buf *b)
+{
+    json_add_string(b, "broker_state", s->word);
+    json_add_string(b, "broker_error", s->error);
+    json_add_bool(b, "ready", s->ready);
+    json_add_int(b, "in_flight", (int64_t)s->in_flight);
+    json_add_int(b, "unacked", (int64_t)s->unacked);
+    json_add_int(b, "unacked_bytes", (int64_t)s->unacked_bytes);
+}
+
+/* A line of one fact. */
+static void put_fact(struct buf *b, const char *name, const char *text)
+{
+    size_t from = b->len;
+
+    json_add_object(b, NULL);
+    json_add_string(b, name, text);
+    json_end_line(b, from, "}");
+}
+
+static void put_truth(struct buf *b, const char *name, bool value)
+{
+    size_t from = b->len;
+
+    json_add_object(b, NULL);
+    json_add_bool(b, name, value);
+    json_end_line(b, from, "}");
+}
+
+static void refuse(struct buf *b, const char *why)
+{
+    put_fact(b, "error", why);
 }
 
 static void put_status(struct router *r, struct buf *b)
@@ -100,31 +136,25 @@ static void put_status(struct router *r, struct buf *b)
     struct engine_status s;
 
     engine_status(r->engine, &s);
-    put(b, "state", s.state);
-    put(b, "paused_for", s.paused_for);
-    put(b, "stopped_for", s.stopped_for);
-    put_paused(r, b);
-    put_troubles(r, b);
-    put(b, "store", r->settings->engine.store);
-    put_number(b, "cursor", s.cursor);
-    put_number(b, "generation", s.generation);
-    put(b, "hash", s.rules_hash);
-    put(b, "rules_error", s.rules_error);
-    put(b, "rules_wait", s.rules_wait);
-    put_number(b, "routes", (int64_t)s.routes);
-    put_number(b, "subscriptions", (int64_t)s.subscriptions);
-    put_number(b, "handlers", (int64_t)s.handlers);
-    put_number(b, "script_memory", (int64_t)s.script_memory);
-    put(b, "broker_state", s.broker.word);
-    put(b, "broker_error", s.broker.error);
-    put(b, "ready", s.broker.ready ? "true" : "false");
-    put_number(b, "in_flight", (int64_t)s.broker.in_flight);
-    put_number(b, "unacked", (int64_t)s.broker.unacked);
-    put_number(b, "unacked_bytes", (int64_t)s.broker.unacked_bytes);
-    put_counters(b, s.counters);
-    put_number(b, "counter.log_lines_dropped", log_dropped(r->log));
-    put_number(b, "counter.reloads", s.reloads);
-    put_number(b, "counter.reloads_refused", s.reloads_refused);
+    json_add_object(b, NULL);
+    json_add_string(b, "state", s.state);
+    json_add_string(b, "paused_for", s.paused_for);
+    json_add_string(b, "stopped_for", s.stopped_for);
+    add_paused(r, b);
+    add_troubles(r, b);
+    json_add_string(b, "store", r->settings->engine.store);
+    json_add_int(b, "cursor", s.cursor);
+    json_add_int(b, "generation", s.generation);
+    json_add_string(b, "hash", s.rules_hash);
+    json_add_string(b, "rules_error", s.rules_error);
+    json_add_string(b, "rules_wait", s.rules_wait);
+    json_add_int(b, "routes", (int64_t)s.routes);
+    json_add_int(b, "subscriptions", (int64_t)s.subscriptions);
+    json_add_int(b, "handlers", (int64_t)s.handlers);
+    json_add_int(b, "script_memory", (int64_t)s.script_memory);
+    add_broker(&s.broker, b);
+    add_counters(r, &s, b);
+    json_end_line(b, 0, "}");
 }
 
 /* The settings first: a broken herald.lua refuses the reload as broken rules do. */
@@ -149,9 +179,9 @@ static int reload(struct router *r, struct engine_reload *request, struct buf *a
     if (rc != OK)
         return rc;
     if (live.log_level != r->log_level)
-        buf_text(answer, "changed\tsetting\tlog_level\therald.lua\n");
+        engine_put_setting(answer, "log_level");
     if (live.restart[0] != '\0')
-        put(answer, "restart", live.restart);
+        put_fact(answer, "restart", live.restart);
     if (request->dry_run)
         return OK;
     if (live.restart[0] != '\0')
@@ -186,53 +216,76 @@ static void on_hangup(uv_signal_t *handle, int number)
     reload_quietly(handle->data, "SIGHUP", false);
 }
 
-/* "reload 0 50": a dry run or not, and how many messages to try. */
-static void answer_reload(struct router *r, const char *words, struct buf *answer)
+static void answer_reload(struct router *r, const struct json *question, struct buf *answer)
 {
-    struct engine_reload request = {.trial = 0};
-    unsigned dry = 0, trial = 0;
+    const struct json_token *dry = json_member(question, question->tape, "dry_run");
+    struct engine_reload request = {.dry_run = dry != NULL && dry->kind == JSON_TRUE};
     struct err err = {0};
+    int64_t trial = 0;
 
-    if (sscanf(words, "%u %u", &dry, &trial) != 2) {
-        put(answer, "error", "unknown question");
+    if (dry != NULL && dry->kind != JSON_TRUE && dry->kind != JSON_FALSE) {
+        refuse(answer, "\"dry_run\" is true or false");
         return;
     }
-    request.dry_run = dry != 0;
-    request.trial = trial;
+    if (!json_member_int(question, "trial", &trial) || trial < 0) {
+        refuse(answer, "\"trial\" is a number of messages");
+        return;
+    }
+    request.trial = (size_t)trial;
     if (reload(r, &request, answer, &err) != OK) {
         buf_clear(answer);
-        put(answer, "error", err.text);
+        refuse(answer, err.text);
     }
 }
 
-/* "routed TYPE<TAB>ORDER TYPE" */
-static void answer_routed(struct router *r, const char *words, struct buf *answer)
+static void answer_routed(struct router *r, const struct json *question, struct buf *answer)
 {
-    const char *tab = strchr(words, '\t');
-    char type[CONTROL_QUESTION_MAX];
+    struct slice type = json_member_text(question, "type");
+    struct slice order_type = json_member_text(question, "order_type");
+    char words[2][CONTROL_QUESTION_MAX]; /* a question has no more */
 
-    if (tab == NULL) {
-        put(answer, "error", "unknown question");
+    if (type.data == NULL || order_type.data == NULL) {
+        refuse(answer, "\"routed\" takes two strings, \"type\" and \"order_type\"");
         return;
     }
-    snprintf(type, sizeof type, "%.*s", (int)(tab - words), words);
-    put(answer, "routed", engine_has_route(r->engine, type, tab + 1) ? "true" : "false");
+    (void)snprintf(words[0], sizeof words[0], "%.*s", (int)type.len, type.data);
+    (void)snprintf(words[1], sizeof words[1], "%.*s", (int)order_type.len, order_type.data);
+    put_truth(answer, "routed", engine_has_route(r->engine, words[0], words[1]));
 }
 
+static void answer_ask(struct router *r, const struct json *question, struct buf *answer)
+{
+    struct slice ask = json_member_text(question, "ask");
+
+    if (ask.data == NULL)
+        refuse(answer, "a request is a JSON object with a member \"ask\": {\"ask\":\"status\"}");
+    else if (slice_is(ask, "status"))
+        put_status(r, answer);
+    else if (slice_is(ask, "reload"))
+        answer_reload(r, question, answer);
+    else if (slice_is(ask, "routed"))
+        answer_routed(r, question, answer);
+    else if (slice_is(ask, "nowhere"))
+        put_truth(answer, "asked", engine_nowhere(r->engine, answer));
+    else
+        refuse(answer, "unknown request: \"ask\" is status, reload, routed or nowhere");
+}
+
+/* A control_answer_fn. */
 static void on_question(void *arg, const char *question, struct buf *answer)
 {
-    struct router *r = arg;
+    struct err err = {0};
+    struct json j;
+    struct buf tape;
 
-    if (strcmp(question, "status") == 0)
-        put_status(r, answer);
-    else if (strcmp(question, "nowhere") == 0)
-        put(answer, engine_nowhere(r->engine, answer) ? "asked" : "asking", "");
-    else if (strncmp(question, "routed ", 7) == 0)
-        answer_routed(r, question + 7, answer);
-    else if (strncmp(question, "reload ", 7) == 0)
-        answer_reload(r, question + 7, answer);
-    else
-        put(answer, "error", "unknown question");
+    buf_init(&tape, 8 * CONTROL_QUESTION_MAX);
+    if (json_parse(&j, &tape, question, strlen(question), &err) == OK) {
+        answer_ask(arg, &j, answer);
+    } else {
+        (void)err_prefix(&err, "a request is a line of JSON such as {\"ask\":\"status\"}");
+        refuse(answer, err.text);
+    }
+    buf_free(&tape);
 }
 
 /* One line for people and for scripts that wait for it. */

@@ -34,14 +34,6 @@ static struct slice cut(struct slice s)
     return s;
 }
 
-static void put_text(struct buf *b, const char *name, struct slice text)
-{
-    struct slice s = cut(text);
-
-    buf_printf(b, ",\"%s\":", name);
-    (void)json_put_string(b, s.data ? s.data : "", s.len);
-}
-
 /* The bytes of the line at `from`, with its end. */
 static size_t line_length(const struct buf *b, size_t from)
 {
@@ -76,11 +68,13 @@ static void trim(struct buf *b)
 
 int tries_add(struct buf *tries, const struct tried *one, struct err *err)
 {
-    buf_printf(tries, "{\"at\":%lld,\"attempt\":%d,\"generation\":%lld", (long long)one->at,
-               one->attempt, (long long)one->generation);
-    put_text(tries, "error", one->error);
+    json_add_object(tries, NULL);
+    json_add_int(tries, "at", one->at);
+    json_add_int(tries, "attempt", one->attempt);
+    json_add_int(tries, "generation", one->generation);
+    json_add_text(tries, "error", cut(one->error));
     if (one->traceback.len > 0)
-        put_text(tries, "traceback", one->traceback);
+        json_add_text(tries, "traceback", cut(one->traceback));
     buf_text(tries, "}\n");
     if (tries->failed)
         return no_memory(err);

@@ -49,9 +49,9 @@ end
 -- What the router that runs says of a route, or the rules as they lie in the folder; true where
 -- nobody can tell.
 local function is_routed(s, row)
-  local question = ("routed %s\t%s"):format(row.type, row.key2 or "")
-  local answer = not question:find "[\n\r]" and core.ask(s.socket, question)
-  if answer then return answer ~= "routed\tfalse\n" end
+  local answer = core.ask(s.socket, json.encode(json.object { { "ask", "routed" },
+    { "type", row.type }, { "order_type", row.key2 or "" } }))
+  if answer then return answer[1].routed ~= false end
   if not s.handler_memory then return true end -- the settings are broken
   s.folders = folder.parts(s)
   local rules = core.inspect_rules(s)

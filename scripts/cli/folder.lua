@@ -56,8 +56,8 @@ end
 function folder.open_store(args)
   local s, code, problem = folder.open(args)
   if s then return s end
-  local answer = core.ask(SOCKET, "status")
-  local store = answer and args.store or answer and answer:match("%f[^\n\0]store\t([^\n]+)\n")
+  local answer = core.ask(SOCKET, '{"ask":"status"}')
+  local store = answer and (args.store or answer[1].store)
   if not store then return nil, code, problem end
   io.stderr:write(("herald: %s\nherald: a router runs here with older settings; its store is %s\n"):format(
     problem, store))

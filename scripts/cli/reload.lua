@@ -27,38 +27,39 @@ local function out(text)
   io.stdout:write(text, "\n")
 end
 
-local function fields(line)
+-- As one line: what ends a line is written out.
+local ENDS <const> = { ["\t"] = "\\t", ["\n"] = "\\n" }
+
+-- What a generation did with a message of a trial: lists of words.
+local function read_side(side)
   local list = {}
-  for field in (line .. "\t"):gmatch("([^\t]*)\t") do list[#list + 1] = field end
+  for i, done in ipairs(side) do
+    local words = { what = done.what }
+    for n, word in ipairs(done.detail) do words[n] = word:gsub("[\t\n]", ENDS) end
+    local due = words.what == "emit" and (words[7] or ""):match "^due_at=(%d+)$"
+    if due then words[7] = "due " .. show.time(math.tointeger(due)) end
+    list[i] = words
+  end
   return list
 end
 
--- The lines of core/engine/engine_reload.c and trial.h as a table.
-local function read(answer)
-  local result = { changes = {}, loses = {}, differs = {} }
-  for line in answer:gmatch("([^\n]*)\n") do
-    local f = fields(line)
-    if f[1] == "error" then
-      result.error = f[2]
-    elseif f[1] == "reloaded" or f[1] == "unchanged" or f[1] == "would reload" then
-      result.outcome, result.generation, result.hash = f[1], math.tointeger(f[2]), f[3]
-    elseif f[1] == "added" or f[1] == "changed" or f[1] == "removed" then
-      table.insert(result.changes, { change = f[1], what = f[2], name = f[3], where = f[4] })
-    elseif f[1] == "loses" then
-      table.insert(result.loses, { what = f[2], name = f[3] })
-    elseif f[1] == "restart" then
-      result.restart = f[2]
-    elseif f[1] == "trial" then
-      result.trial = { run = math.tointeger(f[2]), differing = math.tointeger(f[3]),
-                       left_out = math.tointeger(f[4]) }
-    elseif f[1] == "differs" then
-      table.insert(result.differs, { message_id = f[2], queue = f[3], type = f[4], order_type = f[5],
-                                     now = {}, next = {} })
-    elseif f[1] == "now" or f[1] == "next" then
-      local did = { what = f[2], table.unpack(f, 3) }
-      local due = did.what == "emit" and (did[7] or ""):match "^due_at=(%d+)$"
-      if due then did[7] = "due " .. show.time(math.tointeger(due)) end
-      table.insert(result.differs[#result.differs][f[1]], did)
+local function read_difference(d)
+  return { message_id = d.message_id, queue = d.queue, type = d.type, order_type = d.order_type,
+    now = read_side(d.now), next = read_side(d.next) }
+end
+
+-- The facts of core/engine/engine_reload.c and trial.h as one table.
+local function read(facts)
+  local result = { changed = {}, takes_away = {}, differs = {} }
+  for _, fact in ipairs(facts) do
+    for name, value in pairs(fact) do
+      if name == "differs" then
+        table.insert(result.differs, read_difference(value))
+      elseif result[name] then
+        table.insert(result[name], value)
+      else
+        result[name] = value
+      end
     end
   end
   return result
@@ -68,14 +69,11 @@ end
 local function nowhere_routes(socket)
   local list = {}
   for left = PATIENCE_MS // LOOK_MS, 0, -1 do
-    local answer = core.ask(socket, "nowhere", TIMEOUT_MS)
-    if not answer then break end -- it is gone, or of another version: the log has it
+    local facts = core.ask(socket, '{"ask":"nowhere"}', TIMEOUT_MS)
+    if not facts then break end -- it is gone: the log has it
     list = {}
-    for line in answer:gmatch "(nowhere\t[^\n]*)\n" do
-      local f = fields(line)
-      list[#list + 1] = { type = f[2], order_type = f[3], to = f[4], origin = f[5], what_now = f[6] }
-    end
-    if left == 0 or not answer:find "asking\t" then break end
+    for _, fact in ipairs(facts) do list[#list + 1] = fact.nowhere end
+    if left == 0 or facts[#facts].asked then break end
     core.sleep(LOOK_MS)
   end
   return list
@@ -96,12 +94,12 @@ end
 
 local function print_json(r)
   local changes, differs, nowhere, loses = {}, {}, {}, {}
-  for i, l in ipairs(r.loses) do loses[i] = json.object { { "what", l.what }, { "name", l.name } } end
+  for i, l in ipairs(r.takes_away) do loses[i] = json.object { { "what", l.what }, { "name", l.name } } end
   for i, n in ipairs(r.nowhere) do
     nowhere[i] = json.object { { "type", n.type }, { "order_type", n.order_type ~= "*" and n.order_type
-      or json.null }, { "to", n.to }, { "where", n.origin }, { "what_now", n.what_now } }
+      or json.null }, { "to", n.to }, { "where", n.where }, { "what_now", n.what_now } }
   end
-  for i, c in ipairs(r.changes) do changes[i] = change_json(c) end
+  for i, c in ipairs(r.changed) do changes[i] = change_json(c) end
   for i, d in ipairs(r.differs) do
     differs[i] = json.object {
       { "message_id", d.message_id }, { "queue", d.queue }, { "type", d.type },
@@ -138,17 +136,17 @@ local function print_text(r)
   else
     out(("%s: generation %d (%s)"):format(r.outcome, r.generation, r.hash))
   end
-  for _, c in ipairs(r.changes) do
+  for _, c in ipairs(r.changed) do
     out(("  %-8s %-13s %s%s"):format(c.change, c.what, show.line(c.name, 200),
       c.where ~= c.name and "  (" .. show.line(c.where, 200) .. ")" or ""))
   end
-  for _, l in ipairs(r.loses) do
+  for _, l in ipairs(r.takes_away) do
     out(("  warning  takes away    %s %s"):format(l.what, show.line(l.name, 200)))
   end
   if r.restart then out("  changed, but needs a restart: " .. r.restart) end
   for _, n in ipairs(r.nowhere) do
     out(("  warning  route         %s %s leads to %s: %s  (%s)"):format(show.line(n.type, 200),
-      show.line(n.order_type, 200), show.line(n.to, 200), n.what_now, show.line(n.origin, 200)))
+      show.line(n.order_type, 200), show.line(n.to, 200), n.what_now, show.line(n.where, 200)))
   end
   if r.trial then print_trial(r) end
 end
@@ -166,12 +164,13 @@ function reload.run(args)
       args.directory or ".", why)
   end
   local socket = folder.socket(args)
-  local answer, silent = core.ask(socket, ("reload %d %d"):format(args.dry_run and 1 or 0, trial), TIMEOUT_MS)
-  if not answer then
+  local facts, silent = core.ask(socket, json.encode(json.object { { "ask", "reload" },
+    { "dry_run", args.dry_run or false }, { "trial", trial } }), TIMEOUT_MS)
+  if not facts then
     return folder.FAILED, silent .. ": `herald reload` needs a router that runs in this folder; "
       .. "without one, `herald check` judges the rules"
   end
-  local r = read(answer)
+  local r = read(facts)
   if r.error then
     if args.json then
       out(json.encode(json.object { { "outcome", "refused" }, { "error", r.error } }))

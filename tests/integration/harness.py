@@ -211,6 +211,15 @@ class Router:
         with socket.socket(socket.AF_UNIX) as control:
             return control.connect_ex(self.socket) == 0
 
+    def ask(self, line):
+        """A line to the control socket: what its answer's lines of JSON hold."""
+        with socket.socket(socket.AF_UNIX) as control:
+            control.settimeout(30)
+            control.connect(self.socket)
+            control.sendall(line.encode() + b"\n")
+            said = b"".join(iter(lambda: control.recv(65536), b""))
+        return [json.loads(one) for one in said.decode().splitlines()]
+
     def running(self):
         return self.process is not None and self.process.poll() is None
 

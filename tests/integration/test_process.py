@@ -103,6 +103,48 @@ class Socket(Case):
             client.settimeout(60)
             self.assertEqual(client.recv(1), b"")
 
+    def test_a_line_of_json_is_answered_by_lines_of_json(self):
+        rules = """
+local herald = require "herald"
+herald.route { type = "note", order_type = "a", to = herald.queue "notes" }
+herald.subscribe { queue = "notes" }
+herald.on("note", "*", function() end)
+"""
+        router = self.router({"rules/a.lua": rules}, broker="embedded").start()
+        status, = router.ask('{"ask":"status"}')
+        self.assertEqual((status["state"], status["generation"], status["paused"]),
+                         ("running", 1, []))
+        self.assertIn(["reloads", 0], status["counters"])
+        self.assertEqual(router.ask(' {"order_type":"a", "ask":"routed", "type":"n\\u006fte"}'),
+                         [{"routed": True}])
+        self.assertEqual(router.ask('{"ask":"routed","type":"note","order_type":"b"}'),
+                         [{"routed": False}])
+        self.assertEqual(router.ask('{"ask":"reload","dry_run":true}'),
+                         [{"outcome": "unchanged", "generation": 1, "hash": status["hash"]}])
+        router.write("rules/a.lua", rules + 'herald.on("other", "\\"x\\"", function() end)\n')
+        said = router.ask('{"ask":"reload","trial":10}')
+        self.assertEqual([(one["outcome"], one["generation"]) for one in said[:1]],
+                         [("reloaded", 2)])
+        self.assertIn({"changed": {"change": "added", "what": "handler", "name": 'other "x"',
+                                   "where": "rules/a.lua:6"}}, said)
+        self.assertIn({"trial": {"run": 0, "differing": 0, "left_out": 0}}, said)
+        self.assertEqual(router.ask('{"ask":"nowhere"}'), [{"asked": True}])
+
+    def test_what_is_no_request_is_told_so(self):
+        router = self.router(broker="embedded").start()
+        for line, words in (("status", "a line of JSON such as .*bad JSON at byte"),
+                            ("reload 0 0", "a line of JSON such as"),
+                            ("[1]", 'a member "ask"'),
+                            ('{"ask":7}', 'a member "ask"'),
+                            ('{"ask":"stop"}', "status, reload, routed or nowhere"),
+                            ('{"ask":"routed","type":"t"}', "two strings"),
+                            ('{"ask":"reload","dry_run":1}', "true or false"),
+                            ('{"ask":"reload","trial":-1}', "number of messages"),
+                            ('{"ask":"reload","trial":"9"}', "number of messages")):
+            said, = router.ask(line)
+            self.assert_words(said["error"], words)
+        self.assertEqual(router.status()["counters"]["reloads"], 0)
+
     def test_a_folder_that_is_read_only(self):
         """The store and what lies beside it are elsewhere; commands find the router there."""
         elsewhere = os.path.join(self.folder, "elsewhere")

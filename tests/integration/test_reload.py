@@ -5,7 +5,6 @@ import os
 import random
 import re
 import signal
-import socket
 import sqlite3
 import statistics
 import threading
@@ -24,18 +23,8 @@ end)
 QUIET = 1.0  # seconds in which a change would have been noticed
 
 
-def ask(router, question):
-    """One question over the control socket: a list of lines, each a list of fields."""
-    with socket.socket(socket.AF_UNIX) as control:
-        control.settimeout(30)
-        control.connect(os.path.join(router.folder, "herald.sock"))
-        control.sendall(question.encode() + b"\n")
-        said = b"".join(iter(lambda: control.recv(65536), b""))
-    return [line.split("\t") for line in said.decode().splitlines()]
-
-
 def generation(router):
-    return int(dict(ask(router, "status"))["generation"])
+    return router.ask('{"ask":"status"}')[0]["generation"]
 
 
 class Reloads(Case):
@@ -82,7 +71,7 @@ class Reloads(Case):
         said = self.target.run("reload", code=1)
         self.assertEqual(said.out, "")
         self.assert_words(said.err, "nothing was reloaded", *words)
-        self.assert_words(dict(ask(self.target, "status"))["rules_error"], *words)
+        self.assert_words(self.target.ask('{"ask":"status"}')[0]["rules_error"], *words)
         self.assert_words(self.target.events("rules.refused")[-1], *words)
 
 
@@ -426,10 +415,10 @@ class UnderLoad(Reloads):
         self.save("rules/a.lua", self.rules(mark))
         trigger = random.choice(("ask", "ask", "signal", "watch"))
         if trigger == "ask":
-            said = ask(self.target, "reload 0 0")
+            said = self.target.ask('{"ask":"reload"}')
             # the watcher may have been first, with what was written just now
-            self.assertIn(said[0][0], ("reloaded", "unchanged"), said)
-            self.assertEqual(said[0][1], str(before + 1))
+            self.assertIn(said[0]["outcome"], ("reloaded", "unchanged"), said)
+            self.assertEqual(said[0]["generation"], before + 1)
         elif trigger == "signal":
             self.target.signal(signal.SIGHUP)
         self.wait_generation(before + 1)
@@ -437,9 +426,8 @@ class UnderLoad(Reloads):
     def reload_bad(self, mark):
         before = generation(self.target)
         self.save("rules/a.lua", self.rules(mark) + random.choice(BAD))
-        said = ask(self.target, "reload 0 0")
-        self.assertEqual(said[0][0], "error", said)
-        self.assert_words(said[0][1], r"rules/a\.lua:\d+")
+        said = self.target.ask('{"ask":"reload"}')
+        self.assert_words(said[0]["error"], r"rules/a\.lua:\d+")
         self.assertEqual(generation(self.target), before)
 
     def resident(self):

@@ -85,12 +85,12 @@ describe("herald's words", function()
   end)
 
   it("reach the commands that have a module of their own", function()
-    helper.answers.ask = { "error\trules/a.lua:1: no\n" }
+    helper.answers.ask = { { { error = "rules/a.lua:1: no" } } }
     local code, out, err = herald("reload", "-C", "shop", "--dry-run", "--trial", "7", "--json")
     assert.same({ 1, "herald: nothing was reloaded: rules/a.lua:1: no\n" }, { code, err })
     assert.equal('{"outcome":"refused","error":"rules/a.lua:1: no"}\n', out)
     assert.equal("shop", helper.call "chdir")
-    assert.equal("reload 1 7", (select(2, helper.call "ask")))
+    assert.equal('{"ask":"reload","dry_run":true,"trial":7}', (select(2, helper.call "ask")))
     assert.equal(2, (herald("reload", "--dryrun")))
   end)
 

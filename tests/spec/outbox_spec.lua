@@ -64,7 +64,7 @@ describe("herald outbox", function()
     local later = { id = 10, created_at = 1764000000000, due_at = 0, message_id = "s:10", type = "t", attempts = 0,
       state = "fresh" }
     helper.answers.outbox_list = { { row, later } }
-    helper.answers.router_pid, helper.answers.ask = { 4242 }, { "cursor\t9\n" }
+    helper.answers.router_pid, helper.answers.ask = { 4242 }, { { { cursor = 9 } } }
     local _, out = herald("outbox", "list")
     assert.matches("\n9 .* in flight .*\n10 .* fresh ", out)
     row.state = "fresh"

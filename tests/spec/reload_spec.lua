@@ -4,36 +4,45 @@ local reload = require "cli.reload"
 describe("herald reload", function()
   before_each(function() helper.reset() end)
 
-  -- Runs it; returns its exit code (nil: done), its problem, and what it printed.
-  local function run(answer, args)
-    helper.answers.ask = type(answer) == "table" and answer or { answer }
+  -- Runs it on the facts of an answer; returns its exit code (nil: done), its problem, and what it
+  -- printed.
+  local function run(facts, args)
+    helper.answers.ask = { facts }
     local results, out = helper.caught(reload.run, args or {})
     return results[1], results[2], out
   end
 
+  local unchanged <const> = { outcome = "unchanged", generation = 4, hash = "abc" }
+  local reloaded <const> = { outcome = "reloaded", generation = 5, hash = "def" }
+  local would <const> = { outcome = "would reload", generation = 5, hash = "def" }
+
+  local function changed(change, what, name, where)
+    return { changed = { change = change, what = what, name = name, where = where } }
+  end
+
   it("asks the router of the folder, and waits for it", function()
-    run("unchanged\t1\tabc\n", { directory = "shop", dry_run = true, trial = "50" })
+    run({ unchanged }, { directory = "shop", dry_run = true, trial = "50" })
     assert.equal("shop", helper.call "chdir")
-    assert.same({ "herald.sock", "reload 1 50", 60000 }, { helper.call "ask" })
-    run "unchanged\t1\tabc\n"
-    assert.same({ "ask", "herald.sock", "reload 0 0", 60000 }, helper.calls[4])
+    assert.same({ "herald.sock", '{"ask":"reload","dry_run":true,"trial":50}', 60000 }, { helper.call "ask" })
+    run { unchanged }
+    assert.same({ "ask", "herald.sock", '{"ask":"reload","dry_run":false,"trial":0}', 60000 }, helper.calls[4])
   end)
 
   it("says that nothing changed", function()
-    local code, problem, out = run "unchanged\t4\tabc\n"
+    local code, problem, out = run { unchanged }
     assert.is_nil(code)
     assert.is_nil(problem)
     assert.equal("unchanged: generation 4 (abc)\n", out)
   end)
 
   it("shows what changed, and where", function()
-    local _, _, out = run("reloaded\t5\tdef\n"
-      .. "changed\tfile\trules/a.lua\trules/a.lua\n"
-      .. "added\tsubscription\tq2\trules/a.lua:7\n"
-      .. "removed\thandler\tpaid 60201\trules/a.lua:12\n"
-      .. "changed\tsetting\tretry\therald.lua\n"
-      .. "loses\tthe handler of\tpaid 60201\n"
-      .. "restart\tstore, name\n")
+    local _, _, out = run { reloaded,
+      changed("changed", "file", "rules/a.lua", "rules/a.lua"),
+      changed("added", "subscription", "q2", "rules/a.lua:7"),
+      changed("removed", "handler", "paid 60201", "rules/a.lua:12"),
+      changed("changed", "setting", "retry", "herald.lua"),
+      { takes_away = { what = "the handler of", name = "paid 60201" } },
+      { restart = "store, name" } }
     assert.equal("reloaded: generation 5 (def)\n"
       .. "  changed  file          rules/a.lua\n"
       .. "  added    subscription  q2  (rules/a.lua:7)\n"
@@ -43,12 +52,18 @@ describe("herald reload", function()
       .. "  changed, but needs a restart: store, name\n", out)
   end)
 
-  local TRIAL <const> = "would reload\t5\tdef\n"
-    .. "trial\t50\t1\t2\n"
-    .. "differs\tm-1\tq1\tpaid\t60201\n"
-    .. "now\toutcome\tdone\t\n"
-    .. "next\toutcome\tfailed\trules/a.lua:3: no\n"
-    .. "next\tstatement\t2\tupdate t\n"
+  local function differs(now, next)
+    return { differs = { message_id = "m-1", queue = "q1", type = "paid", order_type = "60201",
+      now = now, next = next } }
+  end
+
+  local function did(what, ...)
+    return { what = what, detail = { ... } }
+  end
+
+  local TRIAL <const> = { would, { trial = { run = 50, differing = 1, left_out = 2 } },
+    differs({ did("outcome", "done", "") },
+      { did("outcome", "failed", "rules/a.lua:3: no"), did("statement", "2", "update\n\tt") }) }
 
   it("shows what a trial says", function()
     local _, _, out = run(TRIAL)
@@ -57,14 +72,13 @@ describe("herald reload", function()
     assert.matches("message m%-1 of q1, paid 60201\n", out)
     assert.matches("now +outcome +done", out)
     assert.matches("next +outcome +failed  rules/a.lua:3: no\n", out)
-    assert.matches("next +statement +2  update t\n", out)
+    assert.matches("next +statement +2  update\\n\\tt\n", out)
   end)
 
   it("shows when an emit is due, its key, and what is cancelled", function()
-    local _, _, out = run("would reload\t5\tdef\ntrial\t50\t1\t0\ndiffers\tm-1\tq1\tpaid\t60201\n"
-      .. "now\temit\tclose\t16\t\t\tdue_at=5\t\tdue_at=1764000060000\tkey\tclose-16\n"
-      .. "next\temit\tclose\t16\t\t\t\t\tkey\tclose-16\n"
-      .. "next\tcancel\tclose-16\n")
+    local _, _, out = run { would, { trial = { run = 50, differing = 1, left_out = 0 } },
+      differs({ did("emit", "close", "16", "", "", "due_at=5", "", "due_at=1764000060000", "key", "close-16") },
+        { did("emit", "close", "16", "", "", "", "", "key", "close-16"), did("cancel", "close-16") }) }
     assert.matches("now +emit +close  16 +due_at=5 +due 2025%-11%-24T16:01:00%.000Z  key  close%-16\n", out)
     assert.matches("next +emit +close  16 +key  close%-16\n", out)
     assert.matches("next +cancel +close%-16\n", out)
@@ -76,10 +90,11 @@ describe("herald reload", function()
     local function told(args)
       asked = 0
       core.ask = function(_, question)
-        if question ~= "nowhere" then return "unchanged\t4\tabc\n" end
+        if question ~= '{"ask":"nowhere"}' then return { unchanged } end
         asked = asked + 1
-        local line = "nowhere\tpaid\t*\tqueue \"q\"\trules/a.lua:7\tsubscribe\n"
-        return asked < 3 and "asking\t\n" or line .. "asked\t\n"
+        local route = { type = "paid", order_type = "*", to = 'queue "q"', where = "rules/a.lua:7",
+          what_now = "subscribe" }
+        return asked < 3 and { { asked = false } } or { { nowhere = route }, { asked = true } }
       end
       local results, out = helper.caught(reload.run, args)
       core.ask = ask
@@ -96,13 +111,13 @@ describe("herald reload", function()
   end)
 
   it("prints JSON", function()
-    local _, _, out = run("reloaded\t5\tdef\nadded\tsubscription\tq2\trules/a.lua:7\nrestart\tstore\n",
-      { json = true })
+    local _, _, out = run({ reloaded, changed("added", "subscription", "q2", "rules/a.lua:7"),
+      { restart = "store" } }, { json = true })
     assert.equal('{"outcome":"reloaded","generation":5,"hash":"def","changes":[{"change":"added",'
       .. '"what":"subscription","name":"q2","where":"rules/a.lua:7"}],"takes_away":[],"restart":"store",'
       .. '"nowhere":[],"trial":null}\n', out)
-    _, _, out = run("unchanged\t5\tdef\n", { json = true })
-    assert.equal('{"outcome":"unchanged","generation":5,"hash":"def","changes":[],"takes_away":[],"restart":null,'
+    _, _, out = run({ unchanged }, { json = true })
+    assert.equal('{"outcome":"unchanged","generation":4,"hash":"abc","changes":[],"takes_away":[],"restart":null,'
       .. '"nowhere":[],"trial":null}\n', out)
     _, _, out = run(TRIAL, { json = true })
     assert.truthy(out:find('"trial":{"run":50,"differing":1,"left_out":2,"differs":[{"message_id":'
@@ -111,35 +126,37 @@ describe("herald reload", function()
   end)
 
   it("ends with 1 and the place when the rules cannot load", function()
-    local code, problem, out = run "error\trules/b.lua:3: unexpected symbol near '='\n"
+    local code, problem, out = run { { error = "rules/b.lua:3: unexpected symbol near '='" } }
     assert.same({ 1, "nothing was reloaded: rules/b.lua:3: unexpected symbol near '='", "" },
       { code, problem, out })
-    code, problem, out = run("error\tno\n", { json = true })
+    code, problem, out = run({ { error = "no" } }, { json = true })
     assert.same({ 1, "nothing was reloaded: no", '{"outcome":"refused","error":"no"}\n' },
       { code, problem, out })
   end)
 
   it("lets no terminal sequence through", function()
-    local _, problem = run "error\trules/b.lua:3: \27[2J\n"
+    local _, problem = run { { error = "rules/b.lua:3: \27[2J" } }
     assert.is_nil(problem:find("\27", 1, true))
-    local _, _, out = run "reloaded\t5\tdef\nadded\thandler\t\27[2J *\trules/a.lua:7\n"
+    local _, _, out = run { reloaded, changed("added", "handler", "\27[2J *", "rules/a.lua:7") }
     assert.is_nil(out:find("\27", 1, true))
   end)
 
   it("ends with 1 when no router runs here", function()
-    local code, problem = run { nil, "no router listens on herald.sock" }
+    helper.answers.ask = { nil, "no router listens on herald.sock" }
+    local results = helper.caught(reload.run, {})
+    local code, problem = results[1], results[2]
     assert.equal(1, code)
     assert.matches("^no router listens on herald.sock: .*herald check", problem)
   end)
 
   it("ends with 1 for an answer of another version", function()
-    local code, problem = run "hello\n"
+    local code, problem = run { { hello = true } }
     assert.same({ 1, "the router gave no answer that can be read" }, { code, problem })
   end)
 
   it("refuses what is no number of messages", function()
     for _, number in ipairs { "0", "-1", "x", "10001", "1.5" } do
-      local code, problem = run("", { trial = number })
+      local code, problem = run({}, { trial = number })
       assert.equal(2, code)
       assert.truthy(problem:find(("--trial is %q"):format(number), 1, true), problem)
       assert.is_nil(helper.call "ask")
@@ -148,7 +165,7 @@ describe("herald reload", function()
 
   it("is bad usage in a folder that does not exist", function()
     helper.answers.chdir = { nil, "No such file or directory" }
-    local code, problem = run("", { directory = "nowhere" })
+    local code, problem = run({}, { directory = "nowhere" })
     assert.equal(2, code)
     assert.matches("^no folder nowhere: ", problem)
   end)

@@ -36,9 +36,10 @@ describe("herald status", function()
 
   it("with a router tells how it does", function()
     helper.answers.router_pid = { 4242 }
-    helper.answers.ask = { "state\trunning\ngeneration\t2\nhash\t0123\nroutes\t1\n"
-      .. "subscriptions\t1\nhandlers\t3\nscript_memory\t4096\nbroker_state\tup\nbroker_error\t\nready\ttrue\n"
-      .. "in_flight\t4\nunacked\t5\nunacked_bytes\t600\ncounter.handled\t6\ncounter.failed\t0\n" }
+    helper.answers.ask = { { { state = "running", generation = 2, hash = "0123", routes = 1,
+      subscriptions = 1, handlers = 3, script_memory = 4096, broker_state = "up", broker_error = "", ready = true,
+      in_flight = 4, unacked = 5, unacked_bytes = 600, rules_error = "", rules_wait = "",
+      counters = { { "handled", 6 }, { "failed", 0 } } } } }
     local _, _, out = run {}
     assert.matches("router +running\n", out)
     assert.matches("rules +generation 2 %(0123%): 1 routes, 1 subscriptions, 3 handlers, 4 KiB of memory\n", out)
@@ -52,8 +53,8 @@ describe("herald status", function()
 
   it("with a router tells why the last reload was refused", function()
     helper.answers.router_pid = { 4242 }
-    helper.answers.ask = { "state\trunning\ngeneration\t2\nhash\t0123\nroutes\t1\nsubscriptions\t1\n"
-      .. "handlers\t3\nscript_memory\t4096\nbroker_state\tup\nready\ttrue\nrules_error\trules/b.lua:3: no\n" }
+    helper.answers.ask = { { { state = "running", generation = 2, hash = "0123", routes = 1, subscriptions = 1,
+      handlers = 3, script_memory = 4096, broker_state = "up", ready = true, rules_error = "rules/b.lua:3: no" } } }
     local _, _, out = run {}
     assert.matches("the last reload was refused: rules/b.lua:3: no\n", out)
     local _, _, json = run { json = true }
@@ -62,10 +63,12 @@ describe("herald status", function()
 
   it("with a router tells which subscriptions are paused", function()
     helper.answers.router_pid = { 4242 }
-    helper.answers.ask = { "state\trunning\nbroker_state\tup\nready\ttrue\npaused_for\t\n"
-      .. "stopped_for\tdisk is full\n"
-      .. "paused\t21\t1700000000000\t1700000001500\tq one\trules/a.lua:3: no such column: x\n"
-      .. "paused\t2\t1700000000000\t1700000001500\tq2\tbad\twith a tab\n" }
+    helper.answers.ask = { { { state = "running", broker_state = "up", ready = true, paused_for = "",
+      stopped_for = "disk is full", paused = {
+        { failures = 21, since = 1700000000000, next_probe = 1700000001500, queue = "q one",
+          error = "rules/a.lua:3: no such column: x" },
+        { failures = 2, since = 1700000000000, next_probe = 1700000001500, queue = "q2",
+          error = "bad\twith a tab" } } } } }
     local _, _, out = run {}
     assert.truthy(out:find("queue q one since 2023-11-14T22:13:20Z, 21 failed alike, tries one at "
       .. "2023-11-14T22:13:21Z: rules/a.lua:3: no such column: x\n", 1, true), out)
@@ -98,7 +101,7 @@ describe("herald status", function()
     assert.equal(2, code)
     assert.matches("did you mean 'store'", problem)
     helper.answers.router_pid = { 4242 }
-    helper.answers.ask = { "state\trunning\nstore\tother.db\nbroker_state\tup\nready\ttrue\n" }
+    helper.answers.ask = { { { state = "running", store = "other.db", broker_state = "up", ready = true } } }
     local err
     code, problem, _, err = run {}
     assert.same({}, { code, problem })

@@ -209,16 +209,19 @@ static void members_are_found_by_name(void **state)
 
 static void a_tape_has_a_ceiling(void **state)
 {
+    char json[] = "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]";
     struct err err = {0};
     struct buf tape;
     struct json j;
 
     (void)state;
-    buf_init(&tape, 4 * sizeof(struct json_token));
-    assert_int_equal(json_parse(&j, &tape, "[1,2,3]", 7, &err), OK);
-    assert_int_equal(json_parse(&j, &tape, "[1,2,3,4]", 9, &err), ERR_INPUT);
-    assert_string_equal(err.text, "bad JSON at byte 8: too many values");
-    assert_int_equal(json_parse(&j, &tape, "[1,2,3]", 7, &err), OK);
+    buf_init(&tape, 32 * sizeof(struct json_token));
+    assert_int_equal(json_parse(&j, &tape, json, sizeof json - 1, &err), ERR_INPUT);
+    assert_string_equal(err.text, "bad JSON at byte 64: too many values");
+    memcpy(json + sizeof json - 4, "] ", 2);
+    json[sizeof json - 2] = ' ';
+    assert_int_equal(json_parse(&j, &tape, json, sizeof json - 1, &err), OK);
+    assert_int_equal(j.tape->len, 31);
     buf_free(&tape);
 }
 
@@ -242,6 +245,31 @@ static void written_strings_are_always_json(void **state)
     assert_written("a\xff\xfeg", 4, "\"a\xef\xbf\xbd\xef\xbf\xbdg\"");
 }
 
+static void lines_are_written_whole_or_not_at_all(void **state)
+{
+    struct buf b;
+
+    (void)state;
+    buf_init(&b, 80);
+    for (int i = 0; i < 2; i++) {
+        size_t from = b.len;
+
+        json_add_object(&b, NULL);
+        json_add_string(&b, "a\"b", "{");
+        json_add_array(&b, "list");
+        json_add_int(&b, NULL, -1);
+        json_add_bool(&b, NULL, true);
+        json_add_object(&b, NULL);
+        json_end(&b, "}]");
+        json_add_bool(&b, "c", false);
+        json_end_line(&b, from, "}");
+    }
+    assert_false(b.failed);
+    buf_append(&b, "", 1);
+    assert_string_equal(b.data, "{\"a\\\"b\":\"{\",\"list\":[-1,true,{}],\"c\":false}\n");
+    buf_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +284,7 @@ int main(void)
         cmocka_unit_test(members_are_found_by_name),
         cmocka_unit_test(a_tape_has_a_ceiling),
         cmocka_unit_test(written_strings_are_always_json),
+        cmocka_unit_test(lines_are_written_whole_or_not_at_all),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

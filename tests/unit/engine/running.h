@@ -56,4 +56,10 @@ const char *running_reload(struct running *r, int wanted_code);
 /* All log lines so far. Valid until the next call. */
 const char *running_log(struct running *r);
 
+/* Lines of an answer of engine_reload; of the first one, its beginning. */
+#define OUTCOME(word, generation) "{\"outcome\":\"" word "\",\"generation\":" #generation ","
+#define CHANGED(change, what, name, where)                                                         \
+    "{\"changed\":{\"change\":\"" change "\",\"what\":\"" what "\",\"name\":\"" name               \
+    "\",\"where\":\"" where "\"}}\n"
+
 #endif

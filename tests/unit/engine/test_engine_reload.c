@@ -60,9 +60,9 @@ static void changed_handler_takes_effect(void **state)
     emit_until("one");
     running_write(&scene, "rules/rules.lua", HEAD Q1 HANDLER("two"));
     const char *answer = running_reload(&scene, OK);
-    assert_has(answer, "reloaded\t2\t");
-    assert_has(answer, "changed\tfile\trules/rules.lua\trules/rules.lua\n");
-    assert_has(answer, "changed\thandler\tnote *\trules/rules.lua:4\n");
+    assert_has(answer, OUTCOME("reloaded", 2));
+    assert_has(answer, CHANGED("changed", "file", "rules/rules.lua", "rules/rules.lua"));
+    assert_has(answer, CHANGED("changed", "handler", "note *", "rules/rules.lua:4"));
     assert_no(answer, "subscription");
     emit_until("one two");
     assert_int_equal(status().generation, 2);
@@ -77,7 +77,7 @@ static void same_files_are_unchanged(void **state)
     (void)state;
     begin(HEAD Q1 HANDLER("one"));
     running_write(&scene, "rules/rules.lua", HEAD Q1 HANDLER("one"));
-    assert_has(running_reload(&scene, OK), "unchanged\t1\t");
+    assert_has(running_reload(&scene, OK), OUTCOME("unchanged", 1));
     assert_int_equal(status().generation, 1);
     assert_int_equal(status().reloads, 0);
     emit_until("one");
@@ -100,7 +100,7 @@ static void refused(const char *rules, const char *why)
     assert_has(running_log(&scene), why);
     emit_until("one");
     running_write(&scene, "rules/rules.lua", HEAD Q1 HANDLER("one"));
-    assert_has(running_reload(&scene, OK), "unchanged\t1\t");
+    assert_has(running_reload(&scene, OK), OUTCOME("unchanged", 1));
     assert_string_equal(status().rules_error, "");
     running_end(&scene);
 }
@@ -156,8 +156,9 @@ static void dry_run_changes_nothing(void **state)
     scene.request.dry_run = true;
     running_write(&scene, "rules/rules.lua", HEAD Q1 Q2 HANDLER("two"));
     const char *answer = running_reload(&scene, OK);
-    assert_has(answer, "would reload\t2\t");
-    assert_has(answer, "added\tsubscription\tq2\t");
+    assert_has(answer, OUTCOME("would reload", 2));
+    assert_has(answer,
+               "{\"changed\":{\"change\":\"added\",\"what\":\"subscription\",\"name\":\"q2\",");
     assert_int_equal(status().generation, 1);
     assert_int_equal(status().subscriptions, 1);
     emit_until("one");
@@ -177,14 +178,14 @@ static void live_settings_take_effect(void **state)
         .attempts = 1, .n_delays = 1, .delay_ms = {1}, .factor = 1, .delay_max_ms = 1};
     scene.request.history_ms = 3600000;
     const char *answer = running_reload(&scene, OK);
-    assert_has(answer, "reloaded\t2\t");
-    assert_has(answer, "changed\tsetting\thandler_timeout\therald.lua\n");
-    assert_has(answer, "changed\tsetting\tretry\therald.lua\n");
-    assert_has(answer, "changed\tsetting\thistory\therald.lua\n");
+    assert_has(answer, OUTCOME("reloaded", 2));
+    assert_has(answer, CHANGED("changed", "setting", "handler_timeout", "herald.lua"));
+    assert_has(answer, CHANGED("changed", "setting", "retry", "herald.lua"));
+    assert_has(answer, CHANGED("changed", "setting", "history", "herald.lua"));
     assert_no(answer, "handler_memory");
     (void)running_sql(&scene, EMIT); /* by default it would have 2 seconds, and more tries */
     running_until(&scene, "select attempts from herald_dead where error like '%30 ms%'", "1");
-    assert_has(running_reload(&scene, OK), "unchanged\t2\t");
+    assert_has(running_reload(&scene, OK), OUTCOME("unchanged", 2));
     running_end(&scene);
 }
 
@@ -195,7 +196,8 @@ static void publish_retry_takes_effect(void **state)
         HEAD Q1 HANDLER("one") "herald.route { type = 'lost', to = function() error('no') end }\n");
     scene.request.publish_retry = (struct retry_policy){
         .attempts = 2, .n_delays = 1, .delay_ms = {1}, .factor = 1, .delay_max_ms = 1};
-    assert_has(running_reload(&scene, OK), "changed\tsetting\tpublish_retry\therald.lua\n");
+    assert_has(running_reload(&scene, OK),
+               CHANGED("changed", "setting", "publish_retry", "herald.lua"));
     running_sql(&scene, "insert into herald_outbox(type) values ('lost')");
     running_until(&scene, "select count(*) from herald_dead where error like '%(refused 2 times%'",
                   "1");
@@ -218,10 +220,12 @@ static void subscription_comes_and_goes(void **state)
     begin(HEAD Q1 HANDLER("one"));
     emit_until("one");
     running_write(&scene, "rules/rules.lua", HEAD Q1 Q2 HANDLER("two"));
-    assert_has(running_reload(&scene, OK), "added\tsubscription\tq2\trules/rules.lua:4\n");
+    assert_has(running_reload(&scene, OK),
+               CHANGED("added", "subscription", "q2", "rules/rules.lua:4"));
     emit_until("one two two");
     running_write(&scene, "rules/rules.lua", HEAD Q2 HANDLER("three"));
-    assert_has(running_reload(&scene, OK), "removed\tsubscription\tq1\trules/rules.lua:3\n");
+    assert_has(running_reload(&scene, OK),
+               CHANGED("removed", "subscription", "q1", "rules/rules.lua:3"));
     emit_until("one two two three");
     running_for(&scene, 50);
     assert_string_equal(running_sql(&scene, MARKS), "one two two three");
@@ -258,15 +262,19 @@ static void files_come_and_go(void **state)
         "local herald = require 'herald'\nlocal words = require 'lib.words'\n"
         "herald.on('other', '*', function(msg, tx) tx:value('select ?', words.mark) end)\n");
     const char *answer = running_reload(&scene, OK);
-    assert_has(answer, "added\tfile\trules/more.lua\t");
-    assert_has(answer, "added\tfile\tlib/words.lua\t");
-    assert_has(answer, "added\thandler\tother *\trules/more.lua:3\n");
+    assert_has(answer,
+               "{\"changed\":{\"change\":\"added\",\"what\":\"file\",\"name\":\"rules/more.lua\",");
+    assert_has(answer,
+               "{\"changed\":{\"change\":\"added\",\"what\":\"file\",\"name\":\"lib/words.lua\",");
+    assert_has(answer, CHANGED("added", "handler", "other *", "rules/more.lua:3"));
     running_remove(&scene, "rules/more.lua");
     running_remove(&scene, "lib/words.lua");
     answer = running_reload(&scene, OK);
-    assert_has(answer, "reloaded\t3\t");
-    assert_has(answer, "removed\tfile\trules/more.lua\t");
-    assert_has(answer, "removed\thandler\tother *\trules/more.lua:3\n");
+    assert_has(answer, OUTCOME("reloaded", 3));
+    assert_has(
+        answer,
+        "{\"changed\":{\"change\":\"removed\",\"what\":\"file\",\"name\":\"rules/more.lua\",");
+    assert_has(answer, CHANGED("removed", "handler", "other *", "rules/more.lua:3"));
     running_end(&scene);
 }
 
@@ -279,8 +287,8 @@ static void trial_says_what_would_differ(void **state)
     scene.request.trial = 5;
     scene.request.dry_run = true;
     const char *answer = running_reload(&scene, OK);
-    assert_has(answer, "\ntrial\t1\t1\t0\n");
-    assert_has(answer, "\ndiffers\t");
+    assert_has(answer, "\n{\"trial\":{\"run\":1,\"differing\":1,\"left_out\":0}}\n");
+    assert_has(answer, "\n{\"differs\":{");
     assert_string_equal(running_sql(&scene, MARKS), "one");
     running_end(&scene);
 }

@@ -26,7 +26,7 @@ static void begin(void)
 {
     running_begin(&scene, WAY);
     running_write(&scene, "rules/handler.lua", HANDLER("one"));
-    assert_non_null(strstr(running_reload(&scene, OK), "reloaded\t2\t"));
+    assert_non_null(strstr(running_reload(&scene, OK), OUTCOME("reloaded", 2)));
     scene.follows = true;
     scene.request.automatic = scene.request.again = true;
 }
@@ -175,9 +175,9 @@ static void who_asks_is_told_and_what_had_a_handler_waits(void **state)
     running_remove(&scene, "rules/handler.lua");
     scene.request.automatic = false;
     const char *answer = running_reload(&scene, OK);
-    assert_has(answer, "reloaded\t3\t");
-    assert_has(answer, "loses\tfile\trules/handler.lua\n");
-    assert_has(answer, "loses\tthe handler of\tnote *\n");
+    assert_has(answer, OUTCOME("reloaded", 3));
+    assert_has(answer, "{\"takes_away\":{\"what\":\"file\",\"name\":\"rules/handler.lua\"}}\n");
+    assert_has(answer, "{\"takes_away\":{\"what\":\"the handler of\",\"name\":\"note *\"}}\n");
     (void)running_sql(&scene, EMIT);
     running_until(&scene, WAITING, "1");
     assert_int_equal(status().counters->unhandled, 0);
@@ -223,7 +223,7 @@ static void the_setting_wants_to_be_asked(void **state)
     assert_int_equal(status().generation, 2);
     assert_has(status().rules_error, "setting removed_rules");
     scene.request.automatic = false;
-    assert_has(running_reload(&scene, OK), "reloaded\t3\t");
+    assert_has(running_reload(&scene, OK), OUTCOME("reloaded", 3));
     running_end(&scene);
 }
 

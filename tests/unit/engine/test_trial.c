@@ -20,6 +20,14 @@
     "create table parent (id integer primary key); insert into parent values (1);"                 \
     "create table child (p integer references parent(id) deferrable initially deferred);"
 
+/* Pieces of an answer. */
+#define SUM(run, differing, left)                                                                  \
+    "{\"trial\":{\"run\":" #run ",\"differing\":" #differing ",\"left_out\":" #left "}}\n"
+#define DIFFERS(id)                                                                                \
+    "{\"differs\":{\"message_id\":\"" id "\",\"queue\":\"q\",\"type\":\"t\",\"order_type\":\"\","
+#define NOTHING "\"out\",\"\",\"\",\"\",\"\",\"\""
+#define DID(what, detail) "{\"what\":\"" what "\",\"detail\":[" detail "]}"
+
 /* What the answer says, and the code. */
 struct answer {
     struct buf text;
@@ -81,7 +89,7 @@ static void the_same_rules_differ_in_nothing(void **state)
     /* a line more: places of errors move, which is no difference */
     try(&s, "\n" HEAD "\n" ON(BAD WRITE), 10, &a);
     assert_int_equal(a.code, OK);
-    assert_answer(&a, "trial\t3\t0\t0\n");
+    assert_answer(&a, SUM(3, 0, 0));
     buf_free(&a.text);
     scene_end(&s);
 }
@@ -98,15 +106,24 @@ static void outcomes_statements_and_emits_are_compared(void **state)
                 "  tx:exec('update hits set what = 9 where what = ?', 'nobody')\n"
                 "  tx:emit { type = 'out', business_key1 = 'k', body = { n = 1 } }"),
         10, &a);
-    assert_has(&a, "trial\t3\t3\t0\n");
-    assert_has(&a, "differs\ta\tq\tt\t\n"
-                   "now\toutcome\tdone\t\n"
-                   "now\tstatement\t1\tinsert into hits values ('1')\n"
-                   "next\toutcome\treject\trules/rules.lua:6: no\\tmore\\n1\n");
-    assert_has(&a, "next\toutcome\tdone\t\n"
-                   "next\tstatement\t1\tinsert into hits values ('bad')\n"
-                   "next\temit\tout\tk\t\t\t{\"n\":1}\t\n");
-    assert_has(&a, "differs\tc\tq\tt\t\nnow\toutcome\tfailed\trules/rules.lua:6: as told\nnext");
+    assert_has(&a, SUM(3, 3, 0));
+    assert_has(&a,
+               DIFFERS("a") "\"now\":[" DID("outcome", "\"done\",\"\"") "," DID(
+                   "statement",
+                   "\"1\",\"insert into hits values ('1')\"") "],"
+                                                              "\"next\":[" DID(
+                                                                  "outcome",
+                                                                  "\"reject\",\"rules/rules.lua:6: "
+                                                                  "no\\tmore\\n1\""));
+    assert_has(
+        &a,
+        "\"next\":[" DID("outcome", "\"done\",\"\"") "," DID(
+            "statement",
+            "\"1\",\"insert into hits values ('bad')\"") "," DID("emit",
+                                                                 "\"out\",\"k\",\"\",\"\",\"{"
+                                                                 "\\\"n\\\":1}\",\"\"") "]}}\n");
+    assert_has(&a, DIFFERS("c") "\"now\":[" DID(
+                       "outcome", "\"failed\",\"rules/rules.lua:6: as told\"") "],\"next\":");
     assert_null(strstr(a.text.data, "nobody")); /* changed nothing */
     buf_free(&a.text);
     scene_end(&s);
@@ -123,17 +140,17 @@ static void times_keys_and_cancels_are_compared(void **state)
     deliver(&s, "a", "1");
     scene_run(&s);
     try(&s, HEAD ON("  tx:emit { type = 'out', delay = '15m', key = 'k' }"), 10, &a);
-    assert_answer(&a, "trial\t1\t0\t0\n");
+    assert_answer(&a, SUM(1, 0, 0));
     buf_free(&a.text);
     try(&s, HEAD ON("  tx:emit { type = 'out', delay = '16m', key = 'k' }"), 10, &a);
-    assert_has(&a, "now\temit\tout\t\t\t\t\t\tdue_at=1700000900000\tkey\tk\n");
-    assert_has(&a, "next\temit\tout\t\t\t\t\t\tdue_at=1700000960000\tkey\tk\n");
+    assert_has(&a, DID("emit", NOTHING ",\"due_at=1700000900000\",\"key\",\"k\""));
+    assert_has(&a, DID("emit", NOTHING ",\"due_at=1700000960000\",\"key\",\"k\""));
     buf_free(&a.text);
     try(&s, HEAD ON("  tx:emit { type = 'out', at = 1700000900000, key = 'K' }"), 10, &a);
-    assert_has(&a, "next\temit\tout\t\t\t\t\t\tdue_at=1700000900000\tkey\tK\n");
+    assert_has(&a, DID("emit", NOTHING ",\"due_at=1700000900000\",\"key\",\"K\""));
     buf_free(&a.text);
     try(&s, HEAD ON("  tx:emit { type = 'out', delay = '15m', key = 'k' } tx:cancel('k')"), 10, &a);
-    assert_has(&a, "next\tcancel\tk\n");
+    assert_has(&a, DID("cancel", "\"k\"") "]}}\n");
     buf_free(&a.text);
     assert_sql(&s, "select group_concat(key || due_at) from herald_outbox", "k1700000900000");
     scene_end(&s);
@@ -151,7 +168,7 @@ static void nothing_of_it_stays(void **state)
     before = *turn_counters(s.turn);
     snprintf(rows, sizeof rows, "%s", scene_log(&s));
     try(&s, HEAD ON(WRITE WRITE "  herald.log.warn('leaked')\n  tx:emit { type = 'out' }"), 10, &a);
-    assert_has(&a, "trial\t3\t3\t0\n");
+    assert_has(&a, SUM(3, 3, 0));
     buf_free(&a.text);
     assert_null(strstr(scene_log(&s), "leaked"));
     assert_memory_equal(turn_counters(s.turn), &before, sizeof before);
@@ -207,12 +224,12 @@ static void the_newest_come_first_and_no_more_than_asked_for(void **state)
         s.now_ms += 1000;
     }
     try(&s, HEAD ON(WRITE WRITE), 2, &a);
-    assert_has(&a, "trial\t2\t2\t0\ndiffers\tm4\t");
-    assert_has(&a, "\ndiffers\tm3\t");
+    assert_has(&a, SUM(2, 2, 0) DIFFERS("m4"));
+    assert_has(&a, "\n" DIFFERS("m3"));
     buf_free(&a.text);
     try(&s, HEAD ON(WRITE WRITE), 50, &a);
-    assert_has(&a, "trial\t4\t4\t0\n"); /* three in the ring, one letter */
-    assert_null(strstr(a.text.data, "\tm0\t"));
+    assert_has(&a, SUM(4, 4, 0)); /* three in the ring, one letter */
+    assert_null(strstr(a.text.data, "\"m0\""));
     buf_free(&a.text);
     scene_end(&s);
 }
@@ -230,8 +247,8 @@ static void what_ends_the_transaction_is_one_messages_outcome(void **state)
                 "  end\n" BAD WRITE),
         10, &a);
     assert_int_equal(a.code, OK);
-    assert_has(&a, "trial\t3\t1\t0\ndiffers\ta\t");
-    assert_has(&a, "next\toutcome\tfailed\t");
+    assert_has(&a, SUM(3, 1, 0) DIFFERS("a"));
+    assert_has(&a, "\"next\":[{\"what\":\"outcome\",\"detail\":[\"failed\",");
     buf_free(&a.text);
     deliver(&s, "d", "4");
     scene_run(&s);
@@ -252,7 +269,7 @@ static void memory_eaten_is_one_messages_outcome(void **state)
                                          "{ #kept } end"),
         10, &a);
     assert_int_equal(a.code, OK);
-    assert_has(&a, "trial\t3\t1\t0\ndiffers\ta\t");
+    assert_has(&a, SUM(3, 1, 0) DIFFERS("a"));
     assert_has(&a, "handler_memory");
     buf_free(&a.text);
     assert_sql(&s, "select group_concat(what) from hits", "1,2");
@@ -267,8 +284,9 @@ static void a_deferred_foreign_key_shows(void **state)
     (void)state;
     begin(&s, HEAD ON(BAD WRITE));
     try(&s, HEAD ON(BAD WRITE "  tx:exec('insert into child values (99)')"), 10, &a);
-    assert_has(&a, "trial\t3\t2\t0\n");
-    assert_has(&a, "next\toutcome\tfailed\ta deferred foreign key");
+    assert_has(&a, SUM(3, 2, 0));
+    assert_has(&a,
+               "\"next\":[{\"what\":\"outcome\",\"detail\":[\"failed\",\"a deferred foreign key");
     buf_free(&a.text);
     deliver(&s, "d", "4"); /* and breaks no later commit */
     scene_run(&s);
@@ -288,9 +306,13 @@ static void rows_are_counted_for_the_statement_that_changed_them(void **state)
                 "  end\n"
                 "  tx:value('insert into hits values (9) returning what')"),
         1, &a);
-    assert_has(&a, "next\toutcome\tdone\t\n"
-                   "next\tstatement\t2\tinsert into hits values (7), (8)\n"
-                   "next\tstatement\t1\tinsert into hits values (9) returning what\n");
+    assert_has(
+        &a,
+        "\"next\":[" DID("outcome", "\"done\",\"\"") "," DID(
+            "statement",
+            "\"2\",\"insert into hits values (7), (8)\"") "," DID("statement",
+                                                                  "\"1\",\"insert into hits values "
+                                                                  "(9) returning what\"") "]");
     assert_null(strstr(a.text.data, "select id from one"));
     buf_free(&a.text);
     scene_end(&s);
@@ -304,13 +326,14 @@ static void who_is_not_wanted_any_more_shows(void **state)
     (void)state;
     begin(&s, HEAD ON(BAD WRITE));
     try(&s, HEAD "herald.on('other', '*', function() end)\n", 1, &a);
-    assert_has(&a, "next\toutcome\tunhandled\tno handler wants it\n");
+    assert_has(&a, "\"next\":[" DID("outcome", "\"unhandled\",\"no handler wants it\"") "]");
     buf_free(&a.text);
     try(&s,
         "local herald = require 'herald'\n"
         "herald.subscribe { queue = 'another', from = herald.fanout 'x' }\n",
         1, &a);
-    assert_has(&a, "next\toutcome\tunhandled\tno subscription for this queue\n");
+    assert_has(&a,
+               "\"next\":[" DID("outcome", "\"unhandled\",\"no subscription for this queue\"") "]");
     buf_free(&a.text);
     scene_end(&s);
 }
@@ -323,7 +346,7 @@ static void long_texts_are_compared_to_their_end(void **state)
     (void)state;
     begin(&s, HEAD ON("  tx:emit { type = 'out', body = ('x'):rep(5000) .. '1' }"));
     try(&s, HEAD ON("  tx:emit { type = 'out', body = ('x'):rep(5000) .. '2' }"), 1, &a);
-    assert_has(&a, "trial\t1\t1\t0\n");
+    assert_has(&a, SUM(1, 1, 0));
     assert_has(&a, "... (5001 bytes, ");
     buf_free(&a.text);
     scene_end(&s);
@@ -346,8 +369,8 @@ static void the_answer_is_cut_between_messages(void **state)
     try(&s, HEAD ON("  for i = 1, 200 do tx:emit { type = 'out', body = ('x'):rep(1999) } end"), 20,
         &a);
     assert_int_equal(a.code, OK);
-    assert_has(&a, "trial\t4\t4\t16\n");
-    assert_has(&a, "next\tcut\t");
+    assert_has(&a, SUM(4, 4, 16));
+    assert_has(&a, "{\"what\":\"cut\",\"detail\":[");
     assert_false(a.text.failed);
     assert_int_equal(a.text.data[a.text.len - 2], '\n');
     buf_free(&a.text);
@@ -374,7 +397,9 @@ static void a_long_trial_ends_early(void **state)
     try(&s, HEAD ON("  tx:exec('insert into hits values (1)')"), 20, &a);
     s.tick_ms = 0;
     assert_int_equal(a.code, OK);
-    assert_int_equal(sscanf(a.text.data, "trial\t%u\t%u\t%u", &run, &differing, &left_out), 3);
+    assert_int_equal(sscanf(a.text.data, "{\"trial\":{\"run\":%u,\"differing\":%u,\"left_out\":%u",
+                            &run, &differing, &left_out),
+                     3);
     assert_in_range(run, 1, 19);
     assert_int_equal(differing, run);
     assert_int_equal(run + left_out, 20);
@@ -415,8 +440,8 @@ static void other_ways_of_reading_are_tried(void **state)
         "    return { type = 't', business_key1 = 'read ' .. properties.message_id }\n"
         "  end }\n" ON(WRITE),
         10, &a);
-    assert_has(&a, "next\tstatement\t1\tinsert into hits values ('read b')\n");
-    assert_has(&a, "next\toutcome\tfailed\trules/rules.lua:4: unreadable\n");
+    assert_has(&a, DID("statement", "\"1\",\"insert into hits values ('read b')\""));
+    assert_has(&a, DID("outcome", "\"failed\",\"rules/rules.lua:4: unreadable\""));
     buf_free(&a.text);
     scene_end(&s);
 }
