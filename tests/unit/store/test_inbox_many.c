@@ -80,7 +80,7 @@ static struct costs measure(struct store *s, const char *prefix, int64_t now_ms)
         assert_ok(s, db_commit(s->db, &s->err));
         c.enter_us += (double)(b - a) / (TURN * TURNS);
         c.repeat_us += (double)(d - b) / (TURN * TURNS);
-        c.care_us += (double)(e - d) / TURNS;
+        c.care_us += (double)(e - d) / (double)TURNS;
         if ((double)(e - d) > c.worst_care_us)
             c.worst_care_us = (double)(e - d);
     }
