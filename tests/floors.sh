@@ -245,10 +245,17 @@ FILENAME ~ /^docs\/[^\/]*\.md$/ {
 
 FILENAME == "docs/faults.md" && /^\|/ { find_tests($0) }
 
-/^ *def test_|^static void [a-z0-9_]+\(void \*\*/ {
+/^ *def test_/ {
     name = $0
-    sub(/^ *(def|static void) /, "", name)
+    sub(/^ *def /, "", name)
     sub(/\(.*/, "", name)
+    there[FILENAME ":" name] = 1
+}
+
+/^TEST[A-Z_]*\(.*\)$/ {
+    name = $0
+    sub(/^.*[(, ]/, "", name)
+    sub(/\)/, "", name)
     there[FILENAME ":" name] = 1
 }
 

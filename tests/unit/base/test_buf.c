@@ -7,12 +7,11 @@
 
 #include <string.h>
 
-static void a_buffer_stops_at_its_ceiling_and_stays_whole(void **state)
+TEST(a_buffer_stops_at_its_ceiling_and_stays_whole)
 {
     struct buf b;
     char kilo[1024];
 
-    (void)state;
     memset(kilo, 'x', sizeof kilo);
     buf_init(&b, 2500);
     assert_int_equal(buf_append(&b, kilo, sizeof kilo), OK);
@@ -30,13 +29,12 @@ static void a_buffer_stops_at_its_ceiling_and_stays_whole(void **state)
     buf_free(&b);
 }
 
-static void arena_copies_stay_where_they_are(void **state)
+TEST(arena_copies_stay_where_they_are)
 {
     struct arena a;
     struct slice first = slice_of("first"), absent = {NULL, 0};
     const char *at;
 
-    (void)state;
     arena_init(&a, 4 * 1024 * 1024);
     assert_true(arena_keep(&a, &first));
     assert_true(arena_keep(&a, &absent));
@@ -49,11 +47,10 @@ static void arena_copies_stay_where_they_are(void **state)
     arena_free(&a);
 }
 
-static void an_arena_stops_at_its_ceiling_and_starts_over(void **state)
+TEST(an_arena_stops_at_its_ceiling_and_starts_over)
 {
     struct arena a;
 
-    (void)state;
     arena_init(&a, 100000);
     assert_non_null(arena_take(&a, 60000));
     assert_null(arena_take(&a, 60000));
@@ -61,15 +58,4 @@ static void an_arena_stops_at_its_ceiling_and_starts_over(void **state)
     arena_reset(&a);
     assert_non_null(arena_take(&a, 60000));
     arena_free(&a);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_buffer_stops_at_its_ceiling_and_stays_whole),
-        cmocka_unit_test(arena_copies_stay_where_they_are),
-        cmocka_unit_test(an_arena_stops_at_its_ceiling_and_starts_over),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,9 +13,8 @@ static void assert_text(const char *error, const char *want)
     assert_string_equal(text, want);
 }
 
-static void numbers_quotations_and_ids_are_taken_out(void **state)
+TEST(numbers_quotations_and_ids_are_taken_out)
 {
-    (void)state;
     assert_text("rules/orders.lua:12: no choice '16' of 60201",
                 "rules/orders.lua:#: no choice ? of #");
     assert_text("type \"lost\" and `key'", "type ? and ?");
@@ -28,9 +27,8 @@ static void numbers_quotations_and_ids_are_taken_out(void **state)
     assert_text("", "");
 }
 
-static void words_stay(void **state)
+TEST(words_stay)
 {
-    (void)state;
     assert_text("don't know what's here", "don't know what's here");
     assert_text("an 'open quotation", "an 'open quotation");
     assert_text("deadbeef cafebabe", "deadbeef cafebabe"); /* no digit: may be words */
@@ -40,11 +38,10 @@ static void words_stay(void **state)
     assert_text("550e8400-e29b-41d4-a716-44665544000", "#-e#b-#d#-a#-#"); /* one too short */
 }
 
-static void what_is_long_is_cut(void **state)
+TEST(what_is_long_is_cut)
 {
     char error[4096], text[ERROR_GROUP_TEXT];
 
-    (void)state;
     memset(error, 'x', sizeof error);
     error_group_text((struct slice){error, sizeof error}, text);
     assert_int_equal(strlen(text), ERROR_GROUP_TEXT - 1);
@@ -57,11 +54,10 @@ static int64_t group(const char *side, const char *queue, const char *error)
     return error_group(side, slice_of(queue), slice_of(error));
 }
 
-static void side_and_queue_part_groups(void **state)
+TEST(side_and_queue_part_groups)
 {
     int64_t one = group("inbox", "q", "no choice '16'");
 
-    (void)state;
     assert_int_equal(group("inbox", "q", "no choice '17'\nand more"), one);
     assert_int_not_equal(group("inbox", "r", "no choice '16'"), one);
     assert_int_not_equal(group("outbox", "q", "no choice '16'"), one);
@@ -71,21 +67,7 @@ static void side_and_queue_part_groups(void **state)
 }
 
 /* Stores keep these numbers: another formula would need a step of the schema. */
-static void the_number_never_changes(void **state)
+TEST(the_number_never_changes)
 {
-    (void)state;
     assert_int_equal(group("inbox", "q", "rules/a.lua:4: it broke"), 0xea8bc44f);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers_quotations_and_ids_are_taken_out),
-        cmocka_unit_test(words_stay),
-        cmocka_unit_test(what_is_long_is_cut),
-        cmocka_unit_test(side_and_queue_part_groups),
-        cmocka_unit_test(the_number_never_changes),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

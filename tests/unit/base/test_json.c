@@ -104,48 +104,43 @@ static void assert_refused(const char *json, size_t len, const char *want)
         fail_msg("%s: wanted \"%s\" in \"%s\"", json, want, err.text);
 }
 
-static void numbers_keep_their_own_text(void **state)
+TEST(numbers_keep_their_own_text)
 {
-    (void)state;
     assert_tape("[1624350000000000001,99.90,1e400,-0,18446744073709551616]",
                 "[ #1624350000000000001 #99.90 #1e400 #-0 #18446744073709551616 ] ");
 }
 
-static void values_come_in_order(void **state)
+TEST(values_come_in_order)
 {
-    (void)state;
     assert_tape("{\"a\":null,\"b\":[true,false,\"x\"],\"c\":{\"a\":1}}",
                 "{ a:null b:[ true false \"x\" ] c:{ a:#1 } } ");
     assert_tape(" \"alone\" ", "\"alone\" ");
     assert_tape("\"\\u652f\\ud83d\\ude00\"", "\"支\xf0\x9f\x98\x80\" ");
 }
 
-static void what_is_no_json_is_refused_with_a_place(void **state)
+TEST(what_is_no_json_is_refused_with_a_place)
 {
     static const char *const bad[] = {"",      "{",      "nul",  "{\"a\":}",  "[1,]", "1 2",
                                       "{a:1}", "\"\t\"", "[1}",  "{\"a\" 1}", "01",   "+1",
                                       "NaN",   "'a'",    "{} x", "\"\\x\"",   "-"};
 
-    (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_refused(bad[i], strlen(bad[i]), "bad JSON at byte ");
 }
 
-static void duplicate_keys_are_refused(void **state)
+TEST(duplicate_keys_are_refused)
 {
-    (void)state;
     assert_refused("{\"a\":1,\"b\":2,\"a\":3}", 19, "duplicate key \"a\"");
     assert_refused("{\"x\":{\"a\":1,\"\\u0061\":2}}", 24, "duplicate key \"a\"");
     assert_tape("[{\"a\":1},{\"a\":2}]", "[ { a:#1 } { a:#2 } ] ");
 }
 
-static void many_keys_are_no_duplicates(void **state)
+TEST(many_keys_are_no_duplicates)
 {
     char json[4096] = "{";
     struct story s = {""};
     struct err err = {0};
 
-    (void)state;
     for (int i = 0; i < 200; i++) {
         size_t used = strlen(json);
 
@@ -155,28 +150,25 @@ static void many_keys_are_no_duplicates(void **state)
     assert_int_equal(parse(json, strlen(json), &s, &err), OK);
 }
 
-static void bad_utf8_is_refused(void **state)
+TEST(bad_utf8_is_refused)
 {
-    (void)state;
     assert_refused("\"ab\xff\"", 5, "bad UTF-8 at byte 3");
 }
 
-static void half_a_surrogate_pair_is_refused(void **state)
+TEST(half_a_surrogate_pair_is_refused)
 {
-    (void)state;
     assert_refused("\"\\ud83d\"", 8, "surrogate");
     assert_refused("\"\\ude00\"", 8, "surrogate");
     assert_refused("\"\\ud83d\\u0041\"", 14, "surrogate");
     assert_tape("\"\\\\ud83d\"", "\"\\ud83d\" ");
 }
 
-static void deep_nesting_is_refused(void **state)
+TEST(deep_nesting_is_refused)
 {
     char json[2 * 300 + 1];
     struct story s = {""};
     struct err err = {0};
 
-    (void)state;
     memset(json, '[', JSON_DEPTH_MAX);
     memset(json + JSON_DEPTH_MAX, ']', JSON_DEPTH_MAX);
     assert_int_equal(parse(json, 2 * JSON_DEPTH_MAX, &s, &err), OK);
@@ -184,7 +176,7 @@ static void deep_nesting_is_refused(void **state)
     assert_refused(json, 300, "nested too deeply");
 }
 
-static void members_are_found_by_name(void **state)
+TEST(members_are_found_by_name)
 {
     static const char text[] = "{\"a\":{\"b\":1},\"\\u0062\":[],\"c\":-9223372036854775808}";
     const struct json_token *t;
@@ -192,7 +184,6 @@ static void members_are_found_by_name(void **state)
     struct json j;
     int64_t value;
 
-    (void)state;
     buf_init(&tape, 1024);
     assert_int_equal(json_parse(&j, &tape, text, sizeof text - 1, NULL), OK);
     assert_int_equal(j.tape->len, 3);
@@ -207,14 +198,13 @@ static void members_are_found_by_name(void **state)
     buf_free(&tape);
 }
 
-static void a_tape_has_a_ceiling(void **state)
+TEST(a_tape_has_a_ceiling)
 {
     char json[] = "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]";
     struct err err = {0};
     struct buf tape;
     struct json j;
 
-    (void)state;
     buf_init(&tape, 32 * sizeof(struct json_token));
     assert_int_equal(json_parse(&j, &tape, json, sizeof json - 1, &err), ERR_INPUT);
     assert_string_equal(err.text, "bad JSON at byte 64: too many values");
@@ -236,20 +226,18 @@ static void assert_written(const char *text, size_t len, const char *want)
     buf_free(&b);
 }
 
-static void written_strings_are_always_json(void **state)
+TEST(written_strings_are_always_json)
 {
-    (void)state;
     assert_written("", 0, "\"\"");
     assert_written("支付 \"x\" \\ \n\x01", 15, "\"支付 \\\"x\\\" \\\\ \\n\\u0001\"");
     assert_written("a\0b", 3, "\"a\\u0000b\"");
     assert_written("a\xff\xfeg", 4, "\"a\xef\xbf\xbd\xef\xbf\xbdg\"");
 }
 
-static void lines_are_written_whole_or_not_at_all(void **state)
+TEST(lines_are_written_whole_or_not_at_all)
 {
     struct buf b;
 
-    (void)state;
     buf_init(&b, 80);
     for (int i = 0; i < 2; i++) {
         size_t from = b.len;
@@ -268,24 +256,4 @@ static void lines_are_written_whole_or_not_at_all(void **state)
     buf_append(&b, "", 1);
     assert_string_equal(b.data, "{\"a\\\"b\":\"{\",\"list\":[-1,true,{}],\"c\":false}\n");
     buf_free(&b);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers_keep_their_own_text),
-        cmocka_unit_test(values_come_in_order),
-        cmocka_unit_test(what_is_no_json_is_refused_with_a_place),
-        cmocka_unit_test(duplicate_keys_are_refused),
-        cmocka_unit_test(many_keys_are_no_duplicates),
-        cmocka_unit_test(bad_utf8_is_refused),
-        cmocka_unit_test(half_a_surrogate_pair_is_refused),
-        cmocka_unit_test(deep_nesting_is_refused),
-        cmocka_unit_test(members_are_found_by_name),
-        cmocka_unit_test(a_tape_has_a_ceiling),
-        cmocka_unit_test(written_strings_are_always_json),
-        cmocka_unit_test(lines_are_written_whole_or_not_at_all),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,11 +39,10 @@ static void end(struct scene *s, const char *want)
     assert_string_equal(s->text, want);
 }
 
-static void values_are_quoted_where_a_line_would_break(void **state)
+TEST(values_are_quoted_where_a_line_would_break)
 {
     struct scene s;
 
-    (void)state;
     begin(&s, LOG_INFO, LOG_LOGFMT);
     log_event(s.log, LOG_INFO, "link.up",
               LOG_FIELDS(log_text("host", "127.0.0.1"), log_int("port", 5672),
@@ -53,22 +52,20 @@ static void values_are_quoted_where_a_line_would_break(void **state)
             "why=\"a \\\"b\\\"\\nc\" none=\"\"\n");
 }
 
-static void json_lines_are_json(void **state)
+TEST(json_lines_are_json)
 {
     struct scene s;
 
-    (void)state;
     begin(&s, LOG_DEBUG, LOG_JSON);
     log_event(s.log, LOG_ERROR, "x", LOG_FIELDS(log_text("name", "支付"), log_int("n", -1)));
     end(&s, "{\"at\":\"2023-11-14T22:13:20.123Z\",\"level\":\"error\",\"event\":\"x\","
             "\"name\":\"支付\",\"n\":-1}\n");
 }
 
-static void held_lines_wait_for_the_commit_or_go_with_the_rollback(void **state)
+TEST(held_lines_wait_for_the_commit_or_go_with_the_rollback)
 {
     struct scene s;
 
-    (void)state;
     begin(&s, LOG_INFO, LOG_LOGFMT);
     log_hold(s.log);
     log_event(s.log, LOG_INFO, "rolled.back", LOG_NO_FIELDS);
@@ -79,26 +76,13 @@ static void held_lines_wait_for_the_commit_or_go_with_the_rollback(void **state)
     end(&s, "2023-11-14T22:13:20.123Z info  committed\n");
 }
 
-static void a_line_has_a_ceiling_and_stays_a_line(void **state)
+TEST(a_line_has_a_ceiling_and_stays_a_line)
 {
     static char big[40000];
     struct scene s;
 
-    (void)state;
     memset(big, 'x', sizeof big - 1);
     begin(&s, LOG_INFO, LOG_LOGFMT);
     log_event(s.log, LOG_INFO, "x", LOG_FIELDS(log_text("a", "1"), log_text("big", big)));
     end(&s, "2023-11-14T22:13:20.123Z info  x a=1\n");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_are_quoted_where_a_line_would_break),
-        cmocka_unit_test(json_lines_are_json),
-        cmocka_unit_test(held_lines_wait_for_the_commit_or_go_with_the_rollback),
-        cmocka_unit_test(a_line_has_a_ceiling_and_stays_a_line),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

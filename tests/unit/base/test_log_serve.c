@@ -65,11 +65,10 @@ static size_t count(const char *text, const char *word)
     return n;
 }
 
-static void a_pipe_that_nobody_reads_holds_nobody(void **state)
+TEST(a_pipe_that_nobody_reads_holds_nobody)
 {
     struct scene s;
 
-    (void)state;
     begin(&s, -1);
     for (int i = 0; i < FLOOD; i++)
         log_always(s.log, LOG_INFO, "script.log", LOG_FIELDS(log_int("n", i)));
@@ -102,11 +101,10 @@ static long long told(const char *text, const char *field)
     return sum;
 }
 
-static void lines_that_were_dropped_are_counted_and_said(void **state)
+TEST(lines_that_were_dropped_are_counted_and_said)
 {
     struct scene s;
 
-    (void)state;
     begin(&s, -1);
     for (int i = 0; i < FLOOD; i++)
         log_always(s.log, LOG_INFO, "script.log", LOG_FIELDS(log_int("n", i)));
@@ -120,12 +118,11 @@ static void lines_that_were_dropped_are_counted_and_said(void **state)
     free(s.text);
 }
 
-static void a_full_disk_under_the_log_is_no_reason_to_stop(void **state)
+TEST(a_full_disk_under_the_log_is_no_reason_to_stop)
 {
     struct scene s;
     int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
 
-    (void)state;
     assert_true(fd >= 0);
     begin(&s, fd);
     log_event(s.log, LOG_ERROR, "one", LOG_NO_FIELDS);
@@ -146,12 +143,11 @@ static void say_failure(struct scene *s, int message, const char *queue, const c
                          log_text("reason", reason)));
 }
 
-static void a_flood_of_one_kind_is_written_a_few_times_a_second(void **state)
+TEST(a_flood_of_one_kind_is_written_a_few_times_a_second)
 {
     struct scene s;
     char reason[80];
 
-    (void)state;
     begin(&s, -1);
     for (int i = 0; i < 1000; i++) {
         snprintf(reason, sizeof reason, "rules/a.lua:3: no choice '%d'", i);
@@ -170,11 +166,10 @@ static void a_flood_of_one_kind_is_written_a_few_times_a_second(void **state)
     free(s.text);
 }
 
-static void a_stop_tells_what_was_left_out(void **state)
+TEST(a_stop_tells_what_was_left_out)
 {
     struct scene s;
 
-    (void)state;
     begin(&s, -1);
     for (int i = 0; i < 7; i++)
         say_failure(&s, i, "orders", "no");
@@ -185,12 +180,11 @@ static void a_stop_tells_what_was_left_out(void **state)
 }
 
 /* More kinds than there is room for: each line is written or told of. */
-static void many_kinds_are_all_accounted_for(void **state)
+TEST(many_kinds_are_all_accounted_for)
 {
     struct scene s;
     char queue[40];
 
-    (void)state;
     begin(&s, -1);
     for (int i = 0; i < 4000; i++) {
         snprintf(queue, sizeof queue, "q%d", i % 500);
@@ -207,11 +201,10 @@ static void many_kinds_are_all_accounted_for(void **state)
     free(s.text);
 }
 
-static void a_turn_that_is_rolled_back_uses_up_no_share(void **state)
+TEST(a_turn_that_is_rolled_back_uses_up_no_share)
 {
     struct scene s;
 
-    (void)state;
     begin(&s, -1);
     log_hold(s.log);
     for (int i = 0; i < 5; i++)
@@ -226,14 +219,13 @@ static void a_turn_that_is_rolled_back_uses_up_no_share(void **state)
 }
 
 /* A turn that says more than there is room for does not write inside its transaction. */
-static void what_a_turn_says_beyond_its_room_is_counted(void **state)
+TEST(what_a_turn_says_beyond_its_room_is_counted)
 {
     static char big[8000];
     struct scene s;
     char part[4096];
     int64_t held = 0;
 
-    (void)state;
     memset(big, 'x', sizeof big - 1);
     begin(&s, -1);
     fcntl(s.pipe[0], F_SETFL, O_NONBLOCK);
@@ -247,20 +239,4 @@ static void what_a_turn_says_beyond_its_room_is_counted(void **state)
     end(&s);
     assert_string_equal(s.text, "");
     free(s.text);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_pipe_that_nobody_reads_holds_nobody),
-        cmocka_unit_test(lines_that_were_dropped_are_counted_and_said),
-        cmocka_unit_test(a_full_disk_under_the_log_is_no_reason_to_stop),
-        cmocka_unit_test(a_flood_of_one_kind_is_written_a_few_times_a_second),
-        cmocka_unit_test(a_stop_tells_what_was_left_out),
-        cmocka_unit_test(many_kinds_are_all_accounted_for),
-        cmocka_unit_test(a_turn_that_is_rolled_back_uses_up_no_share),
-        cmocka_unit_test(what_a_turn_says_beyond_its_room_is_counted),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,18 +48,16 @@ static void assert_refused(struct message m, const char *body, const char *want)
 
 static const struct message nothing;
 
-static void the_body_of_the_existing_services_is_an_envelope(void **state)
+TEST(the_body_of_the_existing_services_is_an_envelope)
 {
-    (void)state;
     assert_resolved(nothing,
                     "{\"businessKey1\":\"16\",\"businessKey2\":\"60201\",\"id\":1,"
                     "\"messageType\":\"payresult_notify\"}",
                     "type=payresult_notify 1=16 2=60201 id=1 ");
 }
 
-static void integer_keys_become_text_and_nulls_are_absent(void **state)
+TEST(integer_keys_become_text_and_nulls_are_absent)
 {
-    (void)state;
     assert_resolved(nothing,
                     "{\"businessKey1\":1624350000000000001,\"businessKey2\":60201,"
                     "\"businessKey3\":null,\"messageType\":\"t\",\"returnDate\":1700000000000,"
@@ -67,23 +65,21 @@ static void integer_keys_become_text_and_nulls_are_absent(void **state)
                     "type=t 1=1624350000000000001 2=60201 ");
 }
 
-static void properties_fill_what_the_body_lacks(void **state)
+TEST(properties_fill_what_the_body_lacks)
 {
     const struct message m = {.type = slice_of("from_property"),
                               .key = {slice_of("p1"), slice_of("p2"), {NULL, 0}}};
 
-    (void)state;
     assert_resolved(m, "{\"total\":1}", "type=from_property 1=p1 2=p2 ");
     assert_resolved(m, "{\"messageType\":\"own\",\"businessKey1\":\"b1\"}", "type=own 1=b1 2=p2 ");
     assert_resolved(m, "[{\"messageType\":\"not a field\"}]", "type=from_property 1=p1 2=p2 ");
     assert_resolved(m, "7", "type=from_property 1=p1 2=p2 ");
 }
 
-static void a_body_that_is_not_json_by_its_content_type_is_left_alone(void **state)
+TEST(a_body_that_is_not_json_by_its_content_type_is_left_alone)
 {
     const struct message m = {.type = slice_of("t"), .content_type = slice_of("text/plain")};
 
-    (void)state;
     assert_resolved(m, "hello \xff", "type=t ");
 }
 
@@ -93,14 +89,13 @@ static struct message of_type(const char *content_type)
 }
 
 /* As MessageBuilder.withBody and convertAndSend of the existing services say it. */
-static void an_object_is_read_whatever_its_sender_calls_its_bytes(void **state)
+TEST(an_object_is_read_whatever_its_sender_calls_its_bytes)
 {
     static const char body[] = " {\"messageType\":\"paid\",\"businessKey1\":\"16\"}";
     static const char *const types[] = {
         "application/octet-stream", "text/plain", "text/plain; charset=UTF-8",
         "application/json",         "",           NULL};
 
-    (void)state;
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         struct message m = of_type(types[i]);
 
@@ -110,11 +105,10 @@ static void an_object_is_read_whatever_its_sender_calls_its_bytes(void **state)
     }
 }
 
-static void bytes_that_are_no_object_are_left_to_the_properties(void **state)
+TEST(bytes_that_are_no_object_are_left_to_the_properties)
 {
     static const char *const bodies[] = {"{broken", "[1]", "", "7", "{\"id\":[1]}"};
 
-    (void)state;
     for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
         struct message m = of_type("application/octet-stream");
 
@@ -123,9 +117,8 @@ static void bytes_that_are_no_object_are_left_to_the_properties(void **state)
     }
 }
 
-static void the_reason_says_what_was_looked_for(void **state)
+TEST(the_reason_says_what_was_looked_for)
 {
-    (void)state;
     assert_refused(
         of_type("text/plain"), "{\"messageType\":\"t\"",
         "the AMQP property \"type\" is not set, and the body (content type \"text/plain\") "
@@ -137,12 +130,11 @@ static void the_reason_says_what_was_looked_for(void **state)
                    "neither \"messageType\" in the body (JSON, content type \"application/json\")");
 }
 
-static void what_cannot_be_an_envelope_is_refused(void **state)
+TEST(what_cannot_be_an_envelope_is_refused)
 {
     const struct message packed = {
         .properties = slice_of("{\"content_encoding\":\"deflate\",\"priority\":1}")};
 
-    (void)state;
     assert_refused(nothing, "{}", "no message type");
     assert_refused(nothing, "hello", "bad JSON at byte");
     assert_refused(nothing, "", "the body is empty where JSON is due");
@@ -156,12 +148,11 @@ static void what_cannot_be_an_envelope_is_refused(void **state)
     assert_refused(nothing, "{\"id\":1.5}", "id is a number with a fraction");
 }
 
-static void the_fingerprint_tells_messages_of_one_id_apart(void **state)
+TEST(the_fingerprint_tells_messages_of_one_id_apart)
 {
     struct message a = {.type = slice_of("t"), .key = {slice_of("1")}, .body = slice_of("{}")};
     struct message b = a;
 
-    (void)state;
     assert_true(message_hash(&a) == message_hash(&b));
     b.key[0] = slice_of("2");
     assert_true(message_hash(&a) != message_hash(&b));
@@ -173,13 +164,12 @@ static void the_fingerprint_tells_messages_of_one_id_apart(void **state)
     assert_true(message_hash(&a) != message_hash(&b));
 }
 
-static void a_null_body_goes_out_as_the_services_expect_it(void **state)
+TEST(a_null_body_goes_out_as_the_services_expect_it)
 {
     struct message m = {.type = slice_of("payresult_notify"),
                         .key = {slice_of("16"), slice_of("60201"), {NULL, 0}}};
     struct buf b;
 
-    (void)state;
     buf_init(&b, 1024);
     assert_int_equal(message_default_body(&b, &m, 1), OK);
     buf_append(&b, "", 1);
@@ -188,11 +178,10 @@ static void a_null_body_goes_out_as_the_services_expect_it(void **state)
     buf_free(&b);
 }
 
-static void a_header_may_name_the_content_type(void **state)
+TEST(a_header_may_name_the_content_type)
 {
     struct buf out;
 
-    (void)state;
     buf_init(&out, 64);
     assert_true(message_content_type(slice_of("{\"a\":{\"content-type\":\"no\"},"
                                               "\"content-type\":\"text/plain\",\"b\":1}"),
@@ -204,23 +193,4 @@ static void a_header_may_name_the_content_type(void **state)
     assert_false(message_content_type(slice_of("{broken"), &out));
     assert_false(message_content_type(slice_of(NULL), &out));
     buf_free(&out);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_body_of_the_existing_services_is_an_envelope),
-        cmocka_unit_test(integer_keys_become_text_and_nulls_are_absent),
-        cmocka_unit_test(properties_fill_what_the_body_lacks),
-        cmocka_unit_test(a_body_that_is_not_json_by_its_content_type_is_left_alone),
-        cmocka_unit_test(an_object_is_read_whatever_its_sender_calls_its_bytes),
-        cmocka_unit_test(bytes_that_are_no_object_are_left_to_the_properties),
-        cmocka_unit_test(the_reason_says_what_was_looked_for),
-        cmocka_unit_test(what_cannot_be_an_envelope_is_refused),
-        cmocka_unit_test(the_fingerprint_tells_messages_of_one_id_apart),
-        cmocka_unit_test(a_header_may_name_the_content_type),
-        cmocka_unit_test(a_null_body_goes_out_as_the_services_expect_it),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,12 @@
 /* The driver without a server, and what a change of the rules does to it. */
 #include "broker/embedded.h"
+#include "check.h"
 
 #include <ftw.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static char folder[64];
 static struct db *db;
@@ -73,14 +70,13 @@ static void change_to(const char *queue, const char *exchange)
         fail_msg("%s", err.text);
 }
 
-static int begin(void **state)
+static void begin(void)
 {
     char path[96];
     struct db_settings settings = {
         .path = path, .create = true, .exclusive = true, .clock = clock_real()};
     struct err err = {.code = OK};
 
-    (void)state;
     snprintf(folder, sizeof folder, "/tmp/herald-embedded-XXXXXX");
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/herald.db", folder);
@@ -89,7 +85,6 @@ static int begin(void **state)
     in_force = NULL;
     assert_int_equal(take_up(broker->ops->start, make_rules("q", EXCHANGE_FANOUT, "x"), &err), OK);
     wakes = 0;
-    return 0;
 }
 
 static int unlink_one(const char *path, const struct stat *sb, int kind, struct FTW *at)
@@ -98,13 +93,12 @@ static int unlink_one(const char *path, const struct stat *sb, int kind, struct 
     return remove(path);
 }
 
-static int end(void **state)
+static void end(void)
 {
-    (void)state;
     broker->ops->free(&broker);
     db_close(&db);
     free(in_force);
-    return nftw(folder, unlink_one, 8, FTW_DEPTH | FTW_PHYS);
+    assert_int_equal(nftw(folder, unlink_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
 static void turn_begins(void)
@@ -164,9 +158,8 @@ static void takes(const char *want, const char *queue)
 
 static char x[] = "x", y[] = "y";
 
-static void a_queue_that_stays_belongs_to_the_new_rules(void **state)
+TEST_BETWEEN(begin, end, a_queue_that_stays_belongs_to_the_new_rules)
 {
-    (void)state;
     assert_int_equal(publish(1, x, "a"), PUBLISH_CONFIRMED);
     change_to("q", "x");
     assert_true(wakes > 0);
@@ -174,11 +167,10 @@ static void a_queue_that_stays_belongs_to_the_new_rules(void **state)
     takes("a", "q");
 }
 
-static void a_queue_that_goes_keeps_what_is_in_it(void **state)
+TEST_BETWEEN(begin, end, a_queue_that_goes_keeps_what_is_in_it)
 {
     struct broker_state now;
 
-    (void)state;
     assert_int_equal(publish(1, x, "a"), PUBLISH_CONFIRMED);
     change_to("", "");
     takes("", "");
@@ -189,9 +181,8 @@ static void a_queue_that_goes_keeps_what_is_in_it(void **state)
     takes("a b", "q");
 }
 
-static void a_new_queue_and_exchange_are_made(void **state)
+TEST_BETWEEN(begin, end, a_new_queue_and_exchange_are_made)
 {
-    (void)state;
     change_to("r", "y");
     assert_int_equal(publish(1, y, "a"), PUBLISH_CONFIRMED);
     assert_int_equal(publish(2, x, "b"), PUBLISH_CONFIRMED); /* into q, which nobody takes */
@@ -202,9 +193,8 @@ static void a_new_queue_and_exchange_are_made(void **state)
 }
 
 /* As RabbitMQ's driver does: a route's function may name what no rule declares. */
-static void an_exchange_that_only_a_row_names_is_made(void **state)
+TEST_BETWEEN(begin, end, an_exchange_that_only_a_row_names_is_made)
 {
-    (void)state;
     assert_int_equal(publish(1, y, "a"), PUBLISH_RETURNED);
     change_to("q", "y");
     assert_int_equal(publish(2, y, "b"), PUBLISH_CONFIRMED);
@@ -212,7 +202,7 @@ static void an_exchange_that_only_a_row_names_is_made(void **state)
 }
 
 /* What no queue takes is bounded in a turn, so that a crowd of it leaves the turn to others. */
-static void a_crowd_that_no_queue_takes_leaves_room(void **state)
+TEST_BETWEEN(begin, end, a_crowd_that_no_queue_takes_leaves_room)
 {
     static char nothing[] = "";
     const struct destination nowhere = {EXCHANGE_FANOUT, y, nothing};
@@ -221,7 +211,6 @@ static void a_crowd_that_no_queue_takes_leaves_room(void **state)
     struct err err = {0};
     int64_t row = 1;
 
-    (void)state;
     turn_begins();
     while (broker->ops->publish(broker, row, &nowhere, &m, &err) == OK)
         row++;
@@ -233,11 +222,10 @@ static void a_crowd_that_no_queue_takes_leaves_room(void **state)
     assert_int_equal(publish(row + 1, x, "a"), PUBLISH_CONFIRMED);
 }
 
-static void what_cannot_be_taken_up_changes_nothing(void **state)
+TEST_BETWEEN(begin, end, what_cannot_be_taken_up_changes_nothing)
 {
     struct err err;
 
-    (void)state;
     assert_int_equal(publish(1, x, "a"), PUBLISH_CONFIRMED);
     assert_int_equal(take_up(broker->ops->change, make_rules("r", EXCHANGE_TOPIC, "x"), &err),
                      ERR_BROKER);
@@ -252,9 +240,8 @@ static void pace(const char *queue, enum broker_pace how)
     broker->ops->pace(broker, queue, how);
 }
 
-static void a_stopped_queue_keeps_what_is_in_it(void **state)
+TEST_BETWEEN(begin, end, a_stopped_queue_keeps_what_is_in_it)
 {
-    (void)state;
     assert_int_equal(publish(1, x, "a"), PUBLISH_CONFIRMED);
     pace("q", PACE_STOP);
     takes("", "q");
@@ -271,9 +258,8 @@ static void a_stopped_queue_keeps_what_is_in_it(void **state)
     takes("b c", "q");
 }
 
-static void all_stop_and_each_goes_on_at_its_own_pace(void **state)
+TEST_BETWEEN(begin, end, all_stop_and_each_goes_on_at_its_own_pace)
 {
-    (void)state;
     assert_int_equal(publish(1, x, "a"), PUBLISH_CONFIRMED);
     pace("q", PACE_STOP);
     pace(NULL, PACE_STOP);
@@ -284,9 +270,8 @@ static void all_stop_and_each_goes_on_at_its_own_pace(void **state)
     takes("a", "q");
 }
 
-static void a_pace_stays_with_a_queue_that_stays(void **state)
+TEST_BETWEEN(begin, end, a_pace_stays_with_a_queue_that_stays)
 {
-    (void)state;
     assert_int_equal(publish(1, x, "a"), PUBLISH_CONFIRMED);
     pace("q", PACE_STOP);
     change_to("q", "y");
@@ -294,22 +279,4 @@ static void a_pace_stays_with_a_queue_that_stays(void **state)
     change_to("r", "y");
     change_to("q", "x"); /* it was left */
     takes("a", "q");
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
-    const struct CMUnitTest tests[] = {
-        TEST(a_queue_that_stays_belongs_to_the_new_rules),
-        TEST(a_queue_that_goes_keeps_what_is_in_it),
-        TEST(a_new_queue_and_exchange_are_made),
-        TEST(an_exchange_that_only_a_row_names_is_made),
-        TEST(a_crowd_that_no_queue_takes_leaves_room),
-        TEST(what_cannot_be_taken_up_changes_nothing),
-        TEST(a_stopped_queue_keeps_what_is_in_it),
-        TEST(all_stop_and_each_goes_on_at_its_own_pace),
-        TEST(a_pace_stays_with_a_queue_that_stays),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -93,32 +93,24 @@ static void heal(struct ordeal *o)
         o->heal();
 }
 
-int ordeal_setup(void **state)
+void ordeal_setup(struct ordeal *o)
 {
-    struct ordeal *o = calloc(1, sizeof *o);
-
-    assert_non_null(o);
-    *state = o;
+    scene_setup(&o->scene);
     scene_begin(&o->scene, rules, migration);
     disk_make(&o->disk);
     o->disk.idle = true;
     o->scene.vfs = o->disk.vfs.zName;
     scene_stop(&o->scene);
     start(o);
-    return 0;
 }
 
 /* Also after a failure, wherever that was: what is registered must not outlive this. */
-int ordeal_teardown(void **state)
+void ordeal_teardown(struct ordeal *o)
 {
-    struct ordeal *o = *state;
-
     heal(o);
     stop(o);
-    scene_end(&o->scene);
+    scene_teardown(&o->scene);
     disk_free(&o->disk);
-    free(o);
-    return 0;
 }
 
 /* A producer's transaction, on the same disk. It takes away what was counted before. */

@@ -43,11 +43,9 @@ struct ordeal {
     int lost;           /* acked without an effect, sent without a row */
 };
 
-/* For cmocka: *state becomes an ordeal, started. */
-int ordeal_setup(void **state);
-int ordeal_teardown(void **state);
-
-#define ORDEAL(test) cmocka_unit_test_setup_teardown(test, ordeal_setup, ordeal_teardown)
+/* Started; and gone. */
+void ordeal_setup(struct ordeal *o);
+void ordeal_teardown(struct ordeal *o);
 
 /* Opens the store anew, with the settings above; nothing is lost by this. */
 void ordeal_start(struct ordeal *o);

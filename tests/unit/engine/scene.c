@@ -257,8 +257,7 @@ static struct clock clock_of(struct scene *s)
     return (struct clock){.wall_ms = clock_ahead, .mono_ms = clock_now, .arg = s};
 }
 
-void scene_begin_keeping(struct scene *s, size_t recent_max, const char *rules,
-                         const char *migration)
+void scene_setup(struct scene *s)
 {
     char path[128];
 
@@ -267,26 +266,31 @@ void scene_begin_keeping(struct scene *s, size_t recent_max, const char *rules,
     s->now_ms = INT64_C(1700000000000);
     s->room = 20;
     s->pace = PACE_FLOW;
-    s->recent_max = recent_max;
     snprintf(s->folder, sizeof s->folder, "/tmp/herald-scene-XXXXXX");
     assert_non_null(mkdtemp(s->folder));
     make_folder(s, "rules");
     make_folder(s, "migrations");
-    write_file(s, "migrations/001.sql", migration);
     snprintf(path, sizeof path, "%s/log", s->folder);
     s->log_fd = open(path, O_CREAT | O_RDWR | O_APPEND, 0600);
     assert_true(s->log_fd >= 0);
     s->log = log_new(s->log_fd, LOG_INFO, LOG_LOGFMT, clock_of(s));
     assert_non_null(s->log);
+}
+
+void scene_begin(struct scene *s, const char *rules, const char *migration)
+{
+    write_file(s, "migrations/001.sql", migration);
     open_store(s, clock_of(s));
     make_turn(s, clock_of(s));
     s->script = scene_load(s, rules);
     turn_use_script(s->turn, &s->script, 1);
 }
 
-void scene_begin(struct scene *s, const char *rules, const char *migration)
+void scene_begin_keeping(struct scene *s, size_t recent_max, const char *rules,
+                         const char *migration)
 {
-    scene_begin_keeping(s, 0, rules, migration);
+    s->recent_max = recent_max;
+    scene_begin(s, rules, migration);
 }
 
 static const struct subscription *first_subscription(const struct scene *s)
@@ -363,7 +367,7 @@ const char *scene_log(struct scene *s)
     return out;
 }
 
-void scene_end(struct scene *s)
+void scene_teardown(struct scene *s)
 {
     char command[128];
 

@@ -59,12 +59,16 @@ struct scene {
     int forgotten;         /* turns that were rolled back */
 };
 
+/* A folder, a clock and a log; and all of it gone, whatever came of it. */
+void scene_setup(struct scene *s);
+void scene_teardown(struct scene *s);
+
+/* With the store and the first turn, on these rules. */
 void scene_begin(struct scene *s, const char *rules, const char *migration);
 
 /* The same, with the last handled messages kept. */
 void scene_begin_keeping(struct scene *s, size_t recent_max, const char *rules,
                          const char *migration);
-void scene_end(struct scene *s);
 
 /* Another generation of the rules; owned by the caller until scene_swap takes it up. */
 struct script *scene_load(struct scene *s, const char *rules);

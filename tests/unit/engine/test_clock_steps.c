@@ -33,13 +33,12 @@ static void step_forward(struct running *r, int64_t ms)
     }
 }
 
-static void a_row_that_becomes_due_by_a_step_of_the_clock_is_sent(void **state)
+TEST(a_row_that_becomes_due_by_a_step_of_the_clock_is_sent)
 {
     struct running r;
     char insert[160];
     struct clock clock = clock_real();
 
-    (void)state;
     running_begin(&r, rules);
     snprintf(insert, sizeof insert,
              "insert into herald_outbox (type, due_at) values ('note', %lld)",
@@ -50,25 +49,14 @@ static void a_row_that_becomes_due_by_a_step_of_the_clock_is_sent(void **state)
     running_end(&r);
 }
 
-static void a_retry_that_becomes_due_by_a_step_of_the_clock_is_tried(void **state)
+TEST(a_retry_that_becomes_due_by_a_step_of_the_clock_is_tried)
 {
     struct running r;
 
-    (void)state;
     running_begin(&r, rules);
     running_sql(&r, "insert into herald_outbox (type, business_key1) values ('note', 'late')");
     running_until(&r, "select count(*) from herald_retry", "1");
     step_forward(&r, 31 * MINUTE_MS);
     running_until(&r, "select mark from t", "done");
     running_end(&r);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_row_that_becomes_due_by_a_step_of_the_clock_is_sent),
-        cmocka_unit_test(a_retry_that_becomes_due_by_a_step_of_the_clock_is_tried),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

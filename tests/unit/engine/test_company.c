@@ -65,43 +65,38 @@ static void everybody_finds_it(enum company_kind kind, int64_t hold_ms, int64_t 
     }
 }
 
-static void who_never_committed_is_served_within_his_time_out(void **state)
+TEST(who_never_committed_is_served_within_his_time_out)
 {
-    (void)state;
     for (int64_t hold = 1; hold <= 250; hold += 3)
         everybody_finds_it(COMPANY_QUIET, hold, 4800);
 }
 
-static void who_commits_now_and_then_waits_for_less_than_a_quarter_of_a_second(void **state)
+TEST(who_commits_now_and_then_waits_for_less_than_a_quarter_of_a_second)
 {
-    (void)state;
     for (int64_t hold = 1; hold <= 150; hold++)
         everybody_finds_it(COMPANY_WRITES, hold, 250);
 }
 
-static void who_commits_again_and_again_waits_for_little_more_than_a_turn(void **state)
+TEST(who_commits_again_and_again_waits_for_little_more_than_a_turn)
 {
-    (void)state;
     for (int64_t hold = 1; hold <= 150; hold++)
         everybody_finds_it(COMPANY_BUSY, hold, hold < 20 ? 40 : hold < 60 ? 80 : 180);
 }
 
-static void who_comes_finds_it_free_after_the_turn_at_hand(void **state)
+TEST(who_comes_finds_it_free_after_the_turn_at_hand)
 {
     struct company c = {.ended_ms = 0};
 
-    (void)state;
     assert_int_equal(company_gap(&c, COMPANY_NONE, 1000, 1040), 0);
     assert_true(company_gap(&c, COMPANY_QUIET, 1040, 1080) > 100);
     assert_int_equal(company_gap(&c, COMPANY_QUIET, 1200, 1240), 0);
 }
 
-static void who_only_reads_costs_little(void **state)
+TEST(who_only_reads_costs_little)
 {
     struct company c = {.ended_ms = 0};
     int64_t now = 1000, free = 0;
 
-    (void)state;
     while (now < 101000) {
         int64_t gap = company_gap(&c, COMPANY_QUIET, now, now + 40);
 
@@ -111,29 +106,26 @@ static void who_only_reads_costs_little(void **state)
     assert_in_range(free, 1000, 3000); /* of 100 s */
 }
 
-static void nothing_is_left_free_for_nobody(void **state)
+TEST(nothing_is_left_free_for_nobody)
 {
     struct company c = {.ended_ms = 0};
 
-    (void)state;
     for (int64_t now = 0; now < 100000; now += 100)
         assert_int_equal(company_gap(&c, COMPANY_NONE, now, now + 100), 0);
 }
 
-static void a_store_that_is_mostly_free_is_left_free_no_longer(void **state)
+TEST(a_store_that_is_mostly_free_is_left_free_no_longer)
 {
     struct company c = {.ended_ms = 0};
 
-    (void)state;
     for (int64_t now = 1000; now < 100000; now += 50) {
         assert_int_equal(company_gap(&c, COMPANY_QUIET, now, now + 4), 0);
         assert_int_equal(company_gap(&c, COMPANY_WRITES, now, now + 4), 0);
     }
 }
 
-static void who_is_there_is_known_by_his_lock_or_by_a_late_commit(void **state)
+TEST(who_is_there_is_known_by_his_lock_or_by_a_late_commit)
 {
-    (void)state;
     assert_int_equal(company_kind(false, -1, 100000), COMPANY_NONE);
     assert_int_equal(company_kind(true, -1, 100000), COMPANY_QUIET);
     assert_int_equal(company_kind(false, 99000, 100000), COMPANY_BUSY);
@@ -141,20 +133,4 @@ static void who_is_there_is_known_by_his_lock_or_by_a_late_commit(void **state)
     assert_int_equal(company_kind(true, 97500, 100000), COMPANY_WRITES);
     assert_int_equal(company_kind(false, 97500, 100000), COMPANY_NONE);
     assert_int_equal(company_kind(true, 30000, 100000), COMPANY_QUIET);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(who_never_committed_is_served_within_his_time_out),
-        cmocka_unit_test(who_commits_now_and_then_waits_for_less_than_a_quarter_of_a_second),
-        cmocka_unit_test(who_commits_again_and_again_waits_for_little_more_than_a_turn),
-        cmocka_unit_test(who_comes_finds_it_free_after_the_turn_at_hand),
-        cmocka_unit_test(who_only_reads_costs_little),
-        cmocka_unit_test(nothing_is_left_free_for_nobody),
-        cmocka_unit_test(a_store_that_is_mostly_free_is_left_free_no_longer),
-        cmocka_unit_test(who_is_there_is_known_by_his_lock_or_by_a_late_commit),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,152 +51,121 @@ static void confirm(struct scene *s, int64_t row)
     scene_run(s);
 }
 
-static void one_turn_replaces_and_cancels(void **state)
+TEST_WITH(scene, one_turn_replaces_and_cancels)
 {
-    struct scene s;
     struct err err = {0};
 
-    (void)state;
-    begin(&s);
-    scene_deliver(&s, "a", "now", "{}");
-    scene_deliver(&s, "b", "hour", "{}");
-    scene_deliver(&s, "c", "cancel", "{}");
-    scene_deliver(&s, "d", "cancel", "{}");
-    scene_deliver(&s, "e", "now", "{}");
-    scene_deliver(&s, "f", "cancel", "{}");
-    scene_deliver(&s, "g", "hour", "{}");
-    (void)scene_turn(&s, &err);
-    assert_int_equal(scene_acked(&s), 7);
-    assert_sql(&s, "select group_concat(id || ' ' || answer) from said", "c true,d nil,f true");
-    assert_sql(&s, WAITING, "g 1700003600000");
-    scene_run(&s);
-    assert_string_equal(s.published, "");
-    s.now_ms += HOUR;
-    scene_run(&s);
-    assert_string_equal(s.published, "4>y ");
-    scene_end(&s);
+    begin(f);
+    scene_deliver(f, "a", "now", "{}");
+    scene_deliver(f, "b", "hour", "{}");
+    scene_deliver(f, "c", "cancel", "{}");
+    scene_deliver(f, "d", "cancel", "{}");
+    scene_deliver(f, "e", "now", "{}");
+    scene_deliver(f, "f", "cancel", "{}");
+    scene_deliver(f, "g", "hour", "{}");
+    (void)scene_turn(f, &err);
+    assert_int_equal(scene_acked(f), 7);
+    assert_sql(f, "select group_concat(id || ' ' || answer) from said", "c true,d nil,f true");
+    assert_sql(f, WAITING, "g 1700003600000");
+    scene_run(f);
+    assert_string_equal(f->published, "");
+    f->now_ms += HOUR;
+    scene_run(f);
+    assert_string_equal(f->published, "4>y ");
 }
 
-static void a_failed_handler_neither_cancels_nor_replaces(void **state)
+TEST_WITH(scene, a_failed_handler_neither_cancels_nor_replaces)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    handle(&s, "a", "hour");
-    handle(&s, "b", "broken");
-    assert_sql(&s, WAITING, "a 1700003600000");
-    assert_sql(&s, "select count(*) from herald_retry", "1");
-    scene_end(&s);
+    begin(f);
+    handle(f, "a", "hour");
+    handle(f, "b", "broken");
+    assert_sql(f, WAITING, "a 1700003600000");
+    assert_sql(f, "select count(*) from herald_retry", "1");
 }
 
 /* docs/design.md#keys-of-rows: settling goes by row id. */
-static void a_row_in_flight_is_replaced_and_its_confirm_finds_nothing(void **state)
+TEST_WITH(scene, a_row_in_flight_is_replaced_and_its_confirm_finds_nothing)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    handle(&s, "a", "now");
-    assert_string_equal(s.published, "1>y ");
-    handle(&s, "b", "hour");
-    confirm(&s, 1);
-    assert_sql(&s, WAITING, "b 1700003600000");
-    s.now_ms += HOUR;
-    scene_run(&s);
-    assert_string_equal(s.published, "1>y 2>y ");
-    handle(&s, "c", "now"); /* and the next one, while the second is in flight */
-    scene_answer(&s, 2, PUBLISH_NACKED, "full");
-    scene_run(&s);
-    assert_sql(&s, WAITING, "c 0");
-    confirm(&s, 3);
-    assert_sql(&s, "select count(*) from herald_outbox", "0");
-    assert_sql(&s, "select count(*) from herald_dead", "0");
-    scene_end(&s);
+    begin(f);
+    handle(f, "a", "now");
+    assert_string_equal(f->published, "1>y ");
+    handle(f, "b", "hour");
+    confirm(f, 1);
+    assert_sql(f, WAITING, "b 1700003600000");
+    f->now_ms += HOUR;
+    scene_run(f);
+    assert_string_equal(f->published, "1>y 2>y ");
+    handle(f, "c", "now"); /* and the next one, while the second is in flight */
+    scene_answer(f, 2, PUBLISH_NACKED, "full");
+    scene_run(f);
+    assert_sql(f, WAITING, "c 0");
+    confirm(f, 3);
+    assert_sql(f, "select count(*) from herald_outbox", "0");
+    assert_sql(f, "select count(*) from herald_dead", "0");
 }
 
-static void a_cancel_of_a_row_in_flight_says_that_it_was_sent(void **state)
+TEST_WITH(scene, a_cancel_of_a_row_in_flight_says_that_it_was_sent)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    handle(&s, "a", "now");
-    handle(&s, "b", "cancel");
-    assert_sql(&s, "select answer from said", "false");
-    confirm(&s, 1);
-    assert_sql(&s, "select count(*) from herald_outbox", "0");
-    assert_sql(&s, "select count(*) from herald_dead", "0");
-    scene_end(&s);
+    begin(f);
+    handle(f, "a", "now");
+    handle(f, "b", "cancel");
+    assert_sql(f, "select answer from said", "false");
+    confirm(f, 1);
+    assert_sql(f, "select count(*) from herald_outbox", "0");
+    assert_sql(f, "select count(*) from herald_dead", "0");
 }
 
-static void a_cancel_after_an_unknown_outcome_says_that_it_may_have_been_sent(void **state)
+TEST_WITH(scene, a_cancel_after_an_unknown_outcome_says_that_it_may_have_been_sent)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    handle(&s, "a", "now");
-    s.publish_code = ERR_BUSY;
-    scene_answer(&s, 1, PUBLISH_TIMED_OUT, NULL);
-    scene_run(&s);
-    assert_sql(&s, "select due_at > 0 from herald_outbox", "1");
-    handle(&s, "b", "cancel");
-    assert_sql(&s, "select answer from said", "false");
-    scene_end(&s);
+    begin(f);
+    handle(f, "a", "now");
+    f->publish_code = ERR_BUSY;
+    scene_answer(f, 1, PUBLISH_TIMED_OUT, NULL);
+    scene_run(f);
+    assert_sql(f, "select due_at > 0 from herald_outbox", "1");
+    handle(f, "b", "cancel");
+    assert_sql(f, "select answer from said", "false");
 }
 
 /* The copy that was in flight may be on the broker, though it refused the next one. */
-static void a_refusal_after_a_crash_is_no_proof(void **state)
+TEST_WITH(scene, a_refusal_after_a_crash_is_no_proof)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    handle(&s, "a", "now");
-    scene_restart(&s);
-    scene_run(&s);
-    s.publish_code = ERR_BUSY;
-    scene_answer(&s, 1, PUBLISH_NACKED, NULL);
-    scene_run(&s);
-    handle(&s, "b", "cancel");
-    assert_sql(&s, "select answer from said", "false");
-    scene_end(&s);
+    begin(f);
+    handle(f, "a", "now");
+    scene_restart(f);
+    scene_run(f);
+    f->publish_code = ERR_BUSY;
+    scene_answer(f, 1, PUBLISH_NACKED, NULL);
+    scene_run(f);
+    handle(f, "b", "cancel");
+    assert_sql(f, "select answer from said", "false");
 }
 
 /* What was in flight when the process died is in flight nowhere now, and was sent all the same. */
-static void a_cancel_after_a_crash_says_that_it_may_have_been_sent(void **state)
+TEST_WITH(scene, a_cancel_after_a_crash_says_that_it_may_have_been_sent)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    handle(&s, "a", "now");
-    assert_string_equal(s.published, "1>y ");
-    scene_restart(&s);
-    handle(&s, "b", "cancel"); /* in the first turn */
-    assert_sql(&s, "select answer from said", "false");
-    scene_end(&s);
+    begin(f);
+    handle(f, "a", "now");
+    assert_string_equal(f->published, "1>y ");
+    scene_restart(f);
+    handle(f, "b", "cancel"); /* in the first turn */
+    assert_sql(f, "select answer from said", "false");
 }
 
-static void a_trigger_of_a_business_table_replaces_by_key(void **state)
+TEST_WITH(scene, a_trigger_of_a_business_table_replaces_by_key)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    handle(&s, "a", "now");
-    handle(&s, "b", "business");
-    assert_sql(&s, WAITING, "b 1700003600000");
-    scene_deliver(&s, "c", "business", "{}");
-    handle(&s, "d", "business");
-    assert_sql(&s, WAITING, "d 1700003600000");
-    assert_sql(&s, "select count(*) from orders", "3");
-    assert_sql(&s, "select value from herald_meta where key = 'outbox_removed'", "3");
-    handle(&s, "e", "cancel");
-    assert_sql(&s, "select answer from said", "true");
-    assert_sql(&s, "select count(*) from herald_retry", "0");
-    scene_end(&s);
+    begin(f);
+    handle(f, "a", "now");
+    handle(f, "b", "business");
+    assert_sql(f, WAITING, "b 1700003600000");
+    scene_deliver(f, "c", "business", "{}");
+    handle(f, "d", "business");
+    assert_sql(f, WAITING, "d 1700003600000");
+    assert_sql(f, "select count(*) from orders", "3");
+    assert_sql(f, "select value from herald_meta where key = 'outbox_removed'", "3");
+    handle(f, "e", "cancel");
+    assert_sql(f, "select answer from said", "true");
+    assert_sql(f, "select count(*) from herald_retry", "0");
 }
 
 static void jump(struct scene *s, int64_t ahead_ms)
@@ -206,95 +175,62 @@ static void jump(struct scene *s, int64_t ahead_ms)
     scene_run(s);
 }
 
-static void a_clock_that_jumps_ahead_and_back_sends_once(void **state)
+TEST_WITH(scene, a_clock_that_jumps_ahead_and_back_sends_once)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    handle(&s, "a", "hour");
-    jump(&s, DAY); /* by its word the hour is over */
-    assert_string_equal(s.published, "1>y ");
-    jump(&s, 0);
-    jump(&s, DAY);
-    jump(&s, -DAY);
-    assert_string_equal(s.published, "1>y ");
-    scene_restart(&s); /* in flight is nowhere written: sent again, with the same id */
-    scene_run(&s);
-    assert_string_equal(s.published, "1>y ");
-    s.published[0] = '\0';
-    confirm(&s, 1);
-    jump(&s, 0);
-    s.now_ms += 2 * DAY;
-    scene_run(&s);
-    assert_string_equal(s.published, "");
-    assert_sql(&s, "select count(*) from herald_outbox", "0");
-    scene_end(&s);
+    begin(f);
+    handle(f, "a", "hour");
+    jump(f, DAY); /* by its word the hour is over */
+    assert_string_equal(f->published, "1>y ");
+    jump(f, 0);
+    jump(f, DAY);
+    jump(f, -DAY);
+    assert_string_equal(f->published, "1>y ");
+    scene_restart(f); /* in flight is nowhere written: sent again, with the same id */
+    scene_run(f);
+    assert_string_equal(f->published, "1>y ");
+    f->published[0] = '\0';
+    confirm(f, 1);
+    jump(f, 0);
+    f->now_ms += 2 * DAY;
+    scene_run(f);
+    assert_string_equal(f->published, "");
+    assert_sql(f, "select count(*) from herald_outbox", "0");
 }
 
-static void a_clock_that_jumps_back_loses_no_row(void **state)
+TEST_WITH(scene, a_clock_that_jumps_back_loses_no_row)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    handle(&s, "a", "hour");
-    jump(&s, -DAY);
-    s.now_ms += HOUR;
-    scene_run(&s);
-    assert_string_equal(s.published, ""); /* by its word it is yesterday */
-    s.wall_ahead_ms = 0;                  /* somebody mends it */
-    scene_run(&s);
-    assert_string_equal(s.published, "1>y ");
-    scene_answer(&s, 1, PUBLISH_NACKED, "full");
-    jump(&s, -DAY); /* its next try is of that day, and comes */
-    s.now_ms += HOUR;
-    scene_run(&s);
-    assert_string_equal(s.published, "1>y 1>y ");
-    confirm(&s, 1);
-    jump(&s, DAY);
-    assert_string_equal(s.published, "1>y 1>y ");
-    assert_sql(&s, "select count(*) from herald_outbox", "0");
-    scene_end(&s);
+    begin(f);
+    handle(f, "a", "hour");
+    jump(f, -DAY);
+    f->now_ms += HOUR;
+    scene_run(f);
+    assert_string_equal(f->published, ""); /* by its word it is yesterday */
+    f->wall_ahead_ms = 0;                  /* somebody mends it */
+    scene_run(f);
+    assert_string_equal(f->published, "1>y ");
+    scene_answer(f, 1, PUBLISH_NACKED, "full");
+    jump(f, -DAY); /* its next try is of that day, and comes */
+    f->now_ms += HOUR;
+    scene_run(f);
+    assert_string_equal(f->published, "1>y 1>y ");
+    confirm(f, 1);
+    jump(f, DAY);
+    assert_string_equal(f->published, "1>y 1>y ");
+    assert_sql(f, "select count(*) from herald_outbox", "0");
 }
 
-static void rows_of_a_clock_that_was_ahead_wait_for_their_time(void **state)
+TEST_WITH(scene, rows_of_a_clock_that_was_ahead_wait_for_their_time)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    s.wall_ahead_ms = DAY;
-    handle(&s, "a", "hour");
-    jump(&s, 0);
-    s.now_ms += DAY;
-    scene_run(&s);
-    assert_string_equal(s.published, "");
-    s.now_ms += HOUR;
-    scene_run(&s);
-    assert_string_equal(s.published, "1>y ");
-    confirm(&s, 1);
-    assert_sql(&s, "select count(*) from herald_outbox", "0");
-    scene_end(&s);
-}
-
-#define TEST(name) cmocka_unit_test(name)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(one_turn_replaces_and_cancels),
-        TEST(a_failed_handler_neither_cancels_nor_replaces),
-        TEST(a_row_in_flight_is_replaced_and_its_confirm_finds_nothing),
-        TEST(a_cancel_of_a_row_in_flight_says_that_it_was_sent),
-        TEST(a_cancel_after_an_unknown_outcome_says_that_it_may_have_been_sent),
-        TEST(a_cancel_after_a_crash_says_that_it_may_have_been_sent),
-        TEST(a_refusal_after_a_crash_is_no_proof),
-        TEST(a_trigger_of_a_business_table_replaces_by_key),
-        TEST(a_clock_that_jumps_ahead_and_back_sends_once),
-        TEST(a_clock_that_jumps_back_loses_no_row),
-        TEST(rows_of_a_clock_that_was_ahead_wait_for_their_time),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    begin(f);
+    f->wall_ahead_ms = DAY;
+    handle(f, "a", "hour");
+    jump(f, 0);
+    f->now_ms += DAY;
+    scene_run(f);
+    assert_string_equal(f->published, "");
+    f->now_ms += HOUR;
+    scene_run(f);
+    assert_string_equal(f->published, "1>y ");
+    confirm(f, 1);
+    assert_sql(f, "select count(*) from herald_outbox", "0");
 }

@@ -64,46 +64,45 @@ static struct sum fail_everywhere(struct ordeal *o, const char *what, struct dis
     return sum;
 }
 
-static void faults_26_a_write_fails(void **state)
+TEST_WITH(ordeal, faults_26_a_write_fails)
 {
     struct disk_fault fault = {.op = DISK_WRITE, .result = SQLITE_IOERR_WRITE, .error = EIO};
     struct sum sum;
 
-    sum = fail_everywhere(*state, "write, EIO", fault, 9);
+    sum = fail_everywhere(f, "write, EIO", fault, 9);
     assert_true(sum.starts > 0); /* of a commit: it ends the process */
     assert_true(sum.pauses > 0); /* before it */
 }
 
-static void faults_26_a_write_is_short(void **state)
+TEST_WITH(ordeal, faults_26_a_write_is_short)
 {
     struct disk_fault fault = {
         .op = DISK_WRITE, .result = SQLITE_IOERR_WRITE, .error = EIO, .halved = true};
 
-    fail_everywhere(*state, "short write", fault, 12);
+    fail_everywhere(f, "short write", fault, 12);
 }
 
-static void faults_24_the_disk_is_full(void **state)
+TEST_WITH(ordeal, faults_24_the_disk_is_full)
 {
     struct disk_fault fault = {
         .op = DISK_WRITE, .result = SQLITE_FULL, .error = ENOSPC, .halved = true};
     struct sum sum;
 
-    sum = fail_everywhere(*state, "write, ENOSPC", fault, 9);
+    sum = fail_everywhere(f, "write, ENOSPC", fault, 9);
     assert_true(sum.pauses > sum.starts);
 }
 
 /* Without a kill of our own the process lives through all of it. */
-static void faults_25_a_file_is_at_its_limit(void **state)
+TEST_WITH(ordeal, faults_25_a_file_is_at_its_limit)
 {
     struct disk_fault fault = {
         .op = DISK_WRITE, .result = SQLITE_IOERR_WRITE, .error = EFBIG, .halved = true};
     struct sum sum = {0};
-    struct ordeal *o = *state;
 
     for (int way = 0; way < 4; way++) {
         fault.stays = way & 1;
-        o->spills = way & 2;
-        sweep(o, fault, 1 + way, is_long() ? 1 : 4, &sum);
+        f->spills = way & 2;
+        sweep(f, fault, 1 + way, is_long() ? 1 : 4, &sum);
     }
     show("write, EFBIG", &sum);
     assert_int_equal(sum.starts, 0);
@@ -111,28 +110,28 @@ static void faults_25_a_file_is_at_its_limit(void **state)
 }
 
 /* Every one of them ends the process: what is on the disk cannot be told. */
-static void faults_26_a_sync_fails(void **state)
+TEST_WITH(ordeal, faults_26_a_sync_fails)
 {
     struct disk_fault fault = {.op = DISK_SYNC, .result = SQLITE_IOERR_FSYNC, .error = EIO};
     struct sum sum;
 
-    sum = fail_everywhere(*state, "fsync, EIO", fault, 1);
+    sum = fail_everywhere(f, "fsync, EIO", fault, 1);
     assert_int_equal(sum.starts, sum.runs - 8); /* in the last run of each sweep none failed */
     assert_int_equal(sum.pauses, 0);
 }
 
-static void faults_26_a_read_fails(void **state)
+TEST_WITH(ordeal, faults_26_a_read_fails)
 {
     struct disk_fault fault = {.op = DISK_READ, .result = SQLITE_IOERR_READ, .error = EIO};
 
-    fail_everywhere(*state, "read, EIO", fault, 9);
+    fail_everywhere(f, "read, EIO", fault, 9);
 }
 
-static void faults_26_a_truncate_fails(void **state)
+TEST_WITH(ordeal, faults_26_a_truncate_fails)
 {
     struct disk_fault fault = {.op = DISK_TRUNCATE, .result = SQLITE_IOERR_TRUNCATE, .error = EIO};
 
-    fail_everywhere(*state, "ftruncate, EIO", fault, 1);
+    fail_everywhere(f, "ftruncate, EIO", fault, 1);
 }
 
 static const struct disk_fault stop_at_write = {
@@ -140,63 +139,42 @@ static const struct disk_fault stop_at_write = {
 static const struct disk_fault stop_at_sync = {
     .op = DISK_SYNC, .result = SQLITE_IOERR_FSYNC, .error = EIO, .stops = true};
 
-static void faults_2_killed_at_any_write_or_sync(void **state)
+TEST_WITH(ordeal, faults_2_killed_at_any_write_or_sync)
 {
     struct sum sum = {0};
-    struct ordeal *o = *state;
 
     for (int way = 0; way < 2; way++) {
-        o->spills = way;
-        sweep(o, stop_at_write, 1 + way, is_long() ? 1 : 3, &sum);
-        sweep(o, stop_at_sync, 1, 1, &sum);
+        f->spills = way;
+        sweep(f, stop_at_write, 1 + way, is_long() ? 1 : 3, &sum);
+        sweep(f, stop_at_sync, 1, 1, &sum);
     }
     show("killed", &sum);
     assert_true(sum.starts > 20);
 }
 
-static void faults_3_power_goes_at_any_write_or_sync(void **state)
+TEST_WITH(ordeal, faults_3_power_goes_at_any_write_or_sync)
 {
     struct sum sum = {0};
-    struct ordeal *o = *state;
 
     for (uint64_t seed = 1; seed <= (is_long() ? 6 : 2); seed++)
         for (int loss = DISK_DROPS; loss < DISK_LOSSES; loss++) {
-            o->loss = (enum disk_loss)loss;
-            o->seed = 1000 * seed;
-            o->spills = seed % 2;
-            sweep(o, stop_at_write, 1 + loss, is_long() ? 1 : 5, &sum);
-            sweep(o, stop_at_sync, 1, 1, &sum);
+            f->loss = (enum disk_loss)loss;
+            f->seed = 1000 * seed;
+            f->spills = seed % 2;
+            sweep(f, stop_at_write, 1 + loss, is_long() ? 1 : 5, &sum);
+            sweep(f, stop_at_sync, 1, 1, &sum);
         }
     show("power cut", &sum);
     assert_true(sum.starts > 50);
 }
 
 /* The test above can fail: with synchronous=NORMAL the same loses what was acked. */
-static void faults_3_less_than_full_sync_would_lose(void **state)
+TEST_WITH(ordeal, faults_3_less_than_full_sync_would_lose)
 {
     struct sum sum = {0};
-    struct ordeal *o = *state;
 
-    o->loss = DISK_DROPS;
-    o->unsafe = true;
-    sweep(o, stop_at_write, 1, 1, &sum);
+    f->loss = DISK_DROPS;
+    f->unsafe = true;
+    sweep(f, stop_at_write, 1, 1, &sum);
     assert_true(sum.lost > 0);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        ORDEAL(faults_26_a_write_fails),
-        ORDEAL(faults_26_a_write_is_short),
-        ORDEAL(faults_24_the_disk_is_full),
-        ORDEAL(faults_25_a_file_is_at_its_limit),
-        ORDEAL(faults_26_a_sync_fails),
-        ORDEAL(faults_26_a_read_fails),
-        ORDEAL(faults_26_a_truncate_fails),
-        ORDEAL(faults_2_killed_at_any_write_or_sync),
-        ORDEAL(faults_3_power_goes_at_any_write_or_sync),
-        ORDEAL(faults_3_less_than_full_sync_would_lose),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,9 +53,8 @@ static void emit_until(const char *marks)
     running_until(&scene, MARKS, marks);
 }
 
-static void changed_handler_takes_effect(void **state)
+TEST(changed_handler_takes_effect)
 {
-    (void)state;
     begin(HEAD Q1 HANDLER("one"));
     emit_until("one");
     running_write(&scene, "rules/rules.lua", HEAD Q1 HANDLER("two"));
@@ -72,9 +71,8 @@ static void changed_handler_takes_effect(void **state)
     running_end(&scene);
 }
 
-static void same_files_are_unchanged(void **state)
+TEST(same_files_are_unchanged)
 {
-    (void)state;
     begin(HEAD Q1 HANDLER("one"));
     running_write(&scene, "rules/rules.lua", HEAD Q1 HANDLER("one"));
     assert_has(running_reload(&scene, OK), OUTCOME("unchanged", 1));
@@ -105,41 +103,36 @@ static void refused(const char *rules, const char *why)
     running_end(&scene);
 }
 
-static void bad_syntax_is_refused(void **state)
+TEST(bad_syntax_is_refused)
 {
-    (void)state;
     refused(HEAD Q1 "local x = = 2\n", "rules/rules.lua:4: unexpected symbol");
 }
 
-static void error_of_a_file_is_refused(void **state)
+TEST(error_of_a_file_is_refused)
 {
-    (void)state;
     refused(HEAD Q1 "error 'not today'\n", "rules/rules.lua:4: not today");
 }
 
-static void bad_sql_is_refused(void **state)
+TEST(bad_sql_is_refused)
 {
-    (void)state;
     refused(HEAD Q1 "herald.on('note', '*', function(msg, tx)\n"
                     "  tx:row 'select nix from t'\n"
                     "end)\n",
             "rules/rules.lua:5:10: no such column: nix");
 }
 
-static void bad_sql_at_the_start_is_a_warning(void **state)
+TEST(bad_sql_at_the_start_is_a_warning)
 {
-    (void)state;
     begin(HEAD Q1 "herald.on('note', '*', function(msg, tx) tx:row 'select nix from t' end)\n");
     assert_has(running_log(&scene), "warn  rules.suspect reason=\"rules/rules.lua:4:");
     running_end(&scene);
 }
 
-static void new_migration_is_hinted_at(void **state)
+TEST(new_migration_is_hinted_at)
 {
     const char *rules =
         HEAD Q1 "herald.on('note', '*', function(msg, tx) tx:exec 'delete from fresh' end)\n";
 
-    (void)state;
     begin(HEAD Q1 HANDLER("one"));
     running_write(&scene, "rules/rules.lua", rules);
     assert_no(running_reload(&scene, ERR_CONFIG), "migrations/");
@@ -149,9 +142,8 @@ static void new_migration_is_hinted_at(void **state)
     running_end(&scene);
 }
 
-static void dry_run_changes_nothing(void **state)
+TEST(dry_run_changes_nothing)
 {
-    (void)state;
     begin(HEAD Q1 HANDLER("one"));
     scene.request.dry_run = true;
     running_write(&scene, "rules/rules.lua", HEAD Q1 Q2 HANDLER("two"));
@@ -169,9 +161,8 @@ static void dry_run_changes_nothing(void **state)
     running_end(&scene);
 }
 
-static void live_settings_take_effect(void **state)
+TEST(live_settings_take_effect)
 {
-    (void)state;
     begin(HEAD Q1 "herald.on('note', '*', function() while true do end end)\n");
     scene.request.handler_ms = 30;
     scene.request.retry = (struct retry_policy){
@@ -189,9 +180,8 @@ static void live_settings_take_effect(void **state)
     running_end(&scene);
 }
 
-static void publish_retry_takes_effect(void **state)
+TEST(publish_retry_takes_effect)
 {
-    (void)state;
     begin(
         HEAD Q1 HANDLER("one") "herald.route { type = 'lost', to = function() error('no') end }\n");
     scene.request.publish_retry = (struct retry_policy){
@@ -204,9 +194,8 @@ static void publish_retry_takes_effect(void **state)
     running_end(&scene);
 }
 
-static void smaller_memory_that_does_not_suffice_is_refused(void **state)
+TEST(smaller_memory_that_does_not_suffice_is_refused)
 {
-    (void)state;
     begin(HEAD Q1 "local big = ('x'):rep(4 * 1024 * 1024)\n" HANDLER("one"));
     scene.request.handler_memory = 2 * 1024 * 1024;
     assert_has(running_reload(&scene, ERR_CONFIG), "handler_memory");
@@ -214,9 +203,8 @@ static void smaller_memory_that_does_not_suffice_is_refused(void **state)
     running_end(&scene);
 }
 
-static void subscription_comes_and_goes(void **state)
+TEST(subscription_comes_and_goes)
 {
-    (void)state;
     begin(HEAD Q1 HANDLER("one"));
     emit_until("one");
     running_write(&scene, "rules/rules.lua", HEAD Q1 Q2 HANDLER("two"));
@@ -237,9 +225,8 @@ static void subscription_comes_and_goes(void **state)
 }
 
 /* docs/design.md#reload: a subscription goes. */
-static void retry_waits_for_its_subscription(void **state)
+TEST(retry_waits_for_its_subscription)
 {
-    (void)state;
     begin(HEAD Q1 "herald.on('note', '*', function() herald.retry('300ms', 'later') end)\n");
     (void)running_sql(&scene, EMIT);
     running_until(&scene, "select count(*) from herald_retry", "1");
@@ -252,9 +239,8 @@ static void retry_waits_for_its_subscription(void **state)
     running_end(&scene);
 }
 
-static void files_come_and_go(void **state)
+TEST(files_come_and_go)
 {
-    (void)state;
     begin(HEAD Q1 HANDLER("one"));
     running_write(&scene, "lib/words.lua", "return { mark = 'lib' }\n");
     running_write(
@@ -278,9 +264,8 @@ static void files_come_and_go(void **state)
     running_end(&scene);
 }
 
-static void trial_says_what_would_differ(void **state)
+TEST(trial_says_what_would_differ)
 {
-    (void)state;
     begin(HEAD Q1 HANDLER("one"));
     emit_until("one");
     running_write(&scene, "rules/rules.lua", HEAD Q1 HANDLER("two"));
@@ -293,9 +278,8 @@ static void trial_says_what_would_differ(void **state)
     running_end(&scene);
 }
 
-static void change_is_noticed(void **state)
+TEST(change_is_noticed)
 {
-    (void)state;
     begin(HEAD Q1 HANDLER("one"));
     running_for(&scene, 300);
     assert_int_equal(scene.edited, 0);
@@ -308,9 +292,8 @@ static void change_is_noticed(void **state)
     running_end(&scene);
 }
 
-static void stopping_engine_refuses(void **state)
+TEST(stopping_engine_refuses)
 {
-    (void)state;
     begin(HEAD Q1 HANDLER("one"));
     engine_stop(scene.engine);
     assert_has(running_reload(&scene, ERR_CLOSED), "stopping");
@@ -319,14 +302,13 @@ static void stopping_engine_refuses(void **state)
 
 /* A sanitizer has an allocator of its own, which mallinfo2 does not see: there, it is the
  * leak check at the end that counts. */
-static void memory_stays_flat(void **state)
+TEST(memory_stays_flat)
 {
     static const char *const rules[] = {
         HEAD Q1 HANDLER("one"), HEAD Q1 Q2 HANDLER("two"), HEAD Q1 "local x = = 2\n",
         HEAD Q1 "herald.on('note', '*', function(msg, tx) tx:row 'select nix from t' end)\n"};
     size_t settled = 0;
 
-    (void)state;
     begin(HEAD Q1 HANDLER("one"));
     for (int i = 0; i < 200; i++) {
         int wanted = i % 4 < 2 ? OK : ERR_CONFIG;
@@ -340,30 +322,4 @@ static void memory_stays_flat(void **state)
     assert_int_equal(status().generation, 100); /* the first one had not changed anything */
     assert_in_range(mallinfo2().uordblks, 0, settled + 256 * 1024);
     running_end(&scene);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(changed_handler_takes_effect),
-        cmocka_unit_test(same_files_are_unchanged),
-        cmocka_unit_test(bad_syntax_is_refused),
-        cmocka_unit_test(error_of_a_file_is_refused),
-        cmocka_unit_test(bad_sql_is_refused),
-        cmocka_unit_test(bad_sql_at_the_start_is_a_warning),
-        cmocka_unit_test(new_migration_is_hinted_at),
-        cmocka_unit_test(dry_run_changes_nothing),
-        cmocka_unit_test(live_settings_take_effect),
-        cmocka_unit_test(publish_retry_takes_effect),
-        cmocka_unit_test(smaller_memory_that_does_not_suffice_is_refused),
-        cmocka_unit_test(subscription_comes_and_goes),
-        cmocka_unit_test(retry_waits_for_its_subscription),
-        cmocka_unit_test(files_come_and_go),
-        cmocka_unit_test(trial_says_what_would_differ),
-        cmocka_unit_test(change_is_noticed),
-        cmocka_unit_test(stopping_engine_refuses),
-        cmocka_unit_test(memory_stays_flat),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,11 +8,9 @@
 
 static struct fair fair;
 
-static int begin(void **state)
+static void begin(void)
 {
-    (void)state;
     fair = (struct fair){.n = 0};
-    return 0;
 }
 
 static struct slice name(int i)
@@ -35,12 +33,11 @@ static int serve_next(const int *took, int n)
     return next;
 }
 
-static void slow_and_quick_queues_are_given_the_same_time(void **state)
+TEST_BETWEEN(begin, check_nothing, slow_and_quick_queues_are_given_the_same_time)
 {
     static const int took[] = {100, 5, 20};
     int served[3] = {0};
 
-    (void)state;
     for (int i = 0; i < 260; i++)
         served[serve_next(took, 3)]++;
     assert_int_equal(served[0], 10);
@@ -48,12 +45,11 @@ static void slow_and_quick_queues_are_given_the_same_time(void **state)
     assert_int_equal(served[2], 50);
 }
 
-static void a_queue_that_had_nothing_to_do_saves_no_time_up(void **state)
+TEST_BETWEEN(begin, check_nothing, a_queue_that_had_nothing_to_do_saves_no_time_up)
 {
     static const int took[] = {10, 10};
     int served[2] = {0};
 
-    (void)state;
     for (int i = 0; i < 100; i++)
         (void)fair_served(&fair, name(0), 10);
     for (int i = 0; i < 20; i++)
@@ -61,11 +57,10 @@ static void a_queue_that_had_nothing_to_do_saves_no_time_up(void **state)
     assert_in_range(served[1], 10, 11);
 }
 
-static void one_message_at_a_time_is_no_way_around(void **state)
+TEST_BETWEEN(begin, check_nothing, one_message_at_a_time_is_no_way_around)
 {
     int served[2] = {0};
 
-    (void)state;
     for (int i = 0; i < 200; i++) { /* queue 0 is slow, and often has nothing */
         bool there = i % 2 == 0;
         int next = there && fair_at(&fair, name(0)) <= fair_at(&fair, name(1)) ? 0 : 1;
@@ -76,13 +71,12 @@ static void one_message_at_a_time_is_no_way_around(void **state)
     assert_in_range(served[0], 10, 20);
 }
 
-static void as_many_queues_as_there_are_accounts_take_turns(void **state)
+TEST_BETWEEN(begin, check_nothing, as_many_queues_as_there_are_accounts_take_turns)
 {
     enum { QUEUES = FAIR_ACCOUNTS };
     static int64_t at[QUEUES];
     static int served[QUEUES];
 
-    (void)state;
     for (int i = 0; i < 3 * QUEUES; i++) {
         int next = 0;
 
@@ -96,16 +90,4 @@ static void as_many_queues_as_there_are_accounts_take_turns(void **state)
         assert_int_equal(served[i], 3);
         assert_int_equal(fair_at(&fair, name(i)), 3);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(slow_and_quick_queues_are_given_the_same_time, begin),
-        cmocka_unit_test_setup(a_queue_that_had_nothing_to_do_saves_no_time_up, begin),
-        cmocka_unit_test_setup(one_message_at_a_time_is_no_way_around, begin),
-        cmocka_unit_test_setup(as_many_queues_as_there_are_accounts_take_turns, begin),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

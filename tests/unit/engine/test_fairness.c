@@ -60,192 +60,135 @@ static void add_rows(struct scene *s, int n)
     (void)scene_sql(s, sql);
 }
 
-static void fresh_rows_go_out_beside_deliveries_that_use_up_every_turn(void **state)
+TEST_WITH(scene, fresh_rows_go_out_beside_deliveries_that_use_up_every_turn)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    deliver_many(&s, "q", "slow", 40);
-    turns(&s, 2);
-    add_rows(&s, 3);
-    turns(&s, 2);
-    assert_true(scene_acked(&s) < 40);
-    assert_string_equal(s.published, "1>y 2>y 3>y ");
-    scene_end(&s);
+    begin(f);
+    deliver_many(f, "q", "slow", 40);
+    turns(f, 2);
+    add_rows(f, 3);
+    turns(f, 2);
+    assert_true(scene_acked(f) < 40);
+    assert_string_equal(f->published, "1>y 2>y 3>y ");
 }
 
-static void due_rows_go_out_beside_deliveries_that_use_up_every_turn(void **state)
+TEST_WITH(scene, due_rows_go_out_beside_deliveries_that_use_up_every_turn)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    add_rows(&s, 2);
-    turns(&s, 1);
-    scene_answer(&s, 1, PUBLISH_NACKED, NULL);
-    scene_answer(&s, 2, PUBLISH_NACKED, NULL);
-    turns(&s, 1);
-    deliver_many(&s, "q", "slow", 40);
-    s.published[0] = '\0';
-    s.now_ms += 60000;
-    turns(&s, 2);
-    assert_true(scene_acked(&s) < 40);
-    assert_non_null(strstr(s.published, "1>y "));
-    assert_non_null(strstr(s.published, "2>y "));
-    scene_end(&s);
+    begin(f);
+    add_rows(f, 2);
+    turns(f, 1);
+    scene_answer(f, 1, PUBLISH_NACKED, NULL);
+    scene_answer(f, 2, PUBLISH_NACKED, NULL);
+    turns(f, 1);
+    deliver_many(f, "q", "slow", 40);
+    f->published[0] = '\0';
+    f->now_ms += 60000;
+    turns(f, 2);
+    assert_true(scene_acked(f) < 40);
+    assert_non_null(strstr(f->published, "1>y "));
+    assert_non_null(strstr(f->published, "2>y "));
 }
 
-static void fresh_rows_go_out_beside_a_crowd_of_due_ones(void **state)
+TEST_WITH(scene, fresh_rows_go_out_beside_a_crowd_of_due_ones)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    add_rows(&s, 40);
-    turns(&s, 4);
+    begin(f);
+    add_rows(f, 40);
+    turns(f, 4);
     for (int64_t row = 1; row <= 40; row++)
-        scene_answer(&s, row, PUBLISH_NACKED, NULL);
-    turns(&s, 1);
-    s.now_ms += 60000;
-    add_rows(&s, 1);
-    s.published[0] = '\0';
-    turns(&s, 2);
-    assert_non_null(strstr(s.published, "41>y "));
-    scene_end(&s);
+        scene_answer(f, row, PUBLISH_NACKED, NULL);
+    turns(f, 1);
+    f->now_ms += 60000;
+    add_rows(f, 1);
+    f->published[0] = '\0';
+    turns(f, 2);
+    assert_non_null(strstr(f->published, "41>y "));
 }
 
-static void deliveries_are_handled_beside_a_crowd_of_due_retries(void **state)
+TEST_WITH(scene, deliveries_are_handled_beside_a_crowd_of_due_retries)
 {
-    struct scene s;
     size_t acked;
 
-    (void)state;
-    begin(&s);
-    s.now_takes_ms = 0;
-    deliver_many(&s, "q", "poll", 50);
-    scene_run(&s);
-    s.now_takes_ms = SLOW_MS;
-    assert_sql(&s, "select count(*) from herald_retry", "50");
-    s.now_ms += 60000;
-    acked = scene_acked(&s);
-    deliver_many(&s, "r", "slow", 4);
-    turns(&s, 4);
-    assert_in_range(scene_acked(&s) - acked, 2, 4);
-    scene_end(&s);
+    begin(f);
+    f->now_takes_ms = 0;
+    deliver_many(f, "q", "poll", 50);
+    scene_run(f);
+    f->now_takes_ms = SLOW_MS;
+    assert_sql(f, "select count(*) from herald_retry", "50");
+    f->now_ms += 60000;
+    acked = scene_acked(f);
+    deliver_many(f, "r", "slow", 4);
+    turns(f, 4);
+    assert_in_range(scene_acked(f) - acked, 2, 4);
 }
 
-static void due_retries_are_tried_beside_deliveries_that_use_up_every_turn(void **state)
+TEST_WITH(scene, due_retries_are_tried_beside_deliveries_that_use_up_every_turn)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    scene_deliver_to(&s, "q", "again", "poll");
-    scene_run(&s);
-    deliver_many(&s, "r", "very slow", 20);
-    turns(&s, 6); /* of 200 ms each: a second has passed */
-    assert_true(scene_acked(&s) < 21);
-    assert_sql(&s, "select attempts from herald_retry", "2");
-    scene_end(&s);
+    begin(f);
+    scene_deliver_to(f, "q", "again", "poll");
+    scene_run(f);
+    deliver_many(f, "r", "very slow", 20);
+    turns(f, 6); /* of 200 ms each: a second has passed */
+    assert_true(scene_acked(f) < 21);
+    assert_sql(f, "select attempts from herald_retry", "2");
 }
 
-static void one_handler_that_outlasts_the_turn_leaves_the_next_one_to_the_others(void **state)
+TEST_WITH(scene, one_handler_that_outlasts_the_turn_leaves_the_next_one_to_the_others)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    s.now_takes_ms = 0;
-    deliver_many(&s, "q", "poll", 20);
-    scene_run(&s);
-    s.now_ms += 60000;
-    s.now_takes_ms = 400;
-    deliver_many(&s, "r", "slow", 4);
-    turns(&s, 4);
-    assert_int_equal(scene_acked(&s) - 20, 2);
-    scene_end(&s);
+    begin(f);
+    f->now_takes_ms = 0;
+    deliver_many(f, "q", "poll", 20);
+    scene_run(f);
+    f->now_ms += 60000;
+    f->now_takes_ms = 400;
+    deliver_many(f, "r", "slow", 4);
+    turns(f, 4);
+    assert_int_equal(scene_acked(f) - 20, 2);
 }
 
-static void a_queue_with_slow_handlers_leaves_another_one_its_time(void **state)
+TEST_WITH(scene, a_queue_with_slow_handlers_leaves_another_one_its_time)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    deliver_many(&s, "q", "slow", 20);
-    deliver_many(&s, "r", "quick", 30);
-    turns(&s, 2);
-    assert_sql(&s, "select count(*) from hits where id like 'r%'", "30");
-    assert_true(scene_acked(&s) < 40);
-    scene_end(&s);
+    begin(f);
+    deliver_many(f, "q", "slow", 20);
+    deliver_many(f, "r", "quick", 30);
+    turns(f, 2);
+    assert_sql(f, "select count(*) from hits where id like 'r%'", "30");
+    assert_true(scene_acked(f) < 40);
 }
 
-static void queues_with_slow_handlers_take_turns(void **state)
+TEST_WITH(scene, queues_with_slow_handlers_take_turns)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    deliver_many(&s, "q", "very slow", 20);
-    deliver_many(&s, "r", "slow", 20);
-    turns(&s, 7); /* those of q last for eleven times as long */
-    assert_sql(&s, "select count(*) from hits where id like 'q%'", "2");
-    assert_sql(&s, "select count(*) from hits where id like 'r%'", "11");
-    scene_end(&s);
+    begin(f);
+    deliver_many(f, "q", "very slow", 20);
+    deliver_many(f, "r", "slow", 20);
+    turns(f, 7); /* those of q last for eleven times as long */
+    assert_sql(f, "select count(*) from hits where id like 'q%'", "2");
+    assert_sql(f, "select count(*) from hits where id like 'r%'", "11");
 }
 
-static void due_retries_of_one_queue_leave_another_one_its_time(void **state)
+TEST_WITH(scene, due_retries_of_one_queue_leave_another_one_its_time)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    s.now_takes_ms = 0;
-    deliver_many(&s, "q", "poll", 40);
-    scene_run(&s);
-    scene_deliver_to(&s, "r", "last", "poll");
-    s.now_ms += 100;
-    scene_run(&s);
-    s.now_ms += 60000;
-    s.now_takes_ms = SLOW_MS;
-    turns(&s, 2);
-    assert_sql(&s, "select attempts from herald_retry where queue = 'r'", "2");
-    assert_sql(&s, "select count(*) > 30 from herald_retry where attempts = 1", "1");
-    scene_end(&s);
+    begin(f);
+    f->now_takes_ms = 0;
+    deliver_many(f, "q", "poll", 40);
+    scene_run(f);
+    scene_deliver_to(f, "r", "last", "poll");
+    f->now_ms += 100;
+    scene_run(f);
+    f->now_ms += 60000;
+    f->now_takes_ms = SLOW_MS;
+    turns(f, 2);
+    assert_sql(f, "select attempts from herald_retry where queue = 'r'", "2");
+    assert_sql(f, "select count(*) > 30 from herald_retry where attempts = 1", "1");
 }
 
-static void confirms_are_taken_beside_deliveries_that_use_up_every_turn(void **state)
+TEST_WITH(scene, confirms_are_taken_beside_deliveries_that_use_up_every_turn)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    add_rows(&s, 2);
-    turns(&s, 1);
-    deliver_many(&s, "q", "slow", 40);
-    scene_answer(&s, 1, PUBLISH_CONFIRMED, NULL);
-    scene_answer(&s, 2, PUBLISH_CONFIRMED, NULL);
-    turns(&s, 2);
-    assert_true(scene_acked(&s) < 40);
-    assert_sql(&s, "select count(*) from herald_outbox", "0");
-    scene_end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fresh_rows_go_out_beside_deliveries_that_use_up_every_turn),
-        cmocka_unit_test(due_rows_go_out_beside_deliveries_that_use_up_every_turn),
-        cmocka_unit_test(fresh_rows_go_out_beside_a_crowd_of_due_ones),
-        cmocka_unit_test(deliveries_are_handled_beside_a_crowd_of_due_retries),
-        cmocka_unit_test(due_retries_are_tried_beside_deliveries_that_use_up_every_turn),
-        cmocka_unit_test(one_handler_that_outlasts_the_turn_leaves_the_next_one_to_the_others),
-        cmocka_unit_test(a_queue_with_slow_handlers_leaves_another_one_its_time),
-        cmocka_unit_test(queues_with_slow_handlers_take_turns),
-        cmocka_unit_test(due_retries_of_one_queue_leave_another_one_its_time),
-        cmocka_unit_test(confirms_are_taken_beside_deliveries_that_use_up_every_turn),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    begin(f);
+    add_rows(f, 2);
+    turns(f, 1);
+    deliver_many(f, "q", "slow", 40);
+    scene_answer(f, 1, PUBLISH_CONFIRMED, NULL);
+    scene_answer(f, 2, PUBLISH_CONFIRMED, NULL);
+    turns(f, 2);
+    assert_true(scene_acked(f) < 40);
+    assert_sql(f, "select count(*) from herald_outbox", "0");
 }

@@ -31,158 +31,131 @@ static void begin(struct scene *s)
     turn_use_history(s->turn, HOUR);
 }
 
-static void messages_that_are_done_or_not_wanted_are_kept(void **state)
+TEST_WITH(scene, messages_that_are_done_or_not_wanted_are_kept)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    scene_deliver(&s, "a", "t", "{\"businessKey1\":\"16\"}");
-    scene_deliver(&s, "b", "t", "{\"businessKey1\":\"once\"}");
-    scene_deliver(&s, "c", "t", "{\"businessKey1\":\"never\"}");
-    scene_deliver(&s, "d", "unwanted", "{}");
-    scene_run(&s);
-    assert_sql(&s, ALL, "inbox:done:q:1:a inbox:unhandled:q:1:d");
-    s.now_ms += 1000;
-    scene_deliver(&s, "a", "t", "{\"businessKey1\":\"16\"}"); /* known */
-    scene_run(&s);
-    assert_sql(&s, ALL, "inbox:done:q:1:a inbox:unhandled:q:1:d inbox:done:q:2:b");
-    assert_sql(&s,
+    begin(f);
+    scene_deliver(f, "a", "t", "{\"businessKey1\":\"16\"}");
+    scene_deliver(f, "b", "t", "{\"businessKey1\":\"once\"}");
+    scene_deliver(f, "c", "t", "{\"businessKey1\":\"never\"}");
+    scene_deliver(f, "d", "unwanted", "{}");
+    scene_run(f);
+    assert_sql(f, ALL, "inbox:done:q:1:a inbox:unhandled:q:1:d");
+    f->now_ms += 1000;
+    scene_deliver(f, "a", "t", "{\"businessKey1\":\"16\"}"); /* known */
+    scene_run(f);
+    assert_sql(f, ALL, "inbox:done:q:1:a inbox:unhandled:q:1:d inbox:done:q:2:b");
+    assert_sql(f,
                "select generation || type || business_key1 || body || exchange from "
                "herald_history where message_id = 'a'",
                "1t16{\"businessKey1\":\"16\"}x");
-    scene_end(&s);
 }
 
 /* The rows of one turn: a later one that can be copied does not hide that an earlier one could
  * not. */
-static void a_copy_that_cannot_be_written_ends_the_turn(void **state)
+TEST_WITH(scene, a_copy_that_cannot_be_written_ends_the_turn)
 {
-    struct scene s;
     struct err err = {0};
 
-    (void)state;
-    begin(&s);
-    scene_sql(&s, "insert into herald_outbox(type, business_key1) values ('out', 'full'), "
-                  "('out', 'e')");
-    scene_run(&s);
-    scene_sql(&s, "create trigger full before insert on herald_history when "
-                  "new.business_key1 = 'full' begin select raise(abort, 'as told'); end");
-    scene_answer(&s, 1, PUBLISH_CONFIRMED, NULL);
-    scene_answer(&s, 2, PUBLISH_CONFIRMED, NULL);
-    assert_int_equal(scene_turn(&s, &err), TURN_PAUSED);
-    scene_sql(&s, "drop trigger full");
-    scene_run(&s);
-    assert_sql(&s, "select group_concat(business_key1, ' ') from herald_history", "full e");
-    assert_sql(&s, "select count(*) from herald_outbox", "0");
-    scene_end(&s);
+    begin(f);
+    scene_sql(f, "insert into herald_outbox(type, business_key1) values ('out', 'full'), "
+                 "('out', 'e')");
+    scene_run(f);
+    scene_sql(f, "create trigger full before insert on herald_history when "
+                 "new.business_key1 = 'full' begin select raise(abort, 'as told'); end");
+    scene_answer(f, 1, PUBLISH_CONFIRMED, NULL);
+    scene_answer(f, 2, PUBLISH_CONFIRMED, NULL);
+    assert_int_equal(scene_turn(f, &err), TURN_PAUSED);
+    scene_sql(f, "drop trigger full");
+    scene_run(f);
+    assert_sql(f, "select group_concat(business_key1, ' ') from herald_history", "full e");
+    assert_sql(f, "select count(*) from herald_outbox", "0");
 }
 
 /* With the id and the body that were sent, whoever made them. */
-static void rows_that_were_confirmed_are_kept(void **state)
+TEST_WITH(scene, rows_that_were_confirmed_are_kept)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    scene_deliver(&s, "a", "t", "{\"businessKey2\":\"out\"}");
-    scene_run(&s);
-    assert_sql(&s, ALL, "inbox:done:q:1:a");
-    scene_answer(&s, 1, PUBLISH_CONFIRMED, NULL);
-    scene_answer(&s, 1, PUBLISH_CONFIRMED, NULL); /* a second word about it */
-    scene_run(&s);
-    assert_sql(&s, "select count(*) from herald_history where side = 'outbox'", "1");
-    assert_sql(&s, "select message_id like '%_:1' from herald_history where side = 'outbox'", "1");
-    assert_sql(&s, "select trim(message_id || ' ') from herald_history where side = 'outbox'",
-               strtok(s.ids, " "));
-    assert_sql(&s,
+    begin(f);
+    scene_deliver(f, "a", "t", "{\"businessKey2\":\"out\"}");
+    scene_run(f);
+    assert_sql(f, ALL, "inbox:done:q:1:a");
+    scene_answer(f, 1, PUBLISH_CONFIRMED, NULL);
+    scene_answer(f, 1, PUBLISH_CONFIRMED, NULL); /* a second word about it */
+    scene_run(f);
+    assert_sql(f, "select count(*) from herald_history where side = 'outbox'", "1");
+    assert_sql(f, "select message_id like '%_:1' from herald_history where side = 'outbox'", "1");
+    assert_sql(f, "select trim(message_id || ' ') from herald_history where side = 'outbox'",
+               strtok(f->ids, " "));
+    assert_sql(f,
                "select outcome || attempts || business_key1 || body || timestamp_s from "
                "herald_history where side = 'outbox'",
                "confirmed1e{\"businessKey1\":\"e\",\"id\":1,\"messageType\":\"out\"}1700000000");
-    assert_sql(&s, "select count(*) from herald_outbox", "0");
-    scene_end(&s);
+    assert_sql(f, "select count(*) from herald_outbox", "0");
 }
 
-static void what_is_tried_again_is_not_settled(void **state)
+TEST_WITH(scene, what_is_tried_again_is_not_settled)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    scene_deliver(&s, "a", "t", "{\"businessKey2\":\"out\"}");
-    scene_run(&s);
-    scene_answer(&s, 1, PUBLISH_NACKED, NULL);
-    scene_run(&s);
-    assert_sql(&s, "select count(*) from herald_history where side = 'outbox'", "0");
-    s.now_ms += HOUR / 2;
-    scene_run(&s);
-    scene_answer(&s, 1, PUBLISH_CONFIRMED, NULL);
-    scene_run(&s);
-    assert_sql(&s, "select outcome || attempts from herald_history where side = 'outbox'",
+    begin(f);
+    scene_deliver(f, "a", "t", "{\"businessKey2\":\"out\"}");
+    scene_run(f);
+    scene_answer(f, 1, PUBLISH_NACKED, NULL);
+    scene_run(f);
+    assert_sql(f, "select count(*) from herald_history where side = 'outbox'", "0");
+    f->now_ms += HOUR / 2;
+    scene_run(f);
+    scene_answer(f, 1, PUBLISH_CONFIRMED, NULL);
+    scene_run(f);
+    assert_sql(f, "select outcome || attempts from herald_history where side = 'outbox'",
                "confirmed2");
-    scene_end(&s);
 }
 
-static void a_dropped_row_and_each_leg_are_kept(void **state)
+TEST_WITH(scene, a_dropped_row_and_each_leg_are_kept)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    scene_deliver(&s, "a", "t", "{\"businessKey2\":\"gone\"}");
-    scene_deliver(&s, "b", "t", "{\"businessKey2\":\"both\"}");
-    scene_run(&s);
-    scene_answer(&s, 1, PUBLISH_RETURNED, "nobody is bound");
-    scene_answer(&s, 3, PUBLISH_CONFIRMED, NULL);
-    scene_answer(&s, 4, PUBLISH_CONFIRMED, NULL);
-    scene_run(&s);
-    assert_sql(&s,
+    begin(f);
+    scene_deliver(f, "a", "t", "{\"businessKey2\":\"gone\"}");
+    scene_deliver(f, "b", "t", "{\"businessKey2\":\"both\"}");
+    scene_run(f);
+    scene_answer(f, 1, PUBLISH_RETURNED, "nobody is bound");
+    scene_answer(f, 3, PUBLISH_CONFIRMED, NULL);
+    scene_answer(f, 4, PUBLISH_CONFIRMED, NULL);
+    scene_run(f);
+    assert_sql(f,
                "select group_concat(outcome || ifnull(exchange, '-') || ifnull(routing_key, '-'), "
                "' ') from (select * from herald_history where side = 'outbox' order by id)",
                "dropped-- confirmedy confirmedzk");
-    assert_sql(&s,
+    assert_sql(f,
                "select count(distinct message_id) from herald_history where outcome = 'confirmed'",
                "1");
-    scene_end(&s);
 }
 
-static void nothing_is_kept_while_it_is_off(void **state)
+TEST_WITH(scene, nothing_is_kept_while_it_is_off)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, RULES, "select 1;");
-    scene_run(&s); /* old copies are looked for: not again for a while */
-    scene_deliver(&s, "a", "t", "{\"businessKey2\":\"out\"}");
-    scene_deliver(&s, "d", "unwanted", "{}");
-    scene_run(&s);
-    scene_answer(&s, 1, PUBLISH_CONFIRMED, NULL);
-    scene_run(&s);
-    assert_sql(&s, "select count(*) from herald_history", "0");
-    scene_end(&s);
+    scene_begin(f, RULES, "select 1;");
+    scene_run(f); /* old copies are looked for: not again for a while */
+    scene_deliver(f, "a", "t", "{\"businessKey2\":\"out\"}");
+    scene_deliver(f, "d", "unwanted", "{}");
+    scene_run(f);
+    scene_answer(f, 1, PUBLISH_CONFIRMED, NULL);
+    scene_run(f);
+    assert_sql(f, "select count(*) from herald_history", "0");
 }
 
 /* The copy is part of the turn's transaction. */
-static void a_turn_that_is_undone_leaves_no_copy(void **state)
+TEST_WITH(scene, a_turn_that_is_undone_leaves_no_copy)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s,
+    scene_begin(f,
                 HEAD "herald.subscribe { queue = 'q', from = herald.fanout 'x' }\n"
                      "herald.on('t', '*', function(msg, tx)\n"
                      "  if msg.business_key1 == 'hog' then local t = {} while true do t[#t + 1] = "
                      "{} end end\n"
                      "end)\n",
                 "select 1;");
-    turn_use_history(s.turn, HOUR);
-    scene_deliver(&s, "a", "t", "{}");
-    scene_deliver(&s, "b", "t", "{\"businessKey1\":\"hog\"}");
-    scene_deliver(&s, "c", "t", "{}");
-    scene_run(&s); /* the turn of the hog is run again without it */
-    assert_true(s.forgotten > 0);
-    assert_sql(&s, ALL, "inbox:done:q:1:a inbox:done:q:1:c");
-    scene_end(&s);
+    turn_use_history(f->turn, HOUR);
+    scene_deliver(f, "a", "t", "{}");
+    scene_deliver(f, "b", "t", "{\"businessKey1\":\"hog\"}");
+    scene_deliver(f, "c", "t", "{}");
+    scene_run(f); /* the turn of the hog is run again without it */
+    assert_true(f->forgotten > 0);
+    assert_sql(f, ALL, "inbox:done:q:1:a inbox:done:q:1:c");
 }
 
 static void deliver_many(struct scene *s, const char *prefix, int n)
@@ -196,77 +169,48 @@ static void deliver_many(struct scene *s, const char *prefix, int n)
     scene_run(s);
 }
 
-static void old_ones_go_also_when_it_is_turned_off(void **state)
+TEST_WITH(scene, old_ones_go_also_when_it_is_turned_off)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    deliver_many(&s, "a", 20);
-    s.now_ms += HOUR - 1000;
-    deliver_many(&s, "b", 5);
-    assert_sql(&s, "select count(*) from herald_history", "25");
-    s.now_ms += 2000;
-    scene_run(&s); /* looked a moment ago */
-    s.now_ms += 10000;
-    scene_run(&s);
-    assert_sql(&s, "select count(*) from herald_history where message_id like 'b%'", "5");
-    assert_sql(&s, "select count(*) from herald_history", "5");
-    turn_use_history(s.turn, 0);
-    scene_run(&s);
-    assert_sql(&s, "select count(*) from herald_history", "0");
-    scene_end(&s);
+    begin(f);
+    deliver_many(f, "a", 20);
+    f->now_ms += HOUR - 1000;
+    deliver_many(f, "b", 5);
+    assert_sql(f, "select count(*) from herald_history", "25");
+    f->now_ms += 2000;
+    scene_run(f); /* looked a moment ago */
+    f->now_ms += 10000;
+    scene_run(f);
+    assert_sql(f, "select count(*) from herald_history where message_id like 'b%'", "5");
+    assert_sql(f, "select count(*) from herald_history", "5");
+    turn_use_history(f->turn, 0);
+    scene_run(f);
+    assert_sql(f, "select count(*) from herald_history", "0");
 }
 
-static void a_restart_without_it_empties_it(void **state)
+TEST_WITH(scene, a_restart_without_it_empties_it)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    deliver_many(&s, "a", 3);
-    scene_restart(&s);
-    scene_run(&s);
-    assert_sql(&s, "select count(*) from herald_history", "0");
-    scene_end(&s);
+    begin(f);
+    deliver_many(f, "a", 3);
+    scene_restart(f);
+    scene_run(f);
+    assert_sql(f, "select count(*) from herald_history", "0");
 }
 
 /* A crowd of old ones goes in many turns, none of which takes all. */
-static void pruning_does_not_stall_a_turn(void **state)
+TEST_WITH(scene, pruning_does_not_stall_a_turn)
 {
-    struct scene s;
     struct err err = {0};
     int turns = 0;
 
-    (void)state;
-    begin(&s);
-    scene_run(&s);
-    (void)scene_sql(&s,
+    begin(f);
+    scene_run(f);
+    (void)scene_sql(f,
                     "insert into herald_history(at, side, outcome, attempts, generation, "
                     "timestamp_s) with recursive n(i) as (select 1 union all select i + 1 from n "
                     "where i < 1000) select i, 'inbox', 'done', 1, 1, 0 from n");
-    s.now_ms += 2 * HOUR;
-    while (scene_turn(&s, &err) == TURN_MORE)
+    f->now_ms += 2 * HOUR;
+    while (scene_turn(f, &err) == TURN_MORE)
         turns++;
     assert_in_range(turns, 4, 6);
-    assert_sql(&s, "select count(*) from herald_history", "0");
-    scene_end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(messages_that_are_done_or_not_wanted_are_kept),
-        cmocka_unit_test(rows_that_were_confirmed_are_kept),
-        cmocka_unit_test(a_copy_that_cannot_be_written_ends_the_turn),
-        cmocka_unit_test(what_is_tried_again_is_not_settled),
-        cmocka_unit_test(a_dropped_row_and_each_leg_are_kept),
-        cmocka_unit_test(nothing_is_kept_while_it_is_off),
-        cmocka_unit_test(a_turn_that_is_undone_leaves_no_copy),
-        cmocka_unit_test(old_ones_go_also_when_it_is_turned_off),
-        cmocka_unit_test(a_restart_without_it_empties_it),
-        cmocka_unit_test(pruning_does_not_stall_a_turn),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    assert_sql(f, "select count(*) from herald_history", "0");
 }

@@ -64,60 +64,53 @@ static int64_t floor_of(struct scene *s)
     return floor;
 }
 
-static void keys_go_a_window_later_and_the_floor_says_so(void **state)
+TEST_WITH(scene, keys_go_a_window_later_and_the_floor_says_so)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, rules, tables);
-    fill(&s, "a", 7);
-    assert_int_equal(floor_of(&s), 0);
-    assert_sql(&s, "select count(*) from herald_inbox", "7");
-    fill(&s, "b", 5);
-    assert_true(floor_of(&s) > 0);
-    assert_true(floor_of(&s) <= wall(&s) - 7 * DAY);
-    assert_true(floor_of(&s) > wall(&s) - 9 * DAY);
-    assert_sql(&s, "select count(*) from herald_inbox where message_id = 'a0'", "0");
-    assert_sql(&s, "select count(*) from herald_inbox where message_id = 'b0'", "1");
-    scene_end(&s);
+    scene_begin(f, rules, tables);
+    fill(f, "a", 7);
+    assert_int_equal(floor_of(f), 0);
+    assert_sql(f, "select count(*) from herald_inbox", "7");
+    fill(f, "b", 5);
+    assert_true(floor_of(f) > 0);
+    assert_true(floor_of(f) <= wall(f) - 7 * DAY);
+    assert_true(floor_of(f) > wall(f) - 9 * DAY);
+    assert_sql(f, "select count(*) from herald_inbox where message_id = 'a0'", "0");
+    assert_sql(f, "select count(*) from herald_inbox where message_id = 'b0'", "1");
 }
 
 /* docs/design.md#the-inbox-window */
-static void what_was_sent_before_the_floor_is_too_old_to_tell(void **state)
+TEST_WITH(scene, what_was_sent_before_the_floor_is_too_old_to_tell)
 {
-    struct scene s;
     int64_t sent;
 
-    (void)state;
-    scene_begin(&s, rules, tables);
-    sent = wall(&s);
-    fill(&s, "a", 12);
-    assert_sql(&s, "select count(*) from did where id = 'a0'", "1");
-    deliver(&s, "a0", sent);
-    assert_sql(&s, "select count(*) from did where id = 'a0'", "1");
-    assert_sql_contains(&s, "select error from herald_dead", "too old to tell: sent at 20");
-    assert_sql_contains(&s, "select error from herald_dead", "replay it if not");
-    deliver(&s, "a0", sent); /* once more: the letter is there already */
-    assert_sql(&s, "select count(*) from herald_dead", "1");
-    deliver(&s, "late, without a time", 0);
-    deliver(&s, "late, but not too late", floor_of(&s) + 1000);
-    assert_sql(&s, "select count(*) from did where id like 'late%'", "2");
-    assert_sql(&s, "select count(*) from herald_dead", "1");
-    deliver(&s, "a11", sent); /* known: a repeat, whatever its time says */
-    assert_sql(&s, "select count(*) from herald_dead", "1");
-    scene_end(&s);
+    scene_begin(f, rules, tables);
+    sent = wall(f);
+    fill(f, "a", 12);
+    assert_sql(f, "select count(*) from did where id = 'a0'", "1");
+    deliver(f, "a0", sent);
+    assert_sql(f, "select count(*) from did where id = 'a0'", "1");
+    assert_sql_contains(f, "select error from herald_dead", "too old to tell: sent at 20");
+    assert_sql_contains(f, "select error from herald_dead", "replay it if not");
+    deliver(f, "a0", sent); /* once more: the letter is there already */
+    assert_sql(f, "select count(*) from herald_dead", "1");
+    deliver(f, "late, without a time", 0);
+    deliver(f, "late, but not too late", floor_of(f) + 1000);
+    assert_sql(f, "select count(*) from did where id like 'late%'", "2");
+    assert_sql(f, "select count(*) from herald_dead", "1");
+    deliver(f, "a11", sent); /* known: a repeat, whatever its time says */
+    assert_sql(f, "select count(*) from herald_dead", "1");
 }
 
 /* docs/design.md#the-inbox-window */
-static void a_clock_that_jumps_ahead_does_not_empty_the_inbox(void **state)
+TEST(a_clock_that_jumps_ahead_does_not_empty_the_inbox)
 {
     static const int64_t jumps[] = {DAY, YEAR, 10 * YEAR};
 
-    (void)state;
     for (size_t i = 0; i < 3; i++) {
         struct scene s;
         int64_t floor;
 
+        scene_setup(&s);
         scene_begin(&s, rules, tables);
         fill(&s, "a", 7);
         s.wall_ahead_ms = jumps[i];
@@ -138,18 +131,18 @@ static void a_clock_that_jumps_ahead_does_not_empty_the_inbox(void **state)
         assert_sql(&s, "select count(*) from did", "7");
         assert_sql(&s, "select count(*) from herald_dead", "0"); /* they were known */
         assert_int_equal(floor_of(&s), floor);
-        scene_end(&s);
+        scene_teardown(&s);
     }
 }
 
-static void a_clock_that_goes_back_loses_no_key(void **state)
+TEST(a_clock_that_goes_back_loses_no_key)
 {
     static const int64_t jumps[] = {-DAY, -YEAR, -20 * YEAR};
 
-    (void)state;
     for (size_t i = 0; i < 3; i++) {
         struct scene s;
 
+        scene_setup(&s);
         scene_begin(&s, rules, tables);
         fill(&s, "a", 12);
         s.wall_ahead_ms = jumps[i];
@@ -160,84 +153,56 @@ static void a_clock_that_goes_back_loses_no_key(void **state)
         scene_run(&s);
         deliver(&s, "back", s.now_ms - DAY / 2);
         assert_sql(&s, "select count(*) from did where id = 'back'", "1");
-        scene_end(&s);
+        scene_teardown(&s);
     }
 }
 
 /* Nothing older stands in front of them, so only the time they were given keeps them. */
-static void a_clock_that_goes_back_in_an_idle_router_loses_no_key(void **state)
+TEST_WITH(scene, a_clock_that_goes_back_in_an_idle_router_loses_no_key)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, rules, tables);
-    deliver(&s, "a0", s.now_ms); /* of one bucket, so that the floor is above both */
-    deliver(&s, "a1", s.now_ms);
-    pass(&s, 20 * DAY);
-    assert_sql(&s, "select count(*) from herald_inbox", "1");
-    s.wall_ahead_ms = -YEAR;
-    deliver(&s, "back1", s.now_ms);
-    deliver(&s, "back2", s.now_ms);
-    pass(&s, DAY / 24);
-    deliver(&s, "back1", s.now_ms);
-    s.wall_ahead_ms = 0;
-    scene_run(&s);
-    assert_sql(&s, "select count(*) from did where id = 'back1'", "1");
-    scene_end(&s);
+    scene_begin(f, rules, tables);
+    deliver(f, "a0", f->now_ms); /* of one bucket, so that the floor is above both */
+    deliver(f, "a1", f->now_ms);
+    pass(f, 20 * DAY);
+    assert_sql(f, "select count(*) from herald_inbox", "1");
+    f->wall_ahead_ms = -YEAR;
+    deliver(f, "back1", f->now_ms);
+    deliver(f, "back2", f->now_ms);
+    pass(f, DAY / 24);
+    deliver(f, "back1", f->now_ms);
+    f->wall_ahead_ms = 0;
+    scene_run(f);
+    assert_sql(f, "select count(*) from did where id = 'back1'", "1");
 }
 
 /* docs/design.md#the-inbox-window */
-static void a_router_that_was_down_for_weeks_takes_what_waited(void **state)
+TEST_WITH(scene, a_router_that_was_down_for_weeks_takes_what_waited)
 {
-    struct scene s;
     int64_t stopped, floor;
 
-    (void)state;
-    scene_begin(&s, rules, tables);
-    fill(&s, "a", 9);
-    stopped = wall(&s);
-    floor = floor_of(&s);
-    s.now_ms += 60 * DAY;
-    scene_restart(&s);
-    scene_run(&s);
-    assert_int_equal(floor_of(&s), floor);
-    deliver(&s, "waited", stopped + DAY);
-    deliver(&s, "a8", stopped - DAY);
-    assert_sql(&s, "select count(*) from did where id in ('waited', 'a8')", "2");
-    assert_sql(&s, "select count(*) from herald_dead", "0");
-    scene_end(&s);
+    scene_begin(f, rules, tables);
+    fill(f, "a", 9);
+    stopped = wall(f);
+    floor = floor_of(f);
+    f->now_ms += 60 * DAY;
+    scene_restart(f);
+    scene_run(f);
+    assert_int_equal(floor_of(f), floor);
+    deliver(f, "waited", stopped + DAY);
+    deliver(f, "a8", stopped - DAY);
+    assert_sql(f, "select count(*) from did where id in ('waited', 'a8')", "2");
+    assert_sql(f, "select count(*) from herald_dead", "0");
 }
 
 /* A start every few hours, and still what is old goes. */
-static void restarts_do_not_keep_the_inbox_from_shrinking(void **state)
+TEST_WITH(scene, restarts_do_not_keep_the_inbox_from_shrinking)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, rules, tables);
-    fill(&s, "a", 7);
+    scene_begin(f, rules, tables);
+    fill(f, "a", 7);
     for (int i = 0; i < 5 * 24 / 4; i++) {
-        pass(&s, DAY / 6);
-        scene_restart(&s);
+        pass(f, DAY / 6);
+        scene_restart(f);
     }
-    assert_true(floor_of(&s) > wall(&s) - 10 * DAY);
-    assert_true(floor_of(&s) <= wall(&s) - 7 * DAY);
-    scene_end(&s);
-}
-
-#define TEST(name) cmocka_unit_test(name)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(keys_go_a_window_later_and_the_floor_says_so),
-        TEST(what_was_sent_before_the_floor_is_too_old_to_tell),
-        TEST(a_clock_that_jumps_ahead_does_not_empty_the_inbox),
-        TEST(a_clock_that_goes_back_loses_no_key),
-        TEST(a_clock_that_goes_back_in_an_idle_router_loses_no_key),
-        TEST(a_router_that_was_down_for_weeks_takes_what_waited),
-        TEST(restarts_do_not_keep_the_inbox_from_shrinking),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    assert_true(floor_of(f) > wall(f) - 10 * DAY);
+    assert_true(floor_of(f) <= wall(f) - 7 * DAY);
 }

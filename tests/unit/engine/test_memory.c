@@ -101,6 +101,14 @@ void *__wrap_realloc(void *p, size_t size)
 
 /* --- the tests --- */
 
+/* Before SQLite is opened for the first time. */
+static void begin(struct ordeal *o)
+{
+    if (sqlite_below.xMalloc == NULL)
+        wrap_sqlite();
+    ordeal_setup(o);
+}
+
 static void run(struct ordeal *o, long nth)
 {
     plan.nth = nth;
@@ -160,55 +168,41 @@ static long try_open(const struct ordeal *o, long nth, int *code_out)
     return plan.passed;
 }
 
-static void faults_27_a_store_opens_or_does_not(void **state)
+TEST_ON(struct ordeal, begin, ordeal_teardown, faults_27_a_store_opens_or_does_not)
 {
-    struct ordeal *o = *state;
     int code;
 
-    ordeal_run(o);
-    scene_stop(&o->scene); /* the reader stays: what follows is no recovery */
+    ordeal_run(f);
+    scene_stop(&f->scene); /* the reader stays: what follows is no recovery */
     for (int way = 0; way < 4; way++) {
         long total, stride, refused = 0;
 
         plan.whose = way & 1 ? OF_HERALD : OF_SQLITE;
         plan.stays = way & 2;
-        total = try_open(o, 0, &code);
+        total = try_open(f, 0, &code);
         assert_int_equal(code, OK);
         stride = 1 + total / (getenv("HERALD_LONG") != NULL ? 1000 : 40);
         for (long nth = 1; nth <= total; nth += stride) {
-            try_open(o, nth, &code);
+            try_open(f, nth, &code);
             refused += code == ERR_NOMEM;
         }
         assert_true(refused > 0);
     }
-    scene_start(&o->scene);
-    ordeal_run(o);
+    scene_start(&f->scene);
+    ordeal_run(f);
 }
 
-static void faults_27_sqlite_gets_no_memory(void **state)
+TEST_ON(struct ordeal, begin, ordeal_teardown, faults_27_sqlite_gets_no_memory)
 {
-    fail_everywhere(*state, OF_SQLITE, "SQLite");
+    fail_everywhere(f, OF_SQLITE, "SQLite");
 }
 
-static void faults_27_lua_gets_no_memory(void **state)
+TEST_ON(struct ordeal, begin, ordeal_teardown, faults_27_lua_gets_no_memory)
 {
-    fail_everywhere(*state, OF_LUA, "Lua");
+    fail_everywhere(f, OF_LUA, "Lua");
 }
 
-static void faults_27_herald_gets_no_memory(void **state)
+TEST_ON(struct ordeal, begin, ordeal_teardown, faults_27_herald_gets_no_memory)
 {
-    fail_everywhere(*state, OF_HERALD, "herald");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        ORDEAL(faults_27_a_store_opens_or_does_not),
-        ORDEAL(faults_27_sqlite_gets_no_memory),
-        ORDEAL(faults_27_lua_gets_no_memory),
-        ORDEAL(faults_27_herald_gets_no_memory),
-    };
-
-    wrap_sqlite();
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    fail_everywhere(f, OF_HERALD, "herald");
 }

@@ -47,145 +47,113 @@ static void answer(struct scene *s, int64_t row, enum publish_outcome outcome)
     scene_run(s);
 }
 
-static void one_of_a_lane_is_on_its_way_at_a_time(void **state)
+TEST_WITH(scene, one_of_a_lane_is_on_its_way_at_a_time)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    assert_string_equal(s.published, "4>y 5>y 1>y 3>y ");
-    assert_sql(&s, LANES,
+    begin(f);
+    assert_string_equal(f->published, "4>y 5>y 1>y 3>y ");
+    assert_sql(f, LANES,
                "1:business_key1=16, 2:business_key1=16 behind, 3:business_key1=17, 4:-, 5:-");
-    answer(&s, 1, PUBLISH_CONFIRMED);
-    assert_string_equal(s.published, "4>y 5>y 1>y 3>y 2>y ");
-    add(&s, "out", "'16'"); /* 6, while 2 is in flight */
-    scene_run(&s);
-    assert_string_equal(s.published, "4>y 5>y 1>y 3>y 2>y ");
-    answer(&s, 2, PUBLISH_CONFIRMED);
-    assert_string_equal(s.published, "4>y 5>y 1>y 3>y 2>y 6>y ");
-    answer(&s, 6, PUBLISH_CONFIRMED);
-    add(&s, "out", "'16'"); /* 7: the lane is empty again */
-    scene_run(&s);
-    assert_string_equal(s.published, "4>y 5>y 1>y 3>y 2>y 6>y 7>y ");
-    scene_end(&s);
+    answer(f, 1, PUBLISH_CONFIRMED);
+    assert_string_equal(f->published, "4>y 5>y 1>y 3>y 2>y ");
+    add(f, "out", "'16'"); /* 6, while 2 is in flight */
+    scene_run(f);
+    assert_string_equal(f->published, "4>y 5>y 1>y 3>y 2>y ");
+    answer(f, 2, PUBLISH_CONFIRMED);
+    assert_string_equal(f->published, "4>y 5>y 1>y 3>y 2>y 6>y ");
+    answer(f, 6, PUBLISH_CONFIRMED);
+    add(f, "out", "'16'"); /* 7: the lane is empty again */
+    scene_run(f);
+    assert_string_equal(f->published, "4>y 5>y 1>y 3>y 2>y 6>y 7>y ");
 }
 
-static void a_nacked_row_is_not_overtaken(void **state)
+TEST_WITH(scene, a_nacked_row_is_not_overtaken)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    answer(&s, 1, PUBLISH_NACKED);
-    answer(&s, 3, PUBLISH_CONFIRMED);
-    add(&s, "out", "'17'"); /* 6: its lane flows */
-    add(&s, "out", "'16'"); /* 7 */
-    scene_run(&s);
-    assert_string_equal(s.published, "4>y 5>y 1>y 3>y 6>y ");
-    s.now_ms += 1000;
-    scene_run(&s);
-    assert_string_equal(s.published, "4>y 5>y 1>y 3>y 6>y 1>y ");
-    answer(&s, 1, PUBLISH_UNKNOWN);
-    answer(&s, 1, PUBLISH_CONFIRMED);
-    answer(&s, 2, PUBLISH_CONFIRMED);
-    assert_string_equal(s.published, "4>y 5>y 1>y 3>y 6>y 1>y 1>y 2>y 7>y ");
-    scene_end(&s);
+    begin(f);
+    answer(f, 1, PUBLISH_NACKED);
+    answer(f, 3, PUBLISH_CONFIRMED);
+    add(f, "out", "'17'"); /* 6: its lane flows */
+    add(f, "out", "'16'"); /* 7 */
+    scene_run(f);
+    assert_string_equal(f->published, "4>y 5>y 1>y 3>y 6>y ");
+    f->now_ms += 1000;
+    scene_run(f);
+    assert_string_equal(f->published, "4>y 5>y 1>y 3>y 6>y 1>y ");
+    answer(f, 1, PUBLISH_UNKNOWN);
+    answer(f, 1, PUBLISH_CONFIRMED);
+    answer(f, 2, PUBLISH_CONFIRMED);
+    assert_string_equal(f->published, "4>y 5>y 1>y 3>y 6>y 1>y 1>y 2>y 7>y ");
 }
 
-static void two_types_of_one_key_keep_their_order(void **state)
+TEST_WITH(scene, two_types_of_one_key_keep_their_order)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, ORDERED, "select 1;");
-    add(&s, "out", "'16'");
-    add(&s, "also", "'16'");
-    add(&s, "out", "'16'");
-    scene_run(&s);
-    answer(&s, 1, PUBLISH_CONFIRMED);
-    answer(&s, 2, PUBLISH_CONFIRMED);
-    assert_string_equal(s.published, "1>y 2>z 3>y ");
-    scene_end(&s);
+    scene_begin(f, ORDERED, "select 1;");
+    add(f, "out", "'16'");
+    add(f, "also", "'16'");
+    add(f, "out", "'16'");
+    scene_run(f);
+    answer(f, 1, PUBLISH_CONFIRMED);
+    answer(f, 2, PUBLISH_CONFIRMED);
+    assert_string_equal(f->published, "1>y 2>z 3>y ");
 }
 
-static void a_crash_with_the_first_in_flight_keeps_the_order(void **state)
+TEST_WITH(scene, a_crash_with_the_first_in_flight_keeps_the_order)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    scene_restart(&s);
-    scene_run(&s);
-    assert_string_equal(s.published, "1>y 3>y 4>y 5>y ");
-    answer(&s, 1, PUBLISH_NACKED);
-    scene_restart(&s); /* and while it is postponed */
-    scene_run(&s);
-    assert_string_equal(s.published, "3>y 4>y 5>y ");
-    s.now_ms += 1000;
-    scene_run(&s);
-    answer(&s, 1, PUBLISH_CONFIRMED);
-    assert_string_equal(s.published, "3>y 4>y 5>y 1>y 2>y ");
-    scene_end(&s);
+    begin(f);
+    scene_restart(f);
+    scene_run(f);
+    assert_string_equal(f->published, "1>y 3>y 4>y 5>y ");
+    answer(f, 1, PUBLISH_NACKED);
+    scene_restart(f); /* and while it is postponed */
+    scene_run(f);
+    assert_string_equal(f->published, "3>y 4>y 5>y ");
+    f->now_ms += 1000;
+    scene_run(f);
+    answer(f, 1, PUBLISH_CONFIRMED);
+    assert_string_equal(f->published, "3>y 4>y 5>y 1>y 2>y ");
 }
 
-static void a_parked_first_row_releases_its_lane(void **state)
+TEST_WITH(scene, a_parked_first_row_releases_its_lane)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    answer(&s, 1, PUBLISH_REFUSED);
-    assert_sql(&s, "select count(*) from herald_dead", "1");
-    assert_string_equal(s.published, "4>y 5>y 1>y 3>y 2>y ");
-    scene_end(&s);
+    begin(f);
+    answer(f, 1, PUBLISH_REFUSED);
+    assert_sql(f, "select count(*) from herald_dead", "1");
+    assert_string_equal(f->published, "4>y 5>y 1>y 3>y 2>y ");
 }
 
 /* Parked by the walk itself, without a word of the broker. */
-static void a_first_row_that_is_no_good_releases_its_lane(void **state)
+TEST_WITH(scene, a_first_row_that_is_no_good_releases_its_lane)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, ORDERED, "select 1;");
-    s.publish_code = ERR_INPUT;
-    add(&s, "out", "'16'");
-    add(&s, "out", "'16'");
-    scene_run(&s);
-    assert_sql(&s, "select count(*) from herald_dead", "2");
-    assert_sql(&s, "select count(*) from herald_outbox", "0");
-    scene_end(&s);
+    scene_begin(f, ORDERED, "select 1;");
+    f->publish_code = ERR_INPUT;
+    add(f, "out", "'16'");
+    add(f, "out", "'16'");
+    scene_run(f);
+    assert_sql(f, "select count(*) from herald_dead", "2");
+    assert_sql(f, "select count(*) from herald_outbox", "0");
 }
 
-static void whoever_deletes_the_first_row_wakes_the_next(void **state)
+TEST_WITH(scene, whoever_deletes_the_first_row_wakes_the_next)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    answer(&s, 1, PUBLISH_NACKED);
-    scene_sql(&s, "delete from herald_outbox where id = 1");
-    scene_run(&s);
-    assert_string_equal(s.published, "4>y 5>y 1>y 3>y 2>y ");
-    scene_end(&s);
+    begin(f);
+    answer(f, 1, PUBLISH_NACKED);
+    scene_sql(f, "delete from herald_outbox where id = 1");
+    scene_run(f);
+    assert_string_equal(f->published, "4>y 5>y 1>y 3>y 2>y ");
 }
 
-static void a_row_that_is_replaced_wakes_the_next(void **state)
+TEST_WITH(scene, a_row_that_is_replaced_wakes_the_next)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, ORDERED, "select 1;");
-    scene_sql(&s, "insert into herald_outbox(type, business_key1, key) values ('out', '16', 'k')");
-    add(&s, "out", "'16'");
-    scene_run(&s);
-    answer(&s, 1, PUBLISH_NACKED);
-    scene_sql(&s, "insert into herald_outbox(type, business_key1, key) values ('out', '16', 'k')");
-    scene_run(&s);
-    assert_string_equal(s.published, "1>y 2>y ");
-    assert_sql(&s, LANES, "2:business_key1=16, 3:business_key1=16 behind");
-    answer(&s, 2, PUBLISH_CONFIRMED);
-    assert_string_equal(s.published, "1>y 2>y 3>y ");
-    scene_end(&s);
+    scene_begin(f, ORDERED, "select 1;");
+    scene_sql(f, "insert into herald_outbox(type, business_key1, key) values ('out', '16', 'k')");
+    add(f, "out", "'16'");
+    scene_run(f);
+    answer(f, 1, PUBLISH_NACKED);
+    scene_sql(f, "insert into herald_outbox(type, business_key1, key) values ('out', '16', 'k')");
+    scene_run(f);
+    assert_string_equal(f->published, "1>y 2>y ");
+    assert_sql(f, LANES, "2:business_key1=16, 3:business_key1=16 behind");
+    answer(f, 2, PUBLISH_CONFIRMED);
+    assert_string_equal(f->published, "1>y 2>y 3>y ");
 }
 
 static void do_to(struct scene *s, pick_fn *fn, int64_t id, size_t want)
@@ -199,33 +167,25 @@ static void do_to(struct scene *s, pick_fn *fn, int64_t id, size_t want)
     scene_run(s);
 }
 
-static void a_person_may_hurry_the_first_and_nobody_behind_it(void **state)
+TEST_WITH(scene, a_person_may_hurry_the_first_and_nobody_behind_it)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    answer(&s, 1, PUBLISH_NACKED);
-    do_to(&s, outbox_now, 2, 0);
-    assert_string_equal(s.published, "4>y 5>y 1>y 3>y ");
-    do_to(&s, outbox_now, 1, 1);
-    assert_string_equal(s.published, "4>y 5>y 1>y 3>y 1>y ");
-    scene_end(&s);
+    begin(f);
+    answer(f, 1, PUBLISH_NACKED);
+    do_to(f, outbox_now, 2, 0);
+    assert_string_equal(f->published, "4>y 5>y 1>y 3>y ");
+    do_to(f, outbox_now, 1, 1);
+    assert_string_equal(f->published, "4>y 5>y 1>y 3>y 1>y ");
 }
 
-static void a_row_that_is_released_goes_its_own_way(void **state)
+TEST_WITH(scene, a_row_that_is_released_goes_its_own_way)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    do_to(&s, lane_release_row, 1, 1); /* in flight */
-    assert_string_equal(s.published, "4>y 5>y 1>y 3>y 2>y ");
-    scene_restart(&s);
-    scene_run(&s);
-    assert_string_equal(s.published, "1>y 2>y 3>y 4>y 5>y "); /* not put back behind 2 */
-    assert_sql(&s, LANES, "1:-, 2:business_key1=16, 3:business_key1=17, 4:-, 5:-");
-    scene_end(&s);
+    begin(f);
+    do_to(f, lane_release_row, 1, 1); /* in flight */
+    assert_string_equal(f->published, "4>y 5>y 1>y 3>y 2>y ");
+    scene_restart(f);
+    scene_run(f);
+    assert_string_equal(f->published, "1>y 2>y 3>y 4>y 5>y "); /* not put back behind 2 */
+    assert_sql(f, LANES, "1:-, 2:business_key1=16, 3:business_key1=17, 4:-, 5:-");
 }
 
 /* --- legs --- */
@@ -235,185 +195,126 @@ static void a_row_that_is_released_goes_its_own_way(void **state)
          "  to = { herald.fanout 'y', herald.fanout 'z' } }\n"                                     \
          "herald.route { type = 'one', to = herald.fanout 'y', order_by = 'business_key1' }\n"
 
-static void each_leg_has_a_lane_of_its_own(void **state)
+TEST_WITH(scene, each_leg_has_a_lane_of_its_own)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, BOTH, "select 1;");
-    add(&s, "out", "'16'"); /* legs 3, 4 */
-    add(&s, "out", "'16'"); /* legs 5, 6 */
-    scene_run(&s);
-    assert_string_equal(s.published, "3>y 4>z ");
-    assert_sql(&s, LANES,
+    scene_begin(f, BOTH, "select 1;");
+    add(f, "out", "'16'"); /* legs 3, 4 */
+    add(f, "out", "'16'"); /* legs 5, 6 */
+    scene_run(f);
+    assert_string_equal(f->published, "3>y 4>z ");
+    assert_sql(f, LANES,
                "3:business_key1=16 > y:, 4:business_key1=16 > z:, 5:business_key1=16 > y: behind, "
                "6:business_key1=16 > z: behind");
-    answer(&s, 3, PUBLISH_NACKED);
-    answer(&s, 4, PUBLISH_CONFIRMED);
-    assert_string_equal(s.published, "3>y 4>z 6>z "); /* z does not wait for y */
-    s.now_ms += 1000;
-    scene_run(&s);
-    answer(&s, 3, PUBLISH_CONFIRMED);
-    assert_string_equal(s.published, "3>y 4>z 6>z 3>y 5>y ");
-    scene_end(&s);
+    answer(f, 3, PUBLISH_NACKED);
+    answer(f, 4, PUBLISH_CONFIRMED);
+    assert_string_equal(f->published, "3>y 4>z 6>z "); /* z does not wait for y */
+    f->now_ms += 1000;
+    scene_run(f);
+    answer(f, 3, PUBLISH_CONFIRMED);
+    assert_string_equal(f->published, "3>y 4>z 6>z 3>y 5>y ");
 }
 
-static void a_row_with_one_destination_follows_the_legs_to_it(void **state)
+TEST_WITH(scene, a_row_with_one_destination_follows_the_legs_to_it)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, BOTH, "select 1;");
-    add(&s, "out", "'16'"); /* legs 3, 4 */
-    add(&s, "one", "'16'"); /* leg 5 */
-    scene_run(&s);
-    answer(&s, 3, PUBLISH_NACKED);
-    assert_string_equal(s.published, "3>y 4>z ");
-    s.now_ms += 1000;
-    scene_run(&s);
-    answer(&s, 3, PUBLISH_CONFIRMED);
-    assert_string_equal(s.published, "3>y 4>z 3>y 5>y ");
-    scene_end(&s);
+    scene_begin(f, BOTH, "select 1;");
+    add(f, "out", "'16'"); /* legs 3, 4 */
+    add(f, "one", "'16'"); /* leg 5 */
+    scene_run(f);
+    answer(f, 3, PUBLISH_NACKED);
+    assert_string_equal(f->published, "3>y 4>z ");
+    f->now_ms += 1000;
+    scene_run(f);
+    answer(f, 3, PUBLISH_CONFIRMED);
+    assert_string_equal(f->published, "3>y 4>z 3>y 5>y ");
 }
 
-static void a_function_that_fails_keeps_its_lane_waiting(void **state)
+TEST_WITH(scene, a_function_that_fails_keeps_its_lane_waiting)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s,
+    scene_begin(f,
                 HEAD "herald.route { type = 'out', order_by = 'business_key1', to = function(msg)\n"
                      "  if msg.body == 'bad' then error('no') end\n"
                      "  return herald.fanout 'y' end }\n",
                 "select 1;");
-    scene_sql(&s, "insert into herald_outbox(type, business_key1, body) values "
-                  "('out', '16', '\"bad\"'), ('out', '16', '\"good\"'), ('out', '17', '1')");
-    scene_run(&s);
-    assert_string_equal(s.published, "3>y ");
-    scene_swap(&s, scene_load(&s, ORDERED), 2);
-    s.now_ms += 1000;
-    scene_run(&s);
-    answer(&s, 1, PUBLISH_CONFIRMED);
-    assert_string_equal(s.published, "3>y 1>y 2>y ");
-    scene_end(&s);
+    scene_sql(f, "insert into herald_outbox(type, business_key1, body) values "
+                 "('out', '16', '\"bad\"'), ('out', '16', '\"good\"'), ('out', '17', '1')");
+    scene_run(f);
+    assert_string_equal(f->published, "3>y ");
+    scene_swap(f, scene_load(f, ORDERED), 2);
+    f->now_ms += 1000;
+    scene_run(f);
+    answer(f, 1, PUBLISH_CONFIRMED);
+    assert_string_equal(f->published, "3>y 1>y 2>y ");
 }
 
 /* --- the rules change while rows wait --- */
 
-static void a_lane_outlives_rules_without_order(void **state)
+TEST_WITH(scene, a_lane_outlives_rules_without_order)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    answer(&s, 1, PUBLISH_NACKED);
-    scene_swap(&s, scene_load(&s, HEAD "herald.route { type = 'out', to = herald.fanout 'y' }\n"),
-               2);
-    add(&s, "out", "'16'"); /* 6, in no lane */
-    scene_run(&s);
-    assert_string_equal(s.published, "4>y 5>y 1>y 3>y 6>y ");
-    s.now_ms += 1000;
-    scene_run(&s);
-    answer(&s, 1, PUBLISH_CONFIRMED);
-    assert_string_equal(s.published, "4>y 5>y 1>y 3>y 6>y 1>y 2>y ");
-    scene_end(&s);
+    begin(f);
+    answer(f, 1, PUBLISH_NACKED);
+    scene_swap(f, scene_load(f, HEAD "herald.route { type = 'out', to = herald.fanout 'y' }\n"), 2);
+    add(f, "out", "'16'"); /* 6, in no lane */
+    scene_run(f);
+    assert_string_equal(f->published, "4>y 5>y 1>y 3>y 6>y ");
+    f->now_ms += 1000;
+    scene_run(f);
+    answer(f, 1, PUBLISH_CONFIRMED);
+    assert_string_equal(f->published, "4>y 5>y 1>y 3>y 6>y 1>y 2>y ");
 }
 
-static void rows_from_before_the_order_are_in_no_lane(void **state)
+TEST_WITH(scene, rows_from_before_the_order_are_in_no_lane)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, HEAD "herald.route { type = 'out', to = herald.fanout 'y' }\n", "select 1;");
-    add(&s, "out", "'16'");
-    scene_run(&s);
-    answer(&s, 1, PUBLISH_NACKED);
-    scene_swap(&s, scene_load(&s, ORDERED), 2);
-    add(&s, "out", "'16'");
-    s.now_ms += 1000;
-    scene_run(&s);
-    assert_string_equal(s.published, "1>y 1>y 2>y ");
-    assert_sql(&s, LANES, "1:-, 2:business_key1=16");
-    scene_end(&s);
+    scene_begin(f, HEAD "herald.route { type = 'out', to = herald.fanout 'y' }\n", "select 1;");
+    add(f, "out", "'16'");
+    scene_run(f);
+    answer(f, 1, PUBLISH_NACKED);
+    scene_swap(f, scene_load(f, ORDERED), 2);
+    add(f, "out", "'16'");
+    f->now_ms += 1000;
+    scene_run(f);
+    assert_string_equal(f->published, "1>y 1>y 2>y ");
+    assert_sql(f, LANES, "1:-, 2:business_key1=16");
 }
 
-static void another_field_makes_other_lanes(void **state)
+TEST_WITH(scene, another_field_makes_other_lanes)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    answer(&s, 1, PUBLISH_NACKED);
-    scene_swap(&s,
-               scene_load(&s, HEAD "herald.route { type = 'out', to = herald.fanout 'y',\n"
-                                   "  order_by = 'business_key2' }\n"),
+    begin(f);
+    answer(f, 1, PUBLISH_NACKED);
+    scene_swap(f,
+               scene_load(f, HEAD "herald.route { type = 'out', to = herald.fanout 'y',\n"
+                                  "  order_by = 'business_key2' }\n"),
                2);
-    scene_sql(&s, "insert into herald_outbox(type, business_key1, business_key2) values "
-                  "('out', '16', 'a')");
-    scene_run(&s);
-    assert_string_equal(s.published, "4>y 5>y 1>y 3>y 6>y ");
-    assert_sql_contains(&s, LANES, "2:business_key1=16 behind");
-    assert_sql_contains(&s, LANES, "6:business_key2=a");
-    scene_end(&s);
+    scene_sql(f, "insert into herald_outbox(type, business_key1, business_key2) values "
+                 "('out', '16', 'a')");
+    scene_run(f);
+    assert_string_equal(f->published, "4>y 5>y 1>y 3>y 6>y ");
+    assert_sql_contains(f, LANES, "2:business_key1=16 behind");
+    assert_sql_contains(f, LANES, "6:business_key2=a");
 }
 
 /* A key may hold anything. */
 /* Its column is herald's own, but who can write rows can write it, too. */
-static void a_lane_that_somebody_else_wrote_does_no_harm(void **state)
+TEST_WITH(scene, a_lane_that_somebody_else_wrote_does_no_harm)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s,
+    scene_begin(f,
                 HEAD
                 "herald.route { type = 'out', to = herald.fanout 'y' }\n"
                 "herald.route { type = 'both', to = { herald.fanout 'y', herald.fanout 'z' } }\n",
                 "select 1;");
-    scene_sql(&s, "insert into herald_outbox(type, lane) values ('out', hex(zeroblob(4000)))");
-    scene_sql(&s, "insert into herald_outbox(type, lane) values ('both', hex(zeroblob(5000)))");
-    scene_run(&s);
-    assert_string_equal(s.published, "1>y 3>y 4>z ");
-    scene_end(&s);
+    scene_sql(f, "insert into herald_outbox(type, lane) values ('out', hex(zeroblob(4000)))");
+    scene_sql(f, "insert into herald_outbox(type, lane) values ('both', hex(zeroblob(5000)))");
+    scene_run(f);
+    assert_string_equal(f->published, "1>y 3>y 4>z ");
 }
 
-static void a_key_with_a_nul_is_a_lane_too(void **state)
+TEST_WITH(scene, a_key_with_a_nul_is_a_lane_too)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, ORDERED, "select 1;");
-    add(&s, "out", "'a' || char(0) || 'b'");
-    add(&s, "out", "'a' || char(0) || 'c'");
-    add(&s, "out", "'a' || char(0) || 'b'");
-    scene_run(&s);
-    assert_string_equal(s.published, "1>y 2>y ");
-    answer(&s, 1, PUBLISH_CONFIRMED);
-    assert_string_equal(s.published, "1>y 2>y 3>y ");
-    scene_end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_of_a_lane_is_on_its_way_at_a_time),
-        cmocka_unit_test(a_nacked_row_is_not_overtaken),
-        cmocka_unit_test(two_types_of_one_key_keep_their_order),
-        cmocka_unit_test(a_crash_with_the_first_in_flight_keeps_the_order),
-        cmocka_unit_test(a_parked_first_row_releases_its_lane),
-        cmocka_unit_test(a_first_row_that_is_no_good_releases_its_lane),
-        cmocka_unit_test(whoever_deletes_the_first_row_wakes_the_next),
-        cmocka_unit_test(a_row_that_is_replaced_wakes_the_next),
-        cmocka_unit_test(a_person_may_hurry_the_first_and_nobody_behind_it),
-        cmocka_unit_test(a_row_that_is_released_goes_its_own_way),
-        cmocka_unit_test(each_leg_has_a_lane_of_its_own),
-        cmocka_unit_test(a_row_with_one_destination_follows_the_legs_to_it),
-        cmocka_unit_test(a_function_that_fails_keeps_its_lane_waiting),
-        cmocka_unit_test(a_lane_outlives_rules_without_order),
-        cmocka_unit_test(rows_from_before_the_order_are_in_no_lane),
-        cmocka_unit_test(another_field_makes_other_lanes),
-        cmocka_unit_test(a_key_with_a_nul_is_a_lane_too),
-        cmocka_unit_test(a_lane_that_somebody_else_wrote_does_no_harm),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    scene_begin(f, ORDERED, "select 1;");
+    add(f, "out", "'a' || char(0) || 'b'");
+    add(f, "out", "'a' || char(0) || 'c'");
+    add(f, "out", "'a' || char(0) || 'b'");
+    scene_run(f);
+    assert_string_equal(f->published, "1>y 2>y ");
+    answer(f, 1, PUBLISH_CONFIRMED);
+    assert_string_equal(f->published, "1>y 2>y 3>y ");
 }

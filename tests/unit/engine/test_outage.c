@@ -3,22 +3,20 @@
 
 #include "check.h"
 
-static void short_trouble_changes_nothing(void **state)
+TEST(short_trouble_changes_nothing)
 {
     struct stall s = {.stopped = false};
 
-    (void)state;
     for (int64_t now = 0; now < STALL_STOP_MS; now += 1000)
         assert_false(stall_trouble(&s, 5000 + now));
     assert_false(stall_over(&s, false));
     assert_false(stall_trouble(&s, 5000 + STALL_STOP_MS)); /* another one */
 }
 
-static void trouble_that_lasts_stops_consuming_once(void **state)
+TEST(trouble_that_lasts_stops_consuming_once)
 {
     struct stall s = {.stopped = false};
 
-    (void)state;
     assert_false(stall_trouble(&s, 0));
     assert_true(stall_trouble(&s, STALL_STOP_MS));
     assert_int_equal(s.rest_ms, 0); /* the next turn may prove that it is over */
@@ -38,12 +36,11 @@ static int64_t one_round(struct stall *s, int64_t *now)
     return s->rest_ms;
 }
 
-static void in_vain_it_waits_longer_each_time(void **state)
+TEST(in_vain_it_waits_longer_each_time)
 {
     struct stall s = {.stopped = false};
     int64_t now = 0, want = STALL_REST_MIN_MS;
 
-    (void)state;
     assert_int_equal(one_round(&s, &now), 0);
     for (int i = 0; i < 10; i++) {
         assert_int_equal(one_round(&s, &now), want);
@@ -54,25 +51,12 @@ static void in_vain_it_waits_longer_each_time(void **state)
     assert_int_equal(one_round(&s, &now), 0);
 }
 
-static void turns_without_messages_prove_nothing(void **state)
+TEST(turns_without_messages_prove_nothing)
 {
     struct stall s = {.stopped = false};
     int64_t now = 0;
 
-    (void)state;
     one_round(&s, &now);
     assert_false(stall_over(&s, false));
     assert_int_equal(one_round(&s, &now), STALL_REST_MIN_MS);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(short_trouble_changes_nothing),
-        cmocka_unit_test(trouble_that_lasts_stops_consuming_once),
-        cmocka_unit_test(in_vain_it_waits_longer_each_time),
-        cmocka_unit_test(turns_without_messages_prove_nothing),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

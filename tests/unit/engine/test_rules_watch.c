@@ -33,9 +33,8 @@ static void shell(struct scene *s, const char *command)
     assert_int_equal(system(line), 0);
 }
 
-static void begin(struct scene *s)
+static void scene_setup(struct scene *s)
 {
-    memset(s, 0, sizeof *s);
     snprintf(s->folder, sizeof s->folder, "/tmp/herald-watch-XXXXXX");
     assert_non_null(mkdtemp(s->folder));
     shell(s, "mkdir -p rules lib/deep && echo 1 > rules/a.lua && echo 1 > lib/deep/b.lua");
@@ -55,7 +54,7 @@ static void start(struct scene *s)
                      OK);
 }
 
-static void end(struct scene *s)
+static void scene_teardown(struct scene *s)
 {
     rules_watch_stop(&s->watch);
     uv_run(&s->loop, UV_RUN_DEFAULT);
@@ -95,100 +94,63 @@ static void after(struct scene *s, const char *command, uint64_t ms, int wanted)
         fail_msg("told %d times instead of %d: %s", s->told, wanted, command);
 }
 
-static void every_kind_of_change_is_told(void **state)
+TEST_WITH(scene, every_kind_of_change_is_told)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    start(&s);
-    after(&s, "true", LOOKED_MS, 0);
-    after(&s, "echo 2 > rules/a.lua", SETTLED_MS, 1);
-    after(&s, "echo 3 > rules/.a.lua.swp && mv rules/.a.lua.swp rules/a.lua", SETTLED_MS, 1);
-    after(&s, "mv rules/a.lua rules/c.lua", SETTLED_MS, 1);
-    after(&s, "rm rules/c.lua", SETTLED_MS, 1);
-    after(&s, "echo 2 > lib/deep/b.lua", SETTLED_MS, 1);
-    after(&s, "cat rules/* lib/deep/b.lua > all 2>&1 || true", SETTLED_MS, 0); /* only read */
-    end(&s);
+    start(f);
+    after(f, "true", LOOKED_MS, 0);
+    after(f, "echo 2 > rules/a.lua", SETTLED_MS, 1);
+    after(f, "echo 3 > rules/.a.lua.swp && mv rules/.a.lua.swp rules/a.lua", SETTLED_MS, 1);
+    after(f, "mv rules/a.lua rules/c.lua", SETTLED_MS, 1);
+    after(f, "rm rules/c.lua", SETTLED_MS, 1);
+    after(f, "echo 2 > lib/deep/b.lua", SETTLED_MS, 1);
+    after(f, "cat rules/* lib/deep/b.lua > all 2>&1 || true", SETTLED_MS, 0); /* only read */
 }
 
-static void many_changes_are_told_once(void **state)
+TEST_WITH(scene, many_changes_are_told_once)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    start(&s);
-    after(&s, "for i in 1 2 3 4 5 6 7 8 9; do echo $i > rules/$i.lua; sleep 0.02; done", SETTLED_MS,
+    start(f);
+    after(f, "for i in 1 2 3 4 5 6 7 8 9; do echo $i > rules/$i.lua; sleep 0.02; done", SETTLED_MS,
           1);
-    end(&s);
 }
 
-static void folders_come_and_go(void **state)
+TEST_WITH(scene, folders_come_and_go)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    start(&s);
-    after(&s, "mkdir lib/new", SETTLED_MS, 1);
-    after(&s, "echo 1 > lib/new/x.lua", SETTLED_MS, 1);
-    after(&s, "rm -r rules lib", SETTLED_MS, 1);
-    after(&s, "mkdir rules lib", LOOKED_MS, 1);
-    after(&s, "echo 1 > rules/a.lua", SETTLED_MS, 1);
+    start(f);
+    after(f, "mkdir lib/new", SETTLED_MS, 1);
+    after(f, "echo 1 > lib/new/x.lua", SETTLED_MS, 1);
+    after(f, "rm -r rules lib", SETTLED_MS, 1);
+    after(f, "mkdir rules lib", LOOKED_MS, 1);
+    after(f, "echo 1 > rules/a.lua", SETTLED_MS, 1);
     /* another folder under the same name, as a deployment makes it */
-    after(&s, "mkdir next && echo 1 > next/a.lua && mv rules old && mv next rules", SETTLED_MS, 1);
-    after(&s, "echo 2 > rules/a.lua", SETTLED_MS, 1);
-    after(&s, "echo 2 > old/a.lua", SETTLED_MS, 0);
-    end(&s);
+    after(f, "mkdir next && echo 1 > next/a.lua && mv rules old && mv next rules", SETTLED_MS, 1);
+    after(f, "echo 2 > rules/a.lua", SETTLED_MS, 1);
+    after(f, "echo 2 > old/a.lua", SETTLED_MS, 0);
 }
 
-static void change_while_told_is_told_again(void **state)
+TEST_WITH(scene, change_while_told_is_told_again)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    start(&s);
-    after(&s, "echo 2 > rules/a.lua && (sleep 0.3; echo 3 > rules/a.lua) &", 1000, 2);
-    end(&s);
+    start(f);
+    after(f, "echo 2 > rules/a.lua && (sleep 0.3; echo 3 > rules/a.lua) &", 1000, 2);
 }
 
-static void machine_that_cannot_watch_is_a_warning(void **state)
+TEST_WITH(scene, machine_that_cannot_watch_is_a_warning)
 {
     struct rlimit limit, none;
     char text[1024];
-    struct scene s;
     size_t n;
 
-    (void)state;
-    begin(&s);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
     none = limit;
     none.rlim_cur = 3; /* for inotify's own descriptor there is no room */
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-    start(&s);
+    start(f);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-    rewind(s.said);
-    n = fread(text, 1, sizeof text - 1, s.said);
+    rewind(f->said);
+    n = fread(text, 1, sizeof text - 1, f->said);
     text[n] = '\0';
     assert_non_null(strstr(text, "warn  rules.unwatched folder="));
     assert_non_null(strstr(text, "herald reload"));
     /* it watches as soon as it can, and takes it that something has changed */
-    after(&s, "true", LOOKED_MS, 1);
-    after(&s, "echo 2 > rules/a.lua", SETTLED_MS, 1);
-    end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_kind_of_change_is_told),
-        cmocka_unit_test(many_changes_are_told_once),
-        cmocka_unit_test(folders_come_and_go),
-        cmocka_unit_test(change_while_told_is_told_again),
-        cmocka_unit_test(machine_that_cannot_watch_is_a_warning),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    after(f, "true", LOOKED_MS, 1);
+    after(f, "echo 2 > rules/a.lua", SETTLED_MS, 1);
 }

@@ -21,12 +21,11 @@ static int work(struct share *s, enum share_phase phase, int64_t *now_ms, int un
     return done;
 }
 
-static void who_is_alone_has_the_whole_turn(void **state)
+TEST(who_is_alone_has_the_whole_turn)
 {
     struct share s = {.age_ms = 0};
     int64_t now = 1000;
 
-    (void)state;
     for (int turn = 0; turn < 3; turn++) {
         share_begin(&s, now, AGE_MS);
         assert_int_equal(work(&s, SHARE_RETRIES, &now, 0, 0), 0);
@@ -35,12 +34,11 @@ static void who_is_alone_has_the_whole_turn(void **state)
     }
 }
 
-static void two_that_want_all_have_half_each(void **state)
+TEST(two_that_want_all_have_half_each)
 {
     struct share s = {.age_ms = 0};
     int64_t now = 1000;
 
-    (void)state;
     for (int turn = 0; turn < 3; turn++) {
         int first = turn == 0 ? 20 : 10; /* nobody knows before the first one */
 
@@ -50,12 +48,11 @@ static void two_that_want_all_have_half_each(void **state)
     }
 }
 
-static void what_a_later_phase_does_not_need_goes_to_an_earlier_one(void **state)
+TEST(what_a_later_phase_does_not_need_goes_to_an_earlier_one)
 {
     struct share s = {.age_ms = 0};
     int64_t now = 1000;
 
-    (void)state;
     for (int turn = 0; turn < 3; turn++) {
         share_begin(&s, now, AGE_MS);
         assert_int_equal(work(&s, SHARE_DELIVERIES, &now, 1000, 1), turn == 0 ? 40 : 36);
@@ -63,12 +60,11 @@ static void what_a_later_phase_does_not_need_goes_to_an_earlier_one(void **state
     }
 }
 
-static void a_unit_that_outlasts_the_turn_takes_nothing_from_the_next_phase(void **state)
+TEST(a_unit_that_outlasts_the_turn_takes_nothing_from_the_next_phase)
 {
     struct share s = {.age_ms = 0};
     int64_t now = 1000;
 
-    (void)state;
     for (int turn = 0; turn < 3; turn++) {
         share_begin(&s, now, AGE_MS);
         assert_int_equal(work(&s, SHARE_DELIVERIES, &now, 1000, 500), 1);
@@ -77,28 +73,14 @@ static void a_unit_that_outlasts_the_turn_takes_nothing_from_the_next_phase(void
     }
 }
 
-static void every_phase_moves_in_a_turn_that_is_shorter_than_their_number(void **state)
+TEST(every_phase_moves_in_a_turn_that_is_shorter_than_their_number)
 {
     struct share s = {.age_ms = 0};
     int64_t now = 1000;
 
-    (void)state;
     for (int turn = 0; turn < 3; turn++) {
         share_begin(&s, now, 5);
         for (enum share_phase p = 0; p < SHARE_PHASES; p++)
             assert_in_range(work(&s, p, &now, 1000, 3), 1, 2);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(who_is_alone_has_the_whole_turn),
-        cmocka_unit_test(two_that_want_all_have_half_each),
-        cmocka_unit_test(what_a_later_phase_does_not_need_goes_to_an_earlier_one),
-        cmocka_unit_test(a_unit_that_outlasts_the_turn_takes_nothing_from_the_next_phase),
-        cmocka_unit_test(every_phase_moves_in_a_turn_that_is_shorter_than_their_number),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,9 +67,8 @@ static void pass(int64_t ms)
     running_for(&scene, 250); /* the engine looks ten times a second */
 }
 
-static void a_file_that_is_away_for_a_moment_takes_nothing_away(void **state)
+TEST(a_file_that_is_away_for_a_moment_takes_nothing_away)
 {
-    (void)state;
     begin();
     changed("rules/handler.lua", NULL);
     assert_int_equal(status().generation, 2);
@@ -89,9 +88,8 @@ static void a_file_that_is_away_for_a_moment_takes_nothing_away(void **state)
     running_end(&scene);
 }
 
-static void a_handler_that_moves_by_two_saves_is_never_away(void **state)
+TEST(a_handler_that_moves_by_two_saves_is_never_away)
 {
-    (void)state;
     begin();
     changed("rules/handler.lua", HERALD);
     assert_string_equal(status().rules_wait, "the files lack the handler of \"note\" *");
@@ -107,11 +105,10 @@ static void a_handler_that_moves_by_two_saves_is_never_away(void **state)
 }
 
 /* Half a file is there again: what lacks is not known, and nothing is taken by standing still. */
-static void half_a_file_is_not_told_as_one_that_is_away(void **state)
+TEST(half_a_file_is_not_told_as_one_that_is_away)
 {
     struct err why = {.code = ERR_CONFIG, .text = "rules/handler.lua:1: unexpected symbol"};
 
-    (void)state;
     begin();
     changed("rules/handler.lua", NULL);
     assert_has(status().rules_wait, "the files lack file");
@@ -126,9 +123,8 @@ static void half_a_file_is_not_told_as_one_that_is_away(void **state)
     running_end(&scene);
 }
 
-static void files_that_stand_still_are_taken(void **state)
+TEST(files_that_stand_still_are_taken)
 {
-    (void)state;
     begin();
     changed("rules/handler.lua", NULL);
     pass(PAST_STILL_MS - 2000);
@@ -144,9 +140,8 @@ static void files_that_stand_still_are_taken(void **state)
     running_end(&scene);
 }
 
-static void a_subscription_waits_too_and_a_route_only_with_rows(void **state)
+TEST(a_subscription_waits_too_and_a_route_only_with_rows)
 {
-    (void)state;
     begin();
     running_write(&scene, "rules/free.lua",
                   HERALD "herald.route { type = 'free', to = herald.fanout 'x' }\n"
@@ -168,9 +163,8 @@ static void a_subscription_waits_too_and_a_route_only_with_rows(void **state)
     running_end(&scene);
 }
 
-static void who_asks_is_told_and_what_had_a_handler_waits(void **state)
+TEST(who_asks_is_told_and_what_had_a_handler_waits)
 {
-    (void)state;
     begin();
     running_remove(&scene, "rules/handler.lua");
     scene.request.automatic = false;
@@ -187,9 +181,8 @@ static void who_asks_is_told_and_what_had_a_handler_waits(void **state)
     running_end(&scene);
 }
 
-static void what_waited_for_a_handler_follows_unhandled_in_the_end(void **state)
+TEST(what_waited_for_a_handler_follows_unhandled_in_the_end)
 {
-    (void)state;
     begin();
     running_remove(&scene, "rules/handler.lua");
     scene.request.automatic = false;
@@ -211,9 +204,8 @@ static void what_waited_for_a_handler_follows_unhandled_in_the_end(void **state)
     running_end(&scene);
 }
 
-static void the_setting_wants_to_be_asked(void **state)
+TEST(the_setting_wants_to_be_asked)
 {
-    (void)state;
     begin();
     scene.request.refuse_losses = true;
     running_remove(&scene, "rules/handler.lua");
@@ -227,9 +219,8 @@ static void the_setting_wants_to_be_asked(void **state)
     running_end(&scene);
 }
 
-static void a_start_in_the_middle_of_a_deploy_waits_too(void **state)
+TEST(a_start_in_the_middle_of_a_deploy_waits_too)
 {
-    (void)state;
     begin();
     running_for(&scene, 50); /* the set is written down */
     running_stop(&scene);
@@ -250,9 +241,8 @@ static void a_start_in_the_middle_of_a_deploy_waits_too(void **state)
     running_end(&scene);
 }
 
-static void a_start_without_them_for_long_takes_what_there_is(void **state)
+TEST(a_start_without_them_for_long_takes_what_there_is)
 {
-    (void)state;
     begin();
     running_for(&scene, 50);
     running_stop(&scene);
@@ -269,12 +259,11 @@ static void a_start_without_them_for_long_takes_what_there_is(void **state)
     running_end(&scene);
 }
 
-static void what_passes_is_tried_again_without_being_told(void **state)
+TEST(what_passes_is_tried_again_without_being_told)
 {
     char path[160];
     sqlite3 *other;
 
-    (void)state;
     begin();
     snprintf(path, sizeof path, "%s/herald.db", scene.folder);
     assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
@@ -294,23 +283,4 @@ static void what_passes_is_tried_again_without_being_told(void **state)
     assert_string_equal(status().rules_wait, "");
     assert_no(running_log(&scene), "rules.refused");
     running_end(&scene);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_file_that_is_away_for_a_moment_takes_nothing_away),
-        cmocka_unit_test(a_handler_that_moves_by_two_saves_is_never_away),
-        cmocka_unit_test(half_a_file_is_not_told_as_one_that_is_away),
-        cmocka_unit_test(files_that_stand_still_are_taken),
-        cmocka_unit_test(a_subscription_waits_too_and_a_route_only_with_rows),
-        cmocka_unit_test(who_asks_is_told_and_what_had_a_handler_waits),
-        cmocka_unit_test(what_waited_for_a_handler_follows_unhandled_in_the_end),
-        cmocka_unit_test(the_setting_wants_to_be_asked),
-        cmocka_unit_test(a_start_in_the_middle_of_a_deploy_waits_too),
-        cmocka_unit_test(a_start_without_them_for_long_takes_what_there_is),
-        cmocka_unit_test(what_passes_is_tried_again_without_being_told),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

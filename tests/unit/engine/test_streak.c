@@ -45,16 +45,13 @@ static void pause_at(int64_t now_ms)
     pauses_keep(&all);
 }
 
-static int clear(void **state)
+static void clear(void)
 {
-    (void)state;
     pauses_clear(&all);
-    return 0;
 }
 
-static void distinct_messages_in_a_row_make_a_pause(void **state)
+TEST_BETWEEN(check_nothing, clear, distinct_messages_in_a_row_make_a_pause)
 {
-    (void)state;
     assert_true(pause_takes(q()));
     pause_at(5000);
     assert_false(pause_takes(q()));
@@ -66,18 +63,16 @@ static void distinct_messages_in_a_row_make_a_pause(void **state)
     assert_int_equal(pauses_next(&all), 6000);
 }
 
-static void one_poison_message_is_not_every_message(void **state)
+TEST_BETWEEN(check_nothing, clear, one_poison_message_is_not_every_message)
 {
-    (void)state;
     for (int i = 0; i < 100; i++)
         assert_int_equal(first(1, 7, i), PAUSE_COUNTS); /* replayed time and again */
     assert_false(q()->now.paused);
     assert_int_equal(q()->now.n, 1);
 }
 
-static void later_tries_neither_make_nor_break_a_streak(void **state)
+TEST_BETWEEN(check_nothing, clear, later_tries_neither_make_nor_break_a_streak)
 {
-    (void)state;
     for (uint64_t key = 100; key < 200; key++)
         assert_int_equal(again(key, 7, 0), PAUSE_COUNTS);
     assert_null(q());
@@ -88,9 +83,8 @@ static void later_tries_neither_make_nor_break_a_streak(void **state)
     assert_int_equal(first(3, 7, 0), PAUSE_BEGINS);
 }
 
-static void another_error_begins_another_streak(void **state)
+TEST_BETWEEN(check_nothing, clear, another_error_begins_another_streak)
 {
-    (void)state;
     first(1, 7, 0);
     first(2, 7, 0);
     assert_int_equal(first(3, 8, 0), PAUSE_COUNTS);
@@ -99,9 +93,8 @@ static void another_error_begins_another_streak(void **state)
     assert_int_equal(first(6, 7, 0), PAUSE_BEGINS);
 }
 
-static void what_is_handled_ends_a_streak(void **state)
+TEST_BETWEEN(check_nothing, clear, what_is_handled_ends_a_streak)
 {
-    (void)state;
     first(1, 7, 0);
     first(2, 7, 0);
     assert_false(pause_passed(q()));
@@ -110,12 +103,11 @@ static void what_is_handled_ends_a_streak(void **state)
     assert_false(pause_passed(NULL));
 }
 
-static void queues_do_not_know_of_each_other(void **state)
+TEST_BETWEEN(check_nothing, clear, queues_do_not_know_of_each_other)
 {
     struct pause_failure other = {
         .queue = slice_of("qq"), .group = 7, .key = 3, .first = true, .after = 2};
 
-    (void)state;
     first(1, 7, 0);
     first(2, 7, 0);
     assert_int_equal(failed(other), PAUSE_COUNTS);
@@ -126,21 +118,19 @@ static void queues_do_not_know_of_each_other(void **state)
     assert_int_equal(first(3, 7, 0), PAUSE_BEGINS);
 }
 
-static void nothing_pauses_where_it_is_off(void **state)
+TEST_BETWEEN(check_nothing, clear, nothing_pauses_where_it_is_off)
 {
     const struct pause_failure f = {.queue = slice_of("q"), .first = true, .error = "x"};
     enum pause_answer answer;
     struct err err = {0};
 
-    (void)state;
     assert_int_equal(pauses_failed(&all, &f, &answer, &err), OK);
     assert_int_equal(answer, PAUSE_COUNTS);
     assert_null(q());
 }
 
-static void rows_wait_for_the_probe(void **state)
+TEST_BETWEEN(check_nothing, clear, rows_wait_for_the_probe)
 {
-    (void)state;
     assert_int_equal(pause_defers(NULL, 5000), 0);
     pause_at(5000);
     assert_int_equal(pause_defers(q(), 5999), 6000);
@@ -150,11 +140,10 @@ static void rows_wait_for_the_probe(void **state)
     assert_int_equal(q()->now.failures, 4);
 }
 
-static void the_time_between_probes_doubles_to_about_a_minute(void **state)
+TEST_BETWEEN(check_nothing, clear, the_time_between_probes_doubles_to_about_a_minute)
 {
     int64_t now = 6000, gap = 2000;
 
-    (void)state;
     pause_at(5000);
     for (int i = 0; i < 12; i++) {
         again(1, 7, now);
@@ -165,9 +154,8 @@ static void the_time_between_probes_doubles_to_about_a_minute(void **state)
     assert_int_equal(gap, PAUSE_PROBE_MAX_MS);
 }
 
-static void a_failed_row_asks_for_a_delivery(void **state)
+TEST_BETWEEN(check_nothing, clear, a_failed_row_asks_for_a_delivery)
 {
-    (void)state;
     pause_at(5000);
     again(1, 7, 6000);
     assert_true(pause_takes(q()));
@@ -181,9 +169,8 @@ static void a_failed_row_asks_for_a_delivery(void **state)
     assert_true(q()->now.probe_at > 99000);
 }
 
-static void one_delivery_is_all_that_is_asked_for(void **state)
+TEST_BETWEEN(check_nothing, clear, one_delivery_is_all_that_is_asked_for)
 {
-    (void)state;
     pause_took(NULL);
     pause_at(5000);
     again(1, 7, 6000);
@@ -194,9 +181,8 @@ static void one_delivery_is_all_that_is_asked_for(void **state)
     assert_true(pause_takes(q()));
 }
 
-static void where_no_row_is_a_delivery_is_asked_for(void **state)
+TEST_BETWEEN(check_nothing, clear, where_no_row_is_a_delivery_is_asked_for)
 {
-    (void)state;
     pause_at(5000);
     pause_asks(q(), 5999);
     assert_false(pause_takes(q()));
@@ -208,9 +194,8 @@ static void where_no_row_is_a_delivery_is_asked_for(void **state)
     assert_int_equal(pause_pace(q()), PACE_FLOW);
 }
 
-static void a_probe_that_works_ends_the_pause(void **state)
+TEST_BETWEEN(check_nothing, clear, a_probe_that_works_ends_the_pause)
 {
-    (void)state;
     pause_at(5000);
     assert_true(pause_passed(q()));
     assert_int_equal(pause_pace(q()), PACE_FLOW);
@@ -219,9 +204,8 @@ static void a_probe_that_works_ends_the_pause(void **state)
     assert_int_equal(first(4, 7, 0), PAUSE_COUNTS);
 }
 
-static void a_probe_that_fails_otherwise_ends_the_pause(void **state)
+TEST_BETWEEN(check_nothing, clear, a_probe_that_fails_otherwise_ends_the_pause)
 {
-    (void)state;
     pause_at(5000);
     assert_int_equal(again(1, 8, 6000), PAUSE_ENDS);
     assert_true(pause_takes(q()));
@@ -231,9 +215,8 @@ static void a_probe_that_fails_otherwise_ends_the_pause(void **state)
     assert_int_equal(q()->now.n, 1); /* of the next streak */
 }
 
-static void a_turn_that_is_undone_leaves_no_trace(void **state)
+TEST_BETWEEN(check_nothing, clear, a_turn_that_is_undone_leaves_no_trace)
 {
-    (void)state;
     first(1, 7, 0);
     pauses_keep(&all);
     first(2, 7, 0);
@@ -250,9 +233,8 @@ static void a_turn_that_is_undone_leaves_no_trace(void **state)
     assert_int_equal(first(3, 7, 0), PAUSE_BEGINS);
 }
 
-static void dead_letters_of_a_streak_are_known(void **state)
+TEST_BETWEEN(check_nothing, clear, dead_letters_of_a_streak_are_known)
 {
-    (void)state;
     first(1, 7, 0);
     pause_buried(q(), 1, 0, 55);
     pause_buried(q(), 2, 0, 56); /* no member */
@@ -264,9 +246,8 @@ static void dead_letters_of_a_streak_are_known(void **state)
     assert_int_equal(q()->members[0].letter, 0);
 }
 
-static void a_hurried_probe_is_due_at_once(void **state)
+TEST_BETWEEN(check_nothing, clear, a_hurried_probe_is_due_at_once)
 {
-    (void)state;
     pause_at(5000);
     pause_hurries(q(), 5100);
     assert_int_equal(pauses_next(&all), 5100);
@@ -275,29 +256,4 @@ static void a_hurried_probe_is_due_at_once(void **state)
     pause_passed(q());
     pause_hurries(q(), 5100);
     assert_int_equal(pauses_next(&all), INT64_MAX);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(distinct_messages_in_a_row_make_a_pause, clear),
-        cmocka_unit_test_teardown(one_poison_message_is_not_every_message, clear),
-        cmocka_unit_test_teardown(later_tries_neither_make_nor_break_a_streak, clear),
-        cmocka_unit_test_teardown(another_error_begins_another_streak, clear),
-        cmocka_unit_test_teardown(what_is_handled_ends_a_streak, clear),
-        cmocka_unit_test_teardown(queues_do_not_know_of_each_other, clear),
-        cmocka_unit_test_teardown(nothing_pauses_where_it_is_off, clear),
-        cmocka_unit_test_teardown(rows_wait_for_the_probe, clear),
-        cmocka_unit_test_teardown(the_time_between_probes_doubles_to_about_a_minute, clear),
-        cmocka_unit_test_teardown(a_failed_row_asks_for_a_delivery, clear),
-        cmocka_unit_test_teardown(one_delivery_is_all_that_is_asked_for, clear),
-        cmocka_unit_test_teardown(where_no_row_is_a_delivery_is_asked_for, clear),
-        cmocka_unit_test_teardown(a_probe_that_works_ends_the_pause, clear),
-        cmocka_unit_test_teardown(a_probe_that_fails_otherwise_ends_the_pause, clear),
-        cmocka_unit_test_teardown(a_turn_that_is_undone_leaves_no_trace, clear),
-        cmocka_unit_test_teardown(dead_letters_of_a_streak_are_known, clear),
-        cmocka_unit_test_teardown(a_hurried_probe_is_due_at_once, clear),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,22 +10,18 @@
 
 static char folder[64], store[96], file[96];
 
-static int begin(void **state)
+static void begin(void)
 {
-    (void)state;
     snprintf(folder, sizeof folder, "/tmp/herald-strike-XXXXXX");
     assert_non_null(mkdtemp(folder));
     snprintf(store, sizeof store, "%s/s.db", folder);
     snprintf(file, sizeof file, "%s/s.db-strike", folder);
-    return 0;
 }
 
-static int end(void **state)
+static void end(void)
 {
-    (void)state;
     unlink(file);
     rmdir(folder);
-    return 0;
 }
 
 static struct strike *open_it(void)
@@ -51,11 +47,10 @@ static void die_in(const char *id)
     strike_close(&s);
 }
 
-static void test_nobody_is_suspected_at_first(void **state)
+TEST_BETWEEN(begin, end, test_nobody_is_suspected_at_first)
 {
     struct strike *s = open_it();
 
-    (void)state;
     assert_int_equal(count(s, "a"), 0);
     strike_enter(s, slice_of("q"), slice_of("a"), 7);
     strike_leave(s);
@@ -65,11 +60,10 @@ static void test_nobody_is_suspected_at_first(void **state)
     strike_close(&s);
 }
 
-static void test_deaths_in_a_row_count(void **state)
+TEST_BETWEEN(begin, end, test_deaths_in_a_row_count)
 {
     struct strike *s;
 
-    (void)state;
     for (int n = 1; n <= STRIKES_MAX; n++) {
         die_in("a");
         s = open_it();
@@ -79,11 +73,10 @@ static void test_deaths_in_a_row_count(void **state)
     }
 }
 
-static void test_an_open_that_dies_elsewhere_changes_nothing(void **state)
+TEST_BETWEEN(begin, end, test_an_open_that_dies_elsewhere_changes_nothing)
 {
     struct strike *s;
 
-    (void)state;
     die_in("a");
     s = open_it(); /* ends outside of any handler */
     strike_close(&s);
@@ -92,11 +85,10 @@ static void test_an_open_that_dies_elsewhere_changes_nothing(void **state)
     strike_close(&s);
 }
 
-static void test_returning_clears_the_suspect(void **state)
+TEST_BETWEEN(begin, end, test_returning_clears_the_suspect)
 {
     struct strike *s;
 
-    (void)state;
     die_in("a");
     s = open_it();
     strike_enter(s, slice_of("q"), slice_of("b"), 7); /* another one's return does not */
@@ -112,11 +104,10 @@ static void test_returning_clears_the_suspect(void **state)
     strike_close(&s);
 }
 
-static void test_two_that_take_turns_are_both_counted(void **state)
+TEST_BETWEEN(begin, end, test_two_that_take_turns_are_both_counted)
 {
     struct strike *s;
 
-    (void)state;
     die_in("a");
     die_in("b");
     die_in("a");
@@ -135,12 +126,11 @@ static void test_two_that_take_turns_are_both_counted(void **state)
     strike_close(&s);
 }
 
-static void test_of_too_many_the_oldest_makes_room(void **state)
+TEST_BETWEEN(begin, end, test_of_too_many_the_oldest_makes_room)
 {
     char id[] = "a";
     struct strike *s;
 
-    (void)state;
     for (int n = 0; n < STRIKES_SUSPECTS; n++) {
         id[0] = (char)('a' + n);
         die_in(id);
@@ -155,12 +145,11 @@ static void test_of_too_many_the_oldest_makes_room(void **state)
     strike_close(&s);
 }
 
-static void test_queue_id_and_fingerprint_name_a_message(void **state)
+TEST_BETWEEN(begin, end, test_queue_id_and_fingerprint_name_a_message)
 {
     const struct slice none = {NULL, 0};
     struct strike *s = open_it();
 
-    (void)state;
     strike_enter(s, slice_of("q"), none, 7);
     strike_close(&s);
     s = open_it();
@@ -173,12 +162,11 @@ static void test_queue_id_and_fingerprint_name_a_message(void **state)
     strike_close(&s);
 }
 
-static void test_a_file_of_something_else_is_made_anew(void **state)
+TEST_BETWEEN(begin, end, test_a_file_of_something_else_is_made_anew)
 {
     FILE *f = fopen(file, "w");
     struct strike *s;
 
-    (void)state;
     assert_non_null(f);
     assert_true(fputs("not a strike file at all", f) >= 0);
     assert_int_equal(fclose(f), 0);
@@ -187,12 +175,11 @@ static void test_a_file_of_something_else_is_made_anew(void **state)
     strike_close(&s);
 }
 
-static void test_a_folder_that_is_missing(void **state)
+TEST_BETWEEN(begin, end, test_a_folder_that_is_missing)
 {
     struct strike *s;
     struct err err = {0};
 
-    (void)state;
     assert_int_equal(strike_open(&s, "/nowhere/at/all.db", &err), ERR_IO);
     assert_non_null(strstr(err.text, "/nowhere/at/all.db-strike"));
     assert_null(s);
@@ -200,22 +187,4 @@ static void test_a_folder_that_is_missing(void **state)
     assert_int_equal(count(s, "a"), 0);
     strike_leave(s);
     strike_close(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_nobody_is_suspected_at_first, begin, end),
-        cmocka_unit_test_setup_teardown(test_deaths_in_a_row_count, begin, end),
-        cmocka_unit_test_setup_teardown(test_an_open_that_dies_elsewhere_changes_nothing, begin,
-                                        end),
-        cmocka_unit_test_setup_teardown(test_returning_clears_the_suspect, begin, end),
-        cmocka_unit_test_setup_teardown(test_two_that_take_turns_are_both_counted, begin, end),
-        cmocka_unit_test_setup_teardown(test_of_too_many_the_oldest_makes_room, begin, end),
-        cmocka_unit_test_setup_teardown(test_queue_id_and_fingerprint_name_a_message, begin, end),
-        cmocka_unit_test_setup_teardown(test_a_file_of_something_else_is_made_anew, begin, end),
-        cmocka_unit_test_setup_teardown(test_a_folder_that_is_missing, begin, end),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

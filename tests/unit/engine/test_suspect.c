@@ -48,132 +48,95 @@ static size_t turn(struct scene *s)
 }
 
 /* docs/design.md#strikes: the first crash only earns a lone turn. */
-static void the_suspect_is_handled_alone(void **state)
+TEST_WITH(scene, the_suspect_is_handled_alone)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s, RULES);
-    scene_die_in(&s, "c");
-    deliver(&s, (const char *[]){"a", "b", "c", "d", "e", NULL});
-    assert_int_equal(turn(&s), 2);
-    assert_int_equal(turn(&s), 1);
-    assert_int_equal(turn(&s), 2);
-    assert_sql(&s, ALL_HITS, "a b c d e");
-    assert_sql(&s, "select count(*) from herald_dead", "0");
-    scene_end(&s);
+    begin(f, RULES);
+    scene_die_in(f, "c");
+    deliver(f, (const char *[]){"a", "b", "c", "d", "e", NULL});
+    assert_int_equal(turn(f), 2);
+    assert_int_equal(turn(f), 1);
+    assert_int_equal(turn(f), 2);
+    assert_sql(f, ALL_HITS, "a b c d e");
+    assert_sql(f, "select count(*) from herald_dead", "0");
 }
 
 /* docs/design.md#strikes: only consecutive crashes count as strikes. */
-static void one_that_returned_is_a_suspect_no_more(void **state)
+TEST_WITH(scene, one_that_returned_is_a_suspect_no_more)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s, RULES);
+    begin(f, RULES);
     for (int n = 1; n < STRIKES_MAX; n++)
-        scene_die_in(&s, "a");
-    deliver(&s, (const char *[]){"a", NULL});
-    assert_int_equal(turn(&s), 1);
-    scene_die_in(&s, "b"); /* a's deaths are not b's */
-    deliver(&s, (const char *[]){"b", NULL});
-    assert_int_equal(turn(&s), 1);
-    assert_sql(&s, ALL_HITS, "a b");
-    scene_end(&s);
+        scene_die_in(f, "a");
+    deliver(f, (const char *[]){"a", NULL});
+    assert_int_equal(turn(f), 1);
+    scene_die_in(f, "b"); /* a's deaths are not b's */
+    deliver(f, (const char *[]){"b", NULL});
+    assert_int_equal(turn(f), 1);
+    assert_sql(f, ALL_HITS, "a b");
 }
 
-static void too_many_deaths_make_a_dead_letter(void **state)
+TEST_WITH(scene, too_many_deaths_make_a_dead_letter)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s, RULES);
+    begin(f, RULES);
     for (int n = 0; n < STRIKES_MAX; n++)
-        scene_die_in(&s, "b");
-    deliver(&s, (const char *[]){"a", "b", "c", NULL});
-    scene_run(&s);
-    assert_int_equal(scene_acked(&s), 3);
-    assert_sql(&s, ALL_HITS, "a c");
-    assert_sql(&s, "select message_id from herald_dead", "b");
-    assert_sql_contains(&s, "select error from herald_dead",
+        scene_die_in(f, "b");
+    deliver(f, (const char *[]){"a", "b", "c", NULL});
+    scene_run(f);
+    assert_int_equal(scene_acked(f), 3);
+    assert_sql(f, ALL_HITS, "a c");
+    assert_sql(f, "select message_id from herald_dead", "b");
+    assert_sql_contains(f, "select error from herald_dead",
                         "crashed the router 3 times in a row in its handler");
-    assert_false(strike_any(s.strike));
-    deliver(&s, (const char *[]){"b", NULL}); /* again: known, and nothing more */
-    scene_run(&s);
-    assert_sql(&s, "select count(*) from herald_dead", "1");
-    scene_end(&s);
+    assert_false(strike_any(f->strike));
+    deliver(f, (const char *[]){"b", NULL}); /* again: known, and nothing more */
+    scene_run(f);
+    assert_sql(f, "select count(*) from herald_dead", "1");
 }
 
-static void a_retry_is_judged_as_a_delivery_is(void **state)
+TEST_WITH(scene, a_retry_is_judged_as_a_delivery_is)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s, RULES);
-    scene_deliver(&s, "a", "once", "{}");
-    scene_deliver(&s, "b", "once", "{}");
-    scene_run(&s);
-    assert_sql(&s, "select count(*) from herald_retry", "2");
+    begin(f, RULES);
+    scene_deliver(f, "a", "once", "{}");
+    scene_deliver(f, "b", "once", "{}");
+    scene_run(f);
+    assert_sql(f, "select count(*) from herald_retry", "2");
     for (int n = 0; n < STRIKES_MAX; n++)
-        scene_die_in(&s, "b");
-    s.now_ms += 1000;
-    deliver(&s, (const char *[]){"c", NULL});
-    scene_run(&s);
-    assert_sql(&s, ALL_HITS, "a c");
-    assert_sql(&s, "select count(*) from herald_retry", "0");
-    assert_sql(&s, "select message_id from herald_dead", "b");
-    scene_end(&s);
+        scene_die_in(f, "b");
+    f->now_ms += 1000;
+    deliver(f, (const char *[]){"c", NULL});
+    scene_run(f);
+    assert_sql(f, ALL_HITS, "a c");
+    assert_sql(f, "select count(*) from herald_retry", "0");
+    assert_sql(f, "select message_id from herald_dead", "b");
 }
 
 /* The function that reads it returns each time; its handler does not. */
-static void an_envelope_that_returns_clears_nobody(void **state)
+TEST_WITH(scene, an_envelope_that_returns_clears_nobody)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s, ENVELOPE);
+    begin(f, ENVELOPE);
     for (int n = 0; n < STRIKES_MAX; n++) {
-        strike_enter(s.strike, slice_of("q"), slice_of("a"), 0);
-        strike_pause(s.strike);
-        scene_die_in(&s, "a");
+        strike_enter(f->strike, slice_of("q"), slice_of("a"), 0);
+        strike_pause(f->strike);
+        scene_die_in(f, "a");
     }
-    scene_deliver(&s, "a", NULL, "{}");
-    assert_int_equal(turn(&s), 1);
-    assert_sql(&s, "select count(*) from hits", "0");
-    assert_sql_contains(&s, "select error from herald_dead", "crashed the router");
-    scene_end(&s);
+    scene_deliver(f, "a", NULL, "{}");
+    assert_int_equal(turn(f), 1);
+    assert_sql(f, "select count(*) from hits", "0");
+    assert_sql_contains(f, "select error from herald_dead", "crashed the router");
 }
 
-static void an_undone_turn_keeps_the_strikes(void **state)
+TEST_WITH(scene, an_undone_turn_keeps_the_strikes)
 {
-    struct scene s;
     struct err err = {0};
     struct sqlite3 *foreign;
 
-    (void)state;
-    begin(&s, RULES);
+    begin(f, RULES);
     for (int n = 0; n < STRIKES_MAX; n++)
-        scene_die_in(&s, "a");
-    deliver(&s, (const char *[]){"a", NULL});
-    foreign = scene_lock(&s);
-    assert_int_equal(scene_turn(&s, &err), TURN_BUSY);
+        scene_die_in(f, "a");
+    deliver(f, (const char *[]){"a", NULL});
+    foreign = scene_lock(f);
+    assert_int_equal(scene_turn(f, &err), TURN_BUSY);
     scene_unlock(foreign);
-    assert_int_equal(strike_count(s.strike, slice_of("q"), slice_of("a"), 0), STRIKES_MAX);
-    scene_run(&s);
-    assert_sql(&s, "select count(*) from hits", "0");
-    scene_end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_suspect_is_handled_alone),
-        cmocka_unit_test(one_that_returned_is_a_suspect_no_more),
-        cmocka_unit_test(too_many_deaths_make_a_dead_letter),
-        cmocka_unit_test(a_retry_is_judged_as_a_delivery_is),
-        cmocka_unit_test(an_envelope_that_returns_clears_nobody),
-        cmocka_unit_test(an_undone_turn_keeps_the_strikes),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    assert_int_equal(strike_count(f->strike, slice_of("q"), slice_of("a"), 0), STRIKES_MAX);
+    scene_run(f);
+    assert_sql(f, "select count(*) from hits", "0");
 }

@@ -79,29 +79,24 @@ static void begin(struct scene *s, const char *rules)
 
 #define BAD "  if msg.business_key1 == 'bad' then error('as told') end\n"
 
-static void the_same_rules_differ_in_nothing(void **state)
+TEST_WITH(scene, the_same_rules_differ_in_nothing)
 {
-    struct scene s;
     struct answer a;
 
-    (void)state;
-    begin(&s, HEAD ON(BAD WRITE));
+    begin(f, HEAD ON(BAD WRITE));
     /* a line more: places of errors move, which is no difference */
-    try(&s, "\n" HEAD "\n" ON(BAD WRITE), 10, &a);
+    try(f, "\n" HEAD "\n" ON(BAD WRITE), 10, &a);
     assert_int_equal(a.code, OK);
     assert_answer(&a, SUM(3, 0, 0));
     buf_free(&a.text);
-    scene_end(&s);
 }
 
-static void outcomes_statements_and_emits_are_compared(void **state)
+TEST_WITH(scene, outcomes_statements_and_emits_are_compared)
 {
-    struct scene s;
     struct answer a;
 
-    (void)state;
-    begin(&s, HEAD ON(BAD WRITE));
-    try(&s,
+    begin(f, HEAD ON(BAD WRITE));
+    try(f,
         HEAD ON("  if msg.business_key1 == '1' then herald.reject('no\\tmore\\n1') end\n" WRITE
                 "  tx:exec('update hits set what = 9 where what = ?', 'nobody')\n"
                 "  tx:emit { type = 'out', business_key1 = 'k', body = { n = 1 } }"),
@@ -126,122 +121,107 @@ static void outcomes_statements_and_emits_are_compared(void **state)
                        "outcome", "\"failed\",\"rules/rules.lua:6: as told\"") "],\"next\":");
     assert_null(strstr(a.text.data, "nobody")); /* changed nothing */
     buf_free(&a.text);
-    scene_end(&s);
 }
 
-static void times_keys_and_cancels_are_compared(void **state)
+TEST_WITH(scene, times_keys_and_cancels_are_compared)
 {
-    struct scene s;
     struct answer a;
 
-    (void)state;
-    scene_begin_keeping(&s, 10, HEAD ON("  tx:emit { type = 'out', delay = '15m', key = 'k' }"),
+    scene_begin_keeping(f, 10, HEAD ON("  tx:emit { type = 'out', delay = '15m', key = 'k' }"),
                         TABLES);
-    deliver(&s, "a", "1");
-    scene_run(&s);
-    try(&s, HEAD ON("  tx:emit { type = 'out', delay = '15m', key = 'k' }"), 10, &a);
+    deliver(f, "a", "1");
+    scene_run(f);
+    try(f, HEAD ON("  tx:emit { type = 'out', delay = '15m', key = 'k' }"), 10, &a);
     assert_answer(&a, SUM(1, 0, 0));
     buf_free(&a.text);
-    try(&s, HEAD ON("  tx:emit { type = 'out', delay = '16m', key = 'k' }"), 10, &a);
+    try(f, HEAD ON("  tx:emit { type = 'out', delay = '16m', key = 'k' }"), 10, &a);
     assert_has(&a, DID("emit", NOTHING ",\"due_at=1700000900000\",\"key\",\"k\""));
     assert_has(&a, DID("emit", NOTHING ",\"due_at=1700000960000\",\"key\",\"k\""));
     buf_free(&a.text);
-    try(&s, HEAD ON("  tx:emit { type = 'out', at = 1700000900000, key = 'K' }"), 10, &a);
+    try(f, HEAD ON("  tx:emit { type = 'out', at = 1700000900000, key = 'K' }"), 10, &a);
     assert_has(&a, DID("emit", NOTHING ",\"due_at=1700000900000\",\"key\",\"K\""));
     buf_free(&a.text);
-    try(&s, HEAD ON("  tx:emit { type = 'out', delay = '15m', key = 'k' } tx:cancel('k')"), 10, &a);
+    try(f, HEAD ON("  tx:emit { type = 'out', delay = '15m', key = 'k' } tx:cancel('k')"), 10, &a);
     assert_has(&a, DID("cancel", "\"k\"") "]}}\n");
     buf_free(&a.text);
-    assert_sql(&s, "select group_concat(key || due_at) from herald_outbox", "k1700000900000");
-    scene_end(&s);
+    assert_sql(f, "select group_concat(key || due_at) from herald_outbox", "k1700000900000");
 }
 
-static void nothing_of_it_stays(void **state)
+TEST_WITH(scene, nothing_of_it_stays)
 {
-    struct scene s;
     struct answer a;
     struct counters before;
     char rows[200];
 
-    (void)state;
-    begin(&s, HEAD ON(BAD WRITE "  herald.log.warn('said')"));
-    before = *turn_counters(s.turn);
-    snprintf(rows, sizeof rows, "%s", scene_log(&s));
-    try(&s, HEAD ON(WRITE WRITE "  herald.log.warn('leaked')\n  tx:emit { type = 'out' }"), 10, &a);
+    begin(f, HEAD ON(BAD WRITE "  herald.log.warn('said')"));
+    before = *turn_counters(f->turn);
+    snprintf(rows, sizeof rows, "%s", scene_log(f));
+    try(f, HEAD ON(WRITE WRITE "  herald.log.warn('leaked')\n  tx:emit { type = 'out' }"), 10, &a);
     assert_has(&a, SUM(3, 3, 0));
     buf_free(&a.text);
-    assert_null(strstr(scene_log(&s), "leaked"));
-    assert_memory_equal(turn_counters(s.turn), &before, sizeof before);
-    assert_sql(&s, "select group_concat(what) from hits", "1,2");
-    assert_sql(&s,
+    assert_null(strstr(scene_log(f), "leaked"));
+    assert_memory_equal(turn_counters(f->turn), &before, sizeof before);
+    assert_sql(f, "select group_concat(what) from hits", "1,2");
+    assert_sql(f,
                "select (select count(*) from herald_outbox) || (select count(*) from herald_dead) "
                "|| (select count(*) from herald_retry) || (select count(*) from herald_recent)",
                "0102");
-    deliver(&s, "d", "4");
-    scene_run(&s);
-    assert_sql(&s, "select group_concat(what) from hits", "1,2,4");
-    assert_string_equal(s.published, "");
-    before.delivered++, before.handled++, before.turns = turn_counters(s.turn)->turns;
-    assert_memory_equal(turn_counters(s.turn), &before, sizeof before);
-    scene_end(&s);
+    deliver(f, "d", "4");
+    scene_run(f);
+    assert_sql(f, "select group_concat(what) from hits", "1,2,4");
+    assert_string_equal(f->published, "");
+    before.delivered++, before.handled++, before.turns = turn_counters(f->turn)->turns;
+    assert_memory_equal(turn_counters(f->turn), &before, sizeof before);
 }
 
 /* What the present rules keep in Lua's memory is of messages that were handled. */
-static void what_rules_remember_is_not_of_a_trial(void **state)
+TEST_WITH(scene, what_rules_remember_is_not_of_a_trial)
 {
-    struct scene s;
     struct answer a;
 
-    (void)state;
-    scene_begin_keeping(&s, 10,
+    scene_begin_keeping(f, 10,
                         HEAD
                         "local seen = 0\n" ON("  seen = seen + 1\n"
                                               "  tx:exec('insert into hits values (?)', seen)"),
                         TABLES);
-    deliver(&s, "a", "1");
-    scene_run(&s);
-    try(&s, HEAD ON(""), 10, &a);
+    deliver(f, "a", "1");
+    scene_run(f);
+    try(f, HEAD ON(""), 10, &a);
     buf_free(&a.text);
-    deliver(&s, "b", "1");
-    scene_run(&s);
-    assert_sql(&s, "select group_concat(what) from hits", "1,1"); /* rebuilt, not 1,3 */
-    scene_end(&s);
+    deliver(f, "b", "1");
+    scene_run(f);
+    assert_sql(f, "select group_concat(what) from hits", "1,1"); /* rebuilt, not 1,3 */
 }
 
-static void the_newest_come_first_and_no_more_than_asked_for(void **state)
+TEST_WITH(scene, the_newest_come_first_and_no_more_than_asked_for)
 {
-    struct scene s;
     struct answer a;
 
-    (void)state;
-    scene_begin_keeping(&s, 3, HEAD ON(BAD WRITE), TABLES);
+    scene_begin_keeping(f, 3, HEAD ON(BAD WRITE), TABLES);
     for (int i = 0; i < 5; i++) {
         char id[16];
 
         snprintf(id, sizeof id, "m%d", i);
-        deliver(&s, id, i == 3 ? "bad" : "1");
-        scene_run(&s);
-        s.now_ms += 1000;
+        deliver(f, id, i == 3 ? "bad" : "1");
+        scene_run(f);
+        f->now_ms += 1000;
     }
-    try(&s, HEAD ON(WRITE WRITE), 2, &a);
+    try(f, HEAD ON(WRITE WRITE), 2, &a);
     assert_has(&a, SUM(2, 2, 0) DIFFERS("m4"));
     assert_has(&a, "\n" DIFFERS("m3"));
     buf_free(&a.text);
-    try(&s, HEAD ON(WRITE WRITE), 50, &a);
+    try(f, HEAD ON(WRITE WRITE), 50, &a);
     assert_has(&a, SUM(4, 4, 0)); /* three in the ring, one letter */
     assert_null(strstr(a.text.data, "\"m0\""));
     buf_free(&a.text);
-    scene_end(&s);
 }
 
-static void what_ends_the_transaction_is_one_messages_outcome(void **state)
+TEST_WITH(scene, what_ends_the_transaction_is_one_messages_outcome)
 {
-    struct scene s;
     struct answer a;
 
-    (void)state;
-    begin(&s, HEAD ON(BAD WRITE));
-    try(&s,
+    begin(f, HEAD ON(BAD WRITE));
+    try(f,
         HEAD ON("  if msg.business_key1 == '1' then\n"
                 "    tx:exec('insert or rollback into one values (1)')\n"
                 "  end\n" BAD WRITE),
@@ -250,20 +230,17 @@ static void what_ends_the_transaction_is_one_messages_outcome(void **state)
     assert_has(&a, SUM(3, 1, 0) DIFFERS("a"));
     assert_has(&a, "\"next\":[{\"what\":\"outcome\",\"detail\":[\"failed\",");
     buf_free(&a.text);
-    deliver(&s, "d", "4");
-    scene_run(&s);
-    assert_sql(&s, "select group_concat(what) from hits", "1,2,4");
-    scene_end(&s);
+    deliver(f, "d", "4");
+    scene_run(f);
+    assert_sql(f, "select group_concat(what) from hits", "1,2,4");
 }
 
-static void memory_eaten_is_one_messages_outcome(void **state)
+TEST_WITH(scene, memory_eaten_is_one_messages_outcome)
 {
-    struct scene s;
     struct answer a;
 
-    (void)state;
-    begin(&s, HEAD ON(BAD WRITE));
-    try(&s,
+    begin(f, HEAD ON(BAD WRITE));
+    try(f,
         HEAD
         "local kept = {}\n" ON(BAD WRITE "  while msg.business_key1 == '1' do kept[#kept + 1] = "
                                          "{ #kept } end"),
@@ -272,35 +249,29 @@ static void memory_eaten_is_one_messages_outcome(void **state)
     assert_has(&a, SUM(3, 1, 0) DIFFERS("a"));
     assert_has(&a, "handler_memory");
     buf_free(&a.text);
-    assert_sql(&s, "select group_concat(what) from hits", "1,2");
-    scene_end(&s);
+    assert_sql(f, "select group_concat(what) from hits", "1,2");
 }
 
-static void a_deferred_foreign_key_shows(void **state)
+TEST_WITH(scene, a_deferred_foreign_key_shows)
 {
-    struct scene s;
     struct answer a;
 
-    (void)state;
-    begin(&s, HEAD ON(BAD WRITE));
-    try(&s, HEAD ON(BAD WRITE "  tx:exec('insert into child values (99)')"), 10, &a);
+    begin(f, HEAD ON(BAD WRITE));
+    try(f, HEAD ON(BAD WRITE "  tx:exec('insert into child values (99)')"), 10, &a);
     assert_has(&a, SUM(3, 2, 0));
     assert_has(&a,
                "\"next\":[{\"what\":\"outcome\",\"detail\":[\"failed\",\"a deferred foreign key");
     buf_free(&a.text);
-    deliver(&s, "d", "4"); /* and breaks no later commit */
-    scene_run(&s);
-    scene_end(&s);
+    deliver(f, "d", "4"); /* and breaks no later commit */
+    scene_run(f);
 }
 
-static void rows_are_counted_for_the_statement_that_changed_them(void **state)
+TEST_WITH(scene, rows_are_counted_for_the_statement_that_changed_them)
 {
-    struct scene s;
     struct answer a;
 
-    (void)state;
-    begin(&s, HEAD ON(BAD WRITE));
-    try(&s,
+    begin(f, HEAD ON(BAD WRITE));
+    try(f,
         HEAD ON("  for row in tx:query('select id from one') do\n"
                 "    tx:exec('insert into hits values (7), (8)')\n"
                 "  end\n"
@@ -315,58 +286,49 @@ static void rows_are_counted_for_the_statement_that_changed_them(void **state)
                                                                   "(9) returning what\"") "]");
     assert_null(strstr(a.text.data, "select id from one"));
     buf_free(&a.text);
-    scene_end(&s);
 }
 
-static void who_is_not_wanted_any_more_shows(void **state)
+TEST_WITH(scene, who_is_not_wanted_any_more_shows)
 {
-    struct scene s;
     struct answer a;
 
-    (void)state;
-    begin(&s, HEAD ON(BAD WRITE));
-    try(&s, HEAD "herald.on('other', '*', function() end)\n", 1, &a);
+    begin(f, HEAD ON(BAD WRITE));
+    try(f, HEAD "herald.on('other', '*', function() end)\n", 1, &a);
     assert_has(&a, "\"next\":[" DID("outcome", "\"unhandled\",\"no handler wants it\"") "]");
     buf_free(&a.text);
-    try(&s,
+    try(f,
         "local herald = require 'herald'\n"
         "herald.subscribe { queue = 'another', from = herald.fanout 'x' }\n",
         1, &a);
     assert_has(&a,
                "\"next\":[" DID("outcome", "\"unhandled\",\"no subscription for this queue\"") "]");
     buf_free(&a.text);
-    scene_end(&s);
 }
 
-static void long_texts_are_compared_to_their_end(void **state)
+TEST_WITH(scene, long_texts_are_compared_to_their_end)
 {
-    struct scene s;
     struct answer a;
 
-    (void)state;
-    begin(&s, HEAD ON("  tx:emit { type = 'out', body = ('x'):rep(5000) .. '1' }"));
-    try(&s, HEAD ON("  tx:emit { type = 'out', body = ('x'):rep(5000) .. '2' }"), 1, &a);
+    begin(f, HEAD ON("  tx:emit { type = 'out', body = ('x'):rep(5000) .. '1' }"));
+    try(f, HEAD ON("  tx:emit { type = 'out', body = ('x'):rep(5000) .. '2' }"), 1, &a);
     assert_has(&a, SUM(1, 1, 0));
     assert_has(&a, "... (5001 bytes, ");
     buf_free(&a.text);
-    scene_end(&s);
 }
 
-static void the_answer_is_cut_between_messages(void **state)
+TEST_WITH(scene, the_answer_is_cut_between_messages)
 {
-    struct scene s;
     struct answer a;
 
-    (void)state;
-    scene_begin_keeping(&s, 20, HEAD ON(""), TABLES);
+    scene_begin_keeping(f, 20, HEAD ON(""), TABLES);
     for (int i = 0; i < 20; i++) {
         char id[16];
 
         snprintf(id, sizeof id, "m%d", i);
-        deliver(&s, id, "1");
+        deliver(f, id, "1");
     }
-    scene_run(&s);
-    try(&s, HEAD ON("  for i = 1, 200 do tx:emit { type = 'out', body = ('x'):rep(1999) } end"), 20,
+    scene_run(f);
+    try(f, HEAD ON("  for i = 1, 200 do tx:emit { type = 'out', body = ('x'):rep(1999) } end"), 20,
         &a);
     assert_int_equal(a.code, OK);
     assert_has(&a, SUM(4, 4, 16));
@@ -374,28 +336,25 @@ static void the_answer_is_cut_between_messages(void **state)
     assert_false(a.text.failed);
     assert_int_equal(a.text.data[a.text.len - 2], '\n');
     buf_free(&a.text);
-    scene_end(&s);
 }
 
 /* The router does nothing else meanwhile. */
-static void a_long_trial_ends_early(void **state)
+TEST_WITH(scene, a_long_trial_ends_early)
 {
-    struct scene s;
     struct answer a;
     unsigned run, differing, left_out;
 
-    (void)state;
-    scene_begin_keeping(&s, 20, HEAD ON(""), TABLES);
+    scene_begin_keeping(f, 20, HEAD ON(""), TABLES);
     for (int i = 0; i < 20; i++) {
         char id[16];
 
         snprintf(id, sizeof id, "m%d", i);
-        deliver(&s, id, "1");
+        deliver(f, id, "1");
     }
-    scene_run(&s);
-    s.tick_ms = 250;
-    try(&s, HEAD ON("  tx:exec('insert into hits values (1)')"), 20, &a);
-    s.tick_ms = 0;
+    scene_run(f);
+    f->tick_ms = 250;
+    try(f, HEAD ON("  tx:exec('insert into hits values (1)')"), 20, &a);
+    f->tick_ms = 0;
     assert_int_equal(a.code, OK);
     assert_int_equal(sscanf(a.text.data, "{\"trial\":{\"run\":%u,\"differing\":%u,\"left_out\":%u",
                             &run, &differing, &left_out),
@@ -404,35 +363,29 @@ static void a_long_trial_ends_early(void **state)
     assert_int_equal(differing, run);
     assert_int_equal(run + left_out, 20);
     buf_free(&a.text);
-    scene_end(&s);
 }
 
-static void a_busy_store_is_said(void **state)
+TEST_WITH(scene, a_busy_store_is_said)
 {
-    struct scene s;
     struct answer a;
     struct sqlite3 *other;
 
-    (void)state;
-    begin(&s, HEAD ON(BAD WRITE));
-    other = scene_lock(&s);
-    try(&s, HEAD ON(WRITE), 10, &a);
+    begin(f, HEAD ON(BAD WRITE));
+    other = scene_lock(f);
+    try(f, HEAD ON(WRITE), 10, &a);
     assert_int_equal(a.code, ERR_BUSY);
     assert_true(a.err.text[0] != '\0');
     buf_free(&a.text);
     scene_unlock(other);
-    scene_end(&s);
 }
 
 /* Envelopes and identities are the rules' too. */
-static void other_ways_of_reading_are_tried(void **state)
+TEST_WITH(scene, other_ways_of_reading_are_tried)
 {
-    struct scene s;
     struct answer a;
 
-    (void)state;
-    begin(&s, HEAD ON(BAD WRITE));
-    try(&s,
+    begin(f, HEAD ON(BAD WRITE));
+    try(f,
         "local herald = require 'herald'\n"
         "herald.subscribe { queue = 'q', from = herald.fanout 'x',\n"
         "  envelope = function(raw, properties)\n"
@@ -443,29 +396,4 @@ static void other_ways_of_reading_are_tried(void **state)
     assert_has(&a, DID("statement", "\"1\",\"insert into hits values ('read b')\""));
     assert_has(&a, DID("outcome", "\"failed\",\"rules/rules.lua:4: unreadable\""));
     buf_free(&a.text);
-    scene_end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_same_rules_differ_in_nothing),
-        cmocka_unit_test(outcomes_statements_and_emits_are_compared),
-        cmocka_unit_test(times_keys_and_cancels_are_compared),
-        cmocka_unit_test(nothing_of_it_stays),
-        cmocka_unit_test(what_rules_remember_is_not_of_a_trial),
-        cmocka_unit_test(the_newest_come_first_and_no_more_than_asked_for),
-        cmocka_unit_test(what_ends_the_transaction_is_one_messages_outcome),
-        cmocka_unit_test(memory_eaten_is_one_messages_outcome),
-        cmocka_unit_test(a_deferred_foreign_key_shows),
-        cmocka_unit_test(rows_are_counted_for_the_statement_that_changed_them),
-        cmocka_unit_test(who_is_not_wanted_any_more_shows),
-        cmocka_unit_test(long_texts_are_compared_to_their_end),
-        cmocka_unit_test(the_answer_is_cut_between_messages),
-        cmocka_unit_test(a_long_trial_ends_early),
-        cmocka_unit_test(a_busy_store_is_said),
-        cmocka_unit_test(other_ways_of_reading_are_tried),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

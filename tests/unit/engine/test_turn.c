@@ -26,198 +26,157 @@
 
 #define HITS "create table hits (id text, attempt integer);"
 
-static void a_delivery_takes_effect_once(void **state)
+TEST_WITH(scene, a_delivery_takes_effect_once)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, COUNT_HITS, HITS);
-    scene_deliver(&s, "a", "t", "{}");
-    scene_deliver(&s, "b", "t", "{}");
-    scene_run(&s);
-    scene_deliver(&s, "a", "t", "{}"); /* again, as after a lost ack */
-    scene_run(&s);
-    assert_int_equal(scene_acked(&s), 3);
-    assert_sql(&s, "select group_concat(id) from hits", "a,b");
-    assert_int_equal(turn_counters(s.turn)->duplicates, 1);
-    scene_end(&s);
+    scene_begin(f, COUNT_HITS, HITS);
+    scene_deliver(f, "a", "t", "{}");
+    scene_deliver(f, "b", "t", "{}");
+    scene_run(f);
+    scene_deliver(f, "a", "t", "{}"); /* again, as after a lost ack */
+    scene_run(f);
+    assert_int_equal(scene_acked(f), 3);
+    assert_sql(f, "select group_concat(id) from hits", "a,b");
+    assert_int_equal(turn_counters(f->turn)->duplicates, 1);
 }
 
-static void emits_are_published_after_the_commit(void **state)
+TEST_WITH(scene, emits_are_published_after_the_commit)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, COUNT_HITS, HITS);
-    scene_deliver(&s, "a", "emit", "{}");
-    scene_run(&s);
-    assert_string_equal(s.published, "1>y ");
-    assert_sql(&s, "select type || business_key1 from herald_outbox", "outa");
-    scene_answer(&s, 1, PUBLISH_CONFIRMED, NULL);
-    scene_run(&s);
-    assert_sql(&s, "select count(*) from herald_outbox", "0");
-    scene_end(&s);
+    scene_begin(f, COUNT_HITS, HITS);
+    scene_deliver(f, "a", "emit", "{}");
+    scene_run(f);
+    assert_string_equal(f->published, "1>y ");
+    assert_sql(f, "select type || business_key1 from herald_outbox", "outa");
+    scene_answer(f, 1, PUBLISH_CONFIRMED, NULL);
+    scene_run(f);
+    assert_sql(f, "select count(*) from herald_outbox", "0");
 }
 
 /* docs/design.md#the-turn: crash after committing a failed attempt. */
-static void a_failed_attempt_waits_in_the_store_and_its_writes_are_undone(void **state)
+TEST_WITH(scene, a_failed_attempt_waits_in_the_store_and_its_writes_are_undone)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, COUNT_HITS, HITS);
-    scene_deliver(&s, "a", "once", "{}");
-    scene_run(&s);
-    assert_int_equal(scene_acked(&s), 1);
-    assert_sql(&s, "select count(*) from hits", "0");
-    assert_sql(&s, "select attempts || ' ' || (due_at - 1700000000000) from herald_retry",
-               "1 1000");
-    scene_deliver(&s, "a", "once", "{}"); /* a redelivery after that commit changes nothing */
-    scene_run(&s);
-    assert_sql(&s, "select count(*) from herald_retry", "1");
-    s.now_ms += 999;
-    scene_run(&s);
-    assert_sql(&s, "select count(*) from hits", "0");
-    s.now_ms += 1;
-    scene_run(&s);
-    assert_sql(&s, "select id || attempt from hits", "a2");
-    assert_sql(&s, "select count(*) from herald_retry", "0");
-    scene_deliver(&s, "a", "once", "{}");
-    scene_run(&s);
-    assert_sql(&s, "select count(*) from hits", "1");
-    scene_end(&s);
+    scene_begin(f, COUNT_HITS, HITS);
+    scene_deliver(f, "a", "once", "{}");
+    scene_run(f);
+    assert_int_equal(scene_acked(f), 1);
+    assert_sql(f, "select count(*) from hits", "0");
+    assert_sql(f, "select attempts || ' ' || (due_at - 1700000000000) from herald_retry", "1 1000");
+    scene_deliver(f, "a", "once", "{}"); /* a redelivery after that commit changes nothing */
+    scene_run(f);
+    assert_sql(f, "select count(*) from herald_retry", "1");
+    f->now_ms += 999;
+    scene_run(f);
+    assert_sql(f, "select count(*) from hits", "0");
+    f->now_ms += 1;
+    scene_run(f);
+    assert_sql(f, "select id || attempt from hits", "a2");
+    assert_sql(f, "select count(*) from herald_retry", "0");
+    scene_deliver(f, "a", "once", "{}");
+    scene_run(f);
+    assert_sql(f, "select count(*) from hits", "1");
 }
 
-static void the_last_failure_is_a_dead_letter_with_its_error(void **state)
+TEST_WITH(scene, the_last_failure_is_a_dead_letter_with_its_error)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, COUNT_HITS, HITS);
-    scene_deliver(&s, "a", "bad", "{\"n\":1}");
+    scene_begin(f, COUNT_HITS, HITS);
+    scene_deliver(f, "a", "bad", "{\"n\":1}");
     for (int i = 0; i < 4; i++) {
-        scene_run(&s);
-        s.now_ms += 1000;
+        scene_run(f);
+        f->now_ms += 1000;
     }
-    assert_sql(&s, "select count(*) from herald_retry", "0");
-    assert_sql(&s, "select attempts from herald_dead", "3");
-    assert_sql_contains(&s, "select error from herald_dead", "rules/rules.lua:8: as told");
-    assert_sql(&s, "select body from herald_dead", "{\"n\":1}");
-    scene_deliver(&s, "a", "bad", "{\"n\":1}");
-    scene_run(&s);
-    assert_sql(&s, "select count(*) from herald_dead", "1");
-    assert_int_equal(scene_acked(&s), 2);
-    scene_end(&s);
+    assert_sql(f, "select count(*) from herald_retry", "0");
+    assert_sql(f, "select attempts from herald_dead", "3");
+    assert_sql_contains(f, "select error from herald_dead", "rules/rules.lua:8: as told");
+    assert_sql(f, "select body from herald_dead", "{\"n\":1}");
+    scene_deliver(f, "a", "bad", "{\"n\":1}");
+    scene_run(f);
+    assert_sql(f, "select count(*) from herald_dead", "1");
+    assert_int_equal(scene_acked(f), 2);
 }
 
-static void handlers_decide_retry_and_reject_themselves(void **state)
+TEST_WITH(scene, handlers_decide_retry_and_reject_themselves)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, COUNT_HITS, HITS);
-    scene_deliver(&s, "a", "reject", "{}");
-    scene_deliver(&s, "b", "later", "{}");
-    scene_run(&s);
-    assert_sql_contains(&s, "select message_id || error from herald_dead", "not wanted");
-    assert_sql(&s, "select message_id || (due_at - 1700000000000) from herald_retry", "b5000");
-    scene_end(&s);
+    scene_begin(f, COUNT_HITS, HITS);
+    scene_deliver(f, "a", "reject", "{}");
+    scene_deliver(f, "b", "later", "{}");
+    scene_run(f);
+    assert_sql_contains(f, "select message_id || error from herald_dead", "not wanted");
+    assert_sql(f, "select message_id || (due_at - 1700000000000) from herald_retry", "b5000");
 }
 
-static void what_cannot_be_read_never_reaches_lua(void **state)
+TEST_WITH(scene, what_cannot_be_read_never_reaches_lua)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, COUNT_HITS, HITS);
-    scene_deliver(&s, "a", "t", "no json");
-    scene_deliver(&s, "b", NULL, "{}");
-    scene_deliver(&s, "c", "t", "\"\xff\"");
-    scene_deliver(&s, NULL, NULL, "{}");
-    scene_deliver(&s, "d", "t", "{}");
-    scene_run(&s);
-    assert_int_equal(scene_acked(&s), 5);
-    assert_sql(&s, "select group_concat(id) from hits", "d");
-    assert_sql(&s, "select count(*) from herald_dead", "4");
-    assert_sql_contains(&s, "select error from herald_dead where message_id = 'a'", "bad JSON");
-    assert_sql_contains(&s, "select error from herald_dead where message_id = 'b'",
+    scene_begin(f, COUNT_HITS, HITS);
+    scene_deliver(f, "a", "t", "no json");
+    scene_deliver(f, "b", NULL, "{}");
+    scene_deliver(f, "c", "t", "\"\xff\"");
+    scene_deliver(f, NULL, NULL, "{}");
+    scene_deliver(f, "d", "t", "{}");
+    scene_run(f);
+    assert_int_equal(scene_acked(f), 5);
+    assert_sql(f, "select group_concat(id) from hits", "d");
+    assert_sql(f, "select count(*) from herald_dead", "4");
+    assert_sql_contains(f, "select error from herald_dead where message_id = 'a'", "bad JSON");
+    assert_sql_contains(f, "select error from herald_dead where message_id = 'b'",
                         "no message type");
-    assert_sql_contains(&s, "select error from herald_dead where message_id = 'c'", "bad UTF-8");
-    scene_end(&s);
+    assert_sql_contains(f, "select error from herald_dead where message_id = 'c'", "bad UTF-8");
 }
 
-static void without_a_message_id_the_envelope_names_the_message(void **state)
+TEST_WITH(scene, without_a_message_id_the_envelope_names_the_message)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, COUNT_HITS, HITS);
-    scene_deliver(&s, NULL, NULL, "{\"messageType\":\"t\",\"id\":1,\"businessKey1\":\"16\"}");
-    scene_deliver(&s, NULL, NULL, "{\"messageType\":\"t\",\"id\":1,\"businessKey1\":\"16\"}");
-    scene_deliver(&s, NULL, NULL, "{\"messageType\":\"t\",\"id\":1,\"businessKey1\":\"17\"}");
-    scene_deliver(&s, NULL, "t", "{}"); /* no id at all: at least once, and counted */
-    scene_deliver(&s, NULL, "t", "{}");
-    scene_run(&s);
-    assert_sql(&s, "select count(*) from hits", "4");
-    assert_int_equal(turn_counters(s.turn)->duplicates, 1);
-    assert_int_equal(turn_counters(s.turn)->unidentified, 2);
-    scene_end(&s);
+    scene_begin(f, COUNT_HITS, HITS);
+    scene_deliver(f, NULL, NULL, "{\"messageType\":\"t\",\"id\":1,\"businessKey1\":\"16\"}");
+    scene_deliver(f, NULL, NULL, "{\"messageType\":\"t\",\"id\":1,\"businessKey1\":\"16\"}");
+    scene_deliver(f, NULL, NULL, "{\"messageType\":\"t\",\"id\":1,\"businessKey1\":\"17\"}");
+    scene_deliver(f, NULL, "t", "{}"); /* no id at all: at least once, and counted */
+    scene_deliver(f, NULL, "t", "{}");
+    scene_run(f);
+    assert_sql(f, "select count(*) from hits", "4");
+    assert_int_equal(turn_counters(f->turn)->duplicates, 1);
+    assert_int_equal(turn_counters(f->turn)->unidentified, 2);
 }
 
-static void one_id_for_two_messages_is_a_dead_letter(void **state)
+TEST_WITH(scene, one_id_for_two_messages_is_a_dead_letter)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, COUNT_HITS, HITS);
-    scene_deliver(&s, "a", "t", "{\"n\":1}");
-    scene_deliver(&s, "a", "t", "{\"n\":2}");
-    scene_deliver(&s, "a", "t", "{\"n\":2}");
-    scene_run(&s);
-    assert_sql(&s, "select count(*) from hits", "1");
-    assert_sql(&s, "select count(*) || body from herald_dead", "1{\"n\":2}");
-    assert_sql_contains(&s, "select error from herald_dead", "id used twice");
-    scene_end(&s);
+    scene_begin(f, COUNT_HITS, HITS);
+    scene_deliver(f, "a", "t", "{\"n\":1}");
+    scene_deliver(f, "a", "t", "{\"n\":2}");
+    scene_deliver(f, "a", "t", "{\"n\":2}");
+    scene_run(f);
+    assert_sql(f, "select count(*) from hits", "1");
+    assert_sql(f, "select count(*) || body from herald_dead", "1{\"n\":2}");
+    assert_sql_contains(f, "select error from herald_dead", "id used twice");
 }
 
-static void what_no_handler_wants_is_acked_and_counted(void **state)
+TEST_WITH(scene, what_no_handler_wants_is_acked_and_counted)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, SUBSCRIBE "herald.on('t', '60201', function() end)", "select 1;");
-    scene_deliver(&s, "a", "t", "{\"businessKey2\":\"60202\"}");
-    scene_deliver(&s, "b", "u", "{\"businessKey2\":\"60201\"}");
-    scene_deliver(&s, "c", "t", "{\"businessKey2\":60201}");
-    scene_run(&s);
-    assert_int_equal(scene_acked(&s), 3);
-    assert_int_equal(turn_counters(s.turn)->unhandled, 2);
-    assert_int_equal(turn_counters(s.turn)->handled, 1);
-    scene_end(&s);
+    scene_begin(f, SUBSCRIBE "herald.on('t', '60201', function() end)", "select 1;");
+    scene_deliver(f, "a", "t", "{\"businessKey2\":\"60202\"}");
+    scene_deliver(f, "b", "u", "{\"businessKey2\":\"60201\"}");
+    scene_deliver(f, "c", "t", "{\"businessKey2\":60201}");
+    scene_run(f);
+    assert_int_equal(scene_acked(f), 3);
+    assert_int_equal(turn_counters(f->turn)->unhandled, 2);
+    assert_int_equal(turn_counters(f->turn)->handled, 1);
 }
 
 /* docs/design.md#what-handlers-may-write: deferred foreign key broken by a handler. */
-static void a_deferred_foreign_key_is_its_handlers_error(void **state)
+TEST_WITH(scene, a_deferred_foreign_key_is_its_handlers_error)
 {
-    struct scene s;
-
-    (void)state;
     scene_begin(
-        &s,
+        f,
         SUBSCRIBE "herald.on('*', '*', function(msg, tx)\n"
                   "  tx:exec('insert into child values (?)', msg.type == 'bad' and 99 or 1)\n"
                   "end)\n",
         "create table parent (id integer primary key); insert into parent values (1);"
         "create table child (p integer references parent(id) deferrable initially deferred);");
-    scene_deliver(&s, "a", "t", "{}");
-    scene_deliver(&s, "b", "bad", "{}");
-    scene_deliver(&s, "c", "t", "{}");
-    scene_run(&s);
-    assert_int_equal(scene_acked(&s), 3);
-    assert_sql(&s, "select group_concat(p) from child", "1,1");
-    assert_sql_contains(&s, "select message_id || error from herald_retry", "foreign key");
-    assert_int_equal(s.forgotten, 0);
-    scene_end(&s);
+    scene_deliver(f, "a", "t", "{}");
+    scene_deliver(f, "b", "bad", "{}");
+    scene_deliver(f, "c", "t", "{}");
+    scene_run(f);
+    assert_int_equal(scene_acked(f), 3);
+    assert_sql(f, "select group_concat(p) from child", "1,1");
+    assert_sql_contains(f, "select message_id || error from herald_retry", "foreign key");
+    assert_int_equal(f->forgotten, 0);
 }
 
 #define DESTROYER                                                                                  \
@@ -230,192 +189,135 @@ static void a_deferred_foreign_key_is_its_handlers_error(void **state)
               "end)\n"
 
 /* docs/design.md#a-turn-that-is-run-again */
-static void a_handler_that_ends_the_transaction_takes_nobody_with_it(void **state)
+TEST_WITH(scene, a_handler_that_ends_the_transaction_takes_nobody_with_it)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, DESTROYER,
+    scene_begin(f, DESTROYER,
                 HITS "create table one (id integer primary key); insert into one values (1);");
-    scene_deliver(&s, "a", "t", "{}");
-    scene_deliver(&s, "b", "destroy", "{}");
-    scene_deliver(&s, "c", "t", "{}");
-    scene_run(&s);
-    assert_int_equal(scene_acked(&s), 3);
-    assert_sql(&s, "select group_concat(id) from (select id from hits order by id)", "a,c");
-    assert_sql(&s, "select message_id || attempts from herald_retry", "b1");
-    assert_true(turn_counters(s.turn)->reruns >= 1);
+    scene_deliver(f, "a", "t", "{}");
+    scene_deliver(f, "b", "destroy", "{}");
+    scene_deliver(f, "c", "t", "{}");
+    scene_run(f);
+    assert_int_equal(scene_acked(f), 3);
+    assert_sql(f, "select group_concat(id) from (select id from hits order by id)", "a,c");
+    assert_sql(f, "select message_id || attempts from herald_retry", "b1");
+    assert_true(turn_counters(f->turn)->reruns >= 1);
     for (int i = 0; i < 3; i++) {
-        s.now_ms += 1000;
-        scene_run(&s);
+        f->now_ms += 1000;
+        scene_run(f);
     }
-    assert_sql(&s, "select message_id || attempts from herald_dead", "b3");
-    assert_sql(&s, "select count(*) from hits", "2");
-    scene_end(&s);
+    assert_sql(f, "select message_id || attempts from herald_dead", "b3");
+    assert_sql(f, "select count(*) from hits", "2");
 }
 
 /* docs/design.md#trouble-of-the-store: out of memory in Lua: tried alone before it counts. */
-static void a_handler_that_eats_all_memory_fails_alone(void **state)
+TEST_WITH(scene, a_handler_that_eats_all_memory_fails_alone)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s,
+    scene_begin(f,
                 SUBSCRIBE "local kept = {}\n"
                           "herald.on('*', '*', function(msg, tx)\n"
                           "  tx:exec('insert into hits(id, attempt) values (?, 0)', msg.id)\n"
                           "  while msg.type == 'hog' do kept[#kept + 1] = { #kept } end\n"
                           "end)\n",
                 HITS);
-    scene_deliver(&s, "a", "t", "{}");
-    scene_deliver(&s, "b", "hog", "{}");
-    scene_deliver(&s, "c", "t", "{}");
-    scene_run(&s);
-    assert_int_equal(scene_acked(&s), 3);
-    assert_sql(&s, "select group_concat(id) from (select id from hits order by id)", "a,c");
-    assert_sql(&s, "select message_id || attempts from herald_retry", "b1");
-    assert_in_range(script_memory(s.script), 0, 4 * 1024 * 1024);
-    scene_end(&s);
+    scene_deliver(f, "a", "t", "{}");
+    scene_deliver(f, "b", "hog", "{}");
+    scene_deliver(f, "c", "t", "{}");
+    scene_run(f);
+    assert_int_equal(scene_acked(f), 3);
+    assert_sql(f, "select group_concat(id) from (select id from hits order by id)", "a,c");
+    assert_sql(f, "select message_id || attempts from herald_retry", "b1");
+    assert_in_range(script_memory(f->script), 0, 4 * 1024 * 1024);
 }
 
 /* docs/design.md#trouble-of-the-store: FULL, IOERR, NOMEM, BUSY never count as an attempt. */
-static void a_locked_store_is_nobodys_attempt(void **state)
+TEST_WITH(scene, a_locked_store_is_nobodys_attempt)
 {
-    struct scene s;
     struct err err = {0};
     struct sqlite3 *other;
 
-    (void)state;
-    scene_begin(&s, COUNT_HITS, HITS);
-    scene_deliver(&s, "a", "t", "{}");
-    other = scene_lock(&s);
-    assert_int_equal(scene_turn(&s, &err), TURN_BUSY);
-    assert_int_equal(scene_acked(&s), 0);
+    scene_begin(f, COUNT_HITS, HITS);
+    scene_deliver(f, "a", "t", "{}");
+    other = scene_lock(f);
+    assert_int_equal(scene_turn(f, &err), TURN_BUSY);
+    assert_int_equal(scene_acked(f), 0);
     scene_unlock(other);
-    scene_run(&s);
-    assert_sql(&s, "select group_concat(id) from hits", "a");
-    scene_end(&s);
+    scene_run(f);
+    assert_sql(f, "select group_concat(id) from hits", "a");
 }
 
-static void a_row_without_route_is_parked_with_the_reason(void **state)
+TEST_WITH(scene, a_row_without_route_is_parked_with_the_reason)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, COUNT_HITS, HITS);
-    scene_sql(&s, "insert into herald_outbox(type) values ('out')");
-    scene_sql(&s, "insert into herald_outbox(type) values ('nowhere')");
-    scene_sql(&s, "insert into herald_outbox(type) values ('out')");
-    scene_run(&s);
-    assert_string_equal(s.published, "1>y 3>y ");
-    assert_sql_contains(&s, "select error from herald_dead where side = 'outbox' or side = 1",
+    scene_begin(f, COUNT_HITS, HITS);
+    scene_sql(f, "insert into herald_outbox(type) values ('out')");
+    scene_sql(f, "insert into herald_outbox(type) values ('nowhere')");
+    scene_sql(f, "insert into herald_outbox(type) values ('out')");
+    scene_run(f);
+    assert_string_equal(f->published, "1>y 3>y ");
+    assert_sql_contains(f, "select error from herald_dead where side = 'outbox' or side = 1",
                         "no route for type \"nowhere\"");
-    assert_sql(&s, "select group_concat(id) from herald_outbox", "1,3");
-    scene_end(&s);
+    assert_sql(f, "select group_concat(id) from herald_outbox", "1,3");
 }
 
-static void rows_that_failed_wait_and_go_out_again(void **state)
+TEST_WITH(scene, rows_that_failed_wait_and_go_out_again)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, COUNT_HITS, HITS);
-    scene_sql(&s, "insert into herald_outbox(type) values ('out')");
-    scene_run(&s);
-    scene_answer(&s, 1, PUBLISH_NACKED, NULL);
-    scene_run(&s);
-    assert_string_equal(s.published, "1>y ");
-    assert_sql(&s, "select attempts from herald_outbox where due_at > 1700000000000", "1");
-    s.now_ms += 1000;
-    scene_run(&s);
-    assert_string_equal(s.published, "1>y 1>y ");
-    scene_answer(&s, 1, PUBLISH_RETURNED, "no queue");
-    scene_run(&s);
-    assert_sql(&s, "select attempts || reason from herald_outbox", "2no queue");
-    s.now_ms += 2000;
-    scene_run(&s);
-    scene_answer(&s, 1, PUBLISH_CONFIRMED, NULL);
-    scene_run(&s);
-    assert_sql(&s, "select count(*) from herald_outbox", "0");
-    scene_end(&s);
+    scene_begin(f, COUNT_HITS, HITS);
+    scene_sql(f, "insert into herald_outbox(type) values ('out')");
+    scene_run(f);
+    scene_answer(f, 1, PUBLISH_NACKED, NULL);
+    scene_run(f);
+    assert_string_equal(f->published, "1>y ");
+    assert_sql(f, "select attempts from herald_outbox where due_at > 1700000000000", "1");
+    f->now_ms += 1000;
+    scene_run(f);
+    assert_string_equal(f->published, "1>y 1>y ");
+    scene_answer(f, 1, PUBLISH_RETURNED, "no queue");
+    scene_run(f);
+    assert_sql(f, "select attempts || reason from herald_outbox", "2no queue");
+    f->now_ms += 2000;
+    scene_run(f);
+    scene_answer(f, 1, PUBLISH_CONFIRMED, NULL);
+    scene_run(f);
+    assert_sql(f, "select count(*) from herald_outbox", "0");
 }
 
-static void a_lost_connection_sends_its_rows_again_at_once(void **state)
+TEST_WITH(scene, a_lost_connection_sends_its_rows_again_at_once)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, COUNT_HITS, HITS);
-    scene_sql(&s, "insert into herald_outbox(type) values ('out')");
-    scene_run(&s);
-    scene_answer(&s, 1, PUBLISH_UNKNOWN, "the connection was lost");
-    scene_run(&s);
-    scene_run(&s);
-    assert_string_equal(s.published, "1>y 1>y ");
-    scene_end(&s);
+    scene_begin(f, COUNT_HITS, HITS);
+    scene_sql(f, "insert into herald_outbox(type) values ('out')");
+    scene_run(f);
+    scene_answer(f, 1, PUBLISH_UNKNOWN, "the connection was lost");
+    scene_run(f);
+    scene_run(f);
+    assert_string_equal(f->published, "1>y 1>y ");
 }
 
-static void no_room_and_refusals_lose_no_row(void **state)
+TEST_WITH(scene, no_room_and_refusals_lose_no_row)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, COUNT_HITS, HITS);
-    scene_sql(&s, "insert into herald_outbox(type) values ('out')");
-    scene_sql(&s, "insert into herald_outbox(type) values ('out')");
-    s.publish_code = ERR_BUSY;
-    scene_run(&s);
-    assert_sql(&s, "select count(*) from herald_outbox where due_at = 0", "2");
-    s.publish_code = ERR_BROKER;
-    scene_run(&s);
-    assert_sql(&s, "select count(*) || reason from herald_outbox where due_at > 0",
+    scene_begin(f, COUNT_HITS, HITS);
+    scene_sql(f, "insert into herald_outbox(type) values ('out')");
+    scene_sql(f, "insert into herald_outbox(type) values ('out')");
+    f->publish_code = ERR_BUSY;
+    scene_run(f);
+    assert_sql(f, "select count(*) from herald_outbox where due_at = 0", "2");
+    f->publish_code = ERR_BROKER;
+    scene_run(f);
+    assert_sql(f, "select count(*) || reason from herald_outbox where due_at > 0",
                "2the fake broker says no");
-    s.publish_code = ERR_INPUT;
-    s.now_ms += 1000;
-    scene_run(&s);
-    assert_sql(&s, "select count(*) from herald_outbox", "0");
-    assert_sql(&s, "select count(*) || error from herald_dead", "2the fake broker says no");
-    scene_end(&s);
+    f->publish_code = ERR_INPUT;
+    f->now_ms += 1000;
+    scene_run(f);
+    assert_sql(f, "select count(*) from herald_outbox", "0");
+    assert_sql(f, "select count(*) || error from herald_dead", "2the fake broker says no");
 }
 
-static void a_delayed_row_waits_for_its_time(void **state)
+TEST_WITH(scene, a_delayed_row_waits_for_its_time)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin(&s, COUNT_HITS, HITS);
-    scene_sql(&s, "insert into herald_outbox(type, due_at) values ('out', 1700000005000)");
-    scene_sql(&s, "insert into herald_outbox(type) values ('out')");
-    scene_run(&s);
-    assert_string_equal(s.published, "2>y ");
-    s.now_ms += 5000;
-    scene_run(&s);
-    assert_string_equal(s.published, "2>y 1>y ");
-    scene_end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_delivery_takes_effect_once),
-        cmocka_unit_test(emits_are_published_after_the_commit),
-        cmocka_unit_test(a_failed_attempt_waits_in_the_store_and_its_writes_are_undone),
-        cmocka_unit_test(the_last_failure_is_a_dead_letter_with_its_error),
-        cmocka_unit_test(handlers_decide_retry_and_reject_themselves),
-        cmocka_unit_test(what_cannot_be_read_never_reaches_lua),
-        cmocka_unit_test(without_a_message_id_the_envelope_names_the_message),
-        cmocka_unit_test(one_id_for_two_messages_is_a_dead_letter),
-        cmocka_unit_test(what_no_handler_wants_is_acked_and_counted),
-        cmocka_unit_test(a_deferred_foreign_key_is_its_handlers_error),
-        cmocka_unit_test(a_handler_that_ends_the_transaction_takes_nobody_with_it),
-        cmocka_unit_test(a_handler_that_eats_all_memory_fails_alone),
-        cmocka_unit_test(a_locked_store_is_nobodys_attempt),
-        cmocka_unit_test(a_row_without_route_is_parked_with_the_reason),
-        cmocka_unit_test(rows_that_failed_wait_and_go_out_again),
-        cmocka_unit_test(a_lost_connection_sends_its_rows_again_at_once),
-        cmocka_unit_test(no_room_and_refusals_lose_no_row),
-        cmocka_unit_test(a_delayed_row_waits_for_its_time),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    scene_begin(f, COUNT_HITS, HITS);
+    scene_sql(f, "insert into herald_outbox(type, due_at) values ('out', 1700000005000)");
+    scene_sql(f, "insert into herald_outbox(type) values ('out')");
+    scene_run(f);
+    assert_string_equal(f->published, "2>y ");
+    f->now_ms += 5000;
+    scene_run(f);
+    assert_string_equal(f->published, "2>y 1>y ");
 }

@@ -26,100 +26,68 @@ static void deliver(struct scene *s, int first, int n)
     }
 }
 
-static void the_last_of_a_turn_are_kept(void **state)
+TEST_WITH(scene, the_last_of_a_turn_are_kept)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin_keeping(&s, 3, RULES, "select 1;");
-    deliver(&s, 1, 7);
-    scene_run(&s);
-    assert_sql(&s, KEPT, "5,6,7");
-    deliver(&s, 8, 1);
-    scene_run(&s);
-    assert_sql(&s, KEPT, "6,7,8");
-    scene_restart(&s);
-    deliver(&s, 9, 2);
-    scene_run(&s);
-    assert_sql(&s, KEPT, "8,9,10");
-    scene_end(&s);
+    scene_begin_keeping(f, 3, RULES, "select 1;");
+    deliver(f, 1, 7);
+    scene_run(f);
+    assert_sql(f, KEPT, "5,6,7");
+    deliver(f, 8, 1);
+    scene_run(f);
+    assert_sql(f, KEPT, "6,7,8");
+    scene_restart(f);
+    deliver(f, 9, 2);
+    scene_run(f);
+    assert_sql(f, KEPT, "8,9,10");
 }
 
-static void they_are_kept_as_they_were_received(void **state)
+TEST_WITH(scene, they_are_kept_as_they_were_received)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin_keeping(&s, 3, RULES, "select 1;");
-    scene_deliver(&s, "a", NULL, "{\"messageType\":\"t\",\"businessKey1\":\"16\"}");
-    scene_run(&s);
-    assert_sql(&s,
+    scene_begin_keeping(f, 3, RULES, "select 1;");
+    scene_deliver(f, "a", NULL, "{\"messageType\":\"t\",\"businessKey1\":\"16\"}");
+    scene_run(f);
+    assert_sql(f,
                "select message_id || queue || exchange || ifnull(type, '-') || "
                "ifnull(business_key1, '-') || body from herald_recent",
                "aqx--{\"messageType\":\"t\",\"businessKey1\":\"16\"}");
-    scene_end(&s);
 }
 
-static void only_what_was_handled_is_kept(void **state)
+TEST_WITH(scene, only_what_was_handled_is_kept)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin_keeping(&s, 10, RULES, "select 1;");
-    scene_deliver(&s, "once", "t", "{\"businessKey1\":\"once\"}");
-    scene_deliver(&s, "never", "t", "{\"businessKey1\":\"never\"}");
-    scene_deliver(&s, "other", "unhandled", "{}");
-    scene_deliver(&s, "good", "t", "{}");
-    scene_run(&s);
-    assert_sql(&s, KEPT, "good");
-    s.now_ms += 1000;
-    scene_run(&s);
-    assert_sql(&s, KEPT, "good,once");
-    scene_deliver(&s, "good", "t", "{}"); /* known: not handled again */
-    scene_run(&s);
-    assert_sql(&s, KEPT, "good,once");
-    scene_end(&s);
+    scene_begin_keeping(f, 10, RULES, "select 1;");
+    scene_deliver(f, "once", "t", "{\"businessKey1\":\"once\"}");
+    scene_deliver(f, "never", "t", "{\"businessKey1\":\"never\"}");
+    scene_deliver(f, "other", "unhandled", "{}");
+    scene_deliver(f, "good", "t", "{}");
+    scene_run(f);
+    assert_sql(f, KEPT, "good");
+    f->now_ms += 1000;
+    scene_run(f);
+    assert_sql(f, KEPT, "good,once");
+    scene_deliver(f, "good", "t", "{}"); /* known: not handled again */
+    scene_run(f);
+    assert_sql(f, KEPT, "good,once");
 }
 
-static void none_are_kept_when_that_is_off(void **state)
+TEST_WITH(scene, none_are_kept_when_that_is_off)
 {
-    struct scene s;
-
-    (void)state;
-    scene_begin_keeping(&s, 0, RULES, "select 1;");
-    deliver(&s, 1, 3);
-    scene_run(&s);
-    assert_sql(&s, "select count(*) from herald_recent", "0");
-    scene_end(&s);
+    scene_begin_keeping(f, 0, RULES, "select 1;");
+    deliver(f, 1, 3);
+    scene_run(f);
+    assert_sql(f, "select count(*) from herald_recent", "0");
 }
 
-static void large_bodies_are_not_kept(void **state)
+TEST_WITH(scene, large_bodies_are_not_kept)
 {
     static char large[70 * 1024];
-    struct scene s;
 
-    (void)state;
     memset(large, ' ', sizeof large);
     memcpy(large, "{}", 2);
-    scene_begin_keeping(&s, 3, RULES, "select 1;");
-    deliver(&s, 1, 1);
-    scene_deliver(&s, "large", "t", "{}");
-    s.deliveries[1].delivery.message.body = (struct slice){large, sizeof large};
-    scene_run(&s);
-    assert_int_equal(turn_counters(s.turn)->handled, 2);
-    assert_sql(&s, KEPT, "1");
-    scene_end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_last_of_a_turn_are_kept),
-        cmocka_unit_test(they_are_kept_as_they_were_received),
-        cmocka_unit_test(only_what_was_handled_is_kept),
-        cmocka_unit_test(none_are_kept_when_that_is_off),
-        cmocka_unit_test(large_bodies_are_not_kept),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    scene_begin_keeping(f, 3, RULES, "select 1;");
+    deliver(f, 1, 1);
+    scene_deliver(f, "large", "t", "{}");
+    f->deliveries[1].delivery.message.body = (struct slice){large, sizeof large};
+    scene_run(f);
+    assert_int_equal(turn_counters(f->turn)->handled, 2);
+    assert_sql(f, KEPT, "1");
 }

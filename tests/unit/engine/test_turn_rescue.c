@@ -51,127 +51,89 @@ static void turn(struct scene *s, size_t acked)
     assert_int_equal(scene_acked(s) - before, acked);
 }
 
-static void the_endangered_are_acked_before_any_handler_runs(void **state)
+TEST_WITH(scene, the_endangered_are_acked_before_any_handler_runs)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s, RULES);
-    deliver(&s, "a", NULL, false);
-    deliver(&s, "b", NULL, true);
-    deliver(&s, "c", NULL, true);
-    turn(&s, 2);
-    assert_sql(&s, ALL_HITS, "");
-    assert_sql(&s, WAITING, "b 0, c 0");
-    assert_int_equal(turn_counters(s.turn)->rescued, 2);
-    scene_run(&s);
-    assert_sql(&s, "select group_concat(id || attempt, ' ') from (select * from hits order by id)",
+    begin(f, RULES);
+    deliver(f, "a", NULL, false);
+    deliver(f, "b", NULL, true);
+    deliver(f, "c", NULL, true);
+    turn(f, 2);
+    assert_sql(f, ALL_HITS, "");
+    assert_sql(f, WAITING, "b 0, c 0");
+    assert_int_equal(turn_counters(f->turn)->rescued, 2);
+    scene_run(f);
+    assert_sql(f, "select group_concat(id || attempt, ' ') from (select * from hits order by id)",
                "a1 b1 c1");
-    assert_sql(&s, WAITING, "");
-    assert_non_null(strstr(scene_log(&s), " messages.rescued queue=q messages=2 "));
-    scene_end(&s);
+    assert_sql(f, WAITING, "");
+    assert_non_null(strstr(scene_log(f), " messages.rescued queue=q messages=2 "));
 }
 
 /* A retry that is due would be a handler, too. */
-static void no_due_retry_runs_in_that_turn(void **state)
+TEST_WITH(scene, no_due_retry_runs_in_that_turn)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s, RULES);
-    deliver(&s, "bad", NULL, false);
-    scene_run(&s);
-    s.now_ms += 1000;
-    deliver(&s, "a", NULL, true);
-    turn(&s, 1);
-    assert_sql(&s, WAITING, "bad 1, a 0");
-    scene_run(&s);
-    assert_sql(&s, ALL_HITS, "a");
-    assert_sql(&s, "select count(*) from herald_dead", "1");
-    scene_end(&s);
+    begin(f, RULES);
+    deliver(f, "bad", NULL, false);
+    scene_run(f);
+    f->now_ms += 1000;
+    deliver(f, "a", NULL, true);
+    turn(f, 1);
+    assert_sql(f, WAITING, "bad 1, a 0");
+    scene_run(f);
+    assert_sql(f, ALL_HITS, "a");
+    assert_sql(f, "select count(*) from herald_dead", "1");
 }
 
-static void it_keeps_its_lane(void **state)
+TEST_WITH(scene, it_keeps_its_lane)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s, RULES);
-    deliver(&s, "a", "16", true);
-    deliver(&s, "b", "16", true);
-    deliver(&s, "c", "16", false);
-    turn(&s, 2);
-    assert_sql(&s, WAITING, "a 0, b 0 behind");
-    scene_run(&s);
-    assert_sql(&s, ALL_HITS, "a b c");
-    scene_end(&s);
+    begin(f, RULES);
+    deliver(f, "a", "16", true);
+    deliver(f, "b", "16", true);
+    deliver(f, "c", "16", false);
+    turn(f, 2);
+    assert_sql(f, WAITING, "a 0, b 0 behind");
+    scene_run(f);
+    assert_sql(f, ALL_HITS, "a b c");
 }
 
-static void what_was_handled_before_is_only_acked(void **state)
+TEST_WITH(scene, what_was_handled_before_is_only_acked)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s, RULES);
-    deliver(&s, "a", NULL, false);
-    scene_run(&s);
-    deliver(&s, "a", NULL, true);
-    scene_run(&s);
-    assert_int_equal(scene_acked(&s), 2);
-    assert_int_equal(turn_counters(s.turn)->duplicates, 1);
-    assert_sql(&s, ALL_HITS, "a");
-    scene_end(&s);
+    begin(f, RULES);
+    deliver(f, "a", NULL, false);
+    scene_run(f);
+    deliver(f, "a", NULL, true);
+    scene_run(f);
+    assert_int_equal(scene_acked(f), 2);
+    assert_int_equal(turn_counters(f->turn)->duplicates, 1);
+    assert_sql(f, ALL_HITS, "a");
 }
 
 /* The suspect of a death is no danger where no handler runs; it is one when it is tried. */
-static void a_suspect_is_rescued_with_the_others_and_keeps_its_strikes(void **state)
+TEST_WITH(scene, a_suspect_is_rescued_with_the_others_and_keeps_its_strikes)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s, RULES);
+    begin(f, RULES);
     for (int n = 0; n < STRIKES_MAX; n++)
-        scene_die_in(&s, "a");
-    deliver(&s, "b", NULL, true);
-    deliver(&s, "a", NULL, true);
-    deliver(&s, "c", NULL, true);
-    turn(&s, 3);
-    assert_sql(&s, WAITING, "b 0, a 0, c 0");
-    scene_run(&s);
-    assert_sql(&s, ALL_HITS, "b c");
-    assert_sql(&s, "select message_id from herald_dead", "a");
-    assert_int_equal(strike_count(s.strike, slice_of("q"), slice_of("a"), 0), 0);
-    scene_end(&s);
+        scene_die_in(f, "a");
+    deliver(f, "b", NULL, true);
+    deliver(f, "a", NULL, true);
+    deliver(f, "c", NULL, true);
+    turn(f, 3);
+    assert_sql(f, WAITING, "b 0, a 0, c 0");
+    scene_run(f);
+    assert_sql(f, ALL_HITS, "b c");
+    assert_sql(f, "select message_id from herald_dead", "a");
+    assert_int_equal(strike_count(f->strike, slice_of("q"), slice_of("a"), 0), 0);
 }
 
 /* What reads it is a function of the rules, and is not called for whom it killed. */
-static void one_that_killed_its_envelope_is_a_dead_letter(void **state)
+TEST_WITH(scene, one_that_killed_its_envelope_is_a_dead_letter)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s, ENVELOPE);
+    begin(f, ENVELOPE);
     for (int n = 0; n < STRIKES_MAX; n++)
-        scene_die_in(&s, "a");
-    deliver(&s, "a", NULL, true);
-    deliver(&s, "b", NULL, true);
-    turn(&s, 2);
-    assert_sql(&s, "select message_id from herald_dead", "a");
-    assert_sql(&s, "select lane from herald_retry", "business_key1=16");
-    assert_int_equal(strike_count(s.strike, slice_of("q"), slice_of("a"), 0), 0);
-    scene_end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_endangered_are_acked_before_any_handler_runs),
-        cmocka_unit_test(no_due_retry_runs_in_that_turn),
-        cmocka_unit_test(it_keeps_its_lane),
-        cmocka_unit_test(what_was_handled_before_is_only_acked),
-        cmocka_unit_test(a_suspect_is_rescued_with_the_others_and_keeps_its_strikes),
-        cmocka_unit_test(one_that_killed_its_envelope_is_a_dead_letter),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+        scene_die_in(f, "a");
+    deliver(f, "a", NULL, true);
+    deliver(f, "b", NULL, true);
+    turn(f, 2);
+    assert_sql(f, "select message_id from herald_dead", "a");
+    assert_sql(f, "select lane from herald_retry", "business_key1=16");
+    assert_int_equal(strike_count(f->strike, slice_of("q"), slice_of("a"), 0), 0);
 }

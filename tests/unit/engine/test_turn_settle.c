@@ -31,242 +31,182 @@ static void answer(struct scene *s, enum publish_outcome outcome, const char *wh
     scene_run(s);
 }
 
-static void a_row_that_is_refused_is_parked_at_the_limit(void **state)
+TEST_WITH(scene, a_row_that_is_refused_is_parked_at_the_limit)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s, ROUTE);
-    answer(&s, PUBLISH_NACKED, NULL);
-    assert_sql(&s, "select attempts || ' ' || (due_at - 1700000000000) from herald_outbox",
+    begin(f, ROUTE);
+    answer(f, PUBLISH_NACKED, NULL);
+    assert_sql(f, "select attempts || ' ' || (due_at - 1700000000000) from herald_outbox",
                "1 1000");
-    s.now_ms += 1000;
-    scene_run(&s);
-    answer(&s, PUBLISH_RETURNED, "no queue");
-    assert_sql(&s, "select attempts || ' ' || (due_at - 1700000001000) from herald_outbox",
+    f->now_ms += 1000;
+    scene_run(f);
+    answer(f, PUBLISH_RETURNED, "no queue");
+    assert_sql(f, "select attempts || ' ' || (due_at - 1700000001000) from herald_outbox",
                "2 2000");
-    s.now_ms += 2000;
-    scene_run(&s);
-    assert_string_equal(s.published, "1>y 1>y 1>y ");
-    answer(&s, PUBLISH_NACKED, "404 NOT_FOUND");
-    assert_sql(&s, "select count(*) from herald_outbox", "0");
-    assert_sql(&s, "select side || attempts || error from herald_dead",
+    f->now_ms += 2000;
+    scene_run(f);
+    assert_string_equal(f->published, "1>y 1>y 1>y ");
+    answer(f, PUBLISH_NACKED, "404 NOT_FOUND");
+    assert_sql(f, "select count(*) from herald_outbox", "0");
+    assert_sql(f, "select side || attempts || error from herald_dead",
                "outbox3404 NOT_FOUND (refused 3 times since 2023-11-14T22:13:20.000Z, which is all "
                "that publish_retry allows)");
-    assert_int_equal(turn_counters(s.turn)->parked, 1);
-    scene_end(&s);
+    assert_int_equal(turn_counters(f->turn)->parked, 1);
 }
 
-static void an_exchange_that_is_refused_counts(void **state)
+TEST_WITH(scene, an_exchange_that_is_refused_counts)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s, ROUTE);
-    answer(&s, PUBLISH_NACKED, NULL);
-    s.publish_code = ERR_BROKER;
+    begin(f, ROUTE);
+    answer(f, PUBLISH_NACKED, NULL);
+    f->publish_code = ERR_BROKER;
     for (int i = 0; i < 2; i++) {
-        s.now_ms += 2000;
-        scene_run(&s);
+        f->now_ms += 2000;
+        scene_run(f);
     }
-    assert_sql_contains(&s, "select error from herald_dead", "refused 3 times");
-    assert_sql_contains(&s, "select error from herald_dead", "the fake broker says no");
-    scene_end(&s);
+    assert_sql_contains(f, "select error from herald_dead", "refused 3 times");
+    assert_sql_contains(f, "select error from herald_dead", "the fake broker says no");
 }
 
-static void a_broken_route_counts(void **state)
+TEST_WITH(scene, a_broken_route_counts)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s, HEAD "herald.route { type = 'out', to = function() error('broken') end }\n");
+    begin(f, HEAD "herald.route { type = 'out', to = function() error('broken') end }\n");
     for (int i = 0; i < 2; i++) {
-        s.now_ms += 2000;
-        scene_run(&s);
+        f->now_ms += 2000;
+        scene_run(f);
     }
-    assert_sql(&s, "select attempts from herald_dead", "3");
-    assert_sql_contains(&s, "select error from herald_dead", "broken (refused 3 times");
-    scene_end(&s);
+    assert_sql(f, "select attempts from herald_dead", "3");
+    assert_sql_contains(f, "select error from herald_dead", "broken (refused 3 times");
 }
 
-static void the_rows_own_fault_parks_it_at_once(void **state)
+TEST_WITH(scene, the_rows_own_fault_parks_it_at_once)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s, ROUTE);
-    answer(&s, PUBLISH_REFUSED, "406 message size is larger");
-    assert_sql(&s, "select attempts || error from herald_dead", "1406 message size is larger");
-    scene_end(&s);
+    begin(f, ROUTE);
+    answer(f, PUBLISH_REFUSED, "406 message size is larger");
+    assert_sql(f, "select attempts || error from herald_dead", "1406 message size is larger");
 }
 
 /* A week with a broker that is dead, or worse: it comes and goes. */
-static void a_dead_broker_parks_nothing(void **state)
+TEST_WITH(scene, a_dead_broker_parks_nothing)
 {
     static const enum publish_outcome outcomes[] = {PUBLISH_UNKNOWN, PUBLISH_TIMED_OUT,
                                                     PUBLISH_UNSENT};
-    struct scene s;
 
-    (void)state;
-    begin(&s, ROUTE);
+    begin(f, ROUTE);
     for (int i = 0; i < 120; i++) {
-        answer(&s, outcomes[i % 3], i % 3 == 1 ? NULL : "cut");
-        s.now_ms += 3600000;
-        scene_run(&s);
+        answer(f, outcomes[i % 3], i % 3 == 1 ? NULL : "cut");
+        f->now_ms += 3600000;
+        scene_run(f);
     }
-    answer(&s, PUBLISH_UNSENT, "cut");
-    s.publish_code = ERR_CLOSED;
+    answer(f, PUBLISH_UNSENT, "cut");
+    f->publish_code = ERR_CLOSED;
     for (int i = 0; i < 40; i++) {
-        s.now_ms += 3600000;
-        scene_run(&s);
+        f->now_ms += 3600000;
+        scene_run(f);
     }
-    assert_sql(&s, "select count(*) from herald_dead", "0");
-    assert_sql(&s, "select attempts || reason from herald_outbox", "0the fake broker says no");
-    s.publish_code = OK;
-    s.now_ms += 2000;
-    scene_run(&s);
-    answer(&s, PUBLISH_CONFIRMED, NULL);
-    assert_sql(&s, "select count(*) from herald_outbox", "0");
-    scene_end(&s);
+    assert_sql(f, "select count(*) from herald_dead", "0");
+    assert_sql(f, "select attempts || reason from herald_outbox", "0the fake broker says no");
+    f->publish_code = OK;
+    f->now_ms += 2000;
+    scene_run(f);
+    answer(f, PUBLISH_CONFIRMED, NULL);
+    assert_sql(f, "select count(*) from herald_outbox", "0");
 }
 
-static void what_is_unheard_goes_out_again_at_once_and_then_in_a_moment(void **state)
+TEST_WITH(scene, what_is_unheard_goes_out_again_at_once_and_then_in_a_moment)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s, ROUTE);
-    answer(&s, PUBLISH_UNKNOWN, "cut");
-    scene_run(&s);
-    assert_string_equal(s.published, "1>y 1>y ");
-    assert_sql(&s, "select first_sent_at - 1700000000000 from herald_outbox", "0");
-    s.now_ms += 500;
-    answer(&s, PUBLISH_TIMED_OUT, NULL);
-    scene_run(&s);
-    assert_string_equal(s.published, "1>y 1>y ");
-    s.now_ms += 2000;
-    scene_run(&s);
-    assert_string_equal(s.published, "1>y 1>y 1>y ");
-    assert_sql(&s, "select first_sent_at - 1700000000000 from herald_outbox", "0"); /* the first */
-    scene_end(&s);
+    begin(f, ROUTE);
+    answer(f, PUBLISH_UNKNOWN, "cut");
+    scene_run(f);
+    assert_string_equal(f->published, "1>y 1>y ");
+    assert_sql(f, "select first_sent_at - 1700000000000 from herald_outbox", "0");
+    f->now_ms += 500;
+    answer(f, PUBLISH_TIMED_OUT, NULL);
+    scene_run(f);
+    assert_string_equal(f->published, "1>y 1>y ");
+    f->now_ms += 2000;
+    scene_run(f);
+    assert_string_equal(f->published, "1>y 1>y 1>y ");
+    assert_sql(f, "select first_sent_at - 1700000000000 from herald_outbox", "0"); /* the first */
 }
 
-static void max_age_counts_from_the_first_refusal(void **state)
+TEST_WITH(scene, max_age_counts_from_the_first_refusal)
 {
     struct retry_policy p = thrice;
-    struct scene s;
 
-    (void)state;
-    begin(&s, ROUTE);
+    begin(f, ROUTE);
     p.attempts = 1000;
     p.max_age_ms = 5000;
-    turn_use_publish_retry(s.turn, &p);
-    s.now_ms += 30 * DAY;             /* as long as the broker was away */
-    answer(&s, PUBLISH_NACKED, NULL); /* age 0 */
-    assert_sql(&s, "select attempts from herald_outbox", "1");
-    s.now_ms += 1000;
-    scene_run(&s);
-    answer(&s, PUBLISH_NACKED, NULL); /* age 1 s, and 2 more */
-    s.now_ms += 2000;
-    scene_run(&s);
-    answer(&s, PUBLISH_NACKED, NULL); /* age 3 s, and 4 more */
-    assert_sql_contains(&s, "select error from herald_dead", "refused 3 times since 2023-12-14T");
-    scene_end(&s);
+    turn_use_publish_retry(f->turn, &p);
+    f->now_ms += 30 * DAY;           /* as long as the broker was away */
+    answer(f, PUBLISH_NACKED, NULL); /* age 0 */
+    assert_sql(f, "select attempts from herald_outbox", "1");
+    f->now_ms += 1000;
+    scene_run(f);
+    answer(f, PUBLISH_NACKED, NULL); /* age 1 s, and 2 more */
+    f->now_ms += 2000;
+    scene_run(f);
+    answer(f, PUBLISH_NACKED, NULL); /* age 3 s, and 4 more */
+    assert_sql_contains(f, "select error from herald_dead", "refused 3 times since 2023-12-14T");
 }
 
 /* --- sent once, and nobody knows (docs/design.md#the-inbox-window) --- */
 
-static void a_row_that_may_have_been_sent_is_not_sent_again_after_the_window(void **state)
+TEST_WITH(scene, a_row_that_may_have_been_sent_is_not_sent_again_after_the_window)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s, ROUTE);
-    answer(&s, PUBLISH_UNKNOWN, "cut");
-    s.room = 0; /* the broker is away, for as long as consumers remember an id */
-    s.now_ms += 7 * DAY;
-    scene_run(&s);
-    s.room = 20;
-    answer(&s, PUBLISH_UNKNOWN, "cut");
-    s.now_ms += 2000;
-    scene_run(&s);
-    assert_sql(&s, "select count(*) from herald_outbox", "0");
-    assert_sql_contains(&s, "select error from herald_dead",
+    begin(f, ROUTE);
+    answer(f, PUBLISH_UNKNOWN, "cut");
+    f->room = 0; /* the broker is away, for as long as consumers remember an id */
+    f->now_ms += 7 * DAY;
+    scene_run(f);
+    f->room = 20;
+    answer(f, PUBLISH_UNKNOWN, "cut");
+    f->now_ms += 2000;
+    scene_run(f);
+    assert_sql(f, "select count(*) from herald_outbox", "0");
+    assert_sql_contains(f, "select error from herald_dead",
                         "too old to send again: it was sent, and up to 2023-11-14T22:13:20.000Z no "
                         "word of the broker came back.");
-    assert_sql_contains(&s, "select error from herald_dead", "replay");
-    scene_end(&s);
+    assert_sql_contains(f, "select error from herald_dead", "replay");
 }
 
-static void up_to_the_window_it_is_sent_again(void **state)
+TEST_WITH(scene, up_to_the_window_it_is_sent_again)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s, ROUTE);
-    s.room = 0;
-    answer(&s, PUBLISH_UNKNOWN, "cut");
-    s.now_ms += 7 * DAY;
-    s.room = 20;
-    scene_run(&s);
-    assert_string_equal(s.published, "1>y 1>y ");
-    scene_end(&s);
+    begin(f, ROUTE);
+    f->room = 0;
+    answer(f, PUBLISH_UNKNOWN, "cut");
+    f->now_ms += 7 * DAY;
+    f->room = 20;
+    scene_run(f);
+    assert_string_equal(f->published, "1>y 1>y ");
 }
 
 /* Refusals are the broker's word: it does not have the row. */
-static void a_row_that_was_only_refused_is_never_too_old(void **state)
+TEST_WITH(scene, a_row_that_was_only_refused_is_never_too_old)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s, ROUTE);
-    answer(&s, PUBLISH_NACKED, NULL);
-    s.now_ms += 30 * DAY;
-    scene_run(&s);
-    assert_string_equal(s.published, "1>y 1>y ");
-    scene_end(&s);
+    begin(f, ROUTE);
+    answer(f, PUBLISH_NACKED, NULL);
+    f->now_ms += 30 * DAY;
+    scene_run(f);
+    assert_string_equal(f->published, "1>y 1>y ");
 }
 
-static void a_person_may_send_it_all_the_same(void **state)
+TEST_WITH(scene, a_person_may_send_it_all_the_same)
 {
-    struct scene s;
     struct picked done = {.changed = 0};
     struct err err = {0};
 
-    (void)state;
-    begin(&s, ROUTE);
-    s.room = 0;
-    answer(&s, PUBLISH_UNKNOWN, "cut");
-    s.now_ms += 8 * DAY;
-    s.room = 20;
-    scene_run(&s);
-    assert_sql(&s, "select count(*) || attempts from herald_dead", "11");
-    assert_int_equal(db_begin(s.db, &err), OK);
-    assert_int_equal(letter_replay(s.db, 1, s.now_ms, &done, &err), OK);
-    assert_int_equal(db_commit(s.db, &err), OK);
-    scene_run(&s);
-    assert_string_equal(s.published, "1>y 2>y ");
-    scene_answer(&s, 2, PUBLISH_CONFIRMED, NULL);
-    scene_run(&s);
-    assert_sql(&s, "select (select count(*) from herald_outbox) + count(*) from herald_dead", "0");
-    scene_end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_row_that_is_refused_is_parked_at_the_limit),
-        cmocka_unit_test(an_exchange_that_is_refused_counts),
-        cmocka_unit_test(a_broken_route_counts),
-        cmocka_unit_test(the_rows_own_fault_parks_it_at_once),
-        cmocka_unit_test(a_dead_broker_parks_nothing),
-        cmocka_unit_test(what_is_unheard_goes_out_again_at_once_and_then_in_a_moment),
-        cmocka_unit_test(max_age_counts_from_the_first_refusal),
-        cmocka_unit_test(a_row_that_may_have_been_sent_is_not_sent_again_after_the_window),
-        cmocka_unit_test(up_to_the_window_it_is_sent_again),
-        cmocka_unit_test(a_row_that_was_only_refused_is_never_too_old),
-        cmocka_unit_test(a_person_may_send_it_all_the_same),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    begin(f, ROUTE);
+    f->room = 0;
+    answer(f, PUBLISH_UNKNOWN, "cut");
+    f->now_ms += 8 * DAY;
+    f->room = 20;
+    scene_run(f);
+    assert_sql(f, "select count(*) || attempts from herald_dead", "11");
+    assert_int_equal(db_begin(f->db, &err), OK);
+    assert_int_equal(letter_replay(f->db, 1, f->now_ms, &done, &err), OK);
+    assert_int_equal(db_commit(f->db, &err), OK);
+    scene_run(f);
+    assert_string_equal(f->published, "1>y 2>y ");
+    scene_answer(f, 2, PUBLISH_CONFIRMED, NULL);
+    scene_run(f);
+    assert_sql(f, "select (select count(*) from herald_outbox) + count(*) from herald_dead", "0");
 }

@@ -16,12 +16,11 @@ static void sleep_ms(long ms)
     nanosleep(&t, NULL);
 }
 
-static void test_it_leaves_alone_what_returns(void **state)
+TEST(test_it_leaves_alone_what_returns)
 {
     struct watchdog *w;
     struct err err = {0};
 
-    (void)state;
     assert_int_equal(watchdog_start(&w, 400, &err), OK);
     for (int i = 0; i < 30; i++) { /* longer than the limit together, not one of them */
         watchdog_enter(w, "a handler");
@@ -32,12 +31,11 @@ static void test_it_leaves_alone_what_returns(void **state)
     assert_null(w);
 }
 
-static void test_nobody_inside_is_no_offence(void **state)
+TEST(test_nobody_inside_is_no_offence)
 {
     struct watchdog *w;
     struct err err = {0};
 
-    (void)state;
     assert_int_equal(watchdog_start(&w, 20, &err), OK);
     watchdog_enter(w, "a handler");
     watchdog_leave(w);
@@ -75,36 +73,22 @@ static int bitten(char *said, size_t size)
     return status;
 }
 
-static void test_it_ends_what_does_not_return(void **state)
+TEST(test_it_ends_what_does_not_return)
 {
     char said[512];
     int status = bitten(said, sizeof said);
 
-    (void)state;
     assert_true(WIFSIGNALED(status));
     assert_int_equal(WTERMSIG(status), SIGABRT);
     assert_non_null(strstr(said, "a handler has been running for"));
 }
 
-static void test_an_engine_without_one(void **state)
+TEST(test_an_engine_without_one)
 {
     struct watchdog *w = NULL;
 
-    (void)state;
     watchdog_enter(w, "a handler");
     watchdog_leave(w);
     watchdog_stop(&w);
     assert_null(w);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_it_leaves_alone_what_returns),
-        cmocka_unit_test(test_nobody_inside_is_no_offence),
-        cmocka_unit_test(test_it_ends_what_does_not_return),
-        cmocka_unit_test(test_an_engine_without_one),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

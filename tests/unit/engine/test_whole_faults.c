@@ -291,9 +291,8 @@ static void behave_badly(void)
     w.queues->shuffle = true;
 }
 
-static void faults_43_confirms_of_all_kinds(void **state)
+TEST(faults_43_confirms_of_all_kinds)
 {
-    (void)state;
     begin(11);
     w.queues->hold = 80;
     w.queues->refuse = 25;
@@ -304,9 +303,8 @@ static void faults_43_confirms_of_all_kinds(void **state)
     end();
 }
 
-static void faults_44_duplicates_and_another_order(void **state)
+TEST(faults_44_duplicates_and_another_order)
 {
-    (void)state;
     begin(12);
     w.queues->twice = 50;
     w.queues->shuffle = true;
@@ -360,9 +358,8 @@ static void run_seed(uint64_t seed)
     end();
 }
 
-static void faults_44_anything_at_any_time(void **state)
+TEST(faults_44_anything_at_any_time)
 {
-    (void)state;
     for (uint64_t seed = 1; seed <= 4; seed++)
         run_seed(seed);
 }
@@ -391,11 +388,10 @@ static void cut_at(size_t heard, size_t given)
     fake_plan(w.fake)->cut_heard = fake_plan(w.fake)->cut_after = 0;
 }
 
-static void faults_9_cut_all_over_the_conversation(void **state)
+TEST(faults_9_cut_all_over_the_conversation)
 {
     int rows = 0;
 
-    (void)state;
     begin(13);
     for (size_t at = 1; at < 1100; at += 83) {
         cut_at(at, 0);
@@ -404,16 +400,4 @@ static void faults_9_cut_all_over_the_conversation(void **state)
         check(rows);
     }
     end();
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(faults_43_confirms_of_all_kinds),
-        cmocka_unit_test(faults_44_duplicates_and_another_order),
-        cmocka_unit_test(faults_44_anything_at_any_time),
-        cmocka_unit_test(faults_9_cut_all_over_the_conversation),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

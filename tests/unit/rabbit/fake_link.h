@@ -10,16 +10,13 @@
 #ifndef TESTS_UNIT_BROKER_FAKE_LINK_H
 #define TESTS_UNIT_BROKER_FAKE_LINK_H
 
+#include "check.h"
 #include "wire/bytes.h"
 #include "wire/link.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 struct link {
     bool up;

@@ -1,4 +1,5 @@
 /* Deliveries are lent in order, acked only when told, and never on another channel. */
+#include "check.h"
 #include "rabbit/consumer.h"
 #include "rabbit/fake_link.h"
 
@@ -166,7 +167,7 @@ static void consume_again(uint16_t channel)
 }
 
 /* A consumer of q on channel 2 and r on channel 3. */
-static int begin(void **state)
+static void begin(void)
 {
     struct consumer_settings settings = {.link = &fake_link,
                                          .clock = fake_clock,
@@ -175,7 +176,6 @@ static int begin(void **state)
                                          .rescue_after = 2,
                                          .bytes_max = 16000};
 
-    (void)state;
     fake_begin();
     channels = channels_new(&fake_link);
     declare = declare_new(channels, NULL, fake_clock);
@@ -205,12 +205,10 @@ static int begin(void **state)
     sent("");
     assert_true(consumer_is_ready(consumer));
     assert_false(consumer_pending(consumer));
-    return 0;
 }
 
-static int end(void **state)
+static void end(void)
 {
-    (void)state;
     assert_null(consumer_broken(consumer));
     consumer_free(&consumer);
     declare_free(&declare);
@@ -218,12 +216,10 @@ static int end(void **state)
     free_rules(rules, n_rules);
     rules = NULL;
     n_rules = 0;
-    return 0;
 }
 
-static void a_delivery_is_copied_with_all_it_says(void **state)
+TEST_BETWEEN(begin, end, a_delivery_is_copied_with_all_it_says)
 {
-    (void)state;
     deliver(2, 1, 2);
     take(64, "2/1 2/2");
     assert_ptr_equal(lent[0]->subscription, &rules[0]);
@@ -238,9 +234,8 @@ static void a_delivery_is_copied_with_all_it_says(void **state)
     assert_true(lent[1]->redelivered);
 }
 
-static void deliveries_are_lent_in_order_of_arrival_and_acked_once_per_channel(void **state)
+TEST_BETWEEN(begin, end, deliveries_are_lent_in_order_of_arrival_and_acked_once_per_channel)
 {
-    (void)state;
     deliver(2, 1, 2);
     deliver(3, 1, 1);
     deliver(2, 3, 3);
@@ -258,9 +253,8 @@ static void deliveries_are_lent_in_order_of_arrival_and_acked_once_per_channel(v
     assert_int_equal(consumer_unacked(consumer), 0);
 }
 
-static void a_turn_may_take_in_pieces(void **state)
+TEST_BETWEEN(begin, end, a_turn_may_take_in_pieces)
 {
-    (void)state;
     deliver(2, 1, 3);
     take(1, "2/1");
     accepted(0);
@@ -273,9 +267,8 @@ static void a_turn_may_take_in_pieces(void **state)
     take(64, "2/3");
 }
 
-static void an_ack_stops_at_the_first_that_was_not_accepted(void **state)
+TEST_BETWEEN(begin, end, an_ack_stops_at_the_first_that_was_not_accepted)
 {
-    (void)state;
     deliver(2, 1, 5);
     take(4, "2/1 2/2 2/3 2/4");
     accepted(0);
@@ -293,9 +286,8 @@ static void an_ack_stops_at_the_first_that_was_not_accepted(void **state)
     sent("2:ack(5+)");
 }
 
-static void what_was_forgotten_is_lent_again(void **state)
+TEST_BETWEEN(begin, end, what_was_forgotten_is_lent_again)
 {
-    (void)state;
     deliver(2, 1, 2);
     take(64, "2/1 2/2");
     accepted(0);
@@ -336,9 +328,8 @@ static void renewed(uint16_t channel)
     method(channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &ok);
 }
 
-static void what_fills_the_memory_goes_back_once_and_comes_one_by_one(void **state)
+TEST_BETWEEN(begin, end, what_fills_the_memory_goes_back_once_and_comes_one_by_one)
 {
-    (void)state;
     for (uint64_t tag = 1; tag <= 20; tag++) /* the limit is 16,000, the broker says them all */
         deliver_large(2, tag, 3000);
     sent("2:close");
@@ -367,9 +358,8 @@ static void what_fills_the_memory_goes_back_once_and_comes_one_by_one(void **sta
     sent("2:open 2:qos(100,each) 2:consume(q)");
 }
 
-static void the_queue_that_fills_it_goes_back_not_the_one_that_comes_last(void **state)
+TEST_BETWEEN(begin, end, the_queue_that_fills_it_goes_back_not_the_one_that_comes_last)
 {
-    (void)state;
     for (uint64_t tag = 1; tag <= 5; tag++)
         deliver_large(2, tag, 2500);
     deliver_large(3, 1, 4000); /* more than fits */
@@ -378,9 +368,8 @@ static void the_queue_that_fills_it_goes_back_not_the_one_that_comes_last(void *
     take(64, ""); /* it is there, and its body is zeros */
 }
 
-static void a_message_above_the_limit_is_taken_alone(void **state)
+TEST_BETWEEN(begin, end, a_message_above_the_limit_is_taken_alone)
 {
-    (void)state;
     deliver_large(2, 1, 20000);
     deliver_large(2, 2, 20000);
     sent("2:close");
@@ -396,9 +385,8 @@ static void a_message_above_the_limit_is_taken_alone(void **state)
 }
 
 /* Two queues, and room for one large message. */
-static void narrow_queues_take_turns_where_all_of_them_do_not_fit(void **state)
+TEST_BETWEEN(begin, end, narrow_queues_take_turns_where_all_of_them_do_not_fit)
 {
-    (void)state;
     deliver_large(2, 1, 5500);
     deliver_large(2, 2, 5500);
     deliver_large(3, 1, 5500);
@@ -488,9 +476,8 @@ static void ask_limit(const char *limit)
 }
 
 /* Nothing of the queue overtakes what depends on the answer. */
-static void a_lower_limit_counts_and_is_waited_for(void **state)
+TEST_BETWEEN(begin, end, a_lower_limit_counts_and_is_waited_for)
 {
-    (void)state;
     deliver_counted(2, 1, 1, true);
     deliver(2, 2, 2);
     deliver(3, 1, 1);
@@ -510,9 +497,8 @@ static void a_lower_limit_counts_and_is_waited_for(void **state)
     consumer_forget(consumer);
 }
 
-static void what_came_back_too_often_is_lent_apart_and_acked_first(void **state)
+TEST_BETWEEN(begin, end, what_came_back_too_often_is_lent_apart_and_acked_first)
 {
-    (void)state;
     deliver_counted(2, 1, 1, true); /* not yet */
     assert_false(consumer_pending(consumer));
     ask_limit("none");
@@ -542,9 +528,8 @@ static void what_came_back_too_often_is_lent_apart_and_acked_first(void **state)
     assert_int_equal(consumer_unacked(consumer), 0);
 }
 
-static void an_endangered_one_of_a_closed_channel_is_dropped(void **state)
+TEST_BETWEEN(begin, end, an_endangered_one_of_a_closed_channel_is_dropped)
 {
-    (void)state;
     deliver_counted(2, 1, 2, true);
     deliver_counted(2, 2, 2, true);
     take_endangered(1, "2/1");
@@ -558,9 +543,8 @@ static void an_endangered_one_of_a_closed_channel_is_dropped(void **state)
 }
 
 /* docs/design.md#acknowledgements: delivery gathered before a reconnect. */
-static void a_stale_delivery_is_never_acked(void **state)
+TEST_BETWEEN(begin, end, a_stale_delivery_is_never_acked)
 {
-    (void)state;
     deliver(2, 1, 3);
     deliver(3, 1, 1);
     take(2, "2/1 2/2");
@@ -577,9 +561,8 @@ static void a_stale_delivery_is_never_acked(void **state)
     sent("3:ack(1+)");
 }
 
-static void a_closed_channel_is_consumed_again_and_counts_anew(void **state)
+TEST_BETWEEN(begin, end, a_closed_channel_is_consumed_again_and_counts_anew)
 {
-    (void)state;
     deliver(2, 1, 2);
     closed(2, 406, "PRECONDITION_FAILED - timeout");
     assert_false(consumer_is_ready(consumer));
@@ -601,9 +584,8 @@ static void a_closed_channel_is_consumed_again_and_counts_anew(void **state)
     sent("2:ack(1+)");
 }
 
-static void a_deleted_queue_is_made_and_consumed_again(void **state)
+TEST_BETWEEN(begin, end, a_deleted_queue_is_made_and_consumed_again)
 {
-    (void)state;
     deliver(2, 1, 1);
     cancelled(2);
     sent("2:close");
@@ -623,9 +605,8 @@ static void a_deleted_queue_is_made_and_consumed_again(void **state)
     assert_true(consumer_is_ready(consumer));
 }
 
-static void a_reconnect_declares_and_consumes_everything_again(void **state)
+TEST_BETWEEN(begin, end, a_reconnect_declares_and_consumes_everything_again)
 {
-    (void)state;
     deliver(2, 1, 3);
     take(1, "2/1");
     fake_link.up = false;
@@ -655,9 +636,8 @@ static void a_reconnect_declares_and_consumes_everything_again(void **state)
     sent("2:ack(1+)");
 }
 
-static void draining_cancels_and_drops_what_no_turn_has(void **state)
+TEST_BETWEEN(begin, end, draining_cancels_and_drops_what_no_turn_has)
 {
-    (void)state;
     deliver(2, 1, 3);
     deliver(3, 1, 1);
     take(1, "2/1");
@@ -675,9 +655,8 @@ static void draining_cancels_and_drops_what_no_turn_has(void **state)
 }
 
 /* docs/design.md#acknowledgements: ack (multiple) stops at the highest contiguous settled tag. */
-static void draining_after_a_gap_never_acks_over_it(void **state)
+TEST_BETWEEN(begin, end, draining_after_a_gap_never_acks_over_it)
 {
-    (void)state;
     deliver(2, 1, 3);
     take(2, "2/1 2/2");
     accepted(1);
@@ -689,17 +668,15 @@ static void draining_after_a_gap_never_acks_over_it(void **state)
     take(64, "");
 }
 
-static void a_channel_that_was_never_opened_is_a_broken_protocol(void **state)
+TEST_BETWEEN(begin, end, a_channel_that_was_never_opened_is_a_broken_protocol)
 {
-    (void)state;
     deliver(9, 1, 1);
     assert_non_null(consumer_broken(consumer));
     assert_null(consumer_broken(consumer));
 }
 
-static void a_refused_queue_is_told_and_the_other_consumes(void **state)
+TEST_BETWEEN(begin, end, a_refused_queue_is_told_and_the_other_consumes)
 {
-    (void)state;
     cancelled(3);
     method(3, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
     fake_now = consumer_due(consumer);
@@ -715,9 +692,8 @@ static void a_refused_queue_is_told_and_the_other_consumes(void **state)
     sent("2:ack(1+)");
 }
 
-static void thousands_that_are_dropped_cost_one_walk(void **state)
+TEST_BETWEEN(begin, end, thousands_that_are_dropped_cost_one_walk)
 {
-    (void)state;
     deliver(2, 1, 50000);
     deliver(3, 1, 1);
     closed(2, 406, "PRECONDITION_FAILED - timeout");
@@ -732,12 +708,11 @@ static void declared_with(uint32_t consumers)
 }
 
 /* Somebody else deleted and made it anew, and no basic.cancel came. */
-static void a_queue_that_knows_no_consumer_is_consumed_again(void **state)
+TEST_BETWEEN(begin, end, a_queue_that_knows_no_consumer_is_consumed_again)
 {
     const struct subscription q = {.queue = rules[0].queue};
     struct declare_item *item = declare_queue(declare, &q);
 
-    (void)state;
     deliver(2, 1, 1);
     declare_again(declare, item);
     consumer_step(consumer);
@@ -769,9 +744,8 @@ static void a_queue_that_knows_no_consumer_is_consumed_again(void **state)
     sent("");
 }
 
-static void a_queue_that_stays_goes_on_with_what_is_held(void **state)
+TEST_BETWEEN(begin, end, a_queue_that_stays_goes_on_with_what_is_held)
 {
-    (void)state;
     deliver(2, 1, 3);
     deliver(3, 1, 1);
     take(2, "2/1 2/2");
@@ -791,9 +765,8 @@ static void a_queue_that_stays_goes_on_with_what_is_held(void **state)
     sent("2:ack(4+) 3:ack(1+)");
 }
 
-static void a_new_queue_is_consumed_on_the_next_channel(void **state)
+TEST_BETWEEN(begin, end, a_new_queue_is_consumed_on_the_next_channel)
 {
-    (void)state;
     CHANGE_TO({"q", "x", 100}, {"n", "x", 5}, {"r", "", 7});
     sent("1:open 1:queue.declare?(n)");
     assert_false(consumer_is_ready(consumer));
@@ -808,9 +781,8 @@ static void a_new_queue_is_consumed_on_the_next_channel(void **state)
     assert_ptr_equal(lent[0]->subscription, &rules[1]);
 }
 
-static void a_queue_that_goes_acks_what_is_done_and_drops_the_rest(void **state)
+TEST_BETWEEN(begin, end, a_queue_that_goes_acks_what_is_done_and_drops_the_rest)
 {
-    (void)state;
     deliver(2, 1, 5);
     deliver(3, 1, 1);
     take(4, "2/1 2/2 2/3 2/4");
@@ -840,9 +812,8 @@ static void a_queue_that_goes_acks_what_is_done_and_drops_the_rest(void **state)
     sent("1:open 1:queue.declare?(r)"); /* q may have been deleted on purpose */
 }
 
-static void a_queue_that_comes_back_never_meets_the_frames_of_its_former_channel(void **state)
+TEST_BETWEEN(begin, end, a_queue_that_comes_back_never_meets_the_frames_of_its_former_channel)
 {
-    (void)state;
     deliver(2, 1, 1);
     CHANGE_TO({"r", "", 7});
     sent("2:close");
@@ -869,9 +840,8 @@ static void a_queue_that_comes_back_never_meets_the_frames_of_its_former_channel
          "2:consume(s)"); /* now 2 is free */
 }
 
-static void another_prefetch_consumes_again_at_once(void **state)
+TEST_BETWEEN(begin, end, another_prefetch_consumes_again_at_once)
 {
-    (void)state;
     deliver(2, 1, 3);
     take(1, "2/1");
     accepted(0);
@@ -887,9 +857,8 @@ static void another_prefetch_consumes_again_at_once(void **state)
     assert_true(consumer_is_ready(consumer));
 }
 
-static void a_change_while_the_channel_opens_closes_what_is_not_wanted(void **state)
+TEST_BETWEEN(begin, end, a_change_while_the_channel_opens_closes_what_is_not_wanted)
 {
-    (void)state;
     CHANGE_TO({"q", "x", 100}, {"r", "", 7}, {"n", "", 5});
     declared_with(0);
     no_dead_queue();
@@ -905,9 +874,8 @@ static void a_change_while_the_channel_opens_closes_what_is_not_wanted(void **st
     sent("");
 }
 
-static void a_change_while_the_link_is_down_is_taken_up_with_it(void **state)
+TEST_BETWEEN(begin, end, a_change_while_the_link_is_down_is_taken_up_with_it)
 {
-    (void)state;
     deliver(2, 1, 1);
     fake_link.up = false;
     declare_down(declare);
@@ -930,9 +898,8 @@ static void a_change_while_the_link_is_down_is_taken_up_with_it(void **state)
     assert_true(consumer_is_ready(consumer));
 }
 
-static void a_queue_that_rests_may_go(void **state)
+TEST_BETWEEN(begin, end, a_queue_that_rests_may_go)
 {
-    (void)state;
     closed(2, 406, "PRECONDITION_FAILED - timeout");
     sent("2:close-ok");
     CHANGE_TO({"r", "", 7});
@@ -943,9 +910,8 @@ static void a_queue_that_rests_may_go(void **state)
     assert_true(consumer_is_ready(consumer));
 }
 
-static void a_stopped_queue_acks_what_is_done_and_gives_back_the_rest_once(void **state)
+TEST_BETWEEN(begin, end, a_stopped_queue_acks_what_is_done_and_gives_back_the_rest_once)
 {
-    (void)state;
     deliver(2, 1, 5);
     deliver(3, 1, 1);
     take(3, "2/1 2/2 2/3");
@@ -975,9 +941,8 @@ static void a_stopped_queue_acks_what_is_done_and_gives_back_the_rest_once(void 
     assert_true(consumer_is_ready(consumer));
 }
 
-static void one_at_a_time_is_another_channel(void **state)
+TEST_BETWEEN(begin, end, one_at_a_time_is_another_channel)
 {
-    (void)state;
     consumer_pace(consumer, "q", PACE_ONE);
     sent("2:close");
     consumer_pace(consumer, "q", PACE_STOP); /* while it closes */
@@ -998,9 +963,8 @@ static void one_at_a_time_is_another_channel(void **state)
     sent("2:open 2:qos(100,each) 2:consume(q)");
 }
 
-static void all_queues_stop_and_each_goes_on_at_its_own_pace(void **state)
+TEST_BETWEEN(begin, end, all_queues_stop_and_each_goes_on_at_its_own_pace)
 {
-    (void)state;
     consumer_pace(consumer, "q", PACE_STOP);
     consumer_pace(consumer, NULL, PACE_STOP);
     sent("2:close 3:close");
@@ -1013,9 +977,8 @@ static void all_queues_stop_and_each_goes_on_at_its_own_pace(void **state)
     sent("2:open 2:qos(7,each) 2:consume(r)");
 }
 
-static void a_pace_outlives_a_reconnect(void **state)
+TEST_BETWEEN(begin, end, a_pace_outlives_a_reconnect)
 {
-    (void)state;
     consumer_pace(consumer, "q", PACE_STOP);
     fake_link.up = false;
     declare_down(declare);
@@ -1035,9 +998,8 @@ static void a_pace_outlives_a_reconnect(void **state)
     sent("3:open 3:qos(100,each) 3:consume(q)");
 }
 
-static void a_pace_stays_with_a_queue_that_stays_and_goes_with_one_that_goes(void **state)
+TEST_BETWEEN(begin, end, a_pace_stays_with_a_queue_that_stays_and_goes_with_one_that_goes)
 {
-    (void)state;
     consumer_pace(consumer, "q", PACE_STOP);
     sent("2:close");
     method(2, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
@@ -1050,13 +1012,12 @@ static void a_pace_stays_with_a_queue_that_stays_and_goes_with_one_that_goes(voi
     assert_non_null(strstr(fake_link.said, "2:open 2:qos(50,each) 2:consume(q)"));
 }
 
-static void an_abandoned_plan_changes_nothing(void **state)
+TEST_BETWEEN(begin, end, an_abandoned_plan_changes_nothing)
 {
     const struct rule other[] = {{"n", "", 5}, {"r", "", 9}};
     struct subscription *s = make_rules(other, 2);
     struct err err = {0};
 
-    (void)state;
     deliver(2, 1, 1);
     declare_plan(declare);
     assert_int_equal(consumer_plan(consumer, s, 2, &err), OK);
@@ -1075,9 +1036,8 @@ static void an_abandoned_plan_changes_nothing(void **state)
          "4:consume(n)");
 }
 
-static void a_channel_that_does_not_close_holds_up_nobody(void **state)
+TEST_BETWEEN(begin, end, a_channel_that_does_not_close_holds_up_nobody)
 {
-    (void)state;
     CHANGE_TO({"r", "", 7});
     sent("2:close");
     fake_now = consumer_due(consumer);
@@ -1135,9 +1095,8 @@ static void give_up(struct link_content *c)
     c->properties = &properties;
 }
 
-static void what_the_broker_gave_up_on_comes_under_its_queue_with_the_reason(void **state)
+TEST_BETWEEN(begin, end, what_the_broker_gave_up_on_comes_under_its_queue_with_the_reason)
 {
-    (void)state;
     find_dead_queue();
     deliver_with(4, 1, give_up);
     deliver(2, 1, 1);
@@ -1153,9 +1112,8 @@ static void what_the_broker_gave_up_on_comes_under_its_queue_with_the_reason(voi
     sent("2:ack(1+) 4:ack(1+)");
 }
 
-static void a_dead_letter_queue_that_goes_is_made_again_and_harms_nobody(void **state)
+TEST_BETWEEN(begin, end, a_dead_letter_queue_that_goes_is_made_again_and_harms_nobody)
 {
-    (void)state;
     find_dead_queue();
     cancelled(4);
     sent("4:close");
@@ -1173,9 +1131,8 @@ static void a_dead_letter_queue_that_goes_is_made_again_and_harms_nobody(void **
     assert_null(consumer_trouble(consumer));
 }
 
-static void a_dead_letter_queue_goes_with_its_subscription_or_to_a_rule_of_its_own(void **state)
+TEST_BETWEEN(begin, end, a_dead_letter_queue_goes_with_its_subscription_or_to_a_rule_of_its_own)
 {
-    (void)state;
     find_dead_queue();
     CHANGE_TO({"q", "x", 9}, {"r", "", 7}, {"q.herald-dead", "", 5});
     /* q opens with another prefetch; the dead-letter queue is a queue like any other now. */
@@ -1188,53 +1145,4 @@ static void a_dead_letter_queue_goes_with_its_subscription_or_to_a_rule_of_its_o
     deliver_with(5, 1, give_up);
     take(64, "5/1");
     assert_null(lent[0]->given_up);
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
-    const struct CMUnitTest tests[] = {
-        TEST(a_delivery_is_copied_with_all_it_says),
-        TEST(deliveries_are_lent_in_order_of_arrival_and_acked_once_per_channel),
-        TEST(a_turn_may_take_in_pieces),
-        TEST(an_ack_stops_at_the_first_that_was_not_accepted),
-        TEST(what_was_forgotten_is_lent_again),
-        TEST(what_fills_the_memory_goes_back_once_and_comes_one_by_one),
-        TEST(the_queue_that_fills_it_goes_back_not_the_one_that_comes_last),
-        TEST(a_message_above_the_limit_is_taken_alone),
-        TEST(narrow_queues_take_turns_where_all_of_them_do_not_fit),
-        TEST(a_lower_limit_counts_and_is_waited_for),
-        TEST(what_came_back_too_often_is_lent_apart_and_acked_first),
-        TEST(an_endangered_one_of_a_closed_channel_is_dropped),
-        TEST(a_stale_delivery_is_never_acked),
-        TEST(a_closed_channel_is_consumed_again_and_counts_anew),
-        TEST(a_deleted_queue_is_made_and_consumed_again),
-        TEST(a_reconnect_declares_and_consumes_everything_again),
-        TEST(draining_cancels_and_drops_what_no_turn_has),
-        TEST(draining_after_a_gap_never_acks_over_it),
-        TEST(a_channel_that_was_never_opened_is_a_broken_protocol),
-        TEST(a_refused_queue_is_told_and_the_other_consumes),
-        TEST(thousands_that_are_dropped_cost_one_walk),
-        TEST(a_queue_that_knows_no_consumer_is_consumed_again),
-        TEST(a_queue_that_stays_goes_on_with_what_is_held),
-        TEST(a_new_queue_is_consumed_on_the_next_channel),
-        TEST(a_queue_that_goes_acks_what_is_done_and_drops_the_rest),
-        TEST(a_queue_that_comes_back_never_meets_the_frames_of_its_former_channel),
-        TEST(another_prefetch_consumes_again_at_once),
-        TEST(a_change_while_the_channel_opens_closes_what_is_not_wanted),
-        TEST(a_change_while_the_link_is_down_is_taken_up_with_it),
-        TEST(a_queue_that_rests_may_go),
-        TEST(a_stopped_queue_acks_what_is_done_and_gives_back_the_rest_once),
-        TEST(one_at_a_time_is_another_channel),
-        TEST(all_queues_stop_and_each_goes_on_at_its_own_pace),
-        TEST(a_pace_outlives_a_reconnect),
-        TEST(a_pace_stays_with_a_queue_that_stays_and_goes_with_one_that_goes),
-        TEST(an_abandoned_plan_changes_nothing),
-        TEST(a_channel_that_does_not_close_holds_up_nobody),
-        TEST(what_the_broker_gave_up_on_comes_under_its_queue_with_the_reason),
-        TEST(a_dead_letter_queue_that_goes_is_made_again_and_harms_nobody),
-        TEST(a_dead_letter_queue_goes_with_its_subscription_or_to_a_rule_of_its_own),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

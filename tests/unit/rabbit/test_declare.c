@@ -1,4 +1,5 @@
 /* What is declared, in which order, and what comes of the broker's answers. */
+#include "check.h"
 #include "rabbit/declare.h"
 #include "rabbit/fake_link.h"
 
@@ -72,12 +73,11 @@ static void no(struct declare *d, uint16_t code, const char *text)
     declare_method(d, 1, &m);
 }
 
-static void what_exists_is_taken_as_it_is(void **state)
+TEST(what_exists_is_taken_as_it_is)
 {
     struct declare *d = begin();
     struct declare_item *x = exchange(d, x_name), *q = queue(d, QUEUE_ANY);
 
-    (void)state;
     declare_up(d);
     sent("1:open 1:exchange.declare?(x)");
     assert_int_equal(declare_state(x), DECLARE_WAITING);
@@ -93,12 +93,11 @@ static void what_exists_is_taken_as_it_is(void **state)
     channels_free(&channels);
 }
 
-static void what_is_absent_is_made_durable_and_quorum(void **state)
+TEST(what_is_absent_is_made_durable_and_quorum)
 {
     struct declare *d = begin();
     struct declare_item *x = exchange(d, x_name), *q = queue(d, QUEUE_ANY);
 
-    (void)state;
     declare_up(d);
     sent("1:open 1:exchange.declare?(x)");
     no(d, 404, "NOT_FOUND - no exchange 'x' in vhost '/'");
@@ -113,12 +112,11 @@ static void what_is_absent_is_made_durable_and_quorum(void **state)
     end(d);
 }
 
-static void a_stated_type_is_declared_at_once(void **state)
+TEST(a_stated_type_is_declared_at_once)
 {
     struct declare *d = begin();
     struct declare_item *q = queue(d, QUEUE_CLASSIC);
 
-    (void)state;
     declare_up(d);
     sent("1:open 1:queue.declare(q,classic,durable)");
     ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
@@ -144,13 +142,12 @@ static void a_stated_type_is_declared_at_once(void **state)
     "PRECONDITION_FAILED - inequivalent arg 'x-dead-letter-exchange' for queue 'q' in vhost '/': " \
     "received the value '' of type 'longstr' but current is none"
 
-static void a_queue_without_a_dead_letter_queue_is_declared_without_it(void **state)
+TEST(a_queue_without_a_dead_letter_queue_is_declared_without_it)
 {
     struct declare *d = begin();
     struct declare_item *q = queue(d, QUEUE_QUORUM);
     struct declare_item *dead = declare_dead_queue(d, q, "q.herald-dead");
 
-    (void)state;
     declare_up(d);
     no(d, 406, NO_DEAD_LETTERS);
     sent("1:open 1:queue.declare(q,quorum -> q.herald-dead,durable) 1:close-ok 1:open "
@@ -167,12 +164,11 @@ static void a_queue_without_a_dead_letter_queue_is_declared_without_it(void **st
 }
 
 /* The broker compares x-queue-type last. */
-static void a_queue_of_another_type_is_refused_for_its_type(void **state)
+TEST(a_queue_of_another_type_is_refused_for_its_type)
 {
     struct declare *d = begin();
     struct declare_item *q = queue(d, QUEUE_QUORUM);
 
-    (void)state;
     declare_up(d);
     no(d, 406, NO_DEAD_LETTERS);
     no(d, 406,
@@ -185,12 +181,11 @@ static void a_queue_of_another_type_is_refused_for_its_type(void **state)
     end(d);
 }
 
-static void a_user_who_may_not_dead_letter_gets_a_plain_queue(void **state)
+TEST(a_user_who_may_not_dead_letter_gets_a_plain_queue)
 {
     struct declare *d = begin();
     struct declare_item *q = queue(d, QUEUE_ANY);
 
-    (void)state;
     declare_up(d);
     no(d, 404, "NOT_FOUND - no queue 'q' in vhost '/'");
     no(d, 403, "ACCESS_REFUSED - access to exchange 'amq.default' in vhost '/' refused for user");
@@ -203,13 +198,12 @@ static void a_user_who_may_not_dead_letter_gets_a_plain_queue(void **state)
     end(d);
 }
 
-static void a_name_too_long_for_a_dead_letter_queue_is_declared_without(void **state)
+TEST(a_name_too_long_for_a_dead_letter_queue_is_declared_without)
 {
     char name[245], want[300];
     struct declare *d = begin();
     struct subscription s = {.queue = name, .origin = origin};
 
-    (void)state;
     memset(name, 'q', sizeof name - 1);
     name[sizeof name - 1] = '\0'; /* 244 bytes: one too many */
     assert_non_null(declare_queue(d, &s));
@@ -221,13 +215,12 @@ static void a_name_too_long_for_a_dead_letter_queue_is_declared_without(void **s
     end(d);
 }
 
-static void a_queue_that_has_its_dead_letter_queue_gets_it_made(void **state)
+TEST(a_queue_that_has_its_dead_letter_queue_gets_it_made)
 {
     struct declare *d = begin();
     struct declare_item *q = queue(d, QUEUE_QUORUM);
     struct declare_item *dead = declare_dead_queue(d, q, "q.herald-dead");
 
-    (void)state;
     declare_up(d);
     ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
     no(d, 404, "NOT_FOUND - no queue 'q.herald-dead' in vhost '/'");
@@ -242,13 +235,12 @@ static void a_queue_that_has_its_dead_letter_queue_gets_it_made(void **state)
     end(d);
 }
 
-static void a_refused_dead_letter_queue_is_tried_again_and_is_nobodys_trouble(void **state)
+TEST(a_refused_dead_letter_queue_is_tried_again_and_is_nobodys_trouble)
 {
     struct declare *d = begin();
     struct declare_item *q = queue(d, QUEUE_ANY);
     struct declare_item *dead = declare_dead_queue(d, q, "q.herald-dead");
 
-    (void)state;
     declare_up(d);
     ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
     no(d, 405, "RESOURCE_LOCKED - cannot obtain exclusive access");
@@ -272,13 +264,12 @@ static void a_refused_dead_letter_queue_is_tried_again_and_is_nobodys_trouble(vo
     end(d);
 }
 
-static void a_binding_waits_for_both_its_ends(void **state)
+TEST(a_binding_waits_for_both_its_ends)
 {
     struct declare *d = begin();
     struct declare_item *q = queue(d, QUEUE_ANY), *x = exchange(d, x_name);
     struct declare_item *b = declare_binding(d, x, q, key);
 
-    (void)state;
     declare_up(d);
     ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
     ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
@@ -289,14 +280,13 @@ static void a_binding_waits_for_both_its_ends(void **state)
     end(d);
 }
 
-static void a_refusal_holds_up_nobody_else_and_is_tried_again(void **state)
+TEST(a_refusal_holds_up_nobody_else_and_is_tried_again)
 {
     struct declare *d = begin();
     struct declare_item *x = exchange(d, x_name), *y = exchange(d, y_name);
     struct declare_item *q = queue(d, QUEUE_ANY), *b = declare_binding(d, x, q, key);
     int64_t due;
 
-    (void)state;
     declare_up(d);
     no(d, 403, "ACCESS_REFUSED - access to exchange 'x' in vhost '/' refused");
     ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
@@ -328,13 +318,12 @@ static void say_no(struct declare *d, uint16_t channel, uint16_t code, const cha
     declare_method(d, channel, &m);
 }
 
-static void items_go_side_by_side_and_a_refusal_costs_its_own_channel_alone(void **state)
+TEST(items_go_side_by_side_and_a_refusal_costs_its_own_channel_alone)
 {
     struct declare *d = begin();
     struct declare_item *x = exchange(d, x_name), *y = exchange(d, y_name);
     struct declare_item *q = queue(d, QUEUE_ANY);
 
-    (void)state;
     fake_link.channel_max = 2047;
     declare_up(d);
     sent("1:open 1:exchange.declare?(x) 2047:open 2047:exchange.declare?(y) 2046:open "
@@ -362,12 +351,11 @@ static void items_go_side_by_side_and_a_refusal_costs_its_own_channel_alone(void
 }
 
 /* Which a queue that may not be dead-lettered is told with the same words. */
-static void an_exchange_that_may_not_be_made_is_asked_for_once(void **state)
+TEST(an_exchange_that_may_not_be_made_is_asked_for_once)
 {
     struct declare *d = begin();
     struct declare_item *x = exchange(d, x_name);
 
-    (void)state;
     declare_up(d);
     no(d, 404, "NOT_FOUND - no exchange 'x' in vhost '/'");
     no(d, 403, "ACCESS_REFUSED - access to exchange 'x' in vhost '/' refused for user");
@@ -377,12 +365,11 @@ static void an_exchange_that_may_not_be_made_is_asked_for_once(void **state)
     end(d);
 }
 
-static void everything_is_declared_again_after_a_reconnect(void **state)
+TEST(everything_is_declared_again_after_a_reconnect)
 {
     struct declare *d = begin();
     struct declare_item *x = exchange(d, x_name);
 
-    (void)state;
     declare_up(d);
     ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
     down(d);
@@ -393,12 +380,11 @@ static void everything_is_declared_again_after_a_reconnect(void **state)
     end(d);
 }
 
-static void what_is_gone_is_declared_again_with_its_bindings(void **state)
+TEST(what_is_gone_is_declared_again_with_its_bindings)
 {
     struct declare *d = begin();
     struct declare_item *q = queue(d, QUEUE_ANY), *x = exchange(d, x_name);
 
-    (void)state;
     assert_non_null(declare_binding(d, x, q, key));
     declare_up(d);
     ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
@@ -412,12 +398,11 @@ static void what_is_gone_is_declared_again_with_its_bindings(void **state)
     end(d);
 }
 
-static void news_about_an_item_under_way_makes_it_start_over(void **state)
+TEST(news_about_an_item_under_way_makes_it_start_over)
 {
     struct declare *d = begin();
     struct declare_item *x = exchange(d, x_name);
 
-    (void)state;
     declare_up(d);
     declare_again(d, x);
     sent("1:open 1:exchange.declare?(x)");
@@ -428,12 +413,11 @@ static void news_about_an_item_under_way_makes_it_start_over(void **state)
     end(d);
 }
 
-static void what_is_asked_for_twice_is_one_item(void **state)
+TEST(what_is_asked_for_twice_is_one_item)
 {
     struct declare *d = begin();
     struct declare_item *x = exchange(d, x_name), *q = queue(d, QUEUE_ANY);
 
-    (void)state;
     assert_ptr_equal(exchange(d, x_name), x);
     assert_ptr_equal(queue(d, QUEUE_ANY), q);
     assert_ptr_equal(declare_binding(d, x, q, key), declare_binding(d, x, q, key));
@@ -441,12 +425,11 @@ static void what_is_asked_for_twice_is_one_item(void **state)
     end(d);
 }
 
-static void answers_that_tell_of_no_consumer_are_counted(void **state)
+TEST(answers_that_tell_of_no_consumer_are_counted)
 {
     struct declare *d = begin();
     struct declare_item *q = queue(d, QUEUE_ANY);
 
-    (void)state;
     declare_up(d);
     assert_int_equal(declare_deserted(q), 0);
     queue_ok(d, 0);
@@ -472,12 +455,11 @@ static struct declare_item *bound(struct declare *d, char *exchange_name, enum q
     return declare_binding(d, x, q, key);
 }
 
-static void a_plan_asks_for_nothing_before_it_is_adopted(void **state)
+TEST(a_plan_asks_for_nothing_before_it_is_adopted)
 {
     struct declare *d = begin();
     struct declare_item *b;
 
-    (void)state;
     declare_plan(d);
     b = bound(d, x_name, QUEUE_ANY);
     assert_true(declare_adopt(d));
@@ -496,13 +478,12 @@ static void a_plan_asks_for_nothing_before_it_is_adopted(void **state)
     end(d);
 }
 
-static void what_the_next_plan_does_not_name_is_declared_no_more(void **state)
+TEST(what_the_next_plan_does_not_name_is_declared_no_more)
 {
     struct declare *d = begin();
     struct declare_item *x, *by_row, *b;
     struct destination to = {EXCHANGE_FANOUT, y_name, none};
 
-    (void)state;
     declare_plan(d);
     x = exchange(d, x_name);
     b = bound(d, x_name, QUEUE_ANY);
@@ -536,12 +517,11 @@ static void what_the_next_plan_does_not_name_is_declared_no_more(void **state)
     end(d);
 }
 
-static void what_is_dropped_while_it_is_under_way_is_not_made(void **state)
+TEST(what_is_dropped_while_it_is_under_way_is_not_made)
 {
     struct declare *d = begin();
     struct declare_item *x;
 
-    (void)state;
     declare_plan(d);
     x = exchange(d, x_name);
     declare_adopt(d);
@@ -560,14 +540,13 @@ static void what_is_dropped_while_it_is_under_way_is_not_made(void **state)
     end(d);
 }
 
-static void another_type_is_asked_for_and_explained_with_the_new_origin(void **state)
+TEST(another_type_is_asked_for_and_explained_with_the_new_origin)
 {
     struct declare *d = begin();
     struct subscription s = {.queue = q_name, .origin = origin};
     char later[] = "rules/b.lua:9";
     struct declare_item *q;
 
-    (void)state;
     declare_plan(d);
     q = declare_queue(d, &s);
     declare_adopt(d);
@@ -597,12 +576,11 @@ static void another_type_is_asked_for_and_explained_with_the_new_origin(void **s
     end(d);
 }
 
-static void an_abandoned_plan_leaves_no_trace(void **state)
+TEST(an_abandoned_plan_leaves_no_trace)
 {
     struct declare *d = begin();
     struct declare_item *q, *y;
 
-    (void)state;
     declare_plan(d);
     q = queue(d, QUEUE_ANY);
     declare_adopt(d);
@@ -623,12 +601,11 @@ static void an_abandoned_plan_leaves_no_trace(void **state)
     end(d);
 }
 
-static void a_target_is_looked_for_and_never_made(void **state)
+TEST(a_target_is_looked_for_and_never_made)
 {
     struct declare *d = begin();
     struct declare_item *t;
 
-    (void)state;
     declare_plan(d);
     t = declare_target(d, "t");
     declare_adopt(d);
@@ -664,12 +641,11 @@ static void a_target_is_looked_for_and_never_made(void **state)
     end(d);
 }
 
-static void an_exchange_was_absent_for_the_plan_that_made_it(void **state)
+TEST(an_exchange_was_absent_for_the_plan_that_made_it)
 {
     struct declare *d = begin();
     struct declare_item *x;
 
-    (void)state;
     declare_plan(d);
     x = exchange(d, x_name);
     declare_adopt(d);
@@ -683,37 +659,4 @@ static void an_exchange_was_absent_for_the_plan_that_made_it(void **state)
     declare_adopt(d);
     assert_false(declare_was_absent(x)); /* by now somebody may have bound a queue to it */
     end(d);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_exists_is_taken_as_it_is),
-        cmocka_unit_test(what_is_absent_is_made_durable_and_quorum),
-        cmocka_unit_test(a_stated_type_is_declared_at_once),
-        cmocka_unit_test(a_queue_without_a_dead_letter_queue_is_declared_without_it),
-        cmocka_unit_test(a_queue_of_another_type_is_refused_for_its_type),
-        cmocka_unit_test(a_user_who_may_not_dead_letter_gets_a_plain_queue),
-        cmocka_unit_test(a_name_too_long_for_a_dead_letter_queue_is_declared_without),
-        cmocka_unit_test(a_queue_that_has_its_dead_letter_queue_gets_it_made),
-        cmocka_unit_test(a_refused_dead_letter_queue_is_tried_again_and_is_nobodys_trouble),
-        cmocka_unit_test(a_binding_waits_for_both_its_ends),
-        cmocka_unit_test(a_refusal_holds_up_nobody_else_and_is_tried_again),
-        cmocka_unit_test(items_go_side_by_side_and_a_refusal_costs_its_own_channel_alone),
-        cmocka_unit_test(an_exchange_that_may_not_be_made_is_asked_for_once),
-        cmocka_unit_test(everything_is_declared_again_after_a_reconnect),
-        cmocka_unit_test(what_is_gone_is_declared_again_with_its_bindings),
-        cmocka_unit_test(news_about_an_item_under_way_makes_it_start_over),
-        cmocka_unit_test(what_is_asked_for_twice_is_one_item),
-        cmocka_unit_test(answers_that_tell_of_no_consumer_are_counted),
-        cmocka_unit_test(a_plan_asks_for_nothing_before_it_is_adopted),
-        cmocka_unit_test(what_the_next_plan_does_not_name_is_declared_no_more),
-        cmocka_unit_test(what_is_dropped_while_it_is_under_way_is_not_made),
-        cmocka_unit_test(another_type_is_asked_for_and_explained_with_the_new_origin),
-        cmocka_unit_test(an_abandoned_plan_leaves_no_trace),
-        cmocka_unit_test(a_target_is_looked_for_and_never_made),
-        cmocka_unit_test(an_exchange_was_absent_for_the_plan_that_made_it),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

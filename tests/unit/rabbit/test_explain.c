@@ -1,13 +1,10 @@
 /* A refusal in words: what is there, what was asked for, what to change. */
+#include "check.h"
 #include "rabbit/explain.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #define INEQUIVALENT "406 PRECONDITION_FAILED - inequivalent arg "
 
@@ -24,9 +21,8 @@ static void expect(enum queue_type asked, uint16_t code, const char *broker, con
     assert_string_equal(explain_refusal(&r, out, sizeof out), want);
 }
 
-static void a_quorum_queue_where_classic_was_asked_for(void **state)
+TEST(a_quorum_queue_where_classic_was_asked_for)
 {
-    (void)state;
     expect(QUEUE_CLASSIC, 406,
            INEQUIVALENT "'x-queue-type' for queue 'q' in vhost '/': received none but current is "
                         "the value 'quorum' of type 'longstr'",
@@ -37,9 +33,8 @@ static void a_quorum_queue_where_classic_was_asked_for(void **state)
            "'quorum' of type 'longstr')");
 }
 
-static void a_plain_queue_where_quorum_was_asked_for(void **state)
+TEST(a_plain_queue_where_quorum_was_asked_for)
 {
-    (void)state;
     expect(QUEUE_QUORUM, 406,
            INEQUIVALENT "'x-queue-type' for queue 'q' in vhost '/': received the value 'quorum' "
                         "of type 'longstr' but current is none",
@@ -50,9 +45,8 @@ static void a_plain_queue_where_quorum_was_asked_for(void **state)
            "'longstr' but current is none)");
 }
 
-static void another_argument_says_to_take_the_queue_as_it_is(void **state)
+TEST(another_argument_says_to_take_the_queue_as_it_is)
 {
-    (void)state;
     expect(QUEUE_CLASSIC, 406,
            INEQUIVALENT "'x-message-ttl' for queue 'q' in vhost '/': received none but current is "
                         "the value '60000' of type 'signedint'",
@@ -63,26 +57,23 @@ static void another_argument_says_to_take_the_queue_as_it_is(void **state)
            "'60000' of type 'signedint')");
 }
 
-static void no_permission_says_whose(void **state)
+TEST(no_permission_says_whose)
 {
-    (void)state;
     expect(QUEUE_ANY, 403, "403 ACCESS_REFUSED - access to queue 'q' in vhost '/' refused",
            "queue \"q\" of rules/a.lua:3 was refused; give the broker's user permission to it "
            "(broker: 403 ACCESS_REFUSED - access to queue 'q' in vhost '/' refused)");
 }
 
-static void a_text_of_an_unknown_form_is_passed_on(void **state)
+TEST(a_text_of_an_unknown_form_is_passed_on)
 {
-    (void)state;
     expect(QUEUE_QUORUM, 406, "406 PRECONDITION_FAILED - no way",
            "queue \"q\" of rules/a.lua:3 was refused (broker: 406 PRECONDITION_FAILED - no way)");
 }
 
-static void an_exchange_of_another_kind_is_taken_as_it_is(void **state)
+TEST(an_exchange_of_another_kind_is_taken_as_it_is)
 {
     char out[900];
 
-    (void)state;
     explain_exchange("x",
                      INEQUIVALENT "'type' for exchange 'x' in vhost '/': received 'fanout' but "
                                   "current is 'direct'",
@@ -106,7 +97,7 @@ static void an_exchange_of_another_kind_is_taken_as_it_is(void **state)
                              "it is (broker: 406 PRECONDITION_FAILED - something else)");
 }
 
-static void a_classic_one_that_herald_made_as_quorum_is_told(void **state)
+TEST(a_classic_one_that_herald_made_as_quorum_is_told)
 {
     struct refusal r = {
         .code = 406,
@@ -118,15 +109,13 @@ static void a_classic_one_that_herald_made_as_quorum_is_told(void **state)
     };
     char out[1024];
 
-    (void)state;
     assert_non_null(strstr(explain_refusal(&r, out, sizeof out),
                            "queue_type = \"classic\" asks for another; if herald made it, it is a "
                            "quorum queue: leave queue_type out"));
 }
 
-static void refusals_of_a_dead_letter_queue_are_told_from_others(void **state)
+TEST(refusals_of_a_dead_letter_queue_are_told_from_others)
 {
-    (void)state;
     assert_true(explain_is_of_dead_letters(INEQUIVALENT
                                            "'x-dead-letter-strategy' for queue 'q' in vhost '/': "
                                            "received 'at-least-once' but current is none"));
@@ -147,20 +136,4 @@ static void refusals_of_a_dead_letter_queue_are_told_from_others(void **state)
     assert_false(explain_is_of_dead_letters(INEQUIVALENT "'"));
     assert_false(explain_is_of_dead_letters(
         "403 ACCESS_REFUSED - access to queue 'q' in vhost '/' refused for user 'u'"));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_quorum_queue_where_classic_was_asked_for),
-        cmocka_unit_test(a_plain_queue_where_quorum_was_asked_for),
-        cmocka_unit_test(another_argument_says_to_take_the_queue_as_it_is),
-        cmocka_unit_test(no_permission_says_whose),
-        cmocka_unit_test(a_text_of_an_unknown_form_is_passed_on),
-        cmocka_unit_test(an_exchange_of_another_kind_is_taken_as_it_is),
-        cmocka_unit_test(a_classic_one_that_herald_made_as_quorum_is_told),
-        cmocka_unit_test(refusals_of_a_dead_letter_queue_are_told_from_others),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* docs/faults.md#f43: whatever the broker says of published rows, in whatever order, each row
  * gets exactly one outcome, and the right one. Whole driver, broker in the process. */
+#include "check.h"
 #include "fake_rabbit.h"
 
 #include <stdio.h>
@@ -8,20 +9,16 @@
 
 static struct fake_rabbit *r;
 
-static int prepare(void **state)
+static void prepare(void)
 {
-    (void)state;
     r = fake_rabbit_new();
     fake_plan(r->fake)->confirm = false;
     fake_rabbit_start(r);
-    return 0;
 }
 
-static int finish(void **state)
+static void finish(void)
 {
-    (void)state;
     fake_rabbit_free(&r);
-    return 0;
 }
 
 static struct fake_conn *publishing(void)
@@ -90,9 +87,8 @@ static void books(const char *want, int64_t n)
     assert_string_equal(fake_rabbit_books(r, 1, n), want);
 }
 
-static void faults_43_acks_out_of_order(void **state)
+TEST_BETWEEN(prepare, finish, faults_43_acks_out_of_order)
 {
-    (void)state;
     send_rows(4);
     ack(3, false);
     ack(1, false);
@@ -103,9 +99,8 @@ static void faults_43_acks_out_of_order(void **state)
     assert_int_equal(fake_connects(r->fake), 2);
 }
 
-static void faults_43_a_multiple_covers_what_was_acked_before(void **state)
+TEST_BETWEEN(prepare, finish, faults_43_a_multiple_covers_what_was_acked_before)
 {
-    (void)state;
     send_rows(6);
     ack(2, false);
     ack(4, false);
@@ -120,9 +115,8 @@ static void faults_43_a_multiple_covers_what_was_acked_before(void **state)
     assert_int_equal(fake_connects(r->fake), 2);
 }
 
-static void faults_43_tag_zero_means_all_so_far(void **state)
+TEST_BETWEEN(prepare, finish, faults_43_tag_zero_means_all_so_far)
 {
-    (void)state;
     send_rows(3);
     ack(2, false);
     nack(0, true);
@@ -132,9 +126,8 @@ static void faults_43_tag_zero_means_all_so_far(void **state)
     assert_int_equal(fake_connects(r->fake), 2);
 }
 
-static void faults_43_nack_multiple_in_the_middle(void **state)
+TEST_BETWEEN(prepare, finish, faults_43_nack_multiple_in_the_middle)
 {
-    (void)state;
     send_rows(6);
     ack(5, false);
     nack(3, true);
@@ -142,9 +135,8 @@ static void faults_43_nack_multiple_in_the_middle(void **state)
     books("1- 2- 3- 4+ 5+ 6+", 6);
 }
 
-static void faults_43_a_return_before_its_ack_is_a_failure(void **state)
+TEST_BETWEEN(prepare, finish, faults_43_a_return_before_its_ack_is_a_failure)
 {
-    (void)state;
     send_rows(4);
     give_back(2);
     books("1. 2. 3. 4.", 4);
@@ -153,9 +145,8 @@ static void faults_43_a_return_before_its_ack_is_a_failure(void **state)
     assert_non_null(strstr(r->rows[2].why, "312 NO_ROUTE"));
 }
 
-static void faults_43_returns_come_in_any_order_and_before_a_nack(void **state)
+TEST_BETWEEN(prepare, finish, faults_43_returns_come_in_any_order_and_before_a_nack)
 {
-    (void)state;
     send_rows(5);
     give_back(4);
     give_back(1);
@@ -182,46 +173,41 @@ static void breaks(const char *want)
     books(want, 3);
 }
 
-static void faults_43_an_ack_for_an_unknown_tag(void **state)
+TEST_BETWEEN(prepare, finish, faults_43_an_ack_for_an_unknown_tag)
 {
-    (void)state;
     send_rows(3);
     ack(1, false);
     ack(4, false);
     breaks("1+ 2? 3?");
 }
 
-static void faults_43_a_multiple_beyond_the_last_tag(void **state)
+TEST_BETWEEN(prepare, finish, faults_43_a_multiple_beyond_the_last_tag)
 {
-    (void)state;
     send_rows(3);
     nack(2, false);
     ack(4, true);
     breaks("1? 2- 3?");
 }
 
-static void faults_43_a_nack_for_tag_zero_alone(void **state)
+TEST_BETWEEN(prepare, finish, faults_43_a_nack_for_tag_zero_alone)
 {
-    (void)state;
     send_rows(3);
     nack(0, false);
     breaks("1? 2? 3?");
 }
 
-static void faults_43_a_return_of_what_never_was(void **state)
+TEST_BETWEEN(prepare, finish, faults_43_a_return_of_what_never_was)
 {
-    (void)state;
     send_rows(3);
     ack(3, false);
     give_back(77);
     breaks("1? 2? 3+");
 }
 
-static void faults_43_an_ack_on_a_channel_that_is_not_open(void **state)
+TEST_BETWEEN(prepare, finish, faults_43_an_ack_on_a_channel_that_is_not_open)
 {
     amqp_basic_ack_t m = {.delivery_tag = 1};
 
-    (void)state;
     send_rows(3);
     fake_send(publishing(), 9, AMQP_BASIC_ACK_METHOD, &m);
     breaks("1? 2? 3?");
@@ -229,12 +215,11 @@ static void faults_43_an_ack_on_a_channel_that_is_not_open(void **state)
 
 /* --- a channel or the connection goes in the middle of a window --- */
 
-static void faults_43_a_channel_closes_in_the_middle(void **state)
+TEST_BETWEEN(prepare, finish, faults_43_a_channel_closes_in_the_middle)
 {
     amqp_channel_close_t close = {.reply_code = 541,
                                   .reply_text = amqp_cstring_bytes("INTERNAL_ERROR")};
 
-    (void)state;
     send_rows(6);
     fake_rabbit_send(r, 101, 102, "y");
     ack(3, false);
@@ -252,11 +237,10 @@ static void faults_43_a_channel_closes_in_the_middle(void **state)
         assert_true(r->rows[row].settled == 1 && r->rows[row].outcome == PUBLISH_CONFIRMED);
 }
 
-static void faults_43_late_words_of_a_closed_channel_are_not_the_next_ones(void **state)
+TEST_BETWEEN(prepare, finish, faults_43_late_words_of_a_closed_channel_are_not_the_next_ones)
 {
     amqp_channel_close_t close = {.reply_code = 541, .reply_text = amqp_cstring_bytes("x")};
 
-    (void)state;
     send_rows(3);
     fake_send(publishing(), 2, AMQP_CHANNEL_CLOSE_METHOD, &close);
     ack(3, true); /* a broker that should be silent by now */
@@ -269,12 +253,11 @@ static void faults_43_late_words_of_a_closed_channel_are_not_the_next_ones(void 
     assert_string_equal(fake_rabbit_books(r, 11, 11), "11+");
 }
 
-static void faults_43_the_connection_is_closed_in_the_middle(void **state)
+TEST_BETWEEN(prepare, finish, faults_43_the_connection_is_closed_in_the_middle)
 {
     amqp_connection_close_t close = {.reply_code = 320,
                                      .reply_text = amqp_cstring_bytes("CONNECTION_FORCED")};
 
-    (void)state;
     send_rows(3);
     fake_rabbit_send(r, 101, 102, "y");
     ack(2, false);
@@ -285,12 +268,11 @@ static void faults_43_the_connection_is_closed_in_the_middle(void **state)
     assert_non_null(strstr(r->rows[1].why, "CONNECTION_FORCED"));
 }
 
-static void faults_12_a_window_outlives_blocked_and_unblocked(void **state)
+TEST_BETWEEN(prepare, finish, faults_12_a_window_outlives_blocked_and_unblocked)
 {
     amqp_connection_blocked_t blocked = {.reason = amqp_cstring_bytes("low on disk")};
     amqp_connection_unblocked_t unblocked = {0};
 
-    (void)state;
     send_rows(4);
     ack(1, false);
     for (int i = 0; i < 3; i++) {
@@ -304,11 +286,10 @@ static void faults_12_a_window_outlives_blocked_and_unblocked(void **state)
     books("1+ 2+ 3+ 4+", 4);
 }
 
-static void faults_12_a_cut_while_blocked_is_no_block_for_the_next_connection(void **state)
+TEST_BETWEEN(prepare, finish, faults_12_a_cut_while_blocked_is_no_block_for_the_next_connection)
 {
     amqp_connection_blocked_t blocked = {.reason = amqp_cstring_bytes("low on memory")};
 
-    (void)state;
     send_rows(3);
     fake_send(publishing(), 0, AMQP_CONNECTION_BLOCKED_METHOD, &blocked);
     fake_rabbit_until(r, fake_rabbit_is_not_ready, r, "blocked");
@@ -320,9 +301,8 @@ static void faults_12_a_cut_while_blocked_is_no_block_for_the_next_connection(vo
     fake_rabbit_until(r, fake_rabbit_is_settled, r, "the next rows");
 }
 
-static void faults_10_confirms_that_never_come(void **state)
+TEST_BETWEEN(prepare, finish, faults_10_confirms_that_never_come)
 {
-    (void)state;
     fake_rabbit_free(&r);
     r = fake_rabbit_new();
     fake_plan(r->fake)->confirm = false;
@@ -561,9 +541,8 @@ static void run_seed(uint64_t seed)
         check_row(i, seed);
 }
 
-static void faults_43_any_words_in_any_order_are_kept_exactly(void **state)
+TEST_BETWEEN(prepare, finish, faults_43_any_words_in_any_order_are_kept_exactly)
 {
-    (void)state;
     for (uint64_t seed = 1; seed <= 12; seed++) {
         run_seed(seed);
         fake_rabbit_free(&r);
@@ -571,31 +550,4 @@ static void faults_43_any_words_in_any_order_are_kept_exactly(void **state)
         fake_plan(r->fake)->confirm = false;
         fake_rabbit_start(r);
     }
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup_teardown(name, prepare, finish)
-    const struct CMUnitTest tests[] = {
-        TEST(faults_43_acks_out_of_order),
-        TEST(faults_43_a_multiple_covers_what_was_acked_before),
-        TEST(faults_43_tag_zero_means_all_so_far),
-        TEST(faults_43_nack_multiple_in_the_middle),
-        TEST(faults_43_a_return_before_its_ack_is_a_failure),
-        TEST(faults_43_returns_come_in_any_order_and_before_a_nack),
-        TEST(faults_43_an_ack_for_an_unknown_tag),
-        TEST(faults_43_a_multiple_beyond_the_last_tag),
-        TEST(faults_43_a_nack_for_tag_zero_alone),
-        TEST(faults_43_a_return_of_what_never_was),
-        TEST(faults_43_an_ack_on_a_channel_that_is_not_open),
-        TEST(faults_43_a_channel_closes_in_the_middle),
-        TEST(faults_43_late_words_of_a_closed_channel_are_not_the_next_ones),
-        TEST(faults_43_the_connection_is_closed_in_the_middle),
-        TEST(faults_12_a_window_outlives_blocked_and_unblocked),
-        TEST(faults_12_a_cut_while_blocked_is_no_block_for_the_next_connection),
-        TEST(faults_10_confirms_that_never_come),
-        TEST(faults_43_any_words_in_any_order_are_kept_exactly),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* docs/faults.md#f9, #f10: the stream is cut at any byte, in both directions, or is half open: the
  * driver comes back by itself, each row has one outcome, nothing is acked in vain, and
  * memory is bounded by the window. Whole driver, broker in the process. */
+#include "check.h"
 #include "fake_rabbit.h"
 
 #include <stdio.h>
@@ -125,21 +126,19 @@ static bool cut_at(size_t heard, size_t given, size_t chunk)
     return cut;
 }
 
-static void faults_9_cut_at_any_byte_that_we_say(void **state)
+TEST(faults_9_cut_at_any_byte_that_we_say)
 {
     size_t at = 1;
 
-    (void)state;
     while (cut_at(at, 0, 0))
         at++;
     assert_true(at > 400); /* login, declarations, publishes, acks */
 }
 
-static void faults_9_cut_at_any_byte_that_the_broker_says(void **state)
+TEST(faults_9_cut_at_any_byte_that_the_broker_says)
 {
     size_t at = 1;
 
-    (void)state;
     while (cut_at(0, at, at % 5))
         at++;
     assert_true(at > 250);
@@ -168,11 +167,10 @@ static bool is_reconnected(void *arg)
 }
 
 /* We can say what we like, and nothing comes back: heartbeats tell. */
-static void faults_10_half_open(void **state)
+TEST(faults_10_half_open)
 {
     int64_t row = 1;
 
-    (void)state;
     begin();
     fake_plan(r->fake)->heartbeat_s = 1;
     r->settings.heartbeat_s = 1;
@@ -191,11 +189,10 @@ static void faults_10_half_open(void **state)
 }
 
 /* It takes nothing: what we say piles up, to a bound. */
-static void faults_10_a_broker_that_does_not_read(void **state)
+TEST(faults_10_a_broker_that_does_not_read)
 {
     int64_t row = 1;
 
-    (void)state;
     begin();
     r->settings.confirm_timeout_ms = 100;
     fake_rabbit_start(r);
@@ -213,9 +210,8 @@ static void faults_10_a_broker_that_does_not_read(void **state)
 }
 
 /* 1 byte a millisecond or so: slow is not dead. */
-static void faults_10_a_slow_broker(void **state)
+TEST(faults_10_a_slow_broker)
 {
-    (void)state;
     begin();
     fake_rabbit_start(r);
     fake_plan(r->fake)->chunk = 1;
@@ -225,17 +221,4 @@ static void faults_10_a_slow_broker(void **state)
     for (int64_t i = 1; i <= 60; i++)
         assert_true(r->rows[i].outcome == PUBLISH_CONFIRMED);
     end();
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(faults_9_cut_at_any_byte_that_we_say),
-        cmocka_unit_test(faults_9_cut_at_any_byte_that_the_broker_says),
-        cmocka_unit_test(faults_10_half_open),
-        cmocka_unit_test(faults_10_a_broker_that_does_not_read),
-        cmocka_unit_test(faults_10_a_slow_broker),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* A broker that leaves a declaration or a consume without an answer, or ends the connection over
  * it, and one that allows few channels: nobody else waits, and the state says why. */
+#include "check.h"
 #include "fake_rabbit.h"
 
 #include <stdio.h>
@@ -144,11 +145,9 @@ static void start(void)
     assert_int_equal(r->broker->ops->start(r->broker, &r->topology, &err), OK);
 }
 
-static int finish(void **state)
+static void finish(void)
 {
-    (void)state;
     fake_rabbit_free(&r);
-    return 0;
 }
 
 /* --- conditions ------------------------------------------------------------------------------- */
@@ -275,32 +274,28 @@ static void it_is_tried_alone(void)
     assert_int_equal(fake_connects(r->fake), connects + 2); /* the two links were left in peace */
 }
 
-static void faults_53_a_declaration_without_an_answer(void **state)
+TEST_BETWEEN(check_nothing, finish, faults_53_a_declaration_without_an_answer)
 {
-    (void)state;
     others_go_on(AMQP_QUEUE_DECLARE_METHOD);
     it_is_tried_alone();
 }
 
-static void faults_53_a_bind_without_an_answer(void **state)
+TEST_BETWEEN(check_nothing, finish, faults_53_a_bind_without_an_answer)
 {
-    (void)state;
     others_go_on(AMQP_QUEUE_BIND_METHOD);
     it_is_tried_alone();
 }
 
-static void faults_53_a_consume_without_an_answer(void **state)
+TEST_BETWEEN(check_nothing, finish, faults_53_a_consume_without_an_answer)
 {
-    (void)state;
     others_go_on(AMQP_BASIC_CONSUME_METHOD);
     it_is_tried_alone();
 }
 
-static void faults_53_an_exchange_without_an_answer(void **state)
+TEST_BETWEEN(check_nothing, finish, faults_53_an_exchange_without_an_answer)
 {
     struct err err = {.code = OK};
 
-    (void)state;
     begin(0, QUEUES);
     manners.mute = AMQP_EXCHANGE_DECLARE_METHOD;
     start();
@@ -322,12 +317,11 @@ static void faults_53_an_exchange_without_an_answer(void **state)
     fake_rabbit_until(r, fake_rabbit_is_ready, r, "ready");
 }
 
-static void a_late_answer_is_an_answer(void **state)
+TEST_BETWEEN(check_nothing, finish, a_late_answer_is_an_answer)
 {
     amqp_queue_declare_ok_t ok = {.queue = amqp_cstring_bytes("q0")};
     int all = QUEUES - 1;
 
-    (void)state;
     begin(QUEUES, 0);
     manners.mute = AMQP_QUEUE_DECLARE_METHOD;
     start();
@@ -363,15 +357,13 @@ static void it_ends_one_connection(amqp_method_number_t fatal)
     assert_int_equal(manners.asked_here, fatal == AMQP_BASIC_CONSUME_METHOD ? 2 : 1);
 }
 
-static void faults_53_a_connection_closed_over_a_bind(void **state)
+TEST_BETWEEN(check_nothing, finish, faults_53_a_connection_closed_over_a_bind)
 {
-    (void)state;
     it_ends_one_connection(AMQP_QUEUE_BIND_METHOD);
 }
 
-static void faults_53_a_connection_closed_over_a_consume(void **state)
+TEST_BETWEEN(check_nothing, finish, faults_53_a_connection_closed_over_a_consume)
 {
-    (void)state;
     it_ends_one_connection(AMQP_BASIC_CONSUME_METHOD);
 }
 
@@ -389,19 +381,17 @@ static void all_exchanges_are_served(uint16_t channel_max)
     fake_rabbit_free(&r);
 }
 
-static void faults_58_exchanges_take_turns_on_few_channels(void **state)
+TEST(faults_58_exchanges_take_turns_on_few_channels)
 {
-    (void)state;
     all_exchanges_are_served(4);
     all_exchanges_are_served(8);
     all_exchanges_are_served(16);
 }
 
-static void faults_58_what_fits_is_consumed_and_the_limit_is_told(void **state)
+TEST_BETWEEN(check_nothing, finish, faults_58_what_fits_is_consumed_and_the_limit_is_told)
 {
     int some = 6; /* and q0: seven beside the channel of declarations */
 
-    (void)state;
     begin(QUEUES, 0);
     fake_plan(r->fake)->channel_max = 8;
     start();
@@ -411,11 +401,10 @@ static void faults_58_what_fits_is_consumed_and_the_limit_is_told(void **state)
     assert_int_equal(fake_connects(r->fake), 2);
 }
 
-static void faults_58_more_exchanges_over_a_life_than_are_kept_at_once(void **state)
+TEST_BETWEEN(check_nothing, finish, faults_58_more_exchanges_over_a_life_than_are_kept_at_once)
 {
     char name[16];
 
-    (void)state;
     begin(0, 1);
     start();
     to[1].exchange = name;
@@ -424,24 +413,4 @@ static void faults_58_more_exchanges_over_a_life_than_are_kept_at_once(void **st
         deliver_row(row, 1);
     }
     assert_int_equal(fake_connects(r->fake), 1);
-}
-
-#define TEST(f) cmocka_unit_test_teardown(f, finish)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(faults_53_a_declaration_without_an_answer),
-        TEST(faults_53_a_bind_without_an_answer),
-        TEST(faults_53_a_consume_without_an_answer),
-        TEST(faults_53_an_exchange_without_an_answer),
-        TEST(a_late_answer_is_an_answer),
-        TEST(faults_53_a_connection_closed_over_a_bind),
-        TEST(faults_53_a_connection_closed_over_a_consume),
-        cmocka_unit_test(faults_58_exchanges_take_turns_on_few_channels),
-        TEST(faults_58_what_fits_is_consumed_and_the_limit_is_told),
-        TEST(faults_58_more_exchanges_over_a_life_than_are_kept_at_once),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

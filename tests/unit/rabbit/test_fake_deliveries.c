@@ -1,6 +1,7 @@
 /* docs/faults.md#f44, #f21, #f13: duplicate deliveries, redelivery in another order, consumers that
  * are cancelled, channels and connections that go: an ack only ever covers what a turn has
  * accepted, and in the end everything is acked. Whole driver, broker in the process. */
+#include "check.h"
 #include "fake_rabbit.h"
 
 #include <stdio.h>
@@ -116,9 +117,8 @@ static bool is_consuming(void *arg)
     return fake_rabbit_is_ready(r);
 }
 
-static void faults_44_each_of_two_deliveries_of_one_message_is_acked(void **state)
+TEST(faults_44_each_of_two_deliveries_of_one_message_is_acked)
 {
-    (void)state;
     begin(1);
     q->twice = 100;
     add(1, 20);
@@ -128,9 +128,8 @@ static void faults_44_each_of_two_deliveries_of_one_message_is_acked(void **stat
     end();
 }
 
-static void faults_44_redelivery_in_another_order(void **state)
+TEST(faults_44_redelivery_in_another_order)
 {
-    (void)state;
     begin(7);
     add(1, 30);
     fake_run(r->fake, 5);
@@ -147,9 +146,8 @@ static void faults_44_redelivery_in_another_order(void **state)
     end();
 }
 
-static void faults_44_an_ack_that_is_lost_brings_the_message_again(void **state)
+TEST(faults_44_an_ack_that_is_lost_brings_the_message_again)
 {
-    (void)state;
     begin(3);
     add(1, 5);
     fake_run(r->fake, 5);
@@ -168,9 +166,8 @@ static void faults_44_an_ack_that_is_lost_brings_the_message_again(void **state)
     end();
 }
 
-static void faults_44_what_a_turn_leaves_stands_in_front_again(void **state)
+TEST(faults_44_what_a_turn_leaves_stands_in_front_again)
 {
-    (void)state;
     begin(3);
     add(1, 6);
     fake_run(r->fake, 5);
@@ -188,9 +185,8 @@ static void faults_44_what_a_turn_leaves_stands_in_front_again(void **state)
     end();
 }
 
-static void faults_13_a_cancelled_consumer_comes_back(void **state)
+TEST(faults_13_a_cancelled_consumer_comes_back)
 {
-    (void)state;
     begin(3);
     for (int i = 0; i < 5; i++) {
         add(i * 10 + 1, i * 10 + 10);
@@ -206,13 +202,12 @@ static void faults_13_a_cancelled_consumer_comes_back(void **state)
     end();
 }
 
-static void faults_13_a_cancel_in_the_middle_of_a_turn(void **state)
+TEST(faults_13_a_cancel_in_the_middle_of_a_turn)
 {
     struct delivery *d[8];
     struct err err = {.code = OK};
     size_t n;
 
-    (void)state;
     begin(3);
     add(1, 3);
     fake_run(r->fake, 5);
@@ -242,9 +237,8 @@ static bool nothing_is_held(void *arg)
 
 /* docs/design.md#trouble-of-the-store: the consuming channel is closed once and no deliveries are
  * held. */
-static void a_stopped_queue_gives_its_deliveries_back_once(void **state)
+TEST(a_stopped_queue_gives_its_deliveries_back_once)
 {
-    (void)state;
     begin(8);
     add(1, 20);
     fake_rabbit_until(r, fake_rabbit_is_pending, r, "deliveries");
@@ -269,14 +263,13 @@ static bool has_drained(void *arg)
 }
 
 /* docs/faults.md#f21: from the dead-letter queue, under its queue, and acked as any other. */
-static void faults_21_what_the_broker_gave_up_on_is_taken_too(void **state)
+TEST(faults_21_what_the_broker_gave_up_on_is_taken_too)
 {
     char wanted[] = "3:basic.consume";
     struct delivery *d[8];
     struct err err = {.code = OK};
     size_t n;
 
-    (void)state;
     begin(3);
     fake_plan(r->fake)->dead_queues = true;
     fake_forget(r->fake);
@@ -359,26 +352,8 @@ static void run_seed(uint64_t seed)
     end();
 }
 
-static void faults_44_any_deliveries_in_any_order(void **state)
+TEST(faults_44_any_deliveries_in_any_order)
 {
-    (void)state;
     for (uint64_t seed = 1; seed <= 10; seed++)
         run_seed(seed);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(faults_44_each_of_two_deliveries_of_one_message_is_acked),
-        cmocka_unit_test(faults_44_redelivery_in_another_order),
-        cmocka_unit_test(faults_44_an_ack_that_is_lost_brings_the_message_again),
-        cmocka_unit_test(faults_44_what_a_turn_leaves_stands_in_front_again),
-        cmocka_unit_test(faults_13_a_cancelled_consumer_comes_back),
-        cmocka_unit_test(faults_13_a_cancel_in_the_middle_of_a_turn),
-        cmocka_unit_test(a_stopped_queue_gives_its_deliveries_back_once),
-        cmocka_unit_test(faults_21_what_the_broker_gave_up_on_is_taken_too),
-        cmocka_unit_test(faults_44_any_deliveries_in_any_order),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,19 +1,15 @@
 /* Where the broker puts what it gave up on, and what it says about it. */
+#include "check.h"
 #include "rabbit/given_up.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-static void a_queue_has_one_beside_it_unless_its_name_is_too_long(void **state)
+TEST(a_queue_has_one_beside_it_unless_its_name_is_too_long)
 {
     char name[GIVEN_UP_NAME_MAX], long_name[GIVEN_UP_NAME_MAX] = "";
 
-    (void)state;
     assert_true(given_up_name("paynotify_queue", name));
     assert_string_equal(name, "paynotify_queue.herald-dead");
     memset(long_name, 'q', 243);
@@ -24,11 +20,10 @@ static void a_queue_has_one_beside_it_unless_its_name_is_too_long(void **state)
     assert_string_equal(name, "");
 }
 
-static void a_dead_letter_queue_has_none_of_its_own(void **state)
+TEST(a_dead_letter_queue_has_none_of_its_own)
 {
     char name[GIVEN_UP_NAME_MAX];
 
-    (void)state;
     assert_false(given_up_name("q.herald-dead", name));
     assert_false(given_up_name(".herald-dead", name));
     assert_true(given_up_name("herald-dead", name));
@@ -72,11 +67,10 @@ static struct given_up read_reason(const char *reason)
     return out;
 }
 
-static void each_reason_is_put_in_words(void **state)
+TEST(each_reason_is_put_in_words)
 {
     char odd[300];
 
-    (void)state;
     assert_non_null(strstr(read_reason("delivery_limit").why, "(delivery limit)"));
     assert_non_null(strstr(read_reason("rejected").why, "a consumer rejected it"));
     assert_non_null(strstr(read_reason("expired").why, "its time to live was over"));
@@ -88,7 +82,7 @@ static void each_reason_is_put_in_words(void **state)
 }
 
 /* Somebody put it there, or wrote an x-death of his own. */
-static void headers_of_any_shape_are_read(void **state)
+TEST(headers_of_any_shape_are_read)
 {
     amqp_field_value_t number = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = 7};
     amqp_table_entry_t no_reason[] = {text("queue", "q"),
@@ -99,7 +93,6 @@ static void headers_of_any_shape_are_read(void **state)
     amqp_table_t all = {0, NULL};
     struct given_up out;
 
-    (void)state;
     given_up_read(&all, "q", &out);
     assert_non_null(strstr(out.why, "does not say how it got there"));
     assert_null(out.exchange.data);
@@ -111,16 +104,4 @@ static void headers_of_any_shape_are_read(void **state)
     assert_string_equal(out.why, "the broker gave up on it: reason \"\"");
     assert_null(out.exchange.data);
     assert_null(out.routing_key.data);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_queue_has_one_beside_it_unless_its_name_is_too_long),
-        cmocka_unit_test(a_dead_letter_queue_has_none_of_its_own),
-        cmocka_unit_test(each_reason_is_put_in_words),
-        cmocka_unit_test(headers_of_any_shape_are_read),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,12 @@
 /* What `herald check --live` predicts, against a broker in the process. */
+#include "check.h"
 #include "rabbit/inspect.h"
 
 #include "wire/fake_broker.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static uv_loop_t loop;
 static struct fake_broker *fake;
@@ -94,9 +91,8 @@ static bool on_method(void *arg, struct fake_conn *c, uint16_t channel, const am
     return true;
 }
 
-static int prepare(void **state)
+static void prepare(void)
 {
-    (void)state;
     assert_int_equal(uv_loop_init(&loop), 0);
     fake = fake_broker_new(&loop);
     fake_plan(fake)->hooks.method = on_method;
@@ -108,16 +104,13 @@ static int prepare(void **state)
     route = (struct route){.type = type, .to = targets, .n_to = 3, .origin = origin_b};
     topology = (struct topology){
         .subscriptions = &subscription, .n_subscriptions = 1, .routes = &route, .n_routes = 1};
-    return 0;
 }
 
 /* Nothing may be left on the loop. */
-static int finish(void **state)
+static void finish(void)
 {
-    (void)state;
     fake_broker_free(&fake);
     assert_int_equal(uv_loop_close(&loop), 0);
-    return 0;
 }
 
 static int inspect(const char *url, int64_t timeout_ms, struct err *err)
@@ -153,9 +146,8 @@ static void finds(const struct answer *with, size_t n, const char *want)
     "NOTE  bindings cannot be seen over AMQP: they were not compared; those that the rules name "  \
     "are made at the start, others stay\n"
 
-static void what_is_as_stated_is_no_finding(void **state)
+TEST_BETWEEN(prepare, finish, what_is_as_stated_is_no_finding)
 {
-    (void)state;
     subscription.queue_type = QUEUE_QUORUM;
     finds(NULL, 0, BINDINGS);
     /* Each is asked for once, and only what is there is declared. */
@@ -169,9 +161,8 @@ static void what_is_as_stated_is_no_finding(void **state)
     ", and a route leads there where no queue is bound: subscribe to it, or start the service "    \
     "that listens there\n"
 
-static void what_is_absent_will_be_created_and_is_not_created_here(void **state)
+TEST_BETWEEN(prepare, finish, what_is_absent_will_be_created_and_is_not_created_here)
 {
-    (void)state;
     subscription.n_from = 0;
     FINDS("WARNING rules/b.lua:2 exchange \"x\" will be created as durable fanout" NOWHERE
           "WARNING rules/b.lua:2 exchange \"y\" will be created as durable topic" NOWHERE
@@ -186,9 +177,8 @@ static void what_is_absent_will_be_created_and_is_not_created_here(void **state)
         "1:channel.close-ok 1:channel.open 1:queue.declare 1:channel.close-ok close");
 }
 
-static void an_absent_classic_queue_says_so(void **state)
+TEST_BETWEEN(prepare, finish, an_absent_classic_queue_says_so)
 {
-    (void)state;
     subscription.n_from = 0;
     subscription.queue_type = QUEUE_CLASSIC;
     topology.n_routes = 0;
@@ -196,9 +186,8 @@ static void an_absent_classic_queue_says_so(void **state)
           {"?q:", 404, "NOT_FOUND - no queue 'q' in vhost '/'", 0});
 }
 
-static void another_kind_is_a_warning_and_another_type_an_error(void **state)
+TEST_BETWEEN(prepare, finish, another_kind_is_a_warning_and_another_type_an_error)
 {
-    (void)state;
     subscription.queue_type = QUEUE_CLASSIC;
     topology.n_routes = 0;
     FINDS("WARNING rules/a.lua:1 exchange \"x\" exists with type = direct, not fanout; it is taken "
@@ -224,9 +213,8 @@ static void another_kind_is_a_warning_and_another_type_an_error(void **state)
            0});
 }
 
-static void what_is_refused_is_an_error_unless_it_need_not_be_made(void **state)
+TEST_BETWEEN(prepare, finish, what_is_refused_is_an_error_unless_it_need_not_be_made)
 {
-    (void)state;
     subscription.n_from = 0;
     subscription.queue_type = QUEUE_QUORUM;
     FINDS("ERROR rules/b.lua:2 exchange \"x\" was refused; give the broker's user permission to it "
@@ -238,9 +226,8 @@ static void what_is_refused_is_an_error_unless_it_need_not_be_made(void **state)
           {"!q:dead", 403, "ACCESS_REFUSED - access to queue 'q' in vhost '/' refused", 0});
 }
 
-static void a_queue_without_its_dead_letter_queue_is_told(void **state)
+TEST_BETWEEN(prepare, finish, a_queue_without_its_dead_letter_queue_is_told)
 {
-    (void)state;
     subscription.n_from = 0;
     subscription.queue_type = QUEUE_QUORUM;
     topology.n_routes = 0;
@@ -253,9 +240,8 @@ static void a_queue_without_its_dead_letter_queue_is_told(void **state)
            0});
 }
 
-static void a_queue_with_consumers_is_told(void **state)
+TEST_BETWEEN(prepare, finish, a_queue_with_consumers_is_told)
 {
-    (void)state;
     subscription.n_from = 0;
     topology.n_routes = 0;
     FINDS("NOTE rules/a.lua:1 queue \"q\": 2 consumers already take from it (a running router "
@@ -263,9 +249,8 @@ static void a_queue_with_consumers_is_told(void **state)
           {"?q:", 0, NULL, 2});
 }
 
-static void a_route_to_a_queue_that_is_nowhere_is_an_error(void **state)
+TEST_BETWEEN(prepare, finish, a_route_to_a_queue_that_is_nowhere_is_an_error)
 {
-    (void)state;
     topology.n_subscriptions = 0;
     route.to = &targets[2];
     route.n_to = 2;
@@ -276,9 +261,8 @@ static void a_route_to_a_queue_that_is_nowhere_is_an_error(void **state)
 }
 
 /* Such a queue is a 404 as well, and will not be created. */
-static void a_queue_whose_node_is_down_is_an_error(void **state)
+TEST_BETWEEN(prepare, finish, a_queue_whose_node_is_down_is_an_error)
 {
-    (void)state;
     subscription.n_from = 0;
     topology.n_routes = 0;
     answers = &(const struct answer){
@@ -298,18 +282,16 @@ static void a_queue_whose_node_is_down_is_an_error(void **state)
           "'/' due to timeout)\n");
 }
 
-static void nothing_to_ask_ends_at_once(void **state)
+TEST_BETWEEN(prepare, finish, nothing_to_ask_ends_at_once)
 {
-    (void)state;
     topology = (struct topology){.n_subscriptions = 0};
     finds(NULL, 0, "");
 }
 
-static void a_broker_that_is_not_there_is_told_before_its_time(void **state)
+TEST_BETWEEN(prepare, finish, a_broker_that_is_not_there_is_told_before_its_time)
 {
     struct err err;
 
-    (void)state;
     fake_plan(fake)->refuse = true;
     assert_int_equal(inspect("amqp://guest:guest@fake,other", 60000, &err), ERR_BROKER);
     assert_non_null(strstr(err.text, "refused"));
@@ -317,39 +299,35 @@ static void a_broker_that_is_not_there_is_told_before_its_time(void **state)
     assert_string_equal(found, "");
 }
 
-static void a_wrong_password_is_told(void **state)
+TEST_BETWEEN(prepare, finish, a_wrong_password_is_told)
 {
     struct err err;
 
-    (void)state;
     assert_int_equal(inspect("amqp://guest:secret@fake", 5000, &err), ERR_BROKER);
     assert_non_null(strstr(err.text, "ACCESS_REFUSED"));
     assert_null(strstr(err.text, "secret"));
 }
 
-static void tls_that_no_stream_speaks_is_told_at_once(void **state)
+TEST_BETWEEN(prepare, finish, tls_that_no_stream_speaks_is_told_at_once)
 {
     struct err err;
 
-    (void)state;
     assert_int_equal(inspect("amqps://guest:guest@fake,other", 60000, &err), ERR_BROKER);
     assert_non_null(strstr(err.text, "TLS"));
     assert_int_equal(fake_connects(fake), 0);
 }
 
-static void a_bad_url_is_a_configuration_error(void **state)
+TEST_BETWEEN(prepare, finish, a_bad_url_is_a_configuration_error)
 {
     struct err err;
 
-    (void)state;
     assert_int_equal(inspect("http://fake", 5000, &err), ERR_CONFIG);
 }
 
-static void silence_ends_with_the_time(void **state)
+TEST_BETWEEN(prepare, finish, silence_ends_with_the_time)
 {
     struct err err;
 
-    (void)state;
     fake_plan(fake)->silent = true;
     assert_int_equal(inspect("amqp://guest:guest@fake", 100, &err), ERR_BROKER);
     assert_true(err.text[0] != '\0');
@@ -364,11 +342,10 @@ static bool cut(void *arg, struct fake_conn *c, uint16_t channel, const amqp_met
     return true;
 }
 
-static void a_broker_that_is_lost_midway_is_told(void **state)
+TEST_BETWEEN(prepare, finish, a_broker_that_is_lost_midway_is_told)
 {
     struct err err;
 
-    (void)state;
     fake_plan(fake)->hooks.method = cut;
     assert_int_equal(inspect("amqp://guest:guest@fake", 5000, &err), ERR_BROKER);
     assert_true(err.text[0] != '\0');
@@ -381,11 +358,10 @@ static bool hush(void *arg, struct fake_conn *c, uint16_t channel, const amqp_me
     return m->id == AMQP_QUEUE_DECLARE_METHOD;
 }
 
-static void a_question_that_is_not_answered_is_told(void **state)
+TEST_BETWEEN(prepare, finish, a_question_that_is_not_answered_is_told)
 {
     struct err err;
 
-    (void)state;
     fake_plan(fake)->hooks.method = hush;
     assert_int_equal(inspect("amqp://guest:guest@fake", 200, &err), ERR_BROKER);
     assert_string_equal(err.text, "the broker did not answer within 200 ms a question about \"q\"");
@@ -397,7 +373,7 @@ static bool lose_quorum(void *arg, struct fake_conn *c, uint16_t channel, const 
 }
 
 /* A passive declaration is answered as if it were empty. */
-static void a_queue_that_cannot_be_consumed_is_an_error(void **state)
+TEST_BETWEEN(prepare, finish, a_queue_that_cannot_be_consumed_is_an_error)
 {
     /* Declared by a person, with an argument that herald never gives. */
     const struct answer there[] = {
@@ -409,7 +385,6 @@ static void a_queue_that_cannot_be_consumed_is_an_error(void **state)
     const enum queue_type types[] = {QUEUE_QUORUM, QUEUE_ANY};
     struct err err;
 
-    (void)state;
     fake_plan(fake)->hooks.method = lose_quorum;
     answers = there;
     for (n_answers = 0; n_answers < 2; n_answers++) {
@@ -422,9 +397,8 @@ static void a_queue_that_cannot_be_consumed_is_an_error(void **state)
 }
 
 /* Its last consumer may be what keeps it, so it is not consumed for a moment. */
-static void a_queue_of_another_type_is_not_consumed(void **state)
+TEST_BETWEEN(prepare, finish, a_queue_of_another_type_is_not_consumed)
 {
-    (void)state;
     FINDS(BINDINGS, {"!q:dead", 406,
                      "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost "
                      "'/': received 'quorum' but current is 'classic'",
@@ -432,41 +406,11 @@ static void a_queue_of_another_type_is_not_consumed(void **state)
     assert_null(strstr(fake_heard(fake), "basic.consume"));
 }
 
-static void a_small_channel_max_is_told(void **state)
+TEST_BETWEEN(prepare, finish, a_small_channel_max_is_told)
 {
-    (void)state;
     fake_plan(fake)->channel_max = 2; /* q and its dead-letter queue, and one to declare */
     finds(NULL, 0,
           "WARNING  the broker allows 2 channels on a connection (channel_max), and 1 "
           "subscriptions want 3 with their dead-letter queues: up to 1 of those would not be "
           "consumed; raise it there, or take queues to another router\n" BINDINGS);
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup_teardown(name, prepare, finish)
-    const struct CMUnitTest tests[] = {
-        TEST(what_is_as_stated_is_no_finding),
-        TEST(a_queue_that_cannot_be_consumed_is_an_error),
-        TEST(a_queue_of_another_type_is_not_consumed),
-        TEST(a_small_channel_max_is_told),
-        TEST(what_is_absent_will_be_created_and_is_not_created_here),
-        TEST(an_absent_classic_queue_says_so),
-        TEST(another_kind_is_a_warning_and_another_type_an_error),
-        TEST(what_is_refused_is_an_error_unless_it_need_not_be_made),
-        TEST(a_queue_without_its_dead_letter_queue_is_told),
-        TEST(a_queue_with_consumers_is_told),
-        TEST(a_route_to_a_queue_that_is_nowhere_is_an_error),
-        TEST(a_queue_whose_node_is_down_is_an_error),
-        TEST(nothing_to_ask_ends_at_once),
-        TEST(a_broker_that_is_not_there_is_told_before_its_time),
-        TEST(a_wrong_password_is_told),
-        TEST(tls_that_no_stream_speaks_is_told_at_once),
-        TEST(a_bad_url_is_a_configuration_error),
-        TEST(silence_ends_with_the_time),
-        TEST(a_broker_that_is_lost_midway_is_told),
-        TEST(a_question_that_is_not_answered_is_told),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* Rows go out after the commit, and every one of them gets exactly one outcome. */
+#include "check.h"
 #include "rabbit/fake_link.h"
 #include "rabbit/publisher.h"
 
@@ -139,7 +140,7 @@ static const char *first_why(void)
 }
 
 /* A publisher with x on channel 2 and y on channel 3, both open. */
-static int begin(void **state)
+static void begin(void)
 {
     struct publisher_settings settings = {
         .link = &fake_link,
@@ -152,7 +153,6 @@ static int begin(void **state)
     };
     struct err err = {0};
 
-    (void)state;
     fake_begin();
     channels = channels_new(&fake_link);
     declare = declare_new(channels, NULL, fake_clock);
@@ -175,22 +175,18 @@ static int begin(void **state)
     method(2, AMQP_CONFIRM_SELECT_OK_METHOD, NULL);
     method(3, AMQP_CONFIRM_SELECT_OK_METHOD, NULL);
     sent("");
-    return 0;
 }
 
-static int end(void **state)
+static void end(void)
 {
-    (void)state;
     publisher_free(&publisher);
     declare_free(&declare);
     channels_free(&channels);
     assert_null(publisher);
-    return 0;
 }
 
-static void nothing_is_sent_before_it_is_told(void **state)
+TEST_BETWEEN(begin, end, nothing_is_sent_before_it_is_told)
 {
-    (void)state;
     assert_int_equal(publish(1, &to_x), OK);
     assert_int_equal(publish(2, &to_y), OK);
     assert_int_equal(publish(3, &to_x), OK);
@@ -202,9 +198,8 @@ static void nothing_is_sent_before_it_is_told(void **state)
     assert_int_equal(publisher_in_flight(publisher), 3);
 }
 
-static void a_turn_that_is_forgotten_publishes_nothing(void **state)
+TEST_BETWEEN(begin, end, a_turn_that_is_forgotten_publishes_nothing)
 {
-    (void)state;
     assert_int_equal(publish(1, &to_x), OK);
     publisher_forget(publisher);
     sent("");
@@ -216,9 +211,8 @@ static void a_turn_that_is_forgotten_publishes_nothing(void **state)
     settled("2+");
 }
 
-static void acks_come_out_of_order_and_overlap(void **state)
+TEST_BETWEEN(begin, end, acks_come_out_of_order_and_overlap)
 {
-    (void)state;
     publish_rows(1, 5, &to_x);
     publish_rows(6, 6, &to_y);
     ack(2, 4, false);
@@ -230,9 +224,8 @@ static void acks_come_out_of_order_and_overlap(void **state)
     assert_null(publisher_broken(publisher));
 }
 
-static void a_return_before_the_ack_is_a_failure_with_words(void **state)
+TEST_BETWEEN(begin, end, a_return_before_the_ack_is_a_failure_with_words)
 {
-    (void)state;
     publish_rows(1, 3, &to_x);
     publish_rows(4, 4, &to_y);
     returned(2, 2, "");
@@ -246,18 +239,16 @@ static void a_return_before_the_ack_is_a_failure_with_words(void **state)
     settled("2r 3+ 4r");
 }
 
-static void a_nack_covers_many(void **state)
+TEST_BETWEEN(begin, end, a_nack_covers_many)
 {
-    (void)state;
     publish_rows(1, 4, &to_x);
     nack(2, 3, true);
     ack(2, 4, false);
     settled("1- 2- 3- 4+");
 }
 
-static void what_was_forgotten_is_settled_again(void **state)
+TEST_BETWEEN(begin, end, what_was_forgotten_is_settled_again)
 {
-    (void)state;
     publish_rows(1, 2, &to_x);
     ack(2, 2, true);
     assert_true(publisher_pending(publisher));
@@ -269,11 +260,10 @@ static void what_was_forgotten_is_settled_again(void **state)
     assert_false(publisher_pending(publisher));
 }
 
-static void an_unknown_exchange_closes_only_its_own_channel(void **state)
+TEST_BETWEEN(begin, end, an_unknown_exchange_closes_only_its_own_channel)
 {
     int64_t due;
 
-    (void)state;
     publish_rows(1, 2, &to_x);
     publish_rows(3, 3, &to_y);
     closed_over_publish(2, 404, "NOT_FOUND - no exchange 'x' in vhost '/'");
@@ -312,11 +302,10 @@ static void reopen(void)
     fake_link.said[0] = '\0';
 }
 
-static void careful_mode_finds_the_row_to_blame(void **state)
+TEST_BETWEEN(begin, end, careful_mode_finds_the_row_to_blame)
 {
     static const char too_large[] = "PRECONDITION_FAILED - message size is larger than configured";
 
-    (void)state;
     publish_rows(1, 3, &to_x);
     closed_over_publish(2, 406, too_large);
     settled("1? 2? 3?");
@@ -342,9 +331,8 @@ static void careful_mode_finds_the_row_to_blame(void **state)
     settled("4+ 5+ 6+ 7+ 8+");
 }
 
-static void a_lone_row_is_to_blame_at_once(void **state)
+TEST_BETWEEN(begin, end, a_lone_row_is_to_blame_at_once)
 {
-    (void)state;
     publish_rows(1, 1, &to_x);
     ack(2, 1, false);
     settled("1+");
@@ -358,9 +346,8 @@ static void a_lone_row_is_to_blame_at_once(void **state)
 }
 
 /* The broker had not read the row when it closed the channel, whyever it did. */
-static void a_close_over_no_publish_blames_nobody(void **state)
+TEST_BETWEEN(begin, end, a_close_over_no_publish_blames_nobody)
 {
-    (void)state;
     publish_rows(1, 2, &to_x);
     closed(2, 541, "INTERNAL_ERROR");
     settled("1? 2?");
@@ -374,11 +361,10 @@ static void a_close_over_no_publish_blames_nobody(void **state)
     settled("1-"); /* over this one, but why: it may be taken later */
 }
 
-static void an_exchange_that_may_not_be_written_is_tried_by_one_row_at_a_time(void **state)
+TEST_BETWEEN(begin, end, an_exchange_that_may_not_be_written_is_tried_by_one_row_at_a_time)
 {
     static const char refused[] = "ACCESS_REFUSED - access to exchange 'x' in vhost '/' refused";
 
-    (void)state;
     publish_rows(1, 3, &to_x);
     closed_over_publish(2, 403, refused);
     settled("1? 2? 3?");
@@ -410,9 +396,8 @@ static void topic_is_refused(const char *text)
     reopen();
 }
 
-static void a_topic_that_may_not_be_written_is_the_rows_own_fault(void **state)
+TEST_BETWEEN(begin, end, a_topic_that_may_not_be_written_is_the_rows_own_fault)
 {
-    (void)state;
     topic_is_refused("ACCESS_REFUSED - access to topic 'a.b' in exchange 'x' in vhost '/' refused "
                      "for user 'u'"); /* RabbitMQ 3 */
     topic_is_refused("ACCESS_REFUSED - write access to topic 'a.b' in exchange 'x' in vhost '/' "
@@ -420,7 +405,7 @@ static void a_topic_that_may_not_be_written_is_the_rows_own_fault(void **state)
 }
 
 /* docs/faults.md#f60: nobody is charged for what was not even sent. */
-static void words_that_nobody_knows_blame_no_exchange(void **state)
+TEST_BETWEEN(begin, end, words_that_nobody_knows_blame_no_exchange)
 {
     static const struct {
         uint16_t code;
@@ -431,7 +416,6 @@ static void words_that_nobody_knows_blame_no_exchange(void **state)
         {406, "PRECONDITION_FAILED - not like this"},
     };
 
-    (void)state;
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
         publish_rows(1, 3, &to_x);
         closed_over_publish(2, unknown[i].code, unknown[i].text);
@@ -452,9 +436,8 @@ static void words_that_nobody_knows_blame_no_exchange(void **state)
     }
 }
 
-static void a_missing_confirm_closes_the_channel_and_opens_a_new_one(void **state)
+TEST_BETWEEN(begin, end, a_missing_confirm_closes_the_channel_and_opens_a_new_one)
 {
-    (void)state;
     publish_rows(1, 1, &to_x);
     fake_now += 1000;
     publish_rows(2, 2, &to_x);
@@ -480,9 +463,8 @@ static void a_missing_confirm_closes_the_channel_and_opens_a_new_one(void **stat
     assert_null(publisher_broken(publisher));
 }
 
-static void blocked_takes_nothing_and_silence_proves_nothing(void **state)
+TEST_BETWEEN(begin, end, blocked_takes_nothing_and_silence_proves_nothing)
 {
-    (void)state;
     publish_rows(1, 1, &to_x);
     publisher_blocked(publisher, "low on memory");
     assert_int_equal(publisher_room(publisher), 0);
@@ -499,11 +481,10 @@ static void blocked_takes_nothing_and_silence_proves_nothing(void **state)
     settled("1t");
 }
 
-static void a_lost_link_makes_everything_unknown_and_starts_over(void **state)
+TEST_BETWEEN(begin, end, a_lost_link_makes_everything_unknown_and_starts_over)
 {
     struct err why = {ERR_CLOSED, "connection reset by peer"};
 
-    (void)state;
     publish_rows(1, 2, &to_x);
     publish_rows(3, 3, &to_y);
     returned(2, 2, "");
@@ -527,9 +508,8 @@ static void a_lost_link_makes_everything_unknown_and_starts_over(void **state)
     settled("1+");
 }
 
-static void what_cannot_be_sent_any_more_is_unsent(void **state)
+TEST_BETWEEN(begin, end, what_cannot_be_sent_any_more_is_unsent)
 {
-    (void)state;
     assert_int_equal(publish(1, &to_x), OK);
     fake_link.up = false;
     publisher_tell(publisher);
@@ -538,9 +518,8 @@ static void what_cannot_be_sent_any_more_is_unsent(void **state)
     assert_int_equal(publisher_in_flight(publisher), 0);
 }
 
-static void nonsense_from_the_broker_means_reconnect(void **state)
+TEST_BETWEEN(begin, end, nonsense_from_the_broker_means_reconnect)
 {
-    (void)state;
     publish_rows(1, 1, &to_x);
     ack(2, 2, false);
     assert_non_null(publisher_broken(publisher));
@@ -551,14 +530,13 @@ static void nonsense_from_the_broker_means_reconnect(void **state)
     assert_non_null(publisher_broken(publisher));
 }
 
-static void a_refused_exchange_says_why_and_others_work(void **state)
+TEST_BETWEEN(begin, end, a_refused_exchange_says_why_and_others_work)
 {
     static char z_name[] = "z";
     static const struct destination to_z = {EXCHANGE_DIRECT, z_name, key};
     struct err err = {0};
     struct message m = {.id = slice_of("s:1"), .type = slice_of("t"), .body = slice_of("{}")};
 
-    (void)state;
     assert_int_equal(publish(1, &to_z), ERR_BUSY); /* not seen before: it is asked for */
     publisher_tell(publisher);
     sent("1:exchange.declare?(z)");
@@ -570,11 +548,10 @@ static void a_refused_exchange_says_why_and_others_work(void **state)
     assert_int_equal(publish(2, &to_x), OK);
 }
 
-static void an_exchange_that_no_rule_names_any_more_is_no_trouble(void **state)
+TEST_BETWEEN(begin, end, an_exchange_that_no_rule_names_any_more_is_no_trouble)
 {
     struct err err = {0};
 
-    (void)state;
     closed(3, 404, "NOT_FOUND - no exchange 'y' in vhost '/'");
     fake_now = publisher_due(publisher);
     publisher_step(publisher);
@@ -608,9 +585,8 @@ static void an_exchange_that_no_rule_names_any_more_is_no_trouble(void **state)
     assert_int_equal(publish(2, &to_y), OK);
 }
 
-static void an_open_channel_serves_though_no_rule_names_it(void **state)
+TEST_BETWEEN(begin, end, an_open_channel_serves_though_no_rule_names_it)
 {
-    (void)state;
     declare_plan(declare);
     assert_false(declare_adopt(declare));
     publish_rows(1, 1, &to_x);
@@ -624,9 +600,8 @@ static void an_open_channel_serves_though_no_rule_names_it(void **state)
     sent(""); /* but is not made again by itself */
 }
 
-static void the_default_exchange_is_never_declared(void **state)
+TEST_BETWEEN(begin, end, the_default_exchange_is_never_declared)
 {
-    (void)state;
     assert_int_equal(publish(1, &to_queue), ERR_BUSY);
     publisher_tell(publisher);
     sent("4:open 4:confirm");
@@ -636,9 +611,8 @@ static void the_default_exchange_is_never_declared(void **state)
     sent("4:publish(/k)");
 }
 
-static void the_window_bounds_all_exchanges_together(void **state)
+TEST_BETWEEN(begin, end, the_window_bounds_all_exchanges_together)
 {
-    (void)state;
     publish_rows(100, 100, &to_y);
     ack(3, 0, true); /* the last of the window is for those that confirm */
     settled("100+");
@@ -659,11 +633,10 @@ static void the_window_bounds_all_exchanges_together(void **state)
 }
 
 /* x confirms nothing: y goes on at once, and x has one row from time to time. */
-static void an_exchange_that_is_silent_holds_nobody_else(void **state)
+TEST_BETWEEN(begin, end, an_exchange_that_is_silent_holds_nobody_else)
 {
     int64_t row = 1;
 
-    (void)state;
     while (publish(row, &to_x) == OK)
         row++;
     assert_true(row - 1 < WINDOW);
@@ -697,12 +670,11 @@ static void an_exchange_that_is_silent_holds_nobody_else(void **state)
 }
 
 /* One queue behind the default exchange is silent, another one confirms. */
-static void a_silent_queue_takes_no_channel_from_others(void **state)
+TEST_BETWEEN(begin, end, a_silent_queue_takes_no_channel_from_others)
 {
     static char other_key[] = "other";
     const struct destination to_other = {EXCHANGE_DEFAULT, empty, other_key};
 
-    (void)state;
     assert_int_equal(publish(1, &to_queue), ERR_BUSY);
     publisher_tell(publisher);
     method(4, AMQP_CHANNEL_OPEN_OK_METHOD, NULL);
@@ -725,9 +697,8 @@ static void a_silent_queue_takes_no_channel_from_others(void **state)
     publish_rows(4, 4, &to_other);
 }
 
-static void unsent_bytes_stop_the_flow(void **state)
+TEST_BETWEEN(begin, end, unsent_bytes_stop_the_flow)
 {
-    (void)state;
     fake_link.backlog = (4 << 20) + 1;
     assert_int_equal(publisher_room(publisher), 0);
     assert_int_equal(publish(1, &to_x), ERR_BUSY);
@@ -735,14 +706,13 @@ static void unsent_bytes_stop_the_flow(void **state)
     assert_int_equal(publish(1, &to_x), OK);
 }
 
-static void what_no_broker_would_take_is_bad_input(void **state)
+TEST_BETWEEN(begin, end, what_no_broker_would_take_is_bad_input)
 {
     static char long_key[300];
     struct destination to = {EXCHANGE_FANOUT, x_name, long_key};
     struct message m = {.id = slice_of("s:1"), .type = slice_of("t"), .body = slice_of("{}")};
     struct err err = {0};
 
-    (void)state;
     memset(long_key, 'k', sizeof long_key - 1);
     assert_int_equal(publisher_publish(publisher, 1, &to, &m, &err), ERR_INPUT);
     m.body.len = MESSAGE_BODY_MAX + 1;
@@ -758,9 +728,8 @@ static void what_no_broker_would_take_is_bad_input(void **state)
     assert_int_equal(publisher_room(publisher), WINDOW);
 }
 
-static void a_channel_that_is_not_answered_means_reconnect(void **state)
+TEST_BETWEEN(begin, end, a_channel_that_is_not_answered_means_reconnect)
 {
-    (void)state;
     closed_over_publish(2, 404, "NOT_FOUND - no exchange 'x' in vhost '/'");
     fake_now = publisher_due(publisher);
     publisher_step(publisher);
@@ -769,41 +738,4 @@ static void a_channel_that_is_not_answered_means_reconnect(void **state)
     fake_now = publisher_due(publisher);
     publisher_step(publisher);
     assert_non_null(publisher_broken(publisher));
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
-    const struct CMUnitTest tests[] = {
-        TEST(nothing_is_sent_before_it_is_told),
-        TEST(a_turn_that_is_forgotten_publishes_nothing),
-        TEST(acks_come_out_of_order_and_overlap),
-        TEST(a_return_before_the_ack_is_a_failure_with_words),
-        TEST(a_nack_covers_many),
-        TEST(what_was_forgotten_is_settled_again),
-        TEST(an_unknown_exchange_closes_only_its_own_channel),
-        TEST(careful_mode_finds_the_row_to_blame),
-        TEST(a_lone_row_is_to_blame_at_once),
-        TEST(a_close_over_no_publish_blames_nobody),
-        TEST(an_exchange_that_may_not_be_written_is_tried_by_one_row_at_a_time),
-        TEST(a_topic_that_may_not_be_written_is_the_rows_own_fault),
-        TEST(words_that_nobody_knows_blame_no_exchange),
-        TEST(a_missing_confirm_closes_the_channel_and_opens_a_new_one),
-        TEST(blocked_takes_nothing_and_silence_proves_nothing),
-        TEST(a_lost_link_makes_everything_unknown_and_starts_over),
-        TEST(what_cannot_be_sent_any_more_is_unsent),
-        TEST(nonsense_from_the_broker_means_reconnect),
-        TEST(a_refused_exchange_says_why_and_others_work),
-        TEST(an_exchange_that_no_rule_names_any_more_is_no_trouble),
-        TEST(an_open_channel_serves_though_no_rule_names_it),
-        TEST(the_default_exchange_is_never_declared),
-        TEST(the_window_bounds_all_exchanges_together),
-        TEST(an_exchange_that_is_silent_holds_nobody_else),
-        TEST(a_silent_queue_takes_no_channel_from_others),
-        TEST(unsent_bytes_stop_the_flow),
-        TEST(what_no_broker_would_take_is_bad_input),
-        TEST(a_channel_that_is_not_answered_means_reconnect),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* What a queue is, from what a broker says when it refuses to compare it. */
+#include "check.h"
 #include "rabbit/queue_probe.h"
 
 #include "rabbit/channel.h"
@@ -27,9 +28,8 @@ static void begin(void)
     queue_probe_begin(&probe, "q");
 }
 
-static void a_plain_queue(void **state)
+TEST(a_plain_queue)
 {
-    (void)state;
     begin();
     assert_false(hears("x-queue-type", /* 3.10 */
                        "the value 'none' of type 'longstr' but current is none"));
@@ -38,9 +38,8 @@ static void a_plain_queue(void **state)
     sent("1:queue.declare(q,none,durable)");
 }
 
-static void a_classic_queue_with_all_that_can_end_it(void **state)
+TEST(a_classic_queue_with_all_that_can_end_it)
 {
-    (void)state;
     begin();
     assert_true(hears("durable", "'true' but current is 'false'"));
     assert_true(hears("auto_delete", "'false' but current is 'true'"));
@@ -55,9 +54,8 @@ static void a_classic_queue_with_all_that_can_end_it(void **state)
     assert_null(queue_probe_find(&probe, "x-message-ttl"));
 }
 
-static void a_quorum_queue_is_asked_for_its_limit(void **state)
+TEST(a_quorum_queue_is_asked_for_its_limit)
 {
-    (void)state;
     begin();
     assert_true(hears("x-queue-type", "'none' but current is 'quorum'"));
     assert_false(hears("x-delivery-limit", "'none' but current is '3'"));
@@ -71,9 +69,8 @@ static void a_quorum_queue_is_asked_for_its_limit(void **state)
 }
 
 /* It ends whatever is said. */
-static void what_leads_nowhere_ends_it(void **state)
+TEST(what_leads_nowhere_ends_it)
 {
-    (void)state;
     begin();
     assert_false(queue_probe_hear(&probe,
                                   "406 PRECONDITION_FAILED - invalid arg 'x-queue-type' for queue "
@@ -93,16 +90,4 @@ static void what_leads_nowhere_ends_it(void **state)
     }
     assert_false(hears("x-more", "none but current is the value '1' of type 'long'"));
     assert_string_equal(probe.type, "");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_plain_queue),
-        cmocka_unit_test(a_classic_queue_with_all_that_can_end_it),
-        cmocka_unit_test(a_quorum_queue_is_asked_for_its_limit),
-        cmocka_unit_test(what_leads_nowhere_ends_it),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

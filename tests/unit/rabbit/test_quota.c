@@ -19,20 +19,16 @@ static int64_t look(void *arg)
     return now_ms;
 }
 
-static int begin(void **state)
+static void begin(void)
 {
-    (void)state;
     now_ms = 1000;
     quotas = quotas_new(WINDOW, (struct clock){.wall_ms = look, .mono_ms = look}, NULL);
     assert_non_null(quotas);
-    return 0;
 }
 
-static int end(void **state)
+static void end(void)
 {
-    (void)state;
     quotas_free(&quotas);
-    return 0;
 }
 
 /* As many rows as it may have now. */
@@ -57,9 +53,8 @@ static void prove(const struct destination *to)
     settle(to, 1, PUBLISH_CONFIRMED);
 }
 
-static void who_confirms_has_most_of_the_window(void **state)
+TEST_BETWEEN(begin, end, who_confirms_has_most_of_the_window)
 {
-    (void)state;
     assert_int_equal(fill(&to_x), FIRST);
     settle(&to_x, 1, PUBLISH_CONFIRMED);
     assert_int_equal(FIRST - 1 + fill(&to_x), WINDOW * 7 / 8);
@@ -67,9 +62,8 @@ static void who_confirms_has_most_of_the_window(void **state)
     assert_true(fill(&to_y) > FIRST); /* of what is left */
 }
 
-static void who_has_stopped_to_confirm_gets_no_more(void **state)
+TEST_BETWEEN(begin, end, who_has_stopped_to_confirm_gets_no_more)
 {
-    (void)state;
     prove(&to_x);
     for (int i = 0; i < 100; i++)
         quota_take(quotas, quota_of(quotas, &to_x));
@@ -79,13 +73,12 @@ static void who_has_stopped_to_confirm_gets_no_more(void **state)
     assert_int_not_equal(fill(&to_x), 0);
 }
 
-static void who_is_silent_is_probed_with_pauses_that_double(void **state)
+TEST_BETWEEN(begin, end, who_is_silent_is_probed_with_pauses_that_double)
 {
     static const int64_t pauses[] = {1000,  2000,   4000,   8000,   16000, 32000,
                                      64000, 128000, 256000, 300000, 300000};
     char words[600];
 
-    (void)state;
     settle(&to_x, fill(&to_x), PUBLISH_TIMED_OUT);
     for (size_t i = 0; i < sizeof pauses / sizeof pauses[0]; i++) {
         assert_int_equal(quotas_due(quotas), now_ms + pauses[i]);
@@ -111,9 +104,8 @@ static void who_is_silent_is_probed_with_pauses_that_double(void **state)
 }
 
 /* The broker may be another one by now, or the same in order. */
-static void a_new_link_is_a_new_chance(void **state)
+TEST_BETWEEN(begin, end, a_new_link_is_a_new_chance)
 {
-    (void)state;
     settle(&to_x, fill(&to_x), PUBLISH_TIMED_OUT);
     assert_int_equal(fill(&to_x), 0);
     quotas_hasten(quotas);
@@ -122,12 +114,11 @@ static void a_new_link_is_a_new_chance(void **state)
 }
 
 /* A hundred queues on a node that is gone: who works is not held. */
-static void many_silent_ones_leave_room_to_who_confirms(void **state)
+TEST_BETWEEN(begin, end, many_silent_ones_leave_room_to_who_confirms)
 {
     char name[16];
     const struct destination to = {EXCHANGE_DEFAULT, empty, name};
 
-    (void)state;
     for (int i = 0; i < 100; i++) {
         snprintf(name, sizeof name, "q%d", i);
         (void)fill(&to);
@@ -138,13 +129,12 @@ static void many_silent_ones_leave_room_to_who_confirms(void **state)
 }
 
 /* More outlets than are kept apart share one part; what is idle is forgotten first. */
-static void publish_channels_without_number_are_bounded(void **state)
+TEST_BETWEEN(begin, end, publish_channels_without_number_are_bounded)
 {
     char name[16];
     const struct destination to = {EXCHANGE_DEFAULT, empty, name};
     struct quota *kept = quota_of(quotas, &to_x);
 
-    (void)state;
     quota_take(quotas, kept);
     for (int i = 0; i < 5000; i++) {
         snprintf(name, sizeof name, "q%d", i);
@@ -159,9 +149,8 @@ static void publish_channels_without_number_are_bounded(void **state)
     assert_true(quotas_taken(quotas) <= WINDOW);
 }
 
-static void a_window_of_one_serves_all(void **state)
+TEST_BETWEEN(begin, end, a_window_of_one_serves_all)
 {
-    (void)state;
     quotas_free(&quotas);
     quotas = quotas_new(1, (struct clock){.wall_ms = look, .mono_ms = look}, NULL);
     assert_int_equal(fill(&to_x), 1);
@@ -169,20 +158,4 @@ static void a_window_of_one_serves_all(void **state)
     settle(&to_x, 1, PUBLISH_TIMED_OUT);
     assert_int_equal(fill(&to_x), 0);
     assert_int_equal(fill(&to_y), 1);
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
-    const struct CMUnitTest tests[] = {
-        TEST(who_confirms_has_most_of_the_window),
-        TEST(who_has_stopped_to_confirm_gets_no_more),
-        TEST(who_is_silent_is_probed_with_pauses_that_double),
-        TEST(a_new_link_is_a_new_chance),
-        TEST(many_silent_ones_leave_room_to_who_confirms),
-        TEST(publish_channels_without_number_are_bounded),
-        TEST(a_window_of_one_serves_all),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,18 +1,15 @@
 /* The whole driver against a broker in the process: two links, and what holds when
  * one of them, or the broker, misbehaves. */
+#include "check.h"
 #include "rabbit/rabbit.h"
 
 #include "wire/fake_broker.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 enum { PATIENCE = 60000, WINDOW = 8 };
 
@@ -252,9 +249,8 @@ static void start(void)
     assert_int_equal(broker->ops->start(broker, &topology, &err), OK);
 }
 
-static int prepare(void **state)
+static void prepare(void)
 {
-    (void)state;
     assert_int_equal(uv_loop_init(&loop), 0);
     fake = fake_broker_new(&loop);
     fake_plan(fake)->confirm = true;
@@ -268,13 +264,11 @@ static int prepare(void **state)
                                  .n_subscriptions = 1,
                                  .routes = routes,
                                  .n_routes = sizeof routes / sizeof routes[0]};
-    return 0;
 }
 
 /* Nothing may be left on the loop. */
-static int finish(void **state)
+static void finish(void)
 {
-    (void)state;
     broker->ops->stop(broker, on_stopped, NULL);
     assert_false(stopped); /* never from inside the call */
     until(is_stopped, "stopped");
@@ -283,7 +277,6 @@ static int finish(void **state)
     assert_null(broker);
     fake_broker_free(&fake);
     assert_int_equal(uv_loop_close(&loop), 0);
-    return 0;
 }
 
 static void begin(void)
@@ -293,9 +286,8 @@ static void begin(void)
     until(is_ready, "ready");
 }
 
-static void it_declares_opens_and_consumes_before_it_is_ready(void **state)
+TEST_BETWEEN(prepare, finish, it_declares_opens_and_consumes_before_it_is_ready)
 {
-    (void)state;
     make("amqp://guest:guest@fake", 60000);
     start();
     assert_int_equal(broker->ops->room(broker), 0);
@@ -310,9 +302,8 @@ static void it_declares_opens_and_consumes_before_it_is_ready(void **state)
     assert_true(wakes > 0);
 }
 
-static void rows_go_out_and_are_confirmed(void **state)
+TEST_BETWEEN(prepare, finish, rows_go_out_and_are_confirmed)
 {
-    (void)state;
     begin();
     publish_soon(1, &to_x);
     publish_soon(2, &to_x);
@@ -328,11 +319,10 @@ static void rows_go_out_and_are_confirmed(void **state)
 }
 
 /* Whether libuv runs timers before it reads (to 1.44) or after it. */
-static void a_confirm_that_came_while_the_loop_was_busy_is_in_time(void **state)
+TEST_BETWEEN(prepare, finish, a_confirm_that_came_while_the_loop_was_busy_is_in_time)
 {
     amqp_basic_ack_t ack = {.delivery_tag = 1};
 
-    (void)state;
     fake_plan(fake)->confirm = false;
     make("amqp://guest:guest@fake", 200);
     start();
@@ -345,9 +335,8 @@ static void a_confirm_that_came_while_the_loop_was_busy_is_in_time(void **state)
     settled("1+");
 }
 
-static void deliveries_are_taken_and_acked(void **state)
+TEST_BETWEEN(prepare, finish, deliveries_are_taken_and_acked)
 {
-    (void)state;
     begin();
     deliver(1, "{\"a\":1}");
     deliver(2, "{\"a\":2}");
@@ -366,13 +355,12 @@ static void cancel_by_broker(void)
 
 /* docs/faults.md#f62: RabbitMQ 4.3 ends a consumer that holds a message for too long, and a late
  * ack would revive it. */
-static void a_turn_that_outlives_its_consumer_acks_nothing(void **state)
+TEST_BETWEEN(prepare, finish, a_turn_that_outlives_its_consumer_acks_nothing)
 {
     struct delivery *d = NULL;
     struct err err = {.code = OK};
     size_t n = 0;
 
-    (void)state;
     begin();
     deliver(1, "{\"a\":1}");
     until(is_pending, "a delivery");
@@ -393,13 +381,12 @@ static void a_turn_that_outlives_its_consumer_acks_nothing(void **state)
     until(has_heard, "2:basic.ack");
 }
 
-static void a_long_turn_is_acked_once_all_is_read(void **state)
+TEST_BETWEEN(prepare, finish, a_long_turn_is_acked_once_all_is_read)
 {
     struct delivery *d = NULL;
     struct err err = {.code = OK};
     size_t n = 0;
 
-    (void)state;
     begin();
     deliver(1, "{\"a\":1}");
     until(is_pending, "a delivery");
@@ -415,12 +402,11 @@ static void a_long_turn_is_acked_once_all_is_read(void **state)
     assert_int_equal(state_now().unacked, 0);
 }
 
-static void blocked_pauses_publishing_but_not_consuming(void **state)
+TEST_BETWEEN(prepare, finish, blocked_pauses_publishing_but_not_consuming)
 {
     amqp_connection_blocked_t blocked = {.reason = amqp_cstring_bytes("low on memory")};
     amqp_connection_unblocked_t unblocked = {0};
 
-    (void)state;
     begin();
     fake_send(fake_conn(fake, "publish"), 0, AMQP_CONNECTION_BLOCKED_METHOD, &blocked);
     until(has_word, "blocked");
@@ -437,9 +423,8 @@ static void blocked_pauses_publishing_but_not_consuming(void **state)
     settled("1+");
 }
 
-static void a_lost_publishing_link_is_made_anew_and_consuming_goes_on(void **state)
+TEST_BETWEEN(prepare, finish, a_lost_publishing_link_is_made_anew_and_consuming_goes_on)
 {
-    (void)state;
     begin();
     fake_plan(fake)->confirm = false;
     publish_soon(1, &to_x);
@@ -461,13 +446,12 @@ static void a_lost_publishing_link_is_made_anew_and_consuming_goes_on(void **sta
     settled("1+");
 }
 
-static void a_lost_consuming_link_is_made_anew_and_stale_deliveries_are_not_acked(void **state)
+TEST_BETWEEN(prepare, finish, a_lost_consuming_link_is_made_anew_and_stale_deliveries_are_not_acked)
 {
     struct delivery *d = NULL;
     struct err err = {.code = OK};
     size_t n;
 
-    (void)state;
     begin();
     deliver(1, "{}");
     until(is_pending, "a delivery");
@@ -487,11 +471,10 @@ static void a_lost_consuming_link_is_made_anew_and_stale_deliveries_are_not_acke
     until(has_heard, "2:basic.ack");
 }
 
-static void a_confirm_for_nothing_makes_it_reconnect(void **state)
+TEST_BETWEEN(prepare, finish, a_confirm_for_nothing_makes_it_reconnect)
 {
     amqp_basic_ack_t ack = {.delivery_tag = 99};
 
-    (void)state;
     begin();
     fake_send(fake_conn(fake, "publish"), 2, AMQP_BASIC_ACK_METHOD, &ack);
     until(is_not_ready, "down");
@@ -499,9 +482,8 @@ static void a_confirm_for_nothing_makes_it_reconnect(void **state)
     assert_int_equal(fake_connects(fake), 3);
 }
 
-static void a_deleted_exchange_is_made_again_with_its_binding(void **state)
+TEST_BETWEEN(prepare, finish, a_deleted_exchange_is_made_again_with_its_binding)
 {
-    (void)state;
     begin();
     publish_soon(1, &to_x);
     publish_soon(2, &to_y);
@@ -519,9 +501,8 @@ static void a_deleted_exchange_is_made_again_with_its_binding(void **state)
     assert_int_equal(state_now().in_flight, 1); /* y was left alone */
 }
 
-static void a_missing_confirm_reopens_the_channel(void **state)
+TEST_BETWEEN(prepare, finish, a_missing_confirm_reopens_the_channel)
 {
-    (void)state;
     make("amqp://guest:guest@fake", 50);
     start();
     until(is_ready, "ready");
@@ -555,9 +536,8 @@ static bool refuse_queue(void *arg, struct fake_conn *c, uint16_t channel, const
     return true;
 }
 
-static void a_refused_declaration_is_shown_and_publishing_works(void **state)
+TEST_BETWEEN(prepare, finish, a_refused_declaration_is_shown_and_publishing_works)
 {
-    (void)state;
     fake_plan(fake)->hooks.method = refuse_queue;
     subscription.queue_type = QUEUE_QUORUM;
     make("amqp://guest:guest@fake", 60000);
@@ -572,9 +552,8 @@ static void a_refused_declaration_is_shown_and_publishing_works(void **state)
     settled("1+");
 }
 
-static void draining_stops_deliveries_and_confirms_still_come(void **state)
+TEST_BETWEEN(prepare, finish, draining_stops_deliveries_and_confirms_still_come)
 {
-    (void)state;
     begin();
     deliver(1, "{}");
     until(is_pending, "a delivery");
@@ -594,11 +573,10 @@ static bool never_bound(void *arg, struct fake_conn *c, uint16_t channel, const 
     return m->id == AMQP_QUEUE_BIND_METHOD && lost_exchange;
 }
 
-static void the_first_publish_waits_until_the_own_queues_are_bound(void **state)
+TEST_BETWEEN(prepare, finish, the_first_publish_waits_until_the_own_queues_are_bound)
 {
     amqp_queue_bind_ok_t ok = {0};
 
-    (void)state;
     fake_plan(fake)->hooks.method = never_bound;
     fake_plan(fake)->hooks.publish = NULL;
     lost_exchange = true;
@@ -666,22 +644,19 @@ static void change_to(const char *queues, const char *exchange)
     free(before);
 }
 
-static int finish_changed(void **state)
+static void finish_changed(void)
 {
-    int rc = finish(state);
-
+    finish();
     free(in_force);
     in_force = NULL;
-    return rc;
 }
 
-static void a_change_keeps_what_stays_and_takes_up_what_is_new(void **state)
+TEST_BETWEEN(prepare, finish_changed, a_change_keeps_what_stays_and_takes_up_what_is_new)
 {
     struct delivery *d = NULL;
     struct err err = {.code = OK};
     size_t n;
 
-    (void)state;
     begin();
     deliver(1, "{\"a\":1}");
     until(is_pending, "a delivery");
@@ -700,9 +675,8 @@ static void a_change_keeps_what_stays_and_takes_up_what_is_new(void **state)
     until(has_heard, "2:basic.ack");
 }
 
-static void a_change_drops_a_queue_and_it_may_come_back(void **state)
+TEST_BETWEEN(prepare, finish_changed, a_change_drops_a_queue_and_it_may_come_back)
 {
-    (void)state;
     begin();
     deliver(1, "{}");
     until(is_pending, "a delivery");
@@ -721,9 +695,8 @@ static void a_change_drops_a_queue_and_it_may_come_back(void **state)
     take_one("{}");
 }
 
-static void the_first_subscription_opens_the_consuming_link(void **state)
+TEST_BETWEEN(prepare, finish_changed, the_first_subscription_opens_the_consuming_link)
 {
-    (void)state;
     topology.n_subscriptions = 0;
     begin();
     assert_int_equal(fake_connects(fake), 1);
@@ -736,9 +709,9 @@ static void the_first_subscription_opens_the_consuming_link(void **state)
     settled("1+");
 }
 
-static void publishing_waits_for_a_new_queue_but_not_for_one_that_goes_again(void **state)
+TEST_BETWEEN(prepare, finish_changed,
+             publishing_waits_for_a_new_queue_but_not_for_one_that_goes_again)
 {
-    (void)state;
     begin();
     fake_plan(fake)->hooks.method = never_bound;
     fake_plan(fake)->hooks.publish = NULL;
@@ -756,9 +729,8 @@ static void publishing_waits_for_a_new_queue_but_not_for_one_that_goes_again(voi
     settled("1+");
 }
 
-static void a_change_while_nobody_answers_is_taken_up_later(void **state)
+TEST_BETWEEN(prepare, finish_changed, a_change_while_nobody_answers_is_taken_up_later)
 {
-    (void)state;
     fake_plan(fake)->refuse = true;
     make("amqp://guest:guest@fake", 60000);
     start();
@@ -774,11 +746,10 @@ static void a_change_while_nobody_answers_is_taken_up_later(void **state)
 }
 
 /* Whatever the broker has just been asked, the rules may change, and once more. */
-static void changes_at_any_moment_end_in_the_last_one(void **state)
+TEST_BETWEEN(prepare, finish_changed, changes_at_any_moment_end_in_the_last_one)
 {
     static const char *const queues[] = {"q", "", "rq", "r", "qr"};
 
-    (void)state;
     begin();
     for (int i = 0; i < 100; i++) {
         change_to(queues[i % 5], i % 2 == 0 ? "x" : "y");
@@ -794,9 +765,8 @@ static void changes_at_any_moment_end_in_the_last_one(void **state)
     settled("1+");
 }
 
-static void a_router_without_subscriptions_has_one_link(void **state)
+TEST_BETWEEN(prepare, finish, a_router_without_subscriptions_has_one_link)
 {
-    (void)state;
     topology.n_subscriptions = 0;
     begin();
     assert_int_equal(fake_connects(fake), 1);
@@ -805,9 +775,8 @@ static void a_router_without_subscriptions_has_one_link(void **state)
     settled("1+");
 }
 
-static void it_stops_while_nobody_answers(void **state)
+TEST_BETWEEN(prepare, finish, it_stops_while_nobody_answers)
 {
-    (void)state;
     fake_plan(fake)->refuse = true;
     make("amqp://guest:guest@fake", 60000);
     start();
@@ -815,48 +784,13 @@ static void it_stops_while_nobody_answers(void **state)
     assert_string_equal(state_now().word, "waiting");
 }
 
-static void a_bad_url_is_a_configuration_error(void **state)
+TEST_BETWEEN(prepare, finish, a_bad_url_is_a_configuration_error)
 {
     struct rabbit_settings settings = {
         .loop = &loop, .clock = clock_real(), .url = "http://nowhere", .name = "t", .window = 1};
     struct err err = {.code = OK};
 
-    (void)state;
     assert_int_equal(rabbit_new(&broker, &settings, &err), ERR_CONFIG);
     assert_null(broker);
     begin(); /* for the teardown */
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup_teardown(name, prepare, finish)
-#define CHANGE_TEST(name) cmocka_unit_test_setup_teardown(name, prepare, finish_changed)
-    const struct CMUnitTest tests[] = {
-        TEST(it_declares_opens_and_consumes_before_it_is_ready),
-        TEST(rows_go_out_and_are_confirmed),
-        TEST(a_confirm_that_came_while_the_loop_was_busy_is_in_time),
-        TEST(deliveries_are_taken_and_acked),
-        TEST(a_turn_that_outlives_its_consumer_acks_nothing),
-        TEST(a_long_turn_is_acked_once_all_is_read),
-        TEST(blocked_pauses_publishing_but_not_consuming),
-        TEST(a_lost_publishing_link_is_made_anew_and_consuming_goes_on),
-        TEST(a_lost_consuming_link_is_made_anew_and_stale_deliveries_are_not_acked),
-        TEST(a_confirm_for_nothing_makes_it_reconnect),
-        TEST(a_deleted_exchange_is_made_again_with_its_binding),
-        TEST(a_missing_confirm_reopens_the_channel),
-        TEST(a_refused_declaration_is_shown_and_publishing_works),
-        TEST(draining_stops_deliveries_and_confirms_still_come),
-        TEST(the_first_publish_waits_until_the_own_queues_are_bound),
-        CHANGE_TEST(a_change_keeps_what_stays_and_takes_up_what_is_new),
-        CHANGE_TEST(a_change_drops_a_queue_and_it_may_come_back),
-        CHANGE_TEST(the_first_subscription_opens_the_consuming_link),
-        CHANGE_TEST(publishing_waits_for_a_new_queue_but_not_for_one_that_goes_again),
-        CHANGE_TEST(a_change_while_nobody_answers_is_taken_up_later),
-        CHANGE_TEST(changes_at_any_moment_end_in_the_last_one),
-        TEST(a_router_without_subscriptions_has_one_link),
-        TEST(it_stops_while_nobody_answers),
-        TEST(a_bad_url_is_a_configuration_error),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

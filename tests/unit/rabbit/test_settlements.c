@@ -1,13 +1,10 @@
 /* Outcomes on their way to a turn: lent, then told or forgotten. */
+#include "check.h"
 #include "rabbit/settlements.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static struct settlements *three(void)
 {
@@ -35,11 +32,10 @@ static const char *lend(struct settlements *s, size_t max)
     return text;
 }
 
-static void what_was_forgotten_is_lent_again_in_order(void **state)
+TEST(what_was_forgotten_is_lent_again_in_order)
 {
     struct settlements *s = three();
 
-    (void)state;
     assert_string_equal(lend(s, 2), "1 2 ");
     assert_int_equal(settlements_waiting(s), 1);
     settlements_forget(s);
@@ -48,11 +44,10 @@ static void what_was_forgotten_is_lent_again_in_order(void **state)
     assert_null(s);
 }
 
-static void what_was_told_is_gone(void **state)
+TEST(what_was_told_is_gone)
 {
     struct settlements *s = three();
 
-    (void)state;
     assert_string_equal(lend(s, 1), "1 ");
     settlements_tell(s);
     assert_int_equal(settlements_count(s), 2);
@@ -62,11 +57,10 @@ static void what_was_told_is_gone(void **state)
     settlements_free(&s);
 }
 
-static void a_turn_may_ask_in_pieces_while_more_comes(void **state)
+TEST(a_turn_may_ask_in_pieces_while_more_comes)
 {
     struct settlements *s = three();
 
-    (void)state;
     assert_string_equal(lend(s, 2), "1 2 ");
     settlements_add(s, 4, PUBLISH_NACKED, NULL);
     assert_string_equal(lend(s, 8), "3 4 ");
@@ -75,27 +69,14 @@ static void a_turn_may_ask_in_pieces_while_more_comes(void **state)
     settlements_free(&s);
 }
 
-static void words_outlive_the_channel_they_came_from(void **state)
+TEST(words_outlive_the_channel_they_came_from)
 {
     struct settlements *s = three();
     struct settlement out[3];
 
-    (void)state;
     assert_int_equal(settlements_lend(s, out, 3), 3);
     assert_null(out[0].why);
     assert_string_equal(out[1].why, "the channel went away");
     assert_ptr_equal(out[1].why, out[2].why); /* one block for all */
     settlements_free(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_was_forgotten_is_lent_again_in_order),
-        cmocka_unit_test(what_was_told_is_gone),
-        cmocka_unit_test(a_turn_may_ask_in_pieces_while_more_comes),
-        cmocka_unit_test(words_outlive_the_channel_they_came_from),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,11 @@
 /* What a broker may say about publishes, and what the window makes of it. */
+#include "check.h"
 #include "rabbit/window.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 /* The settled rows as text: "7+" confirmed, "7r" returned, "7-" nacked,
  * "7t" timed out, "7?" unknown. One string shows outcome and order at once. */
@@ -50,12 +47,11 @@ static void end(struct story *s, const char *want)
     assert_null(s->window);
 }
 
-static void acks_come_out_of_order_and_overlap(void **state)
+TEST(acks_come_out_of_order_and_overlap)
 {
     struct story s;
     struct window *w = begin(&s, 8, 5);
 
-    (void)state;
     assert_int_equal(window_ack(w, 4, 0), 0);
     assert_int_equal(window_ack(w, 3, 1), 0);
     assert_int_equal(window_ack(w, 5, 1), 0); /* covers 1 to 4 once more */
@@ -64,23 +60,21 @@ static void acks_come_out_of_order_and_overlap(void **state)
     end(&s, "4+ 1+ 2+ 3+ 5+");
 }
 
-static void a_return_before_the_ack_is_a_failure(void **state)
+TEST(a_return_before_the_ack_is_a_failure)
 {
     struct story s;
     struct window *w = begin(&s, 8, 3);
 
-    (void)state;
     assert_int_equal(window_returned(w, mark_of(2)), 0);
     assert_int_equal(window_ack(w, 0, 1), 0); /* tag 0: all so far */
     end(&s, "1+ 2r 3+");
 }
 
-static void a_full_window_takes_nothing(void **state)
+TEST(a_full_window_takes_nothing)
 {
     struct story s;
     struct window *w = begin(&s, 3, 3);
 
-    (void)state;
     assert_int_equal(window_add(w, 9, NULL, 0, 0), 0);
     assert_int_equal(window_ack(w, 2, 0), 0);
     assert_int_equal(window_room(w), 0); /* 1 is still in the way */
@@ -90,24 +84,22 @@ static void a_full_window_takes_nothing(void **state)
     end(&s, "2+ 1+");
 }
 
-static void nonsense_is_a_protocol_error(void **state)
+TEST(nonsense_is_a_protocol_error)
 {
     struct story s;
     struct window *w = begin(&s, 4, 2);
 
-    (void)state;
     assert_int_equal(window_ack(w, 3, 0), -1);
     assert_int_equal(window_nack(w, 0, 0), -1);
     assert_int_equal(window_returned(w, mark_of(7)), -1);
     end(&s, "");
 }
 
-static void silence_times_out_and_a_lost_channel_is_unknown(void **state)
+TEST(silence_times_out_and_a_lost_channel_is_unknown)
 {
     struct story s;
     struct window *w = begin(&s, 4, 4);
 
-    (void)state;
     assert_int_equal(window_returned(w, mark_of(3)), 0);
     assert_int_equal(window_expire(w, 101), 1);
     assert_int_equal(window_nack(w, 2, 0), 0);
@@ -116,24 +108,22 @@ static void silence_times_out_and_a_lost_channel_is_unknown(void **state)
     end(&s, "1t 2- 3r 4?");
 }
 
-static void the_same_mark_twice_is_returned_oldest_first(void **state)
+TEST(the_same_mark_twice_is_returned_oldest_first)
 {
     struct story s;
     struct window *w = begin(&s, 4, 1);
 
-    (void)state;
     assert_int_equal(window_add(w, 2, NULL, mark_of(1), 200), 2);
     assert_int_equal(window_returned(w, mark_of(1)), 0);
     assert_int_equal(window_ack(w, 2, 1), 0);
     end(&s, "1r 2+");
 }
 
-static void a_nack_covers_many(void **state)
+TEST(a_nack_covers_many)
 {
     struct story s;
     struct window *w = begin(&s, 8, 4);
 
-    (void)state;
     assert_int_equal(window_ack(w, 2, 0), 0);
     assert_int_equal(window_returned(w, mark_of(3)), 0);
     assert_int_equal(window_nack(w, 3, 1), 0);
@@ -141,12 +131,11 @@ static void a_nack_covers_many(void **state)
     end(&s, "2+ 1- 3r");
 }
 
-static void the_oldest_is_due_first_and_can_be_postponed(void **state)
+TEST(the_oldest_is_due_first_and_can_be_postponed)
 {
     struct story s;
     struct window *w = begin(&s, 4, 3);
 
-    (void)state;
     assert_int_equal(window_deadline(w), 100);
     assert_int_equal(window_ack(w, 1, 0), 0);
     assert_int_equal(window_deadline(w), 200);
@@ -158,12 +147,11 @@ static void the_oldest_is_due_first_and_can_be_postponed(void **state)
     end(&s, "1+ 2t 3t");
 }
 
-static void many_rounds_go_through_a_small_ring(void **state)
+TEST(many_rounds_go_through_a_small_ring)
 {
     struct story s;
     struct window *w = begin(&s, 3, 0);
 
-    (void)state;
     for (int64_t row = 1; row <= 1000; row++) {
         uint64_t tag = window_add(w, row, NULL, mark_of(row), row);
 
@@ -175,27 +163,8 @@ static void many_rounds_go_through_a_small_ring(void **state)
     end(&s, "1000+");
 }
 
-static void the_size_is_bounded(void **state)
+TEST(the_size_is_bounded)
 {
-    (void)state;
     assert_null(window_new(0, note, NULL));
     assert_null(window_new(65537, note, NULL));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(acks_come_out_of_order_and_overlap),
-        cmocka_unit_test(a_return_before_the_ack_is_a_failure),
-        cmocka_unit_test(a_full_window_takes_nothing),
-        cmocka_unit_test(nonsense_is_a_protocol_error),
-        cmocka_unit_test(silence_times_out_and_a_lost_channel_is_unknown),
-        cmocka_unit_test(the_same_mark_twice_is_returned_oldest_first),
-        cmocka_unit_test(a_nack_covers_many),
-        cmocka_unit_test(the_oldest_is_due_first_and_can_be_postponed),
-        cmocka_unit_test(many_rounds_go_through_a_small_ring),
-        cmocka_unit_test(the_size_is_bounded),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

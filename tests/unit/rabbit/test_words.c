@@ -1,13 +1,10 @@
 /* What RabbitMQ 3.10.8, 4.0.5 and 4.3.6 say, word for word, and what it means
  * (docs/faults.md#f60). */
+#include "check.h"
 #include "rabbit/words.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static void mean(enum words wanted, const char *const *texts, size_t n)
 {
@@ -21,16 +18,14 @@ static void mean(enum words wanted, const char *const *texts, size_t n)
     mean(wanted, (const char *const[]){__VA_ARGS__},                                               \
          sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
 
-static void what_is_absent(void **state)
+TEST(what_is_absent)
 {
-    (void)state;
     MEAN(WORDS_ABSENT, "404 NOT_FOUND - no queue 'gone' in vhost '/'",
          "404 NOT_FOUND - no exchange 'gone' in vhost '/'");
 }
 
-static void a_node_that_is_down_is_no_absent_queue(void **state)
+TEST(a_node_that_is_down_is_no_absent_queue)
 {
-    (void)state;
     MEAN(
         WORDS_NODE_DOWN,
         /* 3.10 */
@@ -40,16 +35,14 @@ static void a_node_that_is_down_is_no_absent_queue(void **state)
         "timeout");
 }
 
-static void a_stream_is_no_queue(void **state)
+TEST(a_stream_is_no_queue)
 {
-    (void)state;
     MEAN(WORDS_STREAM, "406 PRECONDITION_FAILED - invalid arg 'x-priority' for queue 'ss' in vhost "
                        "'/' of queue type rabbit_stream_queue");
 }
 
-static void a_topic_that_may_not_be_written(void **state)
+TEST(a_topic_that_may_not_be_written)
 {
-    (void)state;
     MEAN(WORDS_NO_TOPIC,
          "403 ACCESS_REFUSED - access to topic 'no' in exchange 't1' in vhost '/' refused for user "
          "'lim'",
@@ -57,9 +50,8 @@ static void a_topic_that_may_not_be_written(void **state)
          "for user 'lim'");
 }
 
-static void an_exchange_that_may_not_be_written(void **state)
+TEST(an_exchange_that_may_not_be_written)
 {
-    (void)state;
     MEAN(WORDS_NO_EXCHANGE,
          "403 ACCESS_REFUSED - access to exchange 'nox' in vhost '/' refused for user 'lim'",
          "403 ACCESS_REFUSED - write access to exchange 'nox' in vhost '/' refused for user 'lim'",
@@ -68,9 +60,8 @@ static void an_exchange_that_may_not_be_written(void **state)
          "403 ACCESS_REFUSED - cannot publish to internal exchange 'internal' in vhost '/'");
 }
 
-static void what_may_not_be_made_or_read(void **state)
+TEST(what_may_not_be_made_or_read)
 {
-    (void)state;
     MEAN(WORDS_NO_RIGHT,
          "403 ACCESS_REFUSED - access to queue 'zz' in vhost '/' refused for user 'lim'",
          "403 ACCESS_REFUSED - configure access to queue 'zz' in vhost '/' refused for user 'lim'",
@@ -81,9 +72,8 @@ static void what_may_not_be_made_or_read(void **state)
          "403 ACCESS_REFUSED - write access to queue 'zz' in vhost '/' refused for user 'lim'");
 }
 
-static void a_message_that_is_not_taken(void **state)
+TEST(a_message_that_is_not_taken)
 {
-    (void)state;
     MEAN(WORDS_MESSAGE_REFUSED,
          "406 PRECONDITION_FAILED - message size 17825792 is larger than configured max size "
          "16777216",
@@ -96,9 +86,8 @@ static void a_message_that_is_not_taken(void **state)
 }
 
 /* A name may hold any words, and later versions say what they like. */
-static void what_nobody_knows_is_unknown(void **state)
+TEST(what_nobody_knows_is_unknown)
 {
-    (void)state;
     MEAN(WORDS_UNKNOWN, "", "406", "404 ", "NOT_FOUND", "404 NOT_FOUND - something else",
          "404 NOT_FOUND - queue 'no exchange 'x'' does not run",
          "403 ACCESS_REFUSED - publish access to topic 'no' refused",
@@ -124,9 +113,8 @@ static void differs(const char *why, const char *argument, const char *asked, co
 
 #define INEQUIVALENT "406 PRECONDITION_FAILED - inequivalent arg "
 
-static void what_is_there_but_otherwise(void **state)
+TEST(what_is_there_but_otherwise)
 {
-    (void)state;
     differs(INEQUIVALENT
             "'x-queue-type' for queue 'q' in vhost '/': received the value 'quorum' of "
             "type 'longstr' but current is none",
@@ -148,14 +136,13 @@ static void what_is_there_but_otherwise(void **state)
             "type", "fanout", "topic");
 }
 
-static void a_difference_that_is_cut_short_is_none(void **state)
+TEST(a_difference_that_is_cut_short_is_none)
 {
     static const char whole[] = INEQUIVALENT
         "'type' for exchange 'x' in vhost '/': received 'fanout' but current is 'topic'";
     struct words_difference d;
     char cut[sizeof whole];
 
-    (void)state;
     for (size_t n = 0; n < sizeof whole - 1; n++) {
         memcpy(cut, whole, n);
         cut[n] = '\0';
@@ -163,22 +150,4 @@ static void a_difference_that_is_cut_short_is_none(void **state)
     }
     assert_true(words_difference(whole, &d));
     assert_false(words_difference("404 NOT_FOUND - no queue 'q' in vhost '/'", &d));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_absent),
-        cmocka_unit_test(a_node_that_is_down_is_no_absent_queue),
-        cmocka_unit_test(a_stream_is_no_queue),
-        cmocka_unit_test(a_topic_that_may_not_be_written),
-        cmocka_unit_test(an_exchange_that_may_not_be_written),
-        cmocka_unit_test(what_may_not_be_made_or_read),
-        cmocka_unit_test(a_message_that_is_not_taken),
-        cmocka_unit_test(what_nobody_knows_is_unknown),
-        cmocka_unit_test(what_is_there_but_otherwise),
-        cmocka_unit_test(a_difference_that_is_cut_short_is_none),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

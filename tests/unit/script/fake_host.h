@@ -17,19 +17,14 @@
 #ifndef HERALD_TEST_FAKE_HOST_H
 #define HERALD_TEST_FAKE_HOST_H
 
+#include "check.h"
 #include "script/script.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define HELPER static __attribute__((unused))
 
@@ -310,7 +305,7 @@ HELPER void write_rules(const struct scene *s, const char *name, const void *tex
     fclose(file);
 }
 
-HELPER void begin(struct scene *s)
+HELPER void scene_setup(struct scene *s)
 {
     char path[128];
 
@@ -338,7 +333,7 @@ HELPER void begin(struct scene *s)
                                       .attempt = 1};
 }
 
-HELPER void end(struct scene *s)
+HELPER void scene_teardown(struct scene *s)
 {
     char command[128];
 

@@ -5,7 +5,7 @@
 #define CUT ": cut it with sub, or search for plain text with string.find(s, text, 1, true)"
 #define ROOM ", which the setting handler_memory has room for"
 
-static void bombs_are_refused_at_once(void **state)
+TEST_WITH(scene, bombs_are_refused_at_once)
 {
     static const struct {
         const char *body, *words;
@@ -54,15 +54,11 @@ static void bombs_are_refused_at_once(void **state)
          "rules/a.lua:3: os.date: a format of 8194 bytes is over the fixed limit of 4096"},
         {"table.unpack({}, 1, 1e7)", "rules/a.lua:3: too many results to unpack"},
     };
-    struct scene s;
 
-    (void)state;
-    begin(&s);
     alarm(20);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        FAILS(&s, cases[i].body, cases[i].words);
+        FAILS(f, cases[i].body, cases[i].words);
     alarm(0);
-    end(&s);
 }
 
 /* Moves on by a step whenever it is read. */
@@ -72,7 +68,7 @@ static int64_t slow_clock(void *arg)
 }
 
 /* All calls of these would be over before the hook had looked at the clock fifty times. */
-static void a_call_that_takes_long_looks_at_the_clock(void **state)
+TEST_WITH(scene, a_call_that_takes_long_looks_at_the_clock)
 {
     static const char *const calls[] = {
         "s:upper()",
@@ -93,12 +89,9 @@ static void a_call_that_takes_long_looks_at_the_clock(void **state)
         "herald.json.encode(s)",
         "herald.json.decode('1')",
     };
-    struct scene s;
 
-    (void)state;
-    begin(&s);
-    s.fake.host.mono_ms = slow_clock;
-    s.settings.handler_ms = 1000; /* fifty times the clock is read */
+    f->fake.host.mono_ms = slow_clock;
+    f->settings.handler_ms = 1000; /* fifty times the clock is read */
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
         char body[256];
 
@@ -106,53 +99,36 @@ static void a_call_that_takes_long_looks_at_the_clock(void **state)
                  "local s, t = ('a'):rep(65537), {} for i = 1, 5000 do t[i] = 'a' end\nfor i = 1, "
                  "60 do %s end",
                  calls[i]);
-        assert_int_equal(run(&s, body), SCRIPT_FAILED);
-        if (strstr(s.out.error, "rules/a.lua:4: ran over its time limit") != s.out.error)
-            fail_msg("%s: %s", calls[i], s.out.error);
+        assert_int_equal(run(f, body), SCRIPT_FAILED);
+        if (strstr(f->out.error, "rules/a.lua:4: ran over its time limit") != f->out.error)
+            fail_msg("%s: %s", calls[i], f->out.error);
     }
-    RUNS(&s, "local s = ('a'):rep(100) for i = 1, 60 do s:upper() s:find 'b' end");
-    end(&s);
+    RUNS(f, "local s = ('a'):rep(100) for i = 1, 60 do s:upper() s:find 'b' end");
 }
 
-static void ordinary_use_is_as_ever(void **state)
+TEST_WITH(scene, ordinary_use_is_as_ever)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    RUNS(&s, "assert(('ab'):rep(3, '-') == 'ab-ab-ab' and (''):rep(1 << 62) == '')\n"
-             "assert(('x'):rep(0) == '' and ('x'):rep(-5) == '')\n"
-             "assert(#('x'):rep(4194304) == 4194304)\n"
-             "assert(('aB'):upper() == 'AB' and ('aB'):lower() == 'ab')\n"
-             "assert(('ab'):reverse() == 'ba' and os.date('!%Y', 0) == '1970' and os.date())\n"
-             "assert(('a.b'):find('.', 1, true) == 2 and ('key=v'):match('(%w+)=') == 'key')\n"
-             "assert(('aXbX'):gsub('X', '-') == 'a-b-')\n"
-             "local n = 0 for w in ('a b c'):gmatch('%a') do n = n + 1 end assert(n == 3)\n"
-             "local t = { 1, 2, 3 } table.insert(t, 4) table.insert(t, 1, 0)\n"
-             "assert(table.concat(t, ',') == '0,1,2,3,4' and table.remove(t) == 4)\n"
-             "assert(table.concat(t, ',', 2, 3) == '1,2')\n"
-             "table.sort(t, function(a, b) return a > b end) assert(t[1] == 3)\n"
-             "assert(select('#', table.unpack(t)) == 4)\n"
-             "assert(#table.move(t, 1, 4, 5) == 8)\n"
-             "local s = ('a'):rep(4000000) assert(not s:find('b', 1, true))\n"
-             "assert(not s:find(('a'):rep(2048) .. 'b' .. ('a'):rep(2047), 1, true))\n"
-             "local p = setmetatable({}, { __len = function() return 3 end,\n"
-             "__index = function(_, i) return i end })\n"
-             "assert(table.concat(p, ' ') == '1 2 3')");
-    FAILS(&s, "('x'):rep()",
+    RUNS(f, "assert(('ab'):rep(3, '-') == 'ab-ab-ab' and (''):rep(1 << 62) == '')\n"
+            "assert(('x'):rep(0) == '' and ('x'):rep(-5) == '')\n"
+            "assert(#('x'):rep(4194304) == 4194304)\n"
+            "assert(('aB'):upper() == 'AB' and ('aB'):lower() == 'ab')\n"
+            "assert(('ab'):reverse() == 'ba' and os.date('!%Y', 0) == '1970' and os.date())\n"
+            "assert(('a.b'):find('.', 1, true) == 2 and ('key=v'):match('(%w+)=') == 'key')\n"
+            "assert(('aXbX'):gsub('X', '-') == 'a-b-')\n"
+            "local n = 0 for w in ('a b c'):gmatch('%a') do n = n + 1 end assert(n == 3)\n"
+            "local t = { 1, 2, 3 } table.insert(t, 4) table.insert(t, 1, 0)\n"
+            "assert(table.concat(t, ',') == '0,1,2,3,4' and table.remove(t) == 4)\n"
+            "assert(table.concat(t, ',', 2, 3) == '1,2')\n"
+            "table.sort(t, function(a, b) return a > b end) assert(t[1] == 3)\n"
+            "assert(select('#', table.unpack(t)) == 4)\n"
+            "assert(#table.move(t, 1, 4, 5) == 8)\n"
+            "local s = ('a'):rep(4000000) assert(not s:find('b', 1, true))\n"
+            "assert(not s:find(('a'):rep(2048) .. 'b' .. ('a'):rep(2047), 1, true))\n"
+            "local p = setmetatable({}, { __len = function() return 3 end,\n"
+            "__index = function(_, i) return i end })\n"
+            "assert(table.concat(p, ' ') == '1 2 3')");
+    FAILS(f, "('x'):rep()",
           "rules/a.lua:3: bad argument #1 to 'rep' (number expected, got no "
           "value)");
-    FAILS(&s, "table.concat()", "rules/a.lua:3: bad argument #1 to 'concat' (value expected)");
-    end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bombs_are_refused_at_once),
-        cmocka_unit_test(a_call_that_takes_long_looks_at_the_clock),
-        cmocka_unit_test(ordinary_use_is_as_ever),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    FAILS(f, "table.concat()", "rules/a.lua:3: bad argument #1 to 'concat' (value expected)");
 }

@@ -1,19 +1,15 @@
 /* The Lua that ships inside the binary. */
+#include "check.h"
 #include "script/builtin.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-static void files_are_found_by_module_name(void **state)
+TEST(files_are_found_by_module_name)
 {
     static const char *const names[] = {"herald.rules", "herald.nearest", "argparse"};
 
-    (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const struct embedded *e = embedded_find(names[i]);
 
@@ -25,20 +21,9 @@ static void files_are_found_by_module_name(void **state)
     assert_non_null(strstr(embedded_find("herald.nearest")->bytes, "return nearest"));
 }
 
-static void other_names_are_not_there(void **state)
+TEST(other_names_are_not_there)
 {
-    (void)state;
     assert_null(embedded_find(""));
     assert_null(embedded_find("herald"));
     assert_null(embedded_find("herald.rules.lua"));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(files_are_found_by_module_name),
-        cmocka_unit_test(other_names_are_not_there),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

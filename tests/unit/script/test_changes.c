@@ -46,18 +46,13 @@ static const char *with(const char *part, const char *instead, char *out, size_t
     return out;
 }
 
-static void nothing_changes_by_itself(void **state)
+TEST_WITH(scene, nothing_changes_by_itself)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    differ(&s, BASE, BASE, "");
-    differ(&s, "", "", "");
-    end(&s);
+    differ(f, BASE, BASE, "");
+    differ(f, "", "", "");
 }
 
-static void a_handler_changes_with_its_text_and_its_options_alone(void **state)
+TEST_WITH(scene, a_handler_changes_with_its_text_and_its_options_alone)
 {
     static const struct {
         const char *part, *instead, *expected;
@@ -79,17 +74,13 @@ static void a_handler_changes_with_its_text_and_its_options_alone(void **state)
          "- handler t 1 rules/a.lua:5\n"},
     };
     char text[2048];
-    struct scene s;
 
-    (void)state;
-    begin(&s);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        differ(&s, BASE, with(cases[i].part, cases[i].instead, text, sizeof text),
+        differ(f, BASE, with(cases[i].part, cases[i].instead, text, sizeof text),
                cases[i].expected);
-    end(&s);
 }
 
-static void routes_and_subscriptions_change_with_any_field(void **state)
+TEST_WITH(scene, routes_and_subscriptions_change_with_any_field)
 {
     static const struct {
         const char *part, *instead, *expected;
@@ -122,74 +113,49 @@ static void routes_and_subscriptions_change_with_any_field(void **state)
          "+ subscription p rules/a.lua:4\n- subscription q rules/a.lua:4\n"},
     };
     char text[2048], expected[512];
-    struct scene s;
 
-    (void)state;
-    begin(&s);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         snprintf(expected, sizeof expected, "~ file rules/a.lua rules/a.lua\n%s",
                  cases[i].expected);
-        differ(&s, BASE, with(cases[i].part, cases[i].instead, text, sizeof text), expected);
+        differ(f, BASE, with(cases[i].part, cases[i].instead, text, sizeof text), expected);
     }
-    end(&s);
 }
 
 /* Lua counts lines that end with a lone CR, too. */
-static void a_function_is_found_by_its_lines_whatever_ends_them(void **state)
+TEST_WITH(scene, a_function_is_found_by_its_lines_whatever_ends_them)
 {
     static const char *const ends[] = {"\n", "\r\n", "\r", "\n\r"};
     char text[2][512];
-    struct scene s;
 
-    (void)state;
-    begin(&s);
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
         for (int k = 0; k < 2; k++)
             snprintf(text[k], sizeof text[k],
                      "local h = require 'herald'%sh.on('t', '1', function(msg, tx)%stx:exec "
                      "'change %d'%send)%sh.on('t', '2', print)",
                      ends[i], ends[i], k, ends[i], ends[i]);
-        differ(&s, text[0], text[1],
+        differ(f, text[0], text[1],
                "~ file rules/a.lua rules/a.lua\n~ handler t 1 rules/a.lua:2\n");
     }
-    end(&s);
 }
 
-static void files_come_go_and_change(void **state)
+TEST_WITH(scene, files_come_go_and_change)
 {
     struct script *old;
     char got[512] = "", path[128];
-    struct scene s;
 
-    (void)state;
-    begin(&s);
-    write_rules(&s, "b.lua", "-- b", 4);
-    write_rules(&s, "c.lua", "-- c", 4);
-    assert_string_equal(load(&s, ""), "");
-    old = s.script;
-    s.script = NULL;
-    snprintf(path, sizeof path, "%s/rules/b.lua", s.dir);
+    write_rules(f, "b.lua", "-- b", 4);
+    write_rules(f, "c.lua", "-- c", 4);
+    assert_string_equal(load(f, ""), "");
+    old = f->script;
+    f->script = NULL;
+    snprintf(path, sizeof path, "%s/rules/b.lua", f->dir);
     assert_int_equal(unlink(path), 0);
-    write_rules(&s, "c.lua", "-- d", 4);
-    write_rules(&s, "d.lua", "-- d", 4);
-    assert_string_equal(load(&s, ""), "");
-    script_changes(old, s.script, note, got);
+    write_rules(f, "c.lua", "-- d", 4);
+    write_rules(f, "d.lua", "-- d", 4);
+    assert_string_equal(load(f, ""), "");
+    script_changes(old, f->script, note, got);
     script_free(&old);
     assert_string_equal(got, "~ file rules/c.lua rules/c.lua\n"
                              "+ file rules/d.lua rules/d.lua\n"
                              "- file rules/b.lua rules/b.lua\n");
-    end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_changes_by_itself),
-        cmocka_unit_test(a_handler_changes_with_its_text_and_its_options_alone),
-        cmocka_unit_test(routes_and_subscriptions_change_with_any_field),
-        cmocka_unit_test(a_function_is_found_by_its_lines_whatever_ends_them),
-        cmocka_unit_test(files_come_go_and_change),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

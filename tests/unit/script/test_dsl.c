@@ -3,30 +3,26 @@
 
 #define PREFIX "local herald = require 'herald'\n"
 
-static void declarations_become_rules(void **state)
+TEST_WITH(scene, declarations_become_rules)
 {
     const struct topology *t;
-    struct scene s;
 
-    (void)state;
-    begin(&s);
     assert_string_equal(
-        load(&s,
-             PREFIX "herald.route { type = 'paid', to = herald.fanout 'x' }\n"
-                    "herald.route { type = 'paid', order_type = 60201, unroutable = 'park',\n"
-                    "  order_by = 'business_key3',\n"
-                    "  to = herald.topic('y', 'orders.paid') }\n"
-                    "herald.subscribe {\n"
-                    "  queue = 'q', queue_type = 'classic', prefetch = 10, unhandled = 'dead',\n"
-                    "  from = { herald.fanout 'x', herald.direct('z', 'k') },\n"
-                    "  retry = { attempts = 3, delay = { '1s', 5, '250ms' }, factor = 1.5,\n"
-                    "    max_delay = '2h', jitter = 0.5, max_age = '1d' },\n"
-                    "}\n"
-                    "herald.subscribe { queue = 'plain', order_by = 'business_key1',\n"
-                    "  on_dead = 'hold' }\n"
-                    "return herald.on('paid', '*', function() end)\n"),
+        load(f, PREFIX "herald.route { type = 'paid', to = herald.fanout 'x' }\n"
+                       "herald.route { type = 'paid', order_type = 60201, unroutable = 'park',\n"
+                       "  order_by = 'business_key3',\n"
+                       "  to = herald.topic('y', 'orders.paid') }\n"
+                       "herald.subscribe {\n"
+                       "  queue = 'q', queue_type = 'classic', prefetch = 10, unhandled = 'dead',\n"
+                       "  from = { herald.fanout 'x', herald.direct('z', 'k') },\n"
+                       "  retry = { attempts = 3, delay = { '1s', 5, '250ms' }, factor = 1.5,\n"
+                       "    max_delay = '2h', jitter = 0.5, max_age = '1d' },\n"
+                       "}\n"
+                       "herald.subscribe { queue = 'plain', order_by = 'business_key1',\n"
+                       "  on_dead = 'hold' }\n"
+                       "return herald.on('paid', '*', function() end)\n"),
         "");
-    t = rules_topology(script_rules(s.script));
+    t = rules_topology(script_rules(f->script));
     assert_int_equal(t->n_routes, 2);
     assert_null(t->routes[0].order_type);
     assert_string_equal(t->routes[0].to->exchange, "x");
@@ -60,20 +56,16 @@ static void declarations_become_rules(void **state)
     assert_false(t->subscriptions[0].hold);
     assert_int_equal(t->subscriptions[1].order_by, 1);
     assert_true(t->subscriptions[1].hold);
-    end(&s);
 }
 
-static void defaults_are_the_documented_ones(void **state)
+TEST_WITH(scene, defaults_are_the_documented_ones)
 {
     const struct subscription *sub;
-    struct scene s;
 
-    (void)state;
-    begin(&s);
-    assert_string_equal(load(&s, PREFIX "herald.subscribe { queue = 'q' }\n"
-                                        "herald.on('t', 'x', print)"),
+    assert_string_equal(load(f, PREFIX "herald.subscribe { queue = 'q' }\n"
+                                       "herald.on('t', 'x', print)"),
                         "");
-    sub = rules_topology(script_rules(s.script))->subscriptions;
+    sub = rules_topology(script_rules(f->script))->subscriptions;
     assert_int_equal(sub->n_from, 0);
     assert_int_equal(sub->queue_type, QUEUE_ANY);
     assert_int_equal(sub->prefetch, 500);
@@ -85,65 +77,56 @@ static void defaults_are_the_documented_ones(void **state)
     assert_int_equal(sub->retry.delay_max_ms, 3600000);
     assert_true(sub->retry.jitter == 0.1);
     assert_int_equal(sub->retry.max_age_ms, 0);
-    assert_int_equal(rules_handlers(script_rules(s.script)), 1);
-    end(&s);
+    assert_int_equal(rules_handlers(script_rules(f->script)), 1);
 }
 
-static void the_settings_policy_stands_behind_the_rules_own(void **state)
+TEST_WITH(scene, the_settings_policy_stands_behind_the_rules_own)
 {
     const struct retry_policy *p;
-    struct scene s;
 
-    (void)state;
-    begin(&s);
-    s.settings.retry = (struct retry_policy){.attempts = 4,
-                                             .n_delays = 2,
-                                             .delay_ms = {10, 20},
-                                             .factor = 3,
-                                             .delay_max_ms = 500,
-                                             .jitter = 0.25,
-                                             .max_age_ms = 60000};
-    assert_string_equal(load(&s, PREFIX "herald.subscribe { queue = 'q' }\n"
-                                        "herald.subscribe { queue = 'r', retry = { factor = 1 } }\n"
-                                        "herald.on('t', '*', print, { retry = { delay = '1s' } })"),
+    f->settings.retry = (struct retry_policy){.attempts = 4,
+                                              .n_delays = 2,
+                                              .delay_ms = {10, 20},
+                                              .factor = 3,
+                                              .delay_max_ms = 500,
+                                              .jitter = 0.25,
+                                              .max_age_ms = 60000};
+    assert_string_equal(load(f, PREFIX "herald.subscribe { queue = 'q' }\n"
+                                       "herald.subscribe { queue = 'r', retry = { factor = 1 } }\n"
+                                       "herald.on('t', '*', print, { retry = { delay = '1s' } })"),
                         "");
-    p = &rules_topology(script_rules(s.script))->subscriptions[0].retry;
-    assert_memory_equal(p, &s.settings.retry, sizeof *p);
-    p = &rules_topology(script_rules(s.script))->subscriptions[1].retry;
+    p = &rules_topology(script_rules(f->script))->subscriptions[0].retry;
+    assert_memory_equal(p, &f->settings.retry, sizeof *p);
+    p = &rules_topology(script_rules(f->script))->subscriptions[1].retry;
     assert_true(p->factor == 1 && p->attempts == 4 && p->n_delays == 2 && p->delay_ms[1] == 20);
-    p = rules_handler_at(script_rules(s.script), 0)->retry;
+    p = rules_handler_at(script_rules(f->script), 0)->retry;
     assert_non_null(p);
     assert_true(p->n_delays == 1 && p->delay_ms[0] == 1000 && p->attempts == 4 && p->factor == 3);
-    end(&s);
 }
 
-static void a_handler_has_options(void **state)
+TEST_WITH(scene, a_handler_has_options)
 {
     const struct handler *h;
-    struct scene s;
 
-    (void)state;
-    begin(&s);
     assert_string_equal(
-        load(&s, PREFIX "herald.on('t', '1', print, { queue = 'q', timeout = '2s' })\n"
-                        "herald.on('t', '1', print)\n"
-                        "herald.on('t', '*', print, { queue = 'q', retry = { attempts = 2 } })\n"
-                        "herald.on('*', '*', print, { queue = 'z', timeout = 0.5 })"),
+        load(f, PREFIX "herald.on('t', '1', print, { queue = 'q', timeout = '2s' })\n"
+                       "herald.on('t', '1', print)\n"
+                       "herald.on('t', '*', print, { queue = 'q', retry = { attempts = 2 } })\n"
+                       "herald.on('*', '*', print, { queue = 'z', timeout = 0.5 })"),
         "");
-    h = rules_handler(script_rules(s.script), slice_of("q"), slice_of("t"), slice_of("1"));
+    h = rules_handler(script_rules(f->script), slice_of("q"), slice_of("t"), slice_of("1"));
     assert_string_equal(h->queue, "q");
     assert_int_equal(h->timeout_ms, 2000);
     assert_null(h->retry);
-    h = rules_handler(script_rules(s.script), slice_of("other"), slice_of("t"), slice_of("1"));
+    h = rules_handler(script_rules(f->script), slice_of("other"), slice_of("t"), slice_of("1"));
     assert_null(h->queue);
     assert_int_equal(h->timeout_ms, 0);
-    h = rules_handler(script_rules(s.script), slice_of("q"), slice_of("t"), slice_of("2"));
+    h = rules_handler(script_rules(f->script), slice_of("q"), slice_of("t"), slice_of("2"));
     assert_int_equal(h->retry->attempts, 2);
     assert_null(
-        rules_handler(script_rules(s.script), slice_of("other"), slice_of("t"), slice_of("2")));
-    h = rules_handler(script_rules(s.script), slice_of("z"), slice_of("t"), slice_of("2"));
+        rules_handler(script_rules(f->script), slice_of("other"), slice_of("t"), slice_of("2")));
+    h = rules_handler(script_rules(f->script), slice_of("z"), slice_of("t"), slice_of("2"));
     assert_int_equal(h->timeout_ms, 500);
-    end(&s);
 }
 
 /* Each is line 2 of the file, which the error must name. */
@@ -281,12 +264,8 @@ static const struct {
      "rules/a.lua:3: a second subscription for queue \"q\": the first one is at rules/a.lua:2"},
 };
 
-static void every_mistake_is_named_with_its_place(void **state)
+TEST_WITH(scene, every_mistake_is_named_with_its_place)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
     for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
         char code[1024], words[1024];
         const char *got;
@@ -295,55 +274,39 @@ static void every_mistake_is_named_with_its_place(void **state)
         snprintf(words, sizeof words, "%s%s",
                  strncmp(mistakes[i].words, "rules/", 6) ? "rules/a.lua:2: " : "",
                  mistakes[i].words);
-        got = load(&s, code);
-        assert_int_equal(s.err.code, ERR_CONFIG);
+        got = load(f, code);
+        assert_int_equal(f->err.code, ERR_CONFIG);
         if (strncmp(got, words, strlen(words)) != 0)
             fail_msg("%s\n%s\n%s", mistakes[i].code, words, got);
     }
-    end(&s);
 }
 
-static void a_place_is_known_even_in_a_tail_call_or_a_pcall(void **state)
+TEST_WITH(scene, a_place_is_known_even_in_a_tail_call_or_a_pcall)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
     assert_string_equal(
-        load(&s, PREFIX "return herald.route { type = 't' , x = 1}"),
+        load(f, PREFIX "return herald.route { type = 't' , x = 1}"),
         "rules/a.lua:2: unknown key 'x' in herald.route (known: order_by, order_type, to, "
         "type, unroutable)");
-    assert_string_equal(load(&s, PREFIX "local ok, e = pcall(herald.queue)\nerror(e, 0)"),
+    assert_string_equal(load(f, PREFIX "local ok, e = pcall(herald.queue)\nerror(e, 0)"),
                         "rules/a.lua:2: the name in herald.queue is missing");
-    end(&s);
 }
 
-static void destinations_cannot_be_changed(void **state)
+TEST_WITH(scene, destinations_cannot_be_changed)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    assert_string_equal(load(&s, PREFIX "local d = herald.fanout 'x'\n"
-                                        "assert(tostring(d) == 'herald.fanout \"x\"')\n"
-                                        "d.exchange = 'y'"),
+    assert_string_equal(load(f, PREFIX "local d = herald.fanout 'x'\n"
+                                       "assert(tostring(d) == 'herald.fanout \"x\"')\n"
+                                       "d.exchange = 'y'"),
                         "rules/a.lua:4: a destination is read-only");
-    end(&s);
 }
 
-static void a_handler_cannot_change_the_rules(void **state)
+TEST_WITH(scene, a_handler_cannot_change_the_rules)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    FAILS(&s, "herald.on('x', 'y', print)",
+    FAILS(f, "herald.on('x', 'y', print)",
           "rules/a.lua:3: herald.on is for loading: a handler cannot change the rules");
-    end(&s);
 }
 
 /* A broker refuses one of the two for as long as the other stands. */
-static void an_exchange_is_of_one_kind(void **state)
+TEST_WITH(scene, an_exchange_is_of_one_kind)
 {
     static const struct {
         const char *rules, *why;
@@ -368,32 +331,11 @@ static void an_exchange_is_of_one_kind(void **state)
          "herald.route { type = 'v', to = herald.topic('amq.topic', 'l') }\n",
          ""},
     };
-    struct scene s;
 
-    (void)state;
-    begin(&s);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char text[512];
 
         snprintf(text, sizeof text, "local herald = require 'herald'\n%s", cases[i].rules);
-        assert_string_equal(load(&s, text), cases[i].why);
+        assert_string_equal(load(f, text), cases[i].why);
     }
-    end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(declarations_become_rules),
-        cmocka_unit_test(defaults_are_the_documented_ones),
-        cmocka_unit_test(the_settings_policy_stands_behind_the_rules_own),
-        cmocka_unit_test(a_handler_has_options),
-        cmocka_unit_test(every_mistake_is_named_with_its_place),
-        cmocka_unit_test(a_place_is_known_even_in_a_tail_call_or_a_pcall),
-        cmocka_unit_test(destinations_cannot_be_changed),
-        cmocka_unit_test(a_handler_cannot_change_the_rules),
-        cmocka_unit_test(an_exchange_is_of_one_kind),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@ static const char *json(struct scene *s, const char *value)
     return strstr(s->fake.emitted, "body=") + 5;
 }
 
-static void scalars_print_as_json(void **state)
+TEST_WITH(scene, scalars_print_as_json)
 {
     static const struct {
         const char *value, *text;
@@ -34,16 +34,12 @@ static void scalars_print_as_json(void **state)
         {"'x'", "\"x\""},
         {"'\\0\\n\"\\\\/\\u{20ac}'", "\"\\u0000\\n\\\"\\\\/\xe2\x82\xac\""},
     };
-    struct scene s;
 
-    (void)state;
-    begin(&s);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        assert_string_equal(json(&s, cases[i].value), cases[i].text);
-    end(&s);
+        assert_string_equal(json(f, cases[i].value), cases[i].text);
 }
 
-static void tables_are_arrays_or_sorted_objects(void **state)
+TEST_WITH(scene, tables_are_arrays_or_sorted_objects)
 {
     static const struct {
         const char *value, *text;
@@ -60,16 +56,12 @@ static void tables_are_arrays_or_sorted_objects(void **state)
         {"{ z = { y = { x = 1, w = 2 }, v = 3 }, a = { q = 1, p = 2 } }",
          "{\"a\":{\"p\":2,\"q\":1},\"z\":{\"v\":3,\"y\":{\"w\":2,\"x\":1}}}"},
     };
-    struct scene s;
 
-    (void)state;
-    begin(&s);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        assert_string_equal(json(&s, cases[i].value), cases[i].text);
-    end(&s);
+        assert_string_equal(json(f, cases[i].value), cases[i].text);
 }
 
-static void what_was_decoded_encodes_to_the_same(void **state)
+TEST_WITH(scene, what_was_decoded_encodes_to_the_same)
 {
     static const char *const texts[] = {
         "[]",
@@ -79,22 +71,18 @@ static void what_was_decoded_encodes_to_the_same(void **state)
         "[9007199254740993,-9223372036854775808,\"123456789012345678901\"]",
         "[123456789012345678901,-9223372036854775809,1e400,1E-999,\"1e400\"]",
     };
-    struct scene s;
 
-    (void)state;
-    begin(&s);
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        s.message.body = slice_of(texts[i]);
-        assert_string_equal(json(&s, "msg.body"), texts[i]);
+        f->message.body = slice_of(texts[i]);
+        assert_string_equal(json(f, "msg.body"), texts[i]);
     }
-    s.message.body = slice_of("[1,2]");
-    RUNS(&s, "local list = msg.body list[1] = nil list[2] = nil\n"
-             "assert(herald.json.encode(list) == '[]')\n"
-             "assert(getmetatable(list) == 'herald.array')");
-    end(&s);
+    f->message.body = slice_of("[1,2]");
+    RUNS(f, "local list = msg.body list[1] = nil list[2] = nil\n"
+            "assert(herald.json.encode(list) == '[]')\n"
+            "assert(getmetatable(list) == 'herald.array')");
 }
 
-static void what_json_cannot_hold_is_named(void **state)
+TEST_WITH(scene, what_json_cannot_hold_is_named)
 {
     static const struct {
         const char *value, *words;
@@ -122,66 +110,38 @@ static void what_json_cannot_hold_is_named(void **state)
         {"herald.json.array(setmetatable({}, {}))",
          "herald.json.array: the table has a metatable of its own"},
     };
-    struct scene s;
 
-    (void)state;
-    begin(&s);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char body[512];
 
         snprintf(body, sizeof body, "herald.json.encode(%s)", cases[i].value);
-        assert_int_equal(run(&s, body), SCRIPT_FAILED);
-        if (strstr(s.out.error, cases[i].words) == NULL)
-            fail_msg("%s\n%s", cases[i].value, s.out.error);
+        assert_int_equal(run(f, body), SCRIPT_FAILED);
+        if (strstr(f->out.error, cases[i].words) == NULL)
+            fail_msg("%s\n%s", cases[i].value, f->out.error);
     }
-    RUNS(&s, "local shared = { 1 } assert(herald.json.encode { shared, shared } == '[[1],[1]]')");
-    end(&s);
+    RUNS(f, "local shared = { 1 } assert(herald.json.encode { shared, shared } == '[[1],[1]]')");
 }
 
-static void floats_read_back_as_the_same_float(void **state)
+TEST_WITH(scene, floats_read_back_as_the_same_float)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    s.settings.handler_ms = 100000;
-    RUNS(&s, "local x = 0.1\n"
-             "for i = 1, 2000 do\n"
-             "  x = (x * 1103515245.123 + i / 7) % 1e9 * 10.0 ^ (i % 40 - 20)\n"
-             "  local back = herald.json.decode(herald.json.encode(x))\n"
-             "  assert(back == x and math.type(back) == 'float', x)\n"
-             "end");
-    end(&s);
+    f->settings.handler_ms = 100000;
+    RUNS(f, "local x = 0.1\n"
+            "for i = 1, 2000 do\n"
+            "  x = (x * 1103515245.123 + i / 7) % 1e9 * 10.0 ^ (i % 40 - 20)\n"
+            "  local back = herald.json.decode(herald.json.encode(x))\n"
+            "  assert(back == x and math.type(back) == 'float', x)\n"
+            "end");
 }
 
-static void a_body_over_the_limit_is_the_handlers_mistake(void **state)
+TEST_WITH(scene, a_body_over_the_limit_is_the_handlers_mistake)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    s.settings.memory_max = 128 * 1024 * 1024;
-    FAILS(&s, "tx:emit { type = 't', body = { x = ('x'):rep(16 * 1024 * 1024) } }",
+    f->settings.memory_max = 128 * 1024 * 1024;
+    FAILS(f, "tx:emit { type = 't', body = { x = ('x'):rep(16 * 1024 * 1024) } }",
           "rules/a.lua:3: JSON is over the limit of 16777216 bytes");
-    FAILS(&s,
+    FAILS(f,
           "local t, x = {}, ('x'):rep(1024 * 1024) for i = 1, 17 do t[i] = x end\n"
           "tx:emit { type = 't', body = t }",
           "rules/a.lua:4: JSON is over the limit of 16777216 bytes");
-    FAILS(&s, "tx:emit { type = 't', body = ('x'):rep(16 * 1024 * 1024 + 1) }",
+    FAILS(f, "tx:emit { type = 't', body = ('x'):rep(16 * 1024 * 1024 + 1) }",
           "rules/a.lua:3: tx:emit: the body is over the limit of 16777216 bytes");
-    end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scalars_print_as_json),
-        cmocka_unit_test(tables_are_arrays_or_sorted_objects),
-        cmocka_unit_test(what_was_decoded_encodes_to_the_same),
-        cmocka_unit_test(what_json_cannot_hold_is_named),
-        cmocka_unit_test(floats_read_back_as_the_same_float),
-        cmocka_unit_test(a_body_over_the_limit_is_the_handlers_mistake),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,11 +5,10 @@
 
 #include "check.h"
 
-static void absent_empty_and_joined_texts_differ(void **state)
+TEST(absent_empty_and_joined_texts_differ)
 {
     const uint64_t start = TEXT_HASH_START;
 
-    (void)state;
     assert_true(fingerprint_text(start, NULL) != fingerprint_text(start, ""));
     assert_true(fingerprint_text(fingerprint_text(start, "a"), "bc") !=
                 fingerprint_text(fingerprint_text(start, "ab"), "c"));
@@ -18,7 +17,7 @@ static void absent_empty_and_joined_texts_differ(void **state)
     assert_true(fingerprint_number(start, 1) != fingerprint_number(start, 256));
 }
 
-static void every_field_of_a_policy_counts(void **state)
+TEST(every_field_of_a_policy_counts)
 {
     const struct retry_policy base = {.attempts = 3,
                                       .n_delays = 2,
@@ -30,7 +29,6 @@ static void every_field_of_a_policy_counts(void **state)
     const uint64_t whole = fingerprint_retry(TEXT_HASH_START, &base);
     struct retry_policy p[8] = {base, base, base, base, base, base, base, base};
 
-    (void)state;
     p[0].attempts++;
     p[1].n_delays--;
     p[2].delay_ms[1]++;
@@ -42,14 +40,4 @@ static void every_field_of_a_policy_counts(void **state)
         assert_true(fingerprint_retry(TEXT_HASH_START, &p[i]) != whole);
     p[7].delay_ms[2] = 5; /* beyond the last: nobody reads it */
     assert_true(fingerprint_retry(TEXT_HASH_START, &p[7]) == whole);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(absent_empty_and_joined_texts_differ),
-        cmocka_unit_test(every_field_of_a_policy_counts),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

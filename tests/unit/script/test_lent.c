@@ -1,40 +1,25 @@
 /* What a handler keeps is dead in the next call. */
 #include "fake_host.h"
 
-static void a_lent_object_is_dead_once_its_handler_returned(void **state)
+TEST_WITH(scene, a_lent_object_is_dead_once_its_handler_returned)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
     assert_string_equal(
-        load(&s,
-             "local kept\n"
-             "local function refused(words, fn, ...)\n"
-             "  local ok, e = pcall(fn, ...)\n"
-             "  assert(not ok and e:find(words, 1, true), e)\n"
-             "end\n"
-             "require 'herald'.on('*', '*', function(msg, tx)\n"
-             "  if kept then\n"
-             "    refused('message used after its handler returned', function()\n"
-             "      return kept.msg.id end)\n"
-             "    refused('message used after its handler returned', function()\n"
-             "      return kept.msg.body end)\n"
-             "    refused('tx used after its handler returned', kept.tx.exec, kept.tx, 'none')\n"
-             "  end\n"
-             "  kept = { msg = msg, tx = tx }\n"
-             "end)"),
+        load(f, "local kept\n"
+                "local function refused(words, fn, ...)\n"
+                "  local ok, e = pcall(fn, ...)\n"
+                "  assert(not ok and e:find(words, 1, true), e)\n"
+                "end\n"
+                "require 'herald'.on('*', '*', function(msg, tx)\n"
+                "  if kept then\n"
+                "    refused('message used after its handler returned', function()\n"
+                "      return kept.msg.id end)\n"
+                "    refused('message used after its handler returned', function()\n"
+                "      return kept.msg.body end)\n"
+                "    refused('tx used after its handler returned', kept.tx.exec, kept.tx, 'none')\n"
+                "  end\n"
+                "  kept = { msg = msg, tx = tx }\n"
+                "end)"),
         "");
-    assert_int_equal(again(&s), SCRIPT_DONE);
-    assert_int_equal(again(&s), SCRIPT_DONE);
-    end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_lent_object_is_dead_once_its_handler_returned),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    assert_int_equal(again(f), SCRIPT_DONE);
+    assert_int_equal(again(f), SCRIPT_DONE);
 }

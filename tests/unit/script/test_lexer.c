@@ -33,9 +33,8 @@ static const char *words(const char *text)
     return out;
 }
 
-static void names_numbers_and_signs_are_told_apart(void **state)
+TEST(names_numbers_and_signs_are_told_apart)
 {
-    (void)state;
     assert_string_equal(words("a_1 = x.y..z"),
                         "n1:1 a_1\n:1:5 =\nn1:7 x\n:1:8 .\nn1:9 y\n:1:10 ..\nn1:12 z\n");
     assert_string_equal(words("1e-5 0x.8p+1 3.0 .5 7"),
@@ -46,9 +45,8 @@ static void names_numbers_and_signs_are_told_apart(void **state)
     assert_string_equal(words(""), "");
 }
 
-static void comments_are_nothing(void **state)
+TEST(comments_are_nothing)
 {
-    (void)state;
     assert_string_equal(words("a -- b 'c\n--[[ d\n ]]e--[=[ ]] ]=]f"), "n1:1 a\nn3:4 e\nn3:17 f\n");
     assert_string_equal(words("--"), "");
     assert_string_equal(words("--[==[ never closed"), "");
@@ -56,16 +54,14 @@ static void comments_are_nothing(void **state)
     assert_string_equal(words("a - -b"), "n1:1 a\n:1:3 -\n:1:5 -\nn1:6 b\n");
 }
 
-static void line_ends_of_all_kinds_are_one(void **state)
+TEST(line_ends_of_all_kinds_are_one)
 {
-    (void)state;
     assert_string_equal(words("a\r\nb\n\rc\rd\n\ne"), "n1:1 a\nn2:1 b\nn3:1 c\nn4:1 d\nn6:1 e\n");
     assert_string_equal(words("[[\r\na\r\nb]] c"), "s1:1 a\nb\nn3:5 c\n");
 }
 
-static void strings_have_values(void **state)
+TEST(strings_have_values)
 {
-    (void)state;
     assert_string_equal(words("'a\\n' \"'\" [==[x]]y]==]"), "s1:1 a\n\ns1:7 '\ns1:11 x]]y\n");
     assert_string_equal(words("'\\x4a\\74\\u{4A}\\z \n J'"), "s1:1 JJJJ\n");
     assert_string_equal(words("'\\u{7f}\\u{80}\\u{7ff}\\u{800}\\u{ffff}\\u{10000}'"),
@@ -75,16 +71,4 @@ static void strings_have_values(void **state)
     assert_string_equal(words("'never closed"), "s1:1 never closed\n");
     assert_string_equal(words("'\\"), "s1:1 \\\n");
     assert_string_equal(words("[[never closed]"), "s1:1 never closed]\n");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_numbers_and_signs_are_told_apart),
-        cmocka_unit_test(comments_are_nothing),
-        cmocka_unit_test(line_ends_of_all_kinds_are_one),
-        cmocka_unit_test(strings_have_values),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,50 +11,40 @@ static const char *emitted(struct scene *s, const char *spec)
     return s->fake.emitted;
 }
 
-static void an_emit_becomes_a_message(void **state)
+TEST_WITH(scene, an_emit_becomes_a_message)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    assert_string_equal(emitted(&s, "{ type = 'enrolled' }"), " type=enrolled");
-    assert_string_equal(emitted(&s, "{ type = 't', business_key1 = 16, business_key2 = '60201',\n"
-                                    "business_key3 = '', message_id = 9007199254740993 }"),
+    assert_string_equal(emitted(f, "{ type = 'enrolled' }"), " type=enrolled");
+    assert_string_equal(emitted(f, "{ type = 't', business_key1 = 16, business_key2 = '60201',\n"
+                                   "business_key3 = '', message_id = 9007199254740993 }"),
                         " type=t key1=16 key2=60201 key3= id=9007199254740993");
-    assert_string_equal(emitted(&s, "{ type = 't', body = 'as it is' }"), " type=t body=as it is");
-    assert_string_equal(emitted(&s, "{ type = 't', body = { b = 1, a = { 1.0, herald.null } } }"),
+    assert_string_equal(emitted(f, "{ type = 't', body = 'as it is' }"), " type=t body=as it is");
+    assert_string_equal(emitted(f, "{ type = 't', body = { b = 1, a = { 1.0, herald.null } } }"),
                         " type=t body={\"a\":[1.0,null],\"b\":1}");
-    assert_string_equal(emitted(&s, "{ type = 't', headers = { z = 'x', n = 5, b = true }, body = "
-                                    "{} }"),
+    assert_string_equal(emitted(f, "{ type = 't', headers = { z = 'x', n = 5, b = true }, body = "
+                                   "{} }"),
                         " type=t headers={\"b\":true,\"n\":5,\"z\":\"x\"} body={}");
-    assert_string_equal(emitted(&s, "{ type = 't', headers = {}, business_key1 = herald.null,\n"
-                                    "body = herald.null }"),
+    assert_string_equal(emitted(f, "{ type = 't', headers = {}, business_key1 = herald.null,\n"
+                                   "body = herald.null }"),
                         " type=t");
-    RUNS(&s, "assert(tx:emit { type = 'x' } + 1 == tx:emit { type = 'x' })");
-    end(&s);
+    RUNS(f, "assert(tx:emit { type = 'x' } + 1 == tx:emit { type = 'x' })");
 }
 
 #define DELAY                                                                                      \
     "tx:emit: delay is a whole number with ms, s, m, h or d, such as \"15m\", of 100 years at "    \
     "most"
 
-static void an_emit_has_its_time_and_its_key(void **state)
+TEST_WITH(scene, an_emit_has_its_time_and_its_key)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    assert_string_equal(emitted(&s, "{ type = 't', key = 16, at = '2026-01-31T12:00:00Z' }"),
+    assert_string_equal(emitted(f, "{ type = 't', key = 16, at = '2026-01-31T12:00:00Z' }"),
                         " type=t due=1769860800000 key=16");
-    assert_string_equal(emitted(&s, "{ type = 't', at = 100000000005, delay = nil }"),
+    assert_string_equal(emitted(f, "{ type = 't', at = 100000000005, delay = nil }"),
                         " type=t due=100000000005");
-    assert_string_equal(emitted(&s, "{ type = 't', delay = '0s' }"), " type=t");
-    RUNS(&s, "assert(tx:cancel('waits') == true)\nassert(tx:cancel('sent') == false)\n"
-             "assert(tx:cancel('none') == nil)\nassert(not pcall(tx.cancel, tx, ''))");
-    end(&s);
+    assert_string_equal(emitted(f, "{ type = 't', delay = '0s' }"), " type=t");
+    RUNS(f, "assert(tx:cancel('waits') == true)\nassert(tx:cancel('sent') == false)\n"
+            "assert(tx:cancel('none') == nil)\nassert(not pcall(tx.cancel, tx, ''))");
 }
 
-static void mistakes_are_named(void **state)
+TEST_WITH(scene, mistakes_are_named)
 {
     static const struct {
         const char *spec, *words;
@@ -102,28 +92,13 @@ static void mistakes_are_named(void **state)
         {"{ type = 't', key = ('k'):rep(10240) }", "tx:emit: key is longer than 255 bytes"},
         {"'t'", "bad argument #1 to 'emit' (table expected, got string)"},
     };
-    struct scene s;
 
-    (void)state;
-    begin(&s);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char body[512], words[512];
 
         snprintf(body, sizeof body, "tx:emit(%s)", cases[i].spec);
         snprintf(words, sizeof words, "rules/a.lua:3: %s", cases[i].words);
-        FAILS(&s, body, words);
+        FAILS(f, body, words);
     }
-    assert_int_equal(s.fake.emits, 0);
-    end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_emit_becomes_a_message),
-        cmocka_unit_test(an_emit_has_its_time_and_its_key),
-        cmocka_unit_test(mistakes_are_named),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    assert_int_equal(f->fake.emits, 0);
 }

@@ -1,14 +1,11 @@
 /* Finding names by hash. */
+#include "check.h"
 #include "script/lookup.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 enum { MANY = 5000 };
 
@@ -30,7 +27,7 @@ static size_t find(const struct lookup *l, const struct entry *list, const char 
     return lookup_find(l, want, name_of, list);
 }
 
-static void absent_and_empty_texts_differ_and_texts_do_not_run_together(void **state)
+TEST(absent_and_empty_texts_differ_and_texts_do_not_run_together)
 {
     static const struct entry list[] = {
         {{"t", NULL, NULL}}, {{"t", "", NULL}}, {{"t", NULL, ""}}, {{"ab", "c", NULL}},
@@ -39,7 +36,6 @@ static void absent_and_empty_texts_differ_and_texts_do_not_run_together(void **s
     const size_t n = sizeof list / sizeof list[0];
     struct lookup l = {.slots = NULL};
 
-    (void)state;
     assert_int_equal(find(&l, list, "t", NULL, NULL), LOOKUP_NONE);
     for (size_t i = 0; i < n; i++) {
         struct slice name[LOOKUP_PARTS];
@@ -56,13 +52,12 @@ static void absent_and_empty_texts_differ_and_texts_do_not_run_together(void **s
     assert_int_equal(find(&l, list, "t", NULL, NULL), LOOKUP_NONE);
 }
 
-static void each_of_many_is_found(void **state)
+TEST(each_of_many_is_found)
 {
     static char texts[MANY][16];
     static struct entry list[MANY];
     struct lookup l = {.slots = NULL};
 
-    (void)state;
     for (size_t i = 0; i < MANY; i++) {
         struct slice name[LOOKUP_PARTS];
 
@@ -76,14 +71,4 @@ static void each_of_many_is_found(void **state)
         assert_int_equal(find(&l, list, "type", texts[i], NULL), i);
     assert_true(l.n * 2 <= l.room);
     lookup_free(&l);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(absent_and_empty_texts_differ_and_texts_do_not_run_together),
-        cmocka_unit_test(each_of_many_is_found),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

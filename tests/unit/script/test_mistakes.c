@@ -89,17 +89,12 @@ static const struct {
     {"coroutine.yield()", "rules/a.lua:1: attempt to yield from outside a coroutine"},
 };
 
-static void loading_says_what_is_wrong(void **state)
+TEST_WITH(scene, loading_says_what_is_wrong)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
     for (size_t i = 0; i < sizeof loads / sizeof loads[0]; i++) {
-        assert_string_equal(load(&s, loads[i].text), loads[i].words);
-        assert_int_equal(s.err.code, ERR_CONFIG);
+        assert_string_equal(load(f, loads[i].text), loads[i].words);
+        assert_int_equal(f->err.code, ERR_CONFIG);
     }
-    end(&s);
 }
 
 #define NOTHING                                                                                    \
@@ -167,60 +162,45 @@ static const struct {
      "callbacks), a fixed limit: does a function call itself for ever?"},
 };
 
-static void a_handler_is_told_what_is_wrong(void **state)
+TEST_WITH(scene, a_handler_is_told_what_is_wrong)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
     for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++)
-        FAILS(&s, handlers[i].body, handlers[i].words);
-    end(&s);
+        FAILS(f, handlers[i].body, handlers[i].words);
 }
 
-static void what_was_lent_is_dead_afterwards(void **state)
+TEST_WITH(scene, what_was_lent_is_dead_afterwards)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    assert_string_equal(load(&s, "local kept, n = {}, 0\n"
-                                 "require 'herald'.on('*', '*', function(msg, tx)\n"
-                                 "  n = n + 1\n"
-                                 "  if n == 2 then local id = kept.msg.id end\n"
-                                 "  if n == 3 then kept.tx:exec('change 1') end\n"
-                                 "  if n == 4 then kept.rows() end\n"
-                                 "  kept = { msg = msg, tx = tx, rows = tx:query('count 2') }\n"
-                                 "end)"),
+    assert_string_equal(load(f, "local kept, n = {}, 0\n"
+                                "require 'herald'.on('*', '*', function(msg, tx)\n"
+                                "  n = n + 1\n"
+                                "  if n == 2 then local id = kept.msg.id end\n"
+                                "  if n == 3 then kept.tx:exec('change 1') end\n"
+                                "  if n == 4 then kept.rows() end\n"
+                                "  kept = { msg = msg, tx = tx, rows = tx:query('count 2') }\n"
+                                "end)"),
                         "");
-    assert_int_equal(again(&s), SCRIPT_DONE);
-    assert_int_equal(again(&s), SCRIPT_FAILED);
-    assert_string_equal(s.out.error, "rules/a.lua:4: message used after its handler returned");
-    assert_int_equal(again(&s), SCRIPT_FAILED);
-    assert_string_equal(s.out.error, "rules/a.lua:5: tx used after its handler returned");
-    assert_int_equal(again(&s), SCRIPT_FAILED);
-    assert_string_equal(s.out.error, "rules/a.lua:6: query used after its handler returned");
-    end(&s);
+    assert_int_equal(again(f), SCRIPT_DONE);
+    assert_int_equal(again(f), SCRIPT_FAILED);
+    assert_string_equal(f->out.error, "rules/a.lua:4: message used after its handler returned");
+    assert_int_equal(again(f), SCRIPT_FAILED);
+    assert_string_equal(f->out.error, "rules/a.lua:5: tx used after its handler returned");
+    assert_int_equal(again(f), SCRIPT_FAILED);
+    assert_string_equal(f->out.error, "rules/a.lua:6: query used after its handler returned");
 }
 
-static void a_cycle_of_requires_is_named_whole(void **state)
+TEST_WITH(scene, a_cycle_of_requires_is_named_whole)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    make_folder(&s, "lib");
-    write_file(&s, "lib/a.lua", "\nrequire 'lib.b'");
-    write_file(&s, "lib/b.lua", "local c = require 'lib.c'");
-    write_file(&s, "lib/c.lua", "require 'lib.a'");
-    assert_string_equal(load(&s, "require 'lib.a'"),
+    make_folder(f, "lib");
+    write_file(f, "lib/a.lua", "\nrequire 'lib.b'");
+    write_file(f, "lib/b.lua", "local c = require 'lib.c'");
+    write_file(f, "lib/c.lua", "require 'lib.a'");
+    assert_string_equal(load(f, "require 'lib.a'"),
                         "lib/c.lua:1: a cycle of requires: lib.a -> lib.b -> lib.c -> lib.a");
-    assert_string_equal(load(&s, "require 'lib.c'"),
+    assert_string_equal(load(f, "require 'lib.c'"),
                         "lib/b.lua:1: a cycle of requires: lib.c -> lib.a -> lib.b -> lib.c");
-    write_file(&s, "lib/c.lua", "require 'lib.c'");
-    assert_string_equal(load(&s, "require 'lib.a'"),
+    write_file(f, "lib/c.lua", "require 'lib.c'");
+    assert_string_equal(load(f, "require 'lib.a'"),
                         "lib/c.lua:1: a cycle of requires: lib.c -> lib.c");
-    end(&s);
 }
 
 /* To root everything is readable: another user tries. */
@@ -243,111 +223,77 @@ static void load_as(struct scene *s, uid_t user, const char *words)
     assert_int_equal(status, 0);
 }
 
-static void a_file_without_rights_is_named(void **state)
+TEST_WITH(scene, a_file_without_rights_is_named)
 {
     const uid_t user = geteuid() == 0 ? 65534 : geteuid();
     char path[256], words[512];
-    struct scene s;
 
-    (void)state;
-    begin(&s);
-    write_file(&s, "rules/b.lua", "");
-    snprintf(path, sizeof path, "%s/rules", s.dir);
-    assert_int_equal(chmod(s.dir, 0755), 0);
+    write_file(f, "rules/b.lua", "");
+    snprintf(path, sizeof path, "%s/rules", f->dir);
+    assert_int_equal(chmod(f->dir, 0755), 0);
     assert_int_equal(chmod(path, 0755), 0);
-    snprintf(path, sizeof path, "%s/rules/b.lua", s.dir);
+    snprintf(path, sizeof path, "%s/rules/b.lua", f->dir);
     assert_int_equal(chmod(path, 0), 0);
     snprintf(
         words, sizeof words,
         "cannot read %s: Permission denied: let the user that herald runs as (uid %ld) read it",
         path, (long)user);
-    load_as(&s, user, words);
-    end(&s);
+    load_as(f, user, words);
 }
 
-static void a_link_stays_in_the_folder(void **state)
+TEST_WITH(scene, a_link_stays_in_the_folder)
 {
     char path[256], words[1024], target[] = "/tmp/herald-target-XXXXXX";
-    struct scene s;
     int fd = mkstemp(target);
 
-    (void)state;
     assert_true(fd >= 0);
     close(fd);
-    begin(&s);
-    snprintf(path, sizeof path, "%s/rules/out.lua", s.dir);
+    snprintf(path, sizeof path, "%s/rules/out.lua", f->dir);
     assert_int_equal(symlink(target, path), 0);
     snprintf(words, sizeof words,
              "%s is a link that leads out of the router's folder, to %s: copy the file into the "
              "folder",
              path, target);
-    assert_string_equal(load(&s, ""), words);
+    assert_string_equal(load(f, ""), words);
     assert_int_equal(unlink(path), 0);
-    write_file(&s, "shared.lua", "error 'linked'");
+    write_file(f, "shared.lua", "error 'linked'");
     assert_int_equal(symlink("../shared.lua", path), 0);
-    assert_string_equal(load(&s, ""), "rules/out.lua:1: linked");
+    assert_string_equal(load(f, ""), "rules/out.lua:1: linked");
     assert_int_equal(unlink(path), 0);
     assert_int_equal(symlink("nothing", path), 0);
     snprintf(words, sizeof words, "cannot read %s: No such file or directory", path);
-    assert_string_equal(load(&s, ""), words);
+    assert_string_equal(load(f, ""), words);
     assert_int_equal(unlink(target), 0);
-    end(&s);
 }
 
-static void one_files_globals_are_not_anothers(void **state)
+TEST_WITH(scene, one_files_globals_are_not_anothers)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    write_file(&s, "rules/b.lua", "print(shared)");
-    assert_string_equal(load(&s, "shared = 1 print(shared)"),
+    write_file(f, "rules/b.lua", "print(shared)");
+    assert_string_equal(load(f, "shared = 1 print(shared)"),
                         "rules/b.lua:1: undefined global 'shared'");
-    end(&s);
 }
 
 /* A cap that was hit says how to raise it, or that it is fixed. */
-static void a_limit_says_which_where_and_how_to_raise_it(void **state)
+TEST_WITH(scene, a_limit_says_which_where_and_how_to_raise_it)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
     FAILS(
-        &s, "while true do end",
+        f, "while true do end",
         "rules/a.lua:3: ran over its time limit of 200 ms (setting handler_timeout; a handler can "
         "have its own with timeout in herald.on)");
-    assert_string_equal(load(&s, "require 'herald'.on('*', '*', function()\n"
-                                 "while true do end end, { timeout = '50ms' })"),
+    assert_string_equal(load(f, "require 'herald'.on('*', '*', function()\n"
+                                "while true do end end, { timeout = '50ms' })"),
                         "");
-    assert_int_equal(again(&s), SCRIPT_FAILED);
-    assert_string_equal(s.out.error, "rules/a.lua:2: ran over its time limit of 50 ms (timeout in "
-                                     "its herald.on)");
-    s.settings.handler_ms = 100000;
-    assert_int_equal(run(&s, "local t = {}\nfor i = 1, 1e9 do t[i] = { i } end"), SCRIPT_NOMEM);
+    assert_int_equal(again(f), SCRIPT_FAILED);
+    assert_string_equal(f->out.error, "rules/a.lua:2: ran over its time limit of 50 ms (timeout in "
+                                      "its herald.on)");
+    f->settings.handler_ms = 100000;
+    assert_int_equal(run(f, "local t = {}\nfor i = 1, 1e9 do t[i] = { i } end"), SCRIPT_NOMEM);
     assert_string_equal(
-        s.out.error, "rules/a.lua:4: the rules need more memory than the limit of 16777216 bytes "
-                     "(setting handler_memory; all rules of a generation share it)");
-    assert_int_equal(run(&s, "local s = ('x'):rep(4000000)\nreturn #(s .. s .. s .. s .. s)"),
+        f->out.error, "rules/a.lua:4: the rules need more memory than the limit of 16777216 bytes "
+                      "(setting handler_memory; all rules of a generation share it)");
+    assert_int_equal(run(f, "local s = ('x'):rep(4000000)\nreturn #(s .. s .. s .. s .. s)"),
                      SCRIPT_NOMEM); /* at once, so it is the handler that is named */
     assert_string_equal(
-        s.out.error, "rules/a.lua:2: the rules need more memory than the limit of 16777216 bytes "
-                     "(setting handler_memory; all rules of a generation share it)");
-    end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(loading_says_what_is_wrong),
-        cmocka_unit_test(a_handler_is_told_what_is_wrong),
-        cmocka_unit_test(what_was_lent_is_dead_afterwards),
-        cmocka_unit_test(a_cycle_of_requires_is_named_whole),
-        cmocka_unit_test(a_file_without_rights_is_named),
-        cmocka_unit_test(a_link_stays_in_the_folder),
-        cmocka_unit_test(one_files_globals_are_not_anothers),
-        cmocka_unit_test(a_limit_says_which_where_and_how_to_raise_it),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+        f->out.error, "rules/a.lua:2: the rules need more memory than the limit of 16777216 bytes "
+                      "(setting handler_memory; all rules of a generation share it)");
 }

@@ -6,7 +6,7 @@
     AT "the error is a " type " without words: raise a string, or a table with a field message "   \
        "or a __tostring that works"
 
-static void error_objects_of_every_kind_become_words(void **state)
+TEST_WITH(scene, error_objects_of_every_kind_become_words)
 {
     static const struct {
         const char *body, *words;
@@ -39,28 +39,19 @@ static void error_objects_of_every_kind_become_words(void **state)
          "error('first', 0)",
          AT "closing"},
     };
-    struct scene s;
 
-    (void)state;
-    begin(&s);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        FAILS(&s, cases[i].body, cases[i].words);
-    end(&s);
+        FAILS(f, cases[i].body, cases[i].words);
 }
 
-static void a_long_error_is_cut_at_a_whole_character(void **state)
+TEST_WITH(scene, a_long_error_is_cut_at_a_whole_character)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    assert_int_equal(run(&s, "error('x' .. ('\\u{20ac}'):rep(1000), 0)"), SCRIPT_FAILED);
-    assert_in_range(strlen(s.out.error), 1000, sizeof s.out.error - 1);
-    assert_true(text_is_utf8(s.out.error, strlen(s.out.error)));
-    end(&s);
+    assert_int_equal(run(f, "error('x' .. ('\\u{20ac}'):rep(1000), 0)"), SCRIPT_FAILED);
+    assert_in_range(strlen(f->out.error), 1000, sizeof f->out.error - 1);
+    assert_true(text_is_utf8(f->out.error, strlen(f->out.error)));
 }
 
-static void runaway_recursion_is_a_plain_error(void **state)
+TEST_WITH(scene, runaway_recursion_is_a_plain_error)
 {
     static const char *const ways[] = {
         "local function f() return 1 + f() end f()",
@@ -71,44 +62,24 @@ static void runaway_recursion_is_a_plain_error(void **state)
         "local function f() error(setmetatable({}, { __tostring = f })) end f()",
         "local s = ('('):rep(1000) error((select(2, load('return ' .. s))), 0)",
     };
-    struct scene s;
 
-    (void)state;
-    begin(&s);
-    s.settings.handler_ms = 100000;
+    f->settings.handler_ms = 100000;
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
-        if (run(&s, ways[i]) != SCRIPT_FAILED)
-            fail_msg("way %zu: verdict %d: %s", i, (int)s.out.verdict, s.out.error);
-        assert_true(s.out.error[0] != '\0');
-        assert_int_equal(again(&s), SCRIPT_FAILED);
+        if (run(f, ways[i]) != SCRIPT_FAILED)
+            fail_msg("way %zu: verdict %d: %s", i, (int)f->out.verdict, f->out.error);
+        assert_true(f->out.error[0] != '\0');
+        assert_int_equal(again(f), SCRIPT_FAILED);
     }
-    end(&s);
 }
 
-static void a_traceback_is_short(void **state)
+TEST_WITH(scene, a_traceback_is_short)
 {
-    struct scene s;
     int lines = 1;
 
-    (void)state;
-    begin(&s);
-    assert_int_equal(run(&s, "local function f(n) if n == 0 then error('deep') end f(n - 1) end\n"
-                             "f(100)"),
+    assert_int_equal(run(f, "local function f(n) if n == 0 then error('deep') end f(n - 1) end\n"
+                            "f(100)"),
                      SCRIPT_FAILED);
-    for (const char *p = s.out.traceback; *p != '\0'; p++)
+    for (const char *p = f->out.traceback; *p != '\0'; p++)
         lines += *p == '\n';
     assert_int_equal(lines, 12);
-    end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(error_objects_of_every_kind_become_words),
-        cmocka_unit_test(a_long_error_is_cut_at_a_whole_character),
-        cmocka_unit_test(runaway_recursion_is_a_plain_error),
-        cmocka_unit_test(a_traceback_is_short),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,87 +23,74 @@ static void make_folder(const struct scene *s, const char *name)
     assert_int_equal(mkdir(path, 0700), 0);
 }
 
-static void a_module_runs_once_and_all_get_its_value(void **state)
+TEST_WITH(scene, a_module_runs_once_and_all_get_its_value)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    make_folder(&s, "lib");
-    make_folder(&s, "lib/shop");
-    write_file(&s, "lib/money.lua",
+    make_folder(f, "lib");
+    make_folder(f, "lib/shop");
+    write_file(f, "lib/money.lua",
                "print('run') local M = { n = 0 }\n"
                "function M.cents(x) return x * 100 end return M");
-    write_file(&s, "lib/shop/tax.lua",
+    write_file(f, "lib/shop/tax.lua",
                "local m = require 'lib.money' m.n = m.n + 1\n"
                "rate = 19 return function(x) return m.cents(x) + rate end");
-    write_file(&s, "lib/nothing.lua", "");
-    write_file(&s, "rules/b.lua",
+    write_file(f, "lib/nothing.lua", "");
+    write_file(f, "rules/b.lua",
                "assert(require 'lib.money'.n == 1)\n"
                "assert(require('lib.nothing') == true)");
-    assert_string_equal(load(&s, "local tax = require 'lib.shop.tax'\n"
-                                 "assert(tax(1) == 119 and tax == require 'lib.shop.tax')\n"
-                                 "assert(rawget(_G, 'rate') == nil)"),
+    assert_string_equal(load(f, "local tax = require 'lib.shop.tax'\n"
+                                "assert(tax(1) == 119 and tax == require 'lib.shop.tax')\n"
+                                "assert(rawget(_G, 'rate') == nil)"),
                         "");
-    assert_string_equal(s.fake.logged, "1 script.log text=run place=lib/money.lua:1\n");
-    assert_int_equal(script_rebuild(&s.script, &s.err), OK); /* a state of its own */
-    assert_string_equal(s.fake.logged + strlen(s.fake.logged) / 2,
+    assert_string_equal(f->fake.logged, "1 script.log text=run place=lib/money.lua:1\n");
+    assert_int_equal(script_rebuild(&f->script, &f->err), OK); /* a state of its own */
+    assert_string_equal(f->fake.logged + strlen(f->fake.logged) / 2,
                         "1 script.log text=run place=lib/money.lua:1\n");
-    end(&s);
 }
 
-static void modules_are_part_of_the_generation(void **state)
+TEST_WITH(scene, modules_are_part_of_the_generation)
 {
     char hash[32];
-    struct scene s;
 
-    (void)state;
-    begin(&s);
-    make_folder(&s, "lib");
-    write_file(&s, "lib/b.lua", "return 1");
-    write_file(&s, "lib/.b.lua", "this is no Lua");
-    write_file(&s, "lib/notes.txt", "nor is this");
-    assert_string_equal(load(&s, "assert(require 'lib.b' == 1)"), "");
-    snprintf(hash, sizeof hash, "%s", script_hash(s.script));
-    assert_string_equal(script_file(s.script, 0), "rules/a.lua");
-    assert_string_equal(script_file(s.script, 1), "lib/b.lua");
-    assert_null(script_file(s.script, 2));
-    write_file(&s, "lib/b.lua", "return 2");
-    assert_int_equal(script_rebuild(&s.script, &s.err), OK); /* from the bytes that were read */
-    assert_string_equal(load(&s, "assert(require 'lib.b' == 2)"), "");
-    assert_string_not_equal(hash, script_hash(s.script));
-    end(&s);
+    make_folder(f, "lib");
+    write_file(f, "lib/b.lua", "return 1");
+    write_file(f, "lib/.b.lua", "this is no Lua");
+    write_file(f, "lib/notes.txt", "nor is this");
+    assert_string_equal(load(f, "assert(require 'lib.b' == 1)"), "");
+    snprintf(hash, sizeof hash, "%s", script_hash(f->script));
+    assert_string_equal(script_file(f->script, 0), "rules/a.lua");
+    assert_string_equal(script_file(f->script, 1), "lib/b.lua");
+    assert_null(script_file(f->script, 2));
+    write_file(f, "lib/b.lua", "return 2");
+    assert_int_equal(script_rebuild(&f->script, &f->err), OK); /* from the bytes that were read */
+    assert_string_equal(load(f, "assert(require 'lib.b' == 2)"), "");
+    assert_string_not_equal(hash, script_hash(f->script));
 }
 
-static void each_folder_has_its_own(void **state)
+TEST_WITH(scene, each_folder_has_its_own)
 {
     struct script_folder folders[2];
     char path[128];
-    struct scene s;
 
-    (void)state;
-    begin(&s);
-    make_folder(&s, "lib");
-    make_folder(&s, "learning");
-    make_folder(&s, "learning/rules");
-    make_folder(&s, "learning/lib");
-    snprintf(path, sizeof path, "%s/learning", s.dir);
-    folders[0] = s.folder;
+    make_folder(f, "lib");
+    make_folder(f, "learning");
+    make_folder(f, "learning/rules");
+    make_folder(f, "learning/lib");
+    snprintf(path, sizeof path, "%s/learning", f->dir);
+    folders[0] = f->folder;
     folders[1] = (struct script_folder){path, "learning"};
-    s.settings.folders = folders;
-    s.settings.n_folders = 2;
-    write_file(&s, "lib/name.lua", "return 'root'");
-    write_file(&s, "lib/only.lua", "return 'root'");
-    write_file(&s, "learning/lib/name.lua", "return 'learning'");
-    write_file(&s, "learning/rules/x.lua", "assert(require 'lib.name' == 'learning')");
-    assert_string_equal(load(&s, "assert(require 'lib.name' == 'root')"), "");
-    write_file(&s, "learning/rules/x.lua", "\nrequire 'lib.nme'");
-    assert_string_equal(load(&s, ""),
+    f->settings.folders = folders;
+    f->settings.n_folders = 2;
+    write_file(f, "lib/name.lua", "return 'root'");
+    write_file(f, "lib/only.lua", "return 'root'");
+    write_file(f, "learning/lib/name.lua", "return 'learning'");
+    write_file(f, "learning/rules/x.lua", "assert(require 'lib.name' == 'learning')");
+    assert_string_equal(load(f, "assert(require 'lib.name' == 'root')"), "");
+    write_file(f, "learning/rules/x.lua", "\nrequire 'lib.nme'");
+    assert_string_equal(load(f, ""),
                         "learning/rules/x.lua:2: no module 'lib.nme': there is no file "
                         "learning/lib/nme.lua or lib/nme.lua: did you mean 'lib.name'?");
-    write_file(&s, "learning/rules/x.lua", "assert(require 'lib.only' == 'root')");
-    assert_string_equal(load(&s, ""), "");
-    end(&s);
+    write_file(f, "learning/rules/x.lua", "assert(require 'lib.only' == 'root')");
+    assert_string_equal(load(f, ""), "");
 }
 
 /* Two included folders, beside what they share. */
@@ -111,7 +98,6 @@ static void begin_shared(struct scene *s, struct script_folder folders[2], char 
 {
     static const char *const names[] = {"orders", "learning"};
 
-    begin(s);
     make_folder(s, "lib");
     for (int i = 0; i < 2; i++) {
         char below[64];
@@ -128,58 +114,51 @@ static void begin_shared(struct scene *s, struct script_folder folders[2], char 
     s->settings.n_folders = 2;
 }
 
-static void what_lies_above_is_shared_and_belongs_to_nobody(void **state)
+TEST_WITH(scene, what_lies_above_is_shared_and_belongs_to_nobody)
 {
     struct script_folder folders[2];
     char paths[2][128], hash[32];
-    struct scene s;
 
-    (void)state;
-    begin_shared(&s, folders, paths);
-    write_file(&s, "lib/money.lua", "print('run') return { rate = require 'lib.rate' }");
-    write_file(&s, "lib/rate.lua", "return 19");
-    write_file(&s, "learning/lib/rate.lua", "return require('lib.money').rate - 12");
-    write_file(&s, "orders/rules/x.lua", "assert(require('lib.money').rate == 19)");
-    write_file(&s, "learning/rules/x.lua",
+    begin_shared(f, folders, paths);
+    write_file(f, "lib/money.lua", "print('run') return { rate = require 'lib.rate' }");
+    write_file(f, "lib/rate.lua", "return 19");
+    write_file(f, "learning/lib/rate.lua", "return require('lib.money').rate - 12");
+    write_file(f, "orders/rules/x.lua", "assert(require('lib.money').rate == 19)");
+    write_file(f, "learning/rules/x.lua",
                "assert(require('lib.rate') == 7 and require('lib.money').rate == 19)");
-    assert_int_equal(script_load(&s.script, &s.settings, &s.err), OK);
-    assert_string_equal(s.fake.logged, "1 script.log text=run place=lib/money.lua:1\n"); /* once */
-    assert_string_equal(script_file(s.script, 4), "lib/rate.lua");
-    assert_null(script_file(s.script, 5));
-    snprintf(hash, sizeof hash, "%s", script_hash(s.script));
-    script_free(&s.script);
-    write_file(&s, "lib/rate.lua", "return 19 --");
-    assert_int_equal(script_load(&s.script, &s.settings, &s.err), OK);
-    assert_string_not_equal(script_hash(s.script), hash);
-    end(&s);
+    assert_int_equal(script_load(&f->script, &f->settings, &f->err), OK);
+    assert_string_equal(f->fake.logged, "1 script.log text=run place=lib/money.lua:1\n"); /* once */
+    assert_string_equal(script_file(f->script, 4), "lib/rate.lua");
+    assert_null(script_file(f->script, 5));
+    snprintf(hash, sizeof hash, "%s", script_hash(f->script));
+    script_free(&f->script);
+    write_file(f, "lib/rate.lua", "return 19 --");
+    assert_int_equal(script_load(&f->script, &f->settings, &f->err), OK);
+    assert_string_not_equal(script_hash(f->script), hash);
 }
 
-static void a_cycle_among_shared_modules_is_told(void **state)
+TEST_WITH(scene, a_cycle_among_shared_modules_is_told)
 {
     struct script_folder folders[2];
     char paths[2][128];
-    struct scene s;
 
-    (void)state;
-    begin_shared(&s, folders, paths);
-    write_file(&s, "lib/a.lua", "return require 'lib.b'");
-    write_file(&s, "lib/b.lua", "return require 'lib.a'");
-    write_file(&s, "learning/lib/own.lua", "return require 'lib.a'");
-    write_file(&s, "learning/rules/x.lua", "require 'lib.own'");
-    assert_int_equal(script_load(&s.script, &s.settings, &s.err), ERR_CONFIG);
-    assert_non_null(strstr(s.err.text, "a cycle of requires: lib.a -> lib.b -> lib.a"));
-    end(&s);
+    begin_shared(f, folders, paths);
+    write_file(f, "lib/a.lua", "return require 'lib.b'");
+    write_file(f, "lib/b.lua", "return require 'lib.a'");
+    write_file(f, "learning/lib/own.lua", "return require 'lib.a'");
+    write_file(f, "learning/rules/x.lua", "require 'lib.own'");
+    assert_int_equal(script_load(&f->script, &f->settings, &f->err), ERR_CONFIG);
+    assert_non_null(strstr(f->err.text, "a cycle of requires: lib.a -> lib.b -> lib.a"));
 }
 
 /* The folders as the command line gives them: relative to where it went. */
-static void an_include_called_lib_is_an_include(void **state)
+TEST(an_include_called_lib_is_an_include)
 {
     const struct script_folder two[] = {{"orders", "orders"}, {"learning", "learning"}};
     const struct script_folder lib[] = {{"orders", "orders"}, {"lib", "lib"}};
     const struct script_folder own[] = {{".", ""}, {"learning", "learning"}};
     char above[64];
 
-    (void)state;
     assert_true(above_is_next(two, 2, 0, above, sizeof above));
     assert_string_equal(above, ".");
     assert_false(above_is_next(two, 2, 1, above, sizeof above));
@@ -191,87 +170,56 @@ static void an_include_called_lib_is_an_include(void **state)
 }
 
 /* What two included folders share may be linked, but not from outside of the router. */
-static void a_link_between_includes_is_fine(void **state)
+TEST_WITH(scene, a_link_between_includes_is_fine)
 {
     struct script_folder folders[1];
     char path[128], link[256];
-    struct scene s;
 
-    (void)state;
-    begin(&s);
-    make_folder(&s, "shared");
-    make_folder(&s, "learning");
-    make_folder(&s, "learning/rules");
-    make_folder(&s, "learning/lib");
-    write_file(&s, "shared/m.lua", "return 5");
-    write_file(&s, "learning/rules/x.lua", "assert(require 'lib.m' == 5)");
-    snprintf(link, sizeof link, "%s/learning/lib/m.lua", s.dir);
+    make_folder(f, "shared");
+    make_folder(f, "learning");
+    make_folder(f, "learning/rules");
+    make_folder(f, "learning/lib");
+    write_file(f, "shared/m.lua", "return 5");
+    write_file(f, "learning/rules/x.lua", "assert(require 'lib.m' == 5)");
+    snprintf(link, sizeof link, "%s/learning/lib/m.lua", f->dir);
     assert_int_equal(symlink("../../shared/m.lua", link), 0);
-    snprintf(path, sizeof path, "%s/learning", s.dir);
+    snprintf(path, sizeof path, "%s/learning", f->dir);
     folders[0] = (struct script_folder){path, "learning"};
-    s.settings.folders = folders;
-    assert_int_equal(script_load(&s.script, &s.settings, &s.err), OK);
-    script_free(&s.script);
+    f->settings.folders = folders;
+    assert_int_equal(script_load(&f->script, &f->settings, &f->err), OK);
+    script_free(&f->script);
     folders[0].namespace_ = ""; /* the same folder as a router: the link leads out */
-    assert_int_equal(script_load(&s.script, &s.settings, &s.err), ERR_CONFIG);
-    assert_non_null(strstr(s.err.text, "is a link that leads out of the router's folder"));
-    end(&s);
+    assert_int_equal(script_load(&f->script, &f->settings, &f->err), ERR_CONFIG);
+    assert_non_null(strstr(f->err.text, "is a link that leads out of the router's folder"));
 }
 
-static void an_error_inside_names_the_modules_file(void **state)
+TEST_WITH(scene, an_error_inside_names_the_modules_file)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    make_folder(&s, "lib");
-    write_file(&s, "lib/m.lua", "local x\r\nx.y = 1");
-    assert_string_equal(load(&s, "require 'lib.m'"),
+    make_folder(f, "lib");
+    write_file(f, "lib/m.lua", "local x\r\nx.y = 1");
+    assert_string_equal(load(f, "require 'lib.m'"),
                         "lib/m.lua:2: attempt to index a nil value (local 'x')");
-    write_file(&s, "lib/m.lua", "return {");
-    assert_string_equal(load(&s, "require 'lib.m'"), "lib/m.lua:1: unexpected symbol near <eof>");
-    write_file(&s, "lib/m.lua", "\x1bLua");
-    assert_string_equal(load(&s, "require 'lib.m'"),
+    write_file(f, "lib/m.lua", "return {");
+    assert_string_equal(load(f, "require 'lib.m'"), "lib/m.lua:1: unexpected symbol near <eof>");
+    write_file(f, "lib/m.lua", "\x1bLua");
+    assert_string_equal(load(f, "require 'lib.m'"),
                         "rules/a.lua:1: attempt to load a binary chunk (mode is 't')");
-    write_file(&s, "lib/m.lua", "error 'once'"); /* a failure is not remembered as a cycle */
-    assert_string_equal(load(&s, "pcall(require, 'lib.m') require 'lib.m'"), "lib/m.lua:1: once");
-    end(&s);
+    write_file(f, "lib/m.lua", "error 'once'"); /* a failure is not remembered as a cycle */
+    assert_string_equal(load(f, "pcall(require, 'lib.m') require 'lib.m'"), "lib/m.lua:1: once");
 }
 
-static void a_handler_may_require_late(void **state)
+TEST_WITH(scene, a_handler_may_require_late)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    make_folder(&s, "lib");
-    write_file(&s, "lib/m.lua", "count = 0 return function() count = count + 1 return count end");
-    RUNS(&s, "assert(require 'lib.m'() == 1)");
-    assert_int_equal(again(&s), SCRIPT_FAILED); /* it is 2 now */
-    assert_string_equal(s.out.error, "rules/a.lua:3: assertion failed!");
-    write_file(&s, "lib/m.lua", "while true do end");
-    FAILS(&s, "require 'lib.m'",
+    make_folder(f, "lib");
+    write_file(f, "lib/m.lua", "count = 0 return function() count = count + 1 return count end");
+    RUNS(f, "assert(require 'lib.m'() == 1)");
+    assert_int_equal(again(f), SCRIPT_FAILED); /* it is 2 now */
+    assert_string_equal(f->out.error, "rules/a.lua:3: assertion failed!");
+    write_file(f, "lib/m.lua", "while true do end");
+    FAILS(f, "require 'lib.m'",
           "lib/m.lua:1: ran over its time limit of 200 ms (setting handler_timeout; a handler can "
           "have its own with timeout in herald.on)");
-    write_file(&s, "lib/m.lua", "require 'herald'.on('x', '*', print)");
-    FAILS(&s, "require 'lib.m'",
+    write_file(f, "lib/m.lua", "require 'herald'.on('x', '*', print)");
+    FAILS(f, "require 'lib.m'",
           "lib/m.lua:1: herald.on is for loading: a handler cannot change the rules");
-    end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_module_runs_once_and_all_get_its_value),
-        cmocka_unit_test(modules_are_part_of_the_generation),
-        cmocka_unit_test(each_folder_has_its_own),
-        cmocka_unit_test(what_lies_above_is_shared_and_belongs_to_nobody),
-        cmocka_unit_test(a_cycle_among_shared_modules_is_told),
-        cmocka_unit_test(an_include_called_lib_is_an_include),
-        cmocka_unit_test(a_link_between_includes_is_fine),
-        cmocka_unit_test(an_error_inside_names_the_modules_file),
-        cmocka_unit_test(a_handler_may_require_late),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

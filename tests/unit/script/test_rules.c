@@ -1,15 +1,12 @@
 /* Which rule a message gets. */
+#include "check.h"
 #include "script/rules_int.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static char *copy(const char *text)
 {
@@ -53,12 +50,11 @@ static const char *route_of(const struct rules *r, const char *type, const char 
     return route ? route->origin : "none";
 }
 
-static void the_most_specific_handler_wins(void **state)
+TEST(the_most_specific_handler_wins)
 {
     struct rules *r = rules_new();
     struct err err;
 
-    (void)state;
     assert_int_equal(add_handler(r, "*", "*", "any", &err), OK);
     assert_int_equal(add_handler(r, "paid", "*", "paid", &err), OK);
     assert_int_equal(add_handler(r, "paid", "60201", "paid 60201", &err), OK);
@@ -77,7 +73,7 @@ static void the_most_specific_handler_wins(void **state)
     assert_null(r);
 }
 
-static void this_queue_comes_before_any_within_a_pair(void **state)
+TEST(this_queue_comes_before_any_within_a_pair)
 {
     static const char *const handlers[][4] = {
         {"paid", "1", NULL, "paid 1"},  {"paid", "*", "q", "paid * q"},
@@ -87,7 +83,6 @@ static void this_queue_comes_before_any_within_a_pair(void **state)
     struct rules *r = rules_new();
     struct err err;
 
-    (void)state;
     for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++) {
         struct handler h = {.type = copy(handlers[i][0]),
                             .order_type = copy(handlers[i][1]),
@@ -109,11 +104,10 @@ static void this_queue_comes_before_any_within_a_pair(void **state)
     rules_free(&r);
 }
 
-static void nothing_matches_nothing(void **state)
+TEST(nothing_matches_nothing)
 {
     struct rules *r = rules_new();
 
-    (void)state;
     rules_seal(r);
     assert_string_equal(handler_of(r, "paid", "60201"), "none");
     assert_string_equal(route_of(r, "paid", NULL), "none");
@@ -122,12 +116,11 @@ static void nothing_matches_nothing(void **state)
     rules_free(&r);
 }
 
-static void a_route_with_its_order_type_comes_first(void **state)
+TEST(a_route_with_its_order_type_comes_first)
 {
     struct rules *r = rules_new();
     struct err err;
 
-    (void)state;
     assert_int_equal(add_route(r, "paid", NULL, "paid", &err), OK);
     assert_int_equal(add_route(r, "paid", "60201", "paid 60201", &err), OK);
     assert_int_equal(add_route(r, "sent", "1", "sent 1", &err), OK);
@@ -140,13 +133,12 @@ static void a_route_with_its_order_type_comes_first(void **state)
     rules_free(&r);
 }
 
-static void duplicates_name_both_places(void **state)
+TEST(duplicates_name_both_places)
 {
     struct rules *r = rules_new();
     struct subscription s = {.queue = copy("q"), .origin = copy("a.lua:1")};
     struct err err;
 
-    (void)state;
     assert_int_equal(add_handler(r, "t", "o", "a.lua:1", &err), OK);
     assert_int_equal(add_handler(r, "t", "o", "b.lua:2", &err), ERR_CONFIG);
     assert_string_equal(err.text, "b.lua:2: a second handler for type \"t\", order type \"o\": "
@@ -164,13 +156,12 @@ static void duplicates_name_both_places(void **state)
     rules_free(&r);
 }
 
-static void many_handlers_are_found_each(void **state)
+TEST(many_handlers_are_found_each)
 {
     struct rules *r = rules_new();
     struct err err;
     char order[16];
 
-    (void)state;
     for (int i = 0; i < 500; i++) {
         snprintf(order, sizeof order, "%d", (i * 37) % 500);
         assert_int_equal(add_handler(r, "t", order, order, &err), OK);
@@ -183,13 +174,12 @@ static void many_handlers_are_found_each(void **state)
     rules_free(&r);
 }
 
-static void handlers_of_a_rebuilt_state_take_the_old_ones_place(void **state)
+TEST(handlers_of_a_rebuilt_state_take_the_old_ones_place)
 {
     struct rules *old = rules_new(), *fresh = rules_new();
     const struct route *routes;
     struct err err;
 
-    (void)state;
     assert_int_equal(add_route(old, "t", NULL, "old", &err), OK);
     assert_int_equal(add_handler(old, "t", "*", "old", &err), OK);
     rules_seal(old);
@@ -201,19 +191,4 @@ static void handlers_of_a_rebuilt_state_take_the_old_ones_place(void **state)
     assert_string_equal(handler_of(old, "t", "1"), "fresh");
     assert_ptr_equal(rules_topology(old)->routes, routes);
     rules_free(&old);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_most_specific_handler_wins),
-        cmocka_unit_test(this_queue_comes_before_any_within_a_pair),
-        cmocka_unit_test(nothing_matches_nothing),
-        cmocka_unit_test(a_route_with_its_order_type_comes_first),
-        cmocka_unit_test(duplicates_name_both_places),
-        cmocka_unit_test(many_handlers_are_found_each),
-        cmocka_unit_test(handlers_of_a_rebuilt_state_take_the_old_ones_place),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

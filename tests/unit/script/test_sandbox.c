@@ -1,13 +1,9 @@
 /* What a rule file can see, and what it cannot. */
 #include "fake_host.h"
 
-static void only_the_allowed_names_are_there(void **state)
+TEST_WITH(scene, only_the_allowed_names_are_there)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    RUNS(&s,
+    RUNS(f,
          "for _, name in ipairs { 'io', 'debug', 'package', 'dofile', 'loadfile',\n"
          "'collectgarbage', 'warn', 'herald_', 'loadstring' } do\n"
          "assert(rawget(_G, name) == nil and not pcall(function() return _G[name] end)) end\n"
@@ -17,104 +13,79 @@ static void only_the_allowed_names_are_there(void **state)
          "assert(math.max(1, 2) == 2 and utf8.char(8364) == '\\u{20ac}')\n"
          "assert(('x'):upper() == 'X' and #table.pack(1, 2) == 2)\n"
          "assert(_VERSION == 'Lua 5.4' and tostring(1) == '1')");
-    end(&s);
 }
 
-static void bytecode_is_refused_everywhere(void **state)
+TEST_WITH(scene, bytecode_is_refused_everywhere)
 {
     static const char bytecode[] = "\x1bLua\x54\x00\x19\x93\r\n\x1a\n";
-    struct scene s;
 
-    (void)state;
-    begin(&s);
-    RUNS(&s, "local f, why = load('\\27Lua')\n"
-             "assert(not f and why:find('binary'), why)\n"
-             "f, why = load('\\27Lua', 'x', 'bt') assert(not f and why:find('binary'))\n"
-             "f, why = load(function() return nil end) assert(f)\n"
-             "assert(not pcall(load, 'return 1', 'x', 'b'))");
-    script_free(&s.script);
-    write_rules(&s, "a.lua", bytecode, sizeof bytecode - 1);
-    assert_int_equal(script_load(&s.script, &s.settings, &s.err), ERR_CONFIG);
-    assert_string_equal(s.err.text, "rules/a.lua: attempt to load a binary chunk (mode is 't')");
-    end(&s);
+    RUNS(f, "local f, why = load('\\27Lua')\n"
+            "assert(not f and why:find('binary'), why)\n"
+            "f, why = load('\\27Lua', 'x', 'bt') assert(not f and why:find('binary'))\n"
+            "f, why = load(function() return nil end) assert(f)\n"
+            "assert(not pcall(load, 'return 1', 'x', 'b'))");
+    script_free(&f->script);
+    write_rules(f, "a.lua", bytecode, sizeof bytecode - 1);
+    assert_int_equal(script_load(&f->script, &f->settings, &f->err), ERR_CONFIG);
+    assert_string_equal(f->err.text, "rules/a.lua: attempt to load a binary chunk (mode is 't')");
 }
 
-static void loaded_text_lives_in_the_files_environment(void **state)
+TEST_WITH(scene, loaded_text_lives_in_the_files_environment)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    RUNS(&s, "rawset(_G, 'mine', 5)\n"
-             "assert(load('return mine')() == 5)\n"
-             "load('mine = 6')() assert(mine == 6)\n"
-             "assert(load('return mine', 'c', 't', { mine = 7 })() == 7)\n"
-             "assert(not pcall(load('return io')))\n"
-             "local parts = { 'return ', 'mine' } local i = 0\n"
-             "assert(load(function() i = i + 1 return parts[i] end)() == 6)\n"
-             "local f, why = load('x =', '=chunk') assert(not f and why:find('chunk:1:'))");
-    end(&s);
+    RUNS(f, "rawset(_G, 'mine', 5)\n"
+            "assert(load('return mine')() == 5)\n"
+            "load('mine = 6')() assert(mine == 6)\n"
+            "assert(load('return mine', 'c', 't', { mine = 7 })() == 7)\n"
+            "assert(not pcall(load('return io')))\n"
+            "local parts = { 'return ', 'mine' } local i = 0\n"
+            "assert(load(function() i = i + 1 return parts[i] end)() == 6)\n"
+            "local f, why = load('x =', '=chunk') assert(not f and why:find('chunk:1:'))");
 }
 
-static void globals_stay_in_their_file(void **state)
+TEST_WITH(scene, globals_stay_in_their_file)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    write_rules(&s, "a.lua", "shared = 1 _G.other = 2 rawset(_G, 'third', 3)", 46);
-    write_rules(&s, "b.lua",
+    write_rules(f, "a.lua", "shared = 1 _G.other = 2 rawset(_G, 'third', 3)", 46);
+    write_rules(f, "b.lua",
                 "for _, n in ipairs { 'shared', 'other', 'third' } do\n"
                 "assert(not rawget(_G, n)) end tostring = 5 assert(tostring == 5)",
                 117);
-    assert_int_equal(script_load(&s.script, &s.settings, &s.err), OK);
-    assert_string_equal(load(&s, "assert(tostring(1) == '1')"), "");
-    end(&s);
+    assert_int_equal(script_load(&f->script, &f->settings, &f->err), OK);
+    assert_string_equal(load(f, "assert(tostring(1) == '1')"), "");
 }
 
-static void libraries_cannot_be_changed(void **state)
+TEST_WITH(scene, libraries_cannot_be_changed)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    FAILS(&s, "string.upper = nil", "rules/a.lua:3: string is read-only");
-    FAILS(&s, "function math.half(x) return x / 2 end", "rules/a.lua:3: math is read-only");
-    FAILS(&s, "herald.on = nil", "rules/a.lua:3: herald is read-only");
-    FAILS(&s, "herald.json.x = 1", "rules/a.lua:3: herald.json is read-only");
-    FAILS(&s, "rawset(string, 'upper', 1)", "rules/a.lua:3: this table is read-only");
-    FAILS(&s, "table.insert(table, 1)", "rules/a.lua:3: table is read-only");
-    FAILS(&s, "setmetatable(string, {})", "rules/a.lua:3: cannot change a protected metatable");
-    FAILS(&s, "setmetatable(_G, {})", "rules/a.lua:3: cannot change a protected metatable");
-    RUNS(&s, "assert(getmetatable('') == false and getmetatable(string) == false)\n"
-             "assert(getmetatable(msg) == false and getmetatable(tx) == false)\n"
-             "assert(getmetatable(herald.null) == false and getmetatable(_ENV) == false)\n"
-             "local seen = false\n"
-             "for name, f in pairs(string) do seen = seen or name == 'rep' end\n"
-             "assert(seen)\n"
-             "for name, f in pairs(herald) do assert(herald[name] == f) end");
-    end(&s);
+    FAILS(f, "string.upper = nil", "rules/a.lua:3: string is read-only");
+    FAILS(f, "function math.half(x) return x / 2 end", "rules/a.lua:3: math is read-only");
+    FAILS(f, "herald.on = nil", "rules/a.lua:3: herald is read-only");
+    FAILS(f, "herald.json.x = 1", "rules/a.lua:3: herald.json is read-only");
+    FAILS(f, "rawset(string, 'upper', 1)", "rules/a.lua:3: this table is read-only");
+    FAILS(f, "table.insert(table, 1)", "rules/a.lua:3: table is read-only");
+    FAILS(f, "setmetatable(string, {})", "rules/a.lua:3: cannot change a protected metatable");
+    FAILS(f, "setmetatable(_G, {})", "rules/a.lua:3: cannot change a protected metatable");
+    RUNS(f, "assert(getmetatable('') == false and getmetatable(string) == false)\n"
+            "assert(getmetatable(msg) == false and getmetatable(tx) == false)\n"
+            "assert(getmetatable(herald.null) == false and getmetatable(_ENV) == false)\n"
+            "local seen = false\n"
+            "for name, f in pairs(string) do seen = seen or name == 'rep' end\n"
+            "assert(seen)\n"
+            "for name, f in pairs(herald) do assert(herald[name] == f) end");
 }
 
-static void require_knows_one_module(void **state)
+TEST_WITH(scene, require_knows_one_module)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    RUNS(&s, "assert(require 'herald' == herald and require('herald') == herald)");
-    FAILS(&s, "require 'socket.http'",
+    RUNS(f, "assert(require 'herald' == herald and require('herald') == herald)");
+    FAILS(f, "require 'socket.http'",
           "rules/a.lua:3: cannot require 'socket.http': rules can require \"herald\" and modules "
           "of the "
           "router's lib/ folder, such as require \"lib.money\" for lib/money.lua");
-    FAILS(&s, "require 'string'", "rules/a.lua:3: 'string' needs no require: it is there already");
-    FAILS(&s, "require()",
+    FAILS(f, "require 'string'", "rules/a.lua:3: 'string' needs no require: it is there already");
+    FAILS(f, "require()",
           "rules/a.lua:3: bad argument #1 to 'require' (string expected, got no value)");
-    end(&s);
 }
 
 /* Each tries to reach what other files, or other messages, see. */
-static void nothing_that_is_shared_can_be_reached(void **state)
+TEST_WITH(scene, nothing_that_is_shared_can_be_reached)
 {
     static const char *const attempts[] = {
         "local f = getmetatable('').__index",
@@ -152,61 +123,31 @@ static void nothing_that_is_shared_can_be_reached(void **state)
         "coroutine.close(coroutine.running())",
         "collectgarbage 'stop'",
     };
-    struct scene s;
 
-    (void)state;
-    begin(&s);
     for (size_t i = 0; i < sizeof attempts / sizeof attempts[0]; i++)
-        if (run(&s, attempts[i]) != SCRIPT_FAILED)
-            fail_msg("%s: verdict %d", attempts[i], (int)s.out.verdict);
-    RUNS(&s, "assert(('x'):upper() == 'X' and string.rep and herald.on and print)");
-    end(&s);
+        if (run(f, attempts[i]) != SCRIPT_FAILED)
+            fail_msg("%s: verdict %d", attempts[i], (int)f->out.verdict);
+    RUNS(f, "assert(('x'):upper() == 'X' and string.rep and herald.on and print)");
 }
 
 /* Two files, and two messages: what one does to its own globals stays there. */
-static void what_a_file_does_to_its_globals_stays_there(void **state)
+TEST_WITH(scene, what_a_file_does_to_its_globals_stays_there)
 {
     static const char other[] = "print = nil _G.tostring = nil rawset(_G, 'pairs', 5) _ENV = {}";
-    struct scene s;
 
-    (void)state;
-    begin(&s);
-    write_rules(&s, "b.lua", other, strlen(other));
-    assert_string_equal(load(&s, "require 'herald'.on('*', '*', function()\n"
-                                 "for _ in pairs { tostring(print) } do end end)"),
+    write_rules(f, "b.lua", other, strlen(other));
+    assert_string_equal(load(f, "require 'herald'.on('*', '*', function()\n"
+                                "for _ in pairs { tostring(print) } do end end)"),
                         "");
-    assert_int_equal(again(&s), SCRIPT_DONE);
-    end(&s);
+    assert_int_equal(again(f), SCRIPT_DONE);
 }
 
-static void a_finalizer_is_refused(void **state)
+TEST_WITH(scene, a_finalizer_is_refused)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    FAILS(&s, "setmetatable({}, { __gc = function() end })",
+    FAILS(f, "setmetatable({}, { __gc = function() end })",
           "rules/a.lua:3: setmetatable: __gc is not available to rules; use __close");
-    RUNS(&s, "local closed local mt = { __close = function() closed = true end }\n"
-             "do local x <close> = setmetatable({}, mt) end assert(closed)\n"
-             "mt.__gc = function() end local y = {}\n"
-             "assert(not pcall(setmetatable, y, mt))");
-    end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(only_the_allowed_names_are_there),
-        cmocka_unit_test(bytecode_is_refused_everywhere),
-        cmocka_unit_test(loaded_text_lives_in_the_files_environment),
-        cmocka_unit_test(globals_stay_in_their_file),
-        cmocka_unit_test(libraries_cannot_be_changed),
-        cmocka_unit_test(require_knows_one_module),
-        cmocka_unit_test(nothing_that_is_shared_can_be_reached),
-        cmocka_unit_test(what_a_file_does_to_its_globals_stays_there),
-        cmocka_unit_test(a_finalizer_is_refused),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    RUNS(f, "local closed local mt = { __close = function() closed = true end }\n"
+            "do local x <close> = setmetatable({}, mt) end assert(closed)\n"
+            "mt.__gc = function() end local y = {}\n"
+            "assert(not pcall(setmetatable, y, mt))");
 }

@@ -152,7 +152,7 @@ static void run_short_of_memory(bool for_good)
     struct scene s;
     long good = 0, bad = 0;
 
-    begin(&s);
+    scene_setup(&s);
     set_message(&s);
     s.settings.memory = scarce;
     s.settings.memory_arg = &m;
@@ -172,76 +172,61 @@ static void run_short_of_memory(bool for_good)
     }
     print_message("%ld clean failures, %ld full runs\n", bad, good);
     assert_true(bad > 10);
-    end(&s);
+    scene_teardown(&s);
 }
 
-static void every_allocation_may_fail_once(void **state)
+TEST(every_allocation_may_fail_once)
 {
-    (void)state;
     run_short_of_memory(false);
 }
 
-static void every_allocation_may_fail_from_there_on(void **state)
+TEST(every_allocation_may_fail_from_there_on)
 {
-    (void)state;
     run_short_of_memory(true);
 }
 
-static void nothing_depends_on_when_the_collector_runs(void **state)
+TEST_WITH(scene, nothing_depends_on_when_the_collector_runs)
 {
     struct shortage m = {.left = -1, .stutter = 200};
-    struct scene s;
 
-    (void)state;
-    begin(&s);
-    set_message(&s);
-    s.settings.memory = scarce;
-    s.settings.memory_arg = &m;
-    s.settings.handler_ms = s.settings.load_ms = 1000000;
-    write_rules(&s, "a.lua", everything, sizeof everything - 1);
-    assert_true(play(&s));
-    end(&s);
+    set_message(f);
+    f->settings.memory = scarce;
+    f->settings.memory_arg = &m;
+    f->settings.handler_ms = f->settings.load_ms = 1000000;
+    write_rules(f, "a.lua", everything, sizeof everything - 1);
+    assert_true(play(f));
 }
 
-static void finalizers_run_at_any_time(void **state)
+TEST_WITH(scene, finalizers_run_at_any_time)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    set_message(&s);
-    assert_string_equal(load(&s, everything), "");
-    lua_gc(s.script->state->L, LUA_GCINC, 1, 1000, 1); /* a cycle every few allocations */
+    set_message(f);
+    assert_string_equal(load(f, everything), "");
+    lua_gc(f->script->state->L, LUA_GCINC, 1, 1000, 1); /* a cycle every few allocations */
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(again(&s), SCRIPT_FAILED);
-        assert_int_equal(again(&s), SCRIPT_DONE);
-        assert_int_equal(again(&s), SCRIPT_RETRY);
+        assert_int_equal(again(f), SCRIPT_FAILED);
+        assert_int_equal(again(f), SCRIPT_DONE);
+        assert_int_equal(again(f), SCRIPT_RETRY);
     }
-    end(&s);
 }
 
-static void a_ceiling_just_above_what_is_needed_is_enough(void **state)
+TEST_WITH(scene, a_ceiling_just_above_what_is_needed_is_enough)
 {
-    struct scene s;
     size_t max = 0;
 
-    (void)state;
-    begin(&s);
-    set_message(&s);
-    s.settings.handler_ms = s.settings.load_ms = 1000000;
-    write_rules(&s, "a.lua", everything, sizeof everything - 1);
+    set_message(f);
+    f->settings.handler_ms = f->settings.load_ms = 1000000;
+    write_rules(f, "a.lua", everything, sizeof everything - 1);
     for (max = 20000; max < 400000; max += 2000) {
-        s.settings.memory_max = max;
-        if (script_load(&s.script, &s.settings, &s.err) != OK) {
-            assert_true(s.err.code == ERR_CONFIG || s.err.code == ERR_NOMEM);
+        f->settings.memory_max = max;
+        if (script_load(&f->script, &f->settings, &f->err) != OK) {
+            assert_true(f->err.code == ERR_CONFIG || f->err.code == ERR_NOMEM);
             continue;
         }
         for (int i = 0; i < 30; i++)
-            if (again(&s) == SCRIPT_NOMEM)
+            if (again(f) == SCRIPT_NOMEM)
                 break;
-        script_free(&s.script);
+        script_free(&f->script);
     }
-    end(&s);
 }
 
 /* An allocator around that of a state: while it runs, the one way from there into Lua leads to
@@ -266,99 +251,71 @@ static void *guard(void *arg, void *p, size_t old, size_t size)
 }
 
 /* Lua is in the middle of something when it asks for memory, such as moving its stack. */
-static void the_allocator_never_calls_into_lua(void **state)
+TEST_WITH(scene, the_allocator_never_calls_into_lua)
 {
     static const char deep[] =
         "local function f(n) return n == 0 and {} or { f(n - 1) } end f(2000)";
     struct guarded g;
-    struct scene s;
     int refused = 0, done = 0;
 
-    (void)state;
-    begin(&s);
     for (size_t extra = 0; extra < 1000000; extra += 20000) {
-        assert_int_equal(run(&s, deep), SCRIPT_DONE);
-        lua_gc(s.script->state->L, LUA_GCCOLLECT);
-        g.state = s.script->state;
+        assert_int_equal(run(f, deep), SCRIPT_DONE);
+        lua_gc(f->script->state->L, LUA_GCCOLLECT);
+        g.state = f->script->state;
         g.allocate = lua_getallocf(g.state->L, &g.arg);
         g.state->max = g.state->used + extra;
         lua_setallocf(g.state->L, guard, &g);
-        if (again(&s) == SCRIPT_NOMEM)
+        if (again(f) == SCRIPT_NOMEM)
             refused++;
         else
-            done += s.out.verdict == SCRIPT_DONE;
+            done += f->out.verdict == SCRIPT_DONE;
         lua_setallocf(g.state->L, g.allocate, g.arg);
     }
     print_message("%d refused, %d done\n", refused, done);
     assert_true(refused > 5 && done > 5);
-    end(&s);
 }
 
-static void a_rebuilt_script_comes_from_the_same_bytes(void **state)
+TEST_WITH(scene, a_rebuilt_script_comes_from_the_same_bytes)
 {
     const struct rules *rules;
     const struct topology *topology;
     const struct route *routes;
     struct script *before;
-    struct scene s;
 
-    (void)state;
-    begin(&s);
-    set_message(&s);
-    assert_string_equal(load(&s, everything), "");
-    before = s.script;
-    rules = script_rules(s.script);
+    set_message(f);
+    assert_string_equal(load(f, everything), "");
+    before = f->script;
+    rules = script_rules(f->script);
     topology = rules_topology(rules);
     routes = topology->routes;
-    assert_true(ask(&s));
-    assert_int_equal(again(&s), SCRIPT_FAILED);
-    assert_int_equal(again(&s), SCRIPT_DONE);
-    write_rules(&s, "a.lua", "error 'changed'", 15);
-    assert_int_equal(script_rebuild(&s.script, &s.err), OK);
-    assert_ptr_equal(s.script, before);
-    assert_ptr_equal(script_rules(s.script), rules);
+    assert_true(ask(f));
+    assert_int_equal(again(f), SCRIPT_FAILED);
+    assert_int_equal(again(f), SCRIPT_DONE);
+    write_rules(f, "a.lua", "error 'changed'", 15);
+    assert_int_equal(script_rebuild(&f->script, &f->err), OK);
+    assert_ptr_equal(f->script, before);
+    assert_ptr_equal(script_rules(f->script), rules);
     assert_ptr_equal(rules_topology(rules), topology);
     assert_ptr_equal(topology->routes, routes);
-    assert_true(ask(&s));
-    assert_int_equal(again(&s), SCRIPT_FAILED); /* it counts from the start again */
-    end(&s);
+    assert_true(ask(f));
+    assert_int_equal(again(f), SCRIPT_FAILED); /* it counts from the start again */
 }
 
-static void a_rebuild_that_fails_changes_nothing(void **state)
+TEST_WITH(scene, a_rebuild_that_fails_changes_nothing)
 {
     struct shortage m = {.left = -1, .for_good = true};
-    struct scene s;
 
-    (void)state;
-    begin(&s);
-    set_message(&s);
-    s.settings.memory = scarce;
-    s.settings.memory_arg = &m;
-    assert_string_equal(load(&s, everything), "");
+    set_message(f);
+    f->settings.memory = scarce;
+    f->settings.memory_arg = &m;
+    assert_string_equal(load(f, everything), "");
     for (long n = 0; n < 600; n += 7) {
         m.left = n;
-        if (script_rebuild(&s.script, &s.err) == OK)
+        if (script_rebuild(&f->script, &f->err) == OK)
             break;
-        assert_int_equal(s.err.code, ERR_NOMEM);
+        assert_int_equal(f->err.code, ERR_NOMEM);
         m.left = -1;
-        again(&s);
-        assert_true(s.out.verdict != SCRIPT_NOMEM);
+        again(f);
+        assert_true(f->out.verdict != SCRIPT_NOMEM);
     }
-    end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_allocation_may_fail_once),
-        cmocka_unit_test(every_allocation_may_fail_from_there_on),
-        cmocka_unit_test(nothing_depends_on_when_the_collector_runs),
-        cmocka_unit_test(finalizers_run_at_any_time),
-        cmocka_unit_test(a_ceiling_just_above_what_is_needed_is_enough),
-        cmocka_unit_test(the_allocator_never_calls_into_lua),
-        cmocka_unit_test(a_rebuilt_script_comes_from_the_same_bytes),
-        cmocka_unit_test(a_rebuild_that_fails_changes_nothing),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

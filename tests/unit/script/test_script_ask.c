@@ -33,37 +33,30 @@ static int route(struct scene *s, const char *function, const struct destination
     return script_route(s->script, topology(s)->routes, &s->message, to, n, &s->err);
 }
 
-static void a_list_of_destinations_is_a_route_to_each(void **state)
+TEST_WITH(scene, a_list_of_destinations_is_a_route_to_each)
 {
     const struct route *r;
-    struct scene s;
 
-    (void)state;
-    begin(&s);
-    assert_string_equal(load(&s, PREFIX "herald.route { type = 't', to = {\n"
-                                        "herald.fanout 'x', herald.topic('y', 'a.b'),\n"
-                                        "herald.queue 'q' } }"),
+    assert_string_equal(load(f, PREFIX "herald.route { type = 't', to = {\n"
+                                       "herald.fanout 'x', herald.topic('y', 'a.b'),\n"
+                                       "herald.queue 'q' } }"),
                         "");
-    r = topology(&s)->routes;
+    r = topology(f)->routes;
     assert_int_equal(r->n_to, 3);
     assert_int_equal(r->to_function, 0);
     assert_string_equal(r->to[0].exchange, "x");
     assert_string_equal(r->to[1].routing_key, "a.b");
     assert_int_equal(r->to[2].kind, EXCHANGE_DEFAULT);
     assert_string_equal(r->to[2].routing_key, "q");
-    end(&s);
 }
 
-static void a_function_chooses_by_the_message(void **state)
+TEST_WITH(scene, a_function_chooses_by_the_message)
 {
     const struct destination *to;
-    struct scene s;
     size_t n;
 
-    (void)state;
-    begin(&s);
-    s.message.body = slice_of("{\"vip\":true}");
-    assert_int_equal(route(&s,
+    f->message.body = slice_of("{\"vip\":true}");
+    assert_int_equal(route(f,
                            "function(msg) return msg.body.vip and\n"
                            "herald.topic('vip', msg.order_type) or herald.queue 'rest' end",
                            &to, &n),
@@ -72,17 +65,17 @@ static void a_function_chooses_by_the_message(void **state)
     assert_int_equal(to->kind, EXCHANGE_TOPIC);
     assert_string_equal(to->exchange, "vip");
     assert_string_equal(to->routing_key, "60201");
-    s.message.body = slice_of("{\"vip\":false}");
-    assert_int_equal(script_route(s.script, topology(&s)->routes, &s.message, &to, &n, &s.err), OK);
+    f->message.body = slice_of("{\"vip\":false}");
+    assert_int_equal(script_route(f->script, topology(f)->routes, &f->message, &to, &n, &f->err),
+                     OK);
     assert_string_equal(to->routing_key, "rest");
     assert_int_equal(
-        route(&s, "function() return { herald.queue 'a', herald.queue 'b' } end", &to, &n), OK);
+        route(f, "function() return { herald.queue 'a', herald.queue 'b' } end", &to, &n), OK);
     assert_int_equal(n, 2);
     assert_string_equal(to[1].routing_key, "b");
-    end(&s);
 }
 
-static void a_choice_that_is_none_is_an_error_with_its_place(void **state)
+TEST_WITH(scene, a_choice_that_is_none_is_an_error_with_its_place)
 {
     static const struct {
         const char *function, *words;
@@ -107,67 +100,55 @@ static void a_choice_that_is_none_is_an_error_with_its_place(void **state)
         {"function() while true do end end", "rules/a.lua:3: ran over its time limit of 200 ms"},
     };
     const struct destination *to;
-    struct scene s;
     size_t n;
 
-    (void)state;
-    begin(&s);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        assert_int_equal(route(&s, cases[i].function, &to, &n), ERR_SCRIPT);
-        if (strncmp(s.err.text, cases[i].words, strlen(cases[i].words)) != 0)
-            fail_msg("%s\n%s", s.err.text, cases[i].words);
+        assert_int_equal(route(f, cases[i].function, &to, &n), ERR_SCRIPT);
+        if (strncmp(f->err.text, cases[i].words, strlen(cases[i].words)) != 0)
+            fail_msg("%s\n%s", f->err.text, cases[i].words);
         assert_int_equal(n, 0);
     }
-    s.settings.handler_ms = 1000000;
+    f->settings.handler_ms = 1000000;
     assert_int_equal(
-        route(&s, "function() local t = {} while true do t[#t + 1] = {} end end", &to, &n),
+        route(f, "function() local t = {} while true do t[#t + 1] = {} end end", &to, &n),
         ERR_NOMEM);
-    end(&s);
 }
 
-static void nothing_but_the_message_is_lent_to_a_question(void **state)
+TEST_WITH(scene, nothing_but_the_message_is_lent_to_a_question)
 {
     const struct destination *to;
-    struct scene s;
     size_t n;
 
-    (void)state;
-    begin(&s);
-    assert_int_equal(route(&s,
+    assert_int_equal(route(f,
                            "(function() local kept return function(msg, tx)\n"
                            "assert(tx == nil and msg.queue == nil and msg.id == 'm-1')\n"
                            "if kept then return kept.id end kept = msg\n"
                            "return herald.queue 'q' end end)()",
                            &to, &n),
                      OK);
-    assert_int_equal(script_route(s.script, topology(&s)->routes, &s.message, &to, &n, &s.err),
+    assert_int_equal(script_route(f->script, topology(f)->routes, &f->message, &to, &n, &f->err),
                      ERR_SCRIPT);
-    assert_string_equal(s.err.text, "rules/a.lua:5: message used after its handler returned");
-    end(&s);
+    assert_string_equal(f->err.text, "rules/a.lua:5: message used after its handler returned");
 }
 
-static void an_envelope_is_read_by_a_function(void **state)
+TEST_WITH(scene, an_envelope_is_read_by_a_function)
 {
     struct message m;
-    struct scene s;
 
-    (void)state;
-    begin(&s);
-    s.message.type = slice_of("xml");
-    s.message.content_type = slice_of("text/xml");
-    s.message.headers = slice_of("{\"tenant\":\"a\",\"n\":7}");
-    s.message.timestamp_s = 1700000000;
-    s.message.body = slice_of("<paid id='9007199254740993'/>");
-    subscribe(&s,
-              "envelope = function(raw, p)\n"
-              "assert(p.message_id == 'm-1' and p.type == 'xml' and p.headers.tenant == 'a')\n"
-              "assert(p.content_type == 'text/xml' and p.timestamp == 1700000000)\n"
-              "assert(p.exchange == 'paynotify' and p.routing_key == '' and p.queue)\n"
-              "return { type = 'paid', id = raw:match(\"id='(%d+)'\"), order_type = p.headers.n,"
-              "\nbusiness_key1 = 16, business_key3 = herald.json.decode('1e400'),"
-              "\nbody = { a = { 1, 2 } } } end");
-    assert_int_equal(s.lent.subscription->envelope, ENVELOPE_FUNCTION);
-    assert_int_equal(script_envelope(s.script, &s.lent, &m, &s.err), OK);
+    f->message.type = slice_of("xml");
+    f->message.content_type = slice_of("text/xml");
+    f->message.headers = slice_of("{\"tenant\":\"a\",\"n\":7}");
+    f->message.timestamp_s = 1700000000;
+    f->message.body = slice_of("<paid id='9007199254740993'/>");
+    subscribe(f, "envelope = function(raw, p)\n"
+                 "assert(p.message_id == 'm-1' and p.type == 'xml' and p.headers.tenant == 'a')\n"
+                 "assert(p.content_type == 'text/xml' and p.timestamp == 1700000000)\n"
+                 "assert(p.exchange == 'paynotify' and p.routing_key == '' and p.queue)\n"
+                 "return { type = 'paid', id = raw:match(\"id='(%d+)'\"), order_type = p.headers.n,"
+                 "\nbusiness_key1 = 16, business_key3 = herald.json.decode('1e400'),"
+                 "\nbody = { a = { 1, 2 } } } end");
+    assert_int_equal(f->lent.subscription->envelope, ENVELOPE_FUNCTION);
+    assert_int_equal(script_envelope(f->script, &f->lent, &m, &f->err), OK);
     assert_true(slice_is(m.type, "paid"));
     assert_true(slice_is(m.id, "9007199254740993"));
     assert_true(slice_is(m.key[0], "16"));
@@ -176,33 +157,28 @@ static void an_envelope_is_read_by_a_function(void **state)
     assert_true(slice_is(m.body, "{\"a\":[1,2]}"));
     assert_null(m.content_type.data); /* JSON now */
     assert_int_equal(m.timestamp_s, 1700000000);
-    end(&s);
 }
 
-static void what_an_envelope_leaves_out_stays_as_received(void **state)
+TEST_WITH(scene, what_an_envelope_leaves_out_stays_as_received)
 {
     struct message m;
-    struct scene s;
 
-    (void)state;
-    begin(&s);
-    s.message.content_type = slice_of("text/csv");
-    s.message.body = slice_of("a;b\xff");
-    subscribe(&s, "envelope = function(raw, p) return { type = p.type, business_key3 = "
-                  "herald.null } end");
-    assert_int_equal(script_envelope(s.script, &s.lent, &m, &s.err), OK);
+    f->message.content_type = slice_of("text/csv");
+    f->message.body = slice_of("a;b\xff");
+    subscribe(f, "envelope = function(raw, p) return { type = p.type, business_key3 = "
+                 "herald.null } end");
+    assert_int_equal(script_envelope(f->script, &f->lent, &m, &f->err), OK);
     assert_true(slice_is(m.id, "m-1"));
     assert_null(m.key[0].data);
     assert_true(slice_is(m.body, "a;b\xff"));
     assert_true(slice_is(m.content_type, "text/csv"));
-    subscribe(&s, "envelope = function(raw) return { type = 't', body = raw .. '!' } end");
-    assert_int_equal(script_envelope(s.script, &s.lent, &m, &s.err), OK);
+    subscribe(f, "envelope = function(raw) return { type = 't', body = raw .. '!' } end");
+    assert_int_equal(script_envelope(f->script, &f->lent, &m, &f->err), OK);
     assert_true(slice_is(m.body, "a;b\xff!"));
     assert_true(slice_is(m.content_type, "text/csv"));
-    end(&s);
 }
 
-static void a_bad_envelope_is_an_error_with_words(void **state)
+TEST_WITH(scene, a_bad_envelope_is_an_error_with_words)
 {
     static const struct {
         const char *function, *words;
@@ -233,87 +209,75 @@ static void a_bad_envelope_is_an_error_with_words(void **state)
         {"function(raw) error 'not ours' end", "rules/a.lua:2: not ours"},
     };
     struct message m = {.timestamp_s = 5};
-    struct scene s;
 
-    (void)state;
-    begin(&s);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char fields[512];
 
         snprintf(fields, sizeof fields, "envelope = %s", cases[i].function);
-        subscribe(&s, fields);
-        assert_int_equal(script_envelope(s.script, &s.lent, &m, &s.err), ERR_SCRIPT);
-        if (strncmp(s.err.text, cases[i].words, strlen(cases[i].words)) != 0)
-            fail_msg("%s\n%s", s.err.text, cases[i].words);
+        subscribe(f, fields);
+        assert_int_equal(script_envelope(f->script, &f->lent, &m, &f->err), ERR_SCRIPT);
+        if (strncmp(f->err.text, cases[i].words, strlen(cases[i].words)) != 0)
+            fail_msg("%s\n%s", f->err.text, cases[i].words);
         assert_int_equal(m.timestamp_s, 5); /* untouched */
     }
-    end(&s);
 }
 
-static void an_identity_is_a_text_or_nothing(void **state)
+TEST_WITH(scene, an_identity_is_a_text_or_nothing)
 {
     struct slice id;
-    struct scene s;
 
-    (void)state;
-    begin(&s);
-    s.message.id = (struct slice){NULL, 0};
-    assert_int_equal(subscribe(&s, "prefetch = 5")->identity, 0);
-    assert_true(subscribe(&s, "identity = function(msg) assert(msg.queue == 'paynotify_queue')\n"
-                              "return 'pay-' .. msg.business_key1 end")
+    f->message.id = (struct slice){NULL, 0};
+    assert_int_equal(subscribe(f, "prefetch = 5")->identity, 0);
+    assert_true(subscribe(f, "identity = function(msg) assert(msg.queue == 'paynotify_queue')\n"
+                             "return 'pay-' .. msg.business_key1 end")
                     ->identity != 0);
-    assert_int_equal(script_identity(s.script, &s.lent, &id, &s.err), OK);
+    assert_int_equal(script_identity(f->script, &f->lent, &id, &f->err), OK);
     assert_true(slice_is(id, "pay-16"));
-    subscribe(&s, "identity = function() return math.maxinteger end");
-    assert_int_equal(script_identity(s.script, &s.lent, &id, &s.err), OK);
+    subscribe(f, "identity = function() return math.maxinteger end");
+    assert_int_equal(script_identity(f->script, &f->lent, &id, &f->err), OK);
     assert_true(slice_is(id, "9223372036854775807"));
-    subscribe(&s, "identity = function() return herald.json.decode('18446744073709551615') end");
-    assert_int_equal(script_identity(s.script, &s.lent, &id, &s.err), OK);
+    subscribe(f, "identity = function() return herald.json.decode('18446744073709551615') end");
+    assert_int_equal(script_identity(f->script, &f->lent, &id, &f->err), OK);
     assert_true(slice_is(id, "18446744073709551615"));
-    subscribe(&s, "identity = function() return herald.null end");
-    assert_int_equal(script_identity(s.script, &s.lent, &id, &s.err), OK);
+    subscribe(f, "identity = function() return herald.null end");
+    assert_int_equal(script_identity(f->script, &f->lent, &id, &f->err), OK);
     assert_null(id.data);
-    subscribe(&s, "identity = function() return '' end");
-    assert_int_equal(script_identity(s.script, &s.lent, &id, &s.err), ERR_SCRIPT);
-    assert_string_equal(s.err.text,
+    subscribe(f, "identity = function() return '' end");
+    assert_int_equal(script_identity(f->script, &f->lent, &id, &f->err), ERR_SCRIPT);
+    assert_string_equal(f->err.text,
                         "rules/a.lua:2: what the identity of herald.subscribe returned is empty");
     assert_null(id.data);
-    subscribe(&s, "identity = function() return 1.5 end");
-    assert_int_equal(script_identity(s.script, &s.lent, &id, &s.err), ERR_SCRIPT);
-    assert_string_equal(s.err.text, "rules/a.lua:2: what the identity of herald.subscribe returned "
-                                    "is a float, not a string");
-    end(&s);
+    subscribe(f, "identity = function() return 1.5 end");
+    assert_int_equal(script_identity(f->script, &f->lent, &id, &f->err), ERR_SCRIPT);
+    assert_string_equal(f->err.text,
+                        "rules/a.lua:2: what the identity of herald.subscribe returned "
+                        "is a float, not a string");
 }
 
 /* A subscription may ask for nothing but identities for months. */
-static void answers_do_not_add_up(void **state)
+TEST_WITH(scene, answers_do_not_add_up)
 {
     const struct destination *to;
     struct message m;
     struct slice id;
-    struct scene s;
     size_t n;
 
-    (void)state;
-    begin(&s);
-    assert_int_equal(route(&s, "function() return herald.queue(('q'):rep(200)) end", &to, &n), OK);
+    assert_int_equal(route(f, "function() return herald.queue(('q'):rep(200)) end", &to, &n), OK);
     for (int i = 0; i < 100; i++)
-        assert_int_equal(script_route(s.script, topology(&s)->routes, &s.message, &to, &n, &s.err),
-                         OK);
-    assert_in_range(s.script->answers.used, 200, 1000);
-    subscribe(&s,
-              "identity = function() return ('i'):rep(200) end,\n"
-              "envelope = function() return { type = 't', business_key1 = ('k'):rep(200) } end");
-    assert_int_equal(script_envelope(s.script, &s.lent, &m, &s.err), OK);
+        assert_int_equal(
+            script_route(f->script, topology(f)->routes, &f->message, &to, &n, &f->err), OK);
+    assert_in_range(f->script->answers.used, 200, 1000);
+    subscribe(f, "identity = function() return ('i'):rep(200) end,\n"
+                 "envelope = function() return { type = 't', business_key1 = ('k'):rep(200) } end");
+    assert_int_equal(script_envelope(f->script, &f->lent, &m, &f->err), OK);
     for (int i = 0; i < 100; i++)
-        assert_int_equal(script_identity(s.script, &s.lent, &id, &s.err), OK);
-    assert_in_range(s.script->identities.used, 200, 1000);
+        assert_int_equal(script_identity(f->script, &f->lent, &id, &f->err), OK);
+    assert_in_range(f->script->identities.used, 200, 1000);
     assert_int_equal(m.key[0].len, 200); /* an envelope's answer outlives them */
     assert_int_equal(m.key[0].data[199], 'k');
-    end(&s);
 }
 
-static void a_rebuilt_script_answers_as_before(void **state)
+TEST_WITH(scene, a_rebuilt_script_answers_as_before)
 {
     static const char text[] =
         PREFIX "herald.route { type = 't', to = function() return herald.queue 'x' end }\n"
@@ -326,66 +290,39 @@ static void a_rebuilt_script_answers_as_before(void **state)
     const struct destination *to;
     struct message m;
     struct slice id;
-    struct scene s;
     size_t n;
 
-    (void)state;
-    begin(&s);
-    assert_string_equal(load(&s, text), "");
-    t = topology(&s);
-    s.lent.subscription = t->subscriptions;
+    assert_string_equal(load(f, text), "");
+    t = topology(f);
+    f->lent.subscription = t->subscriptions;
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(script_route(s.script, &t->routes[0], &s.message, &to, &n, &s.err), OK);
+        assert_int_equal(script_route(f->script, &t->routes[0], &f->message, &to, &n, &f->err), OK);
         assert_string_equal(to->routing_key, "x");
-        assert_int_equal(script_identity(s.script, &s.lent, &id, &s.err), OK);
+        assert_int_equal(script_identity(f->script, &f->lent, &id, &f->err), OK);
         assert_true(slice_is(id, "i"));
-        assert_int_equal(script_envelope(s.script, &s.lent, &m, &s.err), OK);
+        assert_int_equal(script_envelope(f->script, &f->lent, &m, &f->err), OK);
         assert_true(slice_is(m.type, "e"));
-        assert_int_equal(script_rebuild(&s.script, &s.err), OK);
-        assert_ptr_equal(topology(&s), t);
+        assert_int_equal(script_rebuild(&f->script, &f->err), OK);
+        assert_ptr_equal(topology(f), t);
     }
-    end(&s);
 }
 
 /* Rules that look at the environment may declare other things the next time. */
-static void a_function_that_is_gone_after_a_rebuild_fails(void **state)
+TEST_WITH(scene, a_function_that_is_gone_after_a_rebuild_fails)
 {
     const struct destination *to;
-    struct scene s;
     size_t n;
 
-    (void)state;
-    begin(&s);
     assert_int_equal(setenv("HERALD_TEST_FUNCTION", "1", 1), 0);
-    assert_string_equal(load(&s, PREFIX "if herald.env 'HERALD_TEST_FUNCTION' then\n"
-                                        "herald.route { type = 't', to = function() end } end"),
+    assert_string_equal(load(f, PREFIX "if herald.env 'HERALD_TEST_FUNCTION' then\n"
+                                       "herald.route { type = 't', to = function() end } end"),
                         "");
     assert_int_equal(unsetenv("HERALD_TEST_FUNCTION"), 0);
-    assert_int_equal(script_rebuild(&s.script, &s.err), OK);
-    assert_int_equal(script_route(s.script, topology(&s)->routes, &s.message, &to, &n, &s.err),
+    assert_int_equal(script_rebuild(&f->script, &f->err), OK);
+    assert_int_equal(script_route(f->script, topology(f)->routes, &f->message, &to, &n, &f->err),
                      ERR_SCRIPT);
     assert_string_equal(
-        s.err.text,
+        f->err.text,
         "rules/a.lua:3: the rules declared something else when they were run again: what they "
         "declare must not depend on time or environment");
-    end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_list_of_destinations_is_a_route_to_each),
-        cmocka_unit_test(a_function_chooses_by_the_message),
-        cmocka_unit_test(a_choice_that_is_none_is_an_error_with_its_place),
-        cmocka_unit_test(nothing_but_the_message_is_lent_to_a_question),
-        cmocka_unit_test(an_envelope_is_read_by_a_function),
-        cmocka_unit_test(what_an_envelope_leaves_out_stays_as_received),
-        cmocka_unit_test(a_bad_envelope_is_an_error_with_words),
-        cmocka_unit_test(an_identity_is_a_text_or_nothing),
-        cmocka_unit_test(answers_do_not_add_up),
-        cmocka_unit_test(a_rebuilt_script_answers_as_before),
-        cmocka_unit_test(a_function_that_is_gone_after_a_rebuild_fails),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

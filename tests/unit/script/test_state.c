@@ -6,7 +6,7 @@
 #define SETTING " (setting handler_timeout; a handler can have its own with timeout in herald.on)"
 #define LOADING " (a fixed one of CPU time for loading all files together: leave work to handlers)"
 
-static void every_endless_loop_ends_at_its_limit(void **state)
+TEST_WITH(scene, every_endless_loop_ends_at_its_limit)
 {
     static const char *const loops[] = {
         "while true do end",
@@ -75,150 +75,116 @@ static void every_endless_loop_ends_at_its_limit(void **state)
         "local co co = coroutine.wrap(function() while true do coroutine.yield() end end)\n"
         "while true do co() end",
     };
-    struct scene s;
 
-    (void)state;
-    begin(&s);
     for (size_t i = 0; i < sizeof loops / sizeof loops[0]; i++) {
         alarm(200); /* so that a loop that nothing ends fails the test */
-        if (run(&s, loops[i]) != SCRIPT_FAILED)
-            fail_msg("loop %zu: verdict %d: %s", i, (int)s.out.verdict, s.out.error);
-        if (strstr(s.out.error, "ran over its time limit of 200 ms") == NULL)
-            fail_msg("loop %zu: %s", i, s.out.error);
+        if (run(f, loops[i]) != SCRIPT_FAILED)
+            fail_msg("loop %zu: verdict %d: %s", i, (int)f->out.verdict, f->out.error);
+        if (strstr(f->out.error, "ran over its time limit of 200 ms") == NULL)
+            fail_msg("loop %zu: %s", i, f->out.error);
         alarm(0);
-        if (strncmp(s.out.error, "rules/a.lua:", 12) != 0)
-            fail_msg("loop %zu: %s", i, s.out.error);
+        if (strncmp(f->out.error, "rules/a.lua:", 12) != 0)
+            fail_msg("loop %zu: %s", i, f->out.error);
     }
-    end(&s);
 }
 
-static void a_limit_that_was_swallowed_still_counts(void **state)
+TEST_WITH(scene, a_limit_that_was_swallowed_still_counts)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    FAILS(&s, "return pcall(function() while true do end end)",
+    FAILS(f, "return pcall(function() while true do end end)",
           "rules/a.lua:3: ran over its time limit of 200 ms" SETTING);
-    end(&s);
 }
 
-static void a_host_call_after_the_limit_is_refused(void **state)
+TEST_WITH(scene, a_host_call_after_the_limit_is_refused)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    assert_int_equal(run(&s, "for i = 1, 1000 do tx:exec 'change 1' end"), SCRIPT_FAILED);
-    assert_string_equal(s.out.error, "rules/a.lua:3: ran over its time limit of 200 ms" SETTING);
-    end(&s);
+    assert_int_equal(run(f, "for i = 1, 1000 do tx:exec 'change 1' end"), SCRIPT_FAILED);
+    assert_string_equal(f->out.error, "rules/a.lua:3: ran over its time limit of 200 ms" SETTING);
 }
 
-static void a_coroutine_stopped_in_one_call_works_in_the_next(void **state)
+TEST_WITH(scene, a_coroutine_stopped_in_one_call_works_in_the_next)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    assert_string_equal(load(&s, "local n, co = 0, nil\n"
-                                 "local function work()\n"
-                                 "  while true do for i = 1, 20000 do local x = i end\n"
-                                 "  coroutine.yield('alive') end\n"
-                                 "end\n"
-                                 "require 'herald'.on('*', '*', function(msg, tx)\n"
-                                 "  n = n + 1\n"
-                                 "  if n == 1 then co = coroutine.create(work)\n"
-                                 "    coroutine.resume(co) while true do end end\n"
-                                 "  local ok, what = coroutine.resume(co)\n"
-                                 "  assert(ok and what == 'alive', what)\n"
-                                 "end)"),
+    assert_string_equal(load(f, "local n, co = 0, nil\n"
+                                "local function work()\n"
+                                "  while true do for i = 1, 20000 do local x = i end\n"
+                                "  coroutine.yield('alive') end\n"
+                                "end\n"
+                                "require 'herald'.on('*', '*', function(msg, tx)\n"
+                                "  n = n + 1\n"
+                                "  if n == 1 then co = coroutine.create(work)\n"
+                                "    coroutine.resume(co) while true do end end\n"
+                                "  local ok, what = coroutine.resume(co)\n"
+                                "  assert(ok and what == 'alive', what)\n"
+                                "end)"),
                         "");
-    assert_int_equal(again(&s), SCRIPT_FAILED);
-    assert_int_equal(again(&s), SCRIPT_DONE);
-    end(&s);
+    assert_int_equal(again(f), SCRIPT_FAILED);
+    assert_int_equal(again(f), SCRIPT_DONE);
 }
 
 /* A coroutine that died of a limit may have a __close that was waiting for this. */
-static void a_coroutine_that_a_limit_killed_cannot_be_closed_later(void **state)
+TEST_WITH(scene, a_coroutine_that_a_limit_killed_cannot_be_closed_later)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    assert_string_equal(load(&s, "local n, co = 0, nil\n"
-                                 "local mt = { __close = function() while true do end end }\n"
-                                 "require 'herald'.on('*', '*', function(msg, tx)\n"
-                                 "  n = n + 1\n"
-                                 "  if n == 2 then coroutine.close(co) end\n"
-                                 "  co = coroutine.create(function()\n"
-                                 "    local x <close> = setmetatable({}, mt)\n"
-                                 "    while true do end\n"
-                                 "  end)\n"
-                                 "  coroutine.resume(co)\n"
-                                 "end)"),
+    assert_string_equal(load(f, "local n, co = 0, nil\n"
+                                "local mt = { __close = function() while true do end end }\n"
+                                "require 'herald'.on('*', '*', function(msg, tx)\n"
+                                "  n = n + 1\n"
+                                "  if n == 2 then coroutine.close(co) end\n"
+                                "  co = coroutine.create(function()\n"
+                                "    local x <close> = setmetatable({}, mt)\n"
+                                "    while true do end\n"
+                                "  end)\n"
+                                "  coroutine.resume(co)\n"
+                                "end)"),
                         "");
     alarm(200);
-    assert_int_equal(again(&s), SCRIPT_FAILED);
-    assert_int_equal(again(&s), SCRIPT_FAILED);
+    assert_int_equal(again(f), SCRIPT_FAILED);
+    assert_int_equal(again(f), SCRIPT_FAILED);
     alarm(0);
-    assert_string_equal(s.out.error, "rules/a.lua:5: this coroutine was stopped by a limit and "
-                                     "cannot be closed");
-    end(&s);
+    assert_string_equal(f->out.error, "rules/a.lua:5: this coroutine was stopped by a limit and "
+                                      "cannot be closed");
 }
 
-static void wrapped_coroutines_behave_as_ever(void **state)
+TEST_WITH(scene, wrapped_coroutines_behave_as_ever)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    RUNS(&s, "local t = {}\n"
-             "for a, b in coroutine.wrap(function() for i = 1, 3 do coroutine.yield(i, i * i) end\n"
-             "end) do t[#t + 1] = a + b end\n"
-             "assert(table.concat(t, ' ') == '2 6 12')\n"
-             "local f = coroutine.wrap(function(x) local y = coroutine.yield(x + 1)\n"
-             "error({ y }) end)\n"
-             "assert(f(1) == 2)\n"
-             "local ok, e = pcall(f, 'last') assert(not ok and e[1] == 'last')\n"
-             "ok, e = pcall(f) assert(not ok and e == 'cannot resume dead coroutine', e)\n"
-             "local closed\n"
-             "f = coroutine.wrap(function()\n"
-             "local x <close> = setmetatable({}, { __close = function() closed = true end })\n"
-             "error('here', 0) end)\n"
-             "ok, e = pcall(f) assert(not ok and e == 'here' and closed)\n"
-             "f = coroutine.wrap(function()\n"
-             "local x <close> = setmetatable({}, { __close = function() error('close', 0) end })\n"
-             "error('here', 0) end)\n"
-             "ok, e = pcall(f) assert(not ok and e == 'close')\n"
-             "local co = coroutine.create(function()\n"
-             "return pcall(function() coroutine.yield(1) error('after', 0) end) end)\n"
-             "coroutine.resume(co)\n"
-             "local _, fine, why = coroutine.resume(co) assert(not fine and why == 'after')\n"
-             "co = coroutine.create(function()\n"
-             "return xpcall(function() coroutine.yield(1) error('after', 0) end,\n"
-             "function(m) return m .. '!' end) end)\n"
-             "coroutine.resume(co)\n"
-             "_, fine, why = coroutine.resume(co) assert(not fine and why == 'after!')\n"
-             "assert(not pcall(coroutine.wrap, 5))");
-    end(&s);
+    RUNS(f, "local t = {}\n"
+            "for a, b in coroutine.wrap(function() for i = 1, 3 do coroutine.yield(i, i * i) end\n"
+            "end) do t[#t + 1] = a + b end\n"
+            "assert(table.concat(t, ' ') == '2 6 12')\n"
+            "local f = coroutine.wrap(function(x) local y = coroutine.yield(x + 1)\n"
+            "error({ y }) end)\n"
+            "assert(f(1) == 2)\n"
+            "local ok, e = pcall(f, 'last') assert(not ok and e[1] == 'last')\n"
+            "ok, e = pcall(f) assert(not ok and e == 'cannot resume dead coroutine', e)\n"
+            "local closed\n"
+            "f = coroutine.wrap(function()\n"
+            "local x <close> = setmetatable({}, { __close = function() closed = true end })\n"
+            "error('here', 0) end)\n"
+            "ok, e = pcall(f) assert(not ok and e == 'here' and closed)\n"
+            "f = coroutine.wrap(function()\n"
+            "local x <close> = setmetatable({}, { __close = function() error('close', 0) end })\n"
+            "error('here', 0) end)\n"
+            "ok, e = pcall(f) assert(not ok and e == 'close')\n"
+            "local co = coroutine.create(function()\n"
+            "return pcall(function() coroutine.yield(1) error('after', 0) end) end)\n"
+            "coroutine.resume(co)\n"
+            "local _, fine, why = coroutine.resume(co) assert(not fine and why == 'after')\n"
+            "co = coroutine.create(function()\n"
+            "return xpcall(function() coroutine.yield(1) error('after', 0) end,\n"
+            "function(m) return m .. '!' end) end)\n"
+            "coroutine.resume(co)\n"
+            "_, fine, why = coroutine.resume(co) assert(not fine and why == 'after!')\n"
+            "assert(not pcall(coroutine.wrap, 5))");
 }
 
-static void loading_has_a_limit_too(void **state)
+TEST_WITH(scene, loading_has_a_limit_too)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    assert_string_equal(load(&s, "local x = 1\nwhile true do end"),
+    assert_string_equal(load(f, "local x = 1\nwhile true do end"),
                         "rules/a.lua:2: ran over its time limit of 200 ms" LOADING);
-    assert_string_equal(load(&s, "while true do pcall(load, 'while true do end') end"),
+    assert_string_equal(load(f, "while true do pcall(load, 'while true do end') end"),
                         "rules/a.lua:1: ran over its time limit of 200 ms" LOADING);
-    s.settings.load_ms = 100000;
+    f->settings.load_ms = 100000;
     assert_string_equal(
-        load(&s, "local t = {} for i = 1, 1e9 do t[i] = { i } end"),
+        load(f, "local t = {} for i = 1, 1e9 do t[i] = { i } end"),
         "rules/a.lua:1: the rules need more memory than the limit of 16777216 bytes (setting "
         "handler_memory; all rules of a generation share it)");
-    end(&s);
 }
 
 /* A machine with much else to do must not refuse rules that are good. */
@@ -227,49 +193,23 @@ static int64_t hour_by_hour(void *arg)
     return ((struct fake *)arg)->mono += 3600000;
 }
 
-static void loading_is_not_ended_by_time_that_others_used(void **state)
+TEST_WITH(scene, loading_is_not_ended_by_time_that_others_used)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    s.fake.host.mono_ms = hour_by_hour;
-    assert_string_equal(load(&s, "local x = 0\nfor i = 1, 20000 do x = x + i end"), "");
-    end(&s);
+    f->fake.host.mono_ms = hour_by_hour;
+    assert_string_equal(load(f, "local x = 0\nfor i = 1, 20000 do x = x + i end"), "");
 }
 
-static void memory_is_counted_to_the_byte(void **state)
+TEST_WITH(scene, memory_is_counted_to_the_byte)
 {
-    struct scene s;
     size_t before;
 
-    (void)state;
-    begin(&s);
-    RUNS(&s, "local t = {} for i = 1, 1000 do t[i] = tostring(i) end");
-    before = script_memory(s.script);
+    RUNS(f, "local t = {} for i = 1, 1000 do t[i] = tostring(i) end");
+    before = script_memory(f->script);
     assert_in_range(before, 10000, 2000000);
-    assert_int_equal(again(&s), SCRIPT_DONE);
+    assert_int_equal(again(f), SCRIPT_DONE);
     for (int i = 0; i < 100; i++)
-        script_step(s.script);
-    assert_true(script_memory(s.script) < before + 200000);
-    s.settings.memory_max = 4000;
-    assert_non_null(strstr(load(&s, ""), "memory"));
-    end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_endless_loop_ends_at_its_limit),
-        cmocka_unit_test(a_limit_that_was_swallowed_still_counts),
-        cmocka_unit_test(a_host_call_after_the_limit_is_refused),
-        cmocka_unit_test(a_coroutine_stopped_in_one_call_works_in_the_next),
-        cmocka_unit_test(a_coroutine_that_a_limit_killed_cannot_be_closed_later),
-        cmocka_unit_test(wrapped_coroutines_behave_as_ever),
-        cmocka_unit_test(loading_has_a_limit_too),
-        cmocka_unit_test(loading_is_not_ended_by_time_that_others_used),
-        cmocka_unit_test(memory_is_counted_to_the_byte),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+        script_step(f->script);
+    assert_true(script_memory(f->script) < before + 200000);
+    f->settings.memory_max = 4000;
+    assert_non_null(strstr(load(f, ""), "memory"));
 }

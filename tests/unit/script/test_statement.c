@@ -1,95 +1,63 @@
 /* Parameters of a statement, and the words of its errors. */
 #include "fake_host.h"
 
-static void named_parameters_come_from_a_table(void **state)
+TEST_WITH(scene, named_parameters_come_from_a_table)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    RUNS(&s, "local row = tx:row('echo :id :note :n', { id = 16, note = herald.null, n = 'x' })\n"
-             "assert(row.p1 == 16 and row.p2 == nil and row.p3 == 'x')\n"
-             "assert(tx:value('echo :id', 5) == 5)\n"
-             "for row in tx:query('echo :id', { id = 3 }) do assert(row.p1 == 3) end");
-    FAILS(&s, "tx:row('echo :id :note', { id = 16 })",
+    RUNS(f, "local row = tx:row('echo :id :note :n', { id = 16, note = herald.null, n = 'x' })\n"
+            "assert(row.p1 == 16 and row.p2 == nil and row.p3 == 'x')\n"
+            "assert(tx:value('echo :id', 5) == 5)\n"
+            "for row in tx:query('echo :id', { id = 3 }) do assert(row.p1 == 3) end");
+    FAILS(f, "tx:row('echo :id :note', { id = 16 })",
           "rules/a.lua:3: no value for parameter 'note'; herald.null means NULL, in: echo :id "
           ":note");
-    FAILS(&s, "tx:row('echo :id', { idd = 16 })",
+    FAILS(f, "tx:row('echo :id', { idd = 16 })",
           "rules/a.lua:3: the statement has no parameter 'idd': did you mean 'id'?, in: echo :id");
-    FAILS(&s, "tx:row('echo :id', { id = 16, other_thing = 1 })",
+    FAILS(f, "tx:row('echo :id', { id = 16, other_thing = 1 })",
           "rules/a.lua:3: the statement has no parameter 'other_thing' (known: id), in: echo :id");
-    FAILS(&s, "tx:row('echo ?', { id = 16 })",
+    FAILS(f, "tx:row('echo ?', { id = 16 })",
           "rules/a.lua:3: parameter 1 has no name: write :name in the statement, or give separate "
           "values, in: echo ?");
-    FAILS(&s, "tx:row('none', { 1, 2 })",
+    FAILS(f, "tx:row('none', { 1, 2 })",
           "rules/a.lua:3: a table of parameters has names; give a list as separate values, in: "
           "none");
-    end(&s);
 }
 
-static void a_wrong_count_says_how_many(void **state)
+TEST_WITH(scene, a_wrong_count_says_how_many)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    FAILS(&s, "tx:exec('echo ? ?', 1)",
+    FAILS(f, "tx:exec('echo ? ?', 1)",
           "rules/a.lua:3: the statement has 2 parameters, 1 value was given, in: echo ? ?");
-    FAILS(&s, "tx:exec('none', 1, nil)",
+    FAILS(f, "tx:exec('none', 1, nil)",
           "rules/a.lua:3: the statement has 0 parameters, 2 values were given, in: none");
-    FAILS(&s, "for _ in tx:query('echo ?') do end",
+    FAILS(f, "for _ in tx:query('echo ?') do end",
           "rules/a.lua:3: the statement has 1 parameter, 0 values were given, in: echo ?");
-    FAILS(&s, "tx:exec('echo ? ?', 1, print)",
+    FAILS(f, "tx:exec('echo ? ?', 1, print)",
           "rules/a.lua:3: parameter 2 is a function: SQL takes strings, numbers, booleans, nil, "
           "in: echo ? ?");
-    end(&s);
 }
 
-static void errors_carry_the_words_and_the_statement(void **state)
+TEST_WITH(scene, errors_carry_the_words_and_the_statement)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    FAILS(&s, "tx:exec('bad statement')",
+    FAILS(f, "tx:exec('bad statement')",
           "rules/a.lua:3: near \"bad\": syntax error, in: bad statement");
-    FAILS(&s, "tx:exec([[fail\n   with  \n much space]])",
+    FAILS(f, "tx:exec([[fail\n   with  \n much space]])",
           "rules/a.lua:3: UNIQUE constraint failed: t.x, in: fail with much space");
     /* Without parentheses Lua names the first line of it (5.4.4) or the last (from 5.4.7). */
-    assert_int_equal(run(&s, "tx:exec [[fail\n   with  \n much space]]"), SCRIPT_FAILED);
+    assert_int_equal(run(f, "tx:exec [[fail\n   with  \n much space]]"), SCRIPT_FAILED);
     assert_non_null(
-        strstr(s.out.error, ": UNIQUE constraint failed: t.x, in: fail with much space"));
-    assert_true(strncmp(s.out.error, "rules/a.lua:3:", 14) == 0 ||
-                strncmp(s.out.error, "rules/a.lua:5:", 14) == 0);
-    end(&s);
+        strstr(f->out.error, ": UNIQUE constraint failed: t.x, in: fail with much space"));
+    assert_true(strncmp(f->out.error, "rules/a.lua:3:", 14) == 0 ||
+                strncmp(f->out.error, "rules/a.lua:5:", 14) == 0);
 }
 
-static void a_long_statement_is_cut(void **state)
+TEST_WITH(scene, a_long_statement_is_cut)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    assert_int_equal(run(&s, "tx:exec('fail' .. (' a\\n\\t  longer'):rep(40))"), SCRIPT_FAILED);
+    assert_int_equal(run(f, "tx:exec('fail' .. (' a\\n\\t  longer'):rep(40))"), SCRIPT_FAILED);
     assert_non_null(
-        strstr(s.out.error, "UNIQUE constraint failed: t.x, in: fail a longer a longer a longer"));
-    assert_string_equal(s.out.error + strlen(s.out.error) - 3, "...");
-    assert_in_range(strlen(s.out.error), 200, 300);
-    FAILS(&s, "for row in tx:query('fail') do end",
+        strstr(f->out.error, "UNIQUE constraint failed: t.x, in: fail a longer a longer a longer"));
+    assert_string_equal(f->out.error + strlen(f->out.error) - 3, "...");
+    assert_in_range(strlen(f->out.error), 200, 300);
+    FAILS(f, "for row in tx:query('fail') do end",
           "rules/a.lua:3: UNIQUE constraint failed: t.x, in: fail");
-    RUNS(&s, "local ok, e = pcall(tx.exec, tx, 'fail') assert(not ok)\n"
-             "assert(tx:exec('change 1') == 1)");
-    end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(named_parameters_come_from_a_table),
-        cmocka_unit_test(a_wrong_count_says_how_many),
-        cmocka_unit_test(errors_carry_the_words_and_the_statement),
-        cmocka_unit_test(a_long_statement_is_cut),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    RUNS(f, "local ok, e = pcall(tx.exec, tx, 'fail') assert(not ok)\n"
+            "assert(tx:exec('change 1') == 1)");
 }

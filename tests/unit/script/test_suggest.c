@@ -1,7 +1,7 @@
 /* The known word that somebody probably meant. */
 #include "fake_host.h"
 
-static void a_slip_of_the_pen_finds_its_word(void **state)
+TEST_WITH(scene, a_slip_of_the_pen_finds_its_word)
 {
     static const struct {
         const char *wrong, *right;
@@ -20,10 +20,7 @@ static void a_slip_of_the_pen_finds_its_word(void **state)
         {"exchagne", "exchange"},
         {"header", "headers"},
     };
-    struct scene s;
 
-    (void)state;
-    begin(&s);
     for (size_t i = 0; i < sizeof slips / sizeof slips[0]; i++) {
         char body[128], words[128];
 
@@ -31,35 +28,20 @@ static void a_slip_of_the_pen_finds_its_word(void **state)
         snprintf(words, sizeof words,
                  "rules/a.lua:3: a message has no field '%s': did you mean '%s'?", slips[i].wrong,
                  slips[i].right);
-        FAILS(&s, body, words);
+        FAILS(f, body, words);
     }
-    end(&s);
 }
 
-static void a_word_like_no_other_gets_the_whole_list(void **state)
+TEST_WITH(scene, a_word_like_no_other_gets_the_whole_list)
 {
     static const char *const words[] = {"x", "payload", "correlation", "['']", "destination"};
-    struct scene s;
 
-    (void)state;
-    begin(&s);
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         char body[128];
 
         snprintf(body, sizeof body, "return msg%s%s", words[i][0] == '[' ? "" : ".", words[i]);
-        assert_int_equal(run(&s, body), SCRIPT_FAILED);
-        assert_non_null(strstr(s.out.error, "(known: id, type, order_type, "));
+        assert_int_equal(run(f, body), SCRIPT_FAILED);
+        assert_non_null(strstr(f->out.error, "(known: id, type, order_type, "));
     }
-    assert_int_equal(run(&s, "return msg[('x'):rep(100000)]"), SCRIPT_FAILED);
-    end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_slip_of_the_pen_finds_its_word),
-        cmocka_unit_test(a_word_like_no_other_gets_the_whole_list),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    assert_int_equal(run(f, "return msg[('x'):rep(100000)]"), SCRIPT_FAILED);
 }

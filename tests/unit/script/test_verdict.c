@@ -1,7 +1,7 @@
 /* herald.retry and herald.reject. */
 #include "fake_host.h"
 
-static void a_retry_carries_delay_and_reason(void **state)
+TEST_WITH(scene, a_retry_carries_delay_and_reason)
 {
     static const struct {
         const char *body;
@@ -17,102 +17,65 @@ static void a_retry_carries_delay_and_reason(void **state)
         {"herald.retry()", -1, "rules/a.lua:3: asked for a retry"},
         {"herald.retry('2h', 42)", 7200000, "rules/a.lua:3: 42"},
     };
-    struct scene s;
 
-    (void)state;
-    begin(&s);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        assert_int_equal(run(&s, cases[i].body), SCRIPT_RETRY);
-        assert_int_equal(s.out.delay_ms, cases[i].delay_ms);
-        assert_string_equal(s.out.error, cases[i].words);
-        assert_string_equal(s.out.traceback, "");
+        assert_int_equal(run(f, cases[i].body), SCRIPT_RETRY);
+        assert_int_equal(f->out.delay_ms, cases[i].delay_ms);
+        assert_string_equal(f->out.error, cases[i].words);
+        assert_string_equal(f->out.traceback, "");
     }
-    end(&s);
 }
 
-static void a_reject_carries_its_reason(void **state)
+TEST_WITH(scene, a_reject_carries_its_reason)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    assert_int_equal(run(&s, "herald.reject('no choice ' .. msg.business_key1)"), SCRIPT_REJECT);
-    assert_string_equal(s.out.error, "rules/a.lua:3: no choice 16");
-    assert_int_equal(run(&s, "herald.reject()"), SCRIPT_REJECT);
-    assert_string_equal(s.out.error, "rules/a.lua:3: rejected");
-    assert_int_equal(run(&s, "herald.reject({})"), SCRIPT_REJECT);
-    end(&s);
+    assert_int_equal(run(f, "herald.reject('no choice ' .. msg.business_key1)"), SCRIPT_REJECT);
+    assert_string_equal(f->out.error, "rules/a.lua:3: no choice 16");
+    assert_int_equal(run(f, "herald.reject()"), SCRIPT_REJECT);
+    assert_string_equal(f->out.error, "rules/a.lua:3: rejected");
+    assert_int_equal(run(f, "herald.reject({})"), SCRIPT_REJECT);
 }
 
-static void a_bad_delay_is_an_error_of_its_own(void **state)
+TEST_WITH(scene, a_bad_delay_is_an_error_of_its_own)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    FAILS(&s, "herald.retry('10 min')",
+    FAILS(f, "herald.retry('10 min')",
           "rules/a.lua:3: herald.retry: \"10 min\" is not a duration; write a whole number with "
           "ms, s, m, h or d, such as \"30s\"");
-    FAILS(&s, "herald.retry(-1)",
+    FAILS(f, "herald.retry(-1)",
           "rules/a.lua:3: herald.retry: a delay of -1.0 seconds is not between 0 and 100 years");
-    FAILS(&s, "herald.retry(-(0/0))",
+    FAILS(f, "herald.retry(-(0/0))",
           "rules/a.lua:3: herald.retry: a delay of nan seconds is not between 0 and 100 years");
-    FAILS(&s, "herald.retry(math.huge)",
+    FAILS(f, "herald.retry(math.huge)",
           "rules/a.lua:3: herald.retry: a delay of inf seconds is not between 0 and 100 years");
-    FAILS(&s, "herald.retry(1e10)",
+    FAILS(f, "herald.retry(1e10)",
           "rules/a.lua:3: herald.retry: a delay of 10000000000.0 seconds is not between 0 and 100 "
           "years");
-    FAILS(&s, "herald.retry({})",
+    FAILS(f, "herald.retry({})",
           "rules/a.lua:3: herald.retry: the delay is a table; give text such as \"30s\", or "
           "seconds");
-    end(&s);
 }
 
-static void a_verdict_can_be_caught_and_raised_again(void **state)
+TEST_WITH(scene, a_verdict_can_be_caught_and_raised_again)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    RUNS(&s, "local ok, e = pcall(herald.reject, 'no')\n"
-             "assert(not ok and tostring(e) == 'no', tostring(e))");
-    assert_int_equal(run(&s, "local ok, e = pcall(function() herald.reject 'no' end)\n"
-                             "error(e)"),
+    RUNS(f, "local ok, e = pcall(herald.reject, 'no')\n"
+            "assert(not ok and tostring(e) == 'no', tostring(e))");
+    assert_int_equal(run(f, "local ok, e = pcall(function() herald.reject 'no' end)\n"
+                            "error(e)"),
                      SCRIPT_REJECT);
-    assert_string_equal(s.out.error, "rules/a.lua:3: no");
-    assert_int_equal(run(&s, "coroutine.wrap(function() herald.retry('1s', 'inside') end)()"),
+    assert_string_equal(f->out.error, "rules/a.lua:3: no");
+    assert_int_equal(run(f, "coroutine.wrap(function() herald.retry('1s', 'inside') end)()"),
                      SCRIPT_RETRY);
-    assert_int_equal(s.out.delay_ms, 1000);
-    assert_int_equal(run(&s, "local c <close> = setmetatable({}, { __close = function() end })\n"
-                             "herald.retry('1s')"),
+    assert_int_equal(f->out.delay_ms, 1000);
+    assert_int_equal(run(f, "local c <close> = setmetatable({}, { __close = function() end })\n"
+                            "herald.retry('1s')"),
                      SCRIPT_RETRY);
-    end(&s);
 }
 
-static void the_last_word_counts(void **state)
+TEST_WITH(scene, the_last_word_counts)
 {
-    struct scene s;
-
-    (void)state;
-    begin(&s);
-    assert_int_equal(run(&s, "local c <close> = setmetatable({}, { __close = function()\n"
-                             "error('closing') end })\nherald.reject 'no'"),
+    assert_int_equal(run(f, "local c <close> = setmetatable({}, { __close = function()\n"
+                            "error('closing') end })\nherald.reject 'no'"),
                      SCRIPT_FAILED);
-    assert_int_equal(s.out.delay_ms, -1);
-    assert_int_equal(run(&s, "xpcall(error, function() herald.reject 'in a handler' end)"),
+    assert_int_equal(f->out.delay_ms, -1);
+    assert_int_equal(run(f, "xpcall(error, function() herald.reject 'in a handler' end)"),
                      SCRIPT_DONE);
-    end(&s);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_retry_carries_delay_and_reason),
-        cmocka_unit_test(a_reject_carries_its_reason),
-        cmocka_unit_test(a_bad_delay_is_an_error_of_its_own),
-        cmocka_unit_test(a_verdict_can_be_caught_and_raised_again),
-        cmocka_unit_test(the_last_word_counts),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,12 +109,11 @@ static void put(struct broker *b, int64_t row, const char *type)
     exchange[0] = key[0] = '-'; /* they were lent */
 }
 
-static void notes_every_publish(void **state)
+TEST(notes_every_publish)
 {
     struct broker *b = stage(true);
     const struct staged_publish *p;
 
-    (void)state;
     put(b, 1, "a");
     put(b, 2, "b");
     p = staged_published(b, 0);
@@ -128,12 +127,11 @@ static void notes_every_publish(void **state)
     end(b);
 }
 
-static void without_loopback_all_is_confirmed_and_goes_nowhere(void **state)
+TEST(without_loopback_all_is_confirmed_and_goes_nowhere)
 {
     struct broker *b = stage(false);
     struct settlement out[4];
 
-    (void)state;
     put(b, 7, "a");
     assert_true(b->ops->pending(b));
     assert_int_equal(b->ops->settled(b, out, 4), 1);
@@ -145,13 +143,12 @@ static void without_loopback_all_is_confirmed_and_goes_nowhere(void **state)
     end(b);
 }
 
-static void a_fault_hits_the_next_publish_of_its_type_once(void **state)
+TEST(a_fault_hits_the_next_publish_of_its_type_once)
 {
     struct broker *b = stage(true);
     struct settlement out[4];
     struct err err = {0};
 
-    (void)state;
     assert_int_equal(staged_fail_next(b, "a", STAGED_NACK, &err), OK);
     assert_int_equal(staged_fail_next(b, "a", STAGED_RETURN, &err), OK);
     put(b, 1, "b");
@@ -168,12 +165,11 @@ static void a_fault_hits_the_next_publish_of_its_type_once(void **state)
     end(b);
 }
 
-static void what_a_rolled_back_turn_settled_is_gone(void **state)
+TEST(what_a_rolled_back_turn_settled_is_gone)
 {
     struct broker *b = stage(false);
     struct settlement out[4];
 
-    (void)state;
     put(b, 1, "a");
     b->ops->forget(b);
     assert_int_equal(made->forgotten, 1);
@@ -181,13 +177,12 @@ static void what_a_rolled_back_turn_settled_is_gone(void **state)
     end(b);
 }
 
-static void lost_acks_last_for_one_turn_with_deliveries(void **state)
+TEST(lost_acks_last_for_one_turn_with_deliveries)
 {
     struct broker *b = stage(true);
     struct delivery d = {.tag = 1};
     struct err err = {0};
 
-    (void)state;
     staged_lose_acks(b);
     b->ops->tell(b); /* a turn without any */
     assert_int_equal(b->ops->accept(b, &d, &err), OK);
@@ -199,13 +194,12 @@ static void lost_acks_last_for_one_turn_with_deliveries(void **state)
     end(b);
 }
 
-static void a_crash_fails_one_turn(void **state)
+TEST(a_crash_fails_one_turn)
 {
     struct broker *b = stage(true);
     struct delivery d = {.tag = 1};
     struct err err = {0};
 
-    (void)state;
     staged_crash(b);
     assert_int_equal(b->ops->accept(b, &d, &err), ERR_FAILED);
     assert_true(staged_crashed(b));
@@ -214,13 +208,12 @@ static void a_crash_fails_one_turn(void **state)
     end(b);
 }
 
-static void the_next_one_knows_what_the_former_noted(void **state)
+TEST(the_next_one_knows_what_the_former_noted)
 {
     struct broker *former = stage(true), *next;
     struct dummy *first = made;
     struct err err = {0};
 
-    (void)state;
     put(former, 1, "a");
     assert_int_equal(staged_fail_next(former, "b", STAGED_NACK, &err), OK);
     next = stage(true);
@@ -235,42 +228,23 @@ static void the_next_one_knows_what_the_former_noted(void **state)
     end(next);
 }
 
-static void a_pace_is_passed_on(void **state)
+TEST(a_pace_is_passed_on)
 {
     struct broker *b = stage(true);
 
-    (void)state;
     b->ops->pace(b, "q", PACE_ONE);
     assert_int_equal(made->paced, PACE_ONE);
     end(b);
 }
 
-static void faults_have_a_ceiling(void **state)
+TEST(faults_have_a_ceiling)
 {
     struct broker *b = stage(true);
     struct err err = {0};
     int rc = OK;
 
-    (void)state;
     for (int i = 0; i < 1000 && rc == OK; i++)
         rc = staged_fail_next(b, "a", STAGED_NACK, &err);
     assert_int_equal(rc, ERR_LIMIT);
     end(b);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(notes_every_publish),
-        cmocka_unit_test(without_loopback_all_is_confirmed_and_goes_nowhere),
-        cmocka_unit_test(a_fault_hits_the_next_publish_of_its_type_once),
-        cmocka_unit_test(what_a_rolled_back_turn_settled_is_gone),
-        cmocka_unit_test(lost_acks_last_for_one_turn_with_deliveries),
-        cmocka_unit_test(a_crash_fails_one_turn),
-        cmocka_unit_test(the_next_one_knows_what_the_former_noted),
-        cmocka_unit_test(a_pace_is_passed_on),
-        cmocka_unit_test(faults_have_a_ceiling),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,11 +76,10 @@ static const char *ask(struct world *w, const char *sql)
     return out;
 }
 
-static void now_is_the_clocks(void **state)
+TEST(now_is_the_clocks)
 {
     struct world w;
 
-    (void)state;
     begin(&w, INT64_C(1767225600500));
     assert_string_equal(ask(&w, "select datetime('now')"), "2026-01-01 00:00:00");
     assert_string_equal(ask(&w, "select unixepoch()"), "1767225600");
@@ -91,11 +90,10 @@ static void now_is_the_clocks(void **state)
     end(&w);
 }
 
-static void each_store_has_its_own(void **state)
+TEST(each_store_has_its_own)
 {
     struct world a, b;
 
-    (void)state;
     begin(&a, 0);
     begin(&b, INT64_C(86400000));
     assert_string_not_equal(virtual_time_name(a.time), virtual_time_name(b.time));
@@ -107,13 +105,12 @@ static void each_store_has_its_own(void **state)
 }
 
 /* The checkpoints of a router look into the file methods (lock_spy.c). */
-static void a_routers_own_handles_work_on_it(void **state)
+TEST(a_routers_own_handles_work_on_it)
 {
     struct world w;
     struct err err = {0};
     struct db_settings settings = {.exclusive = true, .unsynced = true};
 
-    (void)state;
     begin(&w, 0);
     guest_close(&w.guest);
     db_close(&w.db);
@@ -129,15 +126,4 @@ static void a_routers_own_handles_work_on_it(void **state)
     db_checkpoint(w.db, true);
     assert_int_equal(db_wal_bytes(w.db), 0);
     end(&w);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(now_is_the_clocks),
-        cmocka_unit_test(each_store_has_its_own),
-        cmocka_unit_test(a_routers_own_handles_work_on_it),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

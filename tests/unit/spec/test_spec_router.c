@@ -45,11 +45,8 @@ static void write_file(const struct play *p, const char *folder, const char *nam
     assert_int_equal(fclose(file), 0);
 }
 
-static int setup(void **state)
+static void play_setup(struct play *p)
 {
-    struct play *p = calloc(1, sizeof *p);
-
-    assert_non_null(p);
     snprintf(p->folder, sizeof p->folder, "/tmp/herald-play-XXXXXX");
     assert_non_null(mkdtemp(p->folder));
     write_file(p, "rules", "a.lua", rules);
@@ -62,21 +59,15 @@ static int setup(void **state)
                                               .inbox_window_ms = 7 * 86400000,
                                               .now_ms = INT64_C(1767225600000),
                                               .loopback = true};
-    *state = p;
-    return 0;
 }
 
-static int teardown(void **state)
+static void play_teardown(struct play *p)
 {
-    struct play *p = *state;
     char command[100];
-    int rc;
 
     rehearsal_free(&p->r);
     snprintf(command, sizeof command, "rm -rf '%s'", p->folder);
-    rc = system(command);
-    free(p);
-    return rc;
+    assert_int_equal(system(command), 0);
 }
 
 #define assert_done(p, call)                                                                       \
@@ -126,165 +117,130 @@ static void assert_sql(struct play *p, const char *sql, const char *want)
     assert_string_equal(got, want);
 }
 
-static void nothing_happens_before_it_is_run(void **state)
+TEST_WITH(play, nothing_happens_before_it_is_run)
 {
-    struct play *p = *state;
-
-    start(p);
-    deliver(p, "1", "note", "k");
-    assert_sql(p, "select count(*) from effect", "0");
-    assert_done(p, rehearsal_run(p->r, &p->err));
-    assert_sql(p, "select key || ' ' || at from effect", "k 2026-01-01 00:00:00");
+    start(f);
+    deliver(f, "1", "note", "k");
+    assert_sql(f, "select count(*) from effect", "0");
+    assert_done(f, rehearsal_run(f->r, &f->err));
+    assert_sql(f, "select key || ' ' || at from effect", "k 2026-01-01 00:00:00");
 }
 
-static void time_stops_where_something_is_due(void **state)
+TEST_WITH(play, time_stops_where_something_is_due)
 {
-    struct play *p = *state;
-
-    start(p);
-    deliver(p, "1", "note", "bad");
-    assert_done(p, rehearsal_advance(p->r, 15000, &p->err));
-    assert_sql(p, "select attempts from herald_retry", "2");
-    assert_sql(p, "select (due_at - 1767225600000) / 1000 from herald_retry", "20");
-    assert_int_equal(rehearsal_now_ms(p->r), INT64_C(1767225615000));
-    assert_done(p, rehearsal_advance(p->r, 60000, &p->err));
-    assert_sql(p, "select attempts from herald_dead", "3");
-    assert_sql(p, "select (at - 1767225600000) / 1000 from herald_dead", "20");
-    assert_sql(p, "select count(*) from effect", "0");
+    start(f);
+    deliver(f, "1", "note", "bad");
+    assert_done(f, rehearsal_advance(f->r, 15000, &f->err));
+    assert_sql(f, "select attempts from herald_retry", "2");
+    assert_sql(f, "select (due_at - 1767225600000) / 1000 from herald_retry", "20");
+    assert_int_equal(rehearsal_now_ms(f->r), INT64_C(1767225615000));
+    assert_done(f, rehearsal_advance(f->r, 60000, &f->err));
+    assert_sql(f, "select attempts from herald_dead", "3");
+    assert_sql(f, "select (at - 1767225600000) / 1000 from herald_dead", "20");
+    assert_sql(f, "select count(*) from effect", "0");
 }
 
-static void a_crash_before_the_commit_undoes_and_repeats(void **state)
+TEST_WITH(play, a_crash_before_the_commit_undoes_and_repeats)
 {
-    struct play *p = *state;
-
-    start(p);
-    deliver(p, "1", "note", "k");
-    rehearsal_crash(p->r, true);
-    assert_done(p, rehearsal_run(p->r, &p->err));
-    assert_sql(p, "select key from effect", "k");
-    assert_int_equal(rehearsal_counters(p->r)->handled, 1);
-    assert_int_equal(rehearsal_counters(p->r)->duplicates, 0);
+    start(f);
+    deliver(f, "1", "note", "k");
+    rehearsal_crash(f->r, true);
+    assert_done(f, rehearsal_run(f->r, &f->err));
+    assert_sql(f, "select key from effect", "k");
+    assert_int_equal(rehearsal_counters(f->r)->handled, 1);
+    assert_int_equal(rehearsal_counters(f->r)->duplicates, 0);
 }
 
-static void a_crash_after_the_commit_brings_it_again(void **state)
+TEST_WITH(play, a_crash_after_the_commit_brings_it_again)
 {
-    struct play *p = *state;
-
-    start(p);
-    deliver(p, "1", "note", "k");
-    rehearsal_crash(p->r, false);
-    assert_done(p, rehearsal_run(p->r, &p->err));
-    assert_sql(p, "select key from effect", "k");
-    assert_int_equal(rehearsal_counters(p->r)->handled, 0); /* of the second life */
-    assert_int_equal(rehearsal_counters(p->r)->duplicates, 1);
-    assert_sql(p, "select count(*) from herald_queue_item", "0");
+    start(f);
+    deliver(f, "1", "note", "k");
+    rehearsal_crash(f->r, false);
+    assert_done(f, rehearsal_run(f->r, &f->err));
+    assert_sql(f, "select key from effect", "k");
+    assert_int_equal(rehearsal_counters(f->r)->handled, 0); /* of the second life */
+    assert_int_equal(rehearsal_counters(f->r)->duplicates, 1);
+    assert_sql(f, "select count(*) from herald_queue_item", "0");
 }
 
 /* docs/design.md#the-embedded-broker: publish and ack are part of the transaction. */
-static void what_was_published_outlives_a_crash(void **state)
+TEST_WITH(play, what_was_published_outlives_a_crash)
 {
-    struct play *p = *state;
-
     const struct message m = {.type = slice_of("echo"), .key = {slice_of("once")}};
     int64_t id;
 
-    start(p);
-    assert_done(p, rehearsal_emit(p->r, &m, &id, &p->err));
-    assert_done(p, rehearsal_run(p->r, &p->err));
-    assert_sql(p, "select side || ' ' || type from herald_dead", "outbox note"); /* no route */
-    deliver(p, "2", "note", "k");
-    rehearsal_crash(p->r, false);
-    assert_done(p, rehearsal_run(p->r, &p->err));
-    assert_sql(p, "select key from effect", "k");
-    assert_true(slice_is(staged_published(rehearsal_broker(p->r), 0)->message.type, "echo"));
-    assert_null(staged_published(rehearsal_broker(p->r), 1));
+    start(f);
+    assert_done(f, rehearsal_emit(f->r, &m, &id, &f->err));
+    assert_done(f, rehearsal_run(f->r, &f->err));
+    assert_sql(f, "select side || ' ' || type from herald_dead", "outbox note"); /* no route */
+    deliver(f, "2", "note", "k");
+    rehearsal_crash(f->r, false);
+    assert_done(f, rehearsal_run(f->r, &f->err));
+    assert_sql(f, "select key from effect", "k");
+    assert_true(slice_is(staged_published(rehearsal_broker(f->r), 0)->message.type, "echo"));
+    assert_null(staged_published(rehearsal_broker(f->r), 1));
 }
 
-static void rules_that_feed_themselves_end(void **state)
+TEST_WITH(play, rules_that_feed_themselves_end)
 {
-    struct play *p = *state;
-
-    p->settings.loopback = true;
-    start(p);
-    deliver(p, "1", "echo", "ever");
-    assert_int_equal(rehearsal_run(p->r, &p->err), ERR_LIMIT);
-    assert_non_null(strstr(p->err.text, "feed themselves"));
+    f->settings.loopback = true;
+    start(f);
+    deliver(f, "1", "echo", "ever");
+    assert_int_equal(rehearsal_run(f->r, &f->err), ERR_LIMIT);
+    assert_non_null(strstr(f->err.text, "feed themselves"));
 }
 
-static void rules_that_do_not_load_leave_nothing(void **state)
+TEST_WITH(play, rules_that_do_not_load_leave_nothing)
 {
-    struct play *p = *state;
     const struct slice extra[] = {slice_of("local x = 1"), slice_of("error 'no'")};
 
-    p->settings.rules = extra;
-    p->settings.n_rules = 2;
-    assert_int_equal(rehearsal_new(&p->r, &p->settings, &p->err), ERR_CONFIG);
-    assert_null(p->r);
-    assert_non_null(strstr(p->err.text, "spec/rules/extra2.lua:1:"));
+    f->settings.rules = extra;
+    f->settings.n_rules = 2;
+    assert_int_equal(rehearsal_new(&f->r, &f->settings, &f->err), ERR_CONFIG);
+    assert_null(f->r);
+    assert_non_null(strstr(f->err.text, "spec/rules/extra2.lua:1:"));
 }
 
-static void lines_are_json(void **state)
+TEST_WITH(play, lines_are_json)
 {
-    struct play *p = *state;
     struct buf lines;
 
-    start(p);
-    deliver(p, "1", "note", "bad");
-    assert_done(p, rehearsal_run(p->r, &p->err));
+    start(f);
+    deliver(f, "1", "note", "bad");
+    assert_done(f, rehearsal_run(f->r, &f->err));
     buf_init(&lines, 1024 * 1024);
-    assert_done(p, rehearsal_log(p->r, &lines, &p->err));
-    assert_done(p, buf_append(&lines, "", 1));
+    assert_done(f, rehearsal_log(f->r, &lines, &f->err));
+    assert_done(f, buf_append(&lines, "", 1));
     assert_non_null(strstr(lines.data, "{\"at\":\"2026-01-01T00:00:00.000Z\""));
     assert_non_null(strstr(lines.data, "a.lua:7: no"));
     buf_free(&lines);
 }
 
-static void a_queue_that_nobody_has_is_refused(void **state)
+TEST_WITH(play, a_queue_that_nobody_has_is_refused)
 {
-    struct play *p = *state;
     struct destination to = {EXCHANGE_DEFAULT, (char *)(uintptr_t) "", (char *)(uintptr_t) "none"};
     const struct message m = {.type = slice_of("t"), .body = slice_of("{}")};
 
-    start(p);
-    assert_int_equal(rehearsal_deliver(p->r, &to, &m, &p->err), ERR_NOT_FOUND);
+    start(f);
+    assert_int_equal(rehearsal_deliver(f->r, &to, &m, &f->err), ERR_NOT_FOUND);
     to = (struct destination){EXCHANGE_FANOUT, (char *)(uintptr_t) "x", (char *)(uintptr_t) ""};
-    assert_done(p, rehearsal_deliver(p->r, &to, &m, &p->err));
-    assert_sql(p, "select queue || exchange from herald_queue_item", "qx");
+    assert_done(f, rehearsal_deliver(f->r, &to, &m, &f->err));
+    assert_sql(f, "select queue || exchange from herald_queue_item", "qx");
 }
 
-static void a_spec_may_fail_as_often_as_it_likes(void **state)
+TEST_WITH(play, a_spec_may_fail_as_often_as_it_likes)
 {
-    struct play *p = *state;
     char id[16];
 
-    start(p);
+    start(f);
     for (int i = 0; i < 60; i++) {
         snprintf(id, sizeof id, "m%d", i);
-        deliver(p, id, "note", "bad");
+        deliver(f, id, "note", "bad");
     }
-    assert_done(p, rehearsal_run(p->r, &p->err));
-    assert_sql(p, "select count(*) from herald_retry", "60");
-    assert_done(p, rehearsal_advance(p->r, 60000, &p->err));
-    assert_sql(p, "select count(*) from herald_dead", "60");
-    assert_int_equal(rehearsal_counters(p->r)->failed, 180);
-    assert_int_equal(rehearsal_counters(p->r)->pauses, 0);
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-    const struct CMUnitTest tests[] = {
-        TEST(nothing_happens_before_it_is_run),
-        TEST(time_stops_where_something_is_due),
-        TEST(a_crash_before_the_commit_undoes_and_repeats),
-        TEST(a_crash_after_the_commit_brings_it_again),
-        TEST(what_was_published_outlives_a_crash),
-        TEST(rules_that_feed_themselves_end),
-        TEST(rules_that_do_not_load_leave_nothing),
-        TEST(lines_are_json),
-        TEST(a_queue_that_nobody_has_is_refused),
-        TEST(a_spec_may_fail_as_often_as_it_likes),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    assert_done(f, rehearsal_run(f->r, &f->err));
+    assert_sql(f, "select count(*) from herald_retry", "60");
+    assert_done(f, rehearsal_advance(f->r, 60000, &f->err));
+    assert_sql(f, "select count(*) from herald_dead", "60");
+    assert_int_equal(rehearsal_counters(f->r)->failed, 180);
+    assert_int_equal(rehearsal_counters(f->r)->pauses, 0);
 }

@@ -32,24 +32,22 @@ static int run(struct store *s, struct guest *g, const char *sql, const struct v
     return rc == OK ? end : rc;
 }
 
-static void runs_all_statements_of_a_text(void **state)
+TEST_WITH(store, runs_all_statements_of_a_text)
 {
-    struct store *s = *state;
-    struct guest *g = open_guest(s);
+    struct guest *g = open_guest(f);
 
-    assert_ok(s, run(s, g, "create table t (n); ; -- nothing\ninsert into t values (1); /* end */",
+    assert_ok(f, run(f, g, "create table t (n); ; -- nothing\ninsert into t values (1); /* end */",
                      NULL));
-    assert_ok(s, run(s, g, "begin; insert into t values (2); commit", NULL));
-    assert_ok(s, run(s, g, "", NULL));
-    assert_string_equal(other_rows(s, "select n from t"), "1, 2");
+    assert_ok(f, run(f, g, "begin; insert into t values (2); commit", NULL));
+    assert_ok(f, run(f, g, "", NULL));
+    assert_string_equal(other_rows(f, "select n from t"), "1, 2");
     guest_close(&g);
     assert_null(g);
 }
 
-static void values_keep_their_kind(void **state)
+TEST_WITH(store, values_keep_their_kind)
 {
-    struct store *s = *state;
-    struct guest *g = open_guest(s);
+    struct guest *g = open_guest(f);
     const struct value big = {.kind = VALUE_INT, .integer = INT64_MAX};
     const struct value blob = {.kind = VALUE_BLOB, .bytes = {"\0\xff", 2}};
     const struct value text = {.kind = VALUE_TEXT, .bytes = {"", 0}};
@@ -57,70 +55,55 @@ static void values_keep_their_kind(void **state)
     const struct value null = {.kind = VALUE_NULL};
     struct value out;
 
-    assert_ok(s, run(s, g, "create table t (n)", NULL));
-    assert_ok(s, run(s, g, "insert into t values (:v)", &big));
-    assert_ok(s, run(s, g, "insert into t values (:v)", &blob));
-    assert_ok(s, run(s, g, "insert into t values (:v)", &text));
-    assert_ok(s, run(s, g, "insert into t values (:v)", &real));
-    assert_ok(s, run(s, g, "insert into t values (:v)", &null));
-    assert_string_equal(other_rows(s, "select typeof(n) from t"),
+    assert_ok(f, run(f, g, "create table t (n)", NULL));
+    assert_ok(f, run(f, g, "insert into t values (:v)", &big));
+    assert_ok(f, run(f, g, "insert into t values (:v)", &blob));
+    assert_ok(f, run(f, g, "insert into t values (:v)", &text));
+    assert_ok(f, run(f, g, "insert into t values (:v)", &real));
+    assert_ok(f, run(f, g, "insert into t values (:v)", &null));
+    assert_string_equal(other_rows(f, "select typeof(n) from t"),
                         "integer, blob, text, real, null");
     guest_begin(g, slice_of("select n, 1 as one from t where :v is not null"));
-    assert_int_equal(guest_next(g, &s->err), 1);
+    assert_int_equal(guest_next(g, &f->err), 1);
     assert_string_equal(guest_parameter_name(g, 1), ":v");
-    assert_ok(s, guest_bind(g, 1, &big, &s->err));
+    assert_ok(f, guest_bind(g, 1, &big, &f->err));
     assert_int_equal(guest_columns(g), 2);
     assert_string_equal(guest_column_name(g, 1), "one");
-    assert_int_equal(guest_step(g, &s->err), 1);
+    assert_int_equal(guest_step(g, &f->err), 1);
     guest_column(g, 0, &out);
     assert_int_equal(out.integer, INT64_MAX);
-    assert_int_equal(guest_step(g, &s->err), 1);
+    assert_int_equal(guest_step(g, &f->err), 1);
     guest_column(g, 0, &out);
     assert_int_equal(out.bytes.len, 2);
     assert_memory_equal(out.bytes.data, "\0\xff", 2);
     guest_close(&g); /* in the middle of a statement */
 }
 
-static void mistakes_have_words_and_leave_nothing_open(void **state)
+TEST_WITH(store, mistakes_have_words_and_leave_nothing_open)
 {
-    struct store *s = *state;
-    struct guest *g = open_guest(s);
+    struct guest *g = open_guest(f);
 
-    assert_refused(s, run(s, g, "select * from absent", NULL), ERR_SCRIPT,
+    assert_refused(f, run(f, g, "select * from absent", NULL), ERR_SCRIPT,
                    "no such table: absent in: select * from absent");
-    assert_refused(s, run(s, g, "create table t (n); begin; insert into t values (1); selec", NULL),
+    assert_refused(f, run(f, g, "create table t (n); begin; insert into t values (1); selec", NULL),
                    ERR_SCRIPT, "syntax error");
-    assert_refused(s, run(s, g, "begin; insert into t values (2)", NULL), ERR_SCRIPT,
+    assert_refused(f, run(f, g, "begin; insert into t values (2)", NULL), ERR_SCRIPT,
                    "left a transaction open");
-    assert_string_equal(other_rows(s, "select count(*) from t"), "0");
+    assert_string_equal(other_rows(f, "select count(*) from t"), "0");
     guest_begin(g, slice_of("begin; insert into t values (3); select 1"));
-    assert_int_equal(guest_next(g, &s->err), 1);
-    assert_int_equal(guest_step(g, &s->err), 0);
-    assert_ok(s, run(s, g, "insert into t values (4)", NULL)); /* what was left is undone */
-    assert_string_equal(other_rows(s, "select n from t"), "4");
+    assert_int_equal(guest_next(g, &f->err), 1);
+    assert_int_equal(guest_step(g, &f->err), 0);
+    assert_ok(f, run(f, g, "insert into t values (4)", NULL)); /* what was left is undone */
+    assert_string_equal(other_rows(f, "select n from t"), "4");
     guest_close(&g);
 }
 
 /* A business may write where handlers may not. */
-static void nobody_watches_it(void **state)
+TEST_WITH(store, nobody_watches_it)
 {
-    struct store *s = *state;
-    struct guest *g = open_guest(s);
+    struct guest *g = open_guest(f);
 
-    assert_ok(s, run(s, g, "insert into herald_outbox (type) values ('t')", NULL));
-    assert_string_equal(other_rows(s, "select type from herald_outbox"), "t");
+    assert_ok(f, run(f, g, "insert into herald_outbox (type) values ('t')", NULL));
+    assert_string_equal(other_rows(f, "select type from herald_outbox"), "t");
     guest_close(&g);
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
-    const struct CMUnitTest tests[] = {
-        TEST(runs_all_statements_of_a_text),
-        TEST(values_keep_their_kind),
-        TEST(mistakes_have_words_and_leave_nothing_open),
-        TEST(nobody_watches_it),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,11 +19,8 @@ static struct clock clock_of(struct store *s)
     return (struct clock){.wall_ms = now, .mono_ms = now, .arg = s};
 }
 
-int store_setup(void **state)
+void store_setup(struct store *s)
 {
-    struct store *s = calloc(1, sizeof *s);
-
-    assert_non_null(s);
     snprintf(s->folder, sizeof s->folder, "/tmp/herald-store-XXXXXX");
     assert_non_null(mkdtemp(s->folder));
     snprintf(s->path, sizeof s->path, "%s/store.db", s->folder);
@@ -32,8 +29,6 @@ int store_setup(void **state)
     assert_true(s->log_fd >= 0);
     s->log = log_new(s->log_fd, LOG_DEBUG, LOG_LOGFMT, clock_of(s));
     assert_non_null(s->log);
-    *state = s;
-    return 0;
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
@@ -44,17 +39,13 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
-int store_teardown(void **state)
+void store_teardown(struct store *s)
 {
-    struct store *s = *state;
-
     other_close(s);
     store_close(s);
     log_free(&s->log);
     close(s->log_fd);
     nftw(s->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-    free(s);
-    return 0;
 }
 
 int store_try(struct store *s, const char *path, bool create, bool exclusive, struct db **out)

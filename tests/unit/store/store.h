@@ -19,9 +19,9 @@ struct store {
     char text[8192]; /* for answers */
 };
 
-/* For cmocka: a new folder, no store yet; and all of it gone. */
-int store_setup(void **state);
-int store_teardown(void **state);
+/* A new folder, no store yet; and all of it gone. */
+void store_setup(struct store *s);
+void store_teardown(struct store *s);
 
 /* Opens as the router, making what is absent. */
 void store_open(struct store *s);

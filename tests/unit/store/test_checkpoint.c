@@ -44,63 +44,56 @@ static void later(struct store *s)
     s->now_ms += 60000;
 }
 
-static void a_wal_over_its_limit_is_emptied(void **state)
+TEST_WITH(store, a_wal_over_its_limit_is_emptied)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    db_checkpoint(s->db, true); /* the schema */
-    s->db->wal_limit = 100000;
-    own_commit(s);
-    db_checkpoint(s->db, false);
-    assert_true(db_wal_bytes(s->db) > 0);
-    while (db_wal_bytes(s->db) <= 100000)
-        own_commit(s);
-    db_checkpoint(s->db, false);
-    assert_int_equal(db_wal_bytes(s->db), 0);
-    assert_true(s->db->guard_held);
+    store_open(f);
+    db_checkpoint(f->db, true); /* the schema */
+    f->db->wal_limit = 100000;
+    own_commit(f);
+    db_checkpoint(f->db, false);
+    assert_true(db_wal_bytes(f->db) > 0);
+    while (db_wal_bytes(f->db) <= 100000)
+        own_commit(f);
+    db_checkpoint(f->db, false);
+    assert_int_equal(db_wal_bytes(f->db), 0);
+    assert_true(f->db->guard_held);
 }
 
-static void an_idle_store_empties_it_once_a_second(void **state)
+TEST_WITH(store, an_idle_store_empties_it_once_a_second)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    own_commit(s);
-    db_checkpoint(s->db, true);
-    assert_int_equal(db_wal_bytes(s->db), 0);
-    own_commit(s);
-    db_checkpoint(s->db, true);
-    assert_true(db_wal_bytes(s->db) > 0);
-    later(s);
-    db_checkpoint(s->db, true);
-    assert_int_equal(db_wal_bytes(s->db), 0);
+    store_open(f);
+    own_commit(f);
+    db_checkpoint(f->db, true);
+    assert_int_equal(db_wal_bytes(f->db), 0);
+    own_commit(f);
+    db_checkpoint(f->db, true);
+    assert_true(db_wal_bytes(f->db) > 0);
+    later(f);
+    db_checkpoint(f->db, true);
+    assert_int_equal(db_wal_bytes(f->db), 0);
 }
 
-static void a_turn_is_never_checkpointed_away(void **state)
+TEST_WITH(store, a_turn_is_never_checkpointed_away)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    own_commit(s);
-    assert_ok(s, db_begin(s->db, &s->err));
-    db_checkpoint(s->db, true);
-    assert_true(db_wal_bytes(s->db) > 0);
-    db_rollback(s->db);
+    store_open(f);
+    own_commit(f);
+    assert_ok(f, db_begin(f->db, &f->err));
+    db_checkpoint(f->db, true);
+    assert_true(db_wal_bytes(f->db) > 0);
+    db_rollback(f->db);
 }
 
-static void the_command_line_never_checkpoints(void **state)
+TEST_WITH(store, the_command_line_never_checkpoints)
 {
-    struct store *s = *state;
     struct db *beside;
 
-    store_open(s);
-    own_commit(s);
-    assert_ok(s, store_try(s, s->path, false, false, &beside));
+    store_open(f);
+    own_commit(f);
+    assert_ok(f, store_try(f, f->path, false, false, &beside));
     db_checkpoint(beside, true);
-    assert_true(db_wal_bytes(s->db) > 0);
+    assert_true(db_wal_bytes(f->db) > 0);
     db_close(&beside);
-    assert_true(db_wal_bytes(s->db) > 0);
+    assert_true(db_wal_bytes(f->db) > 0);
 }
 
 /* A producer with the worst settings: every commit wants to checkpoint and restart. */
@@ -114,139 +107,126 @@ static void restarts_nothing(struct store *s)
     assert_true(db_wal_bytes(s->db) > 300 * 2000);
 }
 
-static void no_foreign_writer_restarts_the_wal_of_a_new_store(void **state)
+TEST_WITH(store, no_foreign_writer_restarts_the_wal_of_a_new_store)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    foreign_commits(s, 1);
-    restarts_nothing(s);
+    store_open(f);
+    foreign_commits(f, 1);
+    restarts_nothing(f);
 }
 
-static void nor_behind_heralds_commit(void **state)
+TEST_WITH(store, nor_behind_heralds_commit)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    own_commit(s);
-    restarts_nothing(s);
+    store_open(f);
+    own_commit(f);
+    restarts_nothing(f);
 }
 
-static void nor_behind_heralds_checkpoint(void **state)
+TEST_WITH(store, nor_behind_heralds_checkpoint)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    own_commit(s);
-    db_checkpoint(s->db, true);
-    assert_int_equal(db_wal_bytes(s->db), 0);
-    foreign_commits(s, 1);
-    restarts_nothing(s);
-    later(s);
-    db_checkpoint(s->db, true); /* herald itself can */
-    assert_int_equal(db_wal_bytes(s->db), 0);
-    own_commit(s);
-    restarts_nothing(s);
+    store_open(f);
+    own_commit(f);
+    db_checkpoint(f->db, true);
+    assert_int_equal(db_wal_bytes(f->db), 0);
+    foreign_commits(f, 1);
+    restarts_nothing(f);
+    later(f);
+    db_checkpoint(f->db, true); /* herald itself can */
+    assert_int_equal(db_wal_bytes(f->db), 0);
+    own_commit(f);
+    restarts_nothing(f);
 }
 
-static void without_the_guard_they_would(void **state)
+TEST_WITH(store, without_the_guard_they_would)
 {
-    struct store *s = *state;
     uint64_t before;
 
-    store_open(s);
-    own_commit(s);
-    (void)sqlite3_reset(s->db->guard_read);
-    s->db->guard_held = false;
-    before = salts(s);
-    other_exec(s, "pragma wal_autocheckpoint = 1");
-    foreign_commits(s, 3);
-    assert_true(salts(s) != before);
+    store_open(f);
+    own_commit(f);
+    (void)sqlite3_reset(f->db->guard_read);
+    f->db->guard_held = false;
+    before = salts(f);
+    other_exec(f, "pragma wal_autocheckpoint = 1");
+    foreign_commits(f, 3);
+    assert_true(salts(f) != before);
 }
 
-static void a_reader_that_stays_delays_it_a_little_only(void **state)
+TEST_WITH(store, a_reader_that_stays_delays_it_a_little_only)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    own_commit(s);
-    other_exec(s, "begin; select * from herald_outbox");
-    own_commit(s);
-    db_checkpoint(s->db, true);
-    assert_int_equal(s->db->naps_left, 0); /* it waited for as long as it may */
-    assert_true(db_wal_bytes(s->db) > 0);
-    assert_true(s->db->guard_held); /* taken back after the failure */
-    other_exec(s, "commit");
-    db_checkpoint(s->db, true);
-    assert_true(db_wal_bytes(s->db) > 0); /* it pauses */
-    later(s);
-    db_checkpoint(s->db, true);
-    assert_int_equal(db_wal_bytes(s->db), 0);
+    store_open(f);
+    own_commit(f);
+    other_exec(f, "begin; select * from herald_outbox");
+    own_commit(f);
+    db_checkpoint(f->db, true);
+    assert_int_equal(f->db->naps_left, 0); /* it waited for as long as it may */
+    assert_true(db_wal_bytes(f->db) > 0);
+    assert_true(f->db->guard_held); /* taken back after the failure */
+    other_exec(f, "commit");
+    db_checkpoint(f->db, true);
+    assert_true(db_wal_bytes(f->db) > 0); /* it pauses */
+    later(f);
+    db_checkpoint(f->db, true);
+    assert_int_equal(db_wal_bytes(f->db), 0);
 }
 
-static void a_writer_that_stays_keeps_the_guard_where_it_is(void **state)
+TEST_WITH(store, a_writer_that_stays_keeps_the_guard_where_it_is)
 {
-    struct store *s = *state;
     uint64_t before;
 
-    store_open(s);
-    own_commit(s);
-    before = salts(s);
-    other_exec(s, "begin immediate");
-    s->db->looked_under_lock = false;
-    db_checkpoint(s->db, true);
-    assert_false(s->db->looked_under_lock); /* the guard was never let go */
-    assert_true(s->db->guard_held);
-    other_exec(s, "insert into herald_outbox(type) values ('t'); commit");
-    assert_true(salts(s) == before);
+    store_open(f);
+    own_commit(f);
+    before = salts(f);
+    other_exec(f, "begin immediate");
+    f->db->looked_under_lock = false;
+    db_checkpoint(f->db, true);
+    assert_false(f->db->looked_under_lock); /* the guard was never let go */
+    assert_true(f->db->guard_held);
+    other_exec(f, "insert into herald_outbox(type) values ('t'); commit");
+    assert_true(salts(f) == before);
 }
 
-static void a_checkpoint_that_cannot_lock_copies_nothing(void **state)
+TEST_WITH(store, a_checkpoint_that_cannot_lock_copies_nothing)
 {
-    struct store *s = *state;
-    FILE *f;
+    FILE *file;
     char before[8192], after[8192];
 
-    store_open(s);
-    later(s);
-    db_checkpoint(s->db, true);
-    own_commit(s);
-    f = fopen(s->path, "r");
-    assert_non_null(f);
-    setvbuf(f, NULL, _IONBF, 0);
-    assert_int_equal(fread(before, 1, sizeof before, f), sizeof before);
-    later(s);
-    other_exec(s, "begin immediate");
-    db_checkpoint(s->db, true); /* would go on as a PASSIVE one */
-    other_exec(s, "commit");
-    rewind(f);
-    assert_int_equal(fread(after, 1, sizeof after, f), sizeof after);
+    store_open(f);
+    later(f);
+    db_checkpoint(f->db, true);
+    own_commit(f);
+    file = fopen(f->path, "r");
+    assert_non_null(file);
+    setvbuf(file, NULL, _IONBF, 0);
+    assert_int_equal(fread(before, 1, sizeof before, file), sizeof before);
+    later(f);
+    other_exec(f, "begin immediate");
+    db_checkpoint(f->db, true); /* would go on as a PASSIVE one */
+    other_exec(f, "commit");
+    rewind(file);
+    assert_int_equal(fread(after, 1, sizeof after, file), sizeof after);
     assert_memory_equal(before, after, sizeof before);
-    store_close(s);
-    fclose(f); /* only now: closing drops the process's locks on the file */
+    store_close(f);
+    fclose(file); /* only now: closing drops the process's locks on the file */
 }
 
-static void own_checkpoints_are_no_foreign_commits(void **state)
+TEST_WITH(store, own_checkpoints_are_no_foreign_commits)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    (void)db_foreign_commits(s->db);
+    store_open(f);
+    (void)db_foreign_commits(f->db);
     for (int i = 0; i < 5; i++) {
-        own_commit(s);
-        later(s);
-        db_checkpoint(s->db, true);
-        assert_int_equal(db_wal_bytes(s->db), 0);
-        assert_false(db_foreign_commits(s->db));
+        own_commit(f);
+        later(f);
+        db_checkpoint(f->db, true);
+        assert_int_equal(db_wal_bytes(f->db), 0);
+        assert_false(db_foreign_commits(f->db));
     }
-    assert_int_equal(db_foreign_seen_ms(s->db), -1);
-    foreign_commits(s, 1); /* just before the next one */
-    later(s);
-    db_checkpoint(s->db, true);
-    assert_true(db_foreign_commits(s->db));
-    assert_false(db_foreign_commits(s->db));
-    foreign_commits(s, 1); /* just behind it */
-    assert_true(db_foreign_commits(s->db));
+    assert_int_equal(db_foreign_seen_ms(f->db), -1);
+    foreign_commits(f, 1); /* just before the next one */
+    later(f);
+    db_checkpoint(f->db, true);
+    assert_true(db_foreign_commits(f->db));
+    assert_false(db_foreign_commits(f->db));
+    foreign_commits(f, 1); /* just behind it */
+    assert_true(db_foreign_commits(f->db));
 }
 
 static void produce(const char *path, int n)
@@ -270,33 +250,32 @@ static void produce(const char *path, int n)
 /* docs/faults.md#f31: producers with autocheckpoint on, beside a router that commits and
  * checkpoints as fast as it can: nothing is lost, the file stays whole, the WAL small.
  * HERALD_LONG=1 makes it minutes. */
-static void producers_of_any_kind_lose_nothing(void **state)
+TEST_WITH(store, producers_of_any_kind_lose_nothing)
 {
     enum { PRODUCERS = 4, EACH = 400, EACH_LONG = 100000 };
     const int each = getenv("HERALD_LONG") != NULL ? EACH_LONG : EACH;
-    struct store *s = *state;
     int64_t largest = 0;
     int left = PRODUCERS, own = 0, status;
 
-    store_open(s);
-    store_close(s); /* no connection may be open across a fork */
+    store_open(f);
+    store_close(f); /* no connection may be open across a fork */
     for (int i = 0; i < PRODUCERS; i++)
         if (fork() == 0)
-            produce(s->path, each);
-    store_open(s);
-    s->db->wal_limit = 200000;
+            produce(f->path, each);
+    store_open(f);
+    f->db->wal_limit = 200000;
     while (left > 0) {
-        if (db_begin(s->db, &s->err) == OK) {
+        if (db_begin(f->db, &f->err) == OK) {
             const struct message m = {.type = slice_of("mine")};
 
-            assert_ok(s, outbox_add(s->db, &m, 0, NULL, &s->err));
-            assert_ok(s, db_commit(s->db, &s->err));
+            assert_ok(f, outbox_add(f->db, &m, 0, NULL, &f->err));
+            assert_ok(f, db_commit(f->db, &f->err));
             own++;
         }
-        later(s);
-        db_checkpoint(s->db, own % 7 == 0);
-        if (db_wal_bytes(s->db) > largest)
-            largest = db_wal_bytes(s->db);
+        later(f);
+        db_checkpoint(f->db, own % 7 == 0);
+        if (db_wal_bytes(f->db) > largest)
+            largest = db_wal_bytes(f->db);
         usleep(200); /* the others' turn */
         while (left > 0 && waitpid(-1, &status, WNOHANG) > 0) {
             assert_int_equal(status, 0);
@@ -304,17 +283,16 @@ static void producers_of_any_kind_lose_nothing(void **state)
         }
     }
     assert_true(largest < 20 * 200000);
-    assert_int_equal(other_int(s, "select count(*) from herald_outbox"), PRODUCERS * each + own);
-    assert_string_equal(other_rows(s, "pragma integrity_check"), "ok");
+    assert_int_equal(other_int(f, "select count(*) from herald_outbox"), PRODUCERS * each + own);
+    assert_string_equal(other_rows(f, "pragma integrity_check"), "ok");
 }
 
-static void an_affected_library_is_told_once(void **state)
+TEST_WITH(store, an_affected_library_is_told_once)
 {
-    struct store *s = *state;
     const char *first;
 
-    store_open(s);
-    first = strstr(store_logged(s), "store.sqlite_version");
+    store_open(f);
+    first = strstr(store_logged(f), "store.sqlite_version");
     if (sqlite3_libversion_number() >= 3051003) {
         assert_null(first);
         return;
@@ -322,28 +300,4 @@ static void an_affected_library_is_told_once(void **state)
     assert_non_null(first);
     assert_contains(first, "wal_autocheckpoint=0");
     assert_null(strstr(first + 1, "store.sqlite_version"));
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(a_wal_over_its_limit_is_emptied),
-        TEST(an_idle_store_empties_it_once_a_second),
-        TEST(a_turn_is_never_checkpointed_away),
-        TEST(the_command_line_never_checkpoints),
-        TEST(no_foreign_writer_restarts_the_wal_of_a_new_store),
-        TEST(nor_behind_heralds_commit),
-        TEST(nor_behind_heralds_checkpoint),
-        TEST(without_the_guard_they_would),
-        TEST(a_reader_that_stays_delays_it_a_little_only),
-        TEST(a_writer_that_stays_keeps_the_guard_where_it_is),
-        TEST(a_checkpoint_that_cannot_lock_copies_nothing),
-        TEST(own_checkpoints_are_no_foreign_commits),
-        TEST(producers_of_any_kind_lose_nothing),
-        TEST(an_affected_library_is_told_once),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

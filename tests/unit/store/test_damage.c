@@ -68,18 +68,17 @@ static void expect_rows(struct store *s, int rows)
     db_close(&db);
 }
 
-static void a_torn_wal_recovers_to_the_last_commit(void **state)
+TEST_WITH(store, a_torn_wal_recovers_to_the_last_commit)
 {
-    struct store *s = *state;
     int64_t ends[COMMITS];
 
-    store_open(s);
-    checkpoint(s);
-    commit_some(s, ends);
+    store_open(f);
+    checkpoint(f);
+    commit_some(f, ends);
     for (int64_t cut = 0; cut <= ends[COMMITS - 1]; cut += 1237) {
-        take_copy(s);
-        assert_int_equal(truncate(store_file(s, "dead.db-wal"), cut), 0);
-        expect_rows(s, commits_within(ends, cut));
+        take_copy(f);
+        assert_int_equal(truncate(store_file(f, "dead.db-wal"), cut), 0);
+        expect_rows(f, commits_within(ends, cut));
     }
 }
 
@@ -94,18 +93,17 @@ static void spoil(const char *path, int64_t at, size_t len)
     assert_int_equal(close(fd), 0);
 }
 
-static void a_wal_with_rubbish_in_it_recovers_to_the_commit_before(void **state)
+TEST_WITH(store, a_wal_with_rubbish_in_it_recovers_to_the_commit_before)
 {
-    struct store *s = *state;
     int64_t ends[COMMITS];
 
-    store_open(s);
-    checkpoint(s);
-    commit_some(s, ends);
+    store_open(f);
+    checkpoint(f);
+    commit_some(f, ends);
     for (int64_t at = 40; at < ends[COMMITS - 1]; at += 2711) {
-        take_copy(s);
-        spoil(store_file(s, "dead.db-wal"), at, 8);
-        expect_rows(s, commits_within(ends, at));
+        take_copy(f);
+        spoil(store_file(f, "dead.db-wal"), at, 8);
+        expect_rows(f, commits_within(ends, at));
     }
 }
 
@@ -156,44 +154,28 @@ static int64_t make_pages(struct store *s)
 }
 
 /* Each page in turn. The first two are the schema's; many others are not looked at here. */
-static void a_damaged_page_is_told(void **state)
+TEST_WITH(store, a_damaged_page_is_told)
 {
-    struct store *s = *state;
-    int64_t pages = make_pages(s);
+    int64_t pages = make_pages(f);
     int refused = 0;
 
     for (int64_t page = 0; page < pages; page++) {
-        take_copy(s);
-        spoil(store_file(s, "dead.db"), page * PAGE, PAGE);
-        refused += work_on_damage(s) > 0;
+        take_copy(f);
+        spoil(store_file(f, "dead.db"), page * PAGE, PAGE);
+        refused += work_on_damage(f) > 0;
     }
     assert_true(refused >= 5);
 }
 
-static void a_file_that_ends_too_soon_is_told(void **state)
+TEST_WITH(store, a_file_that_ends_too_soon_is_told)
 {
-    struct store *s = *state;
-    int64_t pages = make_pages(s);
+    int64_t pages = make_pages(f);
     int refused = 0;
 
     for (int64_t page = 1; page < pages; page += 3) {
-        take_copy(s);
-        assert_int_equal(truncate(store_file(s, "dead.db"), page * PAGE), 0);
-        refused += work_on_damage(s) > 0;
+        take_copy(f);
+        assert_int_equal(truncate(store_file(f, "dead.db"), page * PAGE), 0);
+        refused += work_on_damage(f) > 0;
     }
     assert_true(refused >= 3);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(a_torn_wal_recovers_to_the_last_commit),
-        TEST(a_wal_with_rubbish_in_it_recovers_to_the_commit_before),
-        TEST(a_damaged_page_is_told),
-        TEST(a_file_that_ends_too_soon_is_told),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,13 +36,11 @@ static bool note(void *arg, const struct dead_letter *d)
     return true;
 }
 
-static void a_letter_is_kept_whole(void **state)
+TEST_WITH(store, a_letter_is_kept_whole)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    assert_int_equal(add(s, &letter), 1);
-    assert_string_equal(other_rows(s, "select side, queue, identity, fingerprint, attempts, error,"
+    store_open(f);
+    assert_int_equal(add(f, &letter), 1);
+    assert_string_equal(other_rows(f, "select side, queue, identity, fingerprint, attempts, error,"
                                       " traceback, generation, at, message_id, type,"
                                       " business_key1, body, exchange from herald_dead"),
                         "inbox|q|id|7|3|no choice 16|rules/orders.lua:12|4|1234|m|t|-|{}|-");
@@ -56,54 +54,51 @@ static int64_t count(struct store *s)
     return n;
 }
 
-static void the_same_letter_is_kept_once(void **state)
+TEST_WITH(store, the_same_letter_is_kept_once)
 {
-    struct store *s = *state;
     struct dead_letter d = letter;
 
-    store_open(s);
-    assert_int_equal(add(s, &letter), 1);
+    store_open(f);
+    assert_int_equal(add(f, &letter), 1);
     d.error = "told again after a crash";
-    assert_int_equal(add(s, &d), 1);
-    assert_int_equal(count(s), 1);
-    assert_string_equal(other_rows(s, "select error from herald_dead"), "no choice 16");
+    assert_int_equal(add(f, &d), 1);
+    assert_int_equal(count(f), 1);
+    assert_string_equal(other_rows(f, "select error from herald_dead"), "no choice 16");
 }
 
-static void letters_that_differ_are_kept_apart(void **state)
+TEST_WITH(store, letters_that_differ_are_kept_apart)
 {
-    struct store *s = *state;
     struct dead_letter d = letter;
     int64_t outbox;
 
-    store_open(s);
-    (void)add(s, &letter);
+    store_open(f);
+    (void)add(f, &letter);
     d.fingerprint.bits = 8; /* another message with its id */
-    assert_int_not_equal(add(s, &d), 1);
+    assert_int_not_equal(add(f, &d), 1);
     d.queue = slice_of("r");
-    (void)add(s, &d);
-    assert_int_equal(count(s), 3);
+    (void)add(f, &d);
+    assert_int_equal(count(f), 3);
     d.side = DEAD_OUTBOX;
     d.queue = (struct slice){NULL, 0};
-    outbox = add(s, &d);
-    assert_int_equal(add(s, &d), outbox);
-    assert_int_equal(count(s), 4);
+    outbox = add(f, &d);
+    assert_int_equal(add(f, &d), outbox);
+    assert_int_equal(count(f), 4);
     d.identity = (struct slice){NULL, 0}; /* nobody can tell these apart */
-    (void)add(s, &d);
-    (void)add(s, &d);
-    assert_int_equal(count(s), 6);
+    (void)add(f, &d);
+    (void)add(f, &d);
+    assert_int_equal(count(f), 6);
 }
 
-static void letters_are_listed_page_by_page(void **state)
+TEST_WITH(store, letters_are_listed_page_by_page)
 {
-    struct store *s = *state;
     const struct list_of page = {.view = LIST_DEAD, .pick = {.group = -1}, .after = 1, .limit = 2};
     struct dead_letter d = letter;
 
-    store_open(s);
+    store_open(f);
     d.identity = (struct slice){NULL, 0};
     for (int i = 0; i < 5; i++)
-        (void)add(s, &d);
-    assert_string_equal(store_listed(s, &page, "id error"), "2|no choice 16, 3|no choice 16");
+        (void)add(f, &d);
+    assert_string_equal(store_listed(f, &page, "id error"), "2|no choice 16, 3|no choice 16");
 }
 
 static bool without_queue(void *arg, const struct dead_letter *d)
@@ -112,50 +107,31 @@ static bool without_queue(void *arg, const struct dead_letter *d)
     return true;
 }
 
-static void one_letter_is_found_or_not(void **state)
+TEST_WITH(store, one_letter_is_found_or_not)
 {
-    struct store *s = *state;
     const struct dead_letter d = {.side = DEAD_OUTBOX, .identity = {"i", 1}, .error = ""};
     char text[256] = "";
     bool as_put = false;
 
-    store_open(s);
-    (void)add(s, &letter);
-    (void)add(s, &d);
-    assert_ok(s, dead_get(s->db, 1, note, text, &s->err));
+    store_open(f);
+    (void)add(f, &letter);
+    (void)add(f, &d);
+    assert_ok(f, dead_get(f->db, 1, note, text, &f->err));
     assert_string_equal(text, "1 no choice 16");
-    assert_ok(s, dead_get(s->db, 2, note, text, &s->err));
+    assert_ok(f, dead_get(f->db, 2, note, text, &f->err));
     assert_contains(text, "2 (no reason given)");
-    assert_ok(s, dead_get(s->db, 2, without_queue, &as_put, &s->err));
+    assert_ok(f, dead_get(f->db, 2, without_queue, &as_put, &f->err));
     assert_true(as_put);
-    other_exec(s, "delete from herald_dead where id = 1");
-    assert_refused(s, dead_get(s->db, 1, note, text, &s->err), ERR_NOT_FOUND, "no dead letter 1");
-    assert_int_equal(dead_get(s->db, 3, note, text, &s->err), ERR_NOT_FOUND);
-    assert_int_equal(dead_get(s->db, -1, note, text, &s->err), ERR_NOT_FOUND);
+    other_exec(f, "delete from herald_dead where id = 1");
+    assert_refused(f, dead_get(f->db, 1, note, text, &f->err), ERR_NOT_FOUND, "no dead letter 1");
+    assert_int_equal(dead_get(f->db, 3, note, text, &f->err), ERR_NOT_FOUND);
+    assert_int_equal(dead_get(f->db, -1, note, text, &f->err), ERR_NOT_FOUND);
 }
 
-static void numbers_are_never_given_twice(void **state)
+TEST_WITH(store, numbers_are_never_given_twice)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    assert_int_equal(add(s, &letter), 1);
-    other_exec(s, "delete from herald_dead");
-    assert_int_equal(add(s, &letter), 2);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(a_letter_is_kept_whole),
-        TEST(the_same_letter_is_kept_once),
-        TEST(letters_that_differ_are_kept_apart),
-        TEST(letters_are_listed_page_by_page),
-        TEST(one_letter_is_found_or_not),
-        TEST(numbers_are_never_given_twice),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    store_open(f);
+    assert_int_equal(add(f, &letter), 1);
+    other_exec(f, "delete from herald_dead");
+    assert_int_equal(add(f, &letter), 2);
 }

@@ -42,72 +42,68 @@ static void assert_listed(struct store *s, const struct pick *p, int64_t after, 
     assert_string_equal(store_listed(s, &page, "message_id"), want);
 }
 
-static void a_message_is_kept_whole(void **state)
+TEST_WITH(store, a_message_is_kept_whole)
 {
-    struct store *s = *state;
     const struct list_of one = {.view = LIST_HISTORY, .id = 1};
     const struct list_of none = {.view = LIST_HISTORY, .id = 2};
     const struct list_of page = {.view = LIST_HISTORY, .pick = everything, .limit = 9};
 
-    store_open(s);
-    add(s, 1000, "m");
-    assert_string_equal(store_listed(s, &one,
+    store_open(f);
+    add(f, 1000, "m");
+    assert_string_equal(store_listed(f, &one,
                                      "id at side outcome queue attempts generation "
                                      "message_id type key1 key2 key3 headers "
                                      "content_type timestamp exchange routing_key"),
                         "1|1000|inbox|done|q|2|3|m|t|16|60201|-|{\"a\":1}|text/plain|5|x|k");
-    assert_string_equal(other_rows(s, "select hex(body) from herald_history"), "610062");
-    assert_string_equal(store_listed(s, &one, "body"), "a"); /* as a C string; it has 3 bytes */
-    assert_string_equal(store_listed(s, &page, "id headers body"), "1|{\"a\":1}|-");
-    assert_string_equal(store_listed(s, &none, "id"), "");
+    assert_string_equal(other_rows(f, "select hex(body) from herald_history"), "610062");
+    assert_string_equal(store_listed(f, &one, "body"), "a"); /* as a C string; it has 3 bytes */
+    assert_string_equal(store_listed(f, &page, "id headers body"), "1|{\"a\":1}|-");
+    assert_string_equal(store_listed(f, &none, "id"), "");
 }
 
 /* c and d share their moment; the clock went back before e. */
-static void the_newest_come_first_page_by_page(void **state)
+TEST_WITH(store, the_newest_come_first_page_by_page)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    assert_listed(s, &everything, 0, 10, "");
-    add(s, 1000, "a");
-    add(s, 2000, "b");
-    add(s, 3000, "c");
-    add(s, 3000, "d");
-    add(s, 1500, "e");
-    assert_listed(s, &everything, 0, 10, "d, c, b, e, a");
-    assert_listed(s, &everything, 0, 2, "d, c");
-    assert_listed(s, &everything, 4, 2, "c, b");
-    assert_listed(s, &everything, 3, 10, "b, e, a");
-    assert_listed(s, &everything, 2, 10, "e, a");
-    assert_listed(s, &everything, 5, 10, "a");
-    assert_listed(s, &everything, 1, 10, "");
-    other_exec(s, "delete from herald_history where id = 1"); /* as pruning would */
-    assert_listed(s, &everything, 1, 10, "");
+    store_open(f);
+    assert_listed(f, &everything, 0, 10, "");
+    add(f, 1000, "a");
+    add(f, 2000, "b");
+    add(f, 3000, "c");
+    add(f, 3000, "d");
+    add(f, 1500, "e");
+    assert_listed(f, &everything, 0, 10, "d, c, b, e, a");
+    assert_listed(f, &everything, 0, 2, "d, c");
+    assert_listed(f, &everything, 4, 2, "c, b");
+    assert_listed(f, &everything, 3, 10, "b, e, a");
+    assert_listed(f, &everything, 2, 10, "e, a");
+    assert_listed(f, &everything, 5, 10, "a");
+    assert_listed(f, &everything, 1, 10, "");
+    other_exec(f, "delete from herald_history where id = 1"); /* as pruning would */
+    assert_listed(f, &everything, 1, 10, "");
 }
 
-static void filters_say_which(void **state)
+TEST_WITH(store, filters_say_which)
 {
-    struct store *s = *state;
     struct pick p = everything;
 
-    store_open(s);
-    add(s, 1000, "a");
-    add(s, 2000, "p");
-    add(s, 3000, "c");
+    store_open(f);
+    add(f, 1000, "a");
+    add(f, 2000, "p");
+    add(f, 3000, "c");
     p.queue = slice_of("p");
-    assert_listed(s, &p, 0, 10, "p");
+    assert_listed(f, &p, 0, 10, "p");
     p.side = slice_of("outbox");
-    assert_listed(s, &p, 0, 10, "");
+    assert_listed(f, &p, 0, 10, "");
     p = everything;
     p.order_type = slice_of("60201");
     p.type = slice_of("t");
-    assert_listed(s, &p, 0, 10, "c, p, a");
+    assert_listed(f, &p, 0, 10, "c, p, a");
     p.since_ms = 2000;
-    assert_listed(s, &p, 0, 10, "c, p");
+    assert_listed(f, &p, 0, 10, "c, p");
     p.before_ms = 3000;
-    assert_listed(s, &p, 0, 10, "p");
-    assert_listed(s, &p, 3, 10, "p");
-    assert_listed(s, &p, 2, 10, "");
+    assert_listed(f, &p, 0, 10, "p");
+    assert_listed(f, &p, 3, 10, "p");
+    assert_listed(f, &p, 2, 10, "");
 }
 
 static bool prune(struct store *s, int64_t keep_ms, int64_t now_ms, size_t rows, size_t bytes)
@@ -120,60 +116,52 @@ static bool prune(struct store *s, int64_t keep_ms, int64_t now_ms, size_t rows,
     return more;
 }
 
-static void old_ones_go_a_few_at_a_time(void **state)
+TEST_WITH(store, old_ones_go_a_few_at_a_time)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    assert_false(prune(s, 1000, 5000, 2, 1000));
+    store_open(f);
+    assert_false(prune(f, 1000, 5000, 2, 1000));
     for (int i = 0; i < 5; i++)
-        add(s, 1000 + i, "a");
-    add(s, 5000, "young");
-    assert_false(prune(s, 4000, 5000, 2, 1000)); /* as old as may be */
-    assert_int_equal(other_int(s, "select count(*) from herald_history"), 6);
-    assert_true(prune(s, 1000, 5000, 2, 1000));
-    assert_int_equal(other_int(s, "select min(id) from herald_history"), 3);
-    assert_true(prune(s, 1000, 5000, 2, 1000));
-    assert_false(prune(s, 1000, 5000, 2, 1000));
-    assert_string_equal(other_rows(s, "select message_id from herald_history"), "young");
-    assert_false(prune(s, 1000, 5000, 2, 1000));
+        add(f, 1000 + i, "a");
+    add(f, 5000, "young");
+    assert_false(prune(f, 4000, 5000, 2, 1000)); /* as old as may be */
+    assert_int_equal(other_int(f, "select count(*) from herald_history"), 6);
+    assert_true(prune(f, 1000, 5000, 2, 1000));
+    assert_int_equal(other_int(f, "select min(id) from herald_history"), 3);
+    assert_true(prune(f, 1000, 5000, 2, 1000));
+    assert_false(prune(f, 1000, 5000, 2, 1000));
+    assert_string_equal(other_rows(f, "select message_id from herald_history"), "young");
+    assert_false(prune(f, 1000, 5000, 2, 1000));
 }
 
 /* A chunk of large bodies would stall a turn. */
-static void large_ones_go_fewer_at_a_time(void **state)
+TEST_WITH(store, large_ones_go_fewer_at_a_time)
 {
-    struct store *s = *state;
-
-    store_open(s);
+    store_open(f);
     for (int i = 0; i < 4; i++)
-        add(s, 1000, "a"); /* 3 bytes */
-    assert_true(prune(s, 1, 5000, 100, 4));
-    assert_int_equal(other_int(s, "select count(*) from herald_history"), 2);
-    assert_true(prune(s, 1, 5000, 100, 0)); /* one always goes */
-    assert_int_equal(other_int(s, "select count(*) from herald_history"), 1);
+        add(f, 1000, "a"); /* 3 bytes */
+    assert_true(prune(f, 1, 5000, 100, 4));
+    assert_int_equal(other_int(f, "select count(*) from herald_history"), 2);
+    assert_true(prune(f, 1, 5000, 100, 0)); /* one always goes */
+    assert_int_equal(other_int(f, "select count(*) from herald_history"), 1);
 }
 
-static void when_it_is_off_all_go(void **state)
+TEST_WITH(store, when_it_is_off_all_go)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    add(s, 5000, "now");
-    add(s, 5001, "ahead");
-    assert_false(prune(s, 0, 5000, 2, 1000));
-    assert_int_equal(other_int(s, "select count(*) from herald_history"), 0);
+    store_open(f);
+    add(f, 5000, "now");
+    add(f, 5001, "ahead");
+    assert_false(prune(f, 0, 5000, 2, 1000));
+    assert_int_equal(other_int(f, "select count(*) from herald_history"), 0);
 }
 
 /* A clock that was far ahead for a while must not keep all that came later for ages. */
-static void times_of_a_wrong_clock_hold_up_nothing(void **state)
+TEST_WITH(store, times_of_a_wrong_clock_hold_up_nothing)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    add(s, 900000, "wrong");
-    add(s, 5500, "a little ahead");
-    assert_false(prune(s, 1000, 5000, 10, 1000));
-    assert_string_equal(other_rows(s, "select message_id from herald_history"), "a little ahead");
+    store_open(f);
+    add(f, 900000, "wrong");
+    add(f, 5500, "a little ahead");
+    assert_false(prune(f, 1000, 5000, 10, 1000));
+    assert_string_equal(other_rows(f, "select message_id from herald_history"), "a little ahead");
 }
 
 static bool note_row(void *arg, const struct outbox_row *row)
@@ -184,47 +172,26 @@ static bool note_row(void *arg, const struct outbox_row *row)
     return true;
 }
 
-static void rows_are_given_once_and_those_that_are_gone_are_not(void **state)
+TEST_WITH(store, rows_are_given_once_and_those_that_are_gone_are_not)
 {
-    struct store *s = *state;
     int64_t ids[] = {3, 9, 1, 3};
     char text[200] = "";
 
-    store_open(s);
-    other_exec(s, "insert into herald_outbox(type) values ('a'), ('b'), ('c')");
-    assert_ok(s, outbox_each(s->db, ids, 4, note_row, text, &s->err));
-    assert_int_equal(s->err.code, OK);
+    store_open(f);
+    other_exec(f, "insert into herald_outbox(type) values ('a'), ('b'), ('c')");
+    assert_ok(f, outbox_each(f->db, ids, 4, note_row, text, &f->err));
+    assert_int_equal(f->err.code, OK);
     assert_string_equal(text, "1 3 ");
 }
 
 /* Only the oldest are looked at. */
-static void pruning_walks_from_the_oldest(void **state)
+TEST_WITH(store, pruning_walks_from_the_oldest)
 {
-    struct store *s = *state;
     char sql[400];
 
-    store_open(s);
+    store_open(f);
     snprintf(sql, sizeof sql, "explain query plan %s", statement_sql(STATEMENT_HISTORY_OLD));
-    assert_contains(other_rows(s, sql), "INTEGER PRIMARY KEY (rowid>?)");
+    assert_contains(other_rows(f, sql), "INTEGER PRIMARY KEY (rowid>?)");
     snprintf(sql, sizeof sql, "explain query plan %s", statement_sql(STATEMENT_HISTORY_DELETE));
-    assert_contains(other_rows(s, sql), "INTEGER PRIMARY KEY (rowid<?)");
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(a_message_is_kept_whole),
-        TEST(the_newest_come_first_page_by_page),
-        TEST(filters_say_which),
-        TEST(old_ones_go_a_few_at_a_time),
-        TEST(large_ones_go_fewer_at_a_time),
-        TEST(when_it_is_off_all_go),
-        TEST(times_of_a_wrong_clock_hold_up_nothing),
-        TEST(rows_are_given_once_and_those_that_are_gone_are_not),
-        TEST(pruning_walks_from_the_oldest),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    assert_contains(other_rows(f, sql), "INTEGER PRIMARY KEY (rowid<?)");
 }

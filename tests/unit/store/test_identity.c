@@ -6,86 +6,58 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void nothing_has_happened(void **state)
+TEST_WITH(store, nothing_has_happened)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    assert_ok(s, db_check_identity(s->db, &s->err));
-    other_exec(s, "insert into herald_outbox(type) values ('a')");
-    s->now_ms += 20000;
-    db_checkpoint(s->db, true);
-    assert_int_equal(db_wal_bytes(s->db), 0);
-    assert_ok(s, db_check_identity(s->db, &s->err));
-    other_close(s);
-    assert_ok(s, db_check_identity(s->db, &s->err));
+    store_open(f);
+    assert_ok(f, db_check_identity(f->db, &f->err));
+    other_exec(f, "insert into herald_outbox(type) values ('a')");
+    f->now_ms += 20000;
+    db_checkpoint(f->db, true);
+    assert_int_equal(db_wal_bytes(f->db), 0);
+    assert_ok(f, db_check_identity(f->db, &f->err));
+    other_close(f);
+    assert_ok(f, db_check_identity(f->db, &f->err));
 }
 
-static void the_database_is_deleted(void **state)
+TEST_WITH(store, the_database_is_deleted)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    assert_int_equal(unlink(s->path), 0);
-    assert_refused(s, db_check_identity(s->db, &s->err), ERR_IO, "store.db was deleted or moved");
-    assert_contains(s->err.text, "restore a backup");
+    store_open(f);
+    assert_int_equal(unlink(f->path), 0);
+    assert_refused(f, db_check_identity(f->db, &f->err), ERR_IO, "store.db was deleted or moved");
+    assert_contains(f->err.text, "restore a backup");
 }
 
-static void the_database_is_moved_and_put_back(void **state)
+TEST_WITH(store, the_database_is_moved_and_put_back)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    assert_int_equal(rename(s->path, store_file(s, "elsewhere")), 0);
-    assert_refused(s, db_check_identity(s->db, &s->err), ERR_IO, "store.db was deleted or moved");
-    assert_int_equal(rename(store_file(s, "elsewhere"), s->path), 0);
-    assert_ok(s, db_check_identity(s->db, &s->err));
+    store_open(f);
+    assert_int_equal(rename(f->path, store_file(f, "elsewhere")), 0);
+    assert_refused(f, db_check_identity(f->db, &f->err), ERR_IO, "store.db was deleted or moved");
+    assert_int_equal(rename(store_file(f, "elsewhere"), f->path), 0);
+    assert_ok(f, db_check_identity(f->db, &f->err));
 }
 
-static void the_database_is_replaced(void **state)
+TEST_WITH(store, the_database_is_replaced)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    store_copy(s->path, store_file(s, "copy"));
-    assert_int_equal(rename(store_file(s, "copy"), s->path), 0);
-    assert_refused(s, db_check_identity(s->db, &s->err), ERR_IO, "store.db was replaced");
+    store_open(f);
+    store_copy(f->path, store_file(f, "copy"));
+    assert_int_equal(rename(store_file(f, "copy"), f->path), 0);
+    assert_refused(f, db_check_identity(f->db, &f->err), ERR_IO, "store.db was replaced");
 }
 
-static void the_wal_is_deleted(void **state)
+TEST_WITH(store, the_wal_is_deleted)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    assert_int_equal(unlink(store_file(s, "store.db-wal")), 0);
-    assert_refused(s, db_check_identity(s->db, &s->err), ERR_IO, "store.db-wal was deleted");
-    store_write(s, "store.db-wal", "");
-    assert_refused(s, db_check_identity(s->db, &s->err), ERR_IO, "store.db-wal was replaced");
+    store_open(f);
+    assert_int_equal(unlink(store_file(f, "store.db-wal")), 0);
+    assert_refused(f, db_check_identity(f->db, &f->err), ERR_IO, "store.db-wal was deleted");
+    store_write(f, "store.db-wal", "");
+    assert_refused(f, db_check_identity(f->db, &f->err), ERR_IO, "store.db-wal was replaced");
 }
 
-static void the_database_is_made_read_only(void **state)
+TEST_WITH(store, the_database_is_made_read_only)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    assert_int_equal(chmod(s->path, 0444), 0);
-    assert_refused(s, db_check_identity(s->db, &s->err), ERR_IO, "made read-only");
-    assert_int_equal(chmod(s->path, 0644), 0);
-    assert_ok(s, db_check_identity(s->db, &s->err));
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(nothing_has_happened),
-        TEST(the_database_is_deleted),
-        TEST(the_database_is_moved_and_put_back),
-        TEST(the_database_is_replaced),
-        TEST(the_wal_is_deleted),
-        TEST(the_database_is_made_read_only),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    store_open(f);
+    assert_int_equal(chmod(f->path, 0444), 0);
+    assert_refused(f, db_check_identity(f->db, &f->err), ERR_IO, "made read-only");
+    assert_int_equal(chmod(f->path, 0644), 0);
+    assert_ok(f, db_check_identity(f->db, &f->err));
 }

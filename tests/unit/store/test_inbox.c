@@ -43,146 +43,112 @@ static const char *ids(struct store *s)
     return other_rows(s, "select message_id from herald_inbox order by seq");
 }
 
-static void a_message_is_new_once_per_queue(void **state)
+TEST_WITH(store, a_message_is_new_once_per_queue)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    assert_string_equal(enter(s, "q", "a:1", 7), "new");
-    assert_string_equal(enter(s, "q", "a:1", 8), "done 7");
-    assert_string_equal(enter(s, "r", "a:1", 8), "new");
-    assert_string_equal(enter(s, "q", "a:2", UINT64_MAX), "new");
-    assert_string_equal(enter(s, "q", "a:2", 1), "done 18446744073709551615");
+    store_open(f);
+    assert_string_equal(enter(f, "q", "a:1", 7), "new");
+    assert_string_equal(enter(f, "q", "a:1", 8), "done 7");
+    assert_string_equal(enter(f, "r", "a:1", 8), "new");
+    assert_string_equal(enter(f, "q", "a:2", UINT64_MAX), "new");
+    assert_string_equal(enter(f, "q", "a:2", 1), "done 18446744073709551615");
 }
 
-static void a_handler_that_fails_takes_its_entry_back(void **state)
+TEST_WITH(store, a_handler_that_fails_takes_its_entry_back)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    assert_ok(s, db_begin(s->db, &s->err));
-    assert_ok(s, db_savepoint(s->db, &s->err));
-    assert_string_equal(enter(s, "q", "a", 7), "new");
-    assert_ok(s, db_rollback_to(s->db, &s->err));
-    assert_ok(s, db_release(s->db, &s->err));
-    set(s, "a", INBOX_WAITING, 1);
-    assert_ok(s, db_commit(s->db, &s->err));
-    assert_string_equal(enter(s, "q", "a", 9), "waiting 7");
+    store_open(f);
+    assert_ok(f, db_begin(f->db, &f->err));
+    assert_ok(f, db_savepoint(f->db, &f->err));
+    assert_string_equal(enter(f, "q", "a", 7), "new");
+    assert_ok(f, db_rollback_to(f->db, &f->err));
+    assert_ok(f, db_release(f->db, &f->err));
+    set(f, "a", INBOX_WAITING, 1);
+    assert_ok(f, db_commit(f->db, &f->err));
+    assert_string_equal(enter(f, "q", "a", 9), "waiting 7");
 }
 
-static void a_state_is_written_over(void **state)
+TEST_WITH(store, a_state_is_written_over)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    set(s, "a", INBOX_WAITING, 1);
-    set(s, "a", INBOX_DEAD, 2);
-    assert_string_equal(enter(s, "q", "a", 9), "dead 7");
-    set(s, "a", INBOX_DONE, 3);
-    assert_string_equal(enter(s, "q", "a", 9), "done 7");
-    assert_string_equal(other_rows(s, "select seq, message_id, at from herald_inbox"), "3|a|3");
+    store_open(f);
+    set(f, "a", INBOX_WAITING, 1);
+    set(f, "a", INBOX_DEAD, 2);
+    assert_string_equal(enter(f, "q", "a", 9), "dead 7");
+    set(f, "a", INBOX_DONE, 3);
+    assert_string_equal(enter(f, "q", "a", 9), "done 7");
+    assert_string_equal(other_rows(f, "select seq, message_id, at from herald_inbox"), "3|a|3");
 }
 
-static void old_rows_are_pruned_a_few_at_a_time(void **state)
+TEST_WITH(store, old_rows_are_pruned_a_few_at_a_time)
 {
-    struct store *s = *state;
-
-    store_open(s);
+    store_open(f);
     for (int i = 1; i <= 7; i++) {
         char id[2] = {(char)('a' + i - 1), '\0'};
 
-        set(s, id, INBOX_DONE, 100 * i);
+        set(f, id, INBOX_DONE, 100 * i);
     }
-    assert_true(prune(s, 601, 3));
-    assert_string_equal(ids(s), "d, e, f, g");
-    assert_true(prune(s, 601, 3)); /* as far as anybody can tell */
-    assert_string_equal(ids(s), "g");
-    assert_false(prune(s, 601, 3));
-    assert_string_equal(ids(s), "g");
+    assert_true(prune(f, 601, 3));
+    assert_string_equal(ids(f), "d, e, f, g");
+    assert_true(prune(f, 601, 3)); /* as far as anybody can tell */
+    assert_string_equal(ids(f), "g");
+    assert_false(prune(f, 601, 3));
+    assert_string_equal(ids(f), "g");
 }
 
-static void rows_that_wait_or_are_dead_are_spared_and_passed_once(void **state)
+TEST_WITH(store, rows_that_wait_or_are_dead_are_spared_and_passed_once)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    set(s, "a", INBOX_DONE, 100);
-    set(s, "b", INBOX_DEAD, 200);
-    set(s, "c", INBOX_WAITING, 300);
-    set(s, "d", INBOX_DONE, 400);
-    set(s, "e", INBOX_DONE, 9000);
-    assert_false(prune(s, 1000, 100));
-    assert_string_equal(ids(s), "b, c, e");
-    assert_int_equal(other_int(s, "select value from herald_meta where key = 'inbox_pruned'"), 4);
-    set(s, "b", INBOX_DONE, 9100); /* replayed: at the young end again */
-    assert_string_equal(ids(s), "c, e, b");
-    set(s, "f", INBOX_DONE, 9200);
-    assert_false(prune(s, 9150, 100));
-    assert_string_equal(ids(s), "c, f");
+    store_open(f);
+    set(f, "a", INBOX_DONE, 100);
+    set(f, "b", INBOX_DEAD, 200);
+    set(f, "c", INBOX_WAITING, 300);
+    set(f, "d", INBOX_DONE, 400);
+    set(f, "e", INBOX_DONE, 9000);
+    assert_false(prune(f, 1000, 100));
+    assert_string_equal(ids(f), "b, c, e");
+    assert_int_equal(other_int(f, "select value from herald_meta where key = 'inbox_pruned'"), 4);
+    set(f, "b", INBOX_DONE, 9100); /* replayed: at the young end again */
+    assert_string_equal(ids(f), "c, e, b");
+    set(f, "f", INBOX_DONE, 9200);
+    assert_false(prune(f, 9150, 100));
+    assert_string_equal(ids(f), "c, f");
 }
 
-static void the_youngest_row_keeps_the_numbers_going(void **state)
+TEST_WITH(store, the_youngest_row_keeps_the_numbers_going)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    set(s, "a", INBOX_DONE, 100);
-    set(s, "b", INBOX_DONE, 200);
-    assert_false(prune(s, 10000, 100));
-    assert_string_equal(ids(s), "b");
-    set(s, "c", INBOX_DONE, 300);
-    assert_false(prune(s, 10000, 100));
-    assert_string_equal(ids(s), "c");
-    assert_int_equal(other_int(s, "select seq from herald_inbox"), 3);
+    store_open(f);
+    set(f, "a", INBOX_DONE, 100);
+    set(f, "b", INBOX_DONE, 200);
+    assert_false(prune(f, 10000, 100));
+    assert_string_equal(ids(f), "b");
+    set(f, "c", INBOX_DONE, 300);
+    assert_false(prune(f, 10000, 100));
+    assert_string_equal(ids(f), "c");
+    assert_int_equal(other_int(f, "select seq from herald_inbox"), 3);
 }
 
-static void a_table_emptied_by_hand_is_pruned_all_the_same(void **state)
+TEST_WITH(store, a_table_emptied_by_hand_is_pruned_all_the_same)
 {
-    struct store *s = *state;
-
-    store_open(s);
+    store_open(f);
     for (int i = 0; i < 10; i++) {
         char id[2] = {(char)('a' + i), '\0'};
 
-        set(s, id, INBOX_DONE, 100);
+        set(f, id, INBOX_DONE, 100);
     }
-    assert_false(prune(s, 1000, 100));
-    other_exec(s, "delete from herald_inbox");
-    set(s, "x", INBOX_DONE, 100);
-    set(s, "y", INBOX_DONE, 100);
-    assert_false(prune(s, 1000, 100));
-    assert_string_equal(ids(s), "y");
+    assert_false(prune(f, 1000, 100));
+    other_exec(f, "delete from herald_inbox");
+    set(f, "x", INBOX_DONE, 100);
+    set(f, "y", INBOX_DONE, 100);
+    assert_false(prune(f, 1000, 100));
+    assert_string_equal(ids(f), "y");
 }
 
-static void a_rolled_back_prune_leaves_no_row_behind_the_cursor(void **state)
+TEST_WITH(store, a_rolled_back_prune_leaves_no_row_behind_the_cursor)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    set(s, "a", INBOX_DONE, 100);
-    set(s, "b", INBOX_DONE, 100);
-    assert_ok(s, db_begin(s->db, &s->err));
-    assert_false(prune(s, 1000, 100));
-    db_rollback(s->db);
-    assert_string_equal(ids(s), "a, b");
-    assert_false(prune(s, 1000, 100));
-    assert_string_equal(ids(s), "b");
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(a_message_is_new_once_per_queue),
-        TEST(a_handler_that_fails_takes_its_entry_back),
-        TEST(a_state_is_written_over),
-        TEST(old_rows_are_pruned_a_few_at_a_time),
-        TEST(rows_that_wait_or_are_dead_are_spared_and_passed_once),
-        TEST(the_youngest_row_keeps_the_numbers_going),
-        TEST(a_table_emptied_by_hand_is_pruned_all_the_same),
-        TEST(a_rolled_back_prune_leaves_no_row_behind_the_cursor),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    store_open(f);
+    set(f, "a", INBOX_DONE, 100);
+    set(f, "b", INBOX_DONE, 100);
+    assert_ok(f, db_begin(f->db, &f->err));
+    assert_false(prune(f, 1000, 100));
+    db_rollback(f->db);
+    assert_string_equal(ids(f), "a, b");
+    assert_false(prune(f, 1000, 100));
+    assert_string_equal(ids(f), "b");
 }

@@ -93,34 +93,24 @@ static void show(int rows, const struct costs *c)
                   rows, c->enter_us, c->repeat_us, c->care_us, c->worst_care_us);
 }
 
-static void the_cost_is_flat(void **state)
+TEST_WITH(store, the_cost_is_flat)
 {
-    struct store *s = *state;
     const int many = getenv("HERALD_LONG") != NULL ? MANY_LONG : MANY;
     const int64_t now_ms = INT64_C(1800000000000);
     struct costs with_few, with_many;
 
-    store_open(s);
-    fill(s, 1, FEW, now_ms);
-    with_few = measure(s, "few", now_ms);
+    store_open(f);
+    fill(f, 1, FEW, now_ms);
+    with_few = measure(f, "few", now_ms);
     show(FEW, &with_few);
-    other_exec(s, "delete from herald_inbox");
-    other_exec(s, "update herald_meta set value = 0 where key = 'inbox_pruned'");
-    other_exec(s, "delete from herald_meta where key in ('inbox_floor', 'inbox_ran')");
-    fill(s, 1, many, now_ms);
-    with_many = measure(s, "many", now_ms);
+    other_exec(f, "delete from herald_inbox");
+    other_exec(f, "update herald_meta set value = 0 where key = 'inbox_pruned'");
+    other_exec(f, "delete from herald_meta where key in ('inbox_floor', 'inbox_ran')");
+    fill(f, 1, many, now_ms);
+    with_many = measure(f, "many", now_ms);
     show(many, &with_many);
     /* A tree that is a level or two deeper, and pages that are not in memory: not more. */
     assert_true(with_many.enter_us < 20 * with_few.enter_us + 50);
     assert_true(with_many.repeat_us < 20 * with_few.repeat_us + 50);
     assert_true(with_many.worst_care_us < 500000);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(the_cost_is_flat, store_setup, store_teardown),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

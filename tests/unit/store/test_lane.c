@@ -22,11 +22,10 @@ static const char *name_of(int order_by, const struct message *m)
     return text;
 }
 
-static void a_lane_is_named_by_field_and_value(void **state)
+TEST(a_lane_is_named_by_field_and_value)
 {
     const struct message m = {.key = {slice_of("16"), {NULL, 0}, slice_of("")}};
 
-    (void)state;
     assert_string_equal(name_of(1, &m), "business_key1=16");
     assert_null(name_of(2, &m));
     assert_string_equal(name_of(3, &m), "business_key3=");
@@ -34,13 +33,12 @@ static void a_lane_is_named_by_field_and_value(void **state)
 }
 
 /* Two keys of 10 KiB that differ at their ends are two lanes, and each name is text. */
-static void a_long_key_is_cut_and_told_apart(void **state)
+TEST(a_long_key_is_cut_and_told_apart)
 {
     static char first[10240], second[10240];
     struct message m = {.key = {{first, sizeof first}}};
     char name[LANE_MAX + 1];
 
-    (void)state;
     for (size_t i = 0; i + 1 < sizeof first; i += 2)
         memcpy(first + i, "\xc3\xa9", 2); /* e with an acute accent */
     memcpy(second, first, sizeof first);
@@ -75,9 +73,8 @@ static const char *lanes(struct store *s, size_t limit)
     return store_listed(s, &all, "head id queue lane waiting due_at attempts error");
 }
 
-static void lanes_are_listed_with_what_they_wait_for(void **state)
+TEST_WITH(store, lanes_are_listed_with_what_they_wait_for)
 {
-    struct store *s = *state;
     const struct dead_letter holder = {.queue = slice_of("q"),
                                        .identity = slice_of("h"),
                                        .message = {.body = slice_of("b")},
@@ -85,29 +82,28 @@ static void lanes_are_listed_with_what_they_wait_for(void **state)
                                        .lane = slice_of("3"),
                                        .holds = true};
 
-    store_open(s);
-    assert_string_equal(lanes(s, 10), "");
-    add_retry(s, "q", NULL, 5);
-    add_retry(s, "q", "1", 7);
-    add_retry(s, "q", "1", LANE_HELD);
-    add_retry(s, "q", "1", LANE_HELD);
-    add_retry(s, "r", "1", 9);
-    add_retry(s, "q", "3", LANE_HELD);
-    assert_ok(s, dead_add(s->db, &holder, NULL, NULL, &s->err));
-    other_exec(s,
+    store_open(f);
+    assert_string_equal(lanes(f, 10), "");
+    add_retry(f, "q", NULL, 5);
+    add_retry(f, "q", "1", 7);
+    add_retry(f, "q", "1", LANE_HELD);
+    add_retry(f, "q", "1", LANE_HELD);
+    add_retry(f, "r", "1", 9);
+    add_retry(f, "q", "3", LANE_HELD);
+    assert_ok(f, dead_add(f->db, &holder, NULL, NULL, &f->err));
+    other_exec(f,
                "insert into herald_outbox(type, lane, due_at) values ('t', '4', 0),"
                " ('t', '4', 9223372036854775807), ('t', '5', 0), ('t', null, 0);"
                "insert into herald_outbox(type, lane, due_at, reason) values ('t', '6', 1, 'no')");
-    assert_string_equal(lanes(s, 10),
+    assert_string_equal(lanes(f, 10),
                         "retry|2|q|1|2|7|2|no, retry|5|r|1|0|9|2|no, dead|1|q|3|1|0|0|no, "
                         "outbox|1|-|4|1|0|0|-, outbox|5|-|6|0|1|0|no");
-    assert_string_equal(lanes(s, 1),
+    assert_string_equal(lanes(f, 1),
                         "retry|2|q|1|2|7|2|no, dead|1|q|3|1|0|0|no, outbox|1|-|4|1|0|0|-");
 }
 
-static void a_lane_is_busy_with_its_first_row_or_a_holding_letter(void **state)
+TEST_WITH(store, a_lane_is_busy_with_its_first_row_or_a_holding_letter)
 {
-    struct store *s = *state;
     const struct dead_letter holder = {.queue = slice_of("q"),
                                        .identity = slice_of("h"),
                                        .message = {.body = slice_of("b")},
@@ -116,27 +112,26 @@ static void a_lane_is_busy_with_its_first_row_or_a_holding_letter(void **state)
                                        .holds = true};
     bool busy;
 
-    store_open(s);
-    add_retry(s, "q", "1", 7);
-    assert_ok(s, dead_add(s->db, &holder, NULL, NULL, &s->err));
-    assert_ok(s, lane_is_busy(s->db, slice_of("q"), slice_of("1"), 1, &busy, &s->err));
+    store_open(f);
+    add_retry(f, "q", "1", 7);
+    assert_ok(f, dead_add(f->db, &holder, NULL, NULL, &f->err));
+    assert_ok(f, lane_is_busy(f->db, slice_of("q"), slice_of("1"), 1, &busy, &f->err));
     assert_true(busy);
-    assert_ok(s, lane_is_busy(s->db, slice_of("r"), slice_of("1"), INT64_MAX, &busy, &s->err));
+    assert_ok(f, lane_is_busy(f->db, slice_of("r"), slice_of("1"), INT64_MAX, &busy, &f->err));
     assert_false(busy);
-    assert_ok(s, lane_is_busy(s->db, slice_of("q"), slice_of("3"), INT64_MAX, &busy, &s->err));
+    assert_ok(f, lane_is_busy(f->db, slice_of("q"), slice_of("3"), INT64_MAX, &busy, &f->err));
     assert_true(busy);
-    assert_ok(s, lane_is_busy(s->db, slice_of("q"), slice_of("3"), 1, &busy, &s->err));
+    assert_ok(f, lane_is_busy(f->db, slice_of("q"), slice_of("3"), 1, &busy, &f->err));
     assert_false(busy); /* its own letter does not stand in its way */
 }
 
-static void a_leg_has_a_lane_of_its_own(void **state)
+TEST(a_leg_has_a_lane_of_its_own)
 {
     char room[LANE_LEG_MAX], exchange[400], key[] = "a.b";
     const struct destination to = {
         .kind = EXCHANGE_TOPIC, .exchange = exchange, .routing_key = key};
     struct slice lane;
 
-    (void)state;
     snprintf(exchange, sizeof exchange, "y");
     lane = lane_of_leg(room, slice_of("business_key1=16"), &to);
     assert_true(slice_is(lane, "business_key1=16 > y:a.b"));
@@ -147,53 +142,33 @@ static void a_leg_has_a_lane_of_its_own(void **state)
     assert_in_range(lane.len, 256, LANE_LEG_MAX);
 }
 
-static void the_first_row_of_a_lane_is_due_and_the_others_are_held(void **state)
+TEST_WITH(store, the_first_row_of_a_lane_is_due_and_the_others_are_held)
 {
-    struct store *s = *state;
     bool used;
 
-    store_open(s);
-    other_exec(s, "insert into herald_outbox(type) values ('t'), ('t'), ('t')");
-    assert_ok(s, db_begin(s->db, &s->err));
-    assert_ok(s, lane_has_rows(s->db, slice_of("4"), &used, &s->err));
+    store_open(f);
+    other_exec(f, "insert into herald_outbox(type) values ('t'), ('t'), ('t')");
+    assert_ok(f, db_begin(f->db, &f->err));
+    assert_ok(f, lane_has_rows(f->db, slice_of("4"), &used, &f->err));
     assert_false(used);
-    assert_ok(s, lane_join(s->db, 2, slice_of("4"), &s->err));
-    assert_ok(s, lane_join(s->db, 3, slice_of("4"), &s->err));
-    assert_ok(s, lane_join(s->db, 1, slice_of("5"), &s->err));
-    assert_ok(s, lane_has_rows(s->db, slice_of("4"), &used, &s->err));
+    assert_ok(f, lane_join(f->db, 2, slice_of("4"), &f->err));
+    assert_ok(f, lane_join(f->db, 3, slice_of("4"), &f->err));
+    assert_ok(f, lane_join(f->db, 1, slice_of("5"), &f->err));
+    assert_ok(f, lane_has_rows(f->db, slice_of("4"), &used, &f->err));
     assert_true(used);
-    assert_ok(s, db_commit(s->db, &s->err));
-    assert_string_equal(other_rows(s, "select id, lane, due_at from herald_outbox"),
+    assert_ok(f, db_commit(f->db, &f->err));
+    assert_string_equal(other_rows(f, "select id, lane, due_at from herald_outbox"),
                         "1|5|1, 2|4|1, 3|4|9223372036854775807");
 }
 
-static void a_row_of_the_outbox_wakes_the_next_of_its_lane(void **state)
+TEST_WITH(store, a_row_of_the_outbox_wakes_the_next_of_its_lane)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    other_exec(s, "insert into herald_outbox(type, lane, due_at) values ('t', '4', 0),"
+    store_open(f);
+    other_exec(f, "insert into herald_outbox(type, lane, due_at) values ('t', '4', 0),"
                   " ('t', '4', 9223372036854775807), ('t', '4', 9223372036854775807);"
                   "delete from herald_outbox where id = 2");
-    assert_string_equal(other_rows(s, "select id, due_at from herald_outbox order by id"),
+    assert_string_equal(other_rows(f, "select id, due_at from herald_outbox order by id"),
                         "1|0, 3|9223372036854775807");
-    other_exec(s, "delete from herald_outbox where id = 1");
-    assert_string_equal(other_rows(s, "select id, due_at from herald_outbox"), "3|1");
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_lane_is_named_by_field_and_value),
-        cmocka_unit_test(a_long_key_is_cut_and_told_apart),
-        TEST(lanes_are_listed_with_what_they_wait_for),
-        TEST(a_lane_is_busy_with_its_first_row_or_a_holding_letter),
-        cmocka_unit_test(a_leg_has_a_lane_of_its_own),
-        TEST(the_first_row_of_a_lane_is_due_and_the_others_are_held),
-        TEST(a_row_of_the_outbox_wakes_the_next_of_its_lane),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    other_exec(f, "delete from herald_outbox where id = 1");
+    assert_string_equal(other_rows(f, "select id, due_at from herald_outbox"), "3|1");
 }

@@ -34,59 +34,54 @@ static const char *as_is(struct store *s)
 
 #define UNCHANGED "t|16|-|{\"businessKey1\":\"16\"}|{\"n\":12345678901234567890,\"s\":\"x\"}|m|m|7"
 
-static void a_new_body_brings_its_keys(void **state)
+TEST_WITH(store, a_new_body_brings_its_keys)
 {
-    struct store *s = *state;
     const struct letter_edit edit = {
         .body = slice_of("{\"businessKey1\":17,\"businessKey2\":\"b\",\"messageType\":\"u\"}")};
 
-    open_with(s, &letter);
-    assert_ok(s, letter_edit(s->db, 1, &edit, false, &s->err));
-    assert_string_equal(as_is(s),
+    open_with(f, &letter);
+    assert_ok(f, letter_edit(f->db, 1, &edit, false, &f->err));
+    assert_string_equal(as_is(f),
                         "u|17|b|{\"businessKey1\":17,\"businessKey2\":\"b\",\"messageType\":"
                         "\"u\"}|{\"n\":12345678901234567890,\"s\":\"x\"}|m|m|7");
 }
 
-static void headers_are_set_and_taken_and_the_others_stay(void **state)
+TEST_WITH(store, headers_are_set_and_taken_and_the_others_stay)
 {
-    struct store *s = *state;
     const struct header_edit headers[] = {{slice_of("a.b c"), slice_of("王\"1\"")},
                                           {slice_of("s"), {NULL, 0}},
                                           {slice_of("none"), {NULL, 0}}};
     const struct letter_edit edit = {.headers = headers, .n_headers = 3};
 
-    open_with(s, &letter);
-    assert_ok(s, letter_edit(s->db, 1, &edit, false, &s->err));
-    assert_string_equal(other_rows(s, "select headers from herald_dead"),
+    open_with(f, &letter);
+    assert_ok(f, letter_edit(f->db, 1, &edit, false, &f->err));
+    assert_string_equal(other_rows(f, "select headers from herald_dead"),
                         "{\"n\":12345678901234567890,\"a.b c\":\"王\\\"1\\\"\"}");
 }
 
-static void type_and_keys_are_set_where_the_body_says_nothing(void **state)
+TEST_WITH(store, type_and_keys_are_set_where_the_body_says_nothing)
 {
-    struct store *s = *state;
     const struct letter_edit edit = {.type = slice_of("u"),
                                      .key = {{NULL, 0}, {"60202", 5}, {"", 0}}};
 
-    open_with(s, &letter);
-    assert_ok(s, letter_edit(s->db, 1, &edit, false, &s->err));
-    assert_string_equal(other_rows(s, "select type, business_key1, business_key2, business_key3 "
+    open_with(f, &letter);
+    assert_ok(f, letter_edit(f->db, 1, &edit, false, &f->err));
+    assert_string_equal(other_rows(f, "select type, business_key1, business_key2, business_key3 "
                                       "from herald_dead"),
                         "u|16|60202|");
 }
 
-static void a_dry_run_changes_nothing(void **state)
+TEST_WITH(store, a_dry_run_changes_nothing)
 {
-    struct store *s = *state;
     const struct letter_edit edit = {.type = slice_of("u")};
 
-    open_with(s, &letter);
-    assert_ok(s, letter_edit(s->db, 1, &edit, true, &s->err));
-    assert_string_equal(as_is(s), UNCHANGED);
+    open_with(f, &letter);
+    assert_ok(f, letter_edit(f->db, 1, &edit, true, &f->err));
+    assert_string_equal(as_is(f), UNCHANGED);
 }
 
-static void what_is_invalid_changes_nothing(void **state)
+TEST_WITH(store, what_is_invalid_changes_nothing)
 {
-    struct store *s = *state;
     static char large[MESSAGE_BODY_MAX + 2], name[300];
     const struct header_edit good = {slice_of("a"), slice_of("b")};
     const struct header_edit bad_headers[] = {{{name, 256}, {"v", 1}},
@@ -116,48 +111,45 @@ static void what_is_invalid_changes_nothing(void **state)
     memset(large, ' ', sizeof large);
     large[0] = '1';
     memset(name, 'n', sizeof name);
-    open_with(s, &letter);
+    open_with(f, &letter);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         cases[i].edit.headers = &good; /* undone, too */
         cases[i].edit.n_headers = 1;
-        assert_refused(s, letter_edit(s->db, 1, &cases[i].edit, false, &s->err), ERR_INPUT,
+        assert_refused(f, letter_edit(f->db, 1, &cases[i].edit, false, &f->err), ERR_INPUT,
                        cases[i].words);
-        assert_string_equal(as_is(s), UNCHANGED);
+        assert_string_equal(as_is(f), UNCHANGED);
     }
     for (size_t i = 0; i < sizeof bad_headers / sizeof bad_headers[0]; i++) {
         const struct letter_edit edit = {.headers = &bad_headers[i], .n_headers = 1};
 
-        assert_refused(s, letter_edit(s->db, 1, &edit, false, &s->err), ERR_INPUT, "--header");
-        assert_string_equal(as_is(s), UNCHANGED);
+        assert_refused(f, letter_edit(f->db, 1, &edit, false, &f->err), ERR_INPUT, "--header");
+        assert_string_equal(as_is(f), UNCHANGED);
     }
 }
 
-static void a_letter_that_is_not_there_is_said_so(void **state)
+TEST_WITH(store, a_letter_that_is_not_there_is_said_so)
 {
-    struct store *s = *state;
     const struct letter_edit edit = {.type = slice_of("u")};
 
-    store_open(s);
-    assert_refused(s, letter_edit(s->db, 5, &edit, false, &s->err), ERR_NOT_FOUND,
+    store_open(f);
+    assert_refused(f, letter_edit(f->db, 5, &edit, false, &f->err), ERR_NOT_FOUND,
                    "no dead letter 5");
 }
 
-static void a_body_that_is_no_json_may_stay_so(void **state)
+TEST_WITH(store, a_body_that_is_no_json_may_stay_so)
 {
-    struct store *s = *state;
     struct dead_letter binary = letter;
     const struct letter_edit edit = {.body = {"\xff\0\xfe", 3}};
 
     binary.message.content_type = slice_of("application/octet-stream");
-    open_with(s, &binary);
-    assert_ok(s, letter_edit(s->db, 1, &edit, false, &s->err));
-    assert_string_equal(other_rows(s, "select hex(body), type from herald_dead"), "FF00FE|t");
+    open_with(f, &binary);
+    assert_ok(f, letter_edit(f->db, 1, &edit, false, &f->err));
+    assert_string_equal(other_rows(f, "select hex(body), type from herald_dead"), "FF00FE|t");
 }
 
 /* The message nobody could read is the one that needs mending most. */
-static void an_unreadable_letter_is_mended_by_a_body(void **state)
+TEST_WITH(store, an_unreadable_letter_is_mended_by_a_body)
 {
-    struct store *s = *state;
     struct dead_letter broken = letter;
     struct letter_edit edit = {.key = {{"1", 1}, {NULL, 0}, {NULL, 0}}};
     const int64_t first = 1;
@@ -165,30 +157,12 @@ static void an_unreadable_letter_is_mended_by_a_body(void **state)
     size_t passed;
 
     broken.message.body = slice_of("{");
-    open_with(s, &broken);
-    assert_refused(s, letter_edit(s->db, 1, &edit, false, &s->err), ERR_INPUT, "bad JSON");
+    open_with(f, &broken);
+    assert_refused(f, letter_edit(f->db, 1, &edit, false, &f->err), ERR_INPUT, "bad JSON");
     edit.body = slice_of("{\"course\":1}");
-    assert_ok(s, letter_edit(s->db, 1, &edit, false, &s->err));
-    assert_ok(s, pick_batch(s->db, &first, 1, letter_replay, &passed, &done, &s->err));
-    assert_string_equal(other_rows(s, "select body, business_key1, identity, fingerprint "
+    assert_ok(f, letter_edit(f->db, 1, &edit, false, &f->err));
+    assert_ok(f, pick_batch(f->db, &first, 1, letter_replay, &passed, &done, &f->err));
+    assert_string_equal(other_rows(f, "select body, business_key1, identity, fingerprint "
                                       "from herald_retry"),
                         "{\"course\":1}|1|m|7");
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(a_new_body_brings_its_keys),
-        TEST(headers_are_set_and_taken_and_the_others_stay),
-        TEST(type_and_keys_are_set_where_the_body_says_nothing),
-        TEST(a_dry_run_changes_nothing),
-        TEST(what_is_invalid_changes_nothing),
-        TEST(a_letter_that_is_not_there_is_said_so),
-        TEST(a_body_that_is_no_json_may_stay_so),
-        TEST(an_unreadable_letter_is_mended_by_a_body),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

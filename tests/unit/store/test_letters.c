@@ -87,245 +87,228 @@ static size_t once(struct store *s, const struct pick *p, pick_fn *fn)
     return pass(s, p, fn, NULL);
 }
 
-static void a_replayed_delivery_becomes_a_retry_that_is_due(void **state)
+TEST_WITH(store, a_replayed_delivery_becomes_a_retry_that_is_due)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    (void)bury(s, &inbox_letter);
-    s->now_ms = 9000;
-    assert_int_equal(once(s, &everything, letter_replay), 1);
-    assert_string_equal(other_rows(s, "select queue, identity, fingerprint, attempts, error, "
+    store_open(f);
+    (void)bury(f, &inbox_letter);
+    f->now_ms = 9000;
+    assert_int_equal(once(f, &everything, letter_replay), 1);
+    assert_string_equal(other_rows(f, "select queue, identity, fingerprint, attempts, error, "
                                       "generation, message_id, type, business_key1, business_key2, "
                                       "business_key3, body, headers, timestamp_s, exchange, "
                                       "routing_key from herald_retry"),
                         "q|m|7|0|no choice '16'|4|m|t|16|60201|-|{}|{\"a\":1}|500|x|rk");
-    assert_int_equal(other_int(s, "select due_at between 9000 and 9100 and first_at = due_at "
+    assert_int_equal(other_int(f, "select due_at between 9000 and 9100 and first_at = due_at "
                                   "from herald_retry"),
                      1);
-    assert_string_equal(other_rows(s, "select state, fingerprint from herald_inbox"), "1|7");
-    assert_int_equal(other_int(s, "select count(*) from herald_dead"), 0);
+    assert_string_equal(other_rows(f, "select state, fingerprint from herald_inbox"), "1|7");
+    assert_int_equal(other_int(f, "select count(*) from herald_dead"), 0);
 }
 
-static void a_second_replay_finds_nothing(void **state)
+TEST_WITH(store, a_second_replay_finds_nothing)
 {
-    struct store *s = *state;
     const int64_t ids[] = {1, 2};
     const struct pick these = {.ids = ids, .n_ids = 2, .group = -1};
 
-    store_open(s);
-    (void)bury(s, &inbox_letter);
-    assert_int_equal(once(s, &these, letter_replay), 1);
-    assert_int_equal(once(s, &these, letter_replay), 0);
-    assert_int_equal(once(s, &everything, letter_replay), 0);
-    assert_int_equal(other_int(s, "select count(*) from herald_retry"), 1);
+    store_open(f);
+    (void)bury(f, &inbox_letter);
+    assert_int_equal(once(f, &these, letter_replay), 1);
+    assert_int_equal(once(f, &these, letter_replay), 0);
+    assert_int_equal(once(f, &everything, letter_replay), 0);
+    assert_int_equal(other_int(f, "select count(*) from herald_retry"), 1);
 }
 
-static void a_letter_without_identity_has_no_inbox_row(void **state)
+TEST_WITH(store, a_letter_without_identity_has_no_inbox_row)
 {
-    struct store *s = *state;
     struct dead_letter l = inbox_letter;
 
-    store_open(s);
+    store_open(f);
     l.identity = (struct slice){NULL, 0};
-    (void)bury(s, &l);
-    assert_int_equal(once(s, &everything, letter_replay), 1);
-    assert_string_equal(other_rows(s, "select identity, message_id from herald_retry"), "-|m");
-    assert_int_equal(other_int(s, "select count(*) from herald_inbox"), 0);
+    (void)bury(f, &l);
+    assert_int_equal(once(f, &everything, letter_replay), 1);
+    assert_string_equal(other_rows(f, "select identity, message_id from herald_retry"), "-|m");
+    assert_int_equal(other_int(f, "select count(*) from herald_inbox"), 0);
 }
 
 /* docs/design.md#identity, "id used twice": the inbox row is the first message's. */
-static void a_letter_whose_id_another_has_leaves_the_inbox_alone(void **state)
+TEST_WITH(store, a_letter_whose_id_another_has_leaves_the_inbox_alone)
 {
-    struct store *s = *state;
     struct dead_letter l = inbox_letter;
 
-    store_open(s);
-    assert_ok(s, inbox_set(s->db, l.queue, l.identity, (struct fingerprint){99, 2}, INBOX_DONE, 1,
-                           &s->err));
-    assert_ok(s, dead_add(s->db, &l, NULL, NULL, &s->err));
-    assert_int_equal(once(s, &everything, letter_replay), 1);
-    assert_string_equal(other_rows(s, "select state, fingerprint from herald_inbox"), "0|99");
-    assert_string_equal(other_rows(s, "select identity, message_id from herald_retry"), "-|m");
+    store_open(f);
+    assert_ok(f, inbox_set(f->db, l.queue, l.identity, (struct fingerprint){99, 2}, INBOX_DONE, 1,
+                           &f->err));
+    assert_ok(f, dead_add(f->db, &l, NULL, NULL, &f->err));
+    assert_int_equal(once(f, &everything, letter_replay), 1);
+    assert_string_equal(other_rows(f, "select state, fingerprint from herald_inbox"), "0|99");
+    assert_string_equal(other_rows(f, "select identity, message_id from herald_retry"), "-|m");
 }
 
-static void an_inbox_row_that_was_lost_is_made_anew(void **state)
+TEST_WITH(store, an_inbox_row_that_was_lost_is_made_anew)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    assert_ok(s, dead_add(s->db, &inbox_letter, NULL, NULL, &s->err));
-    assert_int_equal(once(s, &everything, letter_replay), 1);
-    assert_string_equal(other_rows(s, "select message_id, state from herald_inbox"), "m|1");
+    store_open(f);
+    assert_ok(f, dead_add(f->db, &inbox_letter, NULL, NULL, &f->err));
+    assert_int_equal(once(f, &everything, letter_replay), 1);
+    assert_string_equal(other_rows(f, "select message_id, state from herald_inbox"), "m|1");
 }
 
-static void a_replayed_row_goes_into_the_outbox(void **state)
+TEST_WITH(store, a_replayed_row_goes_into_the_outbox)
 {
-    struct store *s = *state;
     struct dead_letter l = inbox_letter;
 
-    store_open(s);
+    store_open(f);
     l.side = DEAD_OUTBOX;
     l.queue = (struct slice){NULL, 0};
-    (void)bury(s, &l);
-    assert_int_equal(once(s, &everything, letter_replay), 1);
-    assert_string_equal(other_rows(s,
+    (void)bury(f, &l);
+    assert_int_equal(once(f, &everything, letter_replay), 1);
+    assert_string_equal(other_rows(f,
                                    "select type, business_key1, business_key2, body, headers, "
                                    "message_id, due_at, attempts, created_at from herald_outbox"),
                         "t|16|60201|{}|{\"a\":1}|m|0|0|500000");
-    assert_int_equal(other_int(s, "select count(*) from herald_dead"), 0);
-    assert_int_equal(other_int(s, "select count(*) from herald_retry"), 0);
+    assert_int_equal(other_int(f, "select count(*) from herald_dead"), 0);
+    assert_int_equal(other_int(f, "select count(*) from herald_retry"), 0);
 }
 
-static void a_row_that_was_never_sent_is_dated_anew(void **state)
+TEST_WITH(store, a_row_that_was_never_sent_is_dated_anew)
 {
-    struct store *s = *state;
     struct dead_letter l = inbox_letter;
 
-    store_open(s);
+    store_open(f);
     l.side = DEAD_OUTBOX;
     l.attempts = 0;
-    (void)bury(s, &l);
-    assert_int_equal(once(s, &everything, letter_replay), 1);
-    assert_int_equal(other_int(s, "select created_at > 900000 from herald_outbox"), 1);
+    (void)bury(f, &l);
+    assert_int_equal(once(f, &everything, letter_replay), 1);
+    assert_int_equal(other_int(f, "select created_at > 900000 from herald_outbox"), 1);
 }
 
-static void a_parked_leg_stays_a_leg(void **state)
+TEST_WITH(store, a_parked_leg_stays_a_leg)
 {
-    struct store *s = *state;
     int64_t n;
 
-    store_open(s);
-    other_exec(s, "insert into herald_outbox(type, message_id, leg_kind, leg_exchange, "
+    store_open(f);
+    other_exec(f, "insert into herald_outbox(type, message_id, leg_kind, leg_exchange, "
                   "leg_routing_key, lane) values ('t', 'm', 'topic', 'x', 'a.b', 'k > x:a.b'), "
                   "('t', 'm', 'queue', '', 'q', null)");
     for (int64_t id = 1; id <= 2; id++)
-        assert_ok(s, outbox_park(s->db, id, "no such exchange", 5, NULL, &s->err));
-    assert_ok(s, dead_count(s->db, &n, &s->err));
+        assert_ok(f, outbox_park(f->db, id, "no such exchange", 5, NULL, &f->err));
+    assert_ok(f, dead_count(f->db, &n, &f->err));
     assert_int_equal(n, 2);
-    assert_int_equal(once(s, &everything, letter_replay), 2);
-    assert_string_equal(other_rows(s, "select message_id, leg_kind, leg_exchange, leg_routing_key, "
+    assert_int_equal(once(f, &everything, letter_replay), 2);
+    assert_string_equal(other_rows(f, "select message_id, leg_kind, leg_exchange, leg_routing_key, "
                                       "lane from herald_outbox"),
                         "m|topic|x|a.b|k > x:a.b, m|queue||q|-");
 }
 
 /* One that became a letter while another one was the first of its lane. */
-static void a_letter_keeps_its_place_in_the_lane_that_it_holds(void **state)
+TEST_WITH(store, a_letter_keeps_its_place_in_the_lane_that_it_holds)
 {
     struct dead_letter l = inbox_letter;
     struct retry_row row = {.queue = slice_of("q"), .due_at = 1, .error = "e", .unnamed = true};
-    struct store *s = *state;
 
-    store_open(s);
+    store_open(f);
     row.lane = l.lane = slice_of("k");
-    assert_ok(s, retry_add(s->db, &row, &s->err)); /* the first */
+    assert_ok(f, retry_add(f->db, &row, &f->err)); /* the first */
     l.holds = true;
-    assert_ok(s, retry_place(s->db, 0, &l.place, &s->err));
-    (void)bury(s, &l);
+    assert_ok(f, retry_place(f->db, 0, &l.place, &f->err));
+    (void)bury(f, &l);
     row.due_at = LANE_HELD;
-    assert_ok(s, retry_add(s->db, &row, &s->err)); /* came after the letter */
-    assert_int_equal(once(s, &everything, letter_replay), 1);
-    assert_string_equal(other_rows(s, "select id, due_at = 1, identity from herald_retry"),
+    assert_ok(f, retry_add(f->db, &row, &f->err)); /* came after the letter */
+    assert_int_equal(once(f, &everything, letter_replay), 1);
+    assert_string_equal(other_rows(f, "select id, due_at = 1, identity from herald_retry"),
                         "1|1|-, 2|0|m, 3|0|-");
-    assert_ok(s, retry_remove(s->db, 1, &s->err));
-    assert_string_equal(other_rows(s, "select id, due_at = 1 from herald_retry"), "2|1, 3|0");
+    assert_ok(f, retry_remove(f->db, 1, &f->err));
+    assert_string_equal(other_rows(f, "select id, due_at = 1 from herald_retry"), "2|1, 3|0");
 }
 
-static void a_dropped_letter_leaves_its_id_known(void **state)
+TEST_WITH(store, a_dropped_letter_leaves_its_id_known)
 {
-    struct store *s = *state;
     struct inbox_seen seen;
 
-    store_open(s);
-    (void)bury(s, &inbox_letter);
-    assert_int_equal(once(s, &everything, letter_drop), 1);
-    assert_int_equal(other_int(s, "select count(*) from herald_dead"), 0);
-    assert_int_equal(other_int(s, "select count(*) from herald_retry"), 0);
-    assert_ok(s, inbox_enter(s->db, slice_of("q"), slice_of("m"), (struct fingerprint){7, 2}, 1,
-                             &seen, &s->err));
+    store_open(f);
+    (void)bury(f, &inbox_letter);
+    assert_int_equal(once(f, &everything, letter_drop), 1);
+    assert_int_equal(other_int(f, "select count(*) from herald_dead"), 0);
+    assert_int_equal(other_int(f, "select count(*) from herald_retry"), 0);
+    assert_ok(f, inbox_enter(f->db, slice_of("q"), slice_of("m"), (struct fingerprint){7, 2}, 1,
+                             &seen, &f->err));
     assert_true(seen.known);
     assert_int_equal(seen.state, INBOX_DONE); /* so it is pruned one day */
 }
 
-static void batches_are_bounded_and_together_reach_all(void **state)
+TEST_WITH(store, batches_are_bounded_and_together_reach_all)
 {
-    struct store *s = *state;
     size_t batches;
 
-    store_open(s);
-    bury_many(s, 2 * PICK_BATCH + 7, "it broke");
-    assert_int_equal(pass(s, &everything, letter_replay, &batches), 2 * PICK_BATCH + 7);
+    store_open(f);
+    bury_many(f, 2 * PICK_BATCH + 7, "it broke");
+    assert_int_equal(pass(f, &everything, letter_replay, &batches), 2 * PICK_BATCH + 7);
     assert_int_equal(batches, 3);
-    assert_int_equal(other_int(s, "select count(distinct message_id) from herald_retry"),
+    assert_int_equal(other_int(f, "select count(distinct message_id) from herald_retry"),
                      2 * PICK_BATCH + 7);
-    assert_int_equal(other_int(s, "select count(*) from herald_dead"), 0);
+    assert_int_equal(other_int(f, "select count(*) from herald_dead"), 0);
 }
 
 /* The ids were noted, then somebody else was faster. */
-static void a_letter_that_is_gone_is_passed_over(void **state)
+TEST_WITH(store, a_letter_that_is_gone_is_passed_over)
 {
-    struct store *s = *state;
     const int64_t ids[] = {1, 2, 3};
     struct picked done;
     size_t passed;
 
-    store_open(s);
-    bury_many(s, 3, "it broke");
-    other_exec(s, "delete from herald_dead where id = 2");
-    assert_ok(s, pick_batch(s->db, ids, 3, letter_replay, &passed, &done, &s->err));
+    store_open(f);
+    bury_many(f, 3, "it broke");
+    other_exec(f, "delete from herald_dead where id = 2");
+    assert_ok(f, pick_batch(f->db, ids, 3, letter_replay, &passed, &done, &f->err));
     assert_int_equal(passed, 3);
     assert_int_equal(done.changed, 2);
-    assert_ok(s, pick_batch(s->db, ids, 3, letter_drop, &passed, &done, &s->err));
+    assert_ok(f, pick_batch(f->db, ids, 3, letter_drop, &passed, &done, &f->err));
     assert_int_equal(done.changed, 0);
-    assert_int_equal(s->err.code, OK);
-    assert_int_equal(other_int(s, "select count(*) from herald_retry"), 2);
+    assert_int_equal(f->err.code, OK);
+    assert_int_equal(other_int(f, "select count(*) from herald_retry"), 2);
 }
 
-static void large_letters_make_small_batches(void **state)
+TEST_WITH(store, large_letters_make_small_batches)
 {
-    struct store *s = *state;
     struct dead_letter l = inbox_letter;
     const size_t large = PICK_BATCH_BYTES / 2 + 1;
     char *body = calloc(1, large);
     size_t batches;
 
     assert_non_null(body);
-    store_open(s);
+    store_open(f);
     l.message.body = (struct slice){body, large};
     l.identity = (struct slice){NULL, 0};
     for (int i = 0; i < 3; i++)
-        (void)bury(s, &l);
-    assert_int_equal(pass(s, &everything, letter_replay, &batches), 3);
+        (void)bury(f, &l);
+    assert_int_equal(pass(f, &everything, letter_replay, &batches), 3);
     assert_int_equal(batches, 2);
     free(body);
 }
 
 /* A crash, or a letter that cannot be moved, in the middle of a batch. */
-static void a_batch_that_fails_changes_nothing(void **state)
+TEST_WITH(store, a_batch_that_fails_changes_nothing)
 {
-    struct store *s = *state;
     const int64_t ids[] = {1, 2, 3};
     struct picked done;
     size_t passed;
 
-    store_open(s);
-    bury_many(s, 3, "it broke");
-    other_exec(s, "create trigger no before insert on herald_retry when new.message_id = 'm1' "
+    store_open(f);
+    bury_many(f, 3, "it broke");
+    other_exec(f, "create trigger no before insert on herald_retry when new.message_id = 'm1' "
                   "begin select raise(abort, 'not this one'); end");
-    assert_refused(s, pick_batch(s->db, ids, 3, letter_replay, &passed, &done, &s->err), ERR_FAILED,
+    assert_refused(f, pick_batch(f->db, ids, 3, letter_replay, &passed, &done, &f->err), ERR_FAILED,
                    "not this one");
-    assert_contains(s->err.text, "dead letter 2");
+    assert_contains(f->err.text, "dead letter 2");
     assert_int_equal(passed, 0);
     assert_int_equal(done.changed, 0);
-    assert_string_equal(other_rows(s, "select (select count(*) from herald_dead), (select count(*) "
+    assert_string_equal(other_rows(f, "select (select count(*) from herald_dead), (select count(*) "
                                       "from herald_retry), (select group_concat(distinct state) "
                                       "from herald_inbox)"),
                         "3|0|2");
 }
 
-static void filters_choose_letters(void **state)
+TEST_WITH(store, filters_choose_letters)
 {
-    struct store *s = *state;
     const struct dead_letter three[] = {
         inbox_letter,
         {.side = DEAD_INBOX,
@@ -358,15 +341,15 @@ static void filters_choose_letters(void **state)
     };
     struct list_of page = {.view = LIST_DEAD, .limit = 10};
 
-    store_open(s);
+    store_open(f);
     for (size_t i = 0; i < 3; i++)
-        (void)bury(s, &three[i]);
+        (void)bury(f, &three[i]);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         page.pick = cases[i].pick;
-        assert_string_equal(store_listed(s, &page, "id"), cases[i].want);
+        assert_string_equal(store_listed(f, &page, "id"), cases[i].want);
     }
     page = (struct list_of){.view = LIST_DEAD, .pick = everything, .after = 1, .limit = 1};
-    assert_string_equal(store_listed(s, &page, "id"), "2");
+    assert_string_equal(store_listed(f, &page, "id"), "2");
 }
 
 static const char *groups(struct store *s)
@@ -376,50 +359,48 @@ static const char *groups(struct store *s)
     return store_listed(s, &all, "side queue count first_at last_at error");
 }
 
-static void groups_count_their_letters(void **state)
+TEST_WITH(store, groups_count_their_letters)
 {
-    struct store *s = *state;
     struct dead_letter l = inbox_letter;
     const int64_t second = 2;
     const struct pick one = {.ids = &second, .n_ids = 1, .group = -1};
 
-    store_open(s);
-    assert_string_equal(groups(s), "");
-    (void)bury(s, &l);
+    store_open(f);
+    assert_string_equal(groups(f), "");
+    (void)bury(f, &l);
     l.identity = l.message.id = slice_of("n");
     l.error = "no choice '17'";
     l.at = 1500;
-    (void)bury(s, &l);
-    (void)bury(s, &l); /* the same once more: kept once */
+    (void)bury(f, &l);
+    (void)bury(f, &l); /* the same once more: kept once */
     l.side = DEAD_OUTBOX;
     l.error = "no route";
-    (void)bury(s, &l);
-    assert_string_equal(groups(s), "inbox|q|2|1234|1500|no choice '16', "
+    (void)bury(f, &l);
+    assert_string_equal(groups(f), "inbox|q|2|1234|1500|no choice '16', "
                                    "outbox|q|1|1500|1500|no route");
-    assert_int_equal(once(s, &one, letter_drop), 1);
-    assert_string_equal(groups(s), "outbox|q|1|1500|1500|no route, "
+    assert_int_equal(once(f, &one, letter_drop), 1);
+    assert_string_equal(groups(f), "outbox|q|1|1500|1500|no route, "
                                    "inbox|q|1|1234|1500|no choice '16'");
-    assert_int_equal(once(s, &everything, letter_replay), 2);
-    assert_string_equal(groups(s), "");
+    assert_int_equal(once(f, &everything, letter_replay), 2);
+    assert_string_equal(groups(f), "");
 }
 
 /* What version 3 and later ones added is taken away again. */
-static void letters_of_an_older_store_are_grouped_when_the_router_takes_it(void **state)
+TEST_WITH(store, letters_of_an_older_store_are_grouped_when_the_router_takes_it)
 {
-    struct store *s = *state;
     struct dead_letter l = inbox_letter;
     char before[1024];
 
-    store_open(s);
-    bury_many(s, 3, "no choice '1'");
+    store_open(f);
+    bury_many(f, 3, "no choice '1'");
     l.error = "no route";
     l.side = DEAD_OUTBOX;
     l.queue = (struct slice){NULL, 0};
-    (void)bury(s, &l);
-    snprintf(before, sizeof before, "%s", groups(s));
-    store_close(s);
+    (void)bury(f, &l);
+    snprintf(before, sizeof before, "%s", groups(f));
+    store_close(f);
     other_exec(
-        s,
+        f,
         "drop trigger herald_outbox_id_given; drop trigger herald_outbox_id_stays;"
         "drop trigger herald_outbox_never_due;"
         "drop trigger herald_dead_grouped; drop trigger herald_outbox_replaces; drop "
@@ -454,39 +435,12 @@ static void letters_of_an_older_store_are_grouped_when_the_router_takes_it(void 
         "alter table herald_retry drop column unnamed;"
         "alter table herald_dead drop column fingerprint_version;"
         "update herald_meta set value = 2 where key = 'schema_version'");
-    other_close(s);
-    assert_refused(s, store_try(s, s->path, false, false, &s->db), ERR_CONFIG, "when it starts");
-    store_open(s);
-    assert_contains(store_logged(s), "store.upgraded from=2 to=");
-    assert_string_equal(groups(s), before);
+    other_close(f);
+    assert_refused(f, store_try(f, f->path, false, false, &f->db), ERR_CONFIG, "when it starts");
+    store_open(f);
+    assert_contains(store_logged(f), "store.upgraded from=2 to=");
+    assert_string_equal(groups(f), before);
     assert_contains(before, "inbox|q|3|");
-    assert_int_equal(once(s, &everything, letter_drop), 4);
-    assert_string_equal(groups(s), "");
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(a_replayed_delivery_becomes_a_retry_that_is_due),
-        TEST(a_second_replay_finds_nothing),
-        TEST(a_letter_without_identity_has_no_inbox_row),
-        TEST(a_letter_whose_id_another_has_leaves_the_inbox_alone),
-        TEST(an_inbox_row_that_was_lost_is_made_anew),
-        TEST(a_replayed_row_goes_into_the_outbox),
-        TEST(a_row_that_was_never_sent_is_dated_anew),
-        TEST(a_parked_leg_stays_a_leg),
-        TEST(a_letter_keeps_its_place_in_the_lane_that_it_holds),
-        TEST(a_dropped_letter_leaves_its_id_known),
-        TEST(batches_are_bounded_and_together_reach_all),
-        TEST(a_letter_that_is_gone_is_passed_over),
-        TEST(large_letters_make_small_batches),
-        TEST(a_batch_that_fails_changes_nothing),
-        TEST(filters_choose_letters),
-        TEST(groups_count_their_letters),
-        TEST(letters_of_an_older_store_are_grouped_when_the_router_takes_it),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    assert_int_equal(once(f, &everything, letter_drop), 4);
+    assert_string_equal(groups(f), "");
 }

@@ -15,17 +15,16 @@ static bool may_sort(enum list_view view, const char *detail)
            strstr(detail, "(subquery") != NULL || strstr(detail, "CONSTANT ROW") != NULL;
 }
 
-static void no_view_scans_or_sorts(void **state)
+TEST_WITH(store, no_view_scans_or_sorts)
 {
-    struct store *s = *state;
     char sql[4096];
     sqlite3_stmt *stmt;
 
-    store_open(s);
-    (void)other_int(s, "select 1");
+    store_open(f);
+    (void)other_int(f, "select 1");
     for (int view = 0; view < LIST_VIEWS; view++) {
         snprintf(sql, sizeof sql, "explain query plan %s", list_sql((enum list_view)view));
-        assert_int_equal(sqlite3_prepare_v2(s->other, sql, -1, &stmt, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_prepare_v2(f->other, sql, -1, &stmt, NULL), SQLITE_OK);
         while (sqlite3_step(stmt) == SQLITE_ROW) {
             const char *detail = (const char *)sqlite3_column_text(stmt, 3);
 
@@ -38,51 +37,48 @@ static void no_view_scans_or_sorts(void **state)
 }
 
 /* What a person does meanwhile, or the router. */
-static void what_goes_meanwhile_is_passed_over(void **state)
+TEST_WITH(store, what_goes_meanwhile_is_passed_over)
 {
-    struct store *s = *state;
     struct list *l;
 
-    store_open(s);
-    other_exec(s, "insert into herald_outbox(type) values ('a'), ('b'), ('c')");
-    assert_ok(s, list_open(&l, s->db, &outbox, &s->err));
-    assert_int_equal(list_next(l, &s->err), 1);
+    store_open(f);
+    other_exec(f, "insert into herald_outbox(type) values ('a'), ('b'), ('c')");
+    assert_ok(f, list_open(&l, f->db, &outbox, &f->err));
+    assert_int_equal(list_next(l, &f->err), 1);
     assert_int_equal(list_value(l, 0)->integer, 1);
-    other_exec(s, "delete from herald_outbox where id = 2;"
+    other_exec(f, "delete from herald_outbox where id = 2;"
                   "insert into herald_outbox(type) values ('d')");
-    assert_int_equal(list_next(l, &s->err), 1);
+    assert_int_equal(list_next(l, &f->err), 1);
     assert_int_equal(list_value(l, 0)->integer, 3);
-    assert_int_equal(list_next(l, &s->err), 0);
-    assert_int_equal(list_next(l, &s->err), 0);
+    assert_int_equal(list_next(l, &f->err), 0);
+    assert_int_equal(list_next(l, &f->err), 0);
     list_close(&l);
 }
 
-static void an_outbox_row_is_shown_as_it_will_be_sent(void **state)
+TEST_WITH(store, an_outbox_row_is_shown_as_it_will_be_sent)
 {
-    struct store *s = *state;
     struct list_of one = {.view = LIST_OUTBOX, .id = 1};
     char id[64];
 
-    store_open(s);
-    other_exec(s, "insert into herald_outbox(type, business_key2, created_at) "
+    store_open(f);
+    other_exec(f, "insert into herald_outbox(type, business_key2, created_at) "
                   "values ('t\"q', 16, 'noon');"
                   "insert into herald_outbox(type, body, headers, message_id, created_at, dated_at)"
                   " values ('t', '[]', '{}', 'mine', 4000, 5000)");
-    snprintf(id, sizeof id, "%s:1", db_store_id(s->db, 1));
-    assert_string_equal(store_listed(s, &one, "message_id"), id);
+    snprintf(id, sizeof id, "%s:1", db_store_id(f->db, 1));
+    assert_string_equal(store_listed(f, &one, "message_id"), id);
     assert_string_equal(
-        store_listed(s, &one, "type key2 body headers timestamp created_at"),
+        store_listed(f, &one, "type key2 body headers timestamp created_at"),
         "t\"q|16|{\"businessKey2\":\"16\",\"id\":1,\"messageType\":\"t\\\"q\"}|-|0|0");
     one.id = 2;
-    assert_string_equal(store_listed(s, &one, "message_id body headers timestamp created_at"),
+    assert_string_equal(store_listed(f, &one, "message_id body headers timestamp created_at"),
                         "mine|[]|{}|5|4000");
-    assert_string_equal(store_listed(s, &outbox, "id body headers timestamp"), "1|-|-|-, 2|-|-|-");
+    assert_string_equal(store_listed(f, &outbox, "id body headers timestamp"), "1|-|-|-, 2|-|-|-");
 }
 
 /* On a page only dead letters have their bodies. */
-static void one_row_is_shown_whole(void **state)
+TEST_WITH(store, one_row_is_shown_whole)
 {
-    struct store *s = *state;
     const char *columns =
         "key1 body headers content_type timestamp properties exchange routing_key";
     const struct retry_row row = {
@@ -98,42 +94,26 @@ static void one_row_is_shown_whole(void **state)
     };
     struct list_of of = {.view = LIST_RETRIES, .pick = {.group = -1}, .limit = 1};
 
-    store_open(s);
-    assert_ok(s, retry_add(s->db, &row, &s->err));
-    assert_string_equal(store_listed(s, &of, columns), "16|-|-|-|-|-|-|-");
+    store_open(f);
+    assert_ok(f, retry_add(f->db, &row, &f->err));
+    assert_string_equal(store_listed(f, &of, columns), "16|-|-|-|-|-|-|-");
     of.id = 1;
-    assert_string_equal(store_listed(s, &of, columns),
+    assert_string_equal(store_listed(f, &of, columns),
                         "16|{\"messageType\":\"t\",\"businessKey1\":16}|{}|text/plain|1764000000|"
                         "{\"priority\":3}|x|k");
-    assert_string_equal(store_listed(s, &of, "behind? orphaned?"), "1|0");
+    assert_string_equal(store_listed(f, &of, "behind? orphaned?"), "1|0");
     of.id = 2;
-    assert_string_equal(store_listed(s, &of, "id"), "");
+    assert_string_equal(store_listed(f, &of, "id"), "");
 }
 
 /* Other routers of this system write milliseconds. */
-static void times_of_messages_are_seconds(void **state)
+TEST_WITH(store, times_of_messages_are_seconds)
 {
-    struct store *s = *state;
     const struct list_of page = {.view = LIST_HISTORY, .pick = {.group = -1}, .limit = 9};
 
-    store_open(s);
-    other_exec(s, "insert into herald_history(at, side, outcome, attempts, generation, timestamp_s)"
+    store_open(f);
+    other_exec(f, "insert into herald_history(at, side, outcome, attempts, generation, timestamp_s)"
                   " values (4, 'inbox', 'done', 1, 1, 0), (3, 'inbox', 'done', 1, 1, 99999999999),"
                   " (2, 'inbox', 'done', 1, 1, 100000000000)");
-    assert_string_equal(store_listed(s, &page, "at timestamp"), "4|-, 3|99999999999, 2|100000000");
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(no_view_scans_or_sorts),
-        TEST(what_goes_meanwhile_is_passed_over),
-        TEST(an_outbox_row_is_shown_as_it_will_be_sent),
-        TEST(one_row_is_shown_whole),
-        TEST(times_of_messages_are_seconds),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    assert_string_equal(store_listed(f, &page, "at timestamp"), "4|-, 3|99999999999, 2|100000000");
 }

@@ -43,92 +43,83 @@ static void refused(struct store *s, const char *name, const char *text, const c
     unlink(store_file(s, "migrations/1.sql"));
 }
 
-static void files_are_applied_in_order_of_name_and_once(void **state)
+TEST_WITH(store, files_are_applied_in_order_of_name_and_once)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    file(s, "0002_more.sql", "insert into log values ('two');");
-    file(s, "0001_first.sql",
+    store_open(f);
+    file(f, "0002_more.sql", "insert into log values ('two');");
+    file(f, "0001_first.sql",
          "-- the table\ncreate table log(x);\n\ninsert into log values ('one')");
-    file(s, "0010_last.sql", "insert into log values ('ten');;\n/* done */\n");
-    file(s, "README.md", "not SQL");
-    file(s, ".0003.sql", "not looked at");
-    applied(s, 3);
-    applied(s, 0);
-    file(s, "0011_new.sql", "insert into log values ('eleven')");
-    applied(s, 1);
-    assert_string_equal(other_rows(s, "select x from log"), "one, two, ten, eleven");
-    assert_string_equal(other_rows(s, "select name from herald_migration where namespace = ''"),
+    file(f, "0010_last.sql", "insert into log values ('ten');;\n/* done */\n");
+    file(f, "README.md", "not SQL");
+    file(f, ".0003.sql", "not looked at");
+    applied(f, 3);
+    applied(f, 0);
+    file(f, "0011_new.sql", "insert into log values ('eleven')");
+    applied(f, 1);
+    assert_string_equal(other_rows(f, "select x from log"), "one, two, ten, eleven");
+    assert_string_equal(other_rows(f, "select name from herald_migration where namespace = ''"),
                         "0001_first.sql, 0002_more.sql, 0010_last.sql, 0011_new.sql");
 }
 
-static void no_folder_is_no_migration(void **state)
+TEST_WITH(store, no_folder_is_no_migration)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    applied(s, 0);
+    store_open(f);
+    applied(f, 0);
 }
 
-static void namespaces_keep_folders_apart(void **state)
+TEST_WITH(store, namespaces_keep_folders_apart)
 {
-    struct store *s = *state;
     int n;
 
-    store_open(s);
-    file(s, "1.sql", "create table if not exists t(x); insert into t values (1)");
-    assert_ok(s, migrate(s, "orders", &n));
-    assert_ok(s, migrate(s, "learning", &n));
-    assert_ok(s, migrate(s, "orders", &n));
+    store_open(f);
+    file(f, "1.sql", "create table if not exists t(x); insert into t values (1)");
+    assert_ok(f, migrate(f, "orders", &n));
+    assert_ok(f, migrate(f, "learning", &n));
+    assert_ok(f, migrate(f, "orders", &n));
     assert_int_equal(n, 0);
-    assert_int_equal(other_int(s, "select count(*) from t"), 2);
+    assert_int_equal(other_int(f, "select count(*) from t"), 2);
 }
 
-static void an_error_names_file_and_line_and_undoes_the_file(void **state)
+TEST_WITH(store, an_error_names_file_and_line_and_undoes_the_file)
 {
-    struct store *s = *state;
     int n;
 
-    store_open(s);
-    file(s, "1.sql", "create table a(x);");
-    file(s, "2.sql", "create table b(x);\n-- a comment\n\ninsert into b\n  values (1, 2);\n");
-    file(s, "3.sql", "create table c(x);");
-    assert_refused(s, migrate(s, "", &n), ERR_CONFIG, "migrations/2.sql:4: table b has 1 columns");
+    store_open(f);
+    file(f, "1.sql", "create table a(x);");
+    file(f, "2.sql", "create table b(x);\n-- a comment\n\ninsert into b\n  values (1, 2);\n");
+    file(f, "3.sql", "create table c(x);");
+    assert_refused(f, migrate(f, "", &n), ERR_CONFIG, "migrations/2.sql:4: table b has 1 columns");
     assert_int_equal(n, 1);
     assert_string_equal(
-        other_rows(s, "select name from sqlite_schema where name in ('a', 'b', 'c')"), "a");
-    file(s, "2.sql", "create table b(x);\n");
-    applied(s, 2);
+        other_rows(f, "select name from sqlite_schema where name in ('a', 'b', 'c')"), "a");
+    file(f, "2.sql", "create table b(x);\n");
+    applied(f, 2);
 }
 
-static void errors_point_at_their_line(void **state)
+TEST_WITH(store, errors_point_at_their_line)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    refused(s, "1.sql", "create table a(\n  x,\n  y z z,,\n);", "1.sql:3: near \",\"");
-    refused(s, "1.sql",
+    store_open(f);
+    refused(f, "1.sql", "create table a(\n  x,\n  y z z,,\n);", "1.sql:3: near \",\"");
+    refused(f, "1.sql",
             "create table a(x unique);\ninsert into a values (1);\n"
             "/* here\n */ insert into a\n values (1);",
             "1.sql:4: UNIQUE constraint failed: a.x");
-    refused(s, "1.sql", "select 1;\ncreate table", "1.sql:2: incomplete input");
+    refused(f, "1.sql", "select 1;\ncreate table", "1.sql:2: incomplete input");
 }
 
-static void a_file_that_changed_after_it_was_applied_is_an_error(void **state)
+TEST_WITH(store, a_file_that_changed_after_it_was_applied_is_an_error)
 {
-    struct store *s = *state;
     int n;
 
-    store_open(s);
-    file(s, "1.sql", "create table a(x);");
-    applied(s, 1);
-    file(s, "1.sql", "create table a(x, y);");
-    assert_refused(s, migrate(s, "", &n), ERR_CONFIG, "has changed since");
-    assert_contains(s->err.text, "migrations/1.sql was applied at 1970-01-01T00:16:4");
+    store_open(f);
+    file(f, "1.sql", "create table a(x);");
+    applied(f, 1);
+    file(f, "1.sql", "create table a(x, y);");
+    assert_refused(f, migrate(f, "", &n), ERR_CONFIG, "has changed since");
+    assert_contains(f->err.text, "migrations/1.sql was applied at 1970-01-01T00:16:4");
 }
 
-static void heralds_tables_and_transactions_are_out_of_reach(void **state)
+TEST_WITH(store, heralds_tables_and_transactions_are_out_of_reach)
 {
     static const char *const cases[][2] = {
         {"begin;", "1.sql:1: a migration may not begin or end a transaction"},
@@ -153,95 +144,65 @@ static void heralds_tables_and_transactions_are_out_of_reach(void **state)
          "insert or rollback into a values (1);",
          "UNIQUE"},
     };
-    struct store *s = *state;
 
-    store_open(s);
+    store_open(f);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        refused(s, "1.sql", cases[i][0], cases[i][1]);
-    assert_int_equal(other_int(s, "select count(*) from herald_migration"), 0);
+        refused(f, "1.sql", cases[i][0], cases[i][1]);
+    assert_int_equal(other_int(f, "select count(*) from herald_migration"), 0);
 }
 
-static void triggers_may_send(void **state)
+TEST_WITH(store, triggers_may_send)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    file(s, "1.sql",
+    store_open(f);
+    file(f, "1.sql",
          "create table orders(id integer primary key autoincrement, status);\n"
          "create trigger paid after update on orders when new.status = 'paid'\nbegin\n"
          "  insert into herald_outbox(type, business_key1) values ('paid', new.id);\nend;\n"
          "insert into orders(status) values ('new');\n"
          "update orders set status = 'paid';\n");
-    applied(s, 1);
-    assert_string_equal(other_rows(s, "select type, business_key1 from herald_outbox"), "paid|1");
+    applied(f, 1);
+    assert_string_equal(other_rows(f, "select type, business_key1 from herald_outbox"), "paid|1");
 }
 
-static void tables_may_be_rebuilt_and_dropped(void **state)
+TEST_WITH(store, tables_may_be_rebuilt_and_dropped)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    file(s, "1.sql",
+    store_open(f);
+    file(f, "1.sql",
          "create table p(id integer primary key autoincrement);\n"
          "create table c(p references p(id) on delete cascade);\n"
          "insert into p values (1); insert into c values (1);\n");
-    file(s, "2.sql",
+    file(f, "2.sql",
          "create table p_new(id integer primary key autoincrement, name text);\n"
          "insert into p_new(id) select id from p;\ndrop table p;\n"
          "alter table p_new rename to p;\nalter table c add column note;\n"
          "create virtual table words using fts5(word); drop table words; analyze p; reindex p;");
-    applied(s, 2);
-    assert_string_equal(other_rows(s, "select p, note from c"), "1|-"); /* not cascaded */
-    assert_string_equal(other_rows(s, "select id, name from p"), "1|-");
+    applied(f, 2);
+    assert_string_equal(other_rows(f, "select p, note from c"), "1|-"); /* not cascaded */
+    assert_string_equal(other_rows(f, "select id, name from p"), "1|-");
 }
 
-static void a_broken_foreign_key_is_found_before_the_commit(void **state)
+TEST_WITH(store, a_broken_foreign_key_is_found_before_the_commit)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    refused(s, "1.sql",
+    store_open(f);
+    refused(f, "1.sql",
             "create table p(id primary key); create table c(p references p(id));\n"
             "insert into c values (7);",
             "leaves row 1 of c without its row of p");
-    assert_ok(s, db_exec(s->db, s->db->work,
+    assert_ok(f, db_exec(f->db, f->db->work,
                          "create table q(id primary key);"
                          "create table d(q references q(id))",
-                         "test", &s->err));
-    assert_int_equal(db_exec(s->db, s->db->work, "insert into d values (1)", "test", &s->err),
+                         "test", &f->err));
+    assert_int_equal(db_exec(f->db, f->db->work, "insert into d values (1)", "test", &f->err),
                      ERR_FAILED); /* enforced again */
 }
 
-static void heralds_statements_work_on_afterwards(void **state)
+TEST_WITH(store, heralds_statements_work_on_afterwards)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    file(s, "1.sql", "create table a(x)");
-    applied(s, 1);
-    assert_ok(s, db_begin(s->db, &s->err));
-    assert_ok(s, db_commit(s->db, &s->err));
-    db_checkpoint(s->db, true);
-    assert_int_equal(db_wal_bytes(s->db), 0);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(files_are_applied_in_order_of_name_and_once),
-        TEST(no_folder_is_no_migration),
-        TEST(namespaces_keep_folders_apart),
-        TEST(an_error_names_file_and_line_and_undoes_the_file),
-        TEST(errors_point_at_their_line),
-        TEST(a_file_that_changed_after_it_was_applied_is_an_error),
-        TEST(heralds_tables_and_transactions_are_out_of_reach),
-        TEST(triggers_may_send),
-        TEST(tables_may_be_rebuilt_and_dropped),
-        TEST(a_broken_foreign_key_is_found_before_the_commit),
-        TEST(heralds_statements_work_on_afterwards),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    store_open(f);
+    file(f, "1.sql", "create table a(x)");
+    applied(f, 1);
+    assert_ok(f, db_begin(f->db, &f->err));
+    assert_ok(f, db_commit(f->db, &f->err));
+    db_checkpoint(f->db, true);
+    assert_int_equal(db_wal_bytes(f->db), 0);
 }

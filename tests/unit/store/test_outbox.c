@@ -92,153 +92,139 @@ static void rows(struct store *s, int n)
     other_exec(s, sql);
 }
 
-static void rows_are_claimed_in_order_behind_the_cursor(void **state)
+TEST_WITH(store, rows_are_claimed_in_order_behind_the_cursor)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    rows(s, 5);
-    assert_int_equal(claim(s, 0, 2, 0, "1 2"), 2);
-    assert_int_equal(claim(s, 2, 100, 0, "3 4 5"), 5);
-    assert_int_equal(claim(s, 5, 100, 0, ""), 5);
+    store_open(f);
+    rows(f, 5);
+    assert_int_equal(claim(f, 0, 2, 0, "1 2"), 2);
+    assert_int_equal(claim(f, 2, 100, 0, "3 4 5"), 5);
+    assert_int_equal(claim(f, 5, 100, 0, ""), 5);
 }
 
-static void a_refused_row_stays_in_front_of_the_cursor(void **state)
+TEST_WITH(store, a_refused_row_stays_in_front_of_the_cursor)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    rows(s, 5);
-    assert_int_equal(claim(s, 0, 100, 3, "1 2"), 2);
-    assert_int_equal(claim(s, 0, 100, 1, ""), 0);
+    store_open(f);
+    rows(f, 5);
+    assert_int_equal(claim(f, 0, 100, 3, "1 2"), 2);
+    assert_int_equal(claim(f, 0, 100, 1, ""), 0);
 }
 
-static void rows_that_are_due_later_are_passed_over(void **state)
+TEST_WITH(store, rows_that_are_due_later_are_passed_over)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    other_exec(s, "insert into herald_outbox(type, due_at) "
+    store_open(f);
+    other_exec(f, "insert into herald_outbox(type, due_at) "
                   "values ('t', 0), ('t', 500), ('t', 0), ('t', 300)");
-    assert_int_equal(claim(s, 0, 100, 0, "1 3"), 4);
+    assert_int_equal(claim(f, 0, 100, 0, "1 3"), 4);
 }
 
-static void due_rows_come_by_time_and_become_fresh(void **state)
+TEST_WITH(store, due_rows_come_by_time_and_become_fresh)
 {
-    struct store *s = *state;
     int64_t due_at;
 
-    store_open(s);
-    other_exec(s, "insert into herald_outbox(type, due_at) "
+    store_open(f);
+    other_exec(f, "insert into herald_outbox(type, due_at) "
                   "values ('t', 0), ('t', 500), ('t', 300), ('t', 400)");
-    assert_ok(s, outbox_next_due(s->db, &due_at, &s->err));
+    assert_ok(f, outbox_next_due(f->db, &due_at, &f->err));
     assert_int_equal(due_at, 300);
-    claim_due(s, 4, 299, 10, "");
-    begin(s);
-    claim_due(s, 4, 450, 1, "3");
-    claim_due(s, 4, 450, 10, "4");
-    commit(s);
-    assert_string_equal(other_rows(s, "select id, due_at from herald_outbox"),
+    claim_due(f, 4, 299, 10, "");
+    begin(f);
+    claim_due(f, 4, 450, 1, "3");
+    claim_due(f, 4, 450, 10, "4");
+    commit(f);
+    assert_string_equal(other_rows(f, "select id, due_at from herald_outbox"),
                         "1|0, 2|500, 3|0, 4|0");
-    begin(s);
-    claim_due(s, 4, 500, 10, "2");
-    commit(s);
-    assert_ok(s, outbox_next_due(s->db, &due_at, &s->err));
+    begin(f);
+    claim_due(f, 4, 500, 10, "2");
+    commit(f);
+    assert_ok(f, outbox_next_due(f->db, &due_at, &f->err));
     assert_true(due_at == INT64_MAX);
 }
 
-static void due_rows_above_the_cursor_wait_for_it(void **state)
+TEST_WITH(store, due_rows_above_the_cursor_wait_for_it)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    other_exec(s, "insert into herald_outbox(type, due_at) values ('t', 1), ('t', 2), ('t', 3)");
-    begin(s);
-    claim_due(s, 0, 100, 10, "");
-    claim_due(s, 2, 100, 10, "1 2");
-    assert_int_equal(claim(s, 2, 10, 0, ""), 3);
-    claim_due(s, 3, 100, 10, "3");
-    commit(s);
+    store_open(f);
+    other_exec(f, "insert into herald_outbox(type, due_at) values ('t', 1), ('t', 2), ('t', 3)");
+    begin(f);
+    claim_due(f, 0, 100, 10, "");
+    claim_due(f, 2, 100, 10, "1 2");
+    assert_int_equal(claim(f, 2, 10, 0, ""), 3);
+    claim_due(f, 3, 100, 10, "3");
+    commit(f);
 }
 
-static void a_due_row_that_is_refused_stays_due(void **state)
+TEST_WITH(store, a_due_row_that_is_refused_stays_due)
 {
-    struct store *s = *state;
     struct claimed c = {.stop = 2};
 
-    store_open(s);
-    other_exec(s, "insert into herald_outbox(type, due_at) values ('t', 1), ('t', 2), ('t', 3)");
-    begin(s);
-    assert_ok(s, outbox_claim_due(s->db, 3, 100, 10, note, &c, &s->err));
-    commit(s);
+    store_open(f);
+    other_exec(f, "insert into herald_outbox(type, due_at) values ('t', 1), ('t', 2), ('t', 3)");
+    begin(f);
+    assert_ok(f, outbox_claim_due(f->db, 3, 100, 10, note, &c, &f->err));
+    commit(f);
     assert_string_equal(c.text, "1");
-    assert_string_equal(other_rows(s, "select due_at from herald_outbox"), "0, 2, 3");
+    assert_string_equal(other_rows(f, "select due_at from herald_outbox"), "0, 2, 3");
 }
 
-static void what_a_producer_leaves_out_is_made(void **state)
+TEST_WITH(store, what_a_producer_leaves_out_is_made)
 {
-    struct store *s = *state;
     struct claimed c = {.whole = true};
     char want[512];
     int64_t last;
 
-    store_open(s);
-    other_exec(s, "insert into herald_outbox(type, business_key1, business_key2) "
+    store_open(f);
+    other_exec(f, "insert into herald_outbox(type, business_key1, business_key2) "
                   "values ('payresult_notify', '16', '60201')");
-    assert_ok(s, outbox_claim(s->db, 0, 1, note, &c, &last, &s->err));
+    assert_ok(f, outbox_claim(f->db, 0, 1, note, &c, &last, &f->err));
     snprintf(want, sizeof want,
              "1|%s:1|payresult_notify|16|{\"businessKey1\":\"16\",\"businessKey2\":\"60201\","
              "\"id\":1,\"messageType\":\"payresult_notify\"}|-",
-             db_store_id(s->db, 1));
+             db_store_id(f->db, 1));
     assert_string_equal(c.text, want);
 }
 
-static void what_a_producer_gives_goes_out_verbatim(void **state)
+TEST_WITH(store, what_a_producer_gives_goes_out_verbatim)
 {
-    struct store *s = *state;
     struct claimed c = {.whole = true};
     int64_t last;
 
-    store_open(s);
-    other_exec(s, "insert into herald_outbox(type, business_key1, body, headers, message_id) values"
+    store_open(f);
+    other_exec(f, "insert into herald_outbox(type, business_key1, body, headers, message_id) values"
                   " ('t', 16, '{ \"a\": 99.90 }', '{\"h\":1}', 'mine'), ('t', '', x'', '', 7)");
-    assert_ok(s, outbox_claim(s->db, 0, 2, note, &c, &last, &s->err));
+    assert_ok(f, outbox_claim(f->db, 0, 2, note, &c, &last, &f->err));
     assert_string_equal(c.text, "1|mine|t|16|{ \"a\": 99.90 }|{\"h\":1} 2|7|t|||");
 }
 
-static void an_added_row_keeps_every_byte(void **state)
+TEST_WITH(store, an_added_row_keeps_every_byte)
 {
-    struct store *s = *state;
     const struct message m = {.type = slice_of("t"),
                               .key = {slice_of("k"), {NULL, 0}, slice_of("")},
                               .body = {"a\0b", 3},
                               .headers = slice_of("{}")};
     int64_t id;
 
-    store_open(s);
-    begin(s);
-    assert_ok(s, outbox_add(s->db, &m, 77, &id, &s->err));
-    commit(s);
+    store_open(f);
+    begin(f);
+    assert_ok(f, outbox_add(f->db, &m, 77, &id, &f->err));
+    commit(f);
     assert_int_equal(id, 1);
-    assert_string_equal(other_rows(s, "select type, business_key1, business_key2, business_key3, "
+    assert_string_equal(other_rows(f, "select type, business_key1, business_key2, business_key3, "
                                       "hex(body), headers, message_id, due_at, "
                                       "created_at between 1000000 and 1001000, attempts "
                                       "from herald_outbox"),
                         "t|k|-||610062|{}|-|77|1|0");
 }
 
-static void confirms_delete_in_any_order_and_with_gaps(void **state)
+TEST_WITH(store, confirms_delete_in_any_order_and_with_gaps)
 {
-    struct store *s = *state;
     int64_t ids[] = {9, 1, 3, 2, 7, 3, 20};
 
-    store_open(s);
-    rows(s, 10);
-    begin(s);
-    assert_ok(s, outbox_confirm(s->db, ids, 7, &s->err));
-    assert_ok(s, outbox_confirm(s->db, NULL, 0, &s->err));
-    commit(s);
-    assert_string_equal(other_rows(s, "select id from herald_outbox"), "4, 5, 6, 8, 10");
+    store_open(f);
+    rows(f, 10);
+    begin(f);
+    assert_ok(f, outbox_confirm(f->db, ids, 7, &f->err));
+    assert_ok(f, outbox_confirm(f->db, NULL, 0, &f->err));
+    commit(f);
+    assert_string_equal(other_rows(f, "select id from herald_outbox"), "4, 5, 6, 8, 10");
 }
 
 static void postpone(struct store *s, int64_t id, enum outbox_trouble trouble, const char *reason,
@@ -247,71 +233,67 @@ static void postpone(struct store *s, int64_t id, enum outbox_trouble trouble, c
     assert_ok(s, outbox_postpone(s->db, id, trouble, reason, due_at, &s->err));
 }
 
-static void only_a_refusal_is_an_attempt(void **state)
+TEST_WITH(store, only_a_refusal_is_an_attempt)
 {
-    struct store *s = *state;
     struct outbox_record r;
 
-    store_open(s);
-    rows(s, 1);
-    begin(s);
-    assert_ok(s, outbox_record(s->db, 1, &r, &s->err));
+    store_open(f);
+    rows(f, 1);
+    begin(f);
+    assert_ok(f, outbox_record(f->db, 1, &r, &f->err));
     assert_true(r.attempts == 0 && r.refused_at == 0 && r.first_sent_at == 0);
-    postpone(s, 1, OUTBOX_ASIDE, "resting", 4000);
-    assert_ok(s, outbox_record(s->db, 1, &r, &s->err));
+    postpone(f, 1, OUTBOX_ASIDE, "resting", 4000);
+    assert_ok(f, outbox_record(f->db, 1, &r, &f->err));
     assert_true(r.attempts == 0 && r.refused_at == 0 && r.first_sent_at == 0);
-    postpone(s, 1, OUTBOX_REFUSED, "nacked", 5000);
-    postpone(s, 1, OUTBOX_REFUSED, "returned", 6000);
-    postpone(s, 1, OUTBOX_UNHEARD, "cut", 7000);
-    postpone(s, 1, OUTBOX_UNHEARD, "cut again", 8000);
-    postpone(s, 99, OUTBOX_REFUSED, "gone already", 6000);
-    assert_ok(s, outbox_record(s->db, 1, &r, &s->err));
+    postpone(f, 1, OUTBOX_REFUSED, "nacked", 5000);
+    postpone(f, 1, OUTBOX_REFUSED, "returned", 6000);
+    postpone(f, 1, OUTBOX_UNHEARD, "cut", 7000);
+    postpone(f, 1, OUTBOX_UNHEARD, "cut again", 8000);
+    postpone(f, 99, OUTBOX_REFUSED, "gone already", 6000);
+    assert_ok(f, outbox_record(f->db, 1, &r, &f->err));
     assert_int_equal(r.attempts, 2);
     assert_in_range(r.refused_at, 1000000, 1001000);
     assert_true(r.first_sent_at > r.refused_at); /* this clock moves with each look */
-    assert_int_equal(outbox_record(s->db, 99, &r, &s->err), ERR_NOT_FOUND);
-    commit(s);
-    assert_string_equal(other_rows(s, "select due_at, reason, attempts from herald_outbox"),
+    assert_int_equal(outbox_record(f->db, 99, &r, &f->err), ERR_NOT_FOUND);
+    commit(f);
+    assert_string_equal(other_rows(f, "select due_at, reason, attempts from herald_outbox"),
                         "8000|cut again|2");
 }
 
-static void a_letter_of_a_row_that_may_have_been_sent_says_so(void **state)
+TEST_WITH(store, a_letter_of_a_row_that_may_have_been_sent_says_so)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    rows(s, 2);
-    begin(s);
-    postpone(s, 1, OUTBOX_UNHEARD, "cut", 7000);
-    assert_ok(s, outbox_park(s->db, 1, "too old", 4444, NULL, &s->err));
-    assert_ok(s, outbox_park(s->db, 2, "no route", 4444, NULL, &s->err));
-    commit(s);
-    assert_string_equal(other_rows(s, "select attempts, error from herald_dead"),
+    store_open(f);
+    rows(f, 2);
+    begin(f);
+    postpone(f, 1, OUTBOX_UNHEARD, "cut", 7000);
+    assert_ok(f, outbox_park(f->db, 1, "too old", 4444, NULL, &f->err));
+    assert_ok(f, outbox_park(f->db, 2, "no route", 4444, NULL, &f->err));
+    commit(f);
+    assert_string_equal(other_rows(f, "select attempts, error from herald_dead"),
                         "1|too old, 0|no route");
 }
 
-static void a_parked_row_is_a_whole_dead_letter(void **state)
+TEST_WITH(store, a_parked_row_is_a_whole_dead_letter)
 {
-    struct store *s = *state;
     bool parked = true;
     char want[128];
 
-    store_open(s);
-    other_exec(s, "insert into herald_outbox(type, business_key1, headers) "
+    store_open(f);
+    other_exec(f, "insert into herald_outbox(type, business_key1, headers) "
                   "values ('t', 'k', '{\"a\":1}')");
-    begin(s);
-    postpone(s, 1, OUTBOX_REFUSED, "nacked", 5000);
-    assert_ok(s, outbox_park(s->db, 1, "no route for type \"t\"", 4444, NULL, &s->err));
-    assert_ok(s, outbox_park(s->db, 1, "again", 4445, &parked, &s->err)); /* gone: no error */
+    begin(f);
+    postpone(f, 1, OUTBOX_REFUSED, "nacked", 5000);
+    assert_ok(f, outbox_park(f->db, 1, "no route for type \"t\"", 4444, NULL, &f->err));
+    assert_ok(f, outbox_park(f->db, 1, "again", 4445, &parked, &f->err)); /* gone: no error */
     assert_false(parked);
-    commit(s);
-    assert_int_equal(other_int(s, "select count(*) from herald_outbox"), 0);
+    commit(f);
+    assert_int_equal(other_int(f, "select count(*) from herald_outbox"), 0);
     snprintf(want, sizeof want, "outbox||%s:1|%s:1|1|no route for type \"t\"|4444|t|k|{\"a\":1}",
-             db_store_id(s->db, 1), db_store_id(s->db, 1));
-    assert_string_equal(other_rows(s, "select side, queue, identity, message_id, attempts, error, "
+             db_store_id(f->db, 1), db_store_id(f->db, 1));
+    assert_string_equal(other_rows(f, "select side, queue, identity, message_id, attempts, error, "
                                       "at, type, business_key1, headers from herald_dead"),
                         want);
-    assert_string_equal(other_rows(s, "select body from herald_dead"),
+    assert_string_equal(other_rows(f, "select body from herald_dead"),
                         "{\"businessKey1\":\"k\",\"id\":1,\"messageType\":\"t\"}");
 }
 
@@ -378,88 +360,80 @@ static bool note_leg(void *arg, const struct outbox_row *row)
     return true;
 }
 
-static void a_leg_is_the_row_once_more_for_one_destination(void **state)
+TEST_WITH(store, a_leg_is_the_row_once_more_for_one_destination)
 {
-    struct store *s = *state;
     struct claimed c = {.stop = 0};
     int64_t last;
 
-    store_open(s);
-    other_exec(s, "insert into herald_outbox(type, business_key1, headers, created_at, attempts, "
+    store_open(f);
+    other_exec(f, "insert into herald_outbox(type, business_key1, headers, created_at, attempts, "
                   "reason) values ('t', '16', '{\"h\":1}', 77, 3, 'why')");
-    split(s);
-    assert_ok(s, outbox_claim(s->db, 1, 10, note_leg, &c, &last, &s->err));
+    split(f);
+    assert_ok(f, outbox_claim(f->db, 1, 10, note_leg, &c, &last, &f->err));
     assert_string_equal(c.text, " fanout|x| topic|y|a.b direct|y|a.b queue||q");
     assert_string_equal(
-        other_rows(s, "select distinct o.type, o.business_key1, o.headers, cast(o.body as text), "
+        other_rows(f, "select distinct o.type, o.business_key1, o.headers, cast(o.body as text), "
                       "o.message_id = e.store_id || ':1', o.created_at, o.due_at, o.attempts, "
                       "o.reason from herald_outbox o, herald_epoch e where o.id > 1"),
         "t|16|{\"h\":1}|{\"businessKey1\":\"16\",\"id\":1,\"messageType\":\"t\"}|1|77|0|0|-");
-    assert_refused(s, outbox_look(s->db, 99, note_leg, &c, &s->err), ERR_NOT_FOUND, "99");
+    assert_refused(f, outbox_look(f->db, 99, note_leg, &c, &f->err), ERR_NOT_FOUND, "99");
 }
 
 /* Letters are kept once; these are several. */
-static void parked_legs_are_letters_of_their_own(void **state)
+TEST_WITH(store, parked_legs_are_letters_of_their_own)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    rows(s, 1);
-    split(s);
-    begin(s);
+    store_open(f);
+    rows(f, 1);
+    split(f);
+    begin(f);
     for (int64_t id = 1; id <= 5; id++)
-        assert_ok(s, outbox_park(s->db, id, "why", 4444, NULL, &s->err));
-    commit(s);
-    assert_string_equal(other_rows(s, "select exchange, routing_key from herald_dead order by id"),
+        assert_ok(f, outbox_park(f->db, id, "why", 4444, NULL, &f->err));
+    commit(f);
+    assert_string_equal(other_rows(f, "select exchange, routing_key from herald_dead order by id"),
                         "-|-, x|, y|a.b, |q"); /* two of them go to one place */
-    assert_int_equal(other_int(s, "select count(distinct message_id) from herald_dead"), 1);
+    assert_int_equal(other_int(f, "select count(distinct message_id) from herald_dead"), 1);
 }
 
-static void pending_rows_are_counted_without_counting(void **state)
+TEST_WITH(store, pending_rows_are_counted_without_counting)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    assert_int_equal(counts(s).pending, 0);
-    assert_int_equal(counts(s).oldest_at, 0);
-    other_exec(s, "insert into herald_outbox(type, created_at) values ('t', 4711)");
-    assert_int_equal(counts(s).pending, 1);
-    assert_int_equal(counts(s).oldest_at, 4711);
-    rows(s, 4999);
-    assert_int_equal(counts(s).pending, 5000);
-    confirm_up_to(s, 1, 2000);
-    assert_int_equal(counts(s).pending, 3000);
-    other_exec(s, "delete from herald_outbox where id > 4500"); /* somebody's hand */
-    assert_int_equal(counts(s).pending, 3000);                  /* an estimate */
-    confirm_up_to(s, 2001, 4000);
-    assert_int_equal(counts(s).pending, 500); /* few: exact */
-    confirm_up_to(s, 4001, 4500);
-    rows(s, 2000);
-    assert_int_equal(counts(s).pending, 2000); /* was empty: exact again */
+    store_open(f);
+    assert_int_equal(counts(f).pending, 0);
+    assert_int_equal(counts(f).oldest_at, 0);
+    other_exec(f, "insert into herald_outbox(type, created_at) values ('t', 4711)");
+    assert_int_equal(counts(f).pending, 1);
+    assert_int_equal(counts(f).oldest_at, 4711);
+    rows(f, 4999);
+    assert_int_equal(counts(f).pending, 5000);
+    confirm_up_to(f, 1, 2000);
+    assert_int_equal(counts(f).pending, 3000);
+    other_exec(f, "delete from herald_outbox where id > 4500"); /* somebody's hand */
+    assert_int_equal(counts(f).pending, 3000);                  /* an estimate */
+    confirm_up_to(f, 2001, 4000);
+    assert_int_equal(counts(f).pending, 500); /* few: exact */
+    confirm_up_to(f, 4001, 4500);
+    rows(f, 2000);
+    assert_int_equal(counts(f).pending, 2000); /* was empty: exact again */
 }
 
-static void a_rolled_back_confirm_is_not_counted(void **state)
+TEST_WITH(store, a_rolled_back_confirm_is_not_counted)
 {
-    struct store *s = *state;
     int64_t ids[] = {1, 2, 3};
 
-    store_open(s);
-    rows(s, 3000);
-    begin(s);
-    assert_ok(s, outbox_confirm(s->db, ids, 3, &s->err));
-    db_rollback(s->db);
-    assert_int_equal(counts(s).pending, 3000);
+    store_open(f);
+    rows(f, 3000);
+    begin(f);
+    assert_ok(f, outbox_confirm(f->db, ids, 3, &f->err));
+    db_rollback(f->db);
+    assert_int_equal(counts(f).pending, 3000);
 }
 
-static void ids_are_never_used_again(void **state)
+TEST_WITH(store, ids_are_never_used_again)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    rows(s, 3);
-    confirm_up_to(s, 1, 3);
-    rows(s, 1);
-    assert_string_equal(other_rows(s, "select id from herald_outbox"), "4");
+    store_open(f);
+    rows(f, 3);
+    confirm_up_to(f, 1, 3);
+    rows(f, 1);
+    assert_string_equal(other_rows(f, "select id from herald_outbox"), "4");
 }
 
 static int64_t add_named(struct store *s, const char *key, int64_t due_at)
@@ -471,133 +445,95 @@ static int64_t add_named(struct store *s, const char *key, int64_t due_at)
     return id;
 }
 
-static void a_key_replaces_and_an_old_confirm_leaves_the_new_row(void **state)
+TEST_WITH(store, a_key_replaces_and_an_old_confirm_leaves_the_new_row)
 {
-    struct store *s = *state;
     struct outbox_counts counts;
     int64_t first;
 
-    store_open(s);
-    rows(s, 2);
-    begin(s);
-    first = add_named(s, "k", 0);
-    assert_int_equal(add_named(s, "k", 77), first + 1);
-    assert_int_equal(add_named(s, "other", 0), first + 2);
-    assert_ok(s, outbox_confirm(s->db, &first, 1, &s->err));
-    commit(s);
-    assert_string_equal(other_rows(s, "select id, due_at from herald_outbox where key = 'k'"),
+    store_open(f);
+    rows(f, 2);
+    begin(f);
+    first = add_named(f, "k", 0);
+    assert_int_equal(add_named(f, "k", 77), first + 1);
+    assert_int_equal(add_named(f, "other", 0), first + 2);
+    assert_ok(f, outbox_confirm(f->db, &first, 1, &f->err));
+    commit(f);
+    assert_string_equal(other_rows(f, "select id, due_at from herald_outbox where key = 'k'"),
                         "4|77");
-    other_exec(s, "insert into herald_outbox(type, key) values ('t', 'k')");
-    assert_string_equal(other_rows(s, "select id, due_at from herald_outbox where key = 'k'"),
+    other_exec(f, "insert into herald_outbox(type, key) values ('t', 'k')");
+    assert_string_equal(other_rows(f, "select id, due_at from herald_outbox where key = 'k'"),
                         "6|0");
-    assert_int_equal(other_int(s, "select value from herald_meta where key = 'outbox_removed'"), 2);
-    assert_ok(s, outbox_count(s->db, &counts, &s->err));
+    assert_int_equal(other_int(f, "select value from herald_meta where key = 'outbox_removed'"), 2);
+    assert_ok(f, outbox_count(f->db, &counts, &f->err));
     assert_int_equal(counts.pending, 4);
 }
 
-static void a_key_reaches_the_legs_of_its_row(void **state)
+TEST_WITH(store, a_key_reaches_the_legs_of_its_row)
 {
-    struct store *s = *state;
     int64_t row = 1;
 
-    store_open(s);
-    other_exec(s, "insert into herald_outbox(type, key) values ('t', 'k')");
-    split(s);
-    begin(s);
-    assert_ok(s, outbox_confirm(s->db, &row, 1, &s->err));
-    commit(s);
-    assert_int_equal(other_int(s, "select count(*) from herald_outbox where key = 'k'"), 4);
-    begin(s);
-    (void)add_named(s, "k", 0);
-    commit(s);
-    assert_string_equal(other_rows(s, "select id, leg_kind from herald_outbox"), "6|-");
+    store_open(f);
+    other_exec(f, "insert into herald_outbox(type, key) values ('t', 'k')");
+    split(f);
+    begin(f);
+    assert_ok(f, outbox_confirm(f->db, &row, 1, &f->err));
+    commit(f);
+    assert_int_equal(other_int(f, "select count(*) from herald_outbox where key = 'k'"), 4);
+    begin(f);
+    (void)add_named(f, "k", 0);
+    commit(f);
+    assert_string_equal(other_rows(f, "select id, leg_kind from herald_outbox"), "6|-");
 }
 
-static void a_cancel_says_whether_the_row_was_sent(void **state)
+TEST_WITH(store, a_cancel_says_whether_the_row_was_sent)
 {
-    struct store *s = *state;
     enum cancelled was;
 
-    store_open(s);
-    begin(s);
-    (void)add_named(s, "sent", 0);
-    (void)add_named(s, "waits", 77);
-    (void)add_named(s, "fresh", 0);
-    assert_ok(s, outbox_cancel(s->db, slice_of("sent"), 2, &was, &s->err));
+    store_open(f);
+    begin(f);
+    (void)add_named(f, "sent", 0);
+    (void)add_named(f, "waits", 77);
+    (void)add_named(f, "fresh", 0);
+    assert_ok(f, outbox_cancel(f->db, slice_of("sent"), 2, &was, &f->err));
     assert_int_equal(was, CANCEL_SENT);
-    assert_ok(s, outbox_cancel(s->db, slice_of("waits"), 2, &was, &s->err));
+    assert_ok(f, outbox_cancel(f->db, slice_of("waits"), 2, &was, &f->err));
     assert_int_equal(was, CANCEL_DONE);
-    assert_ok(s, outbox_cancel(s->db, slice_of("fresh"), 2, &was, &s->err));
+    assert_ok(f, outbox_cancel(f->db, slice_of("fresh"), 2, &was, &f->err));
     assert_int_equal(was, CANCEL_DONE);
-    assert_ok(s, outbox_cancel(s->db, slice_of("fresh"), 2, &was, &s->err));
+    assert_ok(f, outbox_cancel(f->db, slice_of("fresh"), 2, &was, &f->err));
     assert_int_equal(was, CANCEL_NONE);
-    commit(s);
-    assert_int_equal(other_int(s, "select count(*) from herald_outbox"), 0);
+    commit(f);
+    assert_int_equal(other_int(f, "select count(*) from herald_outbox"), 0);
 }
 
-static void a_cancel_after_a_publish_of_unknown_outcome_says_so(void **state)
+TEST_WITH(store, a_cancel_after_a_publish_of_unknown_outcome_says_so)
 {
-    struct store *s = *state;
     enum cancelled was;
 
-    store_open(s);
-    other_exec(s, "insert into herald_outbox(type, key, due_at, first_sent_at, attempts) values"
+    store_open(f);
+    other_exec(f, "insert into herald_outbox(type, key, due_at, first_sent_at, attempts) values"
                   "('t', 'unknown', 77, 5, 1), ('t', 'refused', 77, null, 1)");
-    begin(s);
-    assert_ok(s, outbox_cancel(s->db, slice_of("unknown"), 2, &was, &s->err));
+    begin(f);
+    assert_ok(f, outbox_cancel(f->db, slice_of("unknown"), 2, &was, &f->err));
     assert_int_equal(was, CANCEL_SENT);
-    assert_ok(s, outbox_cancel(s->db, slice_of("refused"), 2, &was, &s->err));
+    assert_ok(f, outbox_cancel(f->db, slice_of("refused"), 2, &was, &f->err));
     assert_int_equal(was, CANCEL_DONE);
-    commit(s);
-    assert_int_equal(other_int(s, "select count(*) from herald_outbox"), 0);
+    commit(f);
+    assert_int_equal(other_int(f, "select count(*) from herald_outbox"), 0);
 }
 
-static void a_key_of_the_wrong_size_is_refused(void **state)
+TEST_WITH(store, a_key_of_the_wrong_size_is_refused)
 {
-    struct store *s = *state;
     const struct message m = {.type = slice_of("t")};
     char big[10240];
 
-    store_open(s);
+    store_open(f);
     memset(big, 'k', sizeof big);
-    begin(s);
+    begin(f);
     assert_int_not_equal(
-        outbox_add_named(s->db, &m, 0, (struct slice){big, sizeof big}, NULL, &s->err), OK);
-    assert_non_null(strstr(s->err.text, "1 to 255 bytes"));
-    assert_int_not_equal(outbox_add_named(s->db, &m, 0, slice_of(""), NULL, &s->err), OK);
-    assert_ok(s, outbox_add_named(s->db, &m, 0, (struct slice){big, 255}, NULL, &s->err));
-    commit(s);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(rows_are_claimed_in_order_behind_the_cursor),
-        TEST(a_refused_row_stays_in_front_of_the_cursor),
-        TEST(rows_that_are_due_later_are_passed_over),
-        TEST(due_rows_come_by_time_and_become_fresh),
-        TEST(due_rows_above_the_cursor_wait_for_it),
-        TEST(a_due_row_that_is_refused_stays_due),
-        TEST(what_a_producer_leaves_out_is_made),
-        TEST(what_a_producer_gives_goes_out_verbatim),
-        TEST(an_added_row_keeps_every_byte),
-        TEST(confirms_delete_in_any_order_and_with_gaps),
-        TEST(only_a_refusal_is_an_attempt),
-        TEST(a_letter_of_a_row_that_may_have_been_sent_says_so),
-        TEST(a_parked_row_is_a_whole_dead_letter),
-        TEST(a_leg_is_the_row_once_more_for_one_destination),
-        TEST(parked_legs_are_letters_of_their_own),
-        TEST(pending_rows_are_counted_without_counting),
-        TEST(a_rolled_back_confirm_is_not_counted),
-        TEST(ids_are_never_used_again),
-        TEST(a_key_replaces_and_an_old_confirm_leaves_the_new_row),
-        TEST(a_key_reaches_the_legs_of_its_row),
-        TEST(a_cancel_says_whether_the_row_was_sent),
-        TEST(a_cancel_after_a_publish_of_unknown_outcome_says_so),
-        TEST(a_key_of_the_wrong_size_is_refused),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+        outbox_add_named(f->db, &m, 0, (struct slice){big, sizeof big}, NULL, &f->err), OK);
+    assert_non_null(strstr(f->err.text, "1 to 255 bytes"));
+    assert_int_not_equal(outbox_add_named(f->db, &m, 0, slice_of(""), NULL, &f->err), OK);
+    assert_ok(f, outbox_add_named(f->db, &m, 0, (struct slice){big, 255}, NULL, &f->err));
+    commit(f);
 }

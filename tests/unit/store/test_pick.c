@@ -27,9 +27,8 @@ static void plan_of(struct store *s, enum pick_table table, const struct pick *p
 
 /* A page of millions costs a page: by row id, or by the group or the due time where those
  * are the condition; never a sort. */
-static void no_page_scans_or_sorts(void **state)
+TEST_WITH(store, no_page_scans_or_sorts)
 {
-    struct store *s = *state;
     const int64_t ids[] = {1, 2};
     const struct {
         enum pick_table table;
@@ -69,9 +68,9 @@ static void no_page_scans_or_sorts(void **state)
     };
     char plan[1024];
 
-    store_open(s);
+    store_open(f);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        plan_of(s, cases[i].table, &cases[i].pick, plan, sizeof plan);
+        plan_of(f, cases[i].table, &cases[i].pick, plan, sizeof plan);
         assert_contains(plan, cases[i].by);
         assert_null(strstr(plan, "TEMP B-TREE"));
         assert_null(strstr(plan, "SCAN"));
@@ -86,46 +85,43 @@ static int refuse(struct db *db, int64_t id, int64_t now_ms, struct picked *done
     return id == 3 ? err_set(err, ERR_FAILED, "not 3") : OK;
 }
 
-static void a_page_begins_behind_the_last_one(void **state)
+TEST_WITH(store, a_page_begins_behind_the_last_one)
 {
-    struct store *s = *state;
     const struct pick p = {.group = -1};
     int64_t *ids;
     size_t n;
 
-    store_open(s);
-    other_exec(s, "insert into herald_outbox(type) values ('a'), ('b'), ('c'), ('d')");
-    assert_ok(s, pick_ids(s->db, PICK_OUTBOX, &p, 1, 2, &ids, &n, &s->err));
+    store_open(f);
+    other_exec(f, "insert into herald_outbox(type) values ('a'), ('b'), ('c'), ('d')");
+    assert_ok(f, pick_ids(f->db, PICK_OUTBOX, &p, 1, 2, &ids, &n, &f->err));
     assert_int_equal(n, 2);
     assert_int_equal(ids[0], 2);
     assert_int_equal(ids[1], 3);
     free(ids);
-    assert_ok(s, pick_ids(s->db, PICK_OUTBOX, &p, 4, 2, &ids, &n, &s->err));
+    assert_ok(f, pick_ids(f->db, PICK_OUTBOX, &p, 4, 2, &ids, &n, &f->err));
     assert_int_equal(n, 0);
     free(ids);
 }
 
-static void a_failure_ends_the_batch_and_its_transaction(void **state)
+TEST_WITH(store, a_failure_ends_the_batch_and_its_transaction)
 {
-    struct store *s = *state;
     const int64_t ids[] = {1, 2, 3};
     struct picked done;
     size_t passed;
 
-    store_open(s);
-    assert_ok(s, pick_batch(s->db, ids, 2, refuse, &passed, &done, &s->err));
+    store_open(f);
+    assert_ok(f, pick_batch(f->db, ids, 2, refuse, &passed, &done, &f->err));
     assert_int_equal(passed, 2);
     assert_int_equal(done.changed, 2);
-    assert_refused(s, pick_batch(s->db, ids, 3, refuse, &passed, &done, &s->err), ERR_FAILED,
+    assert_refused(f, pick_batch(f->db, ids, 3, refuse, &passed, &done, &f->err), ERR_FAILED,
                    "not 3");
     assert_int_equal(passed, 0);
     assert_int_equal(done.changed, 0);
-    assert_false(db_in_transaction(s->db));
+    assert_false(db_in_transaction(f->db));
 }
 
-static void as_many_ids_as_are_allowed_fit(void **state)
+TEST_WITH(store, as_many_ids_as_are_allowed_fit)
 {
-    struct store *s = *state;
     static int64_t ids[PICK_IDS_MAX];
     const struct pick p = {.ids = ids, .n_ids = PICK_IDS_MAX, .group = -1};
     int64_t *found;
@@ -134,24 +130,10 @@ static void as_many_ids_as_are_allowed_fit(void **state)
     for (int i = 0; i < PICK_IDS_MAX; i++)
         ids[i] = INT64_MAX - i;
     ids[7] = 1;
-    store_open(s);
-    other_exec(s, "insert into herald_outbox(type) values ('a'), ('b')");
-    assert_ok(s, pick_ids(s->db, PICK_OUTBOX, &p, 0, 4, &found, &n, &s->err));
+    store_open(f);
+    other_exec(f, "insert into herald_outbox(type) values ('a'), ('b')");
+    assert_ok(f, pick_ids(f->db, PICK_OUTBOX, &p, 0, 4, &found, &n, &f->err));
     assert_int_equal(n, 1);
     assert_int_equal(found[0], 1);
     free(found);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(no_page_scans_or_sorts),
-        TEST(a_page_begins_behind_the_last_one),
-        TEST(a_failure_ends_the_batch_and_its_transaction),
-        TEST(as_many_ids_as_are_allowed_fit),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

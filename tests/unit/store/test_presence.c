@@ -50,12 +50,10 @@ static void invite(struct place *p)
     p->from = back[0];
 }
 
-static int set_up(void **state)
+static void place_setup(struct place *p)
 {
-    struct place *p = calloc(1, sizeof *p);
     struct err err = {0};
 
-    assert_non_null(p);
     snprintf(p->folder, sizeof p->folder, "/tmp/herald-presence-XXXXXX");
     assert_non_null(mkdtemp(p->folder));
     snprintf(p->path, sizeof p->path, "%s/herald.db", p->folder);
@@ -66,13 +64,10 @@ static int set_up(void **state)
                     .path = p->path, .create = true, .exclusive = true, .clock = clock_real()},
                 &err),
         OK);
-    *state = p;
-    return 0;
 }
 
-static int tear_down(void **state)
+static void place_teardown(struct place *p)
 {
-    struct place *p = *state;
     char command[128];
 
     db_close(&p->db);
@@ -80,8 +75,6 @@ static int tear_down(void **state)
     assert_int_equal(system(command), 0);
     close(p->to);
     close(p->from);
-    free(p);
-    return 0;
 }
 
 static void say(struct place *p)
@@ -97,43 +90,29 @@ static void wait_for_end(struct place *p)
     assert_int_equal(status, 0);
 }
 
-static void a_process_that_only_reads_is_seen_until_it_goes(void **state)
+TEST_WITH(place, a_process_that_only_reads_is_seen_until_it_goes)
 {
-    struct place *p = *state;
     char word = '\0';
 
-    assert_false(db_is_shared(p->db));
-    say(p);
-    assert_int_equal(read(p->from, &word, 1), 1);
+    assert_false(db_is_shared(f->db));
+    say(f);
+    assert_int_equal(read(f->from, &word, 1), 1);
     assert_int_equal(word, 'y');
-    assert_true(db_is_shared(p->db));
-    say(p);
-    wait_for_end(p);
-    assert_false(db_is_shared(p->db));
+    assert_true(db_is_shared(f->db));
+    say(f);
+    wait_for_end(f);
+    assert_false(db_is_shared(f->db));
 }
 
-static void connections_of_this_process_are_no_company(void **state)
+TEST_WITH(place, connections_of_this_process_are_no_company)
 {
-    struct place *p = *state;
     sqlite3 *db;
 
-    assert_int_equal(sqlite3_open_v2(p->path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_open_v2(f->path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, "select * from herald_meta", NULL, NULL, NULL), SQLITE_OK);
-    assert_false(db_is_shared(p->db));
+    assert_false(db_is_shared(f->db));
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
-    say(p);
-    say(p);
-    wait_for_end(p);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_process_that_only_reads_is_seen_until_it_goes, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(connections_of_this_process_are_no_company, set_up,
-                                        tear_down),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    say(f);
+    say(f);
+    wait_for_end(f);
 }

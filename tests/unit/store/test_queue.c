@@ -45,48 +45,43 @@ static const char *publish(struct store *s, enum exchange_kind kind, const char 
     return text;
 }
 
-static void the_default_exchange_goes_by_the_name_of_the_queue(void **state)
+TEST_WITH(store, the_default_exchange_goes_by_the_name_of_the_queue)
 {
-    struct store *s = *state;
     const struct destination own = to(EXCHANGE_DEFAULT, "", "q");
     const struct destination foreign = to(EXCHANGE_DEFAULT, "", "other");
 
-    store_open(s);
-    assert_ok(s, queue_declare(s->db, "q", &s->err));
-    assert_ok(s, queue_declare(s->db, "q", &s->err));
-    assert_string_equal(publish(s, EXCHANGE_DEFAULT, "", "q"), "1: q");
-    assert_string_equal(publish(s, EXCHANGE_DEFAULT, "", "nobody"), "0: -");
-    assert_ok(s, queue_bind(s->db, "q", &own, &s->err));
-    assert_refused(s, queue_bind(s->db, "q", &foreign, &s->err), ERR_BROKER, "default exchange");
+    store_open(f);
+    assert_ok(f, queue_declare(f->db, "q", &f->err));
+    assert_ok(f, queue_declare(f->db, "q", &f->err));
+    assert_string_equal(publish(f, EXCHANGE_DEFAULT, "", "q"), "1: q");
+    assert_string_equal(publish(f, EXCHANGE_DEFAULT, "", "nobody"), "0: -");
+    assert_ok(f, queue_bind(f->db, "q", &own, &f->err));
+    assert_refused(f, queue_bind(f->db, "q", &foreign, &f->err), ERR_BROKER, "default exchange");
 }
 
-static void fanout_reaches_every_queue_once(void **state)
+TEST_WITH(store, fanout_reaches_every_queue_once)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    bound(s, "b", EXCHANGE_FANOUT, "x", "");
-    bound(s, "a", EXCHANGE_FANOUT, "x", "");
-    bound(s, "a", EXCHANGE_FANOUT, "x", "twice");
-    bound(s, "c", EXCHANGE_FANOUT, "y", "");
-    assert_string_equal(publish(s, EXCHANGE_FANOUT, "x", "whatever"), "2: a b");
+    store_open(f);
+    bound(f, "b", EXCHANGE_FANOUT, "x", "");
+    bound(f, "a", EXCHANGE_FANOUT, "x", "");
+    bound(f, "a", EXCHANGE_FANOUT, "x", "twice");
+    bound(f, "c", EXCHANGE_FANOUT, "y", "");
+    assert_string_equal(publish(f, EXCHANGE_FANOUT, "x", "whatever"), "2: a b");
 }
 
-static void direct_compares_keys(void **state)
+TEST_WITH(store, direct_compares_keys)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    bound(s, "a", EXCHANGE_DIRECT, "x", "red");
-    bound(s, "a", EXCHANGE_DIRECT, "x", "blue");
-    bound(s, "b", EXCHANGE_DIRECT, "x", "blue");
-    assert_string_equal(publish(s, EXCHANGE_DIRECT, "x", "red"), "1: a");
-    assert_string_equal(publish(s, EXCHANGE_DIRECT, "x", "blue"), "2: a b");
-    assert_string_equal(publish(s, EXCHANGE_DIRECT, "x", "re"), "0: -");
-    assert_string_equal(publish(s, EXCHANGE_DIRECT, "x", ""), "0: -");
+    store_open(f);
+    bound(f, "a", EXCHANGE_DIRECT, "x", "red");
+    bound(f, "a", EXCHANGE_DIRECT, "x", "blue");
+    bound(f, "b", EXCHANGE_DIRECT, "x", "blue");
+    assert_string_equal(publish(f, EXCHANGE_DIRECT, "x", "red"), "1: a");
+    assert_string_equal(publish(f, EXCHANGE_DIRECT, "x", "blue"), "2: a b");
+    assert_string_equal(publish(f, EXCHANGE_DIRECT, "x", "re"), "0: -");
+    assert_string_equal(publish(f, EXCHANGE_DIRECT, "x", ""), "0: -");
 }
 
-static void topic_patterns_match_words(void **state)
+TEST_WITH(store, topic_patterns_match_words)
 {
     static const struct {
         const char *pattern, *key;
@@ -125,42 +120,38 @@ static void topic_patterns_match_words(void **state)
         {"", "", true},
         {"", "a", false},
     };
-    struct store *s = *state;
 
-    store_open(s);
+    store_open(f);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const char *got;
 
-        bound(s, "q", EXCHANGE_TOPIC, "x", cases[i].pattern);
-        got = publish(s, EXCHANGE_TOPIC, "x", cases[i].key);
+        bound(f, "q", EXCHANGE_TOPIC, "x", cases[i].pattern);
+        got = publish(f, EXCHANGE_TOPIC, "x", cases[i].key);
         if ((strcmp(got, "1: q") == 0) != cases[i].matches)
             fail_msg("\"%s\" and \"%s\": %s", cases[i].pattern, cases[i].key, got);
-        other_exec(s, "delete from herald_binding");
+        other_exec(f, "delete from herald_binding");
     }
 }
 
-static void what_is_not_there_is_told(void **state)
+TEST_WITH(store, what_is_not_there_is_told)
 {
-    struct store *s = *state;
     const struct destination d = to(EXCHANGE_FANOUT, "x", "");
     const struct message m = {.type = slice_of("t")};
     size_t n;
 
-    store_open(s);
-    assert_refused(s, queue_publish(s->db, &d, &m, &n, &s->err), ERR_BROKER, "no exchange x");
-    assert_refused(s, queue_bind(s->db, "q", &d, &s->err), ERR_BROKER, "no queue q");
-    assert_ok(s, queue_declare(s->db, "q", &s->err));
-    assert_refused(s, queue_bind(s->db, "q", &d, &s->err), ERR_BROKER, "no exchange x");
+    store_open(f);
+    assert_refused(f, queue_publish(f->db, &d, &m, &n, &f->err), ERR_BROKER, "no exchange x");
+    assert_refused(f, queue_bind(f->db, "q", &d, &f->err), ERR_BROKER, "no queue q");
+    assert_ok(f, queue_declare(f->db, "q", &f->err));
+    assert_refused(f, queue_bind(f->db, "q", &d, &f->err), ERR_BROKER, "no exchange x");
 }
 
-static void an_exchange_keeps_its_kind(void **state)
+TEST_WITH(store, an_exchange_keeps_its_kind)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    assert_ok(s, queue_declare_exchange(s->db, "x", EXCHANGE_TOPIC, &s->err));
-    assert_ok(s, queue_declare_exchange(s->db, "x", EXCHANGE_TOPIC, &s->err));
-    assert_refused(s, queue_declare_exchange(s->db, "x", EXCHANGE_FANOUT, &s->err), ERR_BROKER,
+    store_open(f);
+    assert_ok(f, queue_declare_exchange(f->db, "x", EXCHANGE_TOPIC, &f->err));
+    assert_ok(f, queue_declare_exchange(f->db, "x", EXCHANGE_TOPIC, &f->err));
+    assert_refused(f, queue_declare_exchange(f->db, "x", EXCHANGE_FANOUT, &f->err), ERR_BROKER,
                    "is topic, not fanout");
 }
 
@@ -172,22 +163,21 @@ static bool reaches(struct store *s, struct destination d)
     return is;
 }
 
-static void what_reaches_a_queue_is_told_without_a_message(void **state)
+TEST_WITH(store, what_reaches_a_queue_is_told_without_a_message)
 {
-    struct store *s = *state;
     const struct destination bound = to(EXCHANGE_TOPIC, "x", "a.*");
 
-    store_open(s);
-    assert_ok(s, queue_declare(s->db, "q", &s->err));
-    assert_ok(s, queue_declare_exchange(s->db, "x", EXCHANGE_TOPIC, &s->err));
-    assert_false(reaches(s, to(EXCHANGE_TOPIC, "x", "a.b")));
-    assert_ok(s, queue_bind(s->db, "q", &bound, &s->err));
-    assert_true(reaches(s, to(EXCHANGE_TOPIC, "x", "a.b")));
-    assert_false(reaches(s, to(EXCHANGE_TOPIC, "x", "b.a")));
-    assert_false(reaches(s, to(EXCHANGE_FANOUT, "nothing", "")));
-    assert_true(reaches(s, to(EXCHANGE_DEFAULT, "", "q")));
-    assert_false(reaches(s, to(EXCHANGE_DEFAULT, "", "p")));
-    assert_int_equal(other_int(s, "select count(*) from herald_queue_item"), 0);
+    store_open(f);
+    assert_ok(f, queue_declare(f->db, "q", &f->err));
+    assert_ok(f, queue_declare_exchange(f->db, "x", EXCHANGE_TOPIC, &f->err));
+    assert_false(reaches(f, to(EXCHANGE_TOPIC, "x", "a.b")));
+    assert_ok(f, queue_bind(f->db, "q", &bound, &f->err));
+    assert_true(reaches(f, to(EXCHANGE_TOPIC, "x", "a.b")));
+    assert_false(reaches(f, to(EXCHANGE_TOPIC, "x", "b.a")));
+    assert_false(reaches(f, to(EXCHANGE_FANOUT, "nothing", "")));
+    assert_true(reaches(f, to(EXCHANGE_DEFAULT, "", "q")));
+    assert_false(reaches(f, to(EXCHANGE_DEFAULT, "", "p")));
+    assert_int_equal(other_int(f, "select count(*) from herald_queue_item"), 0);
 }
 
 static bool note(void *arg, const struct queue_item *item)
@@ -200,41 +190,22 @@ static bool note(void *arg, const struct queue_item *item)
     return true;
 }
 
-static void items_are_seen_in_order_until_they_are_removed(void **state)
+TEST_WITH(store, items_are_seen_in_order_until_they_are_removed)
 {
-    struct store *s = *state;
     const struct destination d = to(EXCHANGE_DEFAULT, "", "q");
     struct message m = {.type = slice_of("t")};
     char text[256] = "";
     size_t n;
 
-    store_open(s);
-    assert_ok(s, queue_declare(s->db, "q", &s->err));
+    store_open(f);
+    assert_ok(f, queue_declare(f->db, "q", &f->err));
     for (int i = 0; i < 4; i++) {
         m.body = (struct slice){&"abcd"[i], 1};
-        assert_ok(s, queue_publish(s->db, &d, &m, &n, &s->err));
+        assert_ok(f, queue_publish(f->db, &d, &m, &n, &f->err));
     }
-    assert_ok(s, queue_remove(s->db, 2, &s->err));
-    assert_ok(s, queue_peek(s->db, "q", 1, 1, note, text, &s->err));
-    assert_ok(s, queue_peek(s->db, "q", 3, 10, note, text, &s->err));
-    assert_ok(s, queue_peek(s->db, "p", 0, 10, note, text, &s->err));
+    assert_ok(f, queue_remove(f->db, 2, &f->err));
+    assert_ok(f, queue_peek(f->db, "q", 1, 1, note, text, &f->err));
+    assert_ok(f, queue_peek(f->db, "q", 3, 10, note, text, &f->err));
+    assert_ok(f, queue_peek(f->db, "p", 0, 10, note, text, &f->err));
     assert_string_equal(text, "3:c::q 4:d::q ");
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(the_default_exchange_goes_by_the_name_of_the_queue),
-        TEST(fanout_reaches_every_queue_once),
-        TEST(direct_compares_keys),
-        TEST(topic_patterns_match_words),
-        TEST(what_is_not_there_is_told),
-        TEST(an_exchange_keeps_its_kind),
-        TEST(what_reaches_a_queue_is_told_without_a_message),
-        TEST(items_are_seen_in_order_until_they_are_removed),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,26 +42,24 @@ static void list(struct store *s, size_t limit, const char *want)
     assert_string_equal(text, want);
 }
 
-static void the_newest_come_first_and_the_oldest_go(void **state)
+TEST_WITH(store, the_newest_come_first_and_the_oldest_go)
 {
-    struct store *s = *state;
-
-    store_open(s);
+    store_open(f);
     for (int n = 1; n <= 5; n++)
-        add(s, n);
-    list(s, 10, "5 4 3 2 1 ");
-    assert_ok(s, recent_trim(s->db, 3, &s->err));
-    list(s, 10, "5 4 3 ");
-    list(s, 2, "5 4 ");
-    add(s, 6);
-    assert_ok(s, recent_trim(s->db, 3, &s->err));
-    list(s, 10, "6 5 4 ");
-    store_close(s);
-    store_open(s);
-    list(s, 10, "6 5 4 ");
-    assert_ok(s, recent_trim(s->db, 0, &s->err));
-    list(s, 10, "");
-    assert_ok(s, recent_trim(s->db, 3, &s->err)); /* of nothing */
+        add(f, n);
+    list(f, 10, "5 4 3 2 1 ");
+    assert_ok(f, recent_trim(f->db, 3, &f->err));
+    list(f, 10, "5 4 3 ");
+    list(f, 2, "5 4 ");
+    add(f, 6);
+    assert_ok(f, recent_trim(f->db, 3, &f->err));
+    list(f, 10, "6 5 4 ");
+    store_close(f);
+    store_open(f);
+    list(f, 10, "6 5 4 ");
+    assert_ok(f, recent_trim(f->db, 0, &f->err));
+    list(f, 10, "");
+    assert_ok(f, recent_trim(f->db, 3, &f->err)); /* of nothing */
 }
 
 static bool check(void *arg, const struct recent *r)
@@ -82,23 +80,9 @@ static bool check(void *arg, const struct recent *r)
     return false;
 }
 
-static void a_message_is_kept_whole(void **state)
+TEST_WITH(store, a_message_is_kept_whole)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    add(s, 1);
-    assert_ok(s, recent_list(s->db, 1, check, NULL, &s->err));
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(the_newest_come_first_and_the_oldest_go),
-        TEST(a_message_is_kept_whole),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    store_open(f);
+    add(f, 1);
+    assert_ok(f, recent_list(f->db, 1, check, NULL, &f->err));
 }

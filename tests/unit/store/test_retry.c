@@ -97,9 +97,8 @@ static bool same(void *arg, const struct retry_row *row)
     return true;
 }
 
-static void a_message_comes_back_whole(void **state)
+TEST_WITH(store, a_message_comes_back_whole)
 {
-    struct store *s = *state;
     const struct retry_row row = {
         .queue = slice_of("q"),
         .message = {.id = slice_of("m"),
@@ -118,113 +117,88 @@ static void a_message_comes_back_whole(void **state)
 
     struct retry_place place = {.id = 0};
 
-    store_open(s);
-    assert_ok(s, retry_add(s->db, &row, &s->err));
-    assert_ok(s, retry_due(s->db, slice_of("q"), 100, &place, 1, same, NULL, &s->err));
+    store_open(f);
+    assert_ok(f, retry_add(f->db, &row, &f->err));
+    assert_ok(f, retry_due(f->db, slice_of("q"), 100, &place, 1, same, NULL, &f->err));
     assert_int_equal(place.due_at, 100);
 }
 
-static void due_messages_come_earliest_first(void **state)
+TEST_WITH(store, due_messages_come_earliest_first)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    assert_true(next_due(s) == INT64_MAX);
-    add(s, "late", 300);
-    add(s, "early", 100);
-    add(s, "middle", 200);
-    add(s, "too", 100);
-    assert_int_equal(next_due(s), 100);
-    due(s, 99, 10, "look", 0, "");
-    due(s, 250, 10, "look", 0, "early too middle");
-    due(s, 250, 2, "look", 0, "early too");
-    due(s, 250, 10, "stop", 0, "early");
+    store_open(f);
+    assert_true(next_due(f) == INT64_MAX);
+    add(f, "late", 300);
+    add(f, "early", 100);
+    add(f, "middle", 200);
+    add(f, "too", 100);
+    assert_int_equal(next_due(f), 100);
+    due(f, 99, 10, "look", 0, "");
+    due(f, 250, 10, "look", 0, "early too middle");
+    due(f, 250, 2, "look", 0, "early too");
+    due(f, 250, 10, "stop", 0, "early");
 }
 
-static void a_message_may_be_removed_or_put_off_while_it_is_given(void **state)
+TEST_WITH(store, a_message_may_be_removed_or_put_off_while_it_is_given)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    add(s, "a", 100);
-    add(s, "b", 200);
-    due(s, 250, 10, "again", 220, "a b"); /* due already, yet not given twice */
-    assert_string_equal(other_rows(s, "select attempts, due_at, error from herald_retry"),
+    store_open(f);
+    add(f, "a", 100);
+    add(f, "b", 200);
+    due(f, 250, 10, "again", 220, "a b"); /* due already, yet not given twice */
+    assert_string_equal(other_rows(f, "select attempts, due_at, error from herald_retry"),
                         "2|220|still no, 2|220|still no");
-    due(s, 250, 10, "again", 1000, "a b");
-    assert_int_equal(next_due(s), 1000);
-    due(s, 1000, 10, "remove", 0, "a b");
-    assert_true(next_due(s) == INT64_MAX);
+    due(f, 250, 10, "again", 1000, "a b");
+    assert_int_equal(next_due(f), 1000);
+    due(f, 1000, 10, "remove", 0, "a b");
+    assert_true(next_due(f) == INT64_MAX);
 }
 
-static void what_is_orphaned_can_become_due(void **state)
+TEST_WITH(store, what_is_orphaned_can_become_due)
 {
-    struct store *s = *state;
     bool more;
 
-    store_open(s);
-    add(s, "waits", 5000);
-    add(s, "orphan", 5000);
-    add(s, "another", 6000);
-    add(s, "far", 90000);
-    other_exec(s, "update herald_retry set error = 'orphaned: by its queue' where id > 1");
-    assert_ok(s, retry_adopt(s->db, 1000, 61000, 1, &more, &s->err));
+    store_open(f);
+    add(f, "waits", 5000);
+    add(f, "orphan", 5000);
+    add(f, "another", 6000);
+    add(f, "far", 90000);
+    other_exec(f, "update herald_retry set error = 'orphaned: by its queue' where id > 1");
+    assert_ok(f, retry_adopt(f->db, 1000, 61000, 1, &more, &f->err));
     assert_true(more);
-    due(s, 1000, 10, "remove", 0, "orphan");
-    assert_ok(s, retry_adopt(s->db, 1000, 61000, 2, &more, &s->err));
+    due(f, 1000, 10, "remove", 0, "orphan");
+    assert_ok(f, retry_adopt(f->db, 1000, 61000, 2, &more, &f->err));
     assert_false(more);
-    due(s, 1000, 10, "remove", 0, "another");
-    due(s, 5000, 10, "remove", 0, "waits");
-    assert_int_equal(next_due(s), 90000);
+    due(f, 1000, 10, "remove", 0, "another");
+    due(f, 5000, 10, "remove", 0, "waits");
+    assert_int_equal(next_due(f), 90000);
 }
 
-static void the_count_follows_the_rows(void **state)
+TEST_WITH(store, the_count_follows_the_rows)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    assert_int_equal(count(s), 0);
-    add(s, "a", 100);
-    add(s, "b", 200);
-    assert_int_equal(count(s), 2);
-    assert_ok(s, retry_remove(s->db, 1, &s->err));
-    assert_ok(s, retry_remove(s->db, 1, &s->err));
-    assert_int_equal(count(s), 1);
-    other_exec(s, "delete from herald_retry");
-    assert_int_equal(count(s), 0);
+    store_open(f);
+    assert_int_equal(count(f), 0);
+    add(f, "a", 100);
+    add(f, "b", 200);
+    assert_int_equal(count(f), 2);
+    assert_ok(f, retry_remove(f->db, 1, &f->err));
+    assert_ok(f, retry_remove(f->db, 1, &f->err));
+    assert_int_equal(count(f), 1);
+    other_exec(f, "delete from herald_retry");
+    assert_int_equal(count(f), 0);
 }
 
-static void what_is_deferred_has_not_been_tried(void **state)
+TEST_WITH(store, what_is_deferred_has_not_been_tried)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    add(s, "a", 100);
-    add(s, "b", 100);
-    add(s, "c", 300);
-    assert_ok(s, retry_defer(s->db, 2, 300, &s->err));
-    due(s, 200, 10, "", 0, "a");
-    assert_int_equal(other_int(s, "select sum(attempts) from herald_retry where error = 'no luck'"),
+    store_open(f);
+    add(f, "a", 100);
+    add(f, "b", 100);
+    add(f, "c", 300);
+    assert_ok(f, retry_defer(f->db, 2, 300, &f->err));
+    due(f, 200, 10, "", 0, "a");
+    assert_int_equal(other_int(f, "select sum(attempts) from herald_retry where error = 'no luck'"),
                      3);
-    assert_ok(s, retry_defer_all(s->db, slice_of("another"), 300, 150, &s->err));
-    assert_ok(s, retry_defer_all(s->db, slice_of("q"), 299, 150, &s->err));
-    due(s, 200, 10, "", 0, "a");
-    assert_ok(s, retry_defer_all(s->db, slice_of("q"), 300, 150, &s->err));
-    due(s, 200, 10, "", 0, "a b c");
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(a_message_comes_back_whole),
-        TEST(due_messages_come_earliest_first),
-        TEST(a_message_may_be_removed_or_put_off_while_it_is_given),
-        TEST(what_is_orphaned_can_become_due),
-        TEST(the_count_follows_the_rows),
-        TEST(what_is_deferred_has_not_been_tried),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    assert_ok(f, retry_defer_all(f->db, slice_of("another"), 300, 150, &f->err));
+    assert_ok(f, retry_defer_all(f->db, slice_of("q"), 299, 150, &f->err));
+    due(f, 200, 10, "", 0, "a");
+    assert_ok(f, retry_defer_all(f->db, slice_of("q"), 300, 150, &f->err));
+    due(f, 200, 10, "", 0, "a b c");
 }

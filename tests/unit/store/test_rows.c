@@ -56,40 +56,37 @@ static size_t change_one(struct store *s, int64_t id, pick_fn *fn)
     return done.changed;
 }
 
-static void what_is_gone_or_due_is_passed_over(void **state)
+TEST_WITH(store, what_is_gone_or_due_is_passed_over)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    add_retry(s, "a", 4000, "late");
-    other_exec(s, "insert into herald_outbox(type) values ('fresh')");
-    s->now_ms = 4500;
-    assert_int_equal(change_one(s, 1, retry_now), 0);
-    assert_int_equal(change_one(s, 1, outbox_now), 0);
-    assert_int_equal(change_one(s, 9, retry_now), 0);
-    assert_int_equal(change_one(s, 9, retry_drop), 0);
-    assert_int_equal(change_one(s, 9, outbox_now), 0);
-    assert_int_equal(change_one(s, 9, outbox_drop), 0);
-    assert_string_equal(other_rows(s, "select due_at, (select due_at from herald_outbox) "
+    store_open(f);
+    add_retry(f, "a", 4000, "late");
+    other_exec(f, "insert into herald_outbox(type) values ('fresh')");
+    f->now_ms = 4500;
+    assert_int_equal(change_one(f, 1, retry_now), 0);
+    assert_int_equal(change_one(f, 1, outbox_now), 0);
+    assert_int_equal(change_one(f, 9, retry_now), 0);
+    assert_int_equal(change_one(f, 9, retry_drop), 0);
+    assert_int_equal(change_one(f, 9, outbox_now), 0);
+    assert_int_equal(change_one(f, 9, outbox_drop), 0);
+    assert_string_equal(other_rows(f, "select due_at, (select due_at from herald_outbox) "
                                       "from herald_retry"),
                         "4000|0");
 }
 
-static void retries_are_listed_page_by_page(void **state)
+TEST_WITH(store, retries_are_listed_page_by_page)
 {
-    struct store *s = *state;
     struct list_of page = {.view = LIST_RETRIES, .pick = everything, .limit = 2};
     const char *columns = "id message_id queue due_at attempts orphaned? error";
 
-    store_open(s);
-    add_retry(s, "a", 5000, "late");
-    add_retry(s, "b", 4000, "orphaned: no subscription for this queue in rules/");
-    add_retry(s, "c", 3000, "rules/a.lua:1: orphaned: no");
-    assert_string_equal(store_listed(s, &page, columns),
+    store_open(f);
+    add_retry(f, "a", 5000, "late");
+    add_retry(f, "b", 4000, "orphaned: no subscription for this queue in rules/");
+    add_retry(f, "c", 3000, "rules/a.lua:1: orphaned: no");
+    assert_string_equal(store_listed(f, &page, columns),
                         "1|a|q|5000|2|0|late, 2|b|q|4000|2|1|"
                         "orphaned: no subscription for this queue in rules/");
     page.after = 2;
-    assert_string_equal(store_listed(s, &page, columns),
+    assert_string_equal(store_listed(f, &page, columns),
                         "3|c|q|3000|2|0|rules/a.lua:1: orphaned: no");
 }
 
@@ -112,13 +109,12 @@ static const char *meant(struct store *s, const char *type, const char *order_ty
 }
 
 /* A row holds its message as it was received, in older stores, too. */
-static void type_and_keys_in_a_body_are_seen(void **state)
+TEST_WITH(store, type_and_keys_in_a_body_are_seen)
 {
-    struct store *s = *state;
     const struct list_of page = {.view = LIST_RETRIES, .pick = everything, .limit = 9};
 
-    store_open(s);
-    other_exec(s, "insert into herald_retry(due_at, queue, fingerprint, attempts, first_at, error, "
+    store_open(f);
+    other_exec(f, "insert into herald_retry(due_at, queue, fingerprint, attempts, first_at, error, "
                   "timestamp_s, type, business_key2, body, content_type) values"
                   "(9000, 'q', 0, 1, 1, 'e', 0, null, null, '{\"messageType\":\"pay\","
                   "\"businessKey1\":16,\"businessKey2\":\"60201\"}', null),"
@@ -129,64 +125,61 @@ static void type_and_keys_in_a_body_are_seen(void **state)
                   "'image/png'),"
                   "(9000, 'q', 0, 1, 1, 'e', 0, 'bad', '60201', '{\"messageType\":', null),"
                   "(9000, 'q', 0, 1, 1, 'e', 0, null, null, null, null)");
-    assert_string_equal(store_listed(s, &page, "id type key1 key2 key3 body"),
+    assert_string_equal(store_listed(f, &page, "id type key1 key2 key3 body"),
                         "1|pay|16|60201|-|-, 2|pay|-|60201|-|-, 3|paid|-|60202|-|-, "
                         "4|pay|-|60201|-|-, 5|bad|-|60201|-|-, 6|-|-|-|-|-");
-    assert_string_equal(meant(s, "pay", NULL, 0, 9), "1 2 4");
-    assert_string_equal(meant(s, "pay", NULL, 0, 2), "1 2");
-    assert_string_equal(meant(s, "pay", NULL, 1, 1), "2");
-    assert_string_equal(meant(s, "paid", "60202", 0, 9), "3");
-    assert_string_equal(meant(s, NULL, "60201", 0, 9), "1 2 4 5");
-    assert_string_equal(meant(s, "x", NULL, 0, 9), "");
-    assert_string_equal(other_rows(s, "select count(*) from herald_retry where type is null"), "2");
+    assert_string_equal(meant(f, "pay", NULL, 0, 9), "1 2 4");
+    assert_string_equal(meant(f, "pay", NULL, 0, 2), "1 2");
+    assert_string_equal(meant(f, "pay", NULL, 1, 1), "2");
+    assert_string_equal(meant(f, "paid", "60202", 0, 9), "3");
+    assert_string_equal(meant(f, NULL, "60201", 0, 9), "1 2 4 5");
+    assert_string_equal(meant(f, "x", NULL, 0, 9), "");
+    assert_string_equal(other_rows(f, "select count(*) from herald_retry where type is null"), "2");
 }
 
-static void retries_are_made_due_now(void **state)
+TEST_WITH(store, retries_are_made_due_now)
 {
-    struct store *s = *state;
     struct pick p = {.group = -1, .later_ms = 4500, .error = {"late", 4}};
 
-    store_open(s);
-    add_retry(s, "a", 5000, "late");
-    add_retry(s, "b", 4000, "late"); /* due already */
-    add_retry(s, "c", 9000, "other");
-    add_retry(s, "d", 9000, "late");
-    s->now_ms = 4500;
-    assert_int_equal(change(s, PICK_RETRY, &p, retry_now), 2);
-    assert_string_equal(other_rows(s, "select message_id, due_at < 4600, attempts from "
+    store_open(f);
+    add_retry(f, "a", 5000, "late");
+    add_retry(f, "b", 4000, "late"); /* due already */
+    add_retry(f, "c", 9000, "other");
+    add_retry(f, "d", 9000, "late");
+    f->now_ms = 4500;
+    assert_int_equal(change(f, PICK_RETRY, &p, retry_now), 2);
+    assert_string_equal(other_rows(f, "select message_id, due_at < 4600, attempts from "
                                       "herald_retry order by id"),
                         "a|1|2, b|1|2, c|0|2, d|1|2");
-    assert_int_equal(change(s, PICK_RETRY, &p, retry_now), 0);
+    assert_int_equal(change(f, PICK_RETRY, &p, retry_now), 0);
 }
 
 /* More than a batch that are due at the very same moment. */
-static void no_retry_is_passed_over(void **state)
+TEST_WITH(store, no_retry_is_passed_over)
 {
-    struct store *s = *state;
     const struct pick p = {.group = -1, .later_ms = 4500};
 
-    store_open(s);
-    other_exec(s, "with recursive n(i) as (select 1 union all select i + 1 from n where i < 1200) "
+    store_open(f);
+    other_exec(f, "with recursive n(i) as (select 1 union all select i + 1 from n where i < 1200) "
                   "insert into herald_retry(due_at, queue, fingerprint, attempts, first_at, error, "
                   "timestamp_s) select 5000 + i % 2, 'q', 0, 1, 1, 'e', 0 from n");
-    s->now_ms = 4500;
-    assert_int_equal(change(s, PICK_RETRY, &p, retry_now), 1200);
-    assert_int_equal(other_int(s, "select count(*) from herald_retry where due_at > 5000"), 0);
+    f->now_ms = 4500;
+    assert_int_equal(change(f, PICK_RETRY, &p, retry_now), 1200);
+    assert_int_equal(other_int(f, "select count(*) from herald_retry where due_at > 5000"), 0);
 }
 
-static void a_dropped_retry_leaves_its_id_known(void **state)
+TEST_WITH(store, a_dropped_retry_leaves_its_id_known)
 {
-    struct store *s = *state;
     const struct pick p = {.group = -1, .error = {"late", 4}};
 
-    store_open(s);
-    add_retry(s, "a", 5000, "late");
-    add_retry(s, "b", 5000, "other");
-    assert_int_equal(change(s, PICK_RETRY, &p, retry_drop), 1);
-    assert_string_equal(other_rows(s, "select message_id, state, fingerprint from herald_inbox "
+    store_open(f);
+    add_retry(f, "a", 5000, "late");
+    add_retry(f, "b", 5000, "other");
+    assert_int_equal(change(f, PICK_RETRY, &p, retry_drop), 1);
+    assert_string_equal(other_rows(f, "select message_id, state, fingerprint from herald_inbox "
                                       "order by message_id"),
                         "a|0|7, b|1|7");
-    assert_string_equal(other_rows(s, "select message_id from herald_retry"), "b");
+    assert_string_equal(other_rows(f, "select message_id from herald_retry"), "b");
 }
 
 static void fill_outbox(struct store *s)
@@ -204,51 +197,47 @@ static const char *outbox_listed(struct store *s, const struct pick *p)
     return store_listed(s, &page, "id state attempts reason");
 }
 
-static void outbox_rows_are_listed_with_their_state(void **state)
+TEST_WITH(store, outbox_rows_are_listed_with_their_state)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    fill_outbox(s);
-    other_exec(s, "insert into herald_outbox(type, due_at, outlet, lane) "
+    store_open(f);
+    fill_outbox(f);
+    other_exec(f, "insert into herald_outbox(type, due_at, outlet, lane) "
                   "values ('aside', 9223372036854775806, 'x', 'a')");
-    assert_string_equal(outbox_listed(s, &everything),
+    assert_string_equal(outbox_listed(f, &everything),
                         "1|fresh|0|-, 2|again|1|nacked, 3|postponed|2|no queue, "
                         "4|scheduled|0|-, 5|postponed|0|cut, 6|waiting|0|-");
 }
 
 /* A scheduled row is nobody's failure: its time is its producer's. */
-static void only_postponed_rows_are_sent_at_once(void **state)
+TEST_WITH(store, only_postponed_rows_are_sent_at_once)
 {
-    struct store *s = *state;
     const struct pick p = {.group = -1, .later_ms = 4500, .failed = true};
 
-    store_open(s);
-    fill_outbox(s);
-    s->now_ms = 4500;
-    assert_int_equal(change(s, PICK_OUTBOX, &p, outbox_now), 2);
-    assert_string_equal(other_rows(s, "select type, due_at between 1 and 4600, attempts from "
+    store_open(f);
+    fill_outbox(f);
+    f->now_ms = 4500;
+    assert_int_equal(change(f, PICK_OUTBOX, &p, outbox_now), 2);
+    assert_string_equal(other_rows(f, "select type, due_at between 1 and 4600, attempts from "
                                       "herald_outbox"),
                         "fresh|0|0, again|0|1, postponed|1|2, scheduled|0|0, unheard|1|0");
 }
 
 /* Not even after a failure from before it was in a lane. */
-static void rows_behind_another_are_listed_and_not_hurried(void **state)
+TEST_WITH(store, rows_behind_another_are_listed_and_not_hurried)
 {
-    struct store *s = *state;
     struct pick p = {.group = -1, .lane = {"a", 1}};
 
-    store_open(s);
-    fill_outbox(s);
-    other_exec(s,
+    store_open(f);
+    fill_outbox(f);
+    other_exec(f,
                "insert into herald_outbox(type, lane, due_at, reason) values "
                "('t', 'a', 1, null), ('t', 'a', 9223372036854775807, 'cut'), ('t', 'b', 1, null)");
-    assert_string_equal(outbox_listed(s, &p), "6|scheduled|0|-, 7|behind|0|cut");
-    s->now_ms = 4500;
+    assert_string_equal(outbox_listed(f, &p), "6|scheduled|0|-, 7|behind|0|cut");
+    f->now_ms = 4500;
     p.later_ms = 4500;
     p.failed = true;
-    assert_int_equal(change(s, PICK_OUTBOX, &p, outbox_now), 0);
-    assert_int_equal(change_one(s, 7, outbox_now), 0);
+    assert_int_equal(change(f, PICK_OUTBOX, &p, outbox_now), 0);
+    assert_int_equal(change_one(f, 7, outbox_now), 0);
 }
 
 static bool take(void *arg, const struct outbox_row *row)
@@ -258,52 +247,29 @@ static bool take(void *arg, const struct outbox_row *row)
 }
 
 /* due_at 0 would be a fresh row below the engine's cursor, which nobody looks at. */
-static void a_row_that_was_made_due_is_claimed(void **state)
+TEST_WITH(store, a_row_that_was_made_due_is_claimed)
 {
-    struct store *s = *state;
     const struct pick p = {.group = -1, .later_ms = 4500, .failed = true};
     int64_t taken = 0;
 
-    store_open(s);
-    fill_outbox(s);
-    s->now_ms = 4500;
-    assert_ok(s, outbox_claim_due(s->db, 10, 4500, 10, take, &taken, &s->err));
+    store_open(f);
+    fill_outbox(f);
+    f->now_ms = 4500;
+    assert_ok(f, outbox_claim_due(f->db, 10, 4500, 10, take, &taken, &f->err));
     assert_int_equal(taken, 0);
-    assert_int_equal(change(s, PICK_OUTBOX, &p, outbox_now), 2);
-    assert_ok(s, outbox_claim_due(s->db, 10, 4600, 1, take, &taken, &s->err));
+    assert_int_equal(change(f, PICK_OUTBOX, &p, outbox_now), 2);
+    assert_ok(f, outbox_claim_due(f->db, 10, 4600, 1, take, &taken, &f->err));
     assert_int_equal(taken, 3);
 }
 
-static void dropped_rows_are_no_longer_counted(void **state)
+TEST_WITH(store, dropped_rows_are_no_longer_counted)
 {
-    struct store *s = *state;
     struct pick p = {.group = -1, .type = {"fresh", 5}};
 
-    store_open(s);
-    fill_outbox(s);
-    assert_int_equal(change(s, PICK_OUTBOX, &p, outbox_drop), 1);
-    assert_int_equal(other_int(s, "select value from herald_meta where key = 'outbox_removed'"), 1);
-    assert_int_equal(change(s, PICK_OUTBOX, &everything, outbox_drop), 4);
-    assert_int_equal(other_int(s, "select count(*) from herald_outbox"), 0);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(retries_are_listed_page_by_page),
-        TEST(type_and_keys_in_a_body_are_seen),
-        TEST(retries_are_made_due_now),
-        TEST(what_is_gone_or_due_is_passed_over),
-        TEST(no_retry_is_passed_over),
-        TEST(a_dropped_retry_leaves_its_id_known),
-        TEST(outbox_rows_are_listed_with_their_state),
-        TEST(only_postponed_rows_are_sent_at_once),
-        TEST(a_row_that_was_made_due_is_claimed),
-        TEST(rows_behind_another_are_listed_and_not_hurried),
-        TEST(dropped_rows_are_no_longer_counted),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    store_open(f);
+    fill_outbox(f);
+    assert_int_equal(change(f, PICK_OUTBOX, &p, outbox_drop), 1);
+    assert_int_equal(other_int(f, "select value from herald_meta where key = 'outbox_removed'"), 1);
+    assert_int_equal(change(f, PICK_OUTBOX, &everything, outbox_drop), 4);
+    assert_int_equal(other_int(f, "select count(*) from herald_outbox"), 0);
 }

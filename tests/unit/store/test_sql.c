@@ -12,12 +12,10 @@
 
 static struct sql *sql; /* of the running test */
 
-static int setup(void **state)
+/* A store with tables, and its transaction as a handler has it. */
+static void begin(struct store *s)
 {
-    struct store *s;
-
-    store_setup(state);
-    s = *state;
+    store_setup(s);
     store_open(s);
     other_exec(s, "create table t(id integer primary key, v unique);"
                   "create table parent(id primary key);"
@@ -36,17 +34,14 @@ static int setup(void **state)
     assert_ok(s, sql_new(&sql, s->db, 4, &s->err));
     assert_ok(s, db_begin(s->db, &s->err));
     sql_enter(sql, INT64_MAX);
-    return 0;
 }
 
-static int teardown(void **state)
+static void end(struct store *s)
 {
-    struct store *s = *state;
-
     sql_leave(sql);
     sql_free(&sql);
     db_rollback(s->db);
-    return store_teardown(state);
+    store_teardown(s);
 }
 
 /* Prepares and runs to the end; the first code that is not a row. */
@@ -82,16 +77,15 @@ static struct value round_trip(struct store *s, struct sql_stmt **stmt, struct v
     return out;
 }
 
-static void integers_are_exact(void **state)
+TEST_ON(struct store, begin, end, integers_are_exact)
 {
     static const int64_t numbers[] = {
         0, -1, INT64_MAX, INT64_MIN, (INT64_C(1) << 53) + 1, 1029384756102938475};
-    struct store *s = *state;
 
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         struct sql_stmt *stmt;
         struct value v =
-            round_trip(s, &stmt, (struct value){.kind = VALUE_INT, .integer = numbers[i]});
+            round_trip(f, &stmt, (struct value){.kind = VALUE_INT, .integer = numbers[i]});
 
         assert_int_equal(v.kind, VALUE_INT);
         assert_true(v.integer == numbers[i]);
@@ -99,15 +93,14 @@ static void integers_are_exact(void **state)
     }
 }
 
-static void reals_stay_reals(void **state)
+TEST_ON(struct store, begin, end, reals_stay_reals)
 {
     static const double numbers[] = {0.5, 99.90, 3.0, -0.1, 1e300, INFINITY};
-    struct store *s = *state;
 
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         struct sql_stmt *stmt;
         struct value v =
-            round_trip(s, &stmt, (struct value){.kind = VALUE_REAL, .real = numbers[i]});
+            round_trip(f, &stmt, (struct value){.kind = VALUE_REAL, .real = numbers[i]});
 
         assert_int_equal(v.kind, VALUE_REAL);
         assert_true(v.real >= numbers[i] && v.real <= numbers[i]);
@@ -115,18 +108,17 @@ static void reals_stay_reals(void **state)
     }
 }
 
-static void nan_is_refused_rather_than_made_null(void **state)
+TEST_ON(struct store, begin, end, nan_is_refused_rather_than_made_null)
 {
-    struct store *s = *state;
     struct sql_stmt *stmt;
     const struct value nan_value = {.kind = VALUE_REAL, .real = NAN};
 
-    assert_ok(s, sql_prepare(sql, slice_of("select ?"), &stmt, &s->err));
-    assert_refused(s, sql_bind(stmt, 1, &nan_value, &s->err), ERR_SCRIPT, "NaN");
+    assert_ok(f, sql_prepare(sql, slice_of("select ?"), &stmt, &f->err));
+    assert_refused(f, sql_bind(stmt, 1, &nan_value, &f->err), ERR_SCRIPT, "NaN");
     sql_done(&stmt);
 }
 
-static void text_blobs_and_null_keep_kind_and_bytes(void **state)
+TEST_ON(struct store, begin, end, text_blobs_and_null_keep_kind_and_bytes)
 {
     static const struct value values[] = {
         {.kind = VALUE_TEXT, .bytes = {"a\0b", 3}},
@@ -137,11 +129,10 @@ static void text_blobs_and_null_keep_kind_and_bytes(void **state)
         {.kind = VALUE_BLOB, .bytes = {NULL, 0}},
         {.kind = VALUE_NULL},
     };
-    struct store *s = *state;
 
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         struct sql_stmt *stmt;
-        struct value v = round_trip(s, &stmt, values[i]);
+        struct value v = round_trip(f, &stmt, values[i]);
 
         assert_int_equal(v.kind, values[i].kind);
         assert_int_equal(v.bytes.len, values[i].bytes.len);
@@ -151,30 +142,28 @@ static void text_blobs_and_null_keep_kind_and_bytes(void **state)
     }
 }
 
-static void bound_text_outlives_its_lender(void **state)
+TEST_ON(struct store, begin, end, bound_text_outlives_its_lender)
 {
-    struct store *s = *state;
     struct sql_stmt *stmt;
     struct value v;
     char *text = strdup("here today");
     const struct value in = {.kind = VALUE_TEXT, .bytes = slice_of(text)};
 
-    assert_ok(s, sql_prepare(sql, slice_of("select ?"), &stmt, &s->err));
-    assert_ok(s, sql_bind(stmt, 1, &in, &s->err));
+    assert_ok(f, sql_prepare(sql, slice_of("select ?"), &stmt, &f->err));
+    assert_ok(f, sql_bind(stmt, 1, &in, &f->err));
     free(text);
-    assert_int_equal(sql_step(stmt, &s->err), 1);
+    assert_int_equal(sql_step(stmt, &f->err), 1);
     sql_column(stmt, 0, &v);
     assert_true(slice_is(v.bytes, "here today"));
     sql_done(&stmt);
 }
 
-static void parameters_and_columns_have_names(void **state)
+TEST_ON(struct store, begin, end, parameters_and_columns_have_names)
 {
-    struct store *s = *state;
     struct sql_stmt *stmt;
     const struct value v = {.kind = VALUE_INT, .integer = 1};
 
-    assert_ok(s, sql_prepare(sql, slice_of("select :a as x, @b y, ?, :a"), &stmt, &s->err));
+    assert_ok(f, sql_prepare(sql, slice_of("select :a as x, @b y, ?, :a"), &stmt, &f->err));
     assert_int_equal(sql_parameters(stmt), 3);
     assert_int_equal(sql_parameter(stmt, "@b"), 2);
     assert_int_equal(sql_parameter(stmt, ":c"), 0);
@@ -182,26 +171,24 @@ static void parameters_and_columns_have_names(void **state)
     assert_null(sql_parameter_name(stmt, 3));
     assert_int_equal(sql_columns(stmt), 4);
     assert_string_equal(sql_column_name(stmt, 1), "y");
-    assert_refused(s, sql_bind(stmt, 4, &v, &s->err), ERR_SCRIPT, "no such parameter");
+    assert_refused(f, sql_bind(stmt, 4, &v, &f->err), ERR_SCRIPT, "no such parameter");
     sql_done(&stmt);
 }
 
-static void business_tables_are_open(void **state)
+TEST_ON(struct store, begin, end, business_tables_are_open)
 {
-    struct store *s = *state;
-
-    assert_ok(s, run(s, "insert into t(v) values ('a'), ('b')"));
+    assert_ok(f, run(f, "insert into t(v) values ('a'), ('b')"));
     assert_int_equal(sql_changes(sql), 2);
-    assert_ok(s, run(s, "update t set v = 'c' where id = 1"));
-    assert_ok(s, run(s, "with recursive n(i) as (select 1 union all select i + 1 from n where "
+    assert_ok(f, run(f, "update t set v = 'c' where id = 1"));
+    assert_ok(f, run(f, "with recursive n(i) as (select 1 union all select i + 1 from n where "
                         "i < 5) select max(i) from n, t"));
-    assert_ok(s, run(s, "delete from t"));
-    assert_ok(s, run(s, "select * from herald_outbox, herald_dead, seen"));
-    assert_ok(s, run(s, "insert into words values ('some words')"));
-    assert_ok(s, run(s, "select * from words where words match 'some'"));
+    assert_ok(f, run(f, "delete from t"));
+    assert_ok(f, run(f, "select * from herald_outbox, herald_dead, seen"));
+    assert_ok(f, run(f, "insert into words values ('some words')"));
+    assert_ok(f, run(f, "select * from words where words match 'some'"));
 }
 
-static void what_handlers_must_not_do_is_denied_in_words(void **state)
+TEST_ON(struct store, begin, end, what_handlers_must_not_do_is_denied_in_words)
 {
     static const char *const cases[][2] = {
         {"begin", "a handler may not begin or end a transaction in: begin"},
@@ -242,224 +229,176 @@ static void what_handlers_must_not_do_is_denied_in_words(void **state)
         {"update sqlite_sequence set seq = 0", "write to sqlite_sequence"},
         {"delete from sqlite_schema", ""},
     };
-    struct store *s = *state;
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        refuse(s, cases[i][0], cases[i][1]);
+        refuse(f, cases[i][0], cases[i][1]);
 }
 
-static void a_statement_of_heralds_own_is_never_watched(void **state)
+TEST_ON(struct store, begin, end, a_statement_of_heralds_own_is_never_watched)
 {
-    struct store *s = *state;
     const struct message m = {.type = slice_of("t")};
     int64_t id;
 
-    assert_ok(s, db_commit(s->db, &s->err));
-    other_exec(s, "create table later(x)"); /* everything is compiled anew */
-    other_close(s);
-    assert_ok(s, db_begin(s->db, &s->err));
-    assert_ok(s, run(s, "select 1"));
-    assert_ok(s, outbox_add(s->db, &m, 0, &id, &s->err));
-    refuse(s, "delete from herald_outbox", "write to herald_outbox");
-    assert_ok(s, outbox_add(s->db, &m, 0, &id, &s->err));
+    assert_ok(f, db_commit(f->db, &f->err));
+    other_exec(f, "create table later(x)"); /* everything is compiled anew */
+    other_close(f);
+    assert_ok(f, db_begin(f->db, &f->err));
+    assert_ok(f, run(f, "select 1"));
+    assert_ok(f, outbox_add(f->db, &m, 0, &id, &f->err));
+    refuse(f, "delete from herald_outbox", "write to herald_outbox");
+    assert_ok(f, outbox_add(f->db, &m, 0, &id, &f->err));
 }
 
-static void a_kept_statement_stays_watched_when_the_schema_changes(void **state)
+TEST_ON(struct store, begin, end, a_kept_statement_stays_watched_when_the_schema_changes)
 {
-    struct store *s = *state;
     const char *text = "insert into t(v) values ('later')";
 
-    assert_ok(s, run(s, text));
-    db_rollback(s->db);
-    other_exec(s, "create trigger sly after insert on t begin delete from herald_dead; end");
-    assert_ok(s, db_begin(s->db, &s->err));
-    assert_refused(s, run(s, text), ERR_SCRIPT, "write to herald_dead");
-    other_exec(s, "select 1");
+    assert_ok(f, run(f, text));
+    db_rollback(f->db);
+    other_exec(f, "create trigger sly after insert on t begin delete from herald_dead; end");
+    assert_ok(f, db_begin(f->db, &f->err));
+    assert_refused(f, run(f, text), ERR_SCRIPT, "write to herald_dead");
+    other_exec(f, "select 1");
 }
 
-static void or_rollback_is_noticed(void **state)
+TEST_ON(struct store, begin, end, or_rollback_is_noticed)
 {
-    struct store *s = *state;
-
-    assert_ok(s, run(s, "insert into t(v) values ('a')"));
-    assert_refused(s, run(s, "insert or rollback into t(v) values ('a')"), ERR_TX_LOST,
+    assert_ok(f, run(f, "insert into t(v) values ('a')"));
+    assert_refused(f, run(f, "insert or rollback into t(v) values ('a')"), ERR_TX_LOST,
                    "this statement ended the transaction: UNIQUE");
-    assert_false(db_in_transaction(s->db));
-    assert_int_equal(run(s, "select 1"), ERR_TX_LOST);
-    assert_int_equal(db_savepoint(s->db, &s->err), ERR_TX_LOST);
-    assert_int_equal(db_release(s->db, &s->err), ERR_TX_LOST);
-    assert_int_equal(db_commit(s->db, &s->err), ERR_TX_LOST);
+    assert_false(db_in_transaction(f->db));
+    assert_int_equal(run(f, "select 1"), ERR_TX_LOST);
+    assert_int_equal(db_savepoint(f->db, &f->err), ERR_TX_LOST);
+    assert_int_equal(db_release(f->db, &f->err), ERR_TX_LOST);
+    assert_int_equal(db_commit(f->db, &f->err), ERR_TX_LOST);
 }
 
-static void heralds_own_writes_do_not_commit_by_themselves_afterwards(void **state)
+TEST_ON(struct store, begin, end, heralds_own_writes_do_not_commit_by_themselves_afterwards)
 {
-    struct store *s = *state;
     const struct message m = {.type = slice_of("t")};
 
-    assert_ok(s, run(s, "insert into t(v) values ('a')"));
-    assert_int_equal(run(s, "insert or rollback into t(v) values ('a')"), ERR_TX_LOST);
-    assert_int_equal(outbox_add(s->db, &m, 0, NULL, &s->err), ERR_TX_LOST);
-    db_rollback(s->db);
-    assert_int_equal(other_int(s, "select count(*) from herald_outbox"), 0);
+    assert_ok(f, run(f, "insert into t(v) values ('a')"));
+    assert_int_equal(run(f, "insert or rollback into t(v) values ('a')"), ERR_TX_LOST);
+    assert_int_equal(outbox_add(f->db, &m, 0, NULL, &f->err), ERR_TX_LOST);
+    db_rollback(f->db);
+    assert_int_equal(other_int(f, "select count(*) from herald_outbox"), 0);
 }
 
-static void wrong_sql_is_told_with_its_text(void **state)
+TEST_ON(struct store, begin, end, wrong_sql_is_told_with_its_text)
 {
-    struct store *s = *state;
-
-    refuse(s, "selec 1", "near \"selec\": syntax error in: selec 1");
-    refuse(s, "select * from nowhere", "no such table: nowhere");
-    refuse(s, "", "no statement");
-    refuse(s, " -- nothing", "no statement");
-    assert_ok(s, run(s, "insert into t(v) values (1)"));
-    refuse(s, "insert into t(v) values (1)", "UNIQUE constraint failed: t.v");
+    refuse(f, "selec 1", "near \"selec\": syntax error in: selec 1");
+    refuse(f, "select * from nowhere", "no such table: nowhere");
+    refuse(f, "", "no statement");
+    refuse(f, " -- nothing", "no statement");
+    assert_ok(f, run(f, "insert into t(v) values (1)"));
+    refuse(f, "insert into t(v) values (1)", "UNIQUE constraint failed: t.v");
 }
 
-static void wrong_sql_is_told_with_its_place(void **state)
+TEST_ON(struct store, begin, end, wrong_sql_is_told_with_its_place)
 {
-    struct store *s = *state;
-
-    refuse(s, "selec 1", "syntax error");
+    refuse(f, "selec 1", "syntax error");
     assert_int_equal(sql_error_at(sql), 0);
-    refuse(s, "select v,\n  nowhere from t", "no such column");
+    refuse(f, "select v,\n  nowhere from t", "no such column");
     assert_int_equal(sql_error_at(sql), 12);
-    refuse(s, "delete from herald_outbox", "may not");
+    refuse(f, "delete from herald_outbox", "may not");
     assert_int_equal(sql_error_at(sql), -1);
 }
 
-static void exactly_one_statement_is_taken(void **state)
+TEST_ON(struct store, begin, end, exactly_one_statement_is_taken)
 {
-    struct store *s = *state;
     const struct slice nul = {"select 1\0; delete from t", 24};
     struct sql_stmt *stmt;
 
-    assert_ok(s, run(s, "select 1;"));
-    assert_ok(s, run(s, "/* one */ select 1 ; -- done\n\t/* really * / */ -- "));
-    refuse(s, "select 1; select 2", "more than one statement");
-    refuse(s, "select 1;;", "more than one statement");
-    assert_ok(s, run(s, "select 1; /* open")); /* a comment to SQLite, too */
-    assert_refused(s, sql_prepare(sql, nul, &stmt, &s->err), ERR_SCRIPT, "more than one");
+    assert_ok(f, run(f, "select 1;"));
+    assert_ok(f, run(f, "/* one */ select 1 ; -- done\n\t/* really * / */ -- "));
+    refuse(f, "select 1; select 2", "more than one statement");
+    refuse(f, "select 1;;", "more than one statement");
+    assert_ok(f, run(f, "select 1; /* open")); /* a comment to SQLite, too */
+    assert_refused(f, sql_prepare(sql, nul, &stmt, &f->err), ERR_SCRIPT, "more than one");
 }
 
-static void the_cache_forgets_the_statement_used_longest_ago(void **state)
+TEST_ON(struct store, begin, end, the_cache_forgets_the_statement_used_longest_ago)
 {
-    struct store *s = *state;
     struct sql_stmt *a, *b, *again;
 
-    assert_ok(s, sql_prepare(sql, slice_of("select 'a'"), &a, &s->err));
+    assert_ok(f, sql_prepare(sql, slice_of("select 'a'"), &a, &f->err));
     b = a;
     sql_done(&a);
     assert_null(a);
-    assert_ok(s, sql_prepare(sql, slice_of("select 'a'"), &again, &s->err));
+    assert_ok(f, sql_prepare(sql, slice_of("select 'a'"), &again, &f->err));
     assert_ptr_equal(again, b); /* kept */
     sql_done(&again);
-    assert_ok(s, run(s, "select 1"));
-    assert_ok(s, run(s, "select 2"));
-    assert_ok(s, run(s, "select 'a'"));
-    assert_ok(s, run(s, "select 3"));
-    assert_ok(s, run(s, "select 4")); /* five for four places: "select 1" goes */
+    assert_ok(f, run(f, "select 1"));
+    assert_ok(f, run(f, "select 2"));
+    assert_ok(f, run(f, "select 'a'"));
+    assert_ok(f, run(f, "select 3"));
+    assert_ok(f, run(f, "select 4")); /* five for four places: "select 1" goes */
     assert_int_equal(
-        sqlite3_stmt_status(sqlite3_next_stmt(s->db->work, NULL), SQLITE_STMTSTATUS_RUN, 0),
+        sqlite3_stmt_status(sqlite3_next_stmt(f->db->work, NULL), SQLITE_STMTSTATUS_RUN, 0),
         1); /* the newest */
-    for (sqlite3_stmt *p = sqlite3_next_stmt(s->db->work, NULL); p != NULL;
-         p = sqlite3_next_stmt(s->db->work, p))
+    for (sqlite3_stmt *p = sqlite3_next_stmt(f->db->work, NULL); p != NULL;
+         p = sqlite3_next_stmt(f->db->work, p))
         assert_string_not_equal(sqlite3_sql(p), "select 1");
 }
 
-static void a_statement_may_run_inside_itself(void **state)
+TEST_ON(struct store, begin, end, a_statement_may_run_inside_itself)
 {
-    struct store *s = *state;
     struct sql_stmt *outer, *inner;
 
-    assert_ok(s, run(s, "insert into t(v) values ('a'), ('b')"));
-    assert_ok(s, sql_prepare(sql, slice_of("select id from t"), &outer, &s->err));
-    assert_int_equal(sql_step(outer, &s->err), 1);
-    assert_ok(s, sql_prepare(sql, slice_of("select id from t"), &inner, &s->err));
+    assert_ok(f, run(f, "insert into t(v) values ('a'), ('b')"));
+    assert_ok(f, sql_prepare(sql, slice_of("select id from t"), &outer, &f->err));
+    assert_int_equal(sql_step(outer, &f->err), 1);
+    assert_ok(f, sql_prepare(sql, slice_of("select id from t"), &inner, &f->err));
     assert_ptr_not_equal(outer, inner);
-    assert_int_equal(sql_step(inner, &s->err), 1);
-    assert_int_equal(sql_step(inner, &s->err), 1);
-    assert_int_equal(sql_step(inner, &s->err), 0);
+    assert_int_equal(sql_step(inner, &f->err), 1);
+    assert_int_equal(sql_step(inner, &f->err), 1);
+    assert_int_equal(sql_step(inner, &f->err), 0);
     sql_done(&inner);
-    assert_int_equal(sql_step(outer, &s->err), 1);
-    assert_int_equal(sql_step(outer, &s->err), 0);
+    assert_int_equal(sql_step(outer, &f->err), 1);
+    assert_int_equal(sql_step(outer, &f->err), 0);
     sql_done(&outer);
 }
 
-static void a_statement_left_open_ends_with_its_handler(void **state)
+TEST_ON(struct store, begin, end, a_statement_left_open_ends_with_its_handler)
 {
-    struct store *s = *state;
     struct sql_stmt *stmt;
 
-    assert_ok(s, run(s, "insert into t(v) values ('a'), ('b')"));
-    assert_ok(s, sql_prepare(sql, slice_of("select id from t"), &stmt, &s->err));
-    assert_int_equal(sql_step(stmt, &s->err), 1);
+    assert_ok(f, run(f, "insert into t(v) values ('a'), ('b')"));
+    assert_ok(f, sql_prepare(sql, slice_of("select id from t"), &stmt, &f->err));
+    assert_int_equal(sql_step(stmt, &f->err), 1);
     sql_leave(sql);
-    assert_refused(s, sql_step(stmt, &s->err), ERR_SCRIPT, "after its handler returned");
+    assert_refused(f, sql_step(stmt, &f->err), ERR_SCRIPT, "after its handler returned");
     sql_enter(sql, INT64_MAX);
-    assert_refused(s, sql_step(stmt, &s->err), ERR_SCRIPT, "after its handler returned");
+    assert_refused(f, sql_step(stmt, &f->err), ERR_SCRIPT, "after its handler returned");
     sql_done(&stmt); /* as a garbage collector would, late */
-    assert_ok(s, run(s, "select id from t"));
+    assert_ok(f, run(f, "select id from t"));
 }
 
 /* docs/design.md#what-handlers-may-write: business triggers that insert into herald_outbox. */
-static void a_trigger_sends_and_others_are_stopped(void **state)
+TEST_ON(struct store, begin, end, a_trigger_sends_and_others_are_stopped)
 {
-    struct store *s = *state;
-
-    refuse(s, "insert into forged values (1)", "write to herald_inbox");
-    assert_ok(s, run(s, "insert into t(v) values ('tell')"));
-    assert_int_equal(run(s, "insert into t(v) values ('gone')"), ERR_TX_LOST);
-    assert_contains(s->err.text, "all of it");
-    db_rollback(s->db);
-    assert_ok(s, db_begin(s->db, &s->err));
-    assert_ok(s, run(s, "insert into t(v) values ('tell')"));
-    assert_ok(s, db_commit(s->db, &s->err));
-    assert_string_equal(other_rows(s, "select type from herald_outbox"), "told");
+    refuse(f, "insert into forged values (1)", "write to herald_inbox");
+    assert_ok(f, run(f, "insert into t(v) values ('tell')"));
+    assert_int_equal(run(f, "insert into t(v) values ('gone')"), ERR_TX_LOST);
+    assert_contains(f->err.text, "all of it");
+    db_rollback(f->db);
+    assert_ok(f, db_begin(f->db, &f->err));
+    assert_ok(f, run(f, "insert into t(v) values ('tell')"));
+    assert_ok(f, db_commit(f->db, &f->err));
+    assert_string_equal(other_rows(f, "select type from herald_outbox"), "told");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
-static void a_statement_beyond_the_time_limit_is_interrupted(void **state)
+TEST_ON(struct store, begin, end, a_statement_beyond_the_time_limit_is_interrupted)
 {
-    struct store *s = *state;
-
     sql_enter(sql, 0); /* long ago */
-    assert_int_equal(run(s, "with recursive c(n) as (select 1 union all select n + 1 from c)"
+    assert_int_equal(run(f, "with recursive c(n) as (select 1 union all select n + 1 from c)"
                             " select count(*) from c"),
                      ERR_SCRIPT);
-    assert_non_null(strstr(s->err.text, "time limit"));
-    assert_true(db_in_transaction(s->db));
-    assert_int_equal(run(s, "with recursive c(n) as (select 1 union all select n + 1 from c)"
+    assert_non_null(strstr(f->err.text, "time limit"));
+    assert_true(db_in_transaction(f->db));
+    assert_int_equal(run(f, "with recursive c(n) as (select 1 union all select n + 1 from c)"
                             " insert into t(v) select n from c"),
                      ERR_TX_LOST);
-    assert_non_null(strstr(s->err.text, "time limit"));
-    assert_false(db_in_transaction(s->db));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(integers_are_exact),
-        TEST(reals_stay_reals),
-        TEST(nan_is_refused_rather_than_made_null),
-        TEST(text_blobs_and_null_keep_kind_and_bytes),
-        TEST(bound_text_outlives_its_lender),
-        TEST(parameters_and_columns_have_names),
-        TEST(business_tables_are_open),
-        TEST(what_handlers_must_not_do_is_denied_in_words),
-        TEST(a_statement_of_heralds_own_is_never_watched),
-        TEST(a_kept_statement_stays_watched_when_the_schema_changes),
-        TEST(or_rollback_is_noticed),
-        TEST(heralds_own_writes_do_not_commit_by_themselves_afterwards),
-        TEST(wrong_sql_is_told_with_its_text),
-        TEST(wrong_sql_is_told_with_its_place),
-        TEST(exactly_one_statement_is_taken),
-        TEST(the_cache_forgets_the_statement_used_longest_ago),
-        TEST(a_statement_may_run_inside_itself),
-        TEST(a_statement_left_open_ends_with_its_handler),
-        TEST(a_trigger_sends_and_others_are_stopped),
-        TEST(a_statement_beyond_the_time_limit_is_interrupted),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    assert_non_null(strstr(f->err.text, "time limit"));
+    assert_false(db_in_transaction(f->db));
 }

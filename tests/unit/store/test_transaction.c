@@ -27,61 +27,53 @@ static const char *types(struct store *s)
     return other_rows(s, "select type from herald_outbox order by id");
 }
 
-static void all_of_a_turn_commits_together(void **state)
+TEST_WITH(store, all_of_a_turn_commits_together)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    assert_ok(s, db_begin(s->db, &s->err));
-    assert_true(db_in_transaction(s->db));
-    add(s, "a");
-    add(s, "b");
-    assert_string_equal(types(s), "");
-    assert_ok(s, db_commit(s->db, &s->err));
-    assert_false(db_in_transaction(s->db));
-    assert_string_equal(types(s), "a, b");
+    store_open(f);
+    assert_ok(f, db_begin(f->db, &f->err));
+    assert_true(db_in_transaction(f->db));
+    add(f, "a");
+    add(f, "b");
+    assert_string_equal(types(f), "");
+    assert_ok(f, db_commit(f->db, &f->err));
+    assert_false(db_in_transaction(f->db));
+    assert_string_equal(types(f), "a, b");
 }
 
-static void a_message_that_fails_leaves_the_others_alone(void **state)
+TEST_WITH(store, a_message_that_fails_leaves_the_others_alone)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    assert_ok(s, db_begin(s->db, &s->err));
+    store_open(f);
+    assert_ok(f, db_begin(f->db, &f->err));
     for (int i = 0; i < 3; i++) {
-        assert_ok(s, db_savepoint(s->db, &s->err));
-        add(s, i == 0 ? "a" : i == 1 ? "b" : "c");
+        assert_ok(f, db_savepoint(f->db, &f->err));
+        add(f, i == 0 ? "a" : i == 1 ? "b" : "c");
         if (i == 1)
-            assert_ok(s, db_rollback_to(s->db, &s->err));
-        assert_ok(s, db_release(s->db, &s->err));
+            assert_ok(f, db_rollback_to(f->db, &f->err));
+        assert_ok(f, db_release(f->db, &f->err));
     }
-    assert_ok(s, db_commit(s->db, &s->err));
-    assert_string_equal(types(s), "a, c");
+    assert_ok(f, db_commit(f->db, &f->err));
+    assert_string_equal(types(f), "a, c");
 }
 
-static void a_rolled_back_turn_never_was(void **state)
+TEST_WITH(store, a_rolled_back_turn_never_was)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    assert_ok(s, db_begin(s->db, &s->err));
-    add(s, "a");
-    db_rollback(s->db);
-    db_rollback(s->db); /* twice does no harm */
-    assert_string_equal(types(s), "");
+    store_open(f);
+    assert_ok(f, db_begin(f->db, &f->err));
+    add(f, "a");
+    db_rollback(f->db);
+    db_rollback(f->db); /* twice does no harm */
+    assert_string_equal(types(f), "");
 }
 
-static void the_router_never_waits_for_a_writer(void **state)
+TEST_WITH(store, the_router_never_waits_for_a_writer)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    other_exec(s, "begin immediate");
-    assert_refused(s, db_begin(s->db, &s->err), ERR_BUSY, s->path);
-    assert_false(db_in_transaction(s->db));
-    other_exec(s, "commit");
-    assert_ok(s, db_begin(s->db, &s->err));
-    db_rollback(s->db);
+    store_open(f);
+    other_exec(f, "begin immediate");
+    assert_refused(f, db_begin(f->db, &f->err), ERR_BUSY, f->path);
+    assert_false(db_in_transaction(f->db));
+    other_exec(f, "commit");
+    assert_ok(f, db_begin(f->db, &f->err));
+    db_rollback(f->db);
 }
 
 static void make_family(struct store *s)
@@ -91,59 +83,54 @@ static void make_family(struct store *s)
             "create table child(parent references parent(id) deferrable initially deferred)");
 }
 
-static void a_deferred_foreign_key_shows_at_release(void **state)
+TEST_WITH(store, a_deferred_foreign_key_shows_at_release)
 {
-    struct store *s = *state;
-
-    make_family(s);
-    assert_ok(s, db_begin(s->db, &s->err));
-    assert_ok(s, db_savepoint(s->db, &s->err));
-    work(s, "insert into child values (1)");
-    assert_refused(s, db_release(s->db, &s->err), ERR_SCRIPT, "foreign key");
-    assert_ok(s, db_rollback_to(s->db, &s->err));
-    assert_ok(s, db_release(s->db, &s->err));
-    assert_ok(s, db_savepoint(s->db, &s->err));
-    work(s, "insert into child values (2); insert into parent values (2)");
-    assert_ok(s, db_release(s->db, &s->err));
-    assert_ok(s, db_commit(s->db, &s->err));
-    assert_string_equal(other_rows(s, "select parent from child"), "2");
+    make_family(f);
+    assert_ok(f, db_begin(f->db, &f->err));
+    assert_ok(f, db_savepoint(f->db, &f->err));
+    work(f, "insert into child values (1)");
+    assert_refused(f, db_release(f->db, &f->err), ERR_SCRIPT, "foreign key");
+    assert_ok(f, db_rollback_to(f->db, &f->err));
+    assert_ok(f, db_release(f->db, &f->err));
+    assert_ok(f, db_savepoint(f->db, &f->err));
+    work(f, "insert into child values (2); insert into parent values (2)");
+    assert_ok(f, db_release(f->db, &f->err));
+    assert_ok(f, db_commit(f->db, &f->err));
+    assert_string_equal(other_rows(f, "select parent from child"), "2");
 }
 
-static void a_foreign_key_that_breaks_the_commit_rolls_back(void **state)
+TEST_WITH(store, a_foreign_key_that_breaks_the_commit_rolls_back)
 {
-    struct store *s = *state;
-
-    make_family(s);
-    assert_ok(s, db_begin(s->db, &s->err));
-    work(s, "insert into child values (1)");
-    assert_int_equal(db_commit(s->db, &s->err), ERR_SCRIPT);
-    assert_ok(s, db_begin(s->db, &s->err));
-    assert_ok(s, db_commit(s->db, &s->err));
-    assert_string_equal(other_rows(s, "select parent from child"), "");
+    make_family(f);
+    assert_ok(f, db_begin(f->db, &f->err));
+    work(f, "insert into child values (1)");
+    assert_int_equal(db_commit(f->db, &f->err), ERR_SCRIPT);
+    assert_ok(f, db_begin(f->db, &f->err));
+    assert_ok(f, db_commit(f->db, &f->err));
+    assert_string_equal(other_rows(f, "select parent from child"), "");
 }
 
-static void a_full_store_undoes_the_turn_and_goes_on(void **state)
+TEST_WITH(store, a_full_store_undoes_the_turn_and_goes_on)
 {
-    struct store *s = *state;
-    const struct message big = {.type = slice_of("big"), .body = {s->text, sizeof s->text}};
+    const struct message big = {.type = slice_of("big"), .body = {f->text, sizeof f->text}};
     char sql[64];
     int rc = OK;
 
-    store_open(s);
+    store_open(f);
     snprintf(sql, sizeof sql, "pragma max_page_count = %lld",
-             (long long)other_int(s, "pragma page_count") + 3);
-    memset(s->text, 'x', sizeof s->text);
-    work(s, sql);
-    assert_ok(s, db_begin(s->db, &s->err));
+             (long long)other_int(f, "pragma page_count") + 3);
+    memset(f->text, 'x', sizeof f->text);
+    work(f, sql);
+    assert_ok(f, db_begin(f->db, &f->err));
     for (int i = 0; i < 50 && rc == OK; i++)
-        rc = outbox_add(s->db, &big, 0, NULL, &s->err);
+        rc = outbox_add(f->db, &big, 0, NULL, &f->err);
     assert_int_equal(rc, ERR_FULL);
-    assert_contains(s->err.text, "free some space");
-    db_rollback(s->db);
-    assert_ok(s, db_begin(s->db, &s->err));
-    add(s, "small");
-    assert_ok(s, db_commit(s->db, &s->err));
-    assert_string_equal(types(s), "small");
+    assert_contains(f->err.text, "free some space");
+    db_rollback(f->db);
+    assert_ok(f, db_begin(f->db, &f->err));
+    add(f, "small");
+    assert_ok(f, db_commit(f->db, &f->err));
+    assert_string_equal(types(f), "small");
 }
 
 /* With SIGXFSZ ignored, a file at its limit is an I/O error and not a full disk
@@ -159,124 +146,115 @@ static void limit_files(rlim_t bytes)
 }
 
 /* A turn without messages writes next to nothing, and would prove nothing. */
-static void room_that_is_taken_is_given_back(void **state)
+TEST_WITH(store, room_that_is_taken_is_given_back)
 {
-    struct store *s = *state;
     const char *kept = "select length(value) from herald_meta where key = 'room'";
 
-    store_open(s);
-    assert_ok(s, db_begin(s->db, &s->err));
-    assert_ok(s, db_take_room(s->db, 100000, &s->err));
-    assert_ok(s, db_commit(s->db, &s->err));
-    assert_int_equal(other_int(s, kept), 100000);
-    assert_ok(s, db_begin(s->db, &s->err));
-    assert_ok(s, db_take_room(s->db, 0, &s->err));
-    assert_ok(s, db_commit(s->db, &s->err));
-    assert_int_equal(other_int(s, kept), 0);
-    work(s, "pragma max_page_count = 1"); /* as large as it is */
-    assert_ok(s, db_begin(s->db, &s->err));
-    assert_int_equal(db_take_room(s->db, 1000000, &s->err), ERR_FULL);
-    db_rollback(s->db);
+    store_open(f);
+    assert_ok(f, db_begin(f->db, &f->err));
+    assert_ok(f, db_take_room(f->db, 100000, &f->err));
+    assert_ok(f, db_commit(f->db, &f->err));
+    assert_int_equal(other_int(f, kept), 100000);
+    assert_ok(f, db_begin(f->db, &f->err));
+    assert_ok(f, db_take_room(f->db, 0, &f->err));
+    assert_ok(f, db_commit(f->db, &f->err));
+    assert_int_equal(other_int(f, kept), 0);
+    work(f, "pragma max_page_count = 1"); /* as large as it is */
+    assert_ok(f, db_begin(f->db, &f->err));
+    assert_int_equal(db_take_room(f->db, 1000000, &f->err), ERR_FULL);
+    db_rollback(f->db);
 }
 
 /* docs/faults.md#f25 */
-static void a_file_limit_at_commit_undoes_the_turn_and_goes_on(void **state)
+TEST_WITH(store, a_file_limit_at_commit_undoes_the_turn_and_goes_on)
 {
-    struct store *s = *state;
     int rc;
 
-    store_open(s);
-    assert_ok(s, db_begin(s->db, &s->err));
-    add(s, "a");
-    limit_files((rlim_t)db_wal_bytes(s->db));
-    rc = db_commit(s->db, &s->err);
+    store_open(f);
+    assert_ok(f, db_begin(f->db, &f->err));
+    add(f, "a");
+    limit_files((rlim_t)db_wal_bytes(f->db));
+    rc = db_commit(f->db, &f->err);
     limit_files(RLIM_INFINITY);
     assert_int_equal(rc, ERR_FULL);
-    assert_int_equal(s->err.code, ERR_FULL);
-    assert_contains(s->err.text, "ulimit -f");
-    assert_false(db_in_transaction(s->db));
-    assert_string_equal(types(s), "");
-    assert_ok(s, db_begin(s->db, &s->err));
-    add(s, "b");
-    assert_ok(s, db_commit(s->db, &s->err));
-    assert_string_equal(types(s), "b");
+    assert_int_equal(f->err.code, ERR_FULL);
+    assert_contains(f->err.text, "ulimit -f");
+    assert_false(db_in_transaction(f->db));
+    assert_string_equal(types(f), "");
+    assert_ok(f, db_begin(f->db, &f->err));
+    add(f, "b");
+    assert_ok(f, db_commit(f->db, &f->err));
+    assert_string_equal(types(f), "b");
 }
 
 /* docs/faults.md#f25: pages that leave the cache before the commit. */
-static void a_file_limit_inside_the_turn_undoes_it(void **state)
+TEST_WITH(store, a_file_limit_inside_the_turn_undoes_it)
 {
-    struct store *s = *state;
-    const struct message big = {.type = slice_of("big"), .body = {s->text, sizeof s->text}};
+    const struct message big = {.type = slice_of("big"), .body = {f->text, sizeof f->text}};
     int rc = OK;
 
-    store_open(s);
-    memset(s->text, 'x', sizeof s->text);
-    work(s, "pragma cache_size = 5; pragma cache_spill = 5");
-    assert_ok(s, db_begin(s->db, &s->err));
-    limit_files((rlim_t)db_wal_bytes(s->db) + 20000);
+    store_open(f);
+    memset(f->text, 'x', sizeof f->text);
+    work(f, "pragma cache_size = 5; pragma cache_spill = 5");
+    assert_ok(f, db_begin(f->db, &f->err));
+    limit_files((rlim_t)db_wal_bytes(f->db) + 20000);
     for (int i = 0; i < 50 && rc == OK; i++)
-        rc = outbox_add(s->db, &big, 0, NULL, &s->err);
+        rc = outbox_add(f->db, &big, 0, NULL, &f->err);
     limit_files(RLIM_INFINITY);
     assert_int_equal(rc, ERR_FULL);
-    assert_contains(s->err.text, "ulimit -f");
-    db_rollback(s->db);
-    assert_string_equal(types(s), "");
-    assert_ok(s, db_begin(s->db, &s->err));
-    add(s, "small");
-    assert_ok(s, db_commit(s->db, &s->err));
-    assert_string_equal(other_rows(s, "pragma integrity_check"), "ok");
+    assert_contains(f->err.text, "ulimit -f");
+    db_rollback(f->db);
+    assert_string_equal(types(f), "");
+    assert_ok(f, db_begin(f->db, &f->err));
+    add(f, "small");
+    assert_ok(f, db_commit(f->db, &f->err));
+    assert_string_equal(other_rows(f, "pragma integrity_check"), "ok");
 }
 
-static void commits_of_others_are_seen_and_own_ones_are_not(void **state)
+TEST_WITH(store, commits_of_others_are_seen_and_own_ones_are_not)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    assert_true(db_foreign_commits(s->db)); /* what may have been there before */
-    assert_int_equal(db_foreign_seen_ms(s->db), -1);
-    assert_false(db_foreign_commits(s->db));
-    assert_ok(s, db_begin(s->db, &s->err));
-    add(s, "mine");
-    assert_ok(s, db_commit(s->db, &s->err));
-    assert_false(db_foreign_commits(s->db));
-    other_exec(s, "insert into herald_outbox(type) values ('theirs')");
-    assert_true(db_foreign_commits(s->db));
-    assert_true(db_foreign_seen_ms(s->db) >= 1000000);
-    assert_false(db_foreign_commits(s->db));
-    other_exec(s, "begin immediate; insert into herald_outbox(type) values ('no'); rollback");
-    assert_false(db_foreign_commits(s->db));
+    store_open(f);
+    assert_true(db_foreign_commits(f->db)); /* what may have been there before */
+    assert_int_equal(db_foreign_seen_ms(f->db), -1);
+    assert_false(db_foreign_commits(f->db));
+    assert_ok(f, db_begin(f->db, &f->err));
+    add(f, "mine");
+    assert_ok(f, db_commit(f->db, &f->err));
+    assert_false(db_foreign_commits(f->db));
+    other_exec(f, "insert into herald_outbox(type) values ('theirs')");
+    assert_true(db_foreign_commits(f->db));
+    assert_true(db_foreign_seen_ms(f->db) >= 1000000);
+    assert_false(db_foreign_commits(f->db));
+    other_exec(f, "begin immediate; insert into herald_outbox(type) values ('no'); rollback");
+    assert_false(db_foreign_commits(f->db));
 }
 
-static void the_command_line_waits_for_a_turn_to_end(void **state)
+TEST_WITH(store, the_command_line_waits_for_a_turn_to_end)
 {
-    struct store *s = *state;
     struct db *beside;
 
-    store_open(s);
-    assert_ok(s, store_try(s, s->path, false, false, &beside));
-    assert_ok(s, db_begin(s->db, &s->err));
+    store_open(f);
+    assert_ok(f, store_try(f, f->path, false, false, &beside));
+    assert_ok(f, db_begin(f->db, &f->err));
     sqlite3_busy_timeout(beside->work, 30); /* five seconds are too long for a test */
-    assert_int_equal(db_begin(beside, &s->err), ERR_BUSY);
-    assert_ok(s, db_commit(s->db, &s->err));
-    assert_ok(s, db_begin(beside, &s->err));
-    assert_ok(s, db_commit(beside, &s->err));
+    assert_int_equal(db_begin(beside, &f->err), ERR_BUSY);
+    assert_ok(f, db_commit(f->db, &f->err));
+    assert_ok(f, db_begin(beside, &f->err));
+    assert_ok(f, db_commit(beside, &f->err));
     db_close(&beside);
 }
 
-static void closing_rolls_an_open_turn_back(void **state)
+TEST_WITH(store, closing_rolls_an_open_turn_back)
 {
-    struct store *s = *state;
-
-    store_open(s);
-    assert_ok(s, db_begin(s->db, &s->err));
-    add(s, "a");
-    store_close(s);
-    assert_string_equal(types(s), "");
+    store_open(f);
+    assert_ok(f, db_begin(f->db, &f->err));
+    add(f, "a");
+    store_close(f);
+    assert_string_equal(types(f), "");
 }
 
-static void every_sqlite_result_has_its_code(void **state)
+TEST(every_sqlite_result_has_its_code)
 {
-    (void)state;
     assert_int_equal(db_code(SQLITE_ROW), OK);
     assert_int_equal(db_code(SQLITE_FULL), ERR_FULL);
     assert_int_equal(db_code(SQLITE_IOERR_FSYNC), ERR_IO);
@@ -286,28 +264,4 @@ static void every_sqlite_result_has_its_code(void **state)
     assert_int_equal(db_code(SQLITE_LOCKED), ERR_BUSY);
     assert_int_equal(db_code(SQLITE_NOMEM), ERR_NOMEM);
     assert_int_equal(db_code(SQLITE_CONSTRAINT_CHECK), ERR_FAILED);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(all_of_a_turn_commits_together),
-        TEST(a_message_that_fails_leaves_the_others_alone),
-        TEST(a_rolled_back_turn_never_was),
-        TEST(the_router_never_waits_for_a_writer),
-        TEST(a_deferred_foreign_key_shows_at_release),
-        TEST(a_foreign_key_that_breaks_the_commit_rolls_back),
-        TEST(a_full_store_undoes_the_turn_and_goes_on),
-        TEST(room_that_is_taken_is_given_back),
-        TEST(a_file_limit_at_commit_undoes_the_turn_and_goes_on),
-        TEST(a_file_limit_inside_the_turn_undoes_it),
-        TEST(commits_of_others_are_seen_and_own_ones_are_not),
-        TEST(the_command_line_waits_for_a_turn_to_end),
-        TEST(closing_rolls_an_open_turn_back),
-        cmocka_unit_test(every_sqlite_result_has_its_code),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -89,11 +89,10 @@ static void begin(struct buf *tries, const char *before)
     assert_int_equal(tries_begin(tries, slice_of(before), &err), OK);
 }
 
-static void one_try_is_a_line(void **state)
+TEST(one_try_is_a_line)
 {
     struct buf tries;
 
-    (void)state;
     begin(&tries, NULL);
     add(&tries, 1, slice_of("no \"choice\"\n16"), slice_of("rules/a.lua:5\nrules/b.lua:6"));
     add_text(&tries, 2, "");
@@ -106,15 +105,14 @@ static void one_try_is_a_line(void **state)
     buf_free(&tries);
 }
 
-static void what_was_written_is_read(void **state)
+TEST_WITH(store, what_was_written_is_read)
 {
-    struct store *s = *state;
     struct buf tries;
     struct read r;
 
     begin(&tries, "{\"at\":5,\"attempt\":1,\"generation\":9,\"error\":\"old\",\"later\":true}");
     add(&tries, 2, slice_of("a\x01q\x1f"), slice_of("rules/a.lua:5"));
-    read_back(s, &tries, &r);
+    read_back(f, &tries, &r);
     assert_int_equal(r.n, 2);
     assert_int_equal(r.list[0].at, 5);
     assert_int_equal(r.list[0].generation, 9);
@@ -127,15 +125,14 @@ static void what_was_written_is_read(void **state)
     buf_free(&tries);
 }
 
-static void bytes_that_are_no_text_are_replaced(void **state)
+TEST_WITH(store, bytes_that_are_no_text_are_replaced)
 {
-    struct store *s = *state;
     struct buf tries;
     struct read r;
 
     begin(&tries, NULL);
     add_text(&tries, 1, "caf\xe9 \xed\xa0\x80");
-    read_back(s, &tries, &r);
+    read_back(f, &tries, &r);
     assert_int_equal(r.n, 1);
     assert_true(text_is_utf8(r.list[0].error.data, r.list[0].error.len));
     assert_contains(r.list[0].error.data, "caf\xef\xbf\xbd ");
@@ -143,16 +140,15 @@ static void bytes_that_are_no_text_are_replaced(void **state)
     buf_free(&tries);
 }
 
-static void the_first_and_the_last_ones_are_kept(void **state)
+TEST_WITH(store, the_first_and_the_last_ones_are_kept)
 {
-    struct store *s = *state;
     struct buf tries;
     struct read r;
 
     begin(&tries, NULL);
     for (int i = 1; i <= 50; i++)
         add_text(&tries, i, "no");
-    read_back(s, &tries, &r);
+    read_back(f, &tries, &r);
     assert_int_equal(r.n, 20);
     assert_int_equal(r.list[0].attempt, 1);
     for (int i = 1; i < 20; i++)
@@ -162,9 +158,8 @@ static void the_first_and_the_last_ones_are_kept(void **state)
 }
 
 /* A control character takes six bytes, so few tries of the worst kind fit. */
-static void the_whole_is_bounded(void **state)
+TEST_WITH(store, the_whole_is_bounded)
 {
-    struct store *s = *state;
     char worst[5000];
     struct buf tries;
     struct read r;
@@ -175,7 +170,7 @@ static void the_whole_is_bounded(void **state)
         add(&tries, i, (struct slice){worst, sizeof worst}, (struct slice){worst, sizeof worst});
         assert_true(tries.len <= TRIES_MAX);
     }
-    read_back(s, &tries, &r);
+    read_back(f, &tries, &r);
     assert_in_range(r.n, 4, 10);
     assert_int_equal(r.list[0].attempt, 1);
     assert_int_equal(r.list[r.n - 1].attempt, 30);
@@ -186,9 +181,8 @@ static void the_whole_is_bounded(void **state)
     buf_free(&tries);
 }
 
-static void a_cut_spares_a_character(void **state)
+TEST_WITH(store, a_cut_spares_a_character)
 {
-    struct store *s = *state;
     char text[2000];
     struct buf tries;
     struct read r;
@@ -198,7 +192,7 @@ static void a_cut_spares_a_character(void **state)
         memcpy(text + i, "\xe4\xb8\x8d", 3);
     begin(&tries, NULL);
     add(&tries, 1, (struct slice){text, 1999}, (struct slice){NULL, 0});
-    read_back(s, &tries, &r);
+    read_back(f, &tries, &r);
     assert_int_equal(r.list[0].error.len, 1 + 3 * 341);
     assert_memory_equal(r.list[0].error.data, text, 1 + 3 * 341);
     arena_free(&r.arena);
@@ -206,9 +200,8 @@ static void a_cut_spares_a_character(void **state)
 }
 
 /* Somebody else's hand in the column costs what it spoilt, and no turn. */
-static void what_is_no_line_of_ours_is_passed_over(void **state)
+TEST_WITH(store, what_is_no_line_of_ours_is_passed_over)
 {
-    struct store *s = *state;
     static char huge[TRIES_MAX + 1];
     struct buf tries;
     struct read r;
@@ -216,7 +209,7 @@ static void what_is_no_line_of_ours_is_passed_over(void **state)
     begin(&tries, "junk\n[1]\n{\"attempt\":1}\n\n{\"at\":1e99999999999999999999999999,"
                   "\"error\":\"x\"}\n{\"error\":7}");
     add_text(&tries, 3, "still");
-    read_back(s, &tries, &r);
+    read_back(f, &tries, &r);
     assert_int_equal(r.n, 1);
     assert_true(slice_is(r.list[0].error, "still"));
     arena_free(&r.arena);
@@ -225,7 +218,7 @@ static void what_is_no_line_of_ours_is_passed_over(void **state)
     memset(huge, 'x', TRIES_MAX);
     begin(&tries, huge); /* one line as long as all may be */
     add_text(&tries, 4, "new");
-    read_back(s, &tries, &r);
+    read_back(f, &tries, &r);
     assert_int_equal(r.n, 1);
     assert_true(tries.len < 100);
     arena_free(&r.arena);
@@ -255,79 +248,56 @@ static const struct dead_letter letter = {
     "{\"at\":9,\"attempt\":2,\"generation\":3,\"error\":\"second\",\"traceback\":\"rules/a.lua:"   \
     "5\"}\n"
 
-static void the_last_try_of_a_letter_is_its_death(void **state)
+TEST_WITH(store, the_last_try_of_a_letter_is_its_death)
 {
-    struct store *s = *state;
     struct dead_letter l = letter;
 
-    store_open(s);
-    assert_ok(s, dead_add(s->db, &l, NULL, NULL, &s->err));
-    assert_string_equal(other_rows(s, TRIES "herald_dead"), LAST);
+    store_open(f);
+    assert_ok(f, dead_add(f->db, &l, NULL, NULL, &f->err));
+    assert_string_equal(other_rows(f, TRIES "herald_dead"), LAST);
     l.identity = slice_of("another");
     l.tries = slice_of(FIRST);
     l.error = "";
     l.traceback = NULL;
-    assert_ok(s, dead_add(s->db, &l, NULL, NULL, &s->err));
-    assert_string_equal(other_rows(s, TRIES "herald_dead where id = 2"),
+    assert_ok(f, dead_add(f->db, &l, NULL, NULL, &f->err));
+    assert_string_equal(other_rows(f, TRIES "herald_dead where id = 2"),
                         FIRST "{\"at\":9,\"attempt\":2,\"generation\":3,"
                               "\"error\":\"(no reason given)\"}\n");
 }
 
-static void replay_takes_the_tries_along(void **state)
+TEST_WITH(store, replay_takes_the_tries_along)
 {
-    struct store *s = *state;
     const struct letter_edit edit = {.key[0] = slice_of("16")};
     struct dead_letter l = letter;
     struct picked done = {.changed = 0};
 
-    store_open(s);
+    store_open(f);
     l.tries = slice_of(FIRST);
-    assert_ok(s, dead_add(s->db, &l, NULL, NULL, &s->err));
-    assert_ok(s, letter_edit(s->db, 1, &edit, false, &s->err));
-    assert_string_equal(other_rows(s, TRIES "herald_dead"), FIRST LAST);
-    assert_ok(s, letter_replay(s->db, 1, 50, &done, &s->err));
-    assert_string_equal(other_rows(s, TRIES "herald_retry"), FIRST LAST);
+    assert_ok(f, dead_add(f->db, &l, NULL, NULL, &f->err));
+    assert_ok(f, letter_edit(f->db, 1, &edit, false, &f->err));
+    assert_string_equal(other_rows(f, TRIES "herald_dead"), FIRST LAST);
+    assert_ok(f, letter_replay(f->db, 1, 50, &done, &f->err));
+    assert_string_equal(other_rows(f, TRIES "herald_retry"), FIRST LAST);
 }
 
-static void a_retry_goes_on_with_its_tries(void **state)
+TEST_WITH(store, a_retry_goes_on_with_its_tries)
 {
-    struct store *s = *state;
     const struct retry_row row = {
         .queue = {"q", 1}, .attempts = 1, .tries = {FIRST, sizeof FIRST - 1}};
     struct buf tries;
 
-    store_open(s);
-    assert_ok(s, retry_add(s->db, &row, &s->err));
-    assert_ok(s, retry_tries(s->db, 1, &tries, &s->err));
+    store_open(f);
+    assert_ok(f, retry_add(f->db, &row, &f->err));
+    assert_ok(f, retry_tries(f->db, 1, &tries, &f->err));
     add_text(&tries, 2, "second");
-    assert_ok(s, retry_again(s->db, 1, 2, 7, "second", 3, (struct slice){tries.data, tries.len},
-                             &s->err));
+    assert_ok(f, retry_again(f->db, 1, 2, 7, "second", 3, (struct slice){tries.data, tries.len},
+                             &f->err));
     buf_free(&tries);
     /* what is no try leaves them as they are */
-    assert_ok(s, retry_again(s->db, 1, 2, 8, "orphaned", 3, (struct slice){NULL, 0}, &s->err));
-    assert_string_equal(other_rows(s, TRIES "herald_retry"), FIRST
+    assert_ok(f, retry_again(f->db, 1, 2, 8, "orphaned", 3, (struct slice){NULL, 0}, &f->err));
+    assert_string_equal(other_rows(f, TRIES "herald_retry"), FIRST
                         "{\"at\":1002,\"attempt\":2,\"generation\":3,\"error\":\"second\"}\n");
-    assert_ok(s, retry_tries(s->db, 99, &tries, &s->err));
+    assert_ok(f, retry_tries(f->db, 99, &tries, &f->err));
     assert_int_equal(tries.len, 0);
     buf_free(&tries);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_try_is_a_line),
-        TEST(what_was_written_is_read),
-        TEST(bytes_that_are_no_text_are_replaced),
-        TEST(the_first_and_the_last_ones_are_kept),
-        TEST(the_whole_is_bounded),
-        TEST(a_cut_spares_a_character),
-        TEST(what_is_no_line_of_ours_is_passed_over),
-        TEST(the_last_try_of_a_letter_is_its_death),
-        TEST(replay_takes_the_tries_along),
-        TEST(a_retry_goes_on_with_its_tries),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,88 +58,70 @@ static void end(struct seen *seen)
     assert_int_equal(uv_loop_close(&seen->loop), 0);
 }
 
-static void a_foreign_commit_wakes_the_loop(void **state)
+TEST_WITH(store, a_foreign_commit_wakes_the_loop)
 {
-    struct store *s = *state;
     struct seen seen;
 
-    begin(s, &seen, 60000);
-    (void)db_foreign_commits(s->db);
+    begin(f, &seen, 60000);
+    (void)db_foreign_commits(f->db);
     run(&seen, 50);
     assert_int_equal(seen.commits, 0);
     for (int i = 1; i <= 3; i++) {
-        other_exec(s, "insert into herald_outbox(type) values ('t')");
+        other_exec(f, "insert into herald_outbox(type) values ('t')");
         run(&seen, 5000);
         assert_int_equal(seen.commits, i);
     }
     end(&seen);
 }
 
-static void own_commits_do_not(void **state)
+TEST_WITH(store, own_commits_do_not)
 {
     const struct message m = {.type = slice_of("mine")};
-    struct store *s = *state;
     struct seen seen;
 
-    begin(s, &seen, 5);
-    (void)db_foreign_commits(s->db);
+    begin(f, &seen, 5);
+    (void)db_foreign_commits(f->db);
     for (int i = 0; i < 5; i++) {
-        assert_ok(s, db_begin(s->db, &s->err));
-        assert_ok(s, outbox_add(s->db, &m, 0, NULL, &s->err));
-        assert_ok(s, db_commit(s->db, &s->err));
-        s->now_ms += 60000;
-        db_checkpoint(s->db, true);
+        assert_ok(f, db_begin(f->db, &f->err));
+        assert_ok(f, outbox_add(f->db, &m, 0, NULL, &f->err));
+        assert_ok(f, db_commit(f->db, &f->err));
+        f->now_ms += 60000;
+        db_checkpoint(f->db, true);
         run(&seen, 20);
     }
     assert_int_equal(seen.commits, 0);
     end(&seen);
 }
 
-static void the_poll_finds_what_no_hint_told(void **state)
+TEST_WITH(store, the_poll_finds_what_no_hint_told)
 {
-    struct store *s = *state;
     struct seen seen;
 
-    begin(s, &seen, 20);
-    (void)db_foreign_commits(s->db);
-    free(s->db->wal_path); /* as if inotify were not there */
-    s->db->wal_path = strdup("/nowhere/at/all");
+    begin(f, &seen, 20);
+    (void)db_foreign_commits(f->db);
+    free(f->db->wal_path); /* as if inotify were not there */
+    f->db->wal_path = strdup("/nowhere/at/all");
     watch_stop(&seen.watch);
-    assert_ok(s, watch_start(&seen.watch, s->db, &seen.loop, 20, on_commit, &seen, &s->err));
-    assert_contains(store_logged(s), "polling instead");
-    other_exec(s, "insert into herald_outbox(type) values ('t')");
+    assert_ok(f, watch_start(&seen.watch, f->db, &seen.loop, 20, on_commit, &seen, &f->err));
+    assert_contains(store_logged(f), "polling instead");
+    other_exec(f, "insert into herald_outbox(type) values ('t')");
     run(&seen, 5000);
     assert_int_equal(seen.commits, 1);
     end(&seen);
 }
 
-static void the_callback_may_end_the_watch(void **state)
+TEST_WITH(store, the_callback_may_end_the_watch)
 {
-    struct store *s = *state;
     struct seen seen;
 
-    begin(s, &seen, 60000);
+    begin(f, &seen, 60000);
     seen.stop_at_commit = true;
-    other_exec(s, "insert into herald_outbox(type) values ('t')");
+    other_exec(f, "insert into herald_outbox(type) values ('t')");
     run(&seen, 5000);
     assert_int_equal(seen.commits, 1);
     assert_null(seen.watch);
-    other_exec(s, "insert into herald_outbox(type) values ('t')");
+    other_exec(f, "insert into herald_outbox(type) values ('t')");
     run(&seen, 50);
     assert_int_equal(seen.commits, 1);
     end(&seen);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(a_foreign_commit_wakes_the_loop),
-        TEST(own_commits_do_not),
-        TEST(the_poll_finds_what_no_hint_told),
-        TEST(the_callback_may_end_the_watch),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -90,14 +90,20 @@ static int64_t mono_ms(void *arg)
     return (int64_t)(uv_hrtime() / 1000000) + ((struct probe *)arg)->ahead_ms;
 }
 
-void probe_begin(struct probe *p, const char *url)
+void probe_url(struct probe *p, const char *url)
 {
     struct err err;
 
+    url_free(&p->url);
+    assert_int_equal(url_parse(url, &p->url, &err), OK);
+}
+
+void probe_setup(struct probe *p)
+{
     *p = (struct probe){.closed = false};
     assert_int_equal(uv_loop_init(&p->loop), 0);
     p->broker = fake_broker_new(&p->loop);
-    assert_int_equal(url_parse(url != NULL ? url : "amqp://guest:guest@fake", &p->url, &err), OK);
+    probe_url(p, "amqp://guest:guest@fake");
     p->settings = (struct link_settings){
         .loop = &p->loop,
         .clock = {.wall_ms = mono_ms, .mono_ms = mono_ms, .arg = p},
@@ -173,13 +179,15 @@ static bool is_closed(void *arg)
     return ((struct probe *)arg)->closed;
 }
 
-void probe_end(struct probe *p)
+void probe_teardown(struct probe *p)
 {
-    link_close(p->link);
-    assert_true(fake_until(p->broker, is_closed, p, PATIENCE_MS));
-    assert_string_equal(link_state_word(p->link), "closed");
-    link_free(&p->link);
-    assert_null(p->link);
+    if (p->link != NULL) {
+        link_close(p->link);
+        assert_true(fake_until(p->broker, is_closed, p, PATIENCE_MS));
+        assert_string_equal(link_state_word(p->link), "closed");
+        link_free(&p->link);
+        assert_null(p->link);
+    }
     fake_broker_free(&p->broker);
     url_free(&p->url);
     assert_int_equal(uv_loop_close(&p->loop), 0);

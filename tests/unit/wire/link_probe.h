@@ -24,9 +24,10 @@ struct probe {
     bool restart_on_next;
 };
 
-/* Settings with short times and a body limit of 1000 bytes; may be changed until
- * probe_open. `url` NULL: amqp://guest:guest@fake. */
-void probe_begin(struct probe *p, const char *url);
+/* To amqp://guest:guest@fake, with short times and a body limit of 1000 bytes; all of it may be
+ * changed until probe_open. */
+void probe_setup(struct probe *p);
+void probe_url(struct probe *p, const char *url);
 void probe_open(struct probe *p);
 
 /* As probe_open, and runs until the link is up. */
@@ -39,6 +40,6 @@ void probe_until(struct probe *p, const char *text);
 void probe_until_error(struct probe *p, const char *text);
 
 /* Closes, and checks that nothing is left on the loop. */
-void probe_end(struct probe *p);
+void probe_teardown(struct probe *p);
 
 #endif

@@ -33,7 +33,7 @@ static void begin(struct assemble *a, uint16_t channel, uint64_t size)
     assert_false(whole);
 }
 
-static void a_body_in_one_frame_is_lent_as_it_is(void **state)
+TEST(a_body_in_one_frame_is_lent_as_it_is)
 {
     struct frame body = frame(FRAME_BODY, 1, "abc", 3);
     struct assembled out;
@@ -41,7 +41,6 @@ static void a_body_in_one_frame_is_lent_as_it_is(void **state)
     struct err err;
     bool whole;
 
-    (void)state;
     assemble_init(&a, 100);
     begin(&a, 1, 3);
     assert_int_equal(assemble_frame(&a, &body, &out, &whole, &err), OK);
@@ -55,7 +54,7 @@ static void a_body_in_one_frame_is_lent_as_it_is(void **state)
     assemble_free(&a);
 }
 
-static void an_empty_body_is_whole_with_its_header(void **state)
+TEST(an_empty_body_is_whole_with_its_header)
 {
     struct frame method = frame(FRAME_METHOD, 1, "\0\x3c\0\x3c", 4), head = header(1, 0);
     struct assembled out;
@@ -63,7 +62,6 @@ static void an_empty_body_is_whole_with_its_header(void **state)
     struct err err;
     bool whole;
 
-    (void)state;
     assemble_init(&a, 100);
     assert_int_equal(assemble_method(&a, &method, &err), OK);
     assert_int_equal(assemble_frame(&a, &head, &out, &whole, &err), OK);
@@ -74,7 +72,7 @@ static void an_empty_body_is_whole_with_its_header(void **state)
 }
 
 /* The announced size is only believed as far as bytes come. */
-static void a_huge_announcement_takes_no_memory(void **state)
+TEST(a_huge_announcement_takes_no_memory)
 {
     struct frame body = frame(FRAME_BODY, 1, "abc", 3);
     struct assembled out;
@@ -82,7 +80,6 @@ static void a_huge_announcement_takes_no_memory(void **state)
     struct err err;
     bool whole;
 
-    (void)state;
     assemble_init(&a, SIZE_MAX / 4);
     begin(&a, 1, SIZE_MAX / 4);
     assert_int_equal(assemble_frame(&a, &body, &out, &whole, &err), OK);
@@ -91,7 +88,7 @@ static void a_huge_announcement_takes_no_memory(void **state)
 }
 
 /* Nobody can ack what was not delivered. */
-static void what_could_not_be_kept_is_refused_before_it_comes(void **state)
+TEST(what_could_not_be_kept_is_refused_before_it_comes)
 {
     const char header[] = "\0\x3c\0\0\0\0\0\0\0\0\0\x0c\0\0";
     struct frame method = frame(FRAME_METHOD, 1, "\0\x3c\0\x3c", 4);
@@ -101,7 +98,6 @@ static void what_could_not_be_kept_is_refused_before_it_comes(void **state)
     struct err err;
     bool whole = false;
 
-    (void)state;
     assemble_init(&a, 11);
     assert_int_equal(assemble_method(&a, &method, &err), OK);
     assert_int_equal(assemble_frame(&a, &large, &out, &whole, &err), ERR_LIMIT);
@@ -112,7 +108,7 @@ static void what_could_not_be_kept_is_refused_before_it_comes(void **state)
     assemble_free(&a);
 }
 
-static void a_dropped_content_leaves_the_others_alone(void **state)
+TEST(a_dropped_content_leaves_the_others_alone)
 {
     struct frame first = frame(FRAME_BODY, 1, "ab", 2), last = frame(FRAME_BODY, 1, "cd", 2);
     struct frame gone = frame(FRAME_BODY, 2, "xx", 2);
@@ -121,7 +117,6 @@ static void a_dropped_content_leaves_the_others_alone(void **state)
     struct err err;
     bool whole;
 
-    (void)state;
     assemble_init(&a, 100);
     begin(&a, 2, 4);
     begin(&a, 1, 4);
@@ -135,17 +130,4 @@ static void a_dropped_content_leaves_the_others_alone(void **state)
     assemble_reset(&a);
     assert_false(assemble_is_busy(&a, 1));
     assemble_free(&a);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_body_in_one_frame_is_lent_as_it_is),
-        cmocka_unit_test(an_empty_body_is_whole_with_its_header),
-        cmocka_unit_test(a_huge_announcement_takes_no_memory),
-        cmocka_unit_test(what_could_not_be_kept_is_refused_before_it_comes),
-        cmocka_unit_test(a_dropped_content_leaves_the_others_alone),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

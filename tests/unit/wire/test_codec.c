@@ -128,7 +128,7 @@ static const char *round_trip(const struct message *m)
     return out;
 }
 
-static void a_message_arrives_as_it_was_published(void **state)
+TEST(a_message_arrives_as_it_was_published)
 {
     struct message m = {
         .id = slice_of("shop:42"),
@@ -138,7 +138,6 @@ static void a_message_arrives_as_it_was_published(void **state)
         .timestamp_s = 1700000000,
     };
 
-    (void)state;
     assert_string_equal(round_trip(&m), "id=shop:42 type=payresult_notify k1=16 k2=60201 "
                                         "content=application/json body={\"id\":1} at=1700000000");
     m.key[2] = slice_of("");
@@ -149,21 +148,19 @@ static void a_message_arrives_as_it_was_published(void **state)
                                         "\"n\":9007199254740993} body={\"id\":1} at=1700000000");
 }
 
-static void what_is_absent_stays_absent(void **state)
+TEST(what_is_absent_stays_absent)
 {
     struct message m = {.timestamp_s = 0};
 
-    (void)state;
     assert_string_equal(round_trip(&m), "content=application/json body=");
     m.headers = slice_of("{}");
     assert_string_equal(round_trip(&m), "content=application/json body=");
 }
 
-static void a_header_may_name_the_content_type(void **state)
+TEST(a_header_may_name_the_content_type)
 {
     struct message m = {.content_type = slice_of("text/plain")};
 
-    (void)state;
     m.headers = slice_of("{\"content-type\":\"image/png\",\"a\":1}");
     assert_string_equal(round_trip(&m), "content=image/png headers={\"a\":1} body=");
     m.headers = slice_of("{\"a\":1,\"content_type\":\"image/gif\"}");
@@ -175,21 +172,19 @@ static void a_header_may_name_the_content_type(void **state)
     assert_string_equal(round_trip(&m), "headers: an object or array where a plain value is due");
 }
 
-static void a_business_key_is_not_written_twice(void **state)
+TEST(a_business_key_is_not_written_twice)
 {
     struct message m = {.key = {slice_of("16"), {NULL, 0}, {NULL, 0}}};
 
-    (void)state;
     m.headers = slice_of("{\"business-key-1\":\"other\",\"business-key-2\":60201}");
     assert_string_equal(round_trip(&m), "k1=16 k2=60201 content=application/json body=");
 }
 
-static void what_does_not_fit_is_refused_with_the_reason(void **state)
+TEST(what_does_not_fit_is_refused_with_the_reason)
 {
     static char big[140000];
     struct message m = {.timestamp_s = 0};
 
-    (void)state;
     memset(big, 'a', sizeof big);
     m.id = (struct slice){big, 255};
     m.type = (struct slice){big, 256};
@@ -212,14 +207,13 @@ static void what_does_not_fit_is_refused_with_the_reason(void **state)
     assert_non_null(strstr(round_trip(&m), "is over the limit of 16777216"));
 }
 
-static void bodies_fill_their_frames_to_the_last_byte(void **state)
+TEST(bodies_fill_their_frames_to_the_last_byte)
 {
     static char body[3 * (8192 - FRAME_OVERHEAD) + 1];
     const size_t most = 8192 - FRAME_OVERHEAD;
     const size_t sizes[][2] = {{0, 0},        {1, 1},        {most, 1},
                                {most + 1, 2}, {3 * most, 3}, {3 * most + 1, 4}};
 
-    (void)state;
     for (size_t i = 0; i < sizeof body; i++)
         body[i] = (char)(i * 7);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
@@ -241,7 +235,7 @@ static void bodies_fill_their_frames_to_the_last_byte(void **state)
     }
 }
 
-static void publishes_are_mandatory(void **state)
+TEST(publishes_are_mandatory)
 {
     struct message m = {.body = slice_of("x")};
     const amqp_basic_publish_t *publish;
@@ -249,7 +243,6 @@ static void publishes_are_mandatory(void **state)
     struct err err;
     struct seen s;
 
-    (void)state;
     buf_init(&bytes, 1 << 20);
     assert_int_equal(codec_publish(&bytes, 3, "exchange", "key", &m, 8192, &err), OK);
     look(&s, &bytes);
@@ -263,14 +256,13 @@ static void publishes_are_mandatory(void **state)
     buf_free(&bytes);
 }
 
-static void a_full_buffer_stays_as_it_was(void **state)
+TEST(a_full_buffer_stays_as_it_was)
 {
     struct message m = {.body = slice_of("0123456789")};
     amqp_basic_ack_t ack = {.delivery_tag = 1};
     struct buf bytes;
     struct err err;
 
-    (void)state;
     for (size_t max = 1; max < 77; max++) { /* 77 is what the publish needs */
         buf_init(&bytes, max);
         assert_int_equal(codec_publish(&bytes, 3, "x", "k", &m, 8192, &err), ERR_LIMIT);
@@ -281,14 +273,13 @@ static void a_full_buffer_stays_as_it_was(void **state)
     }
 }
 
-static void a_name_that_is_too_long_cannot_be_sent(void **state)
+TEST(a_name_that_is_too_long_cannot_be_sent)
 {
     char name[256];
     amqp_queue_declare_t declare = {.queue = {sizeof name, name}};
     struct buf bytes;
     struct err err;
 
-    (void)state;
     memset(name, 'q', sizeof name);
     buf_init(&bytes, 1 << 20);
     assert_int_equal(codec_method(&bytes, 1, AMQP_QUEUE_DECLARE_METHOD, &declare, &err), ERR_INPUT);
@@ -336,9 +327,8 @@ static const char *receive(const char *properties, size_t len)
 
 #define RECEIVE(bytes) receive(bytes, sizeof(bytes) - 1)
 
-static void integer_keys_become_text_and_other_kinds_stay_headers(void **state)
+TEST(integer_keys_become_text_and_other_kinds_stay_headers)
 {
-    (void)state;
     assert_string_equal(RECEIVE("\x20\0\0\0\0\x1b\x0e"
                                 "business-key-1l\0\0\0\0\0\0\0\x10\1zV"),
                         "k1=16 headers={\"z\":null} body=b");
@@ -353,9 +343,8 @@ static void integer_keys_become_text_and_other_kinds_stay_headers(void **state)
                         "headers={\"business-key-4\":true} body=b");
 }
 
-static void headers_nobody_can_read_cost_the_headers_and_not_the_message(void **state)
+TEST(headers_nobody_can_read_cost_the_headers_and_not_the_message)
 {
-    (void)state;
     /* content type, a table with an unknown kind, message id */
     assert_string_equal(RECEIVE("\xa0\x80\x03"
                                 "a/b\0\0\0\3\1xZ\2id"),
@@ -367,9 +356,8 @@ static void headers_nobody_can_read_cost_the_headers_and_not_the_message(void **
                         "damaged header table: a value ends beyond its table");
 }
 
-static void properties_of_no_use_to_herald_are_kept(void **state)
+TEST(properties_of_no_use_to_herald_are_kept)
 {
-    (void)state;
     /* encoding, mode, priority, correlation id, reply to, expiration, id, user, application */
     assert_string_equal(RECEIVE("\x5f\x98\4gzip\1\7\2c\xff\1r\0026\x30\2id\1u\1a"),
                         "id=id properties={\"content_encoding\":\"gzip\",\"correlation_id\":"
@@ -380,9 +368,8 @@ static void properties_of_no_use_to_herald_are_kept(void **state)
                         "id=id body=b"); /* persistent, as it should be */
 }
 
-static void a_header_that_is_cut_off_ends_the_connection(void **state)
+TEST(a_header_that_is_cut_off_ends_the_connection)
 {
-    (void)state;
     assert_string_equal(RECEIVE("\x20\0\0\0\1\0"),
                         "ERROR damaged header table: it ends beyond its frame");
     assert_string_equal(RECEIVE("\xa0\0\x10"
@@ -393,20 +380,18 @@ static void a_header_that_is_cut_off_ends_the_connection(void **state)
     assert_string_equal(RECEIVE("\0\1\0\0"), "ERROR a content header with unknown properties");
 }
 
-static void text_that_is_not_utf8_is_reported(void **state)
+TEST(text_that_is_not_utf8_is_reported)
 {
-    (void)state;
     assert_string_equal(RECEIVE("\0\x80\2a\xff"), "id=a\xff body=b | the message id is not UTF-8");
 }
 
-static void any_bent_header_does_no_harm(void **state)
+TEST(any_bent_header_does_no_harm)
 {
     static const char whole[] =
         "\xa0\xf0\3a/"
         "b\0\0\0\x1c\1aF\0\0\0\x0a\1bI\0\0\0\1\1cV\1dA\0\0\0\1V\1eV\1\2id\0\0\0\0\0\0\0\1";
     char bent[sizeof whole];
 
-    (void)state;
     for (size_t len = 2; len < sizeof whole; len++) {
         for (size_t i = 0; i < len; i++) {
             for (int bit = 0; bit < 8; bit++) {
@@ -418,7 +403,7 @@ static void any_bent_header_does_no_harm(void **state)
     }
 }
 
-static void a_message_moves_into_one_block(void **state)
+TEST(a_message_moves_into_one_block)
 {
     struct message m = {
         .id = slice_of("i"),
@@ -429,7 +414,6 @@ static void a_message_moves_into_one_block(void **state)
     char before[256];
     char block[7];
 
-    (void)state;
     snprintf(before, sizeof before, "%s", spell(&m));
     assert_int_equal(codec_message_size(&m), sizeof block);
     assert_ptr_equal(codec_message_move(&m, block), block + sizeof block);
@@ -439,38 +423,12 @@ static void a_message_moves_into_one_block(void **state)
     assert_non_null(m.key[2].data);
 }
 
-static void only_what_a_server_sends_is_taken_from_it(void **state)
+TEST(only_what_a_server_sends_is_taken_from_it)
 {
-    (void)state;
     assert_true(codec_is_from_server(AMQP_BASIC_DELIVER_METHOD));
     assert_true(codec_is_from_server(AMQP_BASIC_ACK_METHOD));
     assert_false(codec_is_from_server(AMQP_QUEUE_DECLARE_METHOD)); /* holds a table */
     assert_false(codec_is_from_server(AMQP_CONNECTION_START_OK_METHOD));
     assert_false(codec_is_from_server(AMQP_BASIC_GET_OK_METHOD));
     assert_false(codec_is_from_server(0xffffffff));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_message_arrives_as_it_was_published),
-        cmocka_unit_test(what_is_absent_stays_absent),
-        cmocka_unit_test(a_header_may_name_the_content_type),
-        cmocka_unit_test(a_business_key_is_not_written_twice),
-        cmocka_unit_test(what_does_not_fit_is_refused_with_the_reason),
-        cmocka_unit_test(bodies_fill_their_frames_to_the_last_byte),
-        cmocka_unit_test(publishes_are_mandatory),
-        cmocka_unit_test(a_full_buffer_stays_as_it_was),
-        cmocka_unit_test(a_name_that_is_too_long_cannot_be_sent),
-        cmocka_unit_test(integer_keys_become_text_and_other_kinds_stay_headers),
-        cmocka_unit_test(properties_of_no_use_to_herald_are_kept),
-        cmocka_unit_test(headers_nobody_can_read_cost_the_headers_and_not_the_message),
-        cmocka_unit_test(a_header_that_is_cut_off_ends_the_connection),
-        cmocka_unit_test(text_that_is_not_utf8_is_reported),
-        cmocka_unit_test(any_bent_header_does_no_harm),
-        cmocka_unit_test(a_message_moves_into_one_block),
-        cmocka_unit_test(only_what_a_server_sends_is_taken_from_it),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,14 +50,13 @@ static int feed(struct frame_reader *r, struct story *s, const char *bytes, size
     return rc;
 }
 
-static void frames_are_found_however_the_bytes_come(void **state)
+TEST(frames_are_found_however_the_bytes_come)
 {
     char bytes[256];
     size_t len = put_frame(bytes, FRAME_METHOD, 7, "abc");
     struct frame_reader r;
     struct err err;
 
-    (void)state;
     len += put_frame(bytes + len, FRAME_HEARTBEAT, 0, "");
     len += put_frame(bytes + len, FRAME_HEADER, 65535, "header");
     len += put_frame(bytes + len, FRAME_BODY, 1, "a longer body than the others");
@@ -88,9 +87,8 @@ static void broken(const char *bytes, size_t len, const char *want)
     }
 }
 
-static void what_is_no_frame_is_never_handed_over(void **state)
+TEST(what_is_no_frame_is_never_handed_over)
 {
-    (void)state;
     broken("HTTP/1.1 400 Bad Request", 24,
            "bytes that are no AMQP frame (type 72); is it an AMQP port?");
     broken("AMQP\0\1\0\0", 8, "the server does not speak AMQP 0-9-1");
@@ -99,14 +97,13 @@ static void what_is_no_frame_is_never_handed_over(void **state)
     broken("\3\0\0\xff\xff\xff\xff", 7, "a frame of 4294967295 bytes is over the limit of 131072");
 }
 
-static void the_agreed_limit_counts_all_of_a_frame(void **state)
+TEST(the_agreed_limit_counts_all_of_a_frame)
 {
     char *bytes = calloc(1, 8193);
     struct story s = {.text = ""};
     struct frame_reader r;
     struct err err;
 
-    (void)state;
     assert_non_null(bytes);
     frame_reader_init(&r);
     r.frame_max = 8192;
@@ -122,7 +119,7 @@ static void the_agreed_limit_counts_all_of_a_frame(void **state)
     free(bytes);
 }
 
-static void who_says_stop_sees_no_more_frames(void **state)
+TEST(who_says_stop_sees_no_more_frames)
 {
     char bytes[64];
     size_t len = put_frame(bytes, FRAME_METHOD, 1, "a");
@@ -130,22 +127,9 @@ static void who_says_stop_sees_no_more_frames(void **state)
     struct frame_reader r;
     struct err err;
 
-    (void)state;
     len += put_frame(bytes + len, FRAME_METHOD, 1, "b");
     frame_reader_init(&r);
     assert_int_equal(feed(&r, &s, bytes, len, len, &err), ERR_CLOSED);
     assert_string_equal(s.text, "1/1:a");
     frame_reader_free(&r);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(frames_are_found_however_the_bytes_come),
-        cmocka_unit_test(what_is_no_frame_is_never_handed_over),
-        cmocka_unit_test(the_agreed_limit_counts_all_of_a_frame),
-        cmocka_unit_test(who_says_stop_sees_no_more_frames),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

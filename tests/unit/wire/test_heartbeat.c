@@ -2,11 +2,10 @@
 #include "check.h"
 #include "wire/heartbeat.h"
 
-static void one_is_due_after_half_an_interval_of_silence(void **state)
+TEST(one_is_due_after_half_an_interval_of_silence)
 {
     struct heartbeat h;
 
-    (void)state;
     heartbeat_start(&h, 10, 1000);
     assert_int_equal(heartbeat_period_ms(&h), 2500);
     assert_false(heartbeat_is_due(&h, 5999));
@@ -15,22 +14,20 @@ static void one_is_due_after_half_an_interval_of_silence(void **state)
     assert_false(heartbeat_is_due(&h, 10999));
 }
 
-static void a_peer_is_dead_only_at_the_second_look(void **state)
+TEST(a_peer_is_dead_only_at_the_second_look)
 {
     struct heartbeat h;
 
-    (void)state;
     heartbeat_start(&h, 10, 0);
     assert_int_equal(heartbeat_judge(&h, 19999), HEARTBEAT_ALIVE);
     assert_int_equal(heartbeat_judge(&h, 20000), HEARTBEAT_LOOK_AGAIN);
     assert_int_equal(heartbeat_judge(&h, 20001), HEARTBEAT_DEAD);
 }
 
-static void what_was_heard_between_two_looks_counts(void **state)
+TEST(what_was_heard_between_two_looks_counts)
 {
     struct heartbeat h;
 
-    (void)state;
     heartbeat_start(&h, 10, 0);
     assert_int_equal(heartbeat_judge(&h, 60000), HEARTBEAT_LOOK_AGAIN);
     heartbeat_heard(&h, 60000);
@@ -38,36 +35,21 @@ static void what_was_heard_between_two_looks_counts(void **state)
     assert_int_equal(heartbeat_judge(&h, 80000), HEARTBEAT_LOOK_AGAIN);
 }
 
-static void without_an_interval_nothing_is_due_and_nobody_dies(void **state)
+TEST(without_an_interval_nothing_is_due_and_nobody_dies)
 {
     struct heartbeat h;
 
-    (void)state;
     heartbeat_start(&h, 0, 0);
     assert_false(heartbeat_is_due(&h, 1000000));
     assert_int_equal(heartbeat_judge(&h, 1000000), HEARTBEAT_ALIVE);
 }
 
-static void both_sides_settle_on_the_smaller_interval(void **state)
+TEST(both_sides_settle_on_the_smaller_interval)
 {
-    (void)state;
     assert_int_equal(heartbeat_agree(10, 60), 10);
     assert_int_equal(heartbeat_agree(60, 10), 10);
     assert_int_equal(heartbeat_agree(10, 0), 10);
     assert_int_equal(heartbeat_agree(0, 60), 0);
     assert_int_equal(heartbeat_agree(-1, 60), 0);
     assert_int_equal(heartbeat_agree(100000, 0), 65535);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_is_due_after_half_an_interval_of_silence),
-        cmocka_unit_test(a_peer_is_dead_only_at_the_second_look),
-        cmocka_unit_test(what_was_heard_between_two_looks_counts),
-        cmocka_unit_test(without_an_interval_nothing_is_due_and_nobody_dies),
-        cmocka_unit_test(both_sides_settle_on_the_smaller_interval),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

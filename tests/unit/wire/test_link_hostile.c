@@ -16,19 +16,18 @@ static void breaks(const char *bytes, size_t len, const char *why)
     char want[512];
     struct probe p;
 
-    probe_begin(&p, NULL);
+    probe_setup(&p);
     probe_up(&p);
     fake_raw(fake_conn(p.broker, NULL), bytes, len);
     snprintf(want, sizeof want, "up down(fake:5672 broke the protocol: %s) up", why);
     probe_until(&p, want);
-    probe_end(&p);
+    probe_teardown(&p);
 }
 
 #define BREAKS(bytes, why) breaks(bytes, sizeof(bytes) - 1, why)
 
-static void bytes_that_are_no_frames_end_the_connection(void **state)
+TEST(bytes_that_are_no_frames_end_the_connection)
 {
-    (void)state;
     BREAKS("GARBAGE", "bytes that are no AMQP frame (type 71); is it an AMQP port?");
     BREAKS("\1\0\0\x7f\xff\xff\xff", "a frame of 2147483647 bytes is over the limit of 131072");
     BREAKS("\1\0\0\0\0\0\4\0\x0a\0\x33\xcd", "a frame of 12 bytes ends in 0xcd, not in 0xce");
@@ -36,9 +35,8 @@ static void bytes_that_are_no_frames_end_the_connection(void **state)
     BREAKS("\4\0\0\0\0\0\0\xce", "bytes that are no AMQP frame (type 4); is it an AMQP port?");
 }
 
-static void methods_that_have_no_place_end_the_connection(void **state)
+TEST(methods_that_have_no_place_end_the_connection)
 {
-    (void)state;
     BREAKS("\1\0\1\0\0\0\4\xff\xff\xff\xff\xce", "a method that no server sends (0xffffffff)");
     BREAKS("\1\0\1\0\0\0\4\0\x32\0\x0a\xce", "a method that no server sends (0x0032000a)");
     BREAKS("\1\0\1\0\0\0\4\0\x0a\0\x33\xce", "AMQP_CONNECTION_CLOSE_OK_METHOD on channel 1");
@@ -51,9 +49,8 @@ static void methods_that_have_no_place_end_the_connection(void **state)
            "a method that cannot be decoded (0x003c0050, 5 bytes)");
 }
 
-static void contents_out_of_order_end_the_connection(void **state)
+TEST(contents_out_of_order_end_the_connection)
 {
-    (void)state;
     BREAKS("\3\0\1\0\0\0\1x\xce", "a body frame without its method on channel 1");
     BREAKS("\2\0\1\0\0\0\x0e\0\x3c\0\0\0\0\0\0\0\0\0\1\0\0\xce",
            "a header frame without its method on channel 1");
@@ -74,9 +71,8 @@ static void breaks_after_header(const char *bytes, size_t len, const char *why)
     buf_free(&out);
 }
 
-static void contents_that_contradict_themselves_end_the_connection(void **state)
+TEST(contents_that_contradict_themselves_end_the_connection)
 {
-    (void)state;
     breaks_after_header("\3\0\1\0\0\0\4four\xce", 12,
                         "a body longer than the 3 bytes that were announced");
     breaks_after_header("\2\0\1\0\0\0\x0e\0\x3c\0\0\0\0\0\0\0\0\0\3\0\0\xce", 22,
@@ -87,40 +83,33 @@ static void contents_that_contradict_themselves_end_the_connection(void **state)
                         "a content header that is none (13 bytes)");
 }
 
-static void a_channel_close_takes_its_unfinished_content_with_it(void **state)
+TEST_WITH(probe, a_channel_close_takes_its_unfinished_content_with_it)
 {
     amqp_channel_close_t close = {.reply_code = 404, .reply_text = amqp_cstring_bytes("gone")};
     amqp_basic_properties_t properties = {._flags = 0};
     struct buf out;
-    struct probe p;
     struct err err;
 
-    (void)state;
-    probe_begin(&p, NULL);
-    probe_up(&p);
+    probe_up(f);
     buf_init(&out, 1 << 20);
     codec_method(&out, 1, AMQP_BASIC_DELIVER_METHOD, &deliver, &err);
     codec_header(&out, 1, &properties, 3, &err);
     codec_method(&out, 1, AMQP_CHANNEL_CLOSE_METHOD, &close, &err);
-    fake_raw(fake_conn(p.broker, NULL), out.data, out.len);
-    probe_until(&p, "up 1:CHANNEL_CLOSE_METHOD");
+    fake_raw(fake_conn(f->broker, NULL), out.data, out.len);
+    probe_until(f, "up 1:CHANNEL_CLOSE_METHOD");
     buf_free(&out);
-    fake_content(fake_conn(p.broker, NULL), 1, AMQP_BASIC_DELIVER_METHOD, &deliver, &properties,
+    fake_content(fake_conn(f->broker, NULL), 1, AMQP_BASIC_DELIVER_METHOD, &deliver, &properties,
                  slice_of("abc"), 0);
-    probe_until(&p, "1:content(abc)");
-    probe_end(&p);
+    probe_until(f, "1:content(abc)");
 }
 
-static void contents_of_several_channels_may_interleave(void **state)
+TEST_WITH(probe, contents_of_several_channels_may_interleave)
 {
     amqp_basic_properties_t properties = {._flags = 0};
     struct buf out;
-    struct probe p;
     struct err err;
 
-    (void)state;
-    probe_begin(&p, NULL);
-    probe_up(&p);
+    probe_up(f);
     buf_init(&out, 1 << 20);
     for (uint16_t channel = 1; channel <= 3; channel++)
         codec_method(&out, channel, AMQP_BASIC_DELIVER_METHOD, &deliver, &err);
@@ -131,34 +120,27 @@ static void contents_of_several_channels_may_interleave(void **state)
     codec_body(&out, 2, slice_of("2!"), 8192, &err);
     codec_body(&out, 3, slice_of("3!"), 8192, &err);
     codec_body(&out, 1, slice_of("1!"), 8192, &err);
-    fake_raw(fake_conn(p.broker, NULL), out.data, out.len);
-    probe_until(&p, "up 2:content(ab2!) 3:content(ab3!) 1:content(ab1!)");
+    fake_raw(fake_conn(f->broker, NULL), out.data, out.len);
+    probe_until(f, "up 2:content(ab2!) 3:content(ab3!) 1:content(ab1!)");
     buf_free(&out);
-    probe_end(&p);
 }
 
-static void there_is_a_limit_to_unfinished_contents(void **state)
+TEST_WITH(probe, there_is_a_limit_to_unfinished_contents)
 {
-    struct probe p;
-
-    (void)state;
-    probe_begin(&p, NULL);
-    probe_up(&p);
+    probe_up(f);
     for (uint16_t channel = 1; channel <= 300; channel++)
-        fake_send(fake_conn(p.broker, NULL), channel, AMQP_BASIC_DELIVER_METHOD, &deliver);
-    probe_until(&p, "up down(fake:5672 broke the protocol: more than 256 unfinished contents) up");
-    probe_end(&p);
+        fake_send(fake_conn(f->broker, NULL), channel, AMQP_BASIC_DELIVER_METHOD, &deliver);
+    probe_until(f, "up down(fake:5672 broke the protocol: more than 256 unfinished contents) up");
 }
 
 /* A header frame whose table is nested so deep that it fills the frame. */
-static void deep_headers_are_one_messages_trouble_only(void **state)
+TEST(deep_headers_are_one_messages_trouble_only)
 {
     const size_t levels = 18000, table = levels * 7;
     amqp_basic_properties_t properties = {._flags = 0};
     char *frame = malloc(table + 64), *at = frame;
     struct probe p;
 
-    (void)state;
     assert_non_null(frame);
     at = put32(put16(put8(at, FRAME_HEADER), 1), (uint32_t)(12 + 2 + 4 + table + 3));
     at = put64(put16(put16(at, AMQP_BASIC_CLASS), 0), 0);
@@ -167,31 +149,30 @@ static void deep_headers_are_one_messages_trouble_only(void **state)
     for (size_t i = 0; i < levels; i++)
         at = put32(put_bytes(at, "\1aF", 3), (uint32_t)((levels - i - 1) * 7));
     at = put8(put_bytes(at, "\2id", 3), FRAME_END);
-    probe_begin(&p, NULL);
+    probe_setup(&p);
     probe_up(&p);
     fake_send(fake_conn(p.broker, NULL), 1, AMQP_BASIC_DELIVER_METHOD, &deliver);
     fake_raw(fake_conn(p.broker, NULL), frame, (size_t)(at - frame));
     fake_content(fake_conn(p.broker, NULL), 1, AMQP_BASIC_DELIVER_METHOD, &deliver, &properties,
                  slice_of("next"), 0);
     probe_until(&p, "up 1:fault(headers nested deeper than 64) 1:content(next)");
-    probe_end(&p);
+    probe_teardown(&p);
     free(frame);
 }
 
-static void a_deep_table_in_the_first_method_ends_the_connection(void **state)
+TEST(a_deep_table_in_the_first_method_ends_the_connection)
 {
     const size_t levels = 18000, table = levels * 7;
     char *frame = malloc(table + 64), *at = frame;
     struct probe p;
 
-    (void)state;
     assert_non_null(frame);
     at = put32(put16(put8(at, FRAME_METHOD), 0), (uint32_t)(4 + 2 + 4 + table + 8));
     at = put32(put16(put32(at, AMQP_CONNECTION_START_METHOD), 9), (uint32_t)table);
     for (size_t i = 0; i < levels; i++)
         at = put32(put_bytes(at, "\1aF", 3), (uint32_t)((levels - i - 1) * 7));
     at = put8(put64(at, 0), FRAME_END);
-    probe_begin(&p, NULL);
+    probe_setup(&p);
     fake_plan(p.broker)->silent = true;
     probe_open(&p);
     while (fake_conn(p.broker, NULL) == NULL || fake_heard(p.broker) == NULL)
@@ -200,7 +181,7 @@ static void a_deep_table_in_the_first_method_ends_the_connection(void **state)
     probe_until_error(&p, "connection.start: headers nested deeper than 64");
     fake_plan(p.broker)->silent = false;
     probe_up(&p);
-    probe_end(&p);
+    probe_teardown(&p);
     free(frame);
 }
 
@@ -234,21 +215,20 @@ static bool send_after_open(void *arg, struct fake_conn *c, uint16_t channel,
     return true;
 }
 
-static void a_stream_cut_at_any_byte_leads_to_a_new_connection(void **state)
+TEST(a_stream_cut_at_any_byte_leads_to_a_new_connection)
 {
     size_t whole;
     struct probe p;
 
-    (void)state;
-    probe_begin(&p, NULL);
+    probe_setup(&p);
     fake_plan(p.broker)->hooks.method = send_after_open;
     probe_open(&p);
     probe_until(&p, "unblocked");
     whole = fake_given(p.broker);
-    probe_end(&p);
+    probe_teardown(&p);
     assert_true(whole > 200);
     for (size_t cut = 1; cut <= whole; cut++) {
-        probe_begin(&p, NULL);
+        probe_setup(&p);
         fake_plan(p.broker)->hooks.method = send_after_open;
         fake_plan(p.broker)->cut_after = cut;
         probe_open(&p);
@@ -256,13 +236,13 @@ static void a_stream_cut_at_any_byte_leads_to_a_new_connection(void **state)
             uv_run(&p.loop, UV_RUN_ONCE);
         fake_plan(p.broker)->cut_after = 0;
         probe_until(&p, "up blocked(memory) 1:content(abcdef) 2:BASIC_ACK_METHOD unblocked");
-        probe_end(&p);
+        probe_teardown(&p);
     }
 }
 
 /* Whatever bit is wrong, the link either goes on or drops the connection; it never
  * crashes, hangs, or stays away. */
-static void a_stream_bent_at_any_byte_does_no_harm(void **state)
+TEST(a_stream_bent_at_any_byte_does_no_harm)
 {
     amqp_basic_properties_t properties = {
         ._flags = AMQP_BASIC_MESSAGE_ID_FLAG | AMQP_BASIC_HEADERS_FLAG,
@@ -273,14 +253,13 @@ static void a_stream_bent_at_any_byte_does_no_harm(void **state)
     struct err err;
     struct probe p;
 
-    (void)state;
     entry.value.kind = AMQP_FIELD_KIND_I32;
     properties.headers = (amqp_table_t){1, &entry};
     buf_init(&out, 1 << 20);
     codec_method(&out, 1, AMQP_BASIC_DELIVER_METHOD, &deliver, &err);
     codec_header(&out, 1, &properties, 6, &err);
     codec_body(&out, 1, slice_of("abcdef"), 12, &err);
-    probe_begin(&p, NULL);
+    probe_setup(&p);
     probe_open(&p);
     for (size_t at = 0; at < out.len; at++) {
         for (int bit = 0; bit < 8; bit++) {
@@ -298,25 +277,6 @@ static void a_stream_bent_at_any_byte_does_no_harm(void **state)
         }
     }
     probe_up(&p);
-    probe_end(&p);
+    probe_teardown(&p);
     buf_free(&out);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bytes_that_are_no_frames_end_the_connection),
-        cmocka_unit_test(methods_that_have_no_place_end_the_connection),
-        cmocka_unit_test(contents_out_of_order_end_the_connection),
-        cmocka_unit_test(contents_that_contradict_themselves_end_the_connection),
-        cmocka_unit_test(a_channel_close_takes_its_unfinished_content_with_it),
-        cmocka_unit_test(contents_of_several_channels_may_interleave),
-        cmocka_unit_test(there_is_a_limit_to_unfinished_contents),
-        cmocka_unit_test(deep_headers_are_one_messages_trouble_only),
-        cmocka_unit_test(a_deep_table_in_the_first_method_ends_the_connection),
-        cmocka_unit_test(a_stream_cut_at_any_byte_leads_to_a_new_connection),
-        cmocka_unit_test(a_stream_bent_at_any_byte_does_no_harm),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

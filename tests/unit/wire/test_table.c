@@ -47,9 +47,8 @@ static void unchanged(const char *json)
     assert_string_equal(round_trip(json), json);
 }
 
-static void values_come_back_as_they_went(void **state)
+TEST(values_come_back_as_they_went)
 {
-    (void)state;
     unchanged("{}");
     unchanged("{\"\":\"\"}");
     unchanged("{\"a\":\"text \\\"quoted\\\" \\u0000 \xc3\xa4\"}");
@@ -60,9 +59,8 @@ static void values_come_back_as_they_went(void **state)
     unchanged("{\"a\":{\"b\":{\"c\":[]}},\"d\":[1,[2,[\"x\",null]],{\"e\":{}}]}");
 }
 
-static void an_integer_beyond_64_bits_becomes_text(void **state)
+TEST(an_integer_beyond_64_bits_becomes_text)
 {
-    (void)state;
     assert_string_equal(round_trip("{\"a\":9223372036854775808}"),
                         "{\"a\":\"9223372036854775808\"}");
     assert_string_equal(round_trip("{\"a\":-99999999999999999999}"),
@@ -82,12 +80,11 @@ static const char *nested(int depth, const char *open, const char *inner, const 
     return out;
 }
 
-static void headers_that_cannot_go_out_are_refused_in_words(void **state)
+TEST(headers_that_cannot_go_out_are_refused_in_words)
 {
     char *many = malloc(32768), *at = many;
     char name[400];
 
-    (void)state;
     assert_string_equal(round_trip("[1]"), "headers: not a JSON object");
     assert_string_equal(round_trip("1"), "headers: not a JSON object");
     assert_string_equal(round_trip("null"), "headers: not a JSON object");
@@ -141,9 +138,8 @@ static const char *read_value(const char *value, size_t len)
 
 #define VALUE(bytes) read_value(bytes, sizeof(bytes) - 1)
 
-static void every_kind_of_value_has_a_json_form(void **state)
+TEST(every_kind_of_value_has_a_json_form)
 {
-    (void)state;
     assert_string_equal(VALUE("t\x02"), "{\"a\":true}");
     assert_string_equal(VALUE("b\xff"), "{\"a\":-1}");
     assert_string_equal(VALUE("B\xff"), "{\"a\":255}");
@@ -167,17 +163,15 @@ static void every_kind_of_value_has_a_json_form(void **state)
     assert_string_equal(VALUE("V"), "{\"a\":null}");
 }
 
-static void of_two_fields_of_one_name_the_last_counts(void **state)
+TEST(of_two_fields_of_one_name_the_last_counts)
 {
-    (void)state;
     assert_string_equal(VALUE("B\1\1aB\2\1bB\3\1aB\4"), "{\"b\":3,\"a\":4}");
 }
 
-static void damaged_tables_are_found_before_they_are_decoded(void **state)
+TEST(damaged_tables_are_found_before_they_are_decoded)
 {
     static const char beyond[] = "damaged header table: a value ends beyond its table";
 
-    (void)state;
     assert_string_equal(VALUE("Z"), "damaged header table: a value of unknown kind 0x5a");
     assert_string_equal(VALUE(""), beyond);
     assert_string_equal(VALUE("I\0\0\0"), beyond);
@@ -188,14 +182,13 @@ static void damaged_tables_are_found_before_they_are_decoded(void **state)
     assert_string_equal(VALUE("V\xff"), beyond);
 }
 
-static void a_table_of_any_depth_is_refused_without_recursion(void **state)
+TEST(a_table_of_any_depth_is_refused_without_recursion)
 {
     const size_t levels = 18000;
     char *bytes = malloc(4 + levels * 7), *at = bytes;
     struct err err;
     size_t size;
 
-    (void)state;
     assert_non_null(bytes);
     at = put32(at, (uint32_t)(levels * 7));
     for (size_t i = 0; i < levels; i++) {
@@ -208,7 +201,7 @@ static void a_table_of_any_depth_is_refused_without_recursion(void **state)
     free(bytes);
 }
 
-static void what_lies_too_deep_becomes_bytes_and_the_rest_stays(void **state)
+TEST(what_lies_too_deep_becomes_bytes_and_the_rest_stays)
 {
     const size_t levels = 100;
     char bytes[4 + 100 * 7 + 8], *at = bytes;
@@ -218,7 +211,6 @@ static void what_lies_too_deep_becomes_bytes_and_the_rest_stays(void **state)
     struct err err;
     size_t size, offset = 0;
 
-    (void)state;
     at = put32(at, (uint32_t)(levels * 7 + 4));
     for (size_t i = 0; i < levels; i++) {
         at = put_bytes(at, "\1aF", 3);
@@ -241,7 +233,7 @@ static void what_lies_too_deep_becomes_bytes_and_the_rest_stays(void **state)
 }
 
 /* As many as fit into a frame, with names that come again. */
-static void a_table_of_very_many_fields_is_read(void **state)
+TEST(a_table_of_very_many_fields_is_read)
 {
     enum { FIELDS = 20000 };
     char *bytes = malloc(4 + FIELDS * 6), *at;
@@ -251,7 +243,6 @@ static void a_table_of_very_many_fields_is_read(void **state)
     struct err err;
     size_t size, offset = 0, fields = 0;
 
-    (void)state;
     assert_non_null(bytes);
     at = put32(bytes, FIELDS * 6);
     for (size_t i = 0; i < FIELDS; i++) {
@@ -274,14 +265,13 @@ static void a_table_of_very_many_fields_is_read(void **state)
     free(bytes);
 }
 
-static void a_table_cut_anywhere_or_bent_anywhere_does_no_harm(void **state)
+TEST(a_table_cut_anywhere_or_bent_anywhere_does_no_harm)
 {
     static const char whole[] = "\0\0\0\x30\1aF\0\0\0\x0a\1bI\0\0\0\1\1cV\1dA\0\0\0\7S\0\0\0\2xyt"
                                 "\1eD\1\0\0\0\2\1fl\0\0\0\0";
     struct err err;
     size_t size;
 
-    (void)state;
     for (size_t len = 0; len < sizeof whole; len++) {
         char *copy = malloc(len + 1);
 
@@ -297,22 +287,4 @@ static void a_table_cut_anywhere_or_bent_anywhere_does_no_harm(void **state)
         }
         free(copy);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_come_back_as_they_went),
-        cmocka_unit_test(an_integer_beyond_64_bits_becomes_text),
-        cmocka_unit_test(headers_that_cannot_go_out_are_refused_in_words),
-        cmocka_unit_test(every_kind_of_value_has_a_json_form),
-        cmocka_unit_test(of_two_fields_of_one_name_the_last_counts),
-        cmocka_unit_test(damaged_tables_are_found_before_they_are_decoded),
-        cmocka_unit_test(a_table_of_any_depth_is_refused_without_recursion),
-        cmocka_unit_test(what_lies_too_deep_becomes_bytes_and_the_rest_stays),
-        cmocka_unit_test(a_table_of_very_many_fields_is_read),
-        cmocka_unit_test(a_table_cut_anywhere_or_bent_anywhere_does_no_harm),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

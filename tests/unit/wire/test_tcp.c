@@ -152,13 +152,12 @@ static void end(struct play *p)
     buf_free(&p->got);
 }
 
-static void bytes_go_out_in_order_and_come_back(void **state)
+TEST(bytes_go_out_in_order_and_come_back)
 {
     struct play p;
     struct err err;
     struct buf given;
 
-    (void)state;
     begin(&p, true);
     open_to(&p, "127.0.0.1");
     assert_int_equal(p.stream->ops->write(p.stream, "x", 1, &err), ERR_CLOSED); /* too early */
@@ -181,13 +180,12 @@ static void bytes_go_out_in_order_and_come_back(void **state)
     end(&p);
 }
 
-static void a_peer_that_does_not_read_makes_a_backlog(void **state)
+TEST(a_peer_that_does_not_read_makes_a_backlog)
 {
     static char bytes[1 << 20];
     struct play p;
     struct err err;
 
-    (void)state;
     begin(&p, true);
     p.mute = true;
     open_to(&p, "127.0.0.1");
@@ -199,12 +197,11 @@ static void a_peer_that_does_not_read_makes_a_backlog(void **state)
     end(&p); /* with writes under way */
 }
 
-static void a_refused_connection_names_host_and_port(void **state)
+TEST(a_refused_connection_names_host_and_port)
 {
     char want[100];
     struct play p;
 
-    (void)state;
     begin(&p, false);
     open_to(&p, "127.0.0.1");
     run_until(&p, &p.failed);
@@ -214,22 +211,20 @@ static void a_refused_connection_names_host_and_port(void **state)
     end(&p);
 }
 
-static void every_address_of_a_name_is_tried(void **state)
+TEST(every_address_of_a_name_is_tried)
 {
     struct play p;
 
-    (void)state;
     begin(&p, true); /* on 127.0.0.1 only, while localhost may be ::1 first */
     open_to(&p, "localhost");
     run_until(&p, &p.opened);
     end(&p);
 }
 
-static void a_name_without_address_is_an_error(void **state)
+TEST(a_name_without_address_is_an_error)
 {
     struct play p;
 
-    (void)state;
     begin(&p, false);
     open_to(&p, "no-such-host.invalid");
     run_until(&p, &p.failed);
@@ -237,12 +232,11 @@ static void a_name_without_address_is_an_error(void **state)
     end(&p);
 }
 
-static void the_end_of_the_stream_is_told(void **state)
+TEST(the_end_of_the_stream_is_told)
 {
     struct play p;
     struct err err;
 
-    (void)state;
     begin(&p, true);
     open_to(&p, "127.0.0.1");
     run_until(&p, &p.opened);
@@ -254,9 +248,8 @@ static void the_end_of_the_stream_is_told(void **state)
     end(&p);
 }
 
-static void it_can_be_closed_in_every_state(void **state)
+TEST(it_can_be_closed_in_every_state)
 {
-    (void)state;
     for (int turns = 0; turns < 8; turns++) {
         struct play p;
 
@@ -266,19 +259,4 @@ static void it_can_be_closed_in_every_state(void **state)
             uv_run(&p.loop, UV_RUN_NOWAIT);
         end(&p);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bytes_go_out_in_order_and_come_back),
-        cmocka_unit_test(a_peer_that_does_not_read_makes_a_backlog),
-        cmocka_unit_test(a_refused_connection_names_host_and_port),
-        cmocka_unit_test(every_address_of_a_name_is_tried),
-        cmocka_unit_test(a_name_without_address_is_an_error),
-        cmocka_unit_test(the_end_of_the_stream_is_told),
-        cmocka_unit_test(it_can_be_closed_in_every_state),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,9 +30,8 @@ static const char *read_url(const char *text)
     return out;
 }
 
-static void what_is_left_out_has_its_usual_value(void **state)
+TEST(what_is_left_out_has_its_usual_value)
 {
-    (void)state;
     assert_string_equal(read_url("amqp://h"), "guest:guest@h:5672|/|-1");
     assert_string_equal(read_url("amqps://h"), "tls guest:guest@h:5671|/|-1");
     assert_string_equal(read_url("amqp://h/"), "guest:guest@h:5672|/|-1");
@@ -40,27 +39,24 @@ static void what_is_left_out_has_its_usual_value(void **state)
     assert_string_equal(read_url("amqp://tom:@h"), "tom:@h:5672|/|-1");
 }
 
-static void all_parts_are_taken(void **state)
+TEST(all_parts_are_taken)
 {
-    (void)state;
     assert_string_equal(read_url("amqp://tom:pw@h:1234/orders?heartbeat=10"),
                         "tom:pw@h:1234|orders|10");
     assert_string_equal(read_url("amqp://h?heartbeat=0"), "guest:guest@h:5672|/|0");
     assert_string_equal(read_url("amqp://a:b@h/x?heartbeat=5&heartbeat=6"), "a:b@h:5672|x|6");
 }
 
-static void several_hosts_may_stand_in_a_row(void **state)
+TEST(several_hosts_may_stand_in_a_row)
 {
-    (void)state;
     assert_string_equal(read_url("amqp://a,b:1,[::1]:2,[fe80::1%25eth0]/v"),
                         "guest:guest@a:5672,b:1,::1:2,fe80::1%eth0:5672|v|-1");
     assert_non_null(
         strstr(read_url("amqp://1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"), "more than 16 hosts"));
 }
 
-static void special_characters_are_percent_encoded(void **state)
+TEST(special_characters_are_percent_encoded)
 {
-    (void)state;
     assert_string_equal(read_url("amqp://a%40b:p%2Fw%3a%25@h/%2F"), "a@b:p/w:%@h:5672|/|-1");
     assert_string_equal(read_url("amqp://a:b@c@h/%2fv"), "a:b@c@h:5672|/v|-1");
     assert_non_null(strstr(read_url("amqp://a:%zz@h"), "a \"%\" of the password is not followed"));
@@ -68,7 +64,7 @@ static void special_characters_are_percent_encoded(void **state)
     assert_non_null(strstr(read_url("amqp://a:%00@h"), "a \"%\" of the password"));
 }
 
-static void a_bad_url_is_explained_with_an_example(void **state)
+TEST(a_bad_url_is_explained_with_an_example)
 {
     static const char *const bad[][2] = {
         {"", "must start with amqp://"},
@@ -91,13 +87,12 @@ static void a_bad_url_is_explained_with_an_example(void **state)
         {"amqp://h?", "only heartbeat=SECONDS is known"},
     };
 
-    (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         if (strstr(read_url(bad[i][0]), bad[i][1]) == NULL)
             fail_msg("%s gives \"%s\", not \"%s\"", bad[i][0], read_url(bad[i][0]), bad[i][1]);
 }
 
-static void a_password_never_shows_in_an_error(void **state)
+TEST(a_password_never_shows_in_an_error)
 {
     static const char *const bad[] = {
         "amqp://tom:s3cret",          "amqp://tom:s3cret@",     "amqp://tom:s3cret@h:x",
@@ -107,7 +102,6 @@ static void a_password_never_shows_in_an_error(void **state)
         "amqp://tom:[s3cret@h:70000",
     };
 
-    (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct url u;
         struct err err;
@@ -116,18 +110,4 @@ static void a_password_never_shows_in_an_error(void **state)
         if (strstr(err.text, "s3cret") != NULL)
             fail_msg("%s gives \"%s\"", bad[i], err.text);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_left_out_has_its_usual_value),
-        cmocka_unit_test(all_parts_are_taken),
-        cmocka_unit_test(several_hosts_may_stand_in_a_row),
-        cmocka_unit_test(special_characters_are_percent_encoded),
-        cmocka_unit_test(a_bad_url_is_explained_with_an_example),
-        cmocka_unit_test(a_password_never_shows_in_an_error),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }
