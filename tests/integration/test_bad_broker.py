@@ -37,7 +37,7 @@ class Away(Case):
         relay.close()
         router.emit("note", "between")
         self.wait_equal("the loss to be seen",
-                        lambda: router.status()["broker"]["ready"], False)
+                        lambda: router.live().get("ready"), False)
         relay.open()
         self.wait_equal("the rest", router.effects, ["early"] * 4 + ["between"])
 

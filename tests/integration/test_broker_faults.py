@@ -18,7 +18,7 @@ class Killed(test_kills.Services):
             try:
                 for router in (self.orders, self.learning):
                     self.wait_for(f"{router.name} to notice",
-                                  lambda: not router.status()["broker"]["ready"])
+                                  lambda: not router.live().get("ready"))
                 with load.Load(self.orders, self.numbers[half:], 200) as without:
                     self.wait_for("orders to be paid all the same",
                                   lambda: without.reached(half), lambda: without.paid)
@@ -44,7 +44,7 @@ class Faults(Case):
             router.emit("note", f"after {turn}")
             wanted = ["before"] + [f"after {n}" for n in range(turn + 1)]
             self.wait_equal("it to consume again", router.effects, wanted)
-            self.wait_for("it to be ready again", lambda: router.status()["broker"]["ready"])
+            self.wait_for("it to be ready again", lambda: router.live().get("ready"))
         self.wait_drained(router)
 
     def test_exchange_is_deleted(self):

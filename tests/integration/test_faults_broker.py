@@ -38,7 +38,7 @@ class Frozen(Case):
         try:
             self.hold(router, seconds, keys)
             self.wait_equal("it to be taken for dead",
-                            lambda: router.status()["broker"]["ready"], False)
+                            lambda: router.live().get("ready"), False)
             self.wait_resting(router)
         finally:
             self.freeze(World.node.pid, signal.SIGCONT)
@@ -94,7 +94,7 @@ class Frozen(Case):
         for number in range(count):
             peer.send(self.names["exchange"], '{"messageType":"note","businessKey1":"%d"}'
                       % number, message_id=f"m{number}")
-        self.wait_equal("the deliveries", lambda: router.status()["broker"]["unacked"], count)
+        self.wait_equal("the deliveries", lambda: router.live().get("unacked"), count)
         return other
 
     def test_consumer_timeout(self):

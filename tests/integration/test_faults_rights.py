@@ -61,7 +61,7 @@ class Rights(Case):
         self.rounds += 1
         self.wait_equal("it to recover", lambda: router.effects().count("meanwhile"), self.rounds)
         self.wait_drained(router)
-        self.wait_for("it to be ready", lambda: router.status()["broker"]["ready"])
+        self.wait_for("it to be ready", lambda: router.live().get("ready"))
         self.assertEqual(router.status()["retries"], 0)
         self.assertEqual(router.dead(), [])
 

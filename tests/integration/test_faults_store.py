@@ -147,7 +147,7 @@ class Room(Case):
         self.wait_paused(router, "ulimit -f")
         self.assertLess(len(router.effects()), 1000)
         # The rest is held, or the broker has it back: it stops consuming after some seconds.
-        self.wait_for("the rest", lambda: router.status()["broker"]["unacked"]
+        self.wait_for("the rest", lambda: router.live().get("unacked")
                       or World.node.depth(self.names["queue"]))
         resource.prlimit(router.process.pid, resource.RLIMIT_FSIZE,
                          (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -220,7 +220,7 @@ class Others(Case):
         for number in range(100):
             peer.send(self.names["exchange"], '{"messageType":"note","businessKey1":"%d"}'
                       % number, message_id=f"m{number}")
-        self.wait_equal("them to be held", lambda: router.status()["broker"]["unacked"], 100)
+        self.wait_equal("them to be held", lambda: router.live().get("unacked"), 100)
         self.wait_equal("them to be with the broker again",
                         lambda: (World.node.depth(self.names["queue"]),
                                  router.status()["broker"]["unacked"]), (100, 0))

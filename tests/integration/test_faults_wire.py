@@ -61,7 +61,7 @@ class Wire(Case):
                           target.status()["broker"]["in_flight"] < 50)
             self.wait_resting(self.target)
             self.wait_for("the silence to be noticed",
-                          lambda: not self.target.status()["broker"]["ready"])
+                          lambda: not self.target.live().get("ready"))
             self.wire.silent = set()
             self.check()
 
@@ -83,7 +83,7 @@ class Wire(Case):
         self.wire.delay = 0.2
         self.emit(1500)  # so many that a slow machine sees them under way, too
         self.wait_for("its part of the window to be full",
-                      lambda: self.target.status()["broker"]["in_flight"] > 80)
+                      lambda: self.target.live().get("in_flight", 0) > 80)
         self.check()
         self.assertEqual(self.wire.accepted, links)
 

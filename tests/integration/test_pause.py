@@ -53,7 +53,7 @@ class Pause(Case):
         return (self.in_queue(router) or 0) + router.value("select count(*) from herald_retry")
 
     def check_paused(self, router):
-        self.wait_equal("a probe to be over", lambda: router.status()["broker"]["unacked"], 0)
+        self.wait_equal("a probe to be over", lambda: router.live().get("unacked"), 0)
         status = router.status()
         self.assertEqual(status["state"], "running")
         self.assertEqual(status["dead"], 0)
@@ -143,9 +143,9 @@ class Pause(Case):
             peer.send(self.names["exchange"], '{"messageType":"note"}', message_id=f"m{number}")
         self.wait_for("a pause", lambda: router.status()["paused"])
         wire.close()
-        self.wait_for("it to notice", lambda: not router.status()["broker"]["ready"])
+        self.wait_for("it to notice", lambda: not router.live().get("ready"))
         wire.open()
-        self.wait_for("it to come back", lambda: router.status()["broker"]["ready"])
+        self.wait_for("it to come back", lambda: router.live().get("ready"))
         self.assertEqual(len(router.status()["paused"]), 1)
         self.wait_equal("nothing to be on its way", lambda: self.waiting(router), 50)
         self.assertEqual(router.status()["broker"]["unacked"], 0)

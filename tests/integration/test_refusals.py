@@ -126,7 +126,7 @@ class Refusals(Case):
         relay.open()
         router.start()
         for turn in range(4):
-            self.wait_for("it to be up", lambda: router.status()["broker"]["ready"])
+            self.wait_for("it to be up", lambda: router.live().get("ready"))
             relay.mute()
             seen = router.counter("timed_out") + router.counter("interrupted")
             self.fill(router, [("note", f"{turn}-{n}", "null") for n in range(10)])

@@ -311,7 +311,7 @@ class Subscriptions(Reloads):
         self.check_mark("one")
         self.mark("two", HEAD + SUBSCRIBE + second)
         self.target.run("reload")
-        self.wait_for("it to be ready", lambda: self.target.status()["broker"]["ready"])
+        self.wait_for("it to be ready", lambda: self.target.live().get("ready"))
         self.check_mark("one", "two", "two")
         self.mark("three", HEAD + second)
         self.target.run("reload")
@@ -333,14 +333,14 @@ class Subscriptions(Reloads):
         self.start(broker=url)
         self.check_mark("one")
         relay.close()
-        self.wait_for("the loss", lambda: not self.target.status()["broker"]["ready"])
+        self.wait_for("the loss", lambda: not self.target.live().get("ready"))
         self.use_names("queue2")
         self.mark("two", HEAD + SUBSCRIBE + 'herald.subscribe { queue = "$queue2", '
                   'from = herald.fanout "$exchange" }\n')
         self.assert_words(self.target.run("reload").out, "generation 2")
         self.assertEqual(self.target.status()["rules"]["subscriptions"], 2)
         relay.open()
-        self.wait_for("it to be ready", lambda: self.target.status()["broker"]["ready"])
+        self.wait_for("it to be ready", lambda: self.target.live().get("ready"))
         self.check_mark("one", "two", "two")
 
 

@@ -70,7 +70,7 @@ class Stop(Case):
         self.wait_drained(router)
         relay.swallow()
         router.emit("note", "x", count=5)
-        self.wait_for("rows in flight", lambda: router.status()["broker"]["in_flight"] == 5)
+        self.wait_for("rows in flight", lambda: router.live().get("in_flight") == 5)
 
     def test_second_signal_ends_at_once(self):
         relay, router = self.through_relay(stop_timeout="10m")
@@ -99,7 +99,7 @@ class Stop(Case):
     def test_broker_is_dead(self):
         relay, router = self.through_relay(stop_timeout="10m")
         relay.close()
-        self.wait_for("the loss to be seen", lambda: not router.status()["broker"]["ready"])
+        self.wait_for("the loss to be seen", lambda: not router.live().get("ready"))
         router.emit("note", "x")
         router.stop()
         self.assertEqual(router.value("select count(*) from herald_outbox"), 1)

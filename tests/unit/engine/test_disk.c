@@ -69,7 +69,7 @@ TEST_WITH(ordeal, faults_26_a_write_fails)
     struct disk_fault fault = {.op = DISK_WRITE, .result = SQLITE_IOERR_WRITE, .error = EIO};
     struct sum sum;
 
-    sum = fail_everywhere(f, "write, EIO", fault, 9);
+    sum = fail_everywhere(f, "write, EIO", fault, 17);
     assert_true(sum.starts > 0); /* of a commit: it ends the process */
     assert_true(sum.pauses > 0); /* before it */
 }
@@ -79,7 +79,7 @@ TEST_WITH(ordeal, faults_26_a_write_is_short)
     struct disk_fault fault = {
         .op = DISK_WRITE, .result = SQLITE_IOERR_WRITE, .error = EIO, .halved = true};
 
-    fail_everywhere(f, "short write", fault, 12);
+    fail_everywhere(f, "short write", fault, 23);
 }
 
 TEST_WITH(ordeal, faults_24_the_disk_is_full)
@@ -88,7 +88,7 @@ TEST_WITH(ordeal, faults_24_the_disk_is_full)
         .op = DISK_WRITE, .result = SQLITE_FULL, .error = ENOSPC, .halved = true};
     struct sum sum;
 
-    sum = fail_everywhere(f, "write, ENOSPC", fault, 9);
+    sum = fail_everywhere(f, "write, ENOSPC", fault, 17);
     assert_true(sum.pauses > sum.starts);
 }
 
@@ -102,7 +102,7 @@ TEST_WITH(ordeal, faults_25_a_file_is_at_its_limit)
     for (int way = 0; way < 4; way++) {
         fault.stays = way & 1;
         f->spills = way & 2;
-        sweep(f, fault, 1 + way, is_long() ? 1 : 4, &sum);
+        sweep(f, fault, 1 + way, is_long() ? 1 : 7, &sum);
     }
     show("write, EFBIG", &sum);
     assert_int_equal(sum.starts, 0);
@@ -124,7 +124,7 @@ TEST_WITH(ordeal, faults_26_a_read_fails)
 {
     struct disk_fault fault = {.op = DISK_READ, .result = SQLITE_IOERR_READ, .error = EIO};
 
-    fail_everywhere(f, "read, EIO", fault, 9);
+    fail_everywhere(f, "read, EIO", fault, 17);
 }
 
 TEST_WITH(ordeal, faults_26_a_truncate_fails)
@@ -161,7 +161,7 @@ TEST_WITH(ordeal, faults_3_power_goes_at_any_write_or_sync)
             f->loss = (enum disk_loss)loss;
             f->seed = 1000 * seed;
             f->spills = seed % 2;
-            sweep(f, stop_at_write, 1 + loss, is_long() ? 1 : 5, &sum);
+            sweep(f, stop_at_write, 1 + loss, is_long() ? 1 : 8, &sum);
             sweep(f, stop_at_sync, 1, 1, &sum);
         }
     show("power cut", &sum);
