@@ -5,6 +5,7 @@ Both directions are "up" (to the broker) and "down" (from it). All may be change
   delay       seconds that each byte is under way
   rate        bytes a second in each direction; None: as fast as it goes
   silent      what is said in these directions is read and lost: {"up"}, {"down"} or both
+  answers     cleared, what the broker says waits until it is set again
   cut_at      {"up": N} or {"down": N}: a connection ends, by RST, right after so many bytes of
               that direction; what follows is lost
   cuts        how many connections may still end by cut_at
@@ -25,6 +26,8 @@ class Proxy:
         self.delay = 0
         self.rate = None
         self.silent = set()
+        self.answers = threading.Event()
+        self.answers.set()
         self.cut_at = {}
         self.cuts = 0
         self.carried = collections.Counter()  # bytes, by direction
@@ -77,6 +80,7 @@ class Proxy:
 
     def close(self):
         self.server.close()
+        self.answers.set()
         self.cut()
 
 
@@ -138,6 +142,8 @@ class Carrier:
                 if not data:
                     break
                 time.sleep(max(when - time.monotonic(), 0))
+                if self.word == "down":
+                    self.proxy.answers.wait()
                 self.send(data)
         except (OSError, ValueError):
             pass
