@@ -123,13 +123,13 @@ class Room(Case):
             """}, broker=url, store="disk/herald.db")
         disk = self.mount(router, "2m")
         router.start()
-        wire.delay = 0.7
+        wire.answers.clear()
         router.sql("insert into herald_outbox (type, body) with recursive c(n) as "
                    "(select 1 union all select n + 1 from c where n < 16) "
                    "select 'note', printf('{\"n\":%d,\"x\":\"%0500d\"}', n, n) from c;")
         ballast = self.fill(disk)
         self.wait_equal("the rows on the broker", lambda: World.node.depth(self.names["spy"]), 16)
-        wire.delay = 0
+        wire.answers.set()
         self.wait_paused(router, "full")
         self.assertEqual(router.status()["outbox"]["pending"], 16)
         os.remove(ballast)
