@@ -36,7 +36,7 @@ class Handlers(Case):
             "rules/b.lua": 'local herald = require "herald"\n' + test_handlers.ROUTE + "".join(
                 f'herald.on("bad", "{n}", function(msg, tx)\n{body}\nend)\n'
                 for n, body in enumerate(bodies))},
-            broker="embedded", handler_timeout="200ms", **settings)
+            broker="embedded", **{"handler_timeout": "200ms", **settings})
         router.run("run", "--until-idle")
         router.sql("begin immediate;" + "".join(
             "insert into herald_outbox (type, business_key1, business_key2) "
@@ -73,7 +73,7 @@ class Handlers(Case):
             "xpcall(error, function() error('in the handler of errors') end) error('after it')",
             "error(coroutine.create(function() end))", "error(12345678901234567)",
             "error('\\0\\255 no text')",
-        ], handler_memory="16MiB")
+        ], handler_memory="16MiB", handler_timeout="2s")  # a slow machine goes deep slowly
         errors = self.check_buried(router, 9)
         for error in errors.values():
             self.assertTrue(0 < len(error) < 5000)

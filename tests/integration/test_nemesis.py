@@ -96,17 +96,20 @@ class Nemesis(Faults, Case):
         for router in (self.taker, self.maker):
             self.assertEqual(self.reload(router).returncode, 0)
 
-    def is_done(self):
-        """Nothing is left; what an operator can hurry is hurried."""
+    def left_over(self):
+        """What is still to be done, by place; what an operator can hurry is hurried."""
+        over = {}
         for router in (self.taker, self.maker):
             left = nemesis_check.left(router)
             if "dead" in left:
                 self.command(router, "dead", "replay", "--all")
             elif "outbox" in left:
                 self.command(router, "outbox", "retry", "--all")
-            if left or router.status()["broker"]["unacked"] > 0:
-                return False
-        return all(World.node.depth(self.names[role]) == 0 for role in nemesis.ROLES + ("flood",))
+            over[router.name] = {**left, "unacked": router.status()["broker"]["unacked"]}
+        for role in nemesis.ROLES + ("flood",):
+            over[role] = {"waiting": World.node.depth(self.names[role])}
+        return {place: counts for place, left in over.items()
+                if (counts := {what: n for what, n in left.items() if n != 0})}
 
     def play(self, name, count, seconds):
         try:
@@ -114,7 +117,7 @@ class Nemesis(Faults, Case):
             self.torment()
             self.heal()
             for _ in range(2):  # what was between the broker and the taker has arrived by then
-                self.wait_for("nothing to be left", self.is_done)
+                self.wait_equal("what is left", self.left_over, {})
                 time.sleep(0.5)
             nemesis_check.Count(self, self.load, self.taker, self.dropped, self.released).check()
             nemesis_check.check_fair(self, self.taker, count)
