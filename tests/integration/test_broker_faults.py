@@ -18,7 +18,7 @@ class Killed(test_kills.Services):
             try:
                 for router in (self.orders, self.learning):
                     self.wait_for(f"{router.name} to notice",
-                                  lambda: not router.live().get("ready"))
+                                  lambda: router.live().get("ready") is False)
                 with load.Load(self.orders, self.numbers[half:], 200) as without:
                     self.wait_for("orders to be paid all the same",
                                   lambda: without.reached(half), lambda: without.paid)

@@ -61,7 +61,7 @@ class Wire(Case):
                           target.status()["broker"]["in_flight"] < 50)
             self.wait_resting(self.target)
             self.wait_for("the silence to be noticed",
-                          lambda: not self.target.live().get("ready"))
+                          lambda: self.target.live().get("ready") is False)
             self.wire.silent = set()
             self.check()
 

@@ -143,7 +143,7 @@ class Pause(Case):
             peer.send(self.names["exchange"], '{"messageType":"note"}', message_id=f"m{number}")
         self.wait_for("a pause", lambda: router.status()["paused"])
         wire.close()
-        self.wait_for("it to notice", lambda: not router.live().get("ready"))
+        self.wait_for("it to notice", lambda: router.live().get("ready") is False)
         wire.open()
         self.wait_for("it to come back", lambda: router.live().get("ready"))
         self.assertEqual(len(router.status()["paused"]), 1)

@@ -133,6 +133,7 @@ class Refusals(Case):
             self.wait_for("confirms to be missed", lambda: router.counter("timed_out")
                           + router.counter("interrupted") > seen)  # a silent one is only probed
             relay.close()
+            self.wait_for("it to notice", lambda: router.live().get("ready") is False)
             self.assertEqual(router.column("select max(attempts) from herald_outbox"), [0])
             relay.open()
         self.wait_drained(router)

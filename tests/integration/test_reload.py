@@ -333,7 +333,7 @@ class Subscriptions(Reloads):
         self.start(broker=url)
         self.check_mark("one")
         relay.close()
-        self.wait_for("the loss", lambda: not self.target.live().get("ready"))
+        self.wait_for("the loss", lambda: self.target.live().get("ready") is False)
         self.use_names("queue2")
         self.mark("two", HEAD + SUBSCRIBE + 'herald.subscribe { queue = "$queue2", '
                   'from = herald.fanout "$exchange" }\n')

@@ -99,7 +99,7 @@ class Stop(Case):
     def test_broker_is_dead(self):
         relay, router = self.through_relay(stop_timeout="10m")
         relay.close()
-        self.wait_for("the loss to be seen", lambda: not router.live().get("ready"))
+        self.wait_for("the loss to be seen", lambda: router.live().get("ready") is False)
         router.emit("note", "x")
         router.stop()
         self.assertEqual(router.value("select count(*) from herald_outbox"), 1)
