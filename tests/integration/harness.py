@@ -440,10 +440,12 @@ class Case(unittest.TestCase):
         seen = set()
         deadline = 0
         while True:
+            asked = time.monotonic()
             value = condition()
             if value:
                 World.alive()
                 return value
+            price = time.monotonic() - asked
             for router in self.routers:
                 router.check_alive()
             known, now = len(seen), repr(state())
@@ -454,7 +456,7 @@ class Case(unittest.TestCase):
             elif time.monotonic() > deadline:
                 self.fail(f"waited for {what}, and for {PATIENCE} s nothing changed; "
                           f"the last answer was {value!r}")
-            time.sleep(POLL)
+            time.sleep(max(POLL, min(2 * price, 1)))  # who asks by a command leaves others room
 
     def wait_equal(self, what, function, wanted):
         last = [None]
