@@ -1,6 +1,7 @@
 #!/bin/sh
-# Who may include whom, which library belongs to which folder, which calls are never made, and
-# how long a file may be. Everything that is allowed is in the tables of rules(). And whether what
+# Who may include whom, which library belongs to which folder, which calls are never made, how long
+# a file may be, that the files of a folder include each other in no circle, and that somebody
+# calls what a header offers. Everything that is allowed is in the tables of rules(). And whether what
 # is cited is there: headings of docs/, and the tests that docs/faults.md names.
 #
 #   sh tests/floors.sh [ROOT]
@@ -49,6 +50,10 @@ never lua_pcall:     script/protect.c face/cli.c
 never lua_pcallk:    script/protect.c
 never lua_resume:    script/protect.c
 
+# What a header offers for tests alone.
+for-tests: buf_consume codec_header declare_binding inbox_bucket_ms inbox_prune link_publish
+for-tests: list_sql pick_sql statement_sql
+
 longest 700
 END
 }
@@ -66,17 +71,7 @@ for folder in core scripts include; do
 done >"$work/unsorted"
 LC_ALL=C sort "$work/unsorted" >"$work/files"
 
-cat >"$work/check.awk" <<'AWK'
-function complain(text) { print FILENAME ":" FNR ": " text; bad[FILENAME] = 1 }
-
-# Is `name` (folder/file.c) one of the words, or in a folder that is?
-function among(name, words,    n, i, w) {
-    n = split(words, w, " ")
-    for (i = 1; i <= n; i++)
-        if (w[i] == name || index(name, w[i] "/") == 1) return 1
-    return 0
-}
-
+cat >"$work/code.awk" <<'AWK'
 # Blanks out comments, strings and characters, which may name anything.
 function code_of(line,    out, c, two, quote) {
     out = ""
@@ -95,6 +90,18 @@ function code_of(line,    out, c, two, quote) {
         } else { out = out c; line = substr(line, 2) }
     }
     return out
+}
+AWK
+
+cat >"$work/check.awk" <<'AWK'
+function complain(text) { print FILENAME ":" FNR ": " text; bad[FILENAME] = 1 }
+
+# Is `name` (folder/file.c) one of the words, or in a folder that is?
+function among(name, words,    n, i, w) {
+    n = split(words, w, " ")
+    for (i = 1; i <= n; i++)
+        if (w[i] == name || index(name, w[i] "/") == 1) return 1
+    return 0
 }
 
 function check_own_include(header,    target) {
@@ -270,6 +277,82 @@ END {
 }
 AWK
 
+# A module is NAME.c with NAME.h. NAME_int.h is one of its own, which NAME.c shares with others.
+cat >"$work/house.awk" <<'AWK'
+function complain(where, text) { print where ": " text; bad[where] = 1 }
+
+function folder_of(module) { sub(/\/[^\/]*$/, "", module); return module }
+
+function note_arrow(header) {
+    sub(/\.h$/, "", header)
+    if (header == module || header "_int" == module || folder_of(header) != folder_of(module)) return
+    arrows[++n_arrows] = module
+    target[n_arrows] = header
+}
+
+# Takes away, time and again, what nothing leads to or what leads nowhere. Circles are left.
+function find_circles(    i, out, into, going) {
+    for (i = 1; i <= n_arrows; i++) left[arrows[i]] = left[target[i]] = 1
+    do {
+        going = 0
+        split("", out); split("", into)
+        for (i = 1; i <= n_arrows; i++)
+            if (arrows[i] in left && target[i] in left) { out[arrows[i]] = 1; into[target[i]] = 1 }
+        for (module in left) if (!(module in out) || !(module in into)) { delete left[module]; going = 1 }
+    } while (going)
+    for (i = 1; i <= n_arrows; i++)
+        if (arrows[i] in left && target[i] in left)
+            complain("core/" arrows[i], "includes " target[i] ".h, and is in a circle of files with it")
+}
+
+FILENAME == rules_file { if ($1 == "for-tests:") for (i = 2; i <= NF; i++) tested[$i] = 1; next }
+
+FNR == 1 {
+    in_comment = 0
+    module = substr(FILENAME, 6)
+    is_header = sub(/\.h$/, "", module)
+    sub(/\.c$/, "", module)
+    counts["core/" module] = 1
+}
+
+/^#[ \t]*include[ \t]*"/ {
+    header = $0
+    sub(/^[^"]*"/, "", header); sub(/".*/, "", header)
+    note_arrow(header)
+    next
+}
+
+{ line = code_of($0) }
+
+# Headers come first.
+is_header && module !~ /_int$/ && line ~ /^[a-z_][A-Za-z0-9_ *]*[ *][a-z_][a-z0-9_]*\(/ &&
+line !~ /^(static|typedef|return)/ {
+    name = line
+    sub(/\(.*/, "", name); sub(/^.*[ *]/, "", name)
+    offered[name] = module
+}
+
+!is_header {
+    while (match(line, /[a-z_][A-Za-z0-9_]*/)) {
+        word = substr(line, RSTART, RLENGTH)
+        line = substr(line, RSTART + RLENGTH)
+        if (word in offered && !((word, FILENAME) in seen)) { seen[word, FILENAME] = 1; users[word]++ }
+    }
+}
+
+END {
+    find_circles()
+    for (name in offered) {
+        if (users[name] < 2 && !(name in tested))
+            complain("core/" offered[name], "offers " name "(), which nobody else calls: make it static")
+        if (users[name] >= 2 && name in tested)
+            complain("core/" offered[name], "offers " name "() for more than tests by now")
+    }
+    for (module in counts) if (module in bad) failed++; else passed++
+    print passed + 0, failed + 0 >>sums
+}
+AWK
+
 find . -name .git -prune -o -name 'build*' -prune -o -type f \( -name '*.[ch]' -o -name '*.lua' \
     -o -name '*.py' -o -name '*.sh' -o -name '*.md' -o -name '*.txt' -o -name '*.sql' \) -print |
     sed 's|^\./||' | LC_ALL=C sort >"$work/texts"
@@ -279,7 +362,11 @@ set -f
 IFS='
 '
 set -- $(cat "$work/files")
-awk -v rules_file="$work/rules" -v sums="$work/sums" -f "$work/check.awk" "$work/rules" "$@"
+awk -v rules_file="$work/rules" -v sums="$work/sums" -f "$work/code.awk" -f "$work/check.awk" \
+    "$work/rules" "$@"
+set -- $(grep '^core/.*\.h$' "$work/files") $(grep '^core/.*\.c$' "$work/files")
+[ $# -eq 0 ] || awk -v rules_file="$work/rules" -v sums="$work/sums" -f "$work/code.awk" \
+    -f "$work/house.awk" "$work/rules" "$@"
 set -- $(cat "$work/texts")
 awk -v sums="$work/sums" -f "$work/cite.awk" "$@"
 

@@ -115,7 +115,7 @@ void log_set_level(struct log *log, enum log_level level)
     log->level = level;
 }
 
-bool log_enabled(const struct log *log, enum log_level level)
+static bool is_enabled(const struct log *log, enum log_level level)
 {
     return log != NULL && level >= log->level;
 }
@@ -148,7 +148,7 @@ static void say(struct log *log, enum log_level level, const char *event,
 {
     struct log_kind kind = {.hash = 0};
 
-    if (!log_enabled(log, level))
+    if (!is_enabled(log, level))
         return;
     log_line_put(&log->line, log->format, clock_wall(&log->clock), level, event, fields);
     if (limited && log->limit != NULL && log->level > LOG_DEBUG)

@@ -32,7 +32,6 @@ void log_free(struct log **log);
 int log_serve(struct log *log);
 
 void log_set_level(struct log *log, enum log_level level);
-bool log_enabled(const struct log *log, enum log_level level);
 
 /* `fields` ends with a field without key; LOG_FIELDS writes one. `log` may be
  * NULL: nothing happens. */

@@ -1,5 +1,6 @@
 /* engine - the loop around the turns (engine.h has the states). */
 #include "engine/engine_int.h"
+#include "engine/standstill.h"
 
 #include "base/failpoint.h"
 #include "script/above.h"
@@ -460,7 +461,7 @@ void engine_status(struct engine *e, struct engine_status *out)
         .generation = e->generation,
         .rules_hash = script_hash(e->script),
         .rules_error = e->rules_error,
-        .rules_wait = e->still.why,
+        .rules_wait = e->still->why,
         .reloads = e->reloads,
         .reloads_refused = e->reloads_refused,
         .routes = t->n_routes,

@@ -1,5 +1,6 @@
 /* engine_build - makes the parts of an engine in order, and takes them apart (engine.h). */
 #include "engine/engine_int.h"
+#include "engine/standstill.h"
 
 #include "broker/embedded.h"
 #include "rabbit/rabbit.h"
@@ -172,8 +173,8 @@ int engine_new(struct engine **e_out, const struct engine_settings *settings, st
         return err_set(err, ERR_NOMEM, "out of memory");
     e->settings = *settings;
     nowhere_init(e);
-    standstill_init(&e->still);
-    rc = open_store(e, err);
+    e->still = standstill_new();
+    rc = e->still != NULL ? open_store(e, err) : err_set(err, ERR_NOMEM, "out of memory");
     if (rc == OK)
         rc = make_broker(e, err);
     if (rc == OK)

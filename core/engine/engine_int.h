@@ -7,7 +7,6 @@
 #include "engine/engine.h"
 #include "engine/outage.h"
 #include "engine/rules_watch.h"
-#include "engine/standstill.h"
 #include "engine/turn.h"
 #include "store/sqlite/watch.h"
 
@@ -28,7 +27,7 @@ struct engine {
     int64_t generation;
     struct engine_reload live;       /* the settings in force; its flags do not count */
     char rules_error[1024];          /* why the last reload was refused, "" when it was not */
-    struct standstill still;         /* what lies on the disk, against what was taken */
+    struct standstill *still;        /* what lies on the disk, against what was taken */
     int64_t reloads;                 /* that took effect */
     int64_t reloads_refused;         /* that changed nothing */
     size_t n_migrations;             /* files in migrations/ when they were applied */

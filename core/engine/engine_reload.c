@@ -15,6 +15,7 @@
  *   and those of a trial (trial.h)
  */
 #include "engine/engine_int.h"
+#include "engine/standstill.h"
 #include "engine/trial.h"
 
 #include "base/failpoint.h"

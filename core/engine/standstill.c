@@ -6,6 +6,7 @@
 #include "store/taken.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -16,18 +17,26 @@ enum {
     NAME_ROOM = 2048
 };
 
-void standstill_init(struct standstill *s)
+struct standstill *standstill_new(void)
 {
-    *s = (struct standstill){
-        .over_at_ms = INT64_MAX, .look_at_ms = INT64_MAX, .again_at_ms = INT64_MAX};
+    struct standstill *s = calloc(1, sizeof *s);
+
+    if (s == NULL)
+        return NULL;
+    s->over_at_ms = s->look_at_ms = s->again_at_ms = INT64_MAX;
     buf_init(&s->known, RULESET_MAX);
     past_init(&s->past);
+    return s;
 }
 
-void standstill_free(struct standstill *s)
+void standstill_free(struct standstill **s)
 {
-    buf_free(&s->known);
-    past_free(&s->past);
+    if (*s == NULL)
+        return;
+    buf_free(&(*s)->known);
+    past_free(&(*s)->past);
+    free(*s);
+    *s = NULL;
 }
 
 static int64_t mono(const struct engine *e)
@@ -110,7 +119,7 @@ static int judge_record(struct engine *e, struct losses *l, const struct ruleset
 static int find_losses(struct engine *e, const struct script *next, struct losses *l,
                        struct err *err)
 {
-    struct slice left = text_of(&e->still.known);
+    struct slice left = text_of(&e->still->known);
     struct ruleset_record r;
     int rc = OK;
 
@@ -130,7 +139,7 @@ static int find_losses(struct engine *e, const struct script *next, struct losse
 /* Files, other ones than before, are to stand still from now on. */
 static void wait_for(struct engine *e, const char *hash, const char *words, bool ask)
 {
-    struct standstill *s = &e->still;
+    struct standstill *s = e->still;
     int64_t over = mono(e) + PAST_STILL_MS;
 
     s->waiting = true;
@@ -157,7 +166,7 @@ static void stop_waiting(struct standstill *s)
 
 static void remember(struct engine *e, struct buf *fresh)
 {
-    struct buf *known = &e->still.known;
+    struct buf *known = &e->still->known;
 
     if (known->len == fresh->len && known->len > 0 &&
         memcmp(known->data, fresh->data, known->len) == 0) {
@@ -181,7 +190,7 @@ int standstill_prepare(const struct script *next, struct buf *fresh, struct err 
 
 int standstill_begin(struct engine *e, struct err *err)
 {
-    struct standstill *s = &e->still;
+    struct standstill *s = e->still;
     struct buf fresh, lines;
     struct losses l = {.lines = &lines};
     int rc = taken_read(e->db, &s->known, err);
@@ -210,7 +219,7 @@ int standstill_begin(struct engine *e, struct err *err)
 static int judge_losses(struct engine *e, const struct engine_reload *r, const struct script *next,
                         const struct losses *l, bool *wait_out, struct err *err)
 {
-    struct standstill *s = &e->still;
+    struct standstill *s = e->still;
     bool same = s->waiting && strcmp(s->hash, script_hash(next)) == 0;
 
     *wait_out = !(same && mono(e) >= s->over_at_ms);
@@ -245,7 +254,7 @@ int standstill_judge(struct engine *e, const struct engine_reload *r, const stru
 void standstill_took(struct engine *e, const struct script *before, const struct script *now,
                      bool same, struct buf *fresh)
 {
-    struct standstill *s = &e->still;
+    struct standstill *s = e->still;
     int64_t settles = mono(e) + PAST_STILL_MS;
     struct buf old;
 
@@ -262,7 +271,7 @@ void standstill_took(struct engine *e, const struct script *before, const struct
 
 void standstill_spoilt(struct engine *e)
 {
-    struct standstill *s = &e->still;
+    struct standstill *s = e->still;
 
     s->again_at_ms = INT64_MAX;
     if (!s->waiting)
@@ -275,7 +284,7 @@ void standstill_spoilt(struct engine *e)
 
 void standstill_again(struct engine *e, const struct err *why)
 {
-    struct standstill *s = &e->still;
+    struct standstill *s = e->still;
     bool first = s->again_wait_ms == 0;
 
     s->again_wait_ms = first ? AGAIN_MIN_MS : s->again_wait_ms * 2;
@@ -291,7 +300,7 @@ void standstill_again(struct engine *e, const struct err *why)
 
 void standstill_look(struct engine *e)
 {
-    struct standstill *s = &e->still;
+    struct standstill *s = e->still;
     int64_t now = mono(e);
 
     if ((now < s->look_at_ms && now < s->again_at_ms) || e->settings.edited == NULL)

@@ -33,8 +33,8 @@ struct standstill {
     char why[1024]; /* what is waited for, "" when nothing is */
 };
 
-void standstill_init(struct standstill *s);
-void standstill_free(struct standstill *s);
+struct standstill *standstill_new(void); /* NULL: out of memory */
+void standstill_free(struct standstill **s);
 
 /* The rules of a start were loaded: compares them with what the store remembers. */
 int standstill_begin(struct engine *e, struct err *err);

@@ -6,7 +6,7 @@
 #ifndef HERALD_SCRIPT_ABOVE_H
 #define HERALD_SCRIPT_ABOVE_H
 
-#include "script/script.h"
+#include "script/script_types.h"
 
 #include <stdbool.h>
 

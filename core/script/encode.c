@@ -85,7 +85,8 @@ static void check_room(lua_State *L, struct encoder *e)
     state_end(L, &err);
 }
 
-int encode_float(double value, char *out, size_t size)
+/* The shortest form of a finite float; `size` of at least 32. Returns its length. */
+static int format_float(double value, char *out, size_t size)
 {
     int n = 0;
 
@@ -111,7 +112,7 @@ static void encode_number(lua_State *L, struct encoder *e, int index, const stru
 
         if (!isfinite(value))
             refuse(L, e, here, isnan(value) ? "it is not a number (nan)" : "it is infinite");
-        n = encode_float(value, text, sizeof text);
+        n = format_float(value, text, sizeof text);
     }
     buf_append(&e->out, text, (size_t)n);
 }

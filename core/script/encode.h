@@ -31,7 +31,4 @@ void encoder_free(struct encoder *e);
  * what the value is called in messages. Runs no metamethod. */
 void encode_json(lua_State *L, struct encoder *e, int index, const char *name);
 
-/* The shortest form of a finite float; `size` of at least 32. Returns its length. */
-int encode_float(double value, char *out, size_t size);
-
 #endif

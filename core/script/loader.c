@@ -1,6 +1,7 @@
 /* loader - see loader.h. */
 #include "script/loader.h"
 
+#include "script/chunk.h"
 #include "script/convert.h"
 #include "script/decode.h"
 #include "script/lib_herald.h"
@@ -29,29 +30,14 @@ static int open_all(lua_State *L)
     return 0;
 }
 
-void loader_push_chunk(lua_State *L, const struct source *f)
-{
-    struct slice code = source_code(f);
-
-    if (luaL_loadbufferx(L, code.data, code.len, f->chunk, "t") == LUA_OK)
-        return;
-    if (strstr(luaL_tolstring(L, -1, NULL), "near '<\\") != NULL) /* a byte that is no ASCII */
-        lua_pushliteral(L, ": names are made of ASCII letters, digits and _; other text stands in "
-                           "quotes");
-    else
-        lua_pushliteral(L, "");
-    lua_concat(L, 2);
-    lua_error(L);
-}
-
 /* Runs under protect: one file in an environment of its own. */
 static int run_file(lua_State *L)
 {
     const struct source *f = lua_touserdata(L, 1);
 
-    loader_push_chunk(L, f);
+    chunk_push(L, f);
     lua_pushlstring(L, f->chunk + 1, f->prefix);
-    sandbox_push_env(L, lua_tostring(L, -1), "");
+    require_push_env(L, lua_tostring(L, -1), "");
     lua_remove(L, -2);
     lua_setupvalue(L, -2, 1);
     lua_call(L, 0, 0);

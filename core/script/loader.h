@@ -6,9 +6,6 @@
 
 #include "script/script_int.h"
 
-/* Pushes the file as a function, without an environment. RAISES what is no Lua. */
-void loader_push_chunk(lua_State *L, const struct source *f);
-
 /* Makes a state, runs s->sources in it and fills and seals `rules`. ERR_CONFIG: file,
  * line, what is wrong; ERR_NOMEM. On failure *state_out is untouched and `rules` is to
  * be thrown away. */

@@ -1,7 +1,7 @@
 /* require - see require.h. */
 #include "script/require.h"
 
-#include "script/loader.h"
+#include "script/chunk.h"
 #include "script/sandbox.h"
 #include "script/script_int.h"
 #include "script/suggest.h"
@@ -126,9 +126,9 @@ static const struct source *find(lua_State *L, const char *name, const char *pre
  * looked for beside itself, whoever comes first to require it. */
 static void run(lua_State *L, const struct source *f, const char *chain)
 {
-    loader_push_chunk(L, f);
+    chunk_push(L, f);
     lua_pushlstring(L, f->chunk + 1, f->prefix);
-    sandbox_push_env(L, lua_tostring(L, -1), chain);
+    require_push_env(L, lua_tostring(L, -1), chain);
     lua_remove(L, -2);
     lua_setupvalue(L, -2, 1);
     lua_call(L, 0, 1);
@@ -165,9 +165,12 @@ static int require(lua_State *L)
     return 1;
 }
 
-void require_push(lua_State *L, const char *prefix, const char *chain)
+void require_push_env(lua_State *L, const char *prefix, const char *chain)
 {
+    sandbox_push_env(L);
+    lua_pushliteral(L, "require");
     lua_pushstring(L, prefix);
     lua_pushstring(L, chain);
     lua_pushcclosure(L, require, 2);
+    lua_rawset(L, -3);
 }

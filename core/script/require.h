@@ -16,8 +16,9 @@ void require_open(lua_State *L);
 /* Gives every file this module, which is on top of the stack and popped. */
 void require_provide(lua_State *L, const char *name);
 
-/* Pushes the function for files whose names begin with `prefix` ("" or "learning/").
- * `chain` names the modules whose loading led to this file ("lib.a -> lib.b", or ""). */
-void require_push(lua_State *L, const char *prefix, const char *chain);
+/* Pushes a fresh environment (sandbox.h) with a `require` for files whose names begin with
+ * `prefix` ("" or "learning/"). `chain` names the modules whose loading led to this file
+ * ("lib.a -> lib.b", or ""). RAISES only for want of memory. */
+void require_push_env(lua_State *L, const char *prefix, const char *chain);
 
 #endif

@@ -3,7 +3,6 @@
 
 #include "script/bounded.h"
 #include "script/globals.h"
-#include "script/require.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -177,13 +176,11 @@ static int env_load(lua_State *L)
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
-void sandbox_push_env(lua_State *L, const char *prefix, const char *chain)
+void sandbox_push_env(lua_State *L)
 {
     lua_createtable(L, 0, 4);
     lua_pushvalue(L, -1);
     lua_setfield(L, -2, "_G");
-    require_push(L, prefix, chain);
-    lua_setfield(L, -2, "require");
     lua_getglobal(L, "load");
     lua_pushvalue(L, -2);
     lua_pushcclosure(L, env_load, 2);

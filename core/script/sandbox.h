@@ -20,9 +20,9 @@ void sandbox_open(lua_State *L, lua_CFunction print);
  * ("herald.json"). RAISES only for want of memory. */
 void sandbox_lock(lua_State *L, const char *what);
 
-/* Pushes a fresh environment; `prefix` and `chain` as for require_push. Globals can be
- * made in it while the rules are loaded, not by handlers. RAISES only for want of memory. */
-void sandbox_push_env(lua_State *L, const char *prefix, const char *chain);
+/* Pushes a fresh environment, without require (require_push_env). Globals can be made in it
+ * while the rules are loaded, not by handlers. RAISES only for want of memory. */
+void sandbox_push_env(lua_State *L);
 
 /* True for "string", "table" and the other libraries that are there without require. */
 bool sandbox_is_library(const char *name);

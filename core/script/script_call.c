@@ -16,13 +16,46 @@
 
 enum { HANDLER = 1, MSG, TX }; /* stack: the argument of protect, what is lent */
 
+/* Words for a value that a handler returned; some are left on the stack. */
+static const char *push_words(lua_State *L, int index)
+{
+    switch (lua_type(L, index)) {
+    case LUA_TNIL:
+        return "nil";
+    case LUA_TBOOLEAN:
+        return lua_toboolean(L, index) ? "true" : "false";
+    case LUA_TNUMBER:
+        return lua_tostring(L, index);
+    default:
+        return lua_pushfstring(L, "a %s", luaL_typename(L, index));
+    }
+}
+
+/* RAISES unless the two values that a function returned, on top, are nil; pops them. `who`
+ * is the function's name for people, `origin` its place. */
+static void check_nothing(lua_State *L, const char *who, const char *origin)
+{
+    int second = lua_gettop(L), first = second - 1;
+    bool two = !lua_isnil(L, second);
+
+    if (lua_isnil(L, first) && !two) {
+        lua_pop(L, 2);
+        return;
+    }
+    luaL_error(L,
+               "%s: %s returned %s%s%s: it returns nothing when all is well; to fail, call "
+               "error(why), herald.retry(delay, why) or herald.reject(why)",
+               origin, who, push_words(L, first), two ? " and " : "",
+               two ? push_words(L, second) : "");
+}
+
 static void call_one(lua_State *L, int function, const char *who, const char *origin)
 {
     call_push_function(L, function);
     lua_pushvalue(L, MSG);
     lua_pushvalue(L, TX);
     lua_call(L, 2, 2);
-    call_check_nothing(L, who, origin);
+    check_nothing(L, who, origin);
 }
 
 /* Runs under protect. */
@@ -103,35 +136,4 @@ void call_push_function(lua_State *L, int handle)
     if (lua_rawgeti(L, LUA_REGISTRYINDEX, handle) != LUA_TFUNCTION)
         luaL_error(L, "the rules declared something else when they were run again: what they "
                       "declare must not depend on time or environment");
-}
-
-/* Words for a value that a handler returned; some are left on the stack. */
-static const char *push_words(lua_State *L, int index)
-{
-    switch (lua_type(L, index)) {
-    case LUA_TNIL:
-        return "nil";
-    case LUA_TBOOLEAN:
-        return lua_toboolean(L, index) ? "true" : "false";
-    case LUA_TNUMBER:
-        return lua_tostring(L, index);
-    default:
-        return lua_pushfstring(L, "a %s", luaL_typename(L, index));
-    }
-}
-
-void call_check_nothing(lua_State *L, const char *who, const char *origin)
-{
-    int second = lua_gettop(L), first = second - 1;
-    bool two = !lua_isnil(L, second);
-
-    if (lua_isnil(L, first) && !two) {
-        lua_pop(L, 2);
-        return;
-    }
-    luaL_error(L,
-               "%s: %s returned %s%s%s: it returns nothing when all is well; to fail, call "
-               "error(why), herald.retry(delay, why) or herald.reject(why)",
-               origin, who, push_words(L, first), two ? " and " : "",
-               two ? push_words(L, second) : "");
 }

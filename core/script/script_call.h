@@ -19,8 +19,4 @@ void call_end(struct script *s);
 /* Pushes the function behind a handle. RAISES when a rebuild did not find it again. */
 void call_push_function(lua_State *L, int handle);
 
-/* RAISES unless the two values that a function returned, on top, are nil; pops them. `who`
- * is the function's name for people, `origin` its place. */
-void call_check_nothing(lua_State *L, const char *who, const char *origin);
-
 #endif

@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "script/lookup.h"
-#include "script/script.h"
+#include "script/script_types.h"
 
 #include <stdbool.h>
 

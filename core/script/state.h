@@ -24,7 +24,7 @@
 #define HERALD_SCRIPT_STATE_H
 
 #include "base/err.h"
-#include "script/script.h"
+#include "script/script_types.h"
 
 #include <lua.h>
 #include <stdbool.h>

@@ -50,7 +50,8 @@ static bool mentions(const char *text, struct slice sql)
     return n >= MENTION / 2 && memmem(text, strlen(text), sql.data, n) != NULL;
 }
 
-_Noreturn void statement_fail(lua_State *L, struct script *s, int sql, struct err *err)
+/* RAISES always, after call.stmt was given back. */
+_Noreturn static void fail(lua_State *L, struct script *s, int sql, struct err *err)
 {
     struct slice text;
     char shown[SQL_SHOWN + 4];
@@ -72,7 +73,7 @@ static _Noreturn void refuse(lua_State *L, struct script *s, const char *text)
     struct err err;
 
     err_set(&err, ERR_SCRIPT, "%s", text);
-    statement_fail(L, s, STATEMENT_SQL, &err);
+    fail(L, s, STATEMENT_SQL, &err);
 }
 
 static void bind(lua_State *L, struct script *s, int parameter, int index, const char *name)
@@ -86,7 +87,7 @@ static void bind(lua_State *L, struct script *s, int parameter, int index, const
                lua_pushfstring(L, "parameter %s is a %s: SQL takes strings, numbers, booleans, nil",
                                name, luaL_typename(L, index)));
     if (host->bind(host->arg, s->call.stmt, parameter, &v, &err) != OK)
-        statement_fail(L, s, STATEMENT_SQL, &err);
+        fail(L, s, STATEMENT_SQL, &err);
 }
 
 static void bind_by_position(lua_State *L, struct script *s, int given)
@@ -183,7 +184,7 @@ void statement_begin(lua_State *L, struct script *s)
     statement_finish(s); /* one that an earlier Lua error left behind */
     if (host->prepare(host->arg, sql, &s->call.stmt, &err) != OK) {
         s->call.stmt = NULL;
-        statement_fail(L, s, STATEMENT_SQL, &err);
+        fail(L, s, STATEMENT_SQL, &err);
     }
     if (given == 1 && lua_type(L, STATEMENT_SQL + 1) == LUA_TTABLE)
         bind_by_name(L, s, STATEMENT_SQL + 1);
@@ -198,7 +199,7 @@ int statement_step(lua_State *L, struct script *s, void *stmt, int sql)
     int rc = host->step(host->arg, stmt, &err);
 
     if (rc < 0)
-        statement_fail(L, s, sql, &err);
+        fail(L, s, sql, &err);
     return rc;
 }
 

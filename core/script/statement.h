@@ -31,7 +31,4 @@ void statement_push_column(lua_State *L, void *stmt, int column);
 /* Gives call.stmt back, if there is one. Never raises. */
 void statement_finish(struct script *s);
 
-/* RAISES always, after call.stmt was given back. */
-_Noreturn void statement_fail(lua_State *L, struct script *s, int sql, struct err *err);
-
 #endif

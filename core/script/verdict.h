@@ -7,7 +7,7 @@
 #ifndef HERALD_SCRIPT_VERDICT_H
 #define HERALD_SCRIPT_VERDICT_H
 
-#include "script/script.h"
+#include "script/script_types.h"
 
 #include <lua.h>
 

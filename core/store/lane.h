@@ -16,10 +16,8 @@
 
 #include "base/message.h"
 #include "base/topology.h"
+#include "store/due.h"
 #include "store/pick.h"
-
-/* due_at of a row that is not the first of its lane. */
-#define LANE_HELD INT64_MAX
 
 enum { LANE_MAX = 256, LANE_LEG_MAX = LANE_MAX + 520 };
 

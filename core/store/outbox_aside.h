@@ -15,9 +15,8 @@
 #ifndef HERALD_STORE_OUTBOX_ASIDE_H
 #define HERALD_STORE_OUTBOX_ASIDE_H
 
+#include "store/due.h"
 #include "store/outbox.h"
-
-#define ASIDE_DUE (INT64_MAX - 1) /* below LANE_HELD: the first of a lane may be set aside */
 
 /* `outlet` is not empty. */
 int aside_set(struct db *db, int64_t row, struct slice outlet, struct err *err);

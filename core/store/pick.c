@@ -2,7 +2,7 @@
 #include "store/pick.h"
 
 #include "base/buf.h"
-#include "store/lane.h"
+#include "store/due.h"
 #include "store/retry.h"
 #include "store/sqlite/db_int.h"
 

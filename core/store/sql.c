@@ -300,11 +300,6 @@ int sql_parameters(const struct sql_stmt *s)
     return sqlite3_bind_parameter_count(s->stmt);
 }
 
-int sql_parameter(const struct sql_stmt *s, const char *name)
-{
-    return sqlite3_bind_parameter_index(s->stmt, name);
-}
-
 const char *sql_parameter_name(const struct sql_stmt *s, int index)
 {
     return sqlite3_bind_parameter_name(s->stmt, index);

@@ -36,8 +36,7 @@ int sql_prepare(struct sql *sql, struct slice text, struct sql_stmt **out, struc
 /* Right after a failed sql_prepare: the byte of the text it is about; -1: not known. */
 int sql_error_at(const struct sql *sql);
 
-int sql_parameters(const struct sql_stmt *s);                  /* how many */
-int sql_parameter(const struct sql_stmt *s, const char *name); /* ":a", "@a", "$a" to 1..n; 0 */
+int sql_parameters(const struct sql_stmt *s);                        /* how many */
 const char *sql_parameter_name(const struct sql_stmt *s, int index); /* NULL: "?" */
 int sql_bind(struct sql_stmt *s, int index, const struct value *v, struct err *err);
 

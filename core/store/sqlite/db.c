@@ -332,11 +332,6 @@ void db_close(struct db **out)
     *out = NULL;
 }
 
-const char *db_path(const struct db *db)
-{
-    return db->path;
-}
-
 const char *db_library_version(void)
 {
     return sqlite3_libversion();

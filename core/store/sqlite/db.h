@@ -98,7 +98,6 @@ int64_t db_sent_before(const struct db *db);
 /* Notes that an outbox id has been seen by the outside, in the side file. */
 void db_saw_id(struct db *db, int64_t outbox_id);
 
-const char *db_path(const struct db *db);
 const char *db_library_version(void); /* SQLite's */
 int64_t db_wal_bytes(const struct db *db);
 
