@@ -239,7 +239,7 @@ suite_format() {
 }
 
 # Two at a time or more, each with a log and an exit code of its own; they are judged afterwards,
-# in order of their names. The longest is among those that begin first.
+# in order of their names. Those of which there is a long form are long already, and begin first.
 suite_unit() {
     need_ci_build || return 0
     find build-ci/tests/unit -maxdepth 1 -type f -perm -u+x >"$work/unsorted"
@@ -251,7 +251,12 @@ suite_unit() {
         echo "$name"
         [ "$long" = no ] || ! grep -q HERALD_LONG "$source" || echo "$name.long"
     done >"$work/units"
-    sort -r "$work/units" >"$work/todo"
+    while read -r name; do
+        program=${name%.long}
+        ! grep -q HERALD_LONG "tests/unit/${program%%_*}/${program#*_}.c" || echo "$name"
+    done <"$work/units" >"$work/long"
+    grep -vxFf "$work/long" "$work/units" >"$work/short" || :
+    cat "$work/long" "$work/short" >"$work/todo"
     mkdir -p "$work/unit"
     for worker in $(seq "$(nproc)"); do
         run_units &

@@ -37,9 +37,13 @@ def name_of(test):
     return module.removeprefix("test_") + "." + method.removeprefix("test_")
 
 
-def disturbs(test):
+def is_marked(test, mark):
     method = getattr(test, test._testMethodName)
-    return getattr(method, "disturbs", False) or getattr(test, "disturbs", False)
+    return getattr(method, mark, False) or getattr(test, mark, False)
+
+
+def disturbs(test):
+    return is_marked(test, "disturbs")
 
 
 class Outcome:
@@ -181,7 +185,8 @@ class Crew:
         self.tests = tests
         self.nodes = {False: shared, True: lone}
         self.told = told
-        self.waiting = {kind: [n for n, test in enumerate(tests) if disturbs(test) == kind]
+        first = sorted(range(len(tests)), key=lambda n: not is_marked(tests[n], "takes_long"))
+        self.waiting = {kind: [n for n in first if disturbs(tests[n]) == kind]
                         for kind in (False, True)}
         self.workers = []
 

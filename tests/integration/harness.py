@@ -83,6 +83,12 @@ def disturbs(thing):
     return thing
 
 
+def takes_long(thing):
+    """Marks a test that is among the first to begin, so that nobody waits for it at the end."""
+    thing.takes_long = True
+    return thing
+
+
 def die_with_parent():
     libc.prctl(1, signal.SIGKILL)
 

@@ -4,7 +4,7 @@ import os
 import signal
 
 import rabbit
-from harness import Case
+from harness import Case, takes_long
 
 
 class Member(Case):
@@ -30,6 +30,7 @@ class Member(Case):
     def said(self, router):
         return router.status()["broker"]
 
+    @takes_long
     def test_a_queue_on_a_member_that_stands_still(self):
         """docs/faults.md#f53: it is a state with a reason, and another queue is consumed
         meanwhile."""

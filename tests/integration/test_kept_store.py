@@ -4,7 +4,7 @@ and knows each of its messages when it comes again."""
 import collections
 
 import kept_store
-from harness import Case, World
+from harness import Case, World, takes_long
 
 # Nothing identifies these: they are handled as often as they come.
 UNIDENTIFIED = ("without-body-id",)
@@ -67,6 +67,7 @@ class KeptStore(Case):
         self.assertEqual(self.effects(router), self.wanted(but=UNREADABLE))
         self.assertEqual(self.used_twice(router), 1)
 
+    @takes_long
     def test_real_relays_change_nothing(self):
         """What comes again out of a quorum queue that took it back once, by way of its
         dead-letter exchange, and over a shovel."""

@@ -9,7 +9,7 @@ import signal
 import time
 
 import enrolment
-from harness import Case, World, has_points
+from harness import Case, World, has_points, takes_long
 
 ORDERS = 20  # for each point: enough turns and writes to reach every pass
 
@@ -93,6 +93,7 @@ class Points(Case):
         self.start_both()
         self.sweep(self.orders, SENDING)
 
+    @takes_long
     def test_on_the_way_in(self):
         """docs/faults.md#f1, of the router that consumes; invariants I1 to I4, I7."""
         self.start_both()

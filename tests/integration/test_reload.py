@@ -10,7 +10,7 @@ import statistics
 import threading
 import time
 
-from harness import RECORD, Case, World
+from harness import RECORD, Case, World, takes_long
 
 SUBSCRIBE = 'herald.subscribe { queue = "$queue", from = herald.fanout "$exchange" }\n'
 HEAD = """local herald = require "herald"
@@ -455,6 +455,7 @@ class UnderLoad(Reloads):
         for table in ("herald_retry", "herald_dead"):
             self.assertEqual(value(f"select count(*) from {table}"), 0)
 
+    @takes_long
     def test_reloads_lose_and_double_nothing(self):
         reloads, rate, pause = (1000, 5000, 0.1) if World.long else (50, 400, 0.15)
         self.use_names("exchange2", "queue2")

@@ -2,7 +2,7 @@
 
 import glob
 
-from harness import Case
+from harness import Case, takes_long
 
 RULES = """
 local herald = require "herald"
@@ -28,6 +28,7 @@ end)
 
 
 class Testing(Case):
+    @takes_long
     def test_five_hundred_beside_a_running_router(self):
         router = self.router({"rules/a.lua": RULES, "migrations/001.sql": EFFECT,
                               "spec/note_spec.lua": SPEC})
