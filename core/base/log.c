@@ -17,8 +17,8 @@ struct log {
     enum log_format format;    /* how a line looks */
     struct clock clock;        /* stamps the lines */
     bool holding;              /* lines go to `held` */
-    struct buf held;           /* what waits for release: a struct held, its line, and so on */
-    int64_t held_over;         /* lines that found no room there */
+    struct buf held;           /* what waits for release: a struct unacked, its line, and so on */
+    int64_t unacked_over;      /* lines that found no room there */
     int64_t lost;              /* such lines of turns that were committed */
     struct buf line;           /* the line being made */
     struct buf note;           /* the log's own lines */
@@ -27,7 +27,7 @@ struct log {
 };
 
 /* A line that waits for the end of the turn. */
-struct held {
+struct unacked {
     struct log_kind kind;
     size_t len; /* of the line behind it */
 };
@@ -129,16 +129,16 @@ static void put_limited(struct log *log, const struct log_kind *kind, const char
 /* The transaction is not kept waiting for a line that finds no room. */
 static void hold(struct log *log, const struct log_kind *kind)
 {
-    struct held h = {.kind = *kind, .len = log->line.len};
+    struct unacked h = {.kind = *kind, .len = log->line.len};
 
     if (log->held.len + sizeof h + h.len > log->held.max ||
         buf_append(&log->held, &h, sizeof h) != OK) {
-        log->held_over++;
+        log->unacked_over++;
         return;
     }
     if (buf_append(&log->held, log->line.data, log->line.len) != OK) {
         log->held.len -= sizeof h;
-        log->held_over++;
+        log->unacked_over++;
     }
     log->held.failed = false;
 }
@@ -180,7 +180,7 @@ void log_hold(struct log *log)
 static void forget_held(struct log *log)
 {
     log->holding = false;
-    log->held_over = 0;
+    log->unacked_over = 0;
     buf_clear(&log->held);
 }
 
@@ -191,17 +191,17 @@ void log_release(struct log *log)
     if (log == NULL)
         return;
     while (at < log->held.len) {
-        struct held h;
+        struct unacked h;
 
         memcpy(&h, log->held.data + at, sizeof h);
         at += sizeof h;
         put_limited(log, &h.kind, log->held.data + at, h.len);
         at += h.len;
     }
-    if (log->held_over > 0) {
-        say_missing(log, log->held_over, &log->note);
+    if (log->unacked_over > 0) {
+        say_missing(log, log->unacked_over, &log->note);
         put(log, log->note.data, log->note.len);
-        log->lost += log->held_over;
+        log->lost += log->unacked_over;
     }
     forget_held(log);
 }

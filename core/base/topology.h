@@ -70,7 +70,7 @@ struct subscription {
     int envelope_function; /* script_envelope */
     int identity;          /* names messages that came without an id: script_identity */
     bool identity_in_body; /* the id of the body does, whether or not it is an envelope */
-    uint64_t fingerprint;  /* of all that is declared, functions by their text */
+    uint64_t digest;       /* of all that is declared, functions by their text */
     char *origin;          /* "rules/orders.lua:12", for messages to people */
 };
 
@@ -83,8 +83,8 @@ struct route {
     size_t n_to;
     int to_function; /* a handle for script_route; 0: there is none */
     enum unroutable unroutable;
-    int order_by;         /* business key 1 to 3 that names a row's lane; 0: none */
-    uint64_t fingerprint; /* of all that is declared, functions by their text */
+    int order_by;    /* business key 1 to 3 that names a row's lane; 0: none */
+    uint64_t digest; /* of all that is declared, functions by their text */
     char *origin;
 };
 

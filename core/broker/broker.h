@@ -30,14 +30,14 @@ struct delivery {
     struct message message;                  /* as received, before message_resolve */
     struct slice exchange;                   /* where it was published to */
     struct slice routing_key;
-    const char *defect;   /* lent, normally NULL: why it is a dead letter (too large: no body) */
-    const char *given_up; /* lent, normally NULL: why the broker gave up on it, which makes it a
-                           * dead letter without a handler (given_up.h) */
-    bool redelivered;     /* the broker's word; false proves nothing */
-    bool endangered;      /* it came back so often that the broker may soon give up on it */
-    uint64_t tag;         /* driver's: delivery tag or row id */
-    uint64_t epoch;       /* driver's: which life of the channel; a stale one is never acked */
-    void *owner;          /* driver's */
+    const char *defect; /* lent, normally NULL: why it is a dead letter (too large: no body) */
+    const char *dead_lettered; /* lent, normally NULL: why the broker gave up on it, which makes it
+                                * a dead letter without a handler (rabbit/dead_letter_queue.h) */
+    bool redelivered;          /* the broker's word; false proves nothing */
+    bool endangered;           /* it came back so often that the broker may soon give up on it */
+    uint64_t tag;              /* driver's: delivery tag or row id */
+    uint64_t epoch;            /* driver's: which life of the channel; a stale one is never acked */
+    void *owner;               /* driver's */
 };
 
 /* What became of a published outbox row. */

@@ -5,7 +5,7 @@
  * settled at once, in the same transaction; its settlement is lent by the same turn, or
  * by a later one when there were more than it asked for.
  *
- * It has no delivery limit and never gives up on a message: no `given_up` comes from here.
+ * It has no delivery limit and never gives up on a message: no `dead_lettered` comes from here.
  */
 #include "broker/embedded.h"
 

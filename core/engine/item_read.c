@@ -65,7 +65,7 @@ void item_end_call(struct turn *t, bool last)
     if (last)
         strike_leave(t->settings.strike);
     else
-        strike_pause(t->settings.strike);
+        strike_exit(t->settings.strike);
     t->bridge.about = (struct bridge_about){.hash = NULL};
 }
 

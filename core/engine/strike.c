@@ -134,7 +134,7 @@ void strike_enter(struct strike *s, struct slice queue, struct slice id, uint64_
     s->page->active = 1;
 }
 
-void strike_pause(struct strike *s)
+void strike_exit(struct strike *s)
 {
     if (s != NULL)
         s->page->active = 0;

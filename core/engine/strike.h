@@ -41,7 +41,7 @@ void strike_enter(struct strike *s, struct slice queue, struct slice id, uint64_
 void strike_leave(struct strike *s);
 
 /* It returned, but its handler is still to come: the suspect stays the suspect. */
-void strike_pause(struct strike *s);
+void strike_exit(struct strike *s);
 
 /* Whether anybody is suspected at all. */
 bool strike_any(const struct strike *s);

@@ -168,7 +168,7 @@ int turn_next_due(struct turn *t, int64_t *due_at_out, struct err *err)
 
 static int64_t age_of(const struct turn *t)
 {
-    return t->others == COMPANY_BUSY ? t->settings.age_shared_ms : t->settings.age_ms;
+    return t->others == FOREIGN_BUSY ? t->settings.age_shared_ms : t->settings.age_ms;
 }
 
 bool turn_is_old(const struct turn *t)
@@ -410,7 +410,7 @@ enum turn_result turn_run(struct turn *t, bool publish, struct err *err)
     int rc;
 
     t->began_ms = clock_mono(&t->settings.clock);
-    t->others = company_kind(db_is_shared(db), db_foreign_seen_ms(db), t->began_ms);
+    t->others = foreign_kind(db_is_shared(db), db_foreign_seen_ms(db), t->began_ms);
     t->gap_ms = 0;
     share_begin(&t->share, t->began_ms, age_of(t));
     rc = db_begin(db, err);
@@ -421,6 +421,6 @@ enum turn_result turn_run(struct turn *t, bool publish, struct err *err)
     if (rc != OK)
         return TURN_PAUSED;
     result = run_begun(t, publish, err);
-    t->gap_ms = company_gap(&t->company, t->others, t->began_ms, clock_mono(&t->settings.clock));
+    t->gap_ms = foreign_gap(&t->foreign, t->others, t->began_ms, clock_mono(&t->settings.clock));
     return result;
 }

@@ -40,7 +40,7 @@ struct turn_settings {
     struct clock clock;
     size_t messages_max;   /* messages handled in one turn at most */
     int64_t age_ms;        /* of a turn, divided among those that have work (share.h) */
-    int64_t age_shared_ms; /* the same while others commit again and again (company.h) */
+    int64_t age_shared_ms; /* the same while others commit again and again (foreign.h) */
     size_t message_max;    /* bytes of a body that rules are given; 0: MESSAGE_BODY_MAX */
     int64_t inbox_window_ms;
     int64_t handler_ms;                /* a handler's time limit, inside SQL too */
@@ -96,7 +96,7 @@ enum turn_result turn_run(struct turn *t, bool publish, struct err *err);
  * writes. */
 void turn_prove(struct turn *t);
 
-/* For so many ms after the last turn the store is left free for other processes (company.h). */
+/* For so many ms after the last turn the store is left free for other processes (foreign.h). */
 int64_t turn_gap_ms(const struct turn *t);
 
 /* When the next retry, probe, or postponed row that there is room for, is due, ms since 1970 UTC;

@@ -212,10 +212,10 @@ static int fail_unnamed(struct turn *t, struct item *i, const char *why, struct 
 }
 
 /* What is to be said of a message that item_read or item_identify could not make out. */
-static int unread(struct turn *t, struct item *i, bool given_up, const struct err *why,
+static int unread(struct turn *t, struct item *i, bool dead_lettered, const struct err *why,
                   struct err *err)
 {
-    if (why->code == ERR_INPUT || (why->code == ERR_SCRIPT && given_up))
+    if (why->code == ERR_INPUT || (why->code == ERR_SCRIPT && dead_lettered))
         return bury_unreadable(t, i, why->text, err);
     if (why->code != ERR_SCRIPT)
         return err_set(err, why->code, "%s", why->text);
@@ -270,7 +270,7 @@ int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
     if (rc == OK)
         rc = item_identify(t, &i, &why);
     if (rc != OK)
-        return unread(t, &i, d->given_up != NULL, &why, err);
+        return unread(t, &i, d->dead_lettered != NULL, &why, err);
     i.lane = lane_of(i.lane_text, i.subscription->order_by, &i.message);
     rc = db_savepoint(db_of(t), err);
     if (rc == OK)
@@ -279,14 +279,14 @@ int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
         rc = item_floor(t, &i, &floor, err);
     if (rc != OK)
         return rc;
-    h = go_on && floor == 0 && d->given_up == NULL ? handler_of(t, &i) : NULL;
+    h = go_on && floor == 0 && d->dead_lettered == NULL ? handler_of(t, &i) : NULL;
     if (h != NULL)
         return run_in_order(t, &i, h, err);
     rc = db_release(db_of(t), err);
     if (rc == OK && floor != 0)
         return item_bury_old(t, &i, floor, err);
-    if (rc == OK && go_on && d->given_up != NULL)
-        return item_bury(t, &i, d->given_up, NULL, 0, err);
+    if (rc == OK && go_on && d->dead_lettered != NULL)
+        return item_bury(t, &i, d->dead_lettered, NULL, 0, err);
     return rc == OK && go_on ? item_unhandled(t, &i, err) : rc;
 }
 

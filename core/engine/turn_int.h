@@ -5,8 +5,8 @@
 #define HERALD_ENGINE_TURN_INT_H
 
 #include "engine/bridge.h"
-#include "engine/company.h"
 #include "engine/fair.h"
+#include "engine/foreign.h"
 #include "engine/nameset.h"
 #include "engine/past.h"
 #include "engine/policy.h"
@@ -109,8 +109,8 @@ struct turn {
     struct share share;       /* its time, divided among its phases */
     bool news_first;          /* deliveries come before due retries */
     bool news_next;           /* the same, of the turn after this one when it commits */
-    enum company_kind others; /* other processes on the store, as the turn began */
-    struct company company;   /* what was left free for them */
+    enum foreign_kind others; /* other processes on the store, as the turn began */
+    struct foreign foreign;   /* what was left free for them */
     int64_t gap_ms;           /* for how long the store is left free after the turn */
     int64_t now_ms;           /* wall clock at the begin */
     size_t handled;           /* messages of this turn so far */

@@ -209,13 +209,13 @@ static int handle_retries(struct turn *t, size_t limit, struct err *err)
  * flow, and comes at its own pace: a pause does not stop it, and it is no probe. */
 static bool is_wanted(const struct turn *t, const struct delivery *d)
 {
-    return d->given_up != NULL ||
+    return d->dead_lettered != NULL ||
            pause_takes(pauses_find(&t->pauses, slice_of(d->subscription->queue)));
 }
 
 static void note_taken(struct turn *t, const struct delivery *d)
 {
-    if (d->given_up == NULL)
+    if (d->dead_lettered == NULL)
         pause_took(pauses_find(&t->pauses, slice_of(d->subscription->queue)));
     t->handled++;
 }

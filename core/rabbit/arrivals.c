@@ -3,18 +3,18 @@
 
 void line_sweep(struct line *line)
 {
-    struct held **at = &line->first;
+    struct unacked **at = &line->first;
 
     line->unlent = NULL;
     while (*at != NULL) {
-        struct held *h = *at;
+        struct unacked *h = *at;
 
-        if (h->state == HELD_QUEUED && h->stale) {
+        if (h->state == UNACKED_QUEUED && h->stale) {
             *at = h->next;
-            held_free(h);
+            unacked_free(h);
             continue;
         }
-        if (h->state == HELD_QUEUED && line->unlent == NULL)
+        if (h->state == UNACKED_QUEUED && line->unlent == NULL)
             line->unlent = at;
         at = &h->next;
     }
@@ -26,14 +26,14 @@ void line_sweep(struct line *line)
 void line_free(struct line *line)
 {
     while (line->first != NULL) {
-        struct held *h = line->first;
+        struct unacked *h = line->first;
 
         line->first = h->next;
-        held_free(h);
+        unacked_free(h);
     }
 }
 
-void line_append(struct line *line, struct held *h)
+void line_append(struct line *line, struct unacked *h)
 {
     *line->tail = h;
     line->tail = &h->next;
@@ -49,9 +49,9 @@ size_t line_lend(struct line *line, struct delivery **out, size_t max)
     size_t n = 0;
 
     while (n < max && line_waits(line)) {
-        struct held *h = *line->unlent;
+        struct unacked *h = *line->unlent;
 
-        h->state = HELD_LENT;
+        h->state = UNACKED_LENT;
         line->unlent = &h->next;
         out[n++] = &h->delivery;
     }
@@ -60,19 +60,19 @@ size_t line_lend(struct line *line, struct delivery **out, size_t max)
 
 void line_take_back(struct line *line, bool told)
 {
-    struct held **at = &line->first;
+    struct unacked **at = &line->first;
 
-    while (*at != NULL && (*at)->state != HELD_QUEUED) {
-        struct held *h = *at;
-        bool leaves = h->stale || (told && h->state == HELD_ACCEPTED);
+    while (*at != NULL && (*at)->state != UNACKED_QUEUED) {
+        struct unacked *h = *at;
+        bool leaves = h->stale || (told && h->state == UNACKED_ACCEPTED);
 
-        h->state = told && h->state == HELD_ACCEPTED ? HELD_SETTLED : HELD_QUEUED;
+        h->state = told && h->state == UNACKED_ACCEPTED ? UNACKED_TOLD : UNACKED_QUEUED;
         if (leaves)
             *at = h->next;
         else
             at = &h->next;
         if (h->stale)
-            held_free(h);
+            unacked_free(h);
     }
     if (*at == NULL)
         line->tail = at;

@@ -2,17 +2,17 @@
  * arrivals - deliveries in order of arrival, over all channels: lent ones in front, then those that
  * wait
  *
- * It owns those in it (held.h).
+ * It owns those in it (unacked.h).
  */
 #ifndef HERALD_RABBIT_ARRIVALS_H
 #define HERALD_RABBIT_ARRIVALS_H
 
-#include "rabbit/held.h"
+#include "rabbit/unacked.h"
 
 struct line {
-    struct held *first;   /* in order of arrival */
-    struct held **tail;   /* where the next one is hung in */
-    struct held **unlent; /* where the part begins that is not lent */
+    struct unacked *first;   /* in order of arrival */
+    struct unacked **tail;   /* where the next one is hung in */
+    struct unacked **unlent; /* where the part begins that is not lent */
 };
 
 /* Walks it once, frees what is stale and not lent, and finds its parts again; also makes an empty
@@ -20,7 +20,7 @@ struct line {
 void line_sweep(struct line *line);
 void line_free(struct line *line);
 
-void line_append(struct line *line, struct held *h);
+void line_append(struct line *line, struct unacked *h);
 
 /* True when line_lend would give something. */
 bool line_waits(const struct line *line);

@@ -1,7 +1,7 @@
 /* channel - see channel.h. */
 #include "rabbit/channel.h"
 
-#include "rabbit/given_up.h"
+#include "rabbit/dead_letter_queue.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -61,11 +61,11 @@ int ask_exchange(struct link *l, uint16_t channel, const char *name, enum exchan
 
 enum queue_form ask_queue_form(const char *name, enum queue_type type)
 {
-    char dead[GIVEN_UP_NAME_MAX];
+    char dead[DEAD_LETTER_QUEUE_NAME_MAX];
 
     if (type == QUEUE_CLASSIC)
         return QUEUE_CLASSIC_STATED;
-    return given_up_name(name, dead) ? QUEUE_QUORUM_GUARDED : QUEUE_QUORUM_PLAIN;
+    return dead_letter_queue_name(name, dead) ? QUEUE_QUORUM_GUARDED : QUEUE_QUORUM_PLAIN;
 }
 
 static amqp_table_entry_t text_argument(const char *name, const char *value)
@@ -103,7 +103,7 @@ static int queue_arguments(const char *dead, enum queue_form form, amqp_table_en
 int ask_queue(struct link *l, uint16_t channel, const char *name, enum queue_form form,
               struct err *err)
 {
-    char dead[GIVEN_UP_NAME_MAX];
+    char dead[DEAD_LETTER_QUEUE_NAME_MAX];
     amqp_table_entry_t arguments[5];
     amqp_queue_declare_t m = {
         .queue = amqp_cstring_bytes(name),
@@ -112,7 +112,7 @@ int ask_queue(struct link *l, uint16_t channel, const char *name, enum queue_for
         .arguments = amqp_empty_table,
     };
 
-    REQUIRE(given_up_name(name, dead) || form != QUEUE_QUORUM_GUARDED);
+    REQUIRE(dead_letter_queue_name(name, dead) || form != QUEUE_QUORUM_GUARDED);
     if (form != QUEUE_AS_IT_IS) {
         m.arguments.num_entries = queue_arguments(dead, form, arguments);
         m.arguments.entries = arguments;

@@ -2,7 +2,7 @@
 #include "rabbit/consume_channel_int.h"
 
 #include "rabbit/channel.h"
-#include "rabbit/given_up.h"
+#include "rabbit/dead_letter_queue.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -251,7 +251,7 @@ static void enter_queue(struct consume_channel *f)
 
     f->subscription = f->next;
     f->next = NULL;
-    for (struct held *h = f->first; h != NULL; h = h->next_on_feed)
+    for (struct unacked *h = f->first; h != NULL; h = h->next_on_channel)
         h->delivery.subscription = f->subscription;
     /* basic.qos is for consumers to come. */
     if (before != NULL && prefetch_of(f, before) != prefetch_of(f, f->subscription))
@@ -495,11 +495,11 @@ bool consume_channel_has_channel(const struct consume_channel *f)
 }
 
 /* Takes the oldest one off its list. */
-static struct held *pop(struct consume_channel *f)
+static struct unacked *pop(struct consume_channel *f)
 {
-    struct held *h = f->first;
+    struct unacked *h = f->first;
 
-    f->first = h->next_on_feed;
+    f->first = h->next_on_channel;
     if (f->first == NULL)
         f->last = NULL;
     f->unacked--;
@@ -508,18 +508,18 @@ static struct held *pop(struct consume_channel *f)
 }
 
 /* From *at on, nothing will ever be acked. */
-static void abandon(struct consume_channel *f, struct held **at)
+static void abandon(struct consume_channel *f, struct unacked **at)
 {
     bool stale = false;
 
     while (*at != NULL) {
-        struct held *h = *at;
+        struct unacked *h = *at;
 
-        *at = h->next_on_feed;
+        *at = h->next_on_channel;
         f->unacked--;
         f->bytes -= h->size;
-        if (h->state == HELD_SETTLED) {
-            held_free(h);
+        if (h->state == UNACKED_TOLD) {
+            unacked_free(h);
             continue;
         }
         h->stale = true;
@@ -536,16 +536,16 @@ void consume_channel_end_epoch(struct consume_channel *f)
     consume_channel_room_leave(f);
 }
 
-struct held *consume_channel_deliver(struct consume_channel *f, struct delivery *d)
+struct unacked *consume_channel_deliver(struct consume_channel *f, struct delivery *d)
 {
-    struct held *h;
+    struct unacked *h;
 
     if (f->draining || !consume_channel_has_channel(f))
         return NULL;
     d->subscription = f->subscription;
     d->epoch = f->epoch;
     d->owner = f;
-    h = held_new(d, &f->context->held_bytes);
+    h = unacked_new(d, &f->context->unacked_bytes);
     if (h == NULL) {
         /* The broker keeps it; a new connection asks for it again. */
         f->context->broken = "out of memory for a delivery";
@@ -553,7 +553,7 @@ struct held *consume_channel_deliver(struct consume_channel *f, struct delivery 
     }
     h->came_ms = clock_mono(&f->context->clock);
     if (f->last != NULL)
-        f->last->next_on_feed = h;
+        f->last->next_on_channel = h;
     else
         f->first = h;
     f->last = h;
@@ -567,11 +567,11 @@ void consume_channel_ack(struct consume_channel *f)
     amqp_basic_ack_t ack = {.multiple = true};
     struct err err = {0};
 
-    while (f->first != NULL && f->first->state == HELD_SETTLED) {
-        struct held *h = pop(f);
+    while (f->first != NULL && f->first->state == UNACKED_TOLD) {
+        struct unacked *h = pop(f);
 
         ack.delivery_tag = h->delivery.tag;
-        held_free(h);
+        unacked_free(h);
     }
     if (ack.delivery_tag == 0)
         return;
@@ -579,7 +579,7 @@ void consume_channel_ack(struct consume_channel *f)
         f->context->broken = "an ack could not be sent";
 }
 
-static void ack_one(struct consume_channel *f, const struct held *h)
+static void ack_one(struct consume_channel *f, const struct unacked *h)
 {
     amqp_basic_ack_t ack = {.delivery_tag = h->delivery.tag};
     struct err err = {0};
@@ -590,40 +590,40 @@ static void ack_one(struct consume_channel *f, const struct held *h)
 
 void consume_channel_ack_rescued(struct consume_channel *f)
 {
-    struct held **at = &f->first;
+    struct unacked **at = &f->first;
 
     f->last = NULL;
     while (*at != NULL) {
-        struct held *h = *at;
+        struct unacked *h = *at;
 
-        if (h->state != HELD_SETTLED || !h->delivery.endangered) {
+        if (h->state != UNACKED_TOLD || !h->delivery.endangered) {
             f->last = h;
-            at = &h->next_on_feed;
+            at = &h->next_on_channel;
             continue;
         }
         ack_one(f, h);
-        *at = h->next_on_feed;
+        *at = h->next_on_channel;
         f->unacked--;
         f->bytes -= h->size;
-        held_free(h);
+        unacked_free(h);
     }
 }
 
 void consume_channel_ack_beyond_gaps(struct consume_channel *f)
 {
-    for (struct held *h = f->first; h != NULL; h = h->next_on_feed)
-        if (h->state == HELD_SETTLED)
+    for (struct unacked *h = f->first; h != NULL; h = h->next_on_channel)
+        if (h->state == UNACKED_TOLD)
             ack_one(f, h);
 }
 
 void consume_channel_drop_queued(struct consume_channel *f)
 {
-    struct held **at = &f->first;
+    struct unacked **at = &f->first;
 
     f->last = NULL;
-    while (*at != NULL && (*at)->state != HELD_QUEUED) {
+    while (*at != NULL && (*at)->state != UNACKED_QUEUED) {
         f->last = *at;
-        at = &(*at)->next_on_feed;
+        at = &(*at)->next_on_channel;
     }
     abandon(f, at);
 }

@@ -34,7 +34,7 @@
 
 #include "rabbit/channels.h"
 #include "rabbit/declare.h"
-#include "rabbit/held.h"
+#include "rabbit/unacked.h"
 #include "wire/link.h"
 
 /* What all feeds of a consumer share; owned by the consumer. */
@@ -53,10 +53,10 @@ struct consume_channel_context {
     enum broker_pace pace;     /* of all feeds: the slower one counts */
     bool holding;              /* nothing is acked for now (consumer_hold) */
     size_t bytes_max;          /* of all deliveries that are held; one alone may be larger */
-    size_t held_bytes; /* of all feeds, and of what is still lent of channels that are gone */
-    size_t reserved;   /* by narrow feeds (consume_channel_room.c) */
-    uint64_t tickets;  /* given so far to those that wait for room */
-    uint64_t served;   /* whose turn it is; 0: nobody waits */
+    size_t unacked_bytes; /* of all feeds, and of what is still lent of channels that are gone */
+    size_t reserved;      /* by narrow feeds (consume_channel_room.c) */
+    uint64_t tickets;     /* given so far to those that wait for room */
+    uint64_t served;      /* whose turn it is; 0: nobody waits */
 };
 
 struct consume_channel;
@@ -68,7 +68,7 @@ void consume_channel_free(
 
 /* The next plan has this subscription for it, lent until the plan after it is adopted:
  * asks for what it needs. With `dead`, the name of the subscription's dead-letter queue, it
- * consumes that one, where there is one (given_up.h). OK or ERR_NOMEM. */
+ * consumes that one, where there is one (dead_letter_queue.h). OK or ERR_NOMEM. */
 int consume_channel_plan(struct consume_channel *f, const struct subscription *s, const char *dead);
 
 /* The plan is in force: with its subscription, all that is held belongs to that one;
@@ -96,7 +96,7 @@ void consume_channel_method(struct consume_channel *f, const amqp_method_t *meth
 /* A delivery that came; its identity (subscription, epoch, owner) is filled in here.
  * Returns the copy, which the caller puts into the line, or NULL when it is dropped
  * unacked. */
-struct held *consume_channel_deliver(struct consume_channel *f, struct delivery *d);
+struct unacked *consume_channel_deliver(struct consume_channel *f, struct delivery *d);
 
 /* Before a delivery of this size is taken from `f`: while all feeds would hold more than they may,
  * the one that holds most, which may be `f`, gives back what no turn has, once, and consumes with

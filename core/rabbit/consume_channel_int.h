@@ -4,7 +4,7 @@
 
 #include "rabbit/backoff.h"
 #include "rabbit/consume_channel.h"
-#include "rabbit/given_up.h"
+#include "rabbit/dead_letter_queue.h"
 #include "rabbit/reason.h"
 
 enum consume_channel_state {
@@ -31,17 +31,18 @@ struct consume_channel {
     const struct subscription *subscription; /* lent; NULL: none yet, or no more */
     const struct subscription *next;         /* of the plan under way; lent; NULL */
     enum consume_channel_state state;
-    uint16_t channel;             /* its number; 0: none */
-    bool is_short;                /* DECLARING: the broker allows no further channel */
-    enum broker_pace pace;        /* its own */
-    enum broker_pace opened_at;   /* pace for which the channel was opened */
-    struct declare_item *queue;   /* its declaration; NULL without a subscription */
-    char dead[GIVEN_UP_NAME_MAX]; /* the dead-letter queue that it consumes; "": the queue */
-    struct declare_item *limit;   /* of deliveries, once it was asked for; NULL */
-    unsigned deserted;            /* declare_deserted when the channel was opened */
-    uint64_t epoch;               /* of this life of the channel */
-    struct held *first;           /* unacked ones in order of tag; owned */
-    struct held *last;
+    uint16_t channel;                      /* its number; 0: none */
+    bool is_short;                         /* DECLARING: the broker allows no further channel */
+    enum broker_pace pace;                 /* its own */
+    enum broker_pace opened_at;            /* pace for which the channel was opened */
+    struct declare_item *queue;            /* its declaration; NULL without a subscription */
+    char dead[DEAD_LETTER_QUEUE_NAME_MAX]; /* the dead-letter queue that it consumes; "": the queue
+                                            */
+    struct declare_item *limit;            /* of deliveries, once it was asked for; NULL */
+    unsigned deserted;                     /* declare_deserted when the channel was opened */
+    uint64_t epoch;                        /* of this life of the channel */
+    struct unacked *first;                 /* unacked ones in order of tag; owned */
+    struct unacked *last;
     size_t unacked;                   /* how many of them */
     size_t bytes;                     /* their sizes */
     struct consume_channel_room room; /* how much it may hold */

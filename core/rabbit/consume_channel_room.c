@@ -169,6 +169,6 @@ void feeds_make_room(struct consume_channel *const *feeds, size_t n, struct cons
 
     if (outgrows(f, size))
         narrow(f, size);
-    while (c->held_bytes + size > c->bytes_max && (most = widest(feeds, n)) != NULL)
+    while (c->unacked_bytes + size > c->bytes_max && (most = widest(feeds, n)) != NULL)
         narrow(most, most == f ? size : 0);
 }

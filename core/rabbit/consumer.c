@@ -4,7 +4,7 @@
 #include "rabbit/arrivals.h"
 #include "rabbit/channel.h"
 #include "rabbit/consume_channel.h"
-#include "rabbit/given_up.h"
+#include "rabbit/dead_letter_queue.h"
 #include "wire/codec.h"
 #include "wire/table.h"
 
@@ -131,13 +131,13 @@ static bool is_subscribed(const struct subscription *s, size_t n, const char *qu
  * themselves is theirs. */
 int consumer_plan(struct consumer *c, const struct subscription *s, size_t n, struct err *err)
 {
-    char dead[GIVEN_UP_NAME_MAX];
+    char dead[DEAD_LETTER_QUEUE_NAME_MAX];
     int rc = OK;
 
     for (size_t i = 0; rc == OK && i < n; i++)
         rc = plan_feed(c, &s[i], NULL);
     for (size_t i = 0; rc == OK && i < n; i++)
-        if (given_up_name(s[i].queue, dead) && !is_subscribed(s, n, dead))
+        if (dead_letter_queue_name(s[i].queue, dead) && !is_subscribed(s, n, dead))
             rc = plan_feed(c, &s[i], dead);
     return rc == OK ? OK : err_set(err, ERR_NOMEM, "out of memory for a subscription");
 }
@@ -177,8 +177,8 @@ size_t consumer_take_endangered(struct consumer *c, struct delivery **out, size_
 void consumer_accept(struct consumer *c, struct delivery *d)
 {
     (void)c;
-    REQUIRE(held_of(d)->state == HELD_LENT);
-    held_of(d)->state = HELD_ACCEPTED;
+    REQUIRE(unacked_of(d)->state == UNACKED_LENT);
+    unacked_of(d)->state = UNACKED_ACCEPTED;
 }
 
 static void ack_settled(struct consumer *c)
@@ -236,7 +236,7 @@ void consumer_drain(struct consumer *c)
 
 size_t consumer_bytes(const struct consumer *c)
 {
-    return c->context.held_bytes;
+    return c->context.unacked_bytes;
 }
 
 size_t consumer_unacked(const struct consumer *c)
@@ -308,19 +308,19 @@ static const char *read_message(struct consumer *c, const struct link_content *c
 }
 
 /* What lay in a dead-letter queue is shown as it came into the queue that it was in before. */
-static void read_given_up(const struct consume_channel *f, const struct link_content *content,
-                          struct delivery *d, struct given_up *given_up)
+static void read_dead_lettered(const struct consume_channel *f, const struct link_content *content,
+                               struct delivery *d, struct dead_lettered *dead_lettered)
 {
     const struct subscription *of = consume_channel_of_dead(f);
 
     if (of == NULL)
         return;
-    given_up_read(&content->properties->headers, of->queue, given_up);
-    d->given_up = given_up->why;
-    if (given_up->exchange.data != NULL)
-        d->exchange = given_up->exchange;
-    if (given_up->routing_key.data != NULL)
-        d->routing_key = given_up->routing_key;
+    dead_letter_queue_read(&content->properties->headers, of->queue, dead_lettered);
+    d->dead_lettered = dead_lettered->why;
+    if (dead_lettered->exchange.data != NULL)
+        d->exchange = dead_lettered->exchange;
+    if (dead_lettered->routing_key.data != NULL)
+        d->routing_key = dead_lettered->routing_key;
 }
 
 /* How often the broker has had it back, as a quorum queue says in a header. A message that was
@@ -344,10 +344,10 @@ static int64_t times_returned(const struct link_content *content)
 static void look_for_guard(const struct consumer *c, struct consume_channel *f, int64_t returned)
 {
     const char *queue = consume_channel_unplanned_queue(f);
-    char dead[GIVEN_UP_NAME_MAX];
+    char dead[DEAD_LETTER_QUEUE_NAME_MAX];
     const struct consume_channel *guard;
 
-    if (queue == NULL || consume_channel_of_dead(f) != NULL || !given_up_name(queue, dead))
+    if (queue == NULL || consume_channel_of_dead(f) != NULL || !dead_letter_queue_name(queue, dead))
         return;
     guard = consume_channel_of(c, dead, true);
     if (guard == NULL || !consume_channel_is_absent(guard))
@@ -358,7 +358,7 @@ static void look_for_guard(const struct consumer *c, struct consume_channel *f, 
 }
 
 /* Puts it into its line; where that is not decided yet, it waits with all behind it. */
-static void place(struct consumer *c, struct held *h)
+static void place(struct consumer *c, struct unacked *h)
 {
     const struct consume_channel *f = h->delivery.owner;
 
@@ -374,14 +374,14 @@ static void place(struct consumer *c, struct held *h)
 
 static void place_undecided(struct consumer *c)
 {
-    struct held *h = c->undecided.first;
+    struct unacked *h = c->undecided.first;
 
     if (h == NULL)
         return;
     c->undecided = (struct line){.first = NULL};
     line_sweep(&c->undecided);
     while (h != NULL) {
-        struct held *behind = h->next;
+        struct unacked *behind = h->next;
 
         place(c, h);
         h = behind;
@@ -394,8 +394,8 @@ void consumer_content(struct consumer *c, const struct link_content *content)
     struct consume_channel *f = consume_channel_at(c, content->channel);
     char words[DEFECT_MAX];
     struct delivery d = {.subscription = NULL};
-    struct given_up given_up;
-    struct held *h;
+    struct dead_lettered dead_lettered;
+    struct unacked *h;
     int64_t returned;
 
     if (f == NULL || content->method->id != AMQP_BASIC_DELIVER_METHOD)
@@ -408,8 +408,8 @@ void consumer_content(struct consumer *c, const struct link_content *content)
     returned = times_returned(content);
     if (returned > 0)
         look_for_guard(c, f, returned);
-    read_given_up(f, content, &d, &given_up);
-    feeds_make_room(c->feeds, c->n_feeds, f, held_size(&d));
+    read_dead_lettered(f, content, &d, &dead_lettered);
+    feeds_make_room(c->feeds, c->n_feeds, f, unacked_size(&d));
     h = c->context.broken == NULL ? consume_channel_deliver(f, &d) : NULL;
     if (h == NULL)
         return;

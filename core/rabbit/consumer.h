@@ -2,7 +2,7 @@
  * consumer - the consuming half of the rabbit driver: deliveries in, acks out
  *
  * Deliveries of all subscriptions stand in one line in the order in which they came
- * (held.h has the states of one). A turn lends from its front; what it accepts is
+ * (unacked.h has the states of one). A turn lends from its front; what it accepts is
  * acked by tell, with one ack(multiple) per channel at the highest tag below which
  * nothing is missing; what it took and did not accept stays in front and is lent
  * again. How long the line can get is the sum of the prefetches.

@@ -39,7 +39,7 @@
  * what can be started, declare_method hears the answers. A refusal is logged once, keeps
  * its words, and holds up nobody else.
  *
- * A quorum queue is created with a dead-letter queue (given_up.h). One that is there
+ * A quorum queue is created with a dead-letter queue (dead_letter_queue.h). One that is there
  * without, made before or by somebody else, refuses that with a 406 and is declared
  * plain then; so is one where the user may not have it dead-lettered. The dead-letter
  * queue is an item of its own behind its queue: made where the broker took the queue

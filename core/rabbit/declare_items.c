@@ -2,7 +2,7 @@
  * plan names is dropped, and taken up again when it is asked for. */
 #include "rabbit/declare_int.h"
 
-#include "rabbit/given_up.h"
+#include "rabbit/dead_letter_queue.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -234,7 +234,7 @@ bool declare_was_absent(const struct declare_item *item)
 struct declare_item *declare_dead_queue(struct declare *d, struct declare_item *queue,
                                         const char *name)
 {
-    char copy[GIVEN_UP_NAME_MAX];
+    char copy[DEAD_LETTER_QUEUE_NAME_MAX];
     const struct declare_item like = {
         .kind = ITEM_DEAD, .queue = queue, .name = copy, .planned = true};
 

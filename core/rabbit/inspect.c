@@ -3,8 +3,8 @@
 #include "rabbit/inspect_int.h"
 
 #include "rabbit/channel.h"
+#include "rabbit/dead_letter_queue.h"
 #include "rabbit/explain.h"
-#include "rabbit/given_up.h"
 #include "rabbit/inspect_queue.h"
 #include "rabbit/words.h"
 #include "wire/tcp.h"
@@ -210,7 +210,7 @@ static void on_exchange(struct inspection *in)
 static void tell_absent(struct inspection *in)
 {
     const struct question *q = &in->questions[in->at];
-    char text[TEXT_MAX], dead[GIVEN_UP_NAME_MAX];
+    char text[TEXT_MAX], dead[DEAD_LETTER_QUEUE_NAME_MAX];
 
     if (q->kind == ASK_EXCHANGE)
         snprintf(text, sizeof text, "exchange \"%s\" will be created as durable %s%s", q->name,
@@ -221,7 +221,7 @@ static void tell_absent(struct inspection *in)
     else if (q->kind == ASK_QUEUE && ask_queue_form(q->name, q->queue_type) == QUEUE_QUORUM_GUARDED)
         snprintf(text, sizeof text,
                  "queue \"%s\" will be created as quorum, with dead-letter queue \"%s\"", q->name,
-                 given_up_name(q->name, dead) ? dead : "");
+                 dead_letter_queue_name(q->name, dead) ? dead : "");
     else if (q->kind == ASK_QUEUE)
         snprintf(text, sizeof text, "queue \"%s\" will be created as %s", q->name,
                  explain_queue_type(q->queue_type == QUEUE_ANY ? QUEUE_QUORUM : q->queue_type));

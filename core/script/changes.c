@@ -1,7 +1,7 @@
 /* changes - script_changes: what differs between two generations.
  *
  * Everything declared has a name of up to three parts, and is the same where its content
- * or its fingerprint is. Two lists are compared: first what is new or different, then what
+ * or its digest is. Two lists are compared: first what is new or different, then what
  * is gone. Each is found by its name; only what is told of gets its name written out. */
 #include "script/script_int.h"
 
@@ -15,7 +15,7 @@ struct thing {
     const char *part[3]; /* of its name; NULL: there is none */
     const char *origin;
     struct slice content; /* of a file; else absent */
-    uint64_t fingerprint; /* of what is declared */
+    uint64_t digest;      /* of what is declared */
 };
 
 /* Fills in the i-th thing; false beyond the last. */
@@ -45,8 +45,7 @@ static bool same_file(const struct script *s, const struct thing *like, struct t
 static bool put_subscription(const struct subscription *one, struct thing *out)
 {
     if (one != NULL)
-        *out = (struct thing){
-            .part = {one->queue}, .origin = one->origin, .fingerprint = one->fingerprint};
+        *out = (struct thing){.part = {one->queue}, .origin = one->origin, .digest = one->digest};
     return one != NULL;
 }
 
@@ -66,7 +65,7 @@ static bool put_route(const struct route *r, struct thing *out)
 {
     if (r != NULL)
         *out = (struct thing){
-            .part = {r->type, r->order_type}, .origin = r->origin, .fingerprint = r->fingerprint};
+            .part = {r->type, r->order_type}, .origin = r->origin, .digest = r->digest};
     return r != NULL;
 }
 
@@ -86,9 +85,8 @@ static bool same_route(const struct script *s, const struct thing *like, struct 
 static bool put_handler(const struct handler *h, struct thing *out)
 {
     if (h != NULL)
-        *out = (struct thing){.part = {h->type, h->order_type, h->queue},
-                              .origin = h->origin,
-                              .fingerprint = h->fingerprint};
+        *out = (struct thing){
+            .part = {h->type, h->order_type, h->queue}, .origin = h->origin, .digest = h->digest};
     return h != NULL;
 }
 
@@ -115,7 +113,7 @@ static const struct {
 
 static bool differs(const struct thing *a, const struct thing *b)
 {
-    return a->fingerprint != b->fingerprint || a->content.len != b->content.len ||
+    return a->digest != b->digest || a->content.len != b->content.len ||
            (a->content.len > 0 && memcmp(a->content.data, b->content.data, a->content.len) != 0);
 }
 

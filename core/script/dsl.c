@@ -3,7 +3,7 @@
 #include "script/dsl.h"
 
 #include "base/text.h"
-#include "script/fingerprint.h"
+#include "script/digest.h"
 #include "script/script_int.h"
 
 #include <lauxlib.h>
@@ -127,8 +127,8 @@ static bool lost(const char *copy, const char *given)
 static uint64_t mix_list(uint64_t hash, const struct draft *list, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        hash = fingerprint_number(hash, list[i].kind);
-        hash = fingerprint_text(fingerprint_text(hash, list[i].exchange), list[i].routing_key);
+        hash = digest_number(hash, list[i].kind);
+        hash = digest_text(digest_text(hash, list[i].exchange), list[i].routing_key);
     }
     return hash;
 }
@@ -158,16 +158,16 @@ static int add_route(lua_State *L)
 
     lua_settop(L, 8);
     r.order_by = (int)luaL_optinteger(L, 8, 0);
-    r.fingerprint = fingerprint_number(TEXT_HASH_START, r.unroutable);
-    r.fingerprint = fingerprint_number(r.fingerprint, r.order_by);
-    r.fingerprint = fingerprint_text(fingerprint_text(r.fingerprint, type), order_type);
-    r.fingerprint = fingerprint_function(L, r.fingerprint, 7);
+    r.digest = digest_number(TEXT_HASH_START, r.unroutable);
+    r.digest = digest_number(r.digest, r.order_by);
+    r.digest = digest_text(digest_text(r.digest, type), order_type);
+    r.digest = digest_function(L, r.digest, 7);
     if (!lua_isnil(L, 6)) {
         lua_pushvalue(L, 6);
         r.to_function = luaL_ref(L, LUA_REGISTRYINDEX);
     }
     n = check_list(L, 4, to);
-    r.fingerprint = mix_list(r.fingerprint, to, n);
+    r.digest = mix_list(r.digest, to, n);
     r.type = strdup(type);
     r.order_type = copy_text(order_type);
     r.origin = strdup(origin);
@@ -293,8 +293,8 @@ static int add_handler(lua_State *L)
     texts[2] = luaL_optstring(L, -1, NULL);
     if (lua_getfield(L, 5, "retry") != LUA_TNIL)
         retry = check_retry(L, lua_gettop(L));
-    h.fingerprint = fingerprint_number(TEXT_HASH_START, h.timeout_ms);
-    h.fingerprint = fingerprint_retry(fingerprint_function(L, h.fingerprint, 4), &retry);
+    h.digest = digest_number(TEXT_HASH_START, h.timeout_ms);
+    h.digest = digest_retry(digest_function(L, h.digest, 4), &retry);
     lua_pushvalue(L, 4);
     h.ref = luaL_ref(L, LUA_REGISTRYINDEX);
     if (!fill_handler(&h, texts, &retry)) {
@@ -313,7 +313,7 @@ static void take_functions(lua_State *L, int index, struct subscription *s)
     luaL_checktype(L, index, LUA_TTABLE);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         lua_getfield(L, index, names[i]);
-        s->fingerprint = fingerprint_function(L, s->fingerprint, lua_gettop(L));
+        s->digest = digest_function(L, s->digest, lua_gettop(L));
         lua_pop(L, 1);
     }
     s->before = function_field(L, index, "before");
@@ -328,7 +328,7 @@ static void take_identity(lua_State *L, int index, struct subscription *s)
     lua_getfield(L, index, "identity_in_body");
     s->identity_in_body = lua_toboolean(L, -1) != 0;
     lua_pop(L, 1);
-    s->fingerprint = fingerprint_number(s->fingerprint, s->identity_in_body);
+    s->digest = digest_number(s->digest, s->identity_in_body);
 }
 
 /* The same table: order_by, a number or nil, and hold. */
@@ -339,15 +339,15 @@ static void take_order(lua_State *L, int index, struct subscription *s)
     lua_getfield(L, index, "hold");
     s->hold = lua_toboolean(L, -1) != 0;
     lua_pop(L, 2);
-    s->fingerprint = fingerprint_number(s->fingerprint, s->order_by);
-    s->fingerprint = fingerprint_number(s->fingerprint, s->hold);
+    s->digest = digest_number(s->digest, s->order_by);
+    s->digest = digest_number(s->digest, s->hold);
 }
 
 /* In the same table: after how many failures it pauses; 0: never. */
 static void take_pause(lua_State *L, int index, struct subscription *s)
 {
     s->pause_after = (size_t)integer_field(L, index, "pause_after");
-    s->fingerprint = fingerprint_number(s->fingerprint, (int64_t)s->pause_after);
+    s->digest = digest_number(s->digest, (int64_t)s->pause_after);
 }
 
 /* add_subscription(origin, queue, from, queue_type or nil, prefetch, unhandled, retry,
@@ -369,17 +369,17 @@ static int add_subscription(lua_State *L)
     luaL_checktype(L, 7, LUA_TTABLE);
     s.retry = check_retry(L, 7);
     s.envelope = (enum envelope_kind)luaL_checkoption(L, 8, NULL, envelopes);
-    s.fingerprint = fingerprint_number(TEXT_HASH_START, s.queue_type);
-    s.fingerprint = fingerprint_number(s.fingerprint, s.prefetch);
-    s.fingerprint = fingerprint_number(s.fingerprint, s.unhandled_dead);
-    s.fingerprint = fingerprint_number(s.fingerprint, s.envelope);
-    s.fingerprint = fingerprint_retry(fingerprint_text(s.fingerprint, queue), &s.retry);
+    s.digest = digest_number(TEXT_HASH_START, s.queue_type);
+    s.digest = digest_number(s.digest, s.prefetch);
+    s.digest = digest_number(s.digest, s.unhandled_dead);
+    s.digest = digest_number(s.digest, s.envelope);
+    s.digest = digest_retry(digest_text(s.digest, queue), &s.retry);
     take_functions(L, 9, &s);
     take_identity(L, 9, &s);
     take_order(L, 9, &s);
     take_pause(L, 9, &s);
     n = check_list(L, 3, from);
-    s.fingerprint = mix_list(s.fingerprint, from, n);
+    s.digest = mix_list(s.digest, from, n);
     s.queue = strdup(queue);
     s.origin = strdup(origin);
     if (!copy_list(&s.from, &s.n_from, from, n) || s.queue == NULL || s.origin == NULL) {

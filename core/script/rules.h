@@ -21,7 +21,7 @@ struct handler {
     struct retry_policy *retry; /* its own; NULL: the subscription's */
     int64_t timeout_ms;         /* its own limit of time; 0: the setting's */
     int ref;                    /* the function, in the Lua registry */
-    uint64_t fingerprint;       /* of the function's text and the options */
+    uint64_t digest;            /* of the function's text and the options */
     char *origin;               /* "rules/enrol.lua:12" */
 };
 

@@ -75,7 +75,7 @@ def has_ended(pid):
 
 def written_ns(db):
     """When the store was written last. The file is looked at and not opened: whoever has the
-    store open is company, for which a router leaves the lock free now and then."""
+    store open is a foreign process, for which a router leaves the lock free now and then."""
     try:
         return os.stat(f"{db}-wal").st_mtime_ns
     except FileNotFoundError:

@@ -22,7 +22,7 @@ SECRETS = (PASSWORD, quote(PASSWORD, safe=""), WRONG)
 
 CONTROL_SECONDS = 600
 
-# What the name of a dead-letter queue ends with (core/rabbit/given_up.c).
+# What the name of a dead-letter queue ends with (core/rabbit/dead_letter_queue.c).
 DEAD = ".herald-dead"
 
 

@@ -39,7 +39,7 @@ static size_t room(struct broker *b)
 /* The pace of a queue is not that of its dead-letter queue. */
 static bool flows(const struct scene *s, const struct delivery *d, size_t taken)
 {
-    return d->given_up != NULL || s->pace == PACE_FLOW || (s->pace == PACE_ONE && taken == 0);
+    return d->dead_lettered != NULL || s->pace == PACE_FLOW || (s->pace == PACE_ONE && taken == 0);
 }
 
 static int take(struct broker *b, struct delivery **out, size_t max, size_t *n_out, struct err *err)

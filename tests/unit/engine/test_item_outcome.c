@@ -205,7 +205,7 @@ TEST_WITH(scene, a_handler_has_its_own_retries_and_limit)
 static void give_up(struct scene *s, const char *id, const char *body)
 {
     scene_deliver(s, id, "paid", body);
-    s->deliveries[s->n_deliveries - 1].delivery.given_up = "the broker gave up on it: as told";
+    s->deliveries[s->n_deliveries - 1].delivery.dead_lettered = "the broker gave up on it: as told";
 }
 
 /* docs/faults.md#f21 */
@@ -219,7 +219,7 @@ TEST_WITH(scene, what_the_broker_gave_up_on_is_a_dead_letter_unless_it_is_known)
     give_up(f, "new", "{\"businessKey1\":\"16\"}");
     give_up(f, "new", "{\"businessKey1\":\"16\"}"); /* such a queue may bring it twice */
     scene_deliver(f, "waits", "bad", "{}");
-    f->deliveries[f->n_deliveries - 1].delivery.given_up = "the broker gave up on it: as told";
+    f->deliveries[f->n_deliveries - 1].delivery.dead_lettered = "the broker gave up on it: as told";
     give_up(f, "spoilt", "{");
     scene_run(f);
     assert_int_equal(scene_acked(f), 7);

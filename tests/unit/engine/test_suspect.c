@@ -115,7 +115,7 @@ TEST_WITH(scene, an_envelope_that_returns_clears_nobody)
     begin(f, ENVELOPE);
     for (int n = 0; n < STRIKES_MAX; n++) {
         strike_enter(f->strike, slice_of("q"), slice_of("a"), 0);
-        strike_pause(f->strike);
+        strike_exit(f->strike);
         scene_die_in(f, "a");
     }
     scene_deliver(f, "a", NULL, "{}");

@@ -309,7 +309,7 @@ TEST_WITH(scene, what_the_broker_gave_up_on_is_taken_during_a_pause)
     scene_run(f);
     assert_paces(f, "q:stop ");
     scene_deliver(f, "lost", "note", "{}");
-    f->deliveries[f->n_deliveries - 1].delivery.given_up = "the broker gave up on it";
+    f->deliveries[f->n_deliveries - 1].delivery.dead_lettered = "the broker gave up on it";
     scene_run(f);
     assert_sql(f, "select message_id from herald_dead", "lost");
     assert_int_equal(scene_acked(f), 6);

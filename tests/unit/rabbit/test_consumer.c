@@ -1102,10 +1102,10 @@ TEST_BETWEEN(begin, end, what_the_broker_gave_up_on_comes_under_its_queue_with_t
     deliver(2, 1, 1);
     take(64, "4/1 2/1");
     assert_ptr_equal(lent[0]->subscription, &rules[0]);
-    assert_string_equal(lent[0]->given_up, "the broker gave up on it: a consumer rejected it");
+    assert_string_equal(lent[0]->dead_lettered, "the broker gave up on it: a consumer rejected it");
     assert_true(slice_is(lent[0]->exchange, "paid"));
     assert_true(slice_is(lent[0]->message.type, "payresult_notify"));
-    assert_null(lent[1]->given_up);
+    assert_null(lent[1]->dead_lettered);
     accepted(0);
     accepted(1);
     consumer_tell(consumer);
@@ -1144,5 +1144,5 @@ TEST_BETWEEN(begin, end, a_dead_letter_queue_goes_with_its_subscription_or_to_a_
     method(5, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
     deliver_with(5, 1, give_up);
     take(64, "5/1");
-    assert_null(lent[0]->given_up);
+    assert_null(lent[0]->dead_lettered);
 }

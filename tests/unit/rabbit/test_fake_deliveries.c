@@ -281,9 +281,9 @@ TEST(faults_21_what_the_broker_gave_up_on_is_taken_too)
     assert_int_equal(r->broker->ops->take(r->broker, d, 8, &n, &err), OK);
     assert_int_equal(n, 2);
     assert_int_equal(body_of(d[0]), 7);
-    assert_non_null(strstr(d[0]->given_up, "dead-letter queue of \"q\""));
+    assert_non_null(strstr(d[0]->dead_lettered, "dead-letter queue of \"q\""));
     assert_string_equal(d[0]->subscription->queue, "q");
-    assert_null(d[1]->given_up);
+    assert_null(d[1]->dead_lettered);
     r->broker->ops->forget(r->broker);
     fake_queue_cancel(q, 1); /* it is delivered again, and harms nobody */
     fake_run(r->fake, 1);

@@ -1,5 +1,5 @@
 /* What tells two declarations apart. */
-#include "script/fingerprint.h"
+#include "script/digest.h"
 
 #include "base/text.h"
 
@@ -9,12 +9,12 @@ TEST(absent_empty_and_joined_texts_differ)
 {
     const uint64_t start = TEXT_HASH_START;
 
-    assert_true(fingerprint_text(start, NULL) != fingerprint_text(start, ""));
-    assert_true(fingerprint_text(fingerprint_text(start, "a"), "bc") !=
-                fingerprint_text(fingerprint_text(start, "ab"), "c"));
-    assert_true(fingerprint_text(start, "a") == fingerprint_text(start, "a"));
-    assert_true(fingerprint_number(start, 0) != start);
-    assert_true(fingerprint_number(start, 1) != fingerprint_number(start, 256));
+    assert_true(digest_text(start, NULL) != digest_text(start, ""));
+    assert_true(digest_text(digest_text(start, "a"), "bc") !=
+                digest_text(digest_text(start, "ab"), "c"));
+    assert_true(digest_text(start, "a") == digest_text(start, "a"));
+    assert_true(digest_number(start, 0) != start);
+    assert_true(digest_number(start, 1) != digest_number(start, 256));
 }
 
 TEST(every_field_of_a_policy_counts)
@@ -26,7 +26,7 @@ TEST(every_field_of_a_policy_counts)
                                       .delay_max_ms = 50,
                                       .jitter = 0.1,
                                       .max_age_ms = 7};
-    const uint64_t whole = fingerprint_retry(TEXT_HASH_START, &base);
+    const uint64_t whole = digest_retry(TEXT_HASH_START, &base);
     struct retry_policy p[8] = {base, base, base, base, base, base, base, base};
 
     p[0].attempts++;
@@ -37,7 +37,7 @@ TEST(every_field_of_a_policy_counts)
     p[5].jitter = 0;
     p[6].max_age_ms++;
     for (int i = 0; i < 7; i++)
-        assert_true(fingerprint_retry(TEXT_HASH_START, &p[i]) != whole);
+        assert_true(digest_retry(TEXT_HASH_START, &p[i]) != whole);
     p[7].delay_ms[2] = 5; /* beyond the last: nobody reads it */
-    assert_true(fingerprint_retry(TEXT_HASH_START, &p[7]) == whole);
+    assert_true(digest_retry(TEXT_HASH_START, &p[7]) == whole);
 }

@@ -1,5 +1,5 @@
-/* company - see company.h. */
-#include "engine/company.h"
+/* foreign - see foreign.h. */
+#include "engine/foreign.h"
 
 enum {
     BUSY_MS = 2000,
@@ -13,29 +13,29 @@ enum {
 
 /* Held for so long, the lock is left free. */
 static const int64_t hold_ms[] = {
-    [COMPANY_NONE] = INT64_MAX, [COMPANY_QUIET] = 4200, [COMPANY_WRITES] = 40, [COMPANY_BUSY] = 5};
+    [FOREIGN_NONE] = INT64_MAX, [FOREIGN_QUIET] = 4200, [FOREIGN_WRITES] = 40, [FOREIGN_BUSY] = 5};
 
-enum company_kind company_kind(bool is_there, int64_t seen_ms, int64_t now_ms)
+enum foreign_kind foreign_kind(bool is_there, int64_t seen_ms, int64_t now_ms)
 {
     int64_t ago = seen_ms < 0 ? INT64_MAX : now_ms - seen_ms;
 
     if (ago < BUSY_MS) /* one that comes and goes, too */
-        return COMPANY_BUSY;
+        return FOREIGN_BUSY;
     if (!is_there)
-        return COMPANY_NONE;
-    return ago < WRITES_MS ? COMPANY_WRITES : COMPANY_QUIET;
+        return FOREIGN_NONE;
+    return ago < WRITES_MS ? FOREIGN_WRITES : FOREIGN_QUIET;
 }
 
 /* What makes good for so long a time of holding. */
-static int64_t gap_for(enum company_kind kind, int64_t held_ms)
+static int64_t gap_for(enum foreign_kind kind, int64_t held_ms)
 {
-    if (kind == COMPANY_QUIET)
+    if (kind == FOREIGN_QUIET)
         return LONG_GAP_MS;
     if (held_ms > CLOSE_MS)
         return held_ms < LONG_GAP_MS      ? LONG_GAP_MS
                : held_ms < LONGEST_GAP_MS ? held_ms
                                           : LONGEST_GAP_MS;
-    return kind == COMPANY_WRITES ? GAP_MS : held_ms;
+    return kind == FOREIGN_WRITES ? GAP_MS : held_ms;
 }
 
 /* What is left of a time of holding after a time in which nothing was to do anyway. */
@@ -44,7 +44,7 @@ static int64_t less(int64_t held_ms, int64_t free_ms)
     return held_ms > free_ms ? held_ms - free_ms : 0;
 }
 
-int64_t company_gap(struct company *c, enum company_kind kind, int64_t began_ms, int64_t ended_ms)
+int64_t foreign_gap(struct foreign *c, enum foreign_kind kind, int64_t began_ms, int64_t ended_ms)
 {
     int64_t was_free = began_ms - c->ended_ms;
 
@@ -53,10 +53,10 @@ int64_t company_gap(struct company *c, enum company_kind kind, int64_t began_ms,
     c->ended_ms = ended_ms;
     c->held_ms += ended_ms - began_ms;
     c->long_held_ms += ended_ms - began_ms;
-    if (kind == COMPANY_QUIET && c->was_alone)
+    if (kind == FOREIGN_QUIET && c->was_alone)
         c->held_ms = hold_ms[kind];
-    c->was_alone = kind == COMPANY_NONE;
-    if (kind >= COMPANY_WRITES && c->long_held_ms >= LONG_AFTER_MS && c->held_ms < LONG_GAP_MS)
+    c->was_alone = kind == FOREIGN_NONE;
+    if (kind >= FOREIGN_WRITES && c->long_held_ms >= LONG_AFTER_MS && c->held_ms < LONG_GAP_MS)
         return LONG_GAP_MS;
     return c->held_ms >= hold_ms[kind] ? gap_for(kind, c->held_ms) : 0;
 }

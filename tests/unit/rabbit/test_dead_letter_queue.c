@@ -1,6 +1,6 @@
 /* Where the broker puts what it gave up on, and what it says about it. */
 #include "check.h"
-#include "rabbit/given_up.h"
+#include "rabbit/dead_letter_queue.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -8,25 +8,25 @@
 
 TEST(a_queue_has_one_beside_it_unless_its_name_is_too_long)
 {
-    char name[GIVEN_UP_NAME_MAX], long_name[GIVEN_UP_NAME_MAX] = "";
+    char name[DEAD_LETTER_QUEUE_NAME_MAX], long_name[DEAD_LETTER_QUEUE_NAME_MAX] = "";
 
-    assert_true(given_up_name("paynotify_queue", name));
+    assert_true(dead_letter_queue_name("paynotify_queue", name));
     assert_string_equal(name, "paynotify_queue.herald-dead");
     memset(long_name, 'q', 243);
-    assert_true(given_up_name(long_name, name));
+    assert_true(dead_letter_queue_name(long_name, name));
     assert_int_equal(strlen(name), 255);
     long_name[243] = 'q';
-    assert_false(given_up_name(long_name, name));
+    assert_false(dead_letter_queue_name(long_name, name));
     assert_string_equal(name, "");
 }
 
 TEST(a_dead_letter_queue_has_none_of_its_own)
 {
-    char name[GIVEN_UP_NAME_MAX];
+    char name[DEAD_LETTER_QUEUE_NAME_MAX];
 
-    assert_false(given_up_name("q.herald-dead", name));
-    assert_false(given_up_name(".herald-dead", name));
-    assert_true(given_up_name("herald-dead", name));
+    assert_false(dead_letter_queue_name("q.herald-dead", name));
+    assert_false(dead_letter_queue_name(".herald-dead", name));
+    assert_true(dead_letter_queue_name("herald-dead", name));
 }
 
 static amqp_table_entry_t text(const char *key, const char *value)
@@ -49,7 +49,7 @@ static amqp_field_value_t table(amqp_table_entry_t *entries, int n)
 }
 
 /* What is read where `reason` stands for a death in q, behind one in another queue. */
-static struct given_up read_reason(const char *reason)
+static struct dead_lettered read_reason(const char *reason)
 {
     amqp_field_value_t key = {.kind = AMQP_FIELD_KIND_UTF8,
                               .value.bytes = amqp_cstring_bytes("paid.60201")};
@@ -59,9 +59,9 @@ static struct given_up read_reason(const char *reason)
     amqp_field_value_t deaths[] = {table(other, 2), table(mine, 4)};
     amqp_table_entry_t headers[] = {text("business-key-1", "16"), list("x-death", deaths, 2)};
     const amqp_table_t all = {2, headers};
-    struct given_up out;
+    struct dead_lettered out;
 
-    given_up_read(&all, "q", &out);
+    dead_letter_queue_read(&all, "q", &out);
     assert_true(slice_is(out.exchange, "x"));
     assert_true(slice_is(out.routing_key, "paid.60201"));
     return out;
@@ -91,16 +91,16 @@ TEST(headers_of_any_shape_are_read)
     amqp_field_value_t deaths[] = {number, table(NULL, 0), table(no_reason, 3)};
     amqp_table_entry_t headers[] = {text("x-death", "none")};
     amqp_table_t all = {0, NULL};
-    struct given_up out;
+    struct dead_lettered out;
 
-    given_up_read(&all, "q", &out);
+    dead_letter_queue_read(&all, "q", &out);
     assert_non_null(strstr(out.why, "does not say how it got there"));
     assert_null(out.exchange.data);
     all = (amqp_table_t){1, headers};
-    given_up_read(&all, "q", &out);
+    dead_letter_queue_read(&all, "q", &out);
     assert_non_null(strstr(out.why, "does not say how it got there"));
     headers[0] = list("x-death", deaths, 3);
-    given_up_read(&all, "q", &out);
+    dead_letter_queue_read(&all, "q", &out);
     assert_string_equal(out.why, "the broker gave up on it: reason \"\"");
     assert_null(out.exchange.data);
     assert_null(out.routing_key.data);

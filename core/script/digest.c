@@ -1,27 +1,27 @@
-/* fingerprint - see fingerprint.h. */
-#include "script/fingerprint.h"
+/* digest - see digest.h. */
+#include "script/digest.h"
 
 #include "script/script_int.h"
 
 #include <string.h>
 
-uint64_t fingerprint_text(uint64_t hash, const char *text)
+uint64_t digest_text(uint64_t hash, const char *text)
 {
     return text != NULL ? text_hash(hash, text, strlen(text) + 1) : text_hash(hash, "\1", 2);
 }
 
-uint64_t fingerprint_number(uint64_t hash, int64_t number)
+uint64_t digest_number(uint64_t hash, int64_t number)
 {
     return text_hash(hash, &number, sizeof number);
 }
 
-uint64_t fingerprint_retry(uint64_t hash, const struct retry_policy *p)
+uint64_t digest_retry(uint64_t hash, const struct retry_policy *p)
 {
     const double shares[] = {p->factor, p->jitter};
 
-    hash = fingerprint_number(hash, p->attempts);
-    hash = fingerprint_number(hash, p->delay_max_ms);
-    hash = fingerprint_number(hash, p->max_age_ms);
+    hash = digest_number(hash, p->attempts);
+    hash = digest_number(hash, p->delay_max_ms);
+    hash = digest_number(hash, p->max_age_ms);
     hash = text_hash(hash, shares, sizeof shares);
     return text_hash(hash, p->delay_ms, p->n_delays * sizeof p->delay_ms[0]);
 }
@@ -35,7 +35,7 @@ static struct slice function_lines(const struct script *s, const lua_Debug *ar)
     return f ? source_lines(f, ar->linedefined, ar->lastlinedefined) : slice_of(ar->source);
 }
 
-uint64_t fingerprint_function(lua_State *L, uint64_t hash, int index)
+uint64_t digest_function(lua_State *L, uint64_t hash, int index)
 {
     struct slice lines;
     lua_Debug ar;

@@ -1,5 +1,5 @@
-/* held - see held.h. */
-#include "rabbit/held.h"
+/* unacked - see unacked.h. */
+#include "rabbit/unacked.h"
 
 #include "wire/codec.h"
 
@@ -30,37 +30,37 @@ static char *move_text(const char **text, char *block)
     return block + size;
 }
 
-size_t held_size(const struct delivery *d)
+size_t unacked_size(const struct delivery *d)
 {
-    return sizeof(struct held) + codec_message_size(&d->message) + d->exchange.len +
-           d->routing_key.len + text_size(d->defect) + text_size(d->given_up);
+    return sizeof(struct unacked) + codec_message_size(&d->message) + d->exchange.len +
+           d->routing_key.len + text_size(d->defect) + text_size(d->dead_lettered);
 }
 
-struct held *held_new(const struct delivery *d, size_t *total)
+struct unacked *unacked_new(const struct delivery *d, size_t *total)
 {
-    const size_t size = held_size(d);
-    struct held *h = malloc(size);
+    const size_t size = unacked_size(d);
+    struct unacked *h = malloc(size);
     char *at;
 
     if (h == NULL)
         return NULL;
-    *h = (struct held){.delivery = *d, .state = HELD_QUEUED, .size = size, .total = total};
+    *h = (struct unacked){.delivery = *d, .state = UNACKED_QUEUED, .size = size, .total = total};
     *total += size;
     at = codec_message_move(&h->delivery.message, h->bytes);
     at = move_bytes(&h->delivery.exchange, at);
     at = move_bytes(&h->delivery.routing_key, at);
     at = move_text(&h->delivery.defect, at);
-    move_text(&h->delivery.given_up, at);
+    move_text(&h->delivery.dead_lettered, at);
     return h;
 }
 
-void held_free(struct held *h)
+void unacked_free(struct unacked *h)
 {
     *h->total -= h->size;
     free(h);
 }
 
-struct held *held_of(struct delivery *d)
+struct unacked *unacked_of(struct delivery *d)
 {
-    return (struct held *)d;
+    return (struct unacked *)d;
 }

@@ -1,5 +1,5 @@
 /*
- * company - other processes that write to the store, and what is left free for them
+ * foreign - other processes that write to the store, and what is left free for them
  *
  * SQLite's lock knows no queue: who waits for it asks now and then, after about 0, 1, 3, 8, 18,
  * 33, 53, 78, 103, 128, 178 and 228 ms, then every 100 ms, until its time-out. What is left free
@@ -14,25 +14,25 @@
  * What was held for so long that his moments are further apart by then is followed by over
  * 100 ms; so is every half second, should a busy machine let him miss the shorter gaps.
  */
-#ifndef HERALD_ENGINE_COMPANY_H
-#define HERALD_ENGINE_COMPANY_H
+#ifndef HERALD_ENGINE_FOREIGN_H
+#define HERALD_ENGINE_FOREIGN_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum company_kind {
-    COMPANY_NONE,   /* nobody else has the store open */
-    COMPANY_QUIET,  /* somebody has, and did not commit for a minute */
-    COMPANY_WRITES, /* somebody committed in the last minute */
-    COMPANY_BUSY,   /* in the last 2 s */
+enum foreign_kind {
+    FOREIGN_NONE,   /* nobody else has the store open */
+    FOREIGN_QUIET,  /* somebody has, and did not commit for a minute */
+    FOREIGN_WRITES, /* somebody committed in the last minute */
+    FOREIGN_BUSY,   /* in the last 2 s */
 };
 
 /* `is_there`: another process has the store open; `seen_ms`: monotonic, when a commit of
  * another's was seen last, -1: never. */
-enum company_kind company_kind(bool is_there, int64_t seen_ms, int64_t now_ms);
+enum foreign_kind foreign_kind(bool is_there, int64_t seen_ms, int64_t now_ms);
 
 /* Zeroed at first. */
-struct company {
+struct foreign {
     int64_t ended_ms;     /* monotonic: when the lock was let go last */
     int64_t held_ms;      /* since it was free for long enough */
     int64_t long_held_ms; /* since it was free for long */
@@ -40,6 +40,6 @@ struct company {
 };
 
 /* The lock was held from `began_ms` to `ended_ms`. For how long it must be free now, in ms. */
-int64_t company_gap(struct company *c, enum company_kind kind, int64_t began_ms, int64_t ended_ms);
+int64_t foreign_gap(struct foreign *c, enum foreign_kind kind, int64_t began_ms, int64_t ended_ms);
 
 #endif

@@ -1,6 +1,7 @@
-/* given_up - see given_up.h. The header x-death is an array of tables, one for each queue
- * and reason, the newest in front: {queue, reason, exchange, routing-keys, count, time}. */
-#include "rabbit/given_up.h"
+/* dead_letter_queue - see dead_letter_queue.h. The header x-death is an array of tables, one for
+ * each queue and reason, the newest in front: {queue, reason, exchange, routing-keys, count, time}.
+ */
+#include "rabbit/dead_letter_queue.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 
 enum { QUEUE_NAME_MAX = 255 };
 
-bool given_up_name(const char *queue, char out[static GIVEN_UP_NAME_MAX])
+bool dead_letter_queue_name(const char *queue, char out[static DEAD_LETTER_QUEUE_NAME_MAX])
 {
     const size_t len = strlen(queue), suffix = strlen(SUFFIX);
 
@@ -18,7 +19,7 @@ bool given_up_name(const char *queue, char out[static GIVEN_UP_NAME_MAX])
         return false;
     if (len >= suffix && strcmp(queue + len - suffix, SUFFIX) == 0)
         return false;
-    snprintf(out, GIVEN_UP_NAME_MAX, "%s%s", queue, SUFFIX);
+    snprintf(out, DEAD_LETTER_QUEUE_NAME_MAX, "%s%s", queue, SUFFIX);
     return true;
 }
 
@@ -80,14 +81,15 @@ static const char *reason_words(struct slice reason)
     return NULL;
 }
 
-void given_up_read(const amqp_table_t *headers, const char *queue, struct given_up *out)
+void dead_letter_queue_read(const amqp_table_t *headers, const char *queue,
+                            struct dead_lettered *out)
 {
     const amqp_table_t *death = death_in(headers, queue);
     const amqp_field_value_t *keys;
     struct slice reason;
     const char *words;
 
-    *out = (struct given_up){.why = ""};
+    *out = (struct dead_lettered){.why = ""};
     if (death == NULL) {
         snprintf(out->why, sizeof out->why,
                  "it lay in the dead-letter queue of \"%s\", and does not say how it got there",
