@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#undef stop /* a macro of its own, and a word of ours */
 
 /* Called before main(), by the macros below. */
 void check_list(struct CMUnitTest test);
