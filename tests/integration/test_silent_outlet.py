@@ -117,6 +117,6 @@ class SilentOutlet(Case):
         self.insert(router, "note", 200)
         self.wait_equal("what goes elsewhere", well, 200)
         self.assertGreater(router.rows("select count(*) from herald_outbox")[0][0], 4900)
-        self.assertEqual(router.counter("confirmed"), 200)
+        self.wait_equal("their confirms", lambda: router.counter("confirmed"), 200)
         router.run("outbox", "drop", "--type", "sick")
         self.wait_drained(router)
