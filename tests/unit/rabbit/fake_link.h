@@ -72,13 +72,15 @@ static void note_declare(uint16_t channel, const amqp_queue_declare_t *m)
     char quoted[64];
 
     if (m->arguments.num_entries > 0) {
-        const amqp_table_entry_t *more = &m->arguments.entries[1];
+        const amqp_table_entry_t *first = m->arguments.entries, *more = &first[1];
+        const bool is_text = first->value.kind == AMQP_FIELD_KIND_UTF8;
 
-        snprintf(quoted, sizeof quoted, "%.*s", BYTES(m->arguments.entries[0].value.value.bytes));
+        snprintf(quoted, sizeof quoted, "%.*s", is_text ? (int)first->value.value.bytes.len : 1,
+                 is_text ? (const char *)first->value.value.bytes.bytes : "?");
         type = quoted;
         if (m->arguments.num_entries == 2)
             snprintf(quoted, sizeof quoted, "quorum %d", more->value.value.i32);
-        if (m->arguments.num_entries == 5)
+        if (m->arguments.num_entries == 5 && more[1].value.kind == AMQP_FIELD_KIND_UTF8)
             snprintf(quoted, sizeof quoted, "quorum -> %.*s", BYTES(more[1].value.value.bytes));
     }
     if (m->passive)
