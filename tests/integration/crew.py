@@ -32,7 +32,7 @@ class Standstill(Exception):
 
 
 def name_of(test):
-    """test_way.Way.test_told_twice -> way.told_twice"""
+    """test_router_way.Way.test_told_twice -> router_way.told_twice"""
     module, _, method = test.id().split(".")
     return module.removeprefix("test_") + "." + method.removeprefix("test_")
 

@@ -5,7 +5,7 @@ import os
 import time
 
 from harness import RECORD, Case
-from test_reload import HANDLER, HEAD, SUBSCRIBE
+from test_rules_reload import HANDLER, HEAD, SUBSCRIBE
 
 ALL = HEAD + SUBSCRIBE + HANDLER % "one"
 EMPTY = 'local herald = require "herald"\n'

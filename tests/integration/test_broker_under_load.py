@@ -1,12 +1,12 @@
 """What a broker does to its clients, under load."""
 
 import load
-import test_kills
+import test_router_kills
 from harness import RECORDER, RULES, Case, World, disturbs
 
 
 @disturbs
-class Killed(test_kills.Services):
+class Killed(test_router_kills.Services):
     def test_broker_is_killed_under_load(self):
         """docs/faults.md#f4"""
         count = 1000
@@ -90,7 +90,7 @@ class Faults(Case):
         self.wait_equal("the message", router.effects, ["x"])
 
     def test_unroutable_message_waits_for_a_queue(self):
-        """docs/faults.md#f19; test_faults_broker has the one in the middle of a window."""
+        """docs/faults.md#f19; test_broker_stalls has the one in the middle of a window."""
         self.use_names("lonely", "spy")
         router = self.recorder("""
             herald.route { type = "lonely", to = herald.fanout "$lonely" }

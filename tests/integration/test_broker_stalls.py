@@ -1,6 +1,6 @@
 """What happens to a broker, and a router that stands still: nothing is lost, nothing doubled.
 
-test_broker_faults and test_bad_broker have the other faults of a broker.
+test_broker_under_load and test_broker_unusable have the other faults of a broker.
 """
 
 import os

@@ -5,7 +5,7 @@ same turn take effect once. A handler whose timeout does not fit the heartbeat i
 import signal
 
 from harness import Case
-from test_kill_points import has_points
+from test_router_kill_points import has_points
 
 # One call of C that goes on for ever: nothing but the watchdog can end it.
 POISON = """

@@ -1,6 +1,6 @@
 """docs/faults.md#f62: the broker ends a consumer that holds a message for too long.
 
-Up to RabbitMQ 4.2 it closes the channel (docs/faults.md#f20, in test_faults_broker); from 4.3 it
+Up to RabbitMQ 4.2 it closes the channel (docs/faults.md#f20, in test_broker_stalls); from 4.3 it
 cancels the consumer of a quorum queue, and an ack that comes later would revive it.
 """
 

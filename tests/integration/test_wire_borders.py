@@ -1,5 +1,5 @@
 """Messages at the borders of what AMQP and herald take (docs/faults.md#f40, #f41): byte-exact, or a
-dead letter with the reason. test_bad_messages and test_interop_in have the others."""
+dead letter with the reason. test_wire_bad_messages and test_wire_in have the others."""
 
 import json
 import struct

@@ -1,10 +1,10 @@
 """Handlers that nothing can interrupt, or that want all of the machine: refused, ended, or
 dead letters, and their neighbours of the same turn take effect once.
 
-test_handlers has the others of docs/faults.md#f35 to #f38.
+test_handler_mistakes has the others of docs/faults.md#f35 to #f38.
 """
 
-import test_handlers
+import test_handler_mistakes
 from harness import RECORDER, Case
 
 # Each of these runs in one call of C, where no limit of instructions is looked at. (A pattern
@@ -32,8 +32,8 @@ class Handlers(Case):
         """One bad message for each body among good ones: all of them end dead, in time."""
         router = self.router({
             **RECORDER,
-            "migrations/002_more.sql": test_handlers.SCHEMA,
-            "rules/b.lua": 'local herald = require "herald"\n' + test_handlers.ROUTE + "".join(
+            "migrations/002_more.sql": test_handler_mistakes.SCHEMA,
+            "rules/b.lua": 'local herald = require "herald"\n' + test_handler_mistakes.ROUTE + "".join(
                 f'herald.on("bad", "{n}", function(msg, tx)\n{body}\nend)\n'
                 for n, body in enumerate(bodies))},
             broker="embedded", **{"handler_timeout": "200ms", **settings})
