@@ -127,6 +127,7 @@ class Refusals(Case):
         router.start()
         for turn in range(4):
             self.wait_for("it to be up", lambda: router.live().get("ready"))
+            self.open_way(router)
             relay.mute()
             seen = router.counter("timed_out") + router.counter("interrupted")
             self.fill(router, [("note", f"{turn}-{n}", "null") for n in range(10)])
@@ -138,5 +139,5 @@ class Refusals(Case):
             relay.open()
         self.wait_drained(router)
         self.wait_equal("all of them, once", lambda: sorted(router.effects()),
-                        sorted(f"{turn}-{n}" for turn in range(4) for n in range(10)))
+                        sorted([f"{turn}-{n}" for turn in range(4) for n in range(10)] + ["first"] * 4))
         self.assertEqual(router.dead(), [])

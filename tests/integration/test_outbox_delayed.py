@@ -193,10 +193,11 @@ class OnRabbit(Delayed, Case):
     def send_unheard(self):
         """A router whose row is on the broker, and that does not hear so."""
         self.use_names("spy")
-        self.peer().listen(self.names["spy"], self.names["exchange"])
         relay, url = self.relay()
         relay.open()
         router = self.recorder(RULES, broker=url).start()
+        self.open_way(router, "paid")
+        self.peer().listen(self.names["spy"], self.names["exchange"])
         relay.mute()
         insert(router, ("old", 0, "k"))
         self.wait_equal("it on the broker", lambda: World.node.depth(self.names["spy"]), 1)

@@ -65,9 +65,8 @@ class Stop(Case):
 
     def freeze(self, relay, router):
         """From here on no confirm comes, and rows are in flight on a channel that is open."""
-        router.emit("note", "first")
-        self.wait_equal("the way to be open", router.effects, ["first"])
-        self.wait_drained(router)
+        self.open_way(router)
+        self.wait_equal("its effect", router.effects, ["first"])
         relay.swallow()
         router.emit("note", "x", count=5)
         self.wait_for("rows in flight", lambda: router.live().get("in_flight") == 5)
