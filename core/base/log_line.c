@@ -73,13 +73,3 @@ void log_line_put(struct buf *line, enum log_format format, int64_t at_ms, enum 
         line->len = line->max - 2;
     buf_text(line, json ? "}\n" : "\n");
 }
-
-int log_level_parse(const char *word, enum log_level *level_out)
-{
-    for (size_t i = 0; i < sizeof level_words / sizeof level_words[0]; i++)
-        if (strcmp(word, level_words[i]) == 0) {
-            *level_out = (enum log_level)i;
-            return 0;
-        }
-    return -1;
-}

@@ -36,7 +36,4 @@ struct log_field log_int(const char *key, int64_t number);
 void log_line_put(struct buf *line, enum log_format format, int64_t at_ms, enum log_level level,
                   const char *event, const struct log_field *fields);
 
-/* "debug", "info", "warn", "error" to a level. Returns 0 or -1. */
-int log_level_parse(const char *word, enum log_level *level_out);
-
 #endif

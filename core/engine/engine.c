@@ -27,7 +27,7 @@ enum {
 
 static int64_t mono(const struct engine *e)
 {
-    return clock_mono(&e->settings.clock);
+    return clock_mono(&e->host.clock);
 }
 
 static void stay_awake(uv_idle_t *handle)
@@ -39,7 +39,7 @@ static void on_due(uv_timer_t *timer);
 
 static void wake_in(struct engine *e, int64_t ms)
 {
-    uv_update_time(e->settings.loop);
+    uv_update_time(e->host.loop);
     uv_timer_start(&e->due, on_due, (uint64_t)(ms > 0 ? ms : 0), 0);
 }
 
@@ -90,7 +90,7 @@ static void sleep_until_due(struct engine *e)
         wake_in(e, PAUSE_MIN_MS);
         return;
     }
-    wait = e->due_at == INT64_MAX ? INT64_MAX : e->due_at - clock_wall(&e->settings.clock);
+    wait = e->due_at == INT64_MAX ? INT64_MAX : e->due_at - clock_wall(&e->host.clock);
     if (wait <= 0) {
         wait = OVERDUE_MS;
         e->due_at = INT64_MAX;
@@ -102,7 +102,7 @@ static void sleep_until_due(struct engine *e)
  * the time for which the machine slept. */
 static void look_at_wall_clock(struct engine *e)
 {
-    if (e->due_at > clock_wall(&e->settings.clock))
+    if (e->due_at > clock_wall(&e->host.clock))
         return;
     e->due_at = INT64_MAX;
     engine_wake(e);
@@ -111,7 +111,7 @@ static void look_at_wall_clock(struct engine *e)
 static void stop_consuming(struct engine *e, const struct err *why)
 {
     snprintf(e->stopped_for, sizeof e->stopped_for, "%s", why->text);
-    log_event(e->settings.log, LOG_ERROR, "engine.consuming_stopped",
+    log_event(e->host.log, LOG_ERROR, "engine.consuming_stopped",
               LOG_FIELDS(log_text("reason", why->text),
                          log_text("what_now", "the broker keeps what is not handled; consuming "
                                               "goes on when the store can be written again")));
@@ -120,7 +120,7 @@ static void stop_consuming(struct engine *e, const struct err *why)
 
 static void go_on_consuming(struct engine *e)
 {
-    log_event(e->settings.log, LOG_INFO, "engine.consuming_again",
+    log_event(e->host.log, LOG_INFO, "engine.consuming_again",
               LOG_FIELDS(log_text("after", e->stopped_for)));
     e->stopped_for[0] = '\0';
     e->broker->ops->pace(e->broker, NULL, PACE_FLOW);
@@ -141,7 +141,7 @@ static void pause_for(struct engine *e, const struct err *why)
 
     rest(e);
     if (e->paused_for[0] == '\0' || strcmp(e->paused_for, why->text) != 0)
-        log_event(e->settings.log, LOG_ERROR, "engine.paused",
+        log_event(e->host.log, LOG_ERROR, "engine.paused",
                   LOG_FIELDS(log_text("kind", err_word(why->code)), log_text("reason", why->text)));
     snprintf(e->paused_for, sizeof e->paused_for, "%s", why->text);
     if (e->state == ENGINE_RUNNING)
@@ -158,7 +158,7 @@ static void resumed(struct engine *e, bool handled)
     e->pause_ms = PAUSE_MIN_MS;
     if (e->paused_for[0] == '\0')
         return;
-    log_event(e->settings.log, LOG_INFO, "engine.resumed",
+    log_event(e->host.log, LOG_INFO, "engine.resumed",
               LOG_FIELDS(log_text("after", e->paused_for)));
     e->paused_for[0] = '\0';
 }
@@ -171,9 +171,9 @@ static void go_on(struct engine *e)
 
 static _Noreturn void die(struct engine *e, const struct err *why, const char *what_now)
 {
-    log_event(e->settings.log, LOG_ERROR, "engine.fatal",
+    log_event(e->host.log, LOG_ERROR, "engine.fatal",
               LOG_FIELDS(log_text("reason", why->text), log_text("what_now", what_now)));
-    log_flush(e->settings.log);
+    log_flush(e->host.log);
     _exit(1);
 }
 
@@ -249,8 +249,8 @@ static void on_handle_closed(uv_handle_t *handle)
     if (--e->open_handles > 0)
         return;
     e->state = ENGINE_CLOSED;
-    if (e->settings.closed != NULL)
-        e->settings.closed(e->settings.arg);
+    if (e->host.closed != NULL)
+        e->host.closed(e->host.arg);
 }
 
 static void on_broker_stopped(void *arg)
@@ -268,7 +268,7 @@ static void on_broker_stopped(void *arg)
 static void finish_drain(struct engine *e, const struct broker_state *state)
 {
     if (state->in_flight > 0)
-        log_event(e->settings.log, LOG_WARN, "engine.unconfirmed",
+        log_event(e->host.log, LOG_WARN, "engine.unconfirmed",
                   LOG_FIELDS(log_int("rows", (int64_t)state->in_flight),
                              log_text("what_now", "they stay in the outbox and go out again at "
                                                   "the next start, with the same ids")));
@@ -293,7 +293,7 @@ static bool is_idle(struct engine *e, const struct broker_state *state)
         return false;
     if (outbox_count(e->db, &counts, &err) != OK || turn_next_due(e->turn, &due_at, &err) != OK)
         return false;
-    if (due_at != INT64_MAX && due_at - clock_wall(&e->settings.clock) < IDLE_SOON_MS)
+    if (due_at != INT64_MAX && due_at - clock_wall(&e->host.clock) < IDLE_SOON_MS)
         return false;
     return counts.pending == 0 || due_at != INT64_MAX;
 }
@@ -303,13 +303,13 @@ static void on_house(uv_timer_t *timer)
     struct engine *e = timer->data;
     struct broker_state state = {0};
 
-    log_tell(e->settings.log);
+    log_tell(e->host.log);
     check_store(e);
     e->broker->ops->state(e->broker, &state);
     if (state.ready && !e->was_ready) {
         e->was_ready = true;
-        if (e->settings.ready != NULL)
-            e->settings.ready(e->settings.arg);
+        if (e->host.ready != NULL)
+            e->host.ready(e->host.arg);
     }
     if (e->state == ENGINE_RUNNING) {
         look_at_wall_clock(e);
@@ -324,13 +324,13 @@ static void on_house(uv_timer_t *timer)
     }
     if (!e->woken && mono(e) - e->active_ms >= 1000)
         db_checkpoint(e->db, true);
-    if (e->settings.until_idle && e->state == ENGINE_RUNNING && is_idle(e, &state))
+    if (e->host.until_idle && e->state == ENGINE_RUNNING && is_idle(e, &state))
         engine_stop(e);
 }
 
 static void init_handles(struct engine *e)
 {
-    uv_loop_t *loop = e->settings.loop;
+    uv_loop_t *loop = e->host.loop;
 
     /* None of these can fail: they only link a struct into the loop. */
     uv_check_init(loop, &e->check);
@@ -348,29 +348,28 @@ static void on_edited(void *arg)
     struct engine *e = arg;
 
     if (e->state == ENGINE_RUNNING || e->state == ENGINE_PAUSED)
-        e->settings.edited(e->settings.arg);
+        e->host.edited(e->host.arg);
 }
 
 /* Where rules lie, and above them what they share; a file beside that costs one look. */
 static int watch_rules(struct engine *e, struct err *err)
 {
-    const struct engine_settings *s = &e->settings;
-    struct script_folder *folders = calloc(s->n_folders, sizeof *folders);
-    const char **paths = calloc(s->n_folders + 1, sizeof *paths);
+    const struct engine_host *h = &e->host;
+    const char **paths = calloc(h->n_folders + 1, sizeof *paths);
     char above[PATH_MAX];
     size_t n = 0;
-    int rc = folders && paths ? OK : err_set(err, ERR_NOMEM, "out of memory");
+    int rc;
 
-    for (size_t i = 0; rc == OK && i < s->n_folders; i++) {
-        folders[i] = (struct script_folder){s->folders[i].path, s->folders[i].namespace_};
-        paths[n++] = s->folders[i].path;
+    if (paths == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    while (n < h->n_folders) {
+        paths[n] = h->folders[n].path;
+        n++;
     }
     /* One settings file names all includes: they have one folder above them. */
-    if (rc == OK && above_is_next(folders, s->n_folders, 0, above, sizeof above))
+    if (above_is_next(h->folders, h->n_folders, 0, above, sizeof above))
         paths[n++] = above;
-    if (rc == OK)
-        rc = rules_watch_start(&e->rules_watch, s->loop, s->log, paths, n, on_edited, e, err);
-    free(folders);
+    rc = rules_watch_start(&e->rules_watch, h->loop, h->log, paths, n, on_edited, e, err);
     free(paths);
     return rc;
 }
@@ -380,8 +379,8 @@ int engine_start(struct engine *e, struct err *err)
     int rc;
 
     REQUIRE(e->state == ENGINE_BUILT);
-    rc = watch_start(&e->watch, e->db, e->settings.loop, WATCH_POLL_MS, engine_wake, e, err);
-    if (rc == OK && e->settings.edited != NULL)
+    rc = watch_start(&e->watch, e->db, e->host.loop, WATCH_POLL_MS, engine_wake, e, err);
+    if (rc == OK && e->host.edited != NULL)
         rc = watch_rules(e, err);
     if (rc == OK)
         rc = e->broker->ops->start(e->broker, rules_topology(script_rules(e->script)), err);
@@ -405,7 +404,7 @@ void engine_stop(struct engine *e)
 {
     if (e->state != ENGINE_RUNNING && e->state != ENGINE_PAUSED)
         return;
-    log_event(e->settings.log, LOG_INFO, "engine.draining", LOG_NO_FIELDS);
+    log_event(e->host.log, LOG_INFO, "engine.draining", LOG_NO_FIELDS);
     e->state = ENGINE_DRAINING;
     e->drain_until_ms = mono(e) + e->settings.stop_timeout_ms;
     e->broker->ops->drain(e->broker);

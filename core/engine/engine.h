@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/settings.h"
 #include "broker/broker.h"
 #include "engine/counters.h"
 #include "script/script.h"
@@ -33,39 +34,15 @@
 struct engine;
 struct pause;
 
-/* A folder whose rules and migrations belong to the router. */
-struct engine_folder {
-    const char *path;
-    const char *namespace_; /* "" or the include's name */
-};
-
-struct engine_settings {
+/* Where an engine runs, and who is told. */
+struct engine_host {
     uv_loop_t *loop; /* lent */
     struct log *log; /* lent */
     struct clock clock;
-    const char *store;  /* path of the store; made when absent */
-    const char *broker; /* "embedded" or an amqp:// URL */
-    const char *name;   /* of the connections, for people who look at the broker */
-    const struct engine_folder *folders;
+    const struct script_folder *folders; /* their migrations belong to the router, too */
     size_t n_folders;
-    size_t publish_window;
-    int64_t confirm_timeout_ms;
-    size_t prefetch_bytes; /* of all deliveries in hand, but for one that is larger */
-    int64_t rescue_after;  /* returns of a message until it is taken into the store, untried */
-    int64_t heartbeat_ms;
-    size_t message_max; /* bytes of a body that rules are given; 0: the most there may be */
-    int64_t inbox_window_ms;
-    int64_t handler_ms;
-    size_t handler_memory;
-    struct retry_policy retry;         /* of subscriptions that say nothing; attempts 0: built in */
-    struct retry_policy publish_retry; /* of outbox rows that are refused; the same */
-    int64_t watchdog_ms;      /* real time in the rules' functions that ends the process; 0: none */
-    size_t recent_max;        /* handled messages that are kept for trials */
-    bool refuse_losses;       /* as that of a reload */
-    int64_t history_ms;       /* for so long settled messages are kept; 0: none is */
-    int64_t stop_timeout_ms;  /* for confirms, after engine_stop */
-    bool until_idle;          /* stop when nothing is left to do */
-    void (*ready)(void *arg); /* the broker is up for the first time; may be NULL */
+    bool until_idle;           /* stop when nothing is left to do */
+    void (*ready)(void *arg);  /* the broker is up for the first time; may be NULL */
     void (*closed)(void *arg); /* nothing of the engine is left on the loop; may be NULL */
     void (*edited)(void *arg); /* files of the rules changed: reload; NULL: nobody watches */
     void *arg;
@@ -75,9 +52,10 @@ struct engine_settings {
 bool engine_has_route(const struct engine *e, const char *type, const char *order_type);
 
 /* Opens the store, applies migrations, loads the rules, makes the broker. Nothing
- * runs yet. Strings and folders of the settings are lent for the engine's life. ERR_CONFIG is
- * the user's to mend; see db_open and script_load for the others. */
-int engine_new(struct engine **e, const struct engine_settings *settings, struct err *err);
+ * runs yet. Folders and texts are lent for the engine's life. ERR_CONFIG is the user's to mend; see
+ * db_open and script_load for the others. */
+int engine_new(struct engine **e, const struct engine_host *host, const struct settings *settings,
+               struct err *err);
 
 int engine_start(struct engine *e, struct err *err);
 
@@ -116,17 +94,11 @@ void engine_status(struct engine *e, struct engine_status *out);
 /* A reload: the rules as they lie on the disk become the next generation, or nothing
  * changes (docs/design.md#reload). */
 struct engine_reload {
-    bool dry_run;       /* judge and say, change nothing */
-    bool automatic;     /* nobody asked: files that lack something are waited for (standstill.h) */
-    bool again;         /* nobody waits for an answer: what fails for a while is tried again */
-    bool refuse_losses; /* what lacks something is only taken by who asks */
-    size_t trial;       /* last messages to run on both generations first (trial.h); 0: none */
-    /* settings that can change while running: in force with the new generation */
-    int64_t handler_ms;
-    size_t handler_memory;
-    struct retry_policy retry;
-    struct retry_policy publish_retry;
-    int64_t history_ms;
+    bool dry_run;   /* judge and say, change nothing */
+    bool automatic; /* nobody asked: files that lack something are waited for (standstill.h) */
+    bool again;     /* nobody waits for an answer: what fails for a while is tried again */
+    size_t trial;   /* last messages to run on both generations first (trial.h); 0: none */
+    const struct settings *settings; /* the live ones are in force with the new generation */
 };
 
 /* From the loop, between two turns. Reads, runs, checks against the store's schema, swaps.
@@ -134,9 +106,6 @@ struct engine_reload {
  * and line and why, the old generation works on. */
 int engine_reload(struct engine *e, const struct engine_reload *r, struct buf *answer,
                   struct err *err);
-
-/* Appends the line of such an answer for a setting that changed. */
-void engine_put_setting(struct buf *b, const char *name);
 
 /* Appends a line of JSON for each route of the generation in force that leads to no queue, as far
  * as the broker has told: {"nowhere":{"type":...,"order_type":...,"to":...,"where":...,

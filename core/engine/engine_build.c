@@ -19,29 +19,27 @@ enum {
 };
 
 /* Business tables of one folder: its migrations/, if it has any. */
-static int migrate(struct engine *e, const struct engine_folder *folder, struct err *err)
+static int migrate(struct engine *e, const struct script_folder *folder, struct err *err)
 {
-    bool here = strcmp(folder->path, ".") == 0;
     char path[4096];
     int applied = 0, rc;
 
-    snprintf(path, sizeof path, "%s%smigrations", here ? "" : folder->path, here ? "" : "/");
+    db_migrations_of(folder->path, path, sizeof path);
     rc = db_migrate(e->db, path, folder->namespace_, &applied, err);
     if (rc == OK && applied > 0)
-        log_event(e->settings.log, LOG_INFO, "store.migrated",
+        log_event(e->host.log, LOG_INFO, "store.migrated",
                   LOG_FIELDS(log_text("folder", path), log_int("applied", applied)));
     return rc;
 }
 
 static int open_store(struct engine *e, struct err *err)
 {
-    const struct engine_settings *s = &e->settings;
     const struct db_settings settings = {
-        .path = s->store,
+        .path = e->settings.store,
         .create = true,
         .exclusive = true,
-        .log = s->log,
-        .clock = s->clock,
+        .log = e->host.log,
+        .clock = e->host.clock,
     };
 
     return db_open(&e->db, &settings, err);
@@ -52,30 +50,30 @@ static int migrate_all(struct engine *e, struct err *err)
 {
     int rc = OK;
 
-    for (size_t i = 0; i < e->settings.n_folders && rc == OK; i++)
-        rc = migrate(e, &e->settings.folders[i], err);
+    for (size_t i = 0; i < e->host.n_folders && rc == OK; i++)
+        rc = migrate(e, &e->host.folders[i], err);
     return rc;
 }
 
 static int make_broker(struct engine *e, struct err *err)
 {
-    const struct engine_settings *s = &e->settings;
+    const struct settings *s = &e->settings;
 
     if (strcmp(s->broker, "embedded") == 0)
         return embedded_new(&e->broker, e->db, engine_wake, e, err);
     return rabbit_new(&e->broker,
                       &(struct rabbit_settings){
-                          .loop = s->loop,
-                          .log = s->log,
-                          .clock = s->clock,
+                          .loop = e->host.loop,
+                          .log = e->host.log,
+                          .clock = e->host.clock,
                           .url = s->broker,
                           .name = s->name,
                           .heartbeat_s = (int)(s->heartbeat_ms / 1000),
-                          .window = s->publish_window,
+                          .window = (size_t)s->publish_window,
                           .confirm_timeout_ms = s->confirm_timeout_ms,
                           .backoff_min_ms = BACKOFF_MIN_MS,
                           .backoff_max_ms = BACKOFF_MAX_MS,
-                          .prefetch_bytes = s->prefetch_bytes,
+                          .prefetch_bytes = (size_t)s->prefetch_bytes,
                           .rescue_after = s->rescue_after,
                           .wake = engine_wake,
                           .wake_arg = e,
@@ -89,7 +87,7 @@ static void open_strike(struct engine *e)
     struct err why = {0};
 
     if (strike_open(&e->strike, e->settings.store, &why) != OK)
-        log_event(e->settings.log, LOG_WARN, "strike.unusable",
+        log_event(e->host.log, LOG_WARN, "strike.unusable",
                   LOG_FIELDS(log_text("reason", why.text),
                              log_text("what_now", "a message that crashes the router is not "
                                                   "recognized at the next start")));
@@ -104,29 +102,21 @@ static int make_guards(struct engine *e, struct err *err)
 
 static int make_turn(struct engine *e, struct err *err)
 {
-    const struct engine_settings *s = &e->settings;
-
     return turn_new(&e->turn,
-                    &(struct turn_settings){
+                    &(struct turn_parts){
                         .db = e->db,
                         .broker = e->broker,
-                        .log = s->log,
-                        .clock = s->clock,
+                        .log = e->host.log,
+                        .clock = e->host.clock,
                         .messages_max = TURN_MESSAGES,
                         .age_ms = TURN_AGE_MS,
                         .age_shared_ms = TURN_AGE_SHARED_MS,
-                        .message_max = s->message_max,
-                        .inbox_window_ms = s->inbox_window_ms,
-                        .handler_ms = s->handler_ms,
-                        .publish_retry = s->publish_retry,
-                        .recent_max = s->recent_max,
-                        .history_ms = s->history_ms,
                         .pausing = true,
                         .strike = e->strike,
                         .watchdog = e->watchdog,
-                        .seed = (uint64_t)clock_wall(&s->clock) ^ (uint64_t)getpid() << 32,
+                        .seed = (uint64_t)clock_wall(&e->host.clock) ^ (uint64_t)getpid() << 32,
                     },
-                    err);
+                    &e->settings, err);
 }
 
 /* A start after a crash must not fail for one bad statement among good handlers: it is
@@ -136,21 +126,13 @@ static void warn_of_sql(struct engine *e)
     struct err why = {0};
 
     if (engine_check_sql(e, e->script, &why) != OK)
-        log_event(e->settings.log, LOG_WARN, "rules.suspect",
-                  LOG_FIELDS(log_text("reason", why.text)));
+        log_event(e->host.log, LOG_WARN, "rules.suspect", LOG_FIELDS(log_text("reason", why.text)));
 }
 
 static int load_rules(struct engine *e, struct err *err)
 {
-    const struct engine_settings *s = &e->settings;
-    int rc;
+    int rc = engine_load(e, &e->settings, &e->script, err);
 
-    e->live = (struct engine_reload){.handler_ms = s->handler_ms,
-                                     .handler_memory = s->handler_memory,
-                                     .retry = s->retry,
-                                     .publish_retry = s->publish_retry,
-                                     .history_ms = s->history_ms};
-    rc = engine_load(e, &e->live, &e->script, err);
     if (rc == OK)
         rc = migrate_all(e, err);
     if (rc == OK) {
@@ -163,7 +145,8 @@ static int load_rules(struct engine *e, struct err *err)
     return rc;
 }
 
-int engine_new(struct engine **e_out, const struct engine_settings *settings, struct err *err)
+int engine_new(struct engine **e_out, const struct engine_host *host,
+               const struct settings *settings, struct err *err)
 {
     struct engine *e = calloc(1, sizeof *e);
     int rc;
@@ -171,6 +154,7 @@ int engine_new(struct engine **e_out, const struct engine_settings *settings, st
     *e_out = NULL;
     if (e == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
+    e->host = *host;
     e->settings = *settings;
     nowhere_init(e);
     e->still = standstill_new();

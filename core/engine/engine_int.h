@@ -20,12 +20,12 @@ enum engine_state {
 };
 
 struct engine {
-    struct engine_settings settings;
+    struct engine_host host;
+    struct settings settings; /* in force */
     enum engine_state state;
     struct db *db;
     struct script *script;
     int64_t generation;
-    struct engine_reload live;       /* the settings in force; its flags do not count */
     char rules_error[1024];          /* why the last reload was refused, "" when it was not */
     struct standstill *still;        /* what lies on the disk, against what was taken */
     int64_t reloads;                 /* that took effect */
@@ -71,7 +71,7 @@ void nowhere_look(struct engine *e);
 
 /* engine_reload.c: loads the rules aside with these settings, and checks the SQL that stands in
  * them against the store. */
-int engine_load(struct engine *e, const struct engine_reload *r, struct script **out,
+int engine_load(struct engine *e, const struct settings *settings, struct script **out,
                 struct err *err);
 size_t engine_count_migrations(const struct engine *e);
 int engine_check_sql(struct engine *e, const struct script *s, struct err *err);

@@ -42,7 +42,7 @@ static void tell(struct engine *e, const struct route *r, const struct destinati
                                           {"what_now", what_now}};
 
     describe(to, place, what_now);
-    log_event(e->settings.log, LOG_WARN, "route.nowhere",
+    log_event(e->host.log, LOG_WARN, "route.nowhere",
               LOG_FIELDS(log_text("type", r->type), log_text("order_type", order_type),
                          log_text("to", place), log_text("origin", r->origin),
                          log_text("what_now", what_now)));

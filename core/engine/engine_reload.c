@@ -45,30 +45,22 @@ static int check_limits(const struct engine *e, const struct script *s, struct e
     return OK;
 }
 
-int engine_load(struct engine *e, const struct engine_reload *r, struct script **out,
+int engine_load(struct engine *e, const struct settings *settings, struct script **out,
                 struct err *err)
 {
     enum { LOAD_MS = 10000 };
-    const struct engine_settings *s = &e->settings;
-    struct script_folder *folders = calloc(s->n_folders, sizeof *folders);
-    int rc;
+    int rc = script_load(out,
+                         &(struct script_settings){
+                             .folders = e->host.folders,
+                             .n_folders = e->host.n_folders,
+                             .memory_max = (size_t)settings->handler_memory,
+                             .handler_ms = settings->handler_ms,
+                             .load_ms = LOAD_MS,
+                             .retry = settings->retry,
+                             .host = turn_host(e->turn),
+                         },
+                         err);
 
-    if (folders == NULL)
-        return err_set(err, ERR_NOMEM, "out of memory");
-    for (size_t i = 0; i < s->n_folders; i++)
-        folders[i] = (struct script_folder){s->folders[i].path, s->folders[i].namespace_};
-    rc = script_load(out,
-                     &(struct script_settings){
-                         .folders = folders,
-                         .n_folders = s->n_folders,
-                         .memory_max = r->handler_memory,
-                         .handler_ms = r->handler_ms,
-                         .load_ms = LOAD_MS,
-                         .retry = r->retry,
-                         .host = turn_host(e->turn),
-                     },
-                     err);
-    free(folders);
     if (rc == OK)
         rc = check_limits(e, *out, err);
     if (rc != OK)
@@ -92,16 +84,16 @@ static bool is_sql_file(const char *name)
 
 size_t engine_count_migrations(const struct engine *e)
 {
-    const struct engine_settings *s = &e->settings;
+    const struct engine_host *h = &e->host;
     size_t n = 0;
 
-    for (size_t i = 0; i < s->n_folders; i++) {
+    for (size_t i = 0; i < h->n_folders; i++) {
         char path[4096];
-        DIR *dir = NULL;
+        DIR *dir;
         struct dirent *entry;
 
-        if (snprintf(path, sizeof path, "%s/migrations", s->folders[i].path) < (int)sizeof path)
-            dir = opendir(path);
+        db_migrations_of(h->folders[i].path, path, sizeof path);
+        dir = opendir(path);
         while (dir != NULL && (entry = readdir(dir)) != NULL)
             n += is_sql_file(entry->d_name);
         if (dir != NULL)
@@ -155,38 +147,16 @@ static void put_change(void *arg, enum script_change change, const char *what, c
     json_put_line(arg, "changed", members, sizeof members / sizeof members[0]);
 }
 
-void engine_put_setting(struct buf *b, const char *name)
-{
-    put_change(b, SCRIPT_CHANGED, "setting", name, "herald.lua");
-}
-
-static bool is_same_policy(const struct retry_policy *a, const struct retry_policy *b)
-{
-    return a->attempts == b->attempts && a->n_delays == b->n_delays &&
-           memcmp(a->delay_ms, b->delay_ms, a->n_delays * sizeof a->delay_ms[0]) == 0 &&
-           a->delay_max_ms == b->delay_max_ms && a->max_age_ms == b->max_age_ms &&
-           memcmp(&a->factor, &b->factor, sizeof a->factor) == 0 &&
-           memcmp(&a->jitter, &b->jitter, sizeof a->jitter) == 0;
-}
-
 /* Tells which of the live settings differ; whether any does. */
-static bool put_settings(const struct engine_reload *now, const struct engine_reload *next,
-                         struct buf *b)
+static bool put_settings(const struct settings *now, const struct settings *next, struct buf *b)
 {
-    const struct {
-        const char *name;
-        bool changed;
-    } list[] = {{"handler_timeout", now->handler_ms != next->handler_ms},
-                {"handler_memory", now->handler_memory != next->handler_memory},
-                {"retry", !is_same_policy(&now->retry, &next->retry)},
-                {"publish_retry", !is_same_policy(&now->publish_retry, &next->publish_retry)},
-                {"history", now->history_ms != next->history_ms}};
     bool any = false;
 
-    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
-        if (list[i].changed)
-            engine_put_setting(b, list[i].name);
-        any = any || list[i].changed;
+    for (const struct setting *s = settings_list; s->name != NULL; s++) {
+        if (!s->live || !settings_differ(s, now, next))
+            continue;
+        put_change(b, SCRIPT_CHANGED, "setting", s->name, "herald.lua");
+        any = true;
     }
     return any;
 }
@@ -201,7 +171,7 @@ static bool has_new_queue(const struct script *before, const struct script *afte
     return false;
 }
 
-static void take_up(struct engine *e, struct script **next, const struct engine_reload *r,
+static void take_up(struct engine *e, struct script **next, const struct settings *settings,
                     struct buf *fresh)
 {
     const struct topology *t = rules_topology(script_rules(*next));
@@ -212,13 +182,11 @@ static void take_up(struct engine *e, struct script **next, const struct engine_
     script_free(&e->script);
     e->script = *next;
     *next = NULL;
+    settings_take_live(&e->settings, settings);
+    log_set_level(e->host.log, (enum log_level)e->settings.log_level);
     turn_use_script(e->turn, &e->script, ++e->generation);
-    turn_use_limit(e->turn, r->handler_ms);
-    turn_use_history(e->turn, r->history_ms);
-    turn_use_publish_retry(e->turn, &r->publish_retry);
-    e->live = *r;
     e->reloads++;
-    log_event(e->settings.log, LOG_INFO, "rules.loaded",
+    log_event(e->host.log, LOG_INFO, "rules.loaded",
               LOG_FIELDS(log_int("generation", e->generation),
                          log_text("hash", script_hash(e->script)),
                          log_int("routes", (int64_t)t->n_routes),
@@ -267,7 +235,7 @@ static int take(struct engine *e, const struct engine_reload *r, struct script *
         rc = e->broker->ops->change(e->broker, rules_topology(script_rules(*next)), err);
         failpoint("reload");
         if (rc == OK)
-            take_up(e, next, r, &fresh);
+            take_up(e, next, r->settings, &fresh);
     }
     buf_free(&fresh);
     return rc;
@@ -284,7 +252,7 @@ static int judge(struct engine *e, const struct engine_reload *r, struct script 
         return rc;
     buf_init(&facts, answer->max > HEAD_MAX ? answer->max - HEAD_MAX : 0);
     script_changes(e->script, *next, put_change, &facts);
-    same = !put_settings(&e->live, r, &facts) && same;
+    same = !put_settings(&e->settings, r->settings, &facts) && same;
     rc = standstill_judge(e, r, *next, &facts, &wait, err);
     if (rc == OK && !wait)
         answer_with(e, r, *next, same, &facts, answer);
@@ -299,7 +267,7 @@ void engine_refuse(struct engine *e, const struct err *why)
     snprintf(e->rules_error, sizeof e->rules_error, "%s", why->text);
     e->reloads_refused++;
     standstill_spoilt(e);
-    log_event(e->settings.log, LOG_ERROR, "rules.refused",
+    log_event(e->host.log, LOG_ERROR, "rules.refused",
               LOG_FIELDS(log_int("generation", e->generation),
                          log_text("hash", script_hash(e->script)), log_text("reason", why->text),
                          log_text("what_now", "the rules from before work on")));
@@ -314,7 +282,7 @@ int engine_reload(struct engine *e, const struct engine_reload *r, struct buf *a
     REQUIRE(!e->in_turn);
     if (e->state != ENGINE_RUNNING && e->state != ENGINE_PAUSED)
         return err_set(err, ERR_CLOSED, "the router is stopping: nothing was reloaded");
-    rc = engine_load(e, r, &next, err);
+    rc = engine_load(e, r->settings, &next, err);
     if (rc == OK)
         rc = judge(e, r, &next, answer, err);
     script_free(&next);

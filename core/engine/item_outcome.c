@@ -12,7 +12,7 @@
 
 static struct db *db_of(const struct turn *t)
 {
-    return t->settings.db;
+    return t->parts.db;
 }
 
 static int set_inbox(struct turn *t, const struct item *i, enum inbox_state state, struct err *err)
@@ -25,7 +25,7 @@ static int set_inbox(struct turn *t, const struct item *i, enum inbox_state stat
 void item_log(struct turn *t, enum log_level level, const char *event, const struct item *i,
               const char *reason)
 {
-    log_event(t->settings.log, level, event,
+    log_event(t->parts.log, level, event,
               LOG_FIELDS(log_bytes("message_id", i->identity.data, i->identity.len),
                          log_bytes("queue", i->queue.data, i->queue.len),
                          log_bytes("type", i->message.type.data, i->message.type.len),
@@ -281,10 +281,9 @@ static int let_go(struct turn *t, const struct item *i, struct err *err)
 
 static int64_t wait_for_handler(const struct turn *t, const struct item *i)
 {
-    return t->past == NULL
-               ? 0
-               : past_wait_for_handler(t->past, i->queue, i->message.type, i->message.key[1],
-                                       clock_mono(&t->settings.clock));
+    return t->past == NULL ? 0
+                           : past_wait_for_handler(t->past, i->queue, i->message.type,
+                                                   i->message.key[1], clock_mono(&t->parts.clock));
 }
 
 int item_unhandled(struct turn *t, const struct item *i, struct err *err)

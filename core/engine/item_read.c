@@ -29,9 +29,9 @@ static uint64_t strike_fingerprint(const struct message *received)
 
 int item_strikes(const struct turn *t, struct slice queue, const struct message *received)
 {
-    if (!strike_any(t->settings.strike))
+    if (!strike_any(t->parts.strike))
         return 0;
-    return strike_count(t->settings.strike, queue, received->id, strike_fingerprint(received));
+    return strike_count(t->parts.strike, queue, received->id, strike_fingerprint(received));
 }
 
 uint64_t item_strike_key(const struct item *i)
@@ -55,17 +55,17 @@ void item_begin_call(struct turn *t, const struct item *i)
     t->caution.asking = false;
     t->bridge.about = (struct bridge_about){
         .message_id = id, .generation = t->generation, .hash = script_hash(*t->script)};
-    strike_enter(t->settings.strike, i->queue, i->received.id, strike_fingerprint(&i->received));
-    watchdog_enter(t->settings.watchdog, "a handler");
+    strike_enter(t->parts.strike, i->queue, i->received.id, strike_fingerprint(&i->received));
+    watchdog_enter(t->parts.watchdog, "a handler");
 }
 
 void item_end_call(struct turn *t, bool last)
 {
-    watchdog_leave(t->settings.watchdog);
+    watchdog_leave(t->parts.watchdog);
     if (last)
-        strike_leave(t->settings.strike);
+        strike_leave(t->parts.strike);
     else
-        strike_exit(t->settings.strike);
+        strike_exit(t->parts.strike);
     t->bridge.about = (struct bridge_about){.hash = NULL};
 }
 
@@ -118,11 +118,11 @@ int item_read(struct turn *t, struct item *i, struct err *err)
 
     i->in_body = (struct slice){NULL, 0};
     i->enveloped = false;
-    if (i->message.body.len > t->settings.message_max)
+    if (i->message.body.len > (size_t)t->settings->message_max)
         return err_set(err, ERR_INPUT,
                        "body of %zu bytes is over the limit of %zu (message_max): it is kept here, "
                        "and no rule is asked about it",
-                       i->message.body.len, t->settings.message_max);
+                       i->message.body.len, (size_t)t->settings->message_max);
     if (kind == ENVELOPE_FUNCTION)
         return ask_envelope(t, i, err);
     if (kind == ENVELOPE_RAW) {

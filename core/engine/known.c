@@ -18,10 +18,10 @@ static int inherit_floors(struct turn *t, struct err *err)
     if (t->floors_inherited || t->script == NULL)
         return OK;
     all = rules_topology(script_rules(*t->script));
-    rc = inbox_inherited(t->settings.db, &floor, err);
+    rc = inbox_inherited(t->parts.db, &floor, err);
     for (size_t n = 0; rc == OK && floor > 0 && n < all->n_subscriptions; n++)
-        rc = inbox_inherit(t->settings.db, slice_of(all->subscriptions[n].queue), floor, err);
-    return rc == OK && floor > 0 ? inbox_bequeath(t->settings.db, err) : rc;
+        rc = inbox_inherit(t->parts.db, slice_of(all->subscriptions[n].queue), floor, err);
+    return rc == OK && floor > 0 ? inbox_bequeath(t->parts.db, err) : rc;
 }
 
 int known_begin(struct turn *t, struct err *err)
@@ -29,8 +29,8 @@ int known_begin(struct turn *t, struct err *err)
     int rc = inherit_floors(t, err);
 
     if (rc == OK)
-        rc = inbox_floor(t->settings.db, &t->inbox_floor, err);
-    return rc == OK ? inbox_has_old(t->settings.db, &t->old_ids, err) : rc;
+        rc = inbox_floor(t->parts.db, &t->inbox_floor, err);
+    return rc == OK ? inbox_has_old(t->parts.db, &t->old_ids, err) : rc;
 }
 
 /* Without a message id 0.1.0 named a message by the body's id, wherever there was one, and by the
@@ -46,7 +46,7 @@ static int look_for_old_name(const struct turn *t, const struct item *i, struct 
         return OK;
     n = snprintf(name, sizeof name, "%.*s#%016" PRIx64, (int)i->in_body.len, i->in_body.data,
                  message_hash(&i->message));
-    return inbox_look(t->settings.db, i->queue, (struct slice){name, (size_t)n}, seen, err);
+    return inbox_look(t->parts.db, i->queue, (struct slice){name, (size_t)n}, seen, err);
 }
 
 static bool is_of(const struct item *i, const struct fingerprint *f)
@@ -67,8 +67,7 @@ int item_enter(struct turn *t, struct item *i, bool *go_on, struct err *err)
         return OK;
     }
     if (*go_on)
-        rc = inbox_enter(t->settings.db, i->queue, i->identity, i->fingerprint, t->now_ms, &seen,
-                         err);
+        rc = inbox_enter(t->parts.db, i->queue, i->identity, i->fingerprint, t->now_ms, &seen, err);
     if (rc == OK)
         failpoint("inbox_entered");
     if (rc != OK || !seen.known)
@@ -93,7 +92,7 @@ int item_floor(const struct turn *t, const struct item *i, int64_t *floor_out, s
     *floor_out = 0;
     if (i->identity.data == NULL || sent_s <= 0 || sent_s >= t->inbox_floor / 1000)
         return OK;
-    rc = inbox_floor_of(t->settings.db, i->queue, floor_out, err);
+    rc = inbox_floor_of(t->parts.db, i->queue, floor_out, err);
     if (sent_s >= *floor_out / 1000)
         *floor_out = 0;
     return rc;

@@ -1,15 +1,6 @@
 /* policy - see policy.h. */
 #include "engine/policy.h"
 
-const struct retry_policy policy_publish = {
-    .attempts = 50,
-    .n_delays = 1,
-    .delay_ms = {1000},
-    .factor = 2,
-    .delay_max_ms = 300000,
-    .jitter = 0.2,
-};
-
 /* The listed delays first; beyond them the last one, multiplied at each further try. */
 static double base_delay(const struct retry_policy *p, int attempts)
 {
@@ -37,17 +28,4 @@ int64_t policy_delay(const struct retry_policy *p, int attempts, int64_t age_ms,
     if (p->max_age_ms > 0 && age_ms + (int64_t)delay > p->max_age_ms)
         return POLICY_GIVE_UP;
     return (int64_t)delay;
-}
-
-void chance_seed(struct chance *c, uint64_t seed)
-{
-    c->state = seed ? seed : 1;
-}
-
-double chance_draw(struct chance *c)
-{
-    c->state ^= c->state >> 12;
-    c->state ^= c->state << 25;
-    c->state ^= c->state >> 27;
-    return (double)((c->state * UINT64_C(2685821657736338717)) >> 11) / 9007199254740992.0;
 }

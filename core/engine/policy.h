@@ -16,16 +16,4 @@ enum { POLICY_GIVE_UP = -1 };
  * delay_max_ms is a ceiling. */
 int64_t policy_delay(const struct retry_policy *p, int attempts, int64_t age_ms, double chance);
 
-/* How a row of the outbox that was refused is tried again where the settings say nothing:
- * 50 times, 1 s doubling up to 5 min, nearly 4 hours in all. */
-extern const struct retry_policy policy_publish;
-
-/* A small generator of chances (xorshift64*), so that a run can be repeated. */
-struct chance {
-    uint64_t state; /* never 0 */
-};
-
-void chance_seed(struct chance *c, uint64_t seed);
-double chance_draw(struct chance *c);
-
 #endif

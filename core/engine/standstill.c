@@ -41,7 +41,7 @@ void standstill_free(struct standstill **s)
 
 static int64_t mono(const struct engine *e)
 {
-    return clock_mono(&e->settings.clock);
+    return clock_mono(&e->host.clock);
 }
 
 static struct slice text_of(const struct buf *b)
@@ -148,7 +148,7 @@ static void wait_for(struct engine *e, const char *hash, const char *words, bool
     if (s->past.settles_at_ms < s->over_at_ms)
         s->past.settles_at_ms = s->over_at_ms;
     snprintf(s->why, sizeof s->why, "the files lack %s", words);
-    log_event(e->settings.log, LOG_WARN, "rules.waiting",
+    log_event(e->host.log, LOG_WARN, "rules.waiting",
               LOG_FIELDS(log_int("generation", e->generation), log_text("lacking", words),
                          log_text("what_now",
                                   ask ? "`herald reload` takes the files as they are"
@@ -206,7 +206,7 @@ int standstill_begin(struct engine *e, struct err *err)
     if (rc == OK)
         past_note(&s->past, text_of(&s->known), e->script, mono(e));
     if (rc == OK && l.n > 0) {
-        wait_for(e, script_hash(e->script), l.words, e->settings.refuse_losses);
+        wait_for(e, script_hash(e->script), l.words, e->settings.removed_rules == REMOVED_REFUSE);
     } else if (rc == OK) {
         s->past.settles_at_ms = mono(e) + PAST_STILL_MS;
         remember(e, &fresh);
@@ -225,12 +225,13 @@ static int judge_losses(struct engine *e, const struct engine_reload *r, const s
     *wait_out = !(same && mono(e) >= s->over_at_ms);
     if (!*wait_out || same)
         return OK;
-    if (r->refuse_losses && strcmp(script_hash(e->script), script_hash(next)) != 0)
+    if (r->settings->removed_rules == REMOVED_REFUSE &&
+        strcmp(script_hash(e->script), script_hash(next)) != 0)
         return err_set(err, ERR_CONFIG,
                        "the files lack %s: `herald reload` takes them as they are (setting "
                        "removed_rules)",
                        l->words);
-    wait_for(e, script_hash(next), l->words, r->refuse_losses);
+    wait_for(e, script_hash(next), l->words, r->settings->removed_rules == REMOVED_REFUSE);
     return OK;
 }
 
@@ -244,7 +245,7 @@ int standstill_judge(struct engine *e, const struct engine_reload *r, const stru
     if (rc == OK && l.n > 0 && r->automatic && !r->dry_run)
         rc = judge_losses(e, r, next, &l, wait_out, err);
     if (rc == OK && l.n > 0 && !*wait_out && !r->dry_run)
-        log_event(e->settings.log, LOG_WARN, "rules.removed",
+        log_event(e->host.log, LOG_WARN, "rules.removed",
                   LOG_FIELDS(log_int("generation", e->generation), log_text("lacking", l.words),
                              log_text("why", r->automatic ? "the files have not changed for 10 s"
                                                           : "somebody asked for it")));
@@ -293,7 +294,7 @@ void standstill_again(struct engine *e, const struct err *why)
     s->again_at_ms = mono(e) + s->again_wait_ms;
     snprintf(s->why, sizeof s->why, "they could not be taken: %.900s", why->text);
     if (first)
-        log_event(e->settings.log, LOG_WARN, "rules.delayed",
+        log_event(e->host.log, LOG_WARN, "rules.delayed",
                   LOG_FIELDS(log_int("generation", e->generation), log_text("reason", why->text),
                              log_text("what_now", "it is tried again until it works")));
 }
@@ -303,10 +304,10 @@ void standstill_look(struct engine *e)
     struct standstill *s = e->still;
     int64_t now = mono(e);
 
-    if ((now < s->look_at_ms && now < s->again_at_ms) || e->settings.edited == NULL)
+    if ((now < s->look_at_ms && now < s->again_at_ms) || e->host.edited == NULL)
         return;
     s->again_at_ms = INT64_MAX;
     if (now >= s->look_at_ms)
         s->look_at_ms = now + PAST_STILL_MS; /* should nothing come of it */
-    e->settings.edited(e->settings.arg);
+    e->host.edited(e->host.arg);
 }

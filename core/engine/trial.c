@@ -68,7 +68,7 @@ static int compare_age(const void *a, const void *b)
 /* The last `n` of both kinds, the newest first. */
 static int collect(struct trial *x, size_t n, struct err *err)
 {
-    struct db *db = x->turn->settings.db;
+    struct db *db = x->turn->parts.db;
     int rc;
 
     x->messages = calloc(2 * n, sizeof *x->messages);
@@ -132,7 +132,7 @@ static int try_item(struct turn *t, struct item *i, struct side *s, struct err *
 static int run_one(struct trial *x, const struct recent *m, struct side *s, struct err *err)
 {
     struct turn *t = x->turn;
-    struct db *db = t->settings.db;
+    struct db *db = t->parts.db;
     struct item i = {.received = m->message,
                      .message = m->message,
                      .queue = m->queue,
@@ -227,7 +227,7 @@ static bool differ(const struct trial *x)
 
 static int run_all(struct trial *x, struct buf *lines, struct err *err)
 {
-    const struct clock *clock = &x->turn->settings.clock;
+    const struct clock *clock = &x->turn->parts.clock;
     int64_t until = clock_mono(clock) + TRIAL_MS;
     int rc = OK;
 
@@ -308,20 +308,20 @@ int trial_run(struct turn *t, struct script **now, struct script **next, size_t 
     struct trial x = {.turn = t};
     struct script **in_use = t->script;
     struct caution caution = t->caution;
-    int rc = db_begin(t->settings.db, err);
+    int rc = db_begin(t->parts.db, err);
 
     if (rc != OK)
         return rc;
-    t->now_ms = clock_wall(&t->settings.clock);
+    t->now_ms = clock_wall(&t->parts.clock);
     t->caution = (struct caution){.limit = 0};
     arena_init(&x.arena, MEMORY_MAX);
     begin_side(&x.now, now, t->now_ms);
     begin_side(&x.next, next, t->now_ms);
-    log_hold(t->settings.log);
+    log_hold(t->parts.log);
     rc = try_all(&x, n, answer, err);
-    db_rollback(t->settings.db);
+    db_rollback(t->parts.db);
     rc = end_sides(&x, rc, err);
-    log_drop(t->settings.log);
+    log_drop(t->parts.log);
     t->script = in_use;
     t->caution = caution;
     t->delta = (struct counters){0};

@@ -18,33 +18,32 @@ enum {
     UNHANDLED_TOLD_MAX = 1000, /* types without a handler that are told of */
 };
 
-int turn_new(struct turn **t_out, const struct turn_settings *settings, struct err *err)
+int turn_new(struct turn **t_out, const struct turn_parts *parts, const struct settings *settings,
+             struct err *err)
 {
     struct turn *t = calloc(1, sizeof *t);
     int rc;
 
     if (t == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
-    t->settings = *settings;
-    if (t->settings.message_max == 0)
-        t->settings.message_max = MESSAGE_BODY_MAX;
+    t->parts = *parts;
+    t->settings = settings;
     t->unhandled.max = UNHANDLED_TOLD_MAX;
-    turn_use_publish_retry(t, &settings->publish_retry);
     envelope_init(&t->envelope);
     arena_init(&t->arena, ARENA_MAX);
-    chance_seed(&t->chance, settings->seed);
+    chance_seed(&t->chance, parts->seed);
     if (settings->recent_max > 0)
-        t->recent = calloc(settings->recent_max, sizeof *t->recent);
+        t->recent = calloc((size_t)settings->recent_max, sizeof *t->recent);
     rc = t->recent || settings->recent_max == 0 ? OK : err_set(err, ERR_NOMEM, "out of memory");
     if (rc == OK)
         rc = messages_init(t, err);
     if (rc == OK)
         rc = publish_init(t, err);
     if (rc == OK)
-        rc = bridge_open(&t->bridge, settings->db, settings->log, settings->clock, &t->delta, err);
+        rc = bridge_open(&t->bridge, parts->db, parts->log, parts->clock, &t->delta, err);
     t->bridge.cursor = &t->cursor;
     if (rc == OK)
-        rc = outbox_last(settings->db, &t->bridge.inherited, err);
+        rc = outbox_last(parts->db, &t->bridge.inherited, err);
     if (rc != OK)
         turn_free(&t);
     *t_out = t;
@@ -78,23 +77,8 @@ void turn_use_script(struct turn *t, struct script **script, int64_t generation)
     nameset_clear(&t->unhandled);
     t->script = script;
     t->generation = generation;
+    t->history_look_ms = 0; /* it may be kept for another time now */
     lines_use_rules(t);
-}
-
-void turn_use_limit(struct turn *t, int64_t handler_ms)
-{
-    t->settings.handler_ms = handler_ms;
-}
-
-void turn_use_history(struct turn *t, int64_t history_ms)
-{
-    t->settings.history_ms = history_ms;
-    t->history_look_ms = 0;
-}
-
-void turn_use_publish_retry(struct turn *t, const struct retry_policy *policy)
-{
-    t->settings.publish_retry = policy->attempts > 0 ? *policy : policy_publish;
 }
 
 void turn_use_past(struct turn *t, const struct past *past)
@@ -152,12 +136,12 @@ int64_t turn_cursor(const struct turn *t)
 
 int turn_next_due(struct turn *t, int64_t *due_at_out, struct err *err)
 {
-    struct broker *b = t->settings.broker;
+    struct broker *b = t->parts.broker;
     int64_t retry_at = INT64_MAX, row_at = INT64_MAX, probe_at = pauses_next(&t->pauses);
-    int rc = retry_next_due(t->settings.db, &retry_at, err);
+    int rc = retry_next_due(t->parts.db, &retry_at, err);
 
     if (rc == OK && b->ops->room(b) > 0) { /* else the broker wakes us when there is room */
-        rc = outbox_next_due(t->settings.db, &row_at, err);
+        rc = outbox_next_due(t->parts.db, &row_at, err);
         row_at = row_at < lines_due(t) ? row_at : lines_due(t);
     }
     *due_at_out = retry_at < row_at ? retry_at : row_at;
@@ -168,34 +152,34 @@ int turn_next_due(struct turn *t, int64_t *due_at_out, struct err *err)
 
 static int64_t age_of(const struct turn *t)
 {
-    return t->others == FOREIGN_BUSY ? t->settings.age_shared_ms : t->settings.age_ms;
+    return t->others == FOREIGN_BUSY ? t->parts.age_shared_ms : t->parts.age_ms;
 }
 
 bool turn_is_old(const struct turn *t)
 {
-    return clock_mono(&t->settings.clock) - t->began_ms >= t->share.age_ms;
+    return clock_mono(&t->parts.clock) - t->began_ms >= t->share.age_ms;
 }
 
 void turn_enter(struct turn *t, enum share_phase phase)
 {
-    share_enter(&t->share, phase, clock_mono(&t->settings.clock));
+    share_enter(&t->share, phase, clock_mono(&t->parts.clock));
 }
 
 bool turn_share_is_used(struct turn *t)
 {
-    return share_is_used(&t->share, clock_mono(&t->settings.clock));
+    return share_is_used(&t->share, clock_mono(&t->parts.clock));
 }
 
 void turn_leave(struct turn *t)
 {
-    share_leave(&t->share, clock_mono(&t->settings.clock));
+    share_leave(&t->share, clock_mono(&t->parts.clock));
 }
 
 /* Old inbox rows go a few at a time, more when there is more traffic, so that the
  * inbox stops growing under any load and no turn is stalled. */
 static int prune(struct turn *t, struct err *err)
 {
-    struct inbox_care care = {.window_ms = t->settings.inbox_window_ms,
+    struct inbox_care care = {.window_ms = t->settings->inbox_window_ms,
                               .now_ms = t->now_ms,
                               .passed_ms = t->began_ms - t->cared_ms,
                               .starting = !t->caring};
@@ -206,7 +190,7 @@ static int prune(struct turn *t, struct err *err)
     if (!t->caring)
         care.passed_ms = 0;
     t->prune_at_ms = t->began_ms + PRUNE_EVERY_MS;
-    rc = inbox_care(t->settings.db, &care, PRUNE_CHUNK + 2 * t->handled, &t->pruning, err);
+    rc = inbox_care(t->parts.db, &care, PRUNE_CHUNK + 2 * t->handled, &t->pruning, err);
     t->cared = rc == OK;
     t->more = t->more || t->pruning;
     return rc;
@@ -239,9 +223,9 @@ static int run_inside(struct turn *t, bool publish, struct err *err)
     int rc = known_begin(t, err);
 
     if (rc == OK && t->taken.data != NULL)
-        rc = taken_write(t->settings.db, t->taken, err);
+        rc = taken_write(t->parts.db, t->taken, err);
     if (rc == OK && t->proof != PROOF_NONE)
-        rc = db_take_room(t->settings.db, t->proof == PROOF_WRITE ? PROOF_BYTES : 0, err);
+        rc = db_take_room(t->parts.db, t->proof == PROOF_WRITE ? PROOF_BYTES : 0, err);
     if (rc == OK)
         rc = rescue_messages(t, err);
     if (rc == OK && !t->rescuing)
@@ -273,7 +257,7 @@ static void start_over(struct turn *t)
     t->fair_before = t->fair;
     t->lines.scouted_next = t->lines.scouted;
     arena_reset(&t->arena);
-    log_hold(t->settings.log);
+    log_hold(t->parts.log);
 }
 
 /* When it fails, the functions of routes fail again and postpone their rows again. */
@@ -283,7 +267,7 @@ static void rebuild_spoiled(struct turn *t)
 
     t->script_spoiled = script_rebuild(t->script, &err) != OK;
     if (t->script_spoiled)
-        log_event(t->settings.log, LOG_ERROR, "rules.not_rebuilt",
+        log_event(t->parts.log, LOG_ERROR, "rules.not_rebuilt",
                   LOG_FIELDS(log_text("reason", err.text)));
 }
 
@@ -316,7 +300,7 @@ static enum turn_result finish(struct turn *t)
     t->more = t->more || t->proof == PROOF_WRITE;
     t->proof = t->proof == PROOF_WRITE ? PROOF_CLEAR : PROOF_NONE;
     if (t->condemned != 0)
-        strike_forget(t->settings.strike, t->condemned);
+        strike_forget(t->parts.strike, t->condemned);
     if (t->cared) {
         t->caring = true;
         t->cared_ms = t->began_ms;
@@ -326,19 +310,19 @@ static enum turn_result finish(struct turn *t)
                                   .rescuing = t->caution.rescuing && t->caution.lone_next};
     if (t->caution.lone)
         t->more = true;
-    log_release(t->settings.log);
+    log_release(t->parts.log);
     pass_committed(t);
-    db_saw_id(t->settings.db, t->highest_row);
-    t->settings.broker->ops->tell(t->settings.broker);
+    db_saw_id(t->parts.db, t->highest_row);
+    t->parts.broker->ops->tell(t->parts.broker);
     pausing_tell(t);
     if (t->delta.published > 0)
         failpoint("sent");
-    db_checkpoint(t->settings.db, false);
+    db_checkpoint(t->parts.db, false);
     if (t->script_spoiled)
         rebuild_spoiled(t);
     if (t->script != NULL && t->handled > 0)
         script_step(*t->script);
-    return t->more || t->settings.broker->ops->pending(t->settings.broker) ? TURN_MORE : TURN_IDLE;
+    return t->more || t->parts.broker->ops->pending(t->parts.broker) ? TURN_MORE : TURN_IDLE;
 }
 
 /* A handler ended the transaction or broke its Lua state. What it did before is
@@ -364,18 +348,18 @@ static enum turn_result run_again(struct turn *t, struct err *err)
     next.rescuing = t->rescuing;
     *c = next;
     t->total.reruns++;
-    log_event(t->settings.log, LOG_WARN, "turn.again",
+    log_event(t->parts.log, LOG_WARN, "turn.again",
               LOG_FIELDS(log_text("reason", err->text), log_int("kept", (int64_t)t->handled)));
     return script_rebuild(t->script, err) == OK ? TURN_MORE : TURN_PAUSED;
 }
 
 static enum turn_result undo(struct turn *t, bool script_broken, struct err *err)
 {
-    db_rollback(t->settings.db);
-    log_drop(t->settings.log);
+    db_rollback(t->parts.db);
+    log_drop(t->parts.log);
     pauses_undo(&t->pauses);
     t->fair = t->fair_before;
-    t->settings.broker->ops->forget(t->settings.broker);
+    t->parts.broker->ops->forget(t->parts.broker);
     return script_broken ? run_again(t, err) : TURN_PAUSED;
 }
 
@@ -385,7 +369,7 @@ static enum turn_result run_begun(struct turn *t, bool publish, struct err *err)
     int rc;
     bool broken;
 
-    t->now_ms = clock_wall(&t->settings.clock);
+    t->now_ms = clock_wall(&t->parts.clock);
     start_over(t);
     t->outcome.verdict = SCRIPT_DONE;
     rc = run_inside(t, publish, err);
@@ -394,10 +378,10 @@ static enum turn_result run_begun(struct turn *t, bool publish, struct err *err)
     if (rc == OK) {
         if (t->handled > 0)
             failpoint("handled");
-        rc = db_commit(t->settings.db, err);
+        rc = db_commit(t->parts.db, err);
     }
     if (rc == ERR_UNKNOWN) {
-        log_drop(t->settings.log); /* the last words must not be held, too */
+        log_drop(t->parts.log); /* the last words must not be held, too */
         return TURN_FATAL;
     }
     return rc == OK ? finish(t) : undo(t, broken, err);
@@ -405,11 +389,11 @@ static enum turn_result run_begun(struct turn *t, bool publish, struct err *err)
 
 enum turn_result turn_run(struct turn *t, bool publish, struct err *err)
 {
-    struct db *db = t->settings.db;
+    struct db *db = t->parts.db;
     enum turn_result result;
     int rc;
 
-    t->began_ms = clock_mono(&t->settings.clock);
+    t->began_ms = clock_mono(&t->parts.clock);
     t->others = foreign_kind(db_is_shared(db), db_foreign_seen_ms(db), t->began_ms);
     t->gap_ms = 0;
     share_begin(&t->share, t->began_ms, age_of(t));
@@ -421,6 +405,6 @@ enum turn_result turn_run(struct turn *t, bool publish, struct err *err)
     if (rc != OK)
         return TURN_PAUSED;
     result = run_begun(t, publish, err);
-    t->gap_ms = foreign_gap(&t->foreign, t->others, t->began_ms, clock_mono(&t->settings.clock));
+    t->gap_ms = foreign_gap(&t->foreign, t->others, t->began_ms, clock_mono(&t->parts.clock));
     return result;
 }

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/settings.h"
 #include "broker/broker.h"
 #include "engine/counters.h"
 #include "engine/strike.h"
@@ -33,21 +34,16 @@ struct turn;
 struct past;
 struct pause;
 
-struct turn_settings {
+/* What a turn works with. */
+struct turn_parts {
     struct db *db; /* lent, like all below */
     struct broker *broker;
     struct log *log;
     struct clock clock;
-    size_t messages_max;   /* messages handled in one turn at most */
-    int64_t age_ms;        /* of a turn, divided among those that have work (share.h) */
-    int64_t age_shared_ms; /* the same while others commit again and again (foreign.h) */
-    size_t message_max;    /* bytes of a body that rules are given; 0: MESSAGE_BODY_MAX */
-    int64_t inbox_window_ms;
-    int64_t handler_ms;                /* a handler's time limit, inside SQL too */
-    struct retry_policy publish_retry; /* of rows that are refused; attempts 0: policy_publish */
-    size_t recent_max;                 /* handled messages kept for trials; 0: none */
-    int64_t history_ms;                /* for so long settled messages are kept; 0: none is */
-    uint64_t seed;                     /* of the jitter */
+    size_t messages_max;       /* messages handled in one turn at most */
+    int64_t age_ms;            /* of a turn, divided among those that have work (share.h) */
+    int64_t age_shared_ms;     /* the same while others commit again and again (foreign.h) */
+    uint64_t seed;             /* of the jitter */
     bool pausing;              /* subscriptions pause when every message fails alike (streak.h) */
     struct strike *strike;     /* who was in its handler when the process died; NULL: no file */
     struct watchdog *watchdog; /* NULL: nobody looks */
@@ -62,18 +58,13 @@ enum turn_result {
 };
 
 /* The scripts' host belongs to the turn: load the script with it, then lend the
- * script (a turn may rebuild it in place). */
-int turn_new(struct turn **t, const struct turn_settings *settings, struct err *err);
+ * script (a turn may rebuild it in place). The settings are lent, too; those that are live may
+ * change between two turns, when the script does. */
+int turn_new(struct turn **t, const struct turn_parts *parts, const struct settings *settings,
+             struct err *err);
 void turn_free(struct turn **t);
 const struct script_host *turn_host(struct turn *t);
 void turn_use_script(struct turn *t, struct script **script, int64_t generation);
-
-/* Other settings, between two turns, as those of turn_settings. */
-void turn_use_limit(struct turn *t, int64_t handler_ms);
-void turn_use_publish_retry(struct turn *t, const struct retry_policy *policy);
-
-/* Another time for which settled messages are kept; 0: those there are go. */
-void turn_use_history(struct turn *t, int64_t history_ms);
 
 /* A queue is subscribed to that was not before: in the next turn, its retries are due. */
 void turn_adopt(struct turn *t);

@@ -21,7 +21,7 @@
 
 static struct db *db_of(const struct turn *t)
 {
-    return t->settings.db;
+    return t->parts.db;
 }
 
 static void note_at_hand(struct turn *t, struct slice queue, const struct message *m)
@@ -44,7 +44,7 @@ bool handle_condemns(const struct turn *t)
 static void call(struct turn *t, const struct item *i, const struct handler *h)
 {
     const struct script_message m = item_as_seen(i);
-    int64_t limit = h->timeout_ms > 0 ? h->timeout_ms : t->settings.handler_ms;
+    int64_t limit = h->timeout_ms > 0 ? h->timeout_ms : t->settings->handler_ms;
 
     if (handle_condemns(t)) {
         t->outcome = t->caution.verdict;
@@ -56,7 +56,7 @@ static void call(struct turn *t, const struct item *i, const struct handler *h)
         return;
     }
     item_begin_call(t, i);
-    sql_enter(t->bridge.sql, clock_mono(&t->settings.clock) + limit);
+    sql_enter(t->bridge.sql, clock_mono(&t->parts.clock) + limit);
     script_call(*t->script, h, &m, &t->outcome);
     sql_leave(t->bridge.sql);
     item_end_call(t, true);

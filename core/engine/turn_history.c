@@ -16,7 +16,7 @@ static int add(struct turn *t, const struct history_row *row, struct err *err)
 {
     t->recorded_rows++;
     t->recorded_bytes += row->message.body.len;
-    return history_add(t->settings.db, row, err);
+    return history_add(t->parts.db, row, err);
 }
 
 int record_item(struct turn *t, const struct item *i, const char *outcome, struct err *err)
@@ -33,7 +33,7 @@ int record_item(struct turn *t, const struct item *i, const char *outcome, struc
         .routing_key = i->routing_key,
     };
 
-    if (t->settings.history_ms == 0)
+    if (t->settings->history_ms == 0)
         return OK;
     if (row.message.id.data == NULL) /* the properties have none: what it is known by */
         row.message.id = i->identity;
@@ -72,15 +72,15 @@ int record_rows(struct turn *t, int64_t *ids, size_t n, const char *outcome, str
     struct rows r = {.turn = t, .outcome = outcome, .rc = OK, .err = err};
     int rc = OK;
 
-    if (t->settings.history_ms > 0)
-        rc = outbox_each(t->settings.db, ids, n, add_row, &r, err);
+    if (t->settings->history_ms > 0)
+        rc = outbox_each(t->parts.db, ids, n, add_row, &r, err);
     return rc == OK ? r.rc : rc;
 }
 
 /* As many go as came in this turn and more, so the history stops growing under any load. */
 int record_prune(struct turn *t, struct err *err)
 {
-    const struct history_care care = {.keep_ms = t->settings.history_ms,
+    const struct history_care care = {.keep_ms = t->settings->history_ms,
                                       .now_ms = t->now_ms,
                                       .rows = PRUNE_ROWS + 2 * t->recorded_rows,
                                       .bytes = PRUNE_BYTES + 2 * t->recorded_bytes};
@@ -89,7 +89,7 @@ int record_prune(struct turn *t, struct err *err)
     if (!t->history_left && t->began_ms < t->history_look_ms)
         return OK;
     t->history_look_ms = t->began_ms + PRUNE_EVERY_MS;
-    rc = history_prune(t->settings.db, &care, &t->history_left, err);
+    rc = history_prune(t->parts.db, &care, &t->history_left, err);
     t->more = t->more || t->history_left;
     return rc;
 }

@@ -4,6 +4,7 @@
 #ifndef HERALD_ENGINE_TURN_INT_H
 #define HERALD_ENGINE_TURN_INT_H
 
+#include "base/chance.h"
 #include "engine/bridge.h"
 #include "engine/fair.h"
 #include "engine/foreign.h"
@@ -74,15 +75,16 @@ struct lines {
 };
 
 struct turn {
-    struct turn_settings settings;
-    struct bridge bridge;   /* the scripts' way into the transaction */
-    struct script **script; /* lent; NULL until turn_use_script */
-    int64_t generation;     /* of the rules in use */
-    struct chance chance;   /* draws the jitter */
-    struct counters total;  /* of committed turns */
-    struct counters delta;  /* of the running turn */
-    struct pauses pauses;   /* queues on which every message fails alike */
-    int64_t last_letter;    /* id of the dead letter that was written last */
+    struct turn_parts parts;
+    const struct settings *settings; /* lent */
+    struct bridge bridge;            /* the scripts' way into the transaction */
+    struct script **script;          /* lent; NULL until turn_use_script */
+    int64_t generation;              /* of the rules in use */
+    struct chance chance;            /* draws the jitter */
+    struct counters total;           /* of committed turns */
+    struct counters delta;           /* of the running turn */
+    struct pauses pauses;            /* queues on which every message fails alike */
+    int64_t last_letter;             /* id of the dead letter that was written last */
     struct caution caution;
     struct envelope envelope;      /* memory for the message at hand, used again */
     struct script_outcome outcome; /* of the handler at hand: large, so it lives here */

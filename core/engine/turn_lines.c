@@ -73,7 +73,7 @@ int lines_begin(struct turn *t, struct err *err)
     struct lines *l = &t->lines;
     char name[LINE_NAME_MAX];
     size_t len = 0;
-    int rc = l->ready ? OK : aside_again(t->settings.db, err);
+    int rc = l->ready ? OK : aside_again(t->parts.db, err);
 
     l->found = rc == OK;
     l->lonely = l->counted ? l->lonely : is_lonely(rules_topology(script_rules(*t->script)));
@@ -81,7 +81,7 @@ int lines_begin(struct turn *t, struct err *err)
     l->n_known = 0;
     l->stuck = false;
     if (rc == OK)
-        rc = aside_next(t->settings.db, (struct slice){"", 0}, name, sizeof name, &len, err);
+        rc = aside_next(t->parts.db, (struct slice){"", 0}, name, sizeof name, &len, err);
     l->any = len > 0;
     return rc;
 }
@@ -118,7 +118,7 @@ static struct line *look_up(struct turn *t, struct slice name)
     line = &l->known[l->n_known++];
     *line = (struct line){.hash = hash};
     /* Where that cannot be read, waiting is right, too. */
-    if (l->any && aside_has_rows(t->settings.db, name, &line->waits, NULL) != OK)
+    if (l->any && aside_has_rows(t->parts.db, name, &line->waits, NULL) != OK)
         line->waits = true;
     return line;
 }
@@ -166,7 +166,7 @@ static int list_lines(struct turn *t, struct listed *list, size_t *n_out, struct
         struct listed *next = &list[*n_out];
 
         next->done = false;
-        rc = aside_next(t->settings.db, after, next->name, sizeof next->name, &next->len, err);
+        rc = aside_next(t->parts.db, after, next->name, sizeof next->name, &next->len, err);
         if (rc != OK || (next->len == 0 && wrapped))
             break;
         if (wrapped && *n_out > 0 && next->len == list[0].len &&
@@ -206,7 +206,7 @@ static int serve(struct turn *t, struct listed *list, size_t n, size_t quantum, 
         if (list[i].done)
             continue;
         t->lines.served = (struct slice){list[i].name, list[i].len};
-        rc = outbox_claim_aside(t->settings.db, t->lines.served, most, publish_row, t, err);
+        rc = outbox_claim_aside(t->parts.db, t->lines.served, most, publish_row, t, err);
         list[i].done = before - t->budget < most;
     }
     t->lines.served = (struct slice){NULL, 0};
@@ -261,7 +261,7 @@ static int scout(struct turn *t, struct err *err)
         l->scouted = t->cursor;
         l->n_passed = 0;
     }
-    rc = aside_glance(t->settings.db, l->scouted, SCOUT_MAX, scout_row, t, &l->scouted_next, err);
+    rc = aside_glance(t->parts.db, l->scouted, SCOUT_MAX, scout_row, t, &l->scouted_next, err);
     t->more = t->more || l->scouted_next - l->scouted >= SCOUT_MAX;
     return rc;
 }

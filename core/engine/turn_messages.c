@@ -18,7 +18,7 @@ enum { ADOPT_CHUNK = 500 };
 
 static struct db *db_of(const struct turn *t)
 {
-    return t->settings.db;
+    return t->parts.db;
 }
 
 /* What waits of one queue. */
@@ -81,7 +81,7 @@ static bool is_over(const struct service *s)
 /* For a part of the share, or until nothing is left of it. */
 static int serve_line(struct service *s, struct queue_line *line)
 {
-    const struct clock *clock = &s->turn->settings.clock;
+    const struct clock *clock = &s->turn->parts.clock;
     int64_t part = share_length(&s->turn->share) / (int64_t)s->n_lines;
     int64_t began = clock_mono(clock), now = began;
     int rc = OK;
@@ -237,7 +237,7 @@ static int step_delivery(struct service *s, struct queue_line *line)
 {
     struct turn *t = s->turn;
     struct delivery *d = next_of(s, line);
-    struct broker *b = t->settings.broker;
+    struct broker *b = t->parts.broker;
     int rc;
 
     line->over = d == NULL;
@@ -291,8 +291,7 @@ static int handle_deliveries(struct turn *t, size_t limit, struct err *err)
                         .err = err,
                         .step = step_delivery};
     size_t n = 0;
-    int rc =
-        t->settings.broker->ops->take(t->settings.broker, t->deliveries, TURN_LENT_MAX, &n, err);
+    int rc = t->parts.broker->ops->take(t->parts.broker, t->deliveries, TURN_LENT_MAX, &n, err);
 
     if (n > 0)
         failpoint("begun");
@@ -319,7 +318,7 @@ static int handle_phase(struct turn *t, enum share_phase phase, size_t limit, st
 static int handle_both(struct turn *t, struct err *err)
 {
     size_t careful = t->caution.limit;
-    size_t limit = careful ? careful : t->settings.messages_max;
+    size_t limit = careful ? careful : t->parts.messages_max;
     bool news_first = t->news_first || t->suspect_waits;
     int rc;
 

@@ -28,7 +28,7 @@ static void log_pause(struct turn *t, enum log_level level, const char *event,
     char next[32];
 
     clock_iso8601(p->now.probe_at, next, sizeof next);
-    log_event(t->settings.log, level, event,
+    log_event(t->parts.log, level, event,
               LOG_FIELDS(log_text("queue", p->queue), log_int("failures", p->now.failures),
                          log_int("recalled", recalled), log_text("next_probe", next),
                          log_text("error", p->now.error)));
@@ -36,7 +36,7 @@ static void log_pause(struct turn *t, enum log_level level, const char *event,
 
 static void log_end(struct turn *t, const char *queue, int64_t since_ms, const char *why)
 {
-    log_event(t->settings.log, LOG_INFO, "subscription.resumed",
+    log_event(t->parts.log, LOG_INFO, "subscription.resumed",
               LOG_FIELDS(log_text("queue", queue), log_int("paused_ms", t->now_ms - since_ms),
                          log_text("reason", why)));
 }
@@ -49,7 +49,7 @@ static int recall_letters(struct turn *t, const struct pause *p, int64_t *n_out,
 
     for (size_t k = 0; k < p->now.n && rc == OK; k++)
         if (p->members[k].letter != 0)
-            rc = letter_recall(t->settings.db, p->members[k].letter, p->members[k].row, t->now_ms,
+            rc = letter_recall(t->parts.db, p->members[k].letter, p->members[k].row, t->now_ms,
                                &done, err);
     *n_out = (int64_t)done.changed;
     return rc;
@@ -62,7 +62,7 @@ static int begin(struct turn *t, const struct item *i, const struct pause *p, st
     int rc = OK;
 
     if (i->retry_id != 0 && i->lane.data != NULL)
-        rc = retry_defer(t->settings.db, i->retry_id, LANE_HELD, err);
+        rc = retry_defer(t->parts.db, i->retry_id, LANE_HELD, err);
     if (rc == OK)
         rc = recall_letters(t, p, &recalled, err);
 
@@ -78,7 +78,7 @@ int pausing_failed(struct turn *t, const struct item *i, const char *error, int6
     const struct pause *p = pause_of(t, i);
     const struct pause_failure f = {
         .queue = i->queue,
-        .after = t->settings.pausing ? i->subscription->pause_after : 0,
+        .after = t->parts.pausing ? i->subscription->pause_after : 0,
         .group = group_of(i, error),
         .key = key_of(i),
         .first = i->attempt == 1,
@@ -131,7 +131,7 @@ void pausing_ask(struct turn *t)
 
 static void pace(struct turn *t, struct pause *p, enum broker_pace to)
 {
-    struct broker *b = t->settings.broker;
+    struct broker *b = t->parts.broker;
 
     if (p->paced == to)
         return;
@@ -162,8 +162,7 @@ int pausing_hurry(struct turn *t, struct err *err)
 
     for (struct pause *p = t->pauses.first; p != NULL && rc == OK; p = p->next) {
         if (p->now.paused)
-            rc = retry_defer_all(t->settings.db, slice_of(p->queue), p->now.probe_at, t->now_ms,
-                                 err);
+            rc = retry_defer_all(t->parts.db, slice_of(p->queue), p->now.probe_at, t->now_ms, err);
         pause_hurries(p, t->now_ms);
     }
     return rc;

@@ -90,7 +90,7 @@ static bool is_too_old(struct turn *t, const struct outbox_row *row)
     int64_t age = t->now_ms - row->first_sent_at;
     char since[40], why[600];
 
-    if (row->first_sent_at == 0 || age <= t->settings.inbox_window_ms)
+    if (row->first_sent_at == 0 || age <= t->settings->inbox_window_ms)
         return false;
     clock_iso8601(row->first_sent_at, since, sizeof since);
     snprintf(why, sizeof why,
@@ -128,8 +128,7 @@ static bool needs_legs(struct turn *t, const struct outbox_row *row, const struc
 
     if (row->leg_kind != NULL || target->n > 1 || row->lane.data == NULL)
         return target->n > 1;
-    if (lane_has_rows(t->settings.db, lane_of_leg(room, row->lane, target->to), &follows, NULL) !=
-        OK)
+    if (lane_has_rows(t->parts.db, lane_of_leg(room, row->lane, target->to), &follows, NULL) != OK)
         return true;
     return follows;
 }
@@ -163,7 +162,7 @@ static bool may_go(struct turn *t, const struct outbox_row *row, const struct de
 static int64_t time_of(struct turn *t, const struct outbox_row *row)
 {
     bool sent =
-        row->first_sent_at > 0 || (row->due_at == 0 && row->id <= db_sent_before(t->settings.db));
+        row->first_sent_at > 0 || (row->due_at == 0 && row->id <= db_sent_before(t->parts.db));
 
     if (row->dated_at > 0)
         return row->dated_at;
@@ -181,7 +180,7 @@ static void note_published(struct turn *t, const struct outbox_row *row, int64_t
 
 static bool hand_over(struct turn *t, const struct outbox_row *row, const struct destination *to)
 {
-    struct broker *b = t->settings.broker;
+    struct broker *b = t->parts.broker;
     struct message m = row->message;
     struct err err = {0};
     int64_t dated_at = time_of(t, row);
@@ -251,7 +250,7 @@ static bool add_legs(void *arg, const struct outbox_row *row)
 
     s->known = target_find(s->turn, row, publish_route(s->turn, row), &target);
     for (size_t i = 0; s->known && i < target.n && s->rc == OK; i++)
-        s->rc = outbox_add_leg(s->turn->settings.db, row, &target.to[i],
+        s->rc = outbox_add_leg(s->turn->parts.db, row, &target.to[i],
                                lane_of_leg(room, row->lane, &target.to[i]), s->err);
     return false;
 }
@@ -264,7 +263,7 @@ static int split(struct turn *t, const struct decision *d, struct err *err)
 {
     struct split s = {.turn = t, .rc = OK, .err = err};
     int64_t id = d->row;
-    int rc = outbox_look(t->settings.db, d->row, add_legs, &s, err);
+    int rc = outbox_look(t->parts.db, d->row, add_legs, &s, err);
 
     if (rc == OK)
         rc = s.rc;
@@ -278,7 +277,7 @@ static int split(struct turn *t, const struct decision *d, struct err *err)
         return decided(t, &instead, err);
     }
     t->more = true;
-    return outbox_confirm(t->settings.db, &id, 1, err);
+    return outbox_confirm(t->parts.db, &id, 1, err);
 }
 
 static int decided(struct turn *t, const struct decision *d, struct err *err)
@@ -292,9 +291,9 @@ static int decided(struct turn *t, const struct decision *d, struct err *err)
         return split(t, d, err);
     case DECIDE_ORDER:
         t->more = true; /* the first of a lane goes out in the next turn */
-        return lane_join(t->settings.db, d->row, (struct slice){d->reason, d->len}, err);
+        return lane_join(t->parts.db, d->row, (struct slice){d->reason, d->len}, err);
     case DECIDE_ASIDE:
-        return aside_set(t->settings.db, d->row, (struct slice){d->reason, d->len}, err);
+        return aside_set(t->parts.db, d->row, (struct slice){d->reason, d->len}, err);
     case DECIDE_PUT_OFF:
         break;
     }
@@ -304,7 +303,7 @@ static int decided(struct turn *t, const struct decision *d, struct err *err)
 static int carry_out(struct turn *t, struct err *err)
 {
     size_t n = t->n_decisions;
-    int rc = outbox_date(t->settings.db, t->dated, t->n_dated, t->now_ms, err);
+    int rc = outbox_date(t->parts.db, t->dated, t->n_dated, t->now_ms, err);
 
     t->n_dated = 0;
     t->n_splits = 0;
@@ -319,21 +318,20 @@ static int carry_out(struct turn *t, struct err *err)
 
 static size_t room(const struct turn *t)
 {
-    size_t n = t->settings.broker->ops->room(t->settings.broker);
+    size_t n = t->parts.broker->ops->room(t->parts.broker);
 
     return n < TURN_ROWS_MAX ? n : TURN_ROWS_MAX;
 }
 
 static int walk_due(struct turn *t, struct err *err)
 {
-    return outbox_claim_due(t->settings.db, t->cursor, t->now_ms, TURN_ROWS_MAX, publish_row, t,
-                            err);
+    return outbox_claim_due(t->parts.db, t->cursor, t->now_ms, TURN_ROWS_MAX, publish_row, t, err);
 }
 
 static int walk_fresh(struct turn *t, struct err *err)
 {
-    int rc = outbox_claim(t->settings.db, t->cursor, TURN_ROWS_MAX, publish_row, t, &t->next_cursor,
-                          err);
+    int rc =
+        outbox_claim(t->parts.db, t->cursor, TURN_ROWS_MAX, publish_row, t, &t->next_cursor, err);
 
     t->more = t->more || t->next_cursor - t->cursor >= TURN_ROWS_MAX;
     return rc;
@@ -369,9 +367,9 @@ static int look_for_rows(struct turn *t, bool has[SOURCES], struct err *err)
     int rc = lines_begin(t, err);
 
     if (rc == OK)
-        rc = outbox_next_due(t->settings.db, &due_at, err);
+        rc = outbox_next_due(t->parts.db, &due_at, err);
     if (rc == OK)
-        rc = outbox_last(t->settings.db, &last, err);
+        rc = outbox_last(t->parts.db, &last, err);
     has[0] = t->lines.any;
     has[1] = due_at <= t->now_ms;
     has[2] = last > t->cursor;

@@ -8,9 +8,9 @@ enum { BODY_KEPT_MAX = 64 * 1024 }; /* a ring of large bodies would be the store
 
 void recall_note(struct turn *t, const struct item *i)
 {
-    if (t->settings.recent_max == 0 || i->received.body.len > BODY_KEPT_MAX)
+    if (t->settings->recent_max == 0 || i->received.body.len > BODY_KEPT_MAX)
         return;
-    t->recent[t->n_recent++ % t->settings.recent_max] = (struct recent){
+    t->recent[t->n_recent++ % (size_t)t->settings->recent_max] = (struct recent){
         .at = t->now_ms,
         .queue = i->queue,
         .message = i->received,
@@ -21,13 +21,13 @@ void recall_note(struct turn *t, const struct item *i)
 
 int recall_write(struct turn *t, struct err *err)
 {
-    size_t max = t->settings.recent_max;
+    size_t max = (size_t)t->settings->recent_max;
     size_t first = t->n_recent > max ? t->n_recent - max : 0;
     int rc = OK;
 
     if (t->n_recent == 0)
         return OK;
     for (size_t n = first; n < t->n_recent && rc == OK; n++)
-        rc = recent_add(t->settings.db, &t->recent[n % max], err);
-    return rc == OK ? recent_trim(t->settings.db, max, err) : rc;
+        rc = recent_add(t->parts.db, &t->recent[n % max], err);
+    return rc == OK ? recent_trim(t->parts.db, max, err) : rc;
 }

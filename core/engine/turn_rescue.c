@@ -15,13 +15,13 @@
 static size_t limit_of(struct turn *t)
 {
     if (t->caution.limit == 0)
-        return t->settings.messages_max;
+        return t->parts.messages_max;
     return t->caution.rescuing ? t->caution.limit : 0;
 }
 
 static int rescue(struct turn *t, struct delivery *d, struct err *err)
 {
-    struct broker *b = t->settings.broker;
+    struct broker *b = t->parts.broker;
     int rc = handle_delivery(t, d, err);
 
     if (rc == OK)
@@ -32,7 +32,7 @@ static int rescue(struct turn *t, struct delivery *d, struct err *err)
 
 int rescue_messages(struct turn *t, struct err *err)
 {
-    struct broker *b = t->settings.broker;
+    struct broker *b = t->parts.broker;
     size_t n = b->ops->take_endangered(b, t->deliveries, limit_of(t));
     int rc = OK;
 
@@ -46,7 +46,7 @@ int rescue_messages(struct turn *t, struct err *err)
     for (size_t i = 0; i < n && rc == OK && !(i > 0 && turn_is_old(t)); i++)
         rc = rescue(t, t->deliveries[i], err);
     if (rc == OK && t->delta.rescued > 0)
-        log_event(t->settings.log, LOG_WARN, "messages.rescued",
+        log_event(t->parts.log, LOG_WARN, "messages.rescued",
                   LOG_FIELDS(log_text("queue", t->deliveries[0]->subscription->queue),
                              log_int("messages", t->delta.rescued), log_text("why", RESCUED)));
     return rc;

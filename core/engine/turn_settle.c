@@ -30,9 +30,9 @@ static int postpone(struct turn *t, int64_t row, enum outbox_trouble trouble, in
                     const char *reason, struct err *err)
 {
     log_event(
-        t->settings.log, LOG_INFO, "outbox.postponed",
+        t->parts.log, LOG_INFO, "outbox.postponed",
         LOG_FIELDS(log_int("id", row), log_int("delay_ms", delay), log_text("reason", reason)));
-    return outbox_postpone(t->settings.db, row, trouble, reason, t->now_ms + delay, err);
+    return outbox_postpone(t->parts.db, row, trouble, reason, t->now_ms + delay, err);
 }
 
 int settle_put_off(struct turn *t, int64_t row, const char *reason, struct err *err)
@@ -43,13 +43,13 @@ int settle_put_off(struct turn *t, int64_t row, const char *reason, struct err *
 int settle_park(struct turn *t, int64_t row, const char *reason, struct err *err)
 {
     bool parked;
-    int rc = outbox_park(t->settings.db, row, reason, t->now_ms, &parked, err);
+    int rc = outbox_park(t->parts.db, row, reason, t->now_ms, &parked, err);
 
     if (rc != OK || !parked)
         return rc;
     t->delta.parked++;
     t->more = true; /* the next one of its lane may be due */
-    log_event(t->settings.log, LOG_WARN, "outbox.parked",
+    log_event(t->parts.log, LOG_WARN, "outbox.parked",
               LOG_FIELDS(log_int("id", row), log_text("reason", reason)));
     return OK;
 }
@@ -57,7 +57,7 @@ int settle_park(struct turn *t, int64_t row, const char *reason, struct err *err
 /* The last attempt is written first, so that the letter counts it. */
 static int park_tried(struct turn *t, int64_t row, const char *reason, struct err *err)
 {
-    int rc = outbox_postpone(t->settings.db, row, OUTBOX_REFUSED, reason, t->now_ms, err);
+    int rc = outbox_postpone(t->parts.db, row, OUTBOX_REFUSED, reason, t->now_ms, err);
 
     return rc == OK ? settle_park(t, row, reason, err) : rc;
 }
@@ -81,7 +81,7 @@ static int note_inherited(struct turn *t, int64_t row, const struct outbox_recor
 {
     if (row > t->bridge.inherited || r->first_sent_at > 0)
         return OK;
-    return outbox_postpone(t->settings.db, row, OUTBOX_UNHEARD, reason, t->now_ms, err);
+    return outbox_postpone(t->parts.db, row, OUTBOX_UNHEARD, reason, t->now_ms, err);
 }
 
 int settle_refusal(struct turn *t, int64_t row, enum outbox_trouble trouble, const char *reason,
@@ -89,14 +89,14 @@ int settle_refusal(struct turn *t, int64_t row, enum outbox_trouble trouble, con
 {
     struct outbox_record r;
     int64_t age, delay;
-    int rc = outbox_record(t->settings.db, row, &r, err);
+    int rc = outbox_record(t->parts.db, row, &r, err);
 
     if (rc == OK)
         rc = note_inherited(t, row, &r, reason, err);
     if (rc != OK)
         return rc == ERR_NOT_FOUND ? OK : rc; /* somebody deleted it meanwhile */
     age = r.refused_at > 0 ? t->now_ms - r.refused_at : 0;
-    delay = policy_delay(&t->settings.publish_retry, r.attempts + 1, age, chance_draw(&t->chance));
+    delay = policy_delay(&t->settings->publish_retry, r.attempts + 1, age, chance_draw(&t->chance));
     if (delay == POLICY_GIVE_UP)
         return give_up(t, row, &r, reason, err);
     return postpone(t, row, trouble, delay, reason, err);
@@ -106,7 +106,7 @@ int settle_refusal(struct turn *t, int64_t row, enum outbox_trouble trouble, con
 static int settle_unheard(struct turn *t, int64_t row, const char *reason, struct err *err)
 {
     struct outbox_record r;
-    int rc = outbox_record(t->settings.db, row, &r, err);
+    int rc = outbox_record(t->parts.db, row, &r, err);
 
     if (rc != OK)
         return rc == ERR_NOT_FOUND ? OK : rc;
@@ -118,7 +118,7 @@ static int settle_silence(struct turn *t, int64_t row, struct err *err)
 {
     struct outbox_record r;
     int64_t delay;
-    int rc = outbox_record(t->settings.db, row, &r, err);
+    int rc = outbox_record(t->parts.db, row, &r, err);
 
     if (rc != OK)
         return rc == ERR_NOT_FOUND ? OK : rc;
@@ -148,7 +148,7 @@ static int settle_returned(struct turn *t, const struct settlement *s, struct er
 {
     struct returned r = {.turn = t};
     int64_t row = s->row;
-    int rc = outbox_look(t->settings.db, row, look_up_returned, &r, err);
+    int rc = outbox_look(t->parts.db, row, look_up_returned, &r, err);
 
     if (rc != OK)
         return rc == ERR_NOT_FOUND ? OK : rc;
@@ -157,7 +157,7 @@ static int settle_returned(struct turn *t, const struct settlement *s, struct er
     case UNROUTABLE_DROP:
         t->delta.dropped++;
         rc = record_rows(t, &row, 1, "dropped", err);
-        return rc == OK ? outbox_confirm(t->settings.db, &row, 1, err) : rc;
+        return rc == OK ? outbox_confirm(t->parts.db, &row, 1, err) : rc;
     case UNROUTABLE_PARK:
         return settle_park(t, row, s->why, err);
     case UNROUTABLE_RETRY:
@@ -197,7 +197,7 @@ static int settle_one(struct turn *t, const struct settlement *s, struct err *er
 static int look_for_woken(struct turn *t, struct err *err)
 {
     int64_t due_at = INT64_MAX;
-    int rc = outbox_next_due(t->settings.db, &due_at, err);
+    int rc = outbox_next_due(t->parts.db, &due_at, err);
 
     t->more = t->more || due_at <= t->now_ms;
     return rc;
@@ -224,7 +224,7 @@ static int delete_confirmed(struct turn *t, size_t n, struct err *err)
     failpoint("confirm_read");
     rc = record_rows(t, t->confirmed, n, "confirmed", err);
     if (rc == OK)
-        rc = outbox_confirm(t->settings.db, t->confirmed, n, err);
+        rc = outbox_confirm(t->parts.db, t->confirmed, n, err);
     failpoint("confirm_deleted");
     t->delta.confirmed += (int64_t)n;
     return rc;
@@ -234,7 +234,7 @@ static int delete_confirmed(struct turn *t, size_t n, struct err *err)
  * it confirmed. */
 int settle_rows(struct turn *t, struct err *err)
 {
-    struct broker *b = t->settings.broker;
+    struct broker *b = t->parts.broker;
     size_t n = 0, all = 0, confirmed = 0;
     bool left = true;
     int rc = OK;

@@ -17,7 +17,7 @@ const struct route *publish_route(const struct turn *t, const struct outbox_row 
 static bool waits_for_route(const struct turn *t, const struct outbox_row *row)
 {
     return t->past != NULL && past_wait_for_route(t->past, row->message.type, row->message.key[1],
-                                                  clock_mono(&t->settings.clock)) > 0;
+                                                  clock_mono(&t->parts.clock)) > 0;
 }
 
 static void decide_unrouted(struct turn *t, const struct outbox_row *row)
@@ -50,9 +50,9 @@ static bool ask_route(struct turn *t, const struct outbox_row *row, const struct
     t->bridge.about = (struct bridge_about){.message_id = row->message.id,
                                             .generation = t->generation,
                                             .hash = script_hash(*t->script)};
-    watchdog_enter(t->settings.watchdog, "a route's function");
+    watchdog_enter(t->parts.watchdog, "a route's function");
     rc = script_route(*t->script, route, &row->message, &out->to, &out->n, &err);
-    watchdog_leave(t->settings.watchdog);
+    watchdog_leave(t->parts.watchdog);
     t->bridge.about = (struct bridge_about){.hash = NULL};
     t->script_spoiled = rc == ERR_NOMEM;
     if (rc == OK) {

@@ -10,7 +10,8 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "base/topology.h"
+#include "base/settings.h"
+#include "script/script_types.h"
 
 #include <lua.h>
 
@@ -35,8 +36,13 @@ int cli_search_embedded(lua_State *L);
  * the way loses nothing. May raise. */
 struct buf *cli_push_buf(lua_State *L, size_t max);
 
-/* A policy in a field of the table at index 1: as the settings check it, or nil. May raise. */
-struct retry_policy cli_policy_field(lua_State *L, const char *name);
+/* Fills *out from the table at `index`, as cli/settings.lua has checked it; a field that is not
+ * there stays as it is. Texts are lent by the table. May raise. */
+void cli_read_settings(lua_State *L, int index, struct settings *out);
+
+/* Pushes the list at `folders` of the table at `index`. Its texts are lent by the table. May
+ * raise. */
+const struct script_folder *cli_push_folders(lua_State *L, int index, size_t *n_out);
 
 /* Each adds its functions to the table on top of the stack. May raise. */
 void cli_add_system(lua_State *L);  /* files, folders, times, texts */

@@ -8,8 +8,6 @@
 
 #define LOOK_CLASS "herald.cli.look"
 
-enum { FOLDERS_MAX = 256 };
-
 static int close_look(lua_State *L)
 {
     look_close(luaL_checkudata(L, 1, LOOK_CLASS));
@@ -186,61 +184,28 @@ static void set_said(lua_State *L, const char *name, const struct found *f)
     lua_setfield(L, -2, name);
 }
 
-/* Fills `out` from the list at settings.folders; the texts stay in the settings. */
-static size_t read_folders(lua_State *L, struct script_folder *out)
-{
-    size_t n;
-
-    lua_getfield(L, 1, "folders");
-    luaL_checktype(L, -1, LUA_TTABLE);
-    n = (size_t)lua_rawlen(L, -1);
-    luaL_argcheck(L, n <= FOLDERS_MAX, 1, "too many folders");
-    for (size_t i = 0; i < n; i++) {
-        lua_rawgeti(L, -1, (lua_Integer)i + 1);
-        lua_getfield(L, -1, "path");
-        lua_getfield(L, -2, "namespace");
-        out[i] = (struct script_folder){luaL_checkstring(L, -2), luaL_checkstring(L, -1)};
-        lua_pop(L, 3);
-    }
-    lua_pop(L, 1);
-    return n;
-}
-
-static int64_t integer_field(lua_State *L, const char *name)
-{
-    int64_t n;
-
-    lua_getfield(L, 1, name);
-    n = luaL_checkinteger(L, -1);
-    lua_pop(L, 1);
-    return n;
-}
-
 /* inspect_rules(settings) -> what the rules declare and what is wrong with it, or nil, kind,
  * why. `settings` as for run; settings.live: the URL of a broker to compare with. */
 static int inspect_rules(lua_State *L)
 {
-    struct script_folder *folders;
-    struct script_settings settings;
-    const char *url, *store;
+    struct settings settings = {.store = NULL};
+    struct script_settings script;
+    const char *url;
     struct look *k;
 
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
-    folders = lua_newuserdatauv(L, FOLDERS_MAX * sizeof *folders, 0);
-    settings = (struct script_settings){
-        .folders = folders,
-        .n_folders = read_folders(L, folders),
-        .memory_max = (size_t)integer_field(L, "handler_memory"),
-        .handler_ms = integer_field(L, "handler_timeout"),
-        .retry = cli_policy_field(L, "retry"),
+    cli_read_settings(L, 1, &settings);
+    script = (struct script_settings){
+        .memory_max = (size_t)settings.handler_memory,
+        .handler_ms = settings.handler_ms,
+        .retry = settings.retry,
     };
+    script.folders = cli_push_folders(L, 1, &script.n_folders);
     lua_getfield(L, 1, "live");
     url = luaL_optstring(L, -1, NULL);
-    lua_getfield(L, 1, "store");
-    store = luaL_checkstring(L, -1);
     k = new_look(L);
-    look_run(k, &settings, url, store);
+    look_run(k, &script, url, settings.store);
     if (k->store.code != OK)
         return cli_push_error(L, &k->store);
     lua_newtable(L);

@@ -16,152 +16,35 @@
 
 enum { ASK_TIMEOUT_MS = 2000, ANSWER_MAX = 1024 * 1024 };
 
-static const char *text_field(lua_State *L, const char *name)
-{
-    const char *text;
-
-    lua_getfield(L, 1, name);
-    text = luaL_checkstring(L, -1);
-    lua_pop(L, 1); /* the settings still hold it */
-    return text;
-}
-
-static int64_t integer_field(lua_State *L, const char *name)
-{
-    int64_t n;
-
-    lua_getfield(L, 1, name);
-    n = luaL_checkinteger(L, -1);
-    lua_pop(L, 1);
-    return n;
-}
-
-static const char *folder_field(lua_State *L, const char *name)
-{
-    const char *text;
-
-    lua_getfield(L, -1, name);
-    text = luaL_checkstring(L, -1);
-    lua_pop(L, 1);
-    return text;
-}
-
-/* The folders live in a userdata that is left on the stack. */
-static void read_folders(lua_State *L, struct engine_settings *out)
-{
-    struct engine_folder *folders;
-
-    lua_getfield(L, 1, "folders");
-    out->n_folders = lua_rawlen(L, -1);
-    folders = lua_newuserdatauv(L, out->n_folders * sizeof *folders, 0);
-    for (size_t i = 0; i < out->n_folders; i++) {
-        lua_rawgeti(L, -2, (lua_Integer)i + 1);
-        folders[i].path = folder_field(L, "path");
-        folders[i].namespace_ = folder_field(L, "namespace");
-        lua_pop(L, 1);
-    }
-    out->folders = folders;
-}
-
-static double number_field(lua_State *L, const char *name)
-{
-    double n;
-
-    lua_getfield(L, -1, name);
-    n = luaL_checknumber(L, -1);
-    lua_pop(L, 1);
-    return n;
-}
-
-struct retry_policy cli_policy_field(lua_State *L, const char *name)
-{
-    struct retry_policy p = {.attempts = 0};
-    const size_t room = sizeof p.delay_ms / sizeof p.delay_ms[0];
-
-    if (lua_getfield(L, 1, name) != LUA_TNIL) {
-        p.attempts = (int)number_field(L, "attempts");
-        p.factor = number_field(L, "factor");
-        p.delay_max_ms = (int64_t)number_field(L, "max_delay");
-        p.jitter = number_field(L, "jitter");
-        p.max_age_ms = (int64_t)number_field(L, "max_age");
-        lua_getfield(L, -1, "delays");
-        for (size_t n = (size_t)lua_rawlen(L, -1); p.n_delays < n && p.n_delays < room;) {
-            lua_rawgeti(L, -1, (lua_Integer)p.n_delays + 1);
-            p.delay_ms[p.n_delays++] = luaL_checkinteger(L, -1);
-            lua_pop(L, 1);
-        }
-        lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
-    return p;
-}
-
-static void read_settings(lua_State *L, struct router_settings *s)
-{
-    struct engine_settings *e = &s->engine;
-
-    e->store = text_field(L, "store");
-    e->broker = text_field(L, "broker");
-    e->name = text_field(L, "name");
-    e->publish_window = (size_t)integer_field(L, "publish_window");
-    e->confirm_timeout_ms = integer_field(L, "confirm_timeout");
-    e->prefetch_bytes = (size_t)integer_field(L, "prefetch_bytes");
-    e->rescue_after = integer_field(L, "rescue_after");
-    e->heartbeat_ms = integer_field(L, "heartbeat");
-    e->inbox_window_ms = integer_field(L, "inbox_window");
-    e->message_max = (size_t)integer_field(L, "message_max");
-    e->watchdog_ms = integer_field(L, "watchdog");
-    e->handler_ms = integer_field(L, "handler_timeout");
-    e->handler_memory = (size_t)integer_field(L, "handler_memory");
-    e->stop_timeout_ms = integer_field(L, "stop_timeout");
-    e->recent_max = (size_t)integer_field(L, "recent_messages");
-    e->history_ms = integer_field(L, "history");
-    e->retry = cli_policy_field(L, "retry");
-    e->publish_retry = cli_policy_field(L, "publish_retry");
-    e->refuse_losses = strcmp(text_field(L, "removed_rules"), "refuse") == 0;
-    lua_getfield(L, 1, "until_idle");
-    e->until_idle = lua_toboolean(L, -1) != 0;
-    lua_pop(L, 1);
-    s->socket = text_field(L, "socket");
-    log_level_parse(text_field(L, "log_level"), &s->log_level);
-    s->log_format = strcmp(text_field(L, "log_format"), "json") == 0 ? LOG_JSON : LOG_LOGFMT;
-    read_folders(L, e);
-}
-
 /* What a reload reads the settings with. */
 struct rereading {
     lua_State *L;
-    struct router_live *out;
+    struct settings *out;
+    char *restart; /* ROUTER_RESTART_MAX bytes */
 };
 
 /* Runs under cli_protect: settings.reread() -> the settings as they are now, or nil, why. */
 static int run_reread(lua_State *L)
 {
-    struct router_live *out = ((struct rereading *)lua_touserdata(L, 1))->out;
+    const struct rereading *what = lua_touserdata(L, 1);
 
     lua_getfield(L, LUA_REGISTRYINDEX, REREAD);
     lua_call(L, 0, 2);
     if (lua_isnil(L, -2))
         return lua_error(L); /* why is on top */
     lua_pop(L, 1);
-    lua_replace(L, 1); /* where the fields are looked for */
-    *out = (struct router_live){
-        .log_level = LOG_INFO,
-        .handler_ms = integer_field(L, "handler_timeout"),
-        .handler_memory = (size_t)integer_field(L, "handler_memory"),
-        .retry = cli_policy_field(L, "retry"),
-        .publish_retry = cli_policy_field(L, "publish_retry"),
-        .history_ms = integer_field(L, "history"),
-    };
-    out->refuse_losses = strcmp(text_field(L, "removed_rules"), "refuse") == 0;
-    log_level_parse(text_field(L, "log_level"), &out->log_level);
-    snprintf(out->restart, sizeof out->restart, "%s", text_field(L, "restart"));
+    cli_read_settings(L, lua_gettop(L), what->out);
+    lua_getfield(L, -1, "restart");
+    snprintf(what->restart, ROUTER_RESTART_MAX, "%s", luaL_checkstring(L, -1));
     return 0;
 }
 
-static int reread(void *arg, struct router_live *out, struct err *err)
+/* A router_reread_fn. Texts are lent for as long as Lua keeps the table: none of a live setting
+ * is one. */
+static int reread(void *arg, struct settings *out, char restart[ROUTER_RESTART_MAX],
+                  struct err *err)
 {
-    struct rereading what = {.L = arg, .out = out};
+    struct rereading what = {.L = arg, .out = out, .restart = restart};
 
     return cli_protect(arg, run_reread, &what, err);
 }
@@ -169,15 +52,18 @@ static int reread(void *arg, struct router_live *out, struct err *err)
 /* run(settings) -> true, or nil, kind, why. settings.reread is asked at each reload. */
 static int run(lua_State *L)
 {
-    struct router_settings settings = {.log_level = LOG_INFO, .reread = reread, .reread_arg = L};
+    struct router_start start = {.reread = reread, .reread_arg = L};
     struct err err = {0};
 
     luaL_checktype(L, 1, LUA_TTABLE);
-    read_settings(L, &settings);
+    cli_read_settings(L, 1, &start.settings);
+    lua_getfield(L, 1, "until_idle");
+    start.until_idle = lua_toboolean(L, -1) != 0;
     lua_getfield(L, 1, "reread");
     luaL_checktype(L, -1, LUA_TFUNCTION);
     lua_setfield(L, LUA_REGISTRYINDEX, REREAD);
-    if (router_run(&settings, &err) != OK)
+    start.folders = cli_push_folders(L, 1, &start.n_folders); /* left on the stack for the run */
+    if (router_run(&start, &err) != OK)
         return cli_push_error(L, &err);
     lua_pushboolean(L, 1);
     return 1;

@@ -13,12 +13,11 @@
 
 #define CLASS "herald.rehearsal"
 
-enum { FOLDERS_MAX = 256, RULES_MAX = 100, LOG_MAX = 256 * 1024 * 1024 };
+enum { RULES_MAX = 100, LOG_MAX = 256 * 1024 * 1024 };
 
-/* User value 1 keeps the texts that `folders` lends. */
+/* User value 1 keeps the texts that it was made with. */
 struct stage {
     struct rehearsal *rehearsal; /* owned; NULL once stopped */
-    struct script_folder folders[FOLDERS_MAX];
 };
 
 static struct rehearsal *check(lua_State *L)
@@ -363,27 +362,6 @@ static struct stage *push_stage(lua_State *L)
     return s;
 }
 
-static size_t read_folders(lua_State *L, struct stage *s)
-{
-    size_t n;
-    int list;
-
-    lua_getfield(L, 1, "folders");
-    luaL_checktype(L, -1, LUA_TTABLE);
-    list = lua_gettop(L);
-    n = (size_t)lua_rawlen(L, list);
-    luaL_argcheck(L, n <= FOLDERS_MAX, 1, "too many folders");
-    for (size_t i = 0; i < n; i++) {
-        lua_rawgeti(L, list, (lua_Integer)i + 1);
-        lua_getfield(L, list + 1, "path");
-        lua_getfield(L, list + 1, "namespace");
-        s->folders[i] = (struct script_folder){luaL_checkstring(L, -2), luaL_checkstring(L, -1)};
-        lua_settop(L, list);
-    }
-    lua_pop(L, 1);
-    return n;
-}
-
 /* Pushes what holds the list of texts at settings.rules. */
 static void read_rules(lua_State *L, struct rehearsal_settings *out)
 {
@@ -402,8 +380,7 @@ static void read_rules(lua_State *L, struct rehearsal_settings *out)
     out->rules = texts;
 }
 
-/* rehearse{folders, rules, handler_timeout, handler_memory, inbox_window, retry,
- * publish_retry, now, loopback} -> a rehearsal, or nil, kind, why */
+/* rehearse{folders, rules, now, loopback, and settings} -> a rehearsal, or nil, kind, why */
 static int rehearse(lua_State *L)
 {
     struct rehearsal_settings settings = {.n_folders = 0};
@@ -412,18 +389,13 @@ static int rehearse(lua_State *L)
 
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
-    settings.handler_ms = cli_get_integer(L, 1, "handler_timeout", 0);
-    settings.handler_memory = (size_t)cli_get_integer(L, 1, "handler_memory", 0);
-    settings.inbox_window_ms = cli_get_integer(L, 1, "inbox_window", 0);
+    cli_read_settings(L, 1, &settings.router);
     settings.now_ms = cli_get_integer(L, 1, "now", 0);
-    settings.retry = cli_policy_field(L, "retry");
-    settings.publish_retry = cli_policy_field(L, "publish_retry");
     lua_getfield(L, 1, "loopback");
     settings.loopback = lua_toboolean(L, -1) != 0;
     read_rules(L, &settings);
+    settings.folders = cli_push_folders(L, 1, &settings.n_folders);
     s = push_stage(L);
-    settings.n_folders = read_folders(L, s);
-    settings.folders = s->folders;
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, 1);
     if (rehearsal_new(&s->rehearsal, &settings, &err) != OK)

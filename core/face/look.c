@@ -114,11 +114,10 @@ static int migrate(struct look *k, const struct script_folder *folders, size_t n
     int rc = OK;
 
     for (size_t i = 0; i < n && rc == OK; i++) {
-        bool here = strcmp(folders[i].path, ".") == 0;
         char path[4096];
         int applied = 0;
 
-        snprintf(path, sizeof path, "%s%smigrations", here ? "" : folders[i].path, here ? "" : "/");
+        db_migrations_of(folders[i].path, path, sizeof path);
         rc = db_migrate(k->db, path, folders[i].namespace_, &applied, err);
     }
     return rc;
@@ -242,11 +241,9 @@ static void judge_migrations(struct look *k, const struct script_settings *s, co
     if (db_open(&db, &settings, &err) != OK)
         return;
     for (size_t i = 0; i < s->n_folders; i++) {
-        bool here = strcmp(s->folders[i].path, ".") == 0;
         char path[4096];
 
-        snprintf(path, sizeof path, "%s%smigrations", here ? "" : s->folders[i].path,
-                 here ? "" : "/");
+        db_migrations_of(s->folders[i].path, path, sizeof path);
         if (db_judge_migrations(db, path, s->folders[i].namespace_, keep_migration, k, &err) != OK)
             break; /* unreadable files are told by the store of this check */
     }

@@ -21,8 +21,7 @@ struct router {
     uv_signal_t on_term;
     uv_signal_t on_int;
     uv_signal_t on_hup;
-    const struct router_settings *settings;
-    enum log_level log_level; /* in force */
+    const struct router_start *start;
 };
 
 /* The second signal does not wait for anything: a crash at any point is safe. */
@@ -34,7 +33,7 @@ static void on_signal(uv_signal_t *handle, int number)
     engine_status(r->engine, &status);
     if (strcmp(status.state, "running") != 0 && strcmp(status.state, "paused") != 0) {
         log_event(r->log, LOG_WARN, "router.killed", LOG_FIELDS(log_int("signal", number)));
-        unlink(r->settings->socket);
+        unlink(r->start->settings.socket);
         log_flush(r->log);
         _exit(1);
     }
@@ -142,7 +141,7 @@ static void put_status(struct router *r, struct buf *b)
     json_add_string(b, "stopped_for", s.stopped_for);
     add_paused(r, b);
     add_troubles(r, b);
-    json_add_string(b, "store", r->settings->engine.store);
+    json_add_string(b, "store", r->start->settings.store);
     json_add_int(b, "cursor", s.cursor);
     json_add_int(b, "generation", s.generation);
     json_add_string(b, "hash", s.rules_hash);
@@ -161,34 +160,23 @@ static void put_status(struct router *r, struct buf *b)
 static int reload(struct router *r, struct engine_reload *request, struct buf *answer,
                   struct err *err)
 {
-    struct router_live live;
-    int rc = r->settings->reread(r->settings->reread_arg, &live, err);
+    char restart[ROUTER_RESTART_MAX];
+    struct settings settings = {.store = NULL};
+    int rc = r->start->reread(r->start->reread_arg, &settings, restart, err);
 
     if (rc != OK) {
         if (!request->dry_run)
             engine_refuse(r->engine, err);
         return rc;
     }
-    request->handler_ms = live.handler_ms;
-    request->handler_memory = live.handler_memory;
-    request->retry = live.retry;
-    request->history_ms = live.history_ms;
-    request->publish_retry = live.publish_retry;
-    request->refuse_losses = live.refuse_losses;
+    request->settings = &settings;
     rc = engine_reload(r->engine, request, answer, err);
-    if (rc != OK)
+    if (rc != OK || restart[0] == '\0')
         return rc;
-    if (live.log_level != r->log_level)
-        engine_put_setting(answer, "log_level");
-    if (live.restart[0] != '\0')
-        put_fact(answer, "restart", live.restart);
-    if (request->dry_run)
-        return OK;
-    if (live.restart[0] != '\0')
+    put_fact(answer, "restart", restart);
+    if (!request->dry_run)
         log_event(r->log, LOG_WARN, "router.needs_restart",
-                  LOG_FIELDS(log_text("settings", live.restart)));
-    r->log_level = live.log_level;
-    log_set_level(r->log, live.log_level);
+                  LOG_FIELDS(log_text("settings", restart)));
     return OK;
 }
 
@@ -296,10 +284,10 @@ static void on_ready(void *arg)
     char broker[256], folder[1024];
 
     engine_status(r->engine, &s);
-    text_redact_url(r->settings->engine.broker, broker, sizeof broker);
+    text_redact_url(r->start->settings.broker, broker, sizeof broker);
     printf("herald %s ready: folder %s, store %s, broker %s, rules generation %lld (%s): "
            "%zu routes, %zu subscriptions, %zu handlers\n",
-           HERALD_VERSION, getcwd(folder, sizeof folder) ? folder : ".", r->settings->engine.store,
+           HERALD_VERSION, getcwd(folder, sizeof folder) ? folder : ".", r->start->settings.store,
            broker, (long long)s.generation, s.rules_hash, s.routes, s.subscriptions, s.handlers);
     fflush(stdout);
 }
@@ -327,22 +315,26 @@ static void watch_signals(struct router *r)
 
 static int make_engine(struct router *r, struct err *err)
 {
-    struct engine_settings engine = r->settings->engine;
+    const struct engine_host host = {
+        .loop = &r->loop,
+        .log = r->log,
+        .clock = clock_real(),
+        .folders = r->start->folders,
+        .n_folders = r->start->n_folders,
+        .until_idle = r->start->until_idle,
+        .ready = on_ready,
+        .closed = on_closed,
+        .edited = on_edited,
+        .arg = r,
+    };
 
-    engine.loop = &r->loop;
-    engine.log = r->log;
-    engine.clock = clock_real();
-    engine.ready = on_ready;
-    engine.closed = on_closed;
-    engine.edited = on_edited;
-    engine.arg = r;
-    return engine_new(&r->engine, &engine, err);
+    return engine_new(&r->engine, &host, &r->start->settings, err);
 }
 
 /* The socket comes first: a store is upgraded only by a router that can be reached. */
-static int start(struct router *r, struct err *err)
+static int open_router(struct router *r, struct err *err)
 {
-    int rc = control_start(&r->control, &r->loop, r->settings->socket, on_question, r, err);
+    int rc = control_start(&r->control, &r->loop, r->start->settings.socket, on_question, r, err);
 
     if (rc == OK)
         rc = make_engine(r, err);
@@ -359,19 +351,21 @@ static int start(struct router *r, struct err *err)
 
 static int run_loop(struct router *r, struct err *err)
 {
-    int rc = start(r, err);
+    int rc = open_router(r, err);
 
     uv_run(&r->loop, UV_RUN_DEFAULT); /* also finishes what a failed start left to close */
     engine_free(&r->engine);
     return rc;
 }
 
-int router_run(const struct router_settings *settings, struct err *err)
+int router_run(const struct router_start *start, struct err *err)
 {
-    struct router r = {.settings = settings, .log_level = settings->log_level};
+    const struct settings *s = &start->settings;
+    struct router r = {.start = start};
     int rc;
 
-    r.log = log_new(STDERR_FILENO, settings->log_level, settings->log_format, clock_real());
+    r.log = log_new(STDERR_FILENO, (enum log_level)s->log_level, (enum log_format)s->log_format,
+                    clock_real());
     if (r.log == NULL || log_serve(r.log) != 0 || uv_loop_init(&r.loop) != 0) {
         log_free(&r.log);
         return err_set(err, ERR_NOMEM, "out of memory");

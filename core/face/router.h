@@ -5,27 +5,22 @@
 #define HERALD_FACE_ROUTER_H
 
 #include "base/err.h"
+#include "base/settings.h"
 #include "engine/engine.h"
 
-/* What can change while the router runs, as herald.lua says it now. */
-struct router_live {
-    enum log_level log_level;
-    int64_t handler_ms;
-    size_t handler_memory;
-    struct retry_policy retry;
-    struct retry_policy publish_retry;
-    int64_t history_ms;
-    bool refuse_losses;
-    char restart[512]; /* names of other settings that changed: they need a restart; "" */
-};
+enum { ROUTER_RESTART_MAX = 512 };
 
-struct router_settings {
-    struct engine_settings engine; /* loop, log, clock and callbacks are filled in */
-    const char *socket;            /* where commands reach the router */
-    enum log_level log_level;
-    enum log_format log_format;
-    /* Reads the settings again for a reload; ERR_CONFIG with words. */
-    int (*reread)(void *arg, struct router_live *out, struct err *err);
+/* Reads the settings again for a reload. `restart`: names of those that changed and need a
+ * restart, or "". ERR_CONFIG with words. */
+typedef int router_reread_fn(void *arg, struct settings *out, char restart[ROUTER_RESTART_MAX],
+                             struct err *err);
+
+struct router_start {
+    struct settings settings;
+    const struct script_folder *folders; /* lent for life */
+    size_t n_folders;
+    bool until_idle;
+    router_reread_fn *reread;
     void *reread_arg;
 };
 
@@ -33,6 +28,6 @@ struct router_settings {
  *
  * Runs until SIGTERM or SIGINT (the first one stops in an orderly way, the second one
  * at once) or until idle. In the current folder. OK when it stopped as it was told. */
-int router_run(const struct router_settings *settings, struct err *err);
+int router_run(const struct router_start *start, struct err *err);
 
 #endif

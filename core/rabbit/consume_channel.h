@@ -37,7 +37,7 @@
 #include "rabbit/unacked.h"
 #include "wire/link.h"
 
-/* What all feeds of a consumer share; owned by the consumer. */
+/* What all channels of a consumer share; owned by the consumer. */
 struct consume_channel_context {
     struct link *link;         /* lent */
     struct channels *channels; /* of the link; lent */
@@ -50,18 +50,18 @@ struct consume_channel_context {
     const char *broken;        /* set when the broker broke the protocol: reconnect */
     void (*stale)(void *arg);  /* some in the line became stale: sweep it */
     void *stale_arg;           /* lent to it */
-    enum broker_pace pace;     /* of all feeds: the slower one counts */
+    enum broker_pace pace;     /* of all channels: the slower one counts */
     bool holding;              /* nothing is acked for now (consumer_hold) */
     size_t bytes_max;          /* of all deliveries that are held; one alone may be larger */
-    size_t unacked_bytes; /* of all feeds, and of what is still lent of channels that are gone */
-    size_t reserved;      /* by narrow feeds (consume_channel_room.c) */
+    size_t unacked_bytes; /* of all channels, and of what is still lent of channels that are gone */
+    size_t reserved;      /* by narrow channels (consume_channel_room.c) */
     uint64_t tickets;     /* given so far to those that wait for room */
     uint64_t served;      /* whose turn it is; 0: nobody waits */
 };
 
 struct consume_channel;
 
-/* A feed without a subscription. `context` is lent for life. NULL when out of memory. */
+/* One without a subscription. `context` is lent for life. NULL when out of memory. */
 struct consume_channel *consume_channel_new(struct consume_channel_context *context);
 void consume_channel_free(
     struct consume_channel **f); /* leaves what stands in the line as stale; NULL is fine */
@@ -98,14 +98,15 @@ void consume_channel_method(struct consume_channel *f, const amqp_method_t *meth
  * unacked. */
 struct unacked *consume_channel_deliver(struct consume_channel *f, struct delivery *d);
 
-/* Before a delivery of this size is taken from `f`: while all feeds would hold more than they may,
- * the one that holds most, which may be `f`, gives back what no turn has, once, and consumes with
- * a smaller prefetch for as long as large messages come. */
-void feeds_make_room(struct consume_channel *const *feeds, size_t n, struct consume_channel *f,
-                     size_t size);
+/* Before a delivery of this size is taken from `f`: while all channels would hold more than they
+ * may, the one that holds most, which may be `f`, gives back what no turn has, once, and consumes
+ * with a smaller prefetch for as long as large messages come. */
+void consume_channels_make_room(struct consume_channel *const *all, size_t n,
+                                struct consume_channel *f, size_t size);
 
 /* Between two turns: finds whose turn it is to have room, of those that wait for it. */
-void feeds_serve(struct consume_channel_context *c, struct consume_channel *const *feeds, size_t n);
+void consume_channels_serve(struct consume_channel_context *c, struct consume_channel *const *all,
+                            size_t n);
 
 /* Its place among those that wait for room; 0: it does not wait. */
 uint64_t consume_channel_ticket(const struct consume_channel *f);

@@ -2,7 +2,7 @@
 #ifndef HERALD_RABBIT_CONSUME_CHANNEL_INT_H
 #define HERALD_RABBIT_CONSUME_CHANNEL_INT_H
 
-#include "rabbit/backoff.h"
+#include "base/backoff.h"
 #include "rabbit/consume_channel.h"
 #include "rabbit/dead_letter_queue.h"
 #include "rabbit/reason.h"

@@ -1,11 +1,11 @@
 /*
- * consume_channel_room - how many bytes a feed may hold, so that all of them hold no more than the
- * limit
+ * consume_channel_room - how many bytes a channel may hold, so that all of them hold no more than
+ * the limit
  *
  * AMQP limits what is in hand by a number of messages, not of bytes. So all is well until large
- * messages come. Then the feed that holds most is narrowed: its channel is closed, once, which
+ * messages come. Then the channel that holds most is narrowed: its channel is closed, once, which
  * gives its messages back, and it consumes with a prefetch that fits the largest message it has
- * seen. Narrow feeds have half of the limit between them, each reserves what it may need, and
+ * seen. Narrow channels have half of the limit between them, each reserves what it may need, and
  * those for whom nothing is left take turns: one that has nothing in hand makes room.
  *
  *            all hold more than the limit, and this one most
@@ -16,10 +16,11 @@
 #include "rabbit/consume_channel_int.h"
 
 enum {
-    PARTS = 8, /* a narrow feed needs this part of the limit at most, or one message */
+    PARTS = 8, /* a narrow channel needs this part of the limit at most, or one message */
     WIDE_AGAIN_MS = 60 * 1000,
     LOOK_AGAIN_MS = 1000,
-    TURN_MS = 100, /* a narrow feed with nothing in hand may stay for so long while others wait */
+    TURN_MS =
+        100, /* a narrow channel with nothing in hand may stay for so long while others wait */
 };
 
 static size_t part(const struct consume_channel *f)
@@ -43,7 +44,7 @@ uint64_t consume_channel_ticket(const struct consume_channel *f)
 }
 
 /* Gives back what no turn has, and consumes with a smaller prefetch from now on. `size`: of the
- * delivery that is too much, where it is this feed's. */
+ * delivery that is too much, where it is this channel's. */
 static void narrow(struct consume_channel *f, size_t size)
 {
     struct consume_channel_room *room = &f->room;
@@ -136,14 +137,15 @@ int64_t consume_channel_room_due(const struct consume_channel *f)
                : INT64_MAX;
 }
 
-void feeds_serve(struct consume_channel_context *c, struct consume_channel *const *feeds, size_t n)
+void consume_channels_serve(struct consume_channel_context *c, struct consume_channel *const *all,
+                            size_t n)
 {
     uint64_t first = 0;
 
     if (c->tickets == 0) /* none was ever narrow */
         return;
     for (size_t i = 0; i < n; i++) {
-        const uint64_t ticket = feeds[i]->room.ticket;
+        const uint64_t ticket = all[i]->room.ticket;
 
         if (ticket != 0 && (first == 0 || ticket < first))
             first = ticket;
@@ -151,24 +153,24 @@ void feeds_serve(struct consume_channel_context *c, struct consume_channel *cons
     c->served = first;
 }
 
-static struct consume_channel *widest(struct consume_channel *const *feeds, size_t n)
+static struct consume_channel *widest(struct consume_channel *const *all, size_t n)
 {
     struct consume_channel *most = NULL;
 
     for (size_t i = 0; i < n; i++)
-        if (feeds[i]->room.narrow == 0 && feeds[i]->bytes > (most != NULL ? most->bytes : 0))
-            most = feeds[i];
+        if (all[i]->room.narrow == 0 && all[i]->bytes > (most != NULL ? most->bytes : 0))
+            most = all[i];
     return most;
 }
 
-void feeds_make_room(struct consume_channel *const *feeds, size_t n, struct consume_channel *f,
-                     size_t size)
+void consume_channels_make_room(struct consume_channel *const *all, size_t n,
+                                struct consume_channel *f, size_t size)
 {
     const struct consume_channel_context *c = f->context;
     struct consume_channel *most;
 
     if (outgrows(f, size))
         narrow(f, size);
-    while (c->unacked_bytes + size > c->bytes_max && (most = widest(feeds, n)) != NULL)
+    while (c->unacked_bytes + size > c->bytes_max && (most = widest(all, n)) != NULL)
         narrow(most, most == f ? size : 0);
 }

@@ -16,8 +16,8 @@ enum { DEFECT_MAX = 320 };
 
 struct consumer {
     struct consume_channel_context context;
-    struct consume_channel **feeds; /* owned */
-    size_t n_feeds;
+    struct consume_channel **all; /* owned */
+    size_t n_all;
     struct line line;       /* what waits to be handled */
     struct line endangered; /* what is to be rescued first */
     struct line undecided;  /* which of the two, depends on an answer of the broker */
@@ -67,13 +67,13 @@ void consumer_free(struct consumer **c)
 {
     if (*c == NULL)
         return;
-    for (size_t i = 0; i < (*c)->n_feeds; i++)
-        consume_channel_free(&(*c)->feeds[i]);
+    for (size_t i = 0; i < (*c)->n_all; i++)
+        consume_channel_free(&(*c)->all[i]);
     line_free(&(*c)->line);
     line_free(&(*c)->endangered);
     line_free(&(*c)->undecided);
     buf_free(&(*c)->scratch);
-    free((*c)->feeds);
+    free((*c)->all);
     free(*c);
     *c = NULL;
 }
@@ -82,40 +82,40 @@ void consumer_free(struct consumer **c)
 static struct consume_channel *consume_channel_of(const struct consumer *c, const char *queue,
                                                   bool dead)
 {
-    for (size_t i = 0; i < c->n_feeds; i++) {
-        const char *mine = consume_channel_unplanned_queue(c->feeds[i]);
+    for (size_t i = 0; i < c->n_all; i++) {
+        const char *mine = consume_channel_unplanned_queue(c->all[i]);
 
         if (mine != NULL && strcmp(mine, queue) == 0 &&
-            dead == (consume_channel_of_dead(c->feeds[i]) != NULL))
-            return c->feeds[i];
+            dead == (consume_channel_of_dead(c->all[i]) != NULL))
+            return c->all[i];
     }
     return NULL;
 }
 
-static struct consume_channel *free_feed(struct consumer *c)
+static struct consume_channel *free_channel(struct consumer *c)
 {
-    struct consume_channel **feeds;
+    struct consume_channel **all;
     struct consume_channel *f;
 
-    for (size_t i = 0; i < c->n_feeds; i++)
-        if (consume_channel_is_free(c->feeds[i]))
-            return c->feeds[i];
-    feeds = realloc(c->feeds, (c->n_feeds + 1) * sizeof(*feeds));
-    if (feeds == NULL)
+    for (size_t i = 0; i < c->n_all; i++)
+        if (consume_channel_is_free(c->all[i]))
+            return c->all[i];
+    all = realloc(c->all, (c->n_all + 1) * sizeof(*all));
+    if (all == NULL)
         return NULL;
-    c->feeds = feeds;
+    c->all = all;
     f = consume_channel_new(&c->context);
     if (f != NULL)
-        c->feeds[c->n_feeds++] = f;
+        c->all[c->n_all++] = f;
     return f;
 }
 
-static int plan_feed(struct consumer *c, const struct subscription *s, const char *dead)
+static int plan_channel(struct consumer *c, const struct subscription *s, const char *dead)
 {
     struct consume_channel *f = consume_channel_of(c, dead != NULL ? dead : s->queue, dead != NULL);
 
     if (f == NULL)
-        f = free_feed(c);
+        f = free_channel(c);
     return f != NULL ? consume_channel_plan(f, s, dead) : ERR_NOMEM;
 }
 
@@ -135,26 +135,26 @@ int consumer_plan(struct consumer *c, const struct subscription *s, size_t n, st
     int rc = OK;
 
     for (size_t i = 0; rc == OK && i < n; i++)
-        rc = plan_feed(c, &s[i], NULL);
+        rc = plan_channel(c, &s[i], NULL);
     for (size_t i = 0; rc == OK && i < n; i++)
         if (dead_letter_queue_name(s[i].queue, dead) && !is_subscribed(s, n, dead))
-            rc = plan_feed(c, &s[i], dead);
+            rc = plan_channel(c, &s[i], dead);
     return rc == OK ? OK : err_set(err, ERR_NOMEM, "out of memory for a subscription");
 }
 
 void consumer_adopt(struct consumer *c)
 {
-    for (size_t i = 0; i < c->n_feeds; i++) {
-        consume_channel_adopt(c->feeds[i]);
+    for (size_t i = 0; i < c->n_all; i++) {
+        consume_channel_adopt(c->all[i]);
         if (c->draining)
-            consume_channel_drain(c->feeds[i]);
+            consume_channel_drain(c->all[i]);
     }
 }
 
 void consumer_abandon(struct consumer *c)
 {
-    for (size_t i = 0; i < c->n_feeds; i++)
-        consume_channel_abandon(c->feeds[i]);
+    for (size_t i = 0; i < c->n_all; i++)
+        consume_channel_abandon(c->all[i]);
 }
 
 bool consumer_pending(const struct consumer *c)
@@ -183,10 +183,10 @@ void consumer_accept(struct consumer *c, struct delivery *d)
 
 static void ack_settled(struct consumer *c)
 {
-    for (size_t i = 0; i < c->n_feeds; i++) {
-        consume_channel_ack(c->feeds[i]);
+    for (size_t i = 0; i < c->n_all; i++) {
+        consume_channel_ack(c->all[i]);
         if (c->rescued)
-            consume_channel_ack_rescued(c->feeds[i]);
+            consume_channel_ack_rescued(c->all[i]);
     }
     c->rescued = false;
 }
@@ -208,8 +208,8 @@ void consumer_hold(struct consumer *c, bool hold)
     if (!over)
         return;
     ack_settled(c);
-    for (size_t i = 0; i < c->n_feeds; i++)
-        consume_channel_pace(c->feeds[i], NULL, c->context.pace);
+    for (size_t i = 0; i < c->n_all; i++)
+        consume_channel_pace(c->all[i], NULL, c->context.pace);
 }
 
 void consumer_forget(struct consumer *c)
@@ -222,16 +222,16 @@ void consumer_pace(struct consumer *c, const char *queue, enum broker_pace pace)
 {
     if (queue == NULL)
         c->context.pace = pace;
-    for (size_t i = 0; i < c->n_feeds; i++)
-        consume_channel_pace(c->feeds[i], queue, pace);
+    for (size_t i = 0; i < c->n_all; i++)
+        consume_channel_pace(c->all[i], queue, pace);
     consumer_step(c);
 }
 
 void consumer_drain(struct consumer *c)
 {
     c->draining = true;
-    for (size_t i = 0; i < c->n_feeds; i++)
-        consume_channel_drain(c->feeds[i]);
+    for (size_t i = 0; i < c->n_all; i++)
+        consume_channel_drain(c->all[i]);
 }
 
 size_t consumer_bytes(const struct consumer *c)
@@ -243,28 +243,28 @@ size_t consumer_unacked(const struct consumer *c)
 {
     size_t unacked = 0;
 
-    for (size_t i = 0; i < c->n_feeds; i++)
-        unacked += consume_channel_unacked(c->feeds[i]);
+    for (size_t i = 0; i < c->n_all; i++)
+        unacked += consume_channel_unacked(c->all[i]);
     return unacked;
 }
 
 void consumer_up(struct consumer *c)
 {
-    for (size_t i = 0; i < c->n_feeds; i++)
-        consume_channel_up(c->feeds[i]);
+    for (size_t i = 0; i < c->n_all; i++)
+        consume_channel_up(c->all[i]);
     consumer_step(c);
 }
 
 void consumer_blame(struct consumer *c, const char *why)
 {
-    for (size_t i = 0; i < c->n_feeds; i++)
-        consume_channel_blame(c->feeds[i], why);
+    for (size_t i = 0; i < c->n_all; i++)
+        consume_channel_blame(c->all[i], why);
 }
 
 void consumer_down(struct consumer *c)
 {
-    for (size_t i = 0; i < c->n_feeds; i++)
-        consume_channel_down(c->feeds[i]);
+    for (size_t i = 0; i < c->n_all; i++)
+        consume_channel_down(c->all[i]);
 }
 
 static struct consume_channel *consume_channel_at(struct consumer *c, uint16_t channel)
@@ -409,7 +409,7 @@ void consumer_content(struct consumer *c, const struct link_content *content)
     if (returned > 0)
         look_for_guard(c, f, returned);
     read_dead_lettered(f, content, &d, &dead_lettered);
-    feeds_make_room(c->feeds, c->n_feeds, f, unacked_size(&d));
+    consume_channels_make_room(c->all, c->n_all, f, unacked_size(&d));
     h = c->context.broken == NULL ? consume_channel_deliver(f, &d) : NULL;
     if (h == NULL)
         return;
@@ -422,14 +422,14 @@ void consumer_step(struct consumer *c)
     if (!link_is_up(c->context.link))
         return;
     place_undecided(c);
-    feeds_serve(&c->context, c->feeds, c->n_feeds);
+    consume_channels_serve(&c->context, c->all, c->n_all);
     /* Where channels are few, what the broker gave up on can wait. */
-    for (size_t i = 0; i < c->n_feeds; i++)
-        if (consume_channel_of_dead(c->feeds[i]) == NULL)
-            consume_channel_step(c->feeds[i]);
-    for (size_t i = 0; i < c->n_feeds; i++)
-        if (consume_channel_of_dead(c->feeds[i]) != NULL)
-            consume_channel_step(c->feeds[i]);
+    for (size_t i = 0; i < c->n_all; i++)
+        if (consume_channel_of_dead(c->all[i]) == NULL)
+            consume_channel_step(c->all[i]);
+    for (size_t i = 0; i < c->n_all; i++)
+        if (consume_channel_of_dead(c->all[i]) != NULL)
+            consume_channel_step(c->all[i]);
     declare_step(c->context.declare);
 }
 
@@ -437,8 +437,8 @@ int64_t consumer_due(const struct consumer *c)
 {
     int64_t due = INT64_MAX;
 
-    for (size_t i = 0; i < c->n_feeds; i++) {
-        int64_t one = consume_channel_due(c->feeds[i]);
+    for (size_t i = 0; i < c->n_all; i++) {
+        int64_t one = consume_channel_due(c->all[i]);
 
         if (one < due)
             due = one;
@@ -448,8 +448,8 @@ int64_t consumer_due(const struct consumer *c)
 
 bool consumer_is_ready(const struct consumer *c)
 {
-    for (size_t i = 0; i < c->n_feeds; i++)
-        if (!consume_channel_is_ready(c->feeds[i]))
+    for (size_t i = 0; i < c->n_all; i++)
+        if (!consume_channel_is_ready(c->all[i]))
             return false;
     return true;
 }
@@ -464,8 +464,8 @@ const char *consumer_broken(struct consumer *c)
 
 const char *consumer_trouble(const struct consumer *c)
 {
-    for (size_t i = 0; i < c->n_feeds; i++) {
-        const char *trouble = consume_channel_trouble(c->feeds[i]);
+    for (size_t i = 0; i < c->n_all; i++) {
+        const char *trouble = consume_channel_trouble(c->all[i]);
 
         if (trouble != NULL)
             return trouble;
@@ -475,8 +475,8 @@ const char *consumer_trouble(const struct consumer *c)
 
 bool consumer_trouble_at(const struct consumer *c, size_t *n, struct broker_trouble *out)
 {
-    for (size_t i = 0; i < c->n_feeds; i++) {
-        const char *why = consume_channel_own_trouble(c->feeds[i]);
+    for (size_t i = 0; i < c->n_all; i++) {
+        const char *why = consume_channel_own_trouble(c->all[i]);
 
         if (why == NULL)
             continue;
@@ -484,7 +484,7 @@ bool consumer_trouble_at(const struct consumer *c, size_t *n, struct broker_trou
             --*n;
             continue;
         }
-        *out = (struct broker_trouble){"queue", consume_channel_queue(c->feeds[i]), why};
+        *out = (struct broker_trouble){"queue", consume_channel_queue(c->all[i]), why};
         return true;
     }
     return false;

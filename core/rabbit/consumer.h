@@ -10,7 +10,7 @@
  * What came back so often that a delivery limit may end it at the next crash stands in a line of
  * its own, which is lent by consumer_take_endangered alone.
  *
- * A feed whose subscription is gone serves the next new one, on the same channel number,
+ * A channel whose subscription is gone serves the next new one, under the same number,
  * once its channel is closed on both sides: so a late frame never meets another queue.
  */
 #ifndef HERALD_RABBIT_CONSUMER_H

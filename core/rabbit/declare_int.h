@@ -8,7 +8,7 @@
 #ifndef HERALD_RABBIT_DECLARE_INT_H
 #define HERALD_RABBIT_DECLARE_INT_H
 
-#include "rabbit/backoff.h"
+#include "base/backoff.h"
 #include "rabbit/channel.h"
 #include "rabbit/channels.h"
 #include "rabbit/declare.h"

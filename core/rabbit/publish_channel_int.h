@@ -5,7 +5,7 @@
 #ifndef HERALD_RABBIT_PUBLISH_CHANNEL_INT_H
 #define HERALD_RABBIT_PUBLISH_CHANNEL_INT_H
 
-#include "rabbit/backoff.h"
+#include "base/backoff.h"
 #include "rabbit/publish_channel.h"
 #include "rabbit/reason.h"
 #include "rabbit/window.h"

@@ -8,12 +8,12 @@
  *     '-----------------------'---------------------------'                 v
  *
  * All but the TOLD stand in the consumer's line (`next`, in order of arrival),
- * which owns them; all of a living channel stand in their feed's list (`next_on_channel`,
- * in order of tag), which owns the TOLD. A TOLD one stays there until all before
- * it are settled too, because an ack covers everything up to its tag.
+ * which owns them; all of a living channel stand in their consume_channel's list
+ * (`next_on_channel`, in order of tag), which owns the TOLD. A TOLD one stays there until all
+ * before it are settled too, because an ack covers everything up to its tag.
  *
  * When the channel dies, or is drained, those that can never be acked become stale:
- * they leave the feed, and the line frees them as soon as they are not lent.
+ * they leave the channel, and the line frees them as soon as they are not lent.
  */
 #ifndef HERALD_RABBIT_UNACKED_H
 #define HERALD_RABBIT_UNACKED_H

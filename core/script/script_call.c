@@ -3,12 +3,12 @@
  *
  * One door for preparation and handler together: what is lent holds a serial number
  * only, so there is nothing to take back but the call itself. */
-#include "script/lib_msg.h"
+#include "script/script_call.h"
 
 #include "script/cursor.h"
+#include "script/lib_msg.h"
 #include "script/lib_tx.h"
 #include "script/protect.h"
-#include "script/script_call.h"
 #include "script/statement.h"
 
 #include <lauxlib.h>

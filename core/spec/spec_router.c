@@ -162,11 +162,10 @@ static int open_store(struct rehearsal *r, struct err *err)
 
     for (size_t i = 0; i < r->n_folders && rc == OK; i++) {
         const struct script_folder *f = &r->folders[i];
-        bool here = strcmp(f->path, ".") == 0;
         char path[4096];
         int applied;
 
-        snprintf(path, sizeof path, "%s%smigrations", here ? "" : f->path, here ? "" : "/");
+        db_migrations_of(f->path, path, sizeof path);
         rc = db_migrate(r->db, path, f->namespace_, &applied, err);
     }
     return rc;
@@ -186,32 +185,30 @@ static int make_broker(struct rehearsal *r, struct err *err)
 static int make_turn(struct rehearsal *r, struct err *err)
 {
     return turn_new(&r->turn,
-                    &(struct turn_settings){.db = r->db,
-                                            .broker = r->broker,
-                                            .log = r->log,
-                                            .clock = clock_of(r),
-                                            .messages_max = TURN_MESSAGES,
-                                            .age_ms = TURN_AGE_MS,
-                                            .age_shared_ms = TURN_AGE_MS,
-                                            .inbox_window_ms = r->settings.inbox_window_ms,
-                                            .handler_ms = r->settings.handler_ms,
-                                            .publish_retry = r->settings.publish_retry,
-                                            .pausing = false, /* a spec fails what it likes */
-                                            .seed = 1},
-                    err);
+                    &(struct turn_parts){.db = r->db,
+                                         .broker = r->broker,
+                                         .log = r->log,
+                                         .clock = clock_of(r),
+                                         .messages_max = TURN_MESSAGES,
+                                         .age_ms = TURN_AGE_MS,
+                                         .age_shared_ms = TURN_AGE_MS,
+                                         .pausing = false, /* a spec fails what it likes */
+                                         .seed = 1},
+                    &r->settings.router, err);
 }
 
 static int load(struct rehearsal *r, struct err *err)
 {
-    int rc = script_load(&r->script,
-                         &(struct script_settings){.folders = r->folders,
-                                                   .n_folders = r->n_folders,
-                                                   .memory_max = r->settings.handler_memory,
-                                                   .handler_ms = r->settings.handler_ms,
-                                                   .load_ms = LOAD_MS,
-                                                   .retry = r->settings.retry,
-                                                   .host = turn_host(r->turn)},
-                         err);
+    int rc = script_load(
+        &r->script,
+        &(struct script_settings){.folders = r->folders,
+                                  .n_folders = r->n_folders,
+                                  .memory_max = (size_t)r->settings.router.handler_memory,
+                                  .handler_ms = r->settings.router.handler_ms,
+                                  .load_ms = LOAD_MS,
+                                  .retry = r->settings.router.retry,
+                                  .host = turn_host(r->turn)},
+        err);
 
     if (rc != OK)
         return rc;

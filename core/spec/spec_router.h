@@ -8,6 +8,7 @@
 #ifndef HERALD_SPEC_SPEC_ROUTER_H
 #define HERALD_SPEC_SPEC_ROUTER_H
 
+#include "base/settings.h"
 #include "engine/counters.h"
 #include "script/script.h"
 #include "spec/spec_broker.h"
@@ -20,13 +21,9 @@ struct rehearsal_settings {
     size_t n_folders;
     const struct slice *rules; /* texts of more rule files: spec/rules/extra1.lua ... */
     size_t n_rules;
-    int64_t handler_ms;
-    int64_t inbox_window_ms; /* so long ids are remembered at least */
-    size_t handler_memory;
-    struct retry_policy retry;
-    struct retry_policy publish_retry;
-    int64_t now_ms; /* where the clock begins, ms since 1970 UTC */
-    bool loopback;  /* what is published reaches the router's own queues */
+    struct settings router; /* of handlers, retries and the inbox; the others do not count */
+    int64_t now_ms;         /* where the clock begins, ms since 1970 UTC */
+    bool loopback;          /* what is published reaches the router's own queues */
 };
 
 /* Opens the store, applies migrations, loads the rules. ERR_CONFIG: the user's to mend. */

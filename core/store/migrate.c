@@ -265,6 +265,13 @@ static int each_file(struct migration *m, each_fn *fn, void *arg, struct err *er
     return rc;
 }
 
+void db_migrations_of(const char *folder, char *path, size_t room)
+{
+    bool here = strcmp(folder, ".") == 0;
+
+    (void)snprintf(path, room, "%s%smigrations", here ? "" : folder, here ? "" : "/");
+}
+
 int db_migrate(struct db *db, const char *folder, const char *namespace_, int *applied_out,
                struct err *err)
 {

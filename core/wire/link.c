@@ -103,30 +103,6 @@ static void finish(struct link *l)
     check(l);
 }
 
-/* xorshift64*: jitter needs to differ between routers, not to be secret. */
-static uint64_t throw_dice(struct link *l)
-{
-    l->dice ^= l->dice >> 12;
-    l->dice ^= l->dice << 25;
-    l->dice ^= l->dice >> 27;
-    return l->dice * UINT64_C(0x2545f4914f6cdd1d);
-}
-
-/* Doubles with every round over all hosts; between a half and the whole of it. */
-static int64_t next_wait(struct link *l)
-{
-    unsigned rounds = l->failures / (unsigned)l->settings.url->n_hosts;
-    int64_t wait = l->settings.backoff_min_ms > 0 ? l->settings.backoff_min_ms : 1;
-    int64_t half;
-
-    while (rounds-- > 0 && wait < l->settings.backoff_max_ms)
-        wait *= 2;
-    if (wait > l->settings.backoff_max_ms)
-        wait = l->settings.backoff_max_ms;
-    half = wait / 2;
-    return half + (int64_t)(throw_dice(l) % (uint64_t)(wait - half + 1));
-}
-
 /* The same failure again and again is told once as a warning. */
 static void log_failure(struct link *l, const char *event, int64_t wait_ms)
 {
@@ -153,8 +129,8 @@ static void fail(struct link *l, const struct err *why)
     drop_stream(l);
     if (was_up && now_ms(l) - l->run_since_ms >= LINK_STEADY_MS)
         l->failures = 0;
-    wait_ms = next_wait(l);
-    l->failures++;
+    /* It grows with every round over all hosts. */
+    wait_ms = backoff_after(&l->backoff, l->failures++ / (unsigned)l->settings.url->n_hosts);
     l->host = (l->host + 1) % l->settings.url->n_hosts;
     l->state = LINK_WAIT;
     set_timer(l, wait_ms);
@@ -385,7 +361,8 @@ struct link *link_new(const struct link_settings *settings, const struct link_ev
     l->settings.name = l->name;
     l->events = events;
     l->arg = arg;
-    l->dice = (uv_hrtime() ^ (uint64_t)(uintptr_t)l) | 1; /* never 0: it would stay so */
+    backoff_init(&l->backoff, settings->backoff_min_ms, settings->backoff_max_ms,
+                 uv_hrtime() ^ (uint64_t)(uintptr_t)l);
     frame_reader_init(&l->reader);
     assemble_init(&l->assemble, settings->body_max);
     init_amqp_pool(&l->pool, LINK_POOL_PAGE);

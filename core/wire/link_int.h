@@ -5,6 +5,7 @@
 #ifndef HERALD_WIRE_LINK_INT_H
 #define HERALD_WIRE_LINK_INT_H
 
+#include "base/backoff.h"
 #include "wire/assemble.h"
 #include "wire/codec.h"
 #include "wire/frame.h"
@@ -51,19 +52,19 @@ struct link {
     bool blocked;                     /* in RUN: connection.blocked was heard */
     size_t host;                      /* index of the host that is tried or used */
     unsigned failures;                /* in a row; decides the wait */
-    uint64_t dice;                    /* state of the jitter's random numbers */
-    int64_t run_since_ms;             /* when RUN was reached */
-    uint16_t channel_max;             /* agreed */
-    uint32_t frame_max;               /* agreed */
-    amqp_method_number_t fault;       /* what the broker closed the connection over; 0 */
-    struct heartbeat heartbeat;       /* agreed in the handshake */
-    struct frame_reader reader;       /* bytes in */
-    struct assemble assemble;         /* contents in */
-    amqp_pool_t pool;                 /* decoded things; emptied after each frame */
-    struct buf out;                   /* frames to be handed to the stream */
-    char server[64];                  /* "RabbitMQ 3.10.8", for the log */
-    struct err why;                   /* why it is not up */
-    uint64_t logged;                  /* fingerprint of the failure that was logged last */
+    struct backoff backoff;
+    int64_t run_since_ms;       /* when RUN was reached */
+    uint16_t channel_max;       /* agreed */
+    uint32_t frame_max;         /* agreed */
+    amqp_method_number_t fault; /* what the broker closed the connection over; 0 */
+    struct heartbeat heartbeat; /* agreed in the handshake */
+    struct frame_reader reader; /* bytes in */
+    struct assemble assemble;   /* contents in */
+    amqp_pool_t pool;           /* decoded things; emptied after each frame */
+    struct buf out;             /* frames to be handed to the stream */
+    char server[64];            /* "RabbitMQ 3.10.8", for the log */
+    struct err why;             /* why it is not up */
+    uint64_t logged;            /* fingerprint of the failure that was logged last */
 };
 
 /* "host:port" of the host in turn, for people. */

@@ -69,6 +69,23 @@ describe("docs/settings.md", function()
     end)
   end
 
+  it("is what the core knows, but for the folders", function()
+    local wanted, known = {}, {}
+    for _, entry in ipairs(settings.schema) do
+      if entry.name ~= "include" then
+        wanted[#wanted + 1] = entry.name .. (entry.live and " live" or "")
+          .. " " .. table.concat(entry.choices or {}, " ")
+      end
+    end
+    local file = assert(io.open "core/base/settings.c")
+    for name, live, choices in file:read "a":gmatch '{"([%w_]+)", SETTING_[^)]*%), (%a+),%s*{([^}]*)}}' do
+      local words = choices == "NULL" and "" or choices:gsub('[",]', "")
+      known[#known + 1] = name .. (live == "true" and " live" or "") .. " " .. words
+    end
+    file:close()
+    assert.same(wanted, known)
+  end)
+
   local parts = rows "## Retry policies"
 
   it("names every part of a policy", function()

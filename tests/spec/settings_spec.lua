@@ -1,4 +1,5 @@
 local helper = require "helper"
+local retry = require "cli.check.retry"
 local settings = require "cli.settings"
 
 describe("settings.check", function()
@@ -10,6 +11,9 @@ describe("settings.check", function()
       heartbeat = 15000, handler_timeout = 5000, watchdog = 30000, handler_memory = 64 << 20,
       message_max = 16 << 20, recent_messages = 100, inbox_window = 7 * 86400000, history = 0, stop_timeout = 8000,
       removed_rules = "wait",
+      retry = { attempts = 10, delays = { 1000 }, factor = 2, max_delay = 3600000, jitter = 0.1, max_age = 0 },
+      publish_retry = { attempts = 50, delays = { 1000 }, factor = 2, max_delay = 300000, jitter = 0.2,
+        max_age = 0 },
       socket = "herald.sock",
     }, settings.check {})
   end)
@@ -166,9 +170,14 @@ describe("the setting retry", function()
       factor = 1, max_delay = "2h", jitter = 0, max_age = "1d" } }.retry)
   end)
 
-  it("is none when it is not given", function()
-    assert.is_nil(settings.check({}).retry)
-    assert.is_nil(settings.check({}).publish_retry)
+  it("is the built-in policy when it is not given", function()
+    assert.same(settings.check { retry = {} }.retry, settings.check({}).retry)
+    assert.same(settings.check { publish_retry = {} }.publish_retry, settings.check({}).publish_retry)
+  end)
+
+  it("tries a row that is refused for hours", function()
+    local total = retry.total(settings.check({}).publish_retry)
+    assert.is_true(total > 3 * 3600000 and total < 4.5 * 3600000, total)
   end)
 
   it("has a sister for the outbox with a policy of its own", function()

@@ -108,6 +108,10 @@ int db_check_identity(const struct db *db, struct err *err);
 /* The pid of the router that holds this store's lock, 0 when none. */
 int64_t db_router_pid(const char *path);
 
+/* Where a router's folder has its migrations; "migrations" for ".". What does not fit into `room`
+ * bytes is cut. */
+void db_migrations_of(const char *folder, char *path, size_t room);
+
 /* Applies migrations/<name>.sql files of a folder in order of name, each once, each
  * in a transaction of its own. `namespace_` keeps several folders of one store apart
  * ("" or the include's name). Returns ERR_CONFIG with file, line and SQLite's words.

@@ -52,9 +52,9 @@ local function same(a, b)
     and a.max_age == b.max_age
 end
 
--- A policy of the settings, and where it stands; nil: the built-in one. True when it is no good.
+-- A policy of the settings, and where it stands. True when it is no good.
 function retry.judge_setting(p, place, found)
-  local problem = p and retry.problem(p)
+  local problem = retry.problem(p)
   if problem then found:warn(place, problem) end
   return problem ~= nil
 end

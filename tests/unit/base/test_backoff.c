@@ -1,6 +1,6 @@
 /* How long channels rest before they try again. */
+#include "base/backoff.h"
 #include "check.h"
-#include "rabbit/backoff.h"
 
 #include <stddef.h>
 

@@ -1,5 +1,6 @@
 /* running - see running.h. */
 #include "running.h"
+#include "usual.h"
 
 #include "check.h"
 
@@ -90,31 +91,21 @@ static void make_engine(struct running *r)
 {
     struct err err = {0};
 
-    r->lent = (struct engine_folder){r->folder, ""};
+    r->lent = (struct script_folder){r->folder, ""};
     in_folder(r, "herald.db", r->store);
+    r->settings.store = r->store;
     require_ok(engine_new(&r->engine,
-                          &(struct engine_settings){
+                          &(struct engine_host){
                               .loop = &r->loop,
                               .log = r->log,
                               .clock = {.wall_ms = wall_of, .mono_ms = mono_of, .arg = r},
-                              .store = r->store,
-                              .broker = "embedded",
-                              .name = "test",
                               .folders = &r->lent,
                               .n_folders = 1,
-                              .publish_window = 100,
-                              .confirm_timeout_ms = 1000,
-                              .heartbeat_ms = 15000,
-                              .inbox_window_ms = 7 * 86400000,
-                              .handler_ms = 2000,
-                              .handler_memory = 16 * 1024 * 1024,
-                              .recent_max = 10,
-                              .stop_timeout_ms = 1000,
                               .closed = on_closed,
                               .edited = on_edited,
                               .arg = r,
                           },
-                          &err),
+                          &r->settings, &err),
                &err);
     require_ok(engine_start(r->engine, &err), &err);
 }
@@ -137,7 +128,10 @@ void running_begin(struct running *r, const char *rules)
     r->log = log_new(r->log_fd, LOG_INFO, LOG_LOGFMT, clock_real());
     assert_non_null(r->log);
     assert_int_equal(uv_loop_init(&r->loop), 0);
-    r->request = (struct engine_reload){.handler_ms = 2000, .handler_memory = 16 * 1024 * 1024};
+    r->settings = usual_settings();
+    r->settings.recent_max = 10;
+    r->settings.log_level = LOG_INFO;
+    r->request = (struct engine_reload){.settings = &r->settings};
     make_engine(r);
 }
 

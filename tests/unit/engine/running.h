@@ -15,12 +15,13 @@
 struct running {
     char folder[64];
     char store[128];
-    struct engine_folder lent; /* to the engine */
+    struct script_folder lent; /* to the engine */
     uv_loop_t loop;
     struct log *log;
     int log_fd;
     struct engine *engine;
-    struct engine_reload request; /* with the settings of the start, for a test to change */
+    struct settings settings;     /* of the start, for a test to change before a reload */
+    struct engine_reload request; /* with these settings */
     int edited;                   /* times that the engine told of changed files */
     bool follows;                 /* it reloads with `request` then */
     int64_t passed_ms;            /* by so much more time has passed, for a test to change */

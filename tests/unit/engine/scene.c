@@ -1,5 +1,6 @@
 /* scene - see scene.h. */
 #include "scene.h"
+#include "usual.h"
 
 #include "check.h"
 
@@ -231,7 +232,7 @@ struct script *scene_load(struct scene *s, const char *rules)
 
 static void make_turn(struct scene *s, struct clock clock)
 {
-    const struct turn_settings settings = {
+    const struct turn_parts parts = {
         .db = s->db,
         .broker = &s->broker,
         .log = s->log,
@@ -239,16 +240,13 @@ static void make_turn(struct scene *s, struct clock clock)
         .messages_max = 50,
         .age_ms = s->age_ms > 0 ? s->age_ms : 1000,
         .age_shared_ms = 1000,
-        .inbox_window_ms = 7 * 86400000,
-        .handler_ms = 2000,
-        .recent_max = s->recent_max,
         .pausing = true,
         .strike = s->strike,
         .seed = 1,
     };
     struct err err = {0};
 
-    require_ok(turn_new(&s->turn, &settings, &err), &err);
+    require_ok(turn_new(&s->turn, &parts, &s->settings, &err), &err);
     turn_use_script(s->turn, &s->script, 1);
 }
 
@@ -263,6 +261,7 @@ void scene_setup(struct scene *s)
 
     memset(s, 0, sizeof *s);
     s->broker.ops = &ops;
+    s->settings = usual_settings();
     s->now_ms = INT64_C(1700000000000);
     s->room = 20;
     s->pace = PACE_FLOW;
@@ -284,13 +283,6 @@ void scene_begin(struct scene *s, const char *rules, const char *migration)
     make_turn(s, clock_of(s));
     s->script = scene_load(s, rules);
     turn_use_script(s->turn, &s->script, 1);
-}
-
-void scene_begin_keeping(struct scene *s, size_t recent_max, const char *rules,
-                         const char *migration)
-{
-    s->recent_max = recent_max;
-    scene_begin(s, rules, migration);
 }
 
 static const struct subscription *first_subscription(const struct scene *s)

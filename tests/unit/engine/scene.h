@@ -31,7 +31,7 @@ struct scene {
     int log_fd;               /* of the file "log" in the folder */
     const char *vfs;          /* of the store's settings, from the next start on */
     script_memory_fn *memory; /* of the script's settings; the same */
-    size_t recent_max;        /* of the turn's settings */
+    struct settings settings; /* of the turn, as usual (usual.h), for a test to change */
     struct strike *strike;    /* the same; scene_remember_deaths opens it */
     int64_t now_ms;           /* both clocks */
     int64_t tick_ms;          /* how far looking at a clock moves both */
@@ -65,10 +65,6 @@ void scene_teardown(struct scene *s);
 
 /* With the store and the first turn, on these rules. */
 void scene_begin(struct scene *s, const char *rules, const char *migration);
-
-/* The same, with the last handled messages kept. */
-void scene_begin_keeping(struct scene *s, size_t recent_max, const char *rules,
-                         const char *migration);
 
 /* Another generation of the rules; owned by the caller until scene_swap takes it up. */
 struct script *scene_load(struct scene *s, const char *rules);

@@ -164,10 +164,10 @@ TEST(dry_run_changes_nothing)
 TEST(live_settings_take_effect)
 {
     begin(HEAD Q1 "herald.on('note', '*', function() while true do end end)\n");
-    scene.request.handler_ms = 30;
-    scene.request.retry = (struct retry_policy){
+    scene.settings.handler_ms = 30;
+    scene.settings.retry = (struct retry_policy){
         .attempts = 1, .n_delays = 1, .delay_ms = {1}, .factor = 1, .delay_max_ms = 1};
-    scene.request.history_ms = 3600000;
+    scene.settings.history_ms = 3600000;
     const char *answer = running_reload(&scene, OK);
     assert_has(answer, OUTCOME("reloaded", 2));
     assert_has(answer, CHANGED("changed", "setting", "handler_timeout", "herald.lua"));
@@ -184,7 +184,7 @@ TEST(publish_retry_takes_effect)
 {
     begin(
         HEAD Q1 HANDLER("one") "herald.route { type = 'lost', to = function() error('no') end }\n");
-    scene.request.publish_retry = (struct retry_policy){
+    scene.settings.publish_retry = (struct retry_policy){
         .attempts = 2, .n_delays = 1, .delay_ms = {1}, .factor = 1, .delay_max_ms = 1};
     assert_has(running_reload(&scene, OK),
                CHANGED("changed", "setting", "publish_retry", "herald.lua"));
@@ -197,7 +197,7 @@ TEST(publish_retry_takes_effect)
 TEST(smaller_memory_that_does_not_suffice_is_refused)
 {
     begin(HEAD Q1 "local big = ('x'):rep(4 * 1024 * 1024)\n" HANDLER("one"));
-    scene.request.handler_memory = 2 * 1024 * 1024;
+    scene.settings.handler_memory = 2 * 1024 * 1024;
     assert_has(running_reload(&scene, ERR_CONFIG), "handler_memory");
     emit_until("one");
     running_end(&scene);

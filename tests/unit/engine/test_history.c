@@ -28,7 +28,7 @@
 static void begin(struct scene *s)
 {
     scene_begin(s, RULES, "select 1;");
-    turn_use_history(s->turn, HOUR);
+    s->settings.history_ms = HOUR;
 }
 
 TEST_WITH(scene, messages_that_are_done_or_not_wanted_are_kept)
@@ -149,7 +149,7 @@ TEST_WITH(scene, a_turn_that_is_undone_leaves_no_copy)
                      "{} end end\n"
                      "end)\n",
                 "select 1;");
-    turn_use_history(f->turn, HOUR);
+    f->settings.history_ms = HOUR;
     scene_deliver(f, "a", "t", "{}");
     scene_deliver(f, "b", "t", "{\"businessKey1\":\"hog\"}");
     scene_deliver(f, "c", "t", "{}");
@@ -182,7 +182,8 @@ TEST_WITH(scene, old_ones_go_also_when_it_is_turned_off)
     scene_run(f);
     assert_sql(f, "select count(*) from herald_history where message_id like 'b%'", "5");
     assert_sql(f, "select count(*) from herald_history", "5");
-    turn_use_history(f->turn, 0);
+    f->settings.history_ms = 0;
+    turn_use_script(f->turn, &f->script, 2);
     scene_run(f);
     assert_sql(f, "select count(*) from herald_history", "0");
 }
@@ -191,6 +192,7 @@ TEST_WITH(scene, a_restart_without_it_empties_it)
 {
     begin(f);
     deliver_many(f, "a", 3);
+    f->settings.history_ms = 0;
     scene_restart(f);
     scene_run(f);
     assert_sql(f, "select count(*) from herald_history", "0");

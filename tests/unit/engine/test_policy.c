@@ -59,28 +59,3 @@ TEST(age_gives_up_before_a_delay_that_would_exceed_it)
     assert_int_equal(policy_delay(&p, 1, 4000, 0), 1000);
     assert_int_equal(policy_delay(&p, 1, 4001, 0), POLICY_GIVE_UP);
 }
-
-TEST(a_refused_row_is_tried_for_hours)
-{
-    int64_t all = 0;
-
-    for (int i = 1; i < 50; i++)
-        all += policy_delay(&policy_publish, i, INT64_C(1) << 50, 0);
-    assert_in_range(all, 3 * 3600 * 1000, 4 * 3600 * 1000);
-    assert_in_range(policy_delay(&policy_publish, 49, 0, 0.5), 240000, 300000);
-    assert_int_equal(policy_delay(&policy_publish, 50, 0, 0.5), POLICY_GIVE_UP);
-}
-
-TEST(chances_repeat_with_their_seed)
-{
-    struct chance a, b;
-
-    chance_seed(&a, 7);
-    chance_seed(&b, 7);
-    for (int i = 0; i < 1000; i++) {
-        double x = chance_draw(&a);
-
-        assert_true(x >= 0 && x < 1);
-        assert_true(x == chance_draw(&b));
-    }
-}

@@ -207,7 +207,7 @@ TEST(what_waited_for_a_handler_follows_unhandled_in_the_end)
 TEST(the_setting_wants_to_be_asked)
 {
     begin();
-    scene.request.refuse_losses = true;
+    scene.settings.removed_rules = REMOVED_REFUSE;
     running_remove(&scene, "rules/handler.lua");
     assert_has(running_reload(&scene, ERR_CONFIG), "the files lack file \"rules/handler.lua\"");
     scene.follows = false;

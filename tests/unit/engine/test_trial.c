@@ -69,7 +69,8 @@ static void deliver(struct scene *s, const char *id, const char *key)
 /* Two handled messages and a dead letter. */
 static void begin(struct scene *s, const char *rules)
 {
-    scene_begin_keeping(s, 10, rules, TABLES);
+    s->settings.recent_max = 10;
+    scene_begin(s, rules, TABLES);
     deliver(s, "a", "1");
     deliver(s, "b", "2");
     deliver(s, "c", "bad");
@@ -127,8 +128,8 @@ TEST_WITH(scene, times_keys_and_cancels_are_compared)
 {
     struct answer a;
 
-    scene_begin_keeping(f, 10, HEAD ON("  tx:emit { type = 'out', delay = '15m', key = 'k' }"),
-                        TABLES);
+    f->settings.recent_max = 10;
+    scene_begin(f, HEAD ON("  tx:emit { type = 'out', delay = '15m', key = 'k' }"), TABLES);
     deliver(f, "a", "1");
     scene_run(f);
     try(f, HEAD ON("  tx:emit { type = 'out', delay = '15m', key = 'k' }"), 10, &a);
@@ -179,11 +180,11 @@ TEST_WITH(scene, what_rules_remember_is_not_of_a_trial)
 {
     struct answer a;
 
-    scene_begin_keeping(f, 10,
-                        HEAD
-                        "local seen = 0\n" ON("  seen = seen + 1\n"
-                                              "  tx:exec('insert into hits values (?)', seen)"),
-                        TABLES);
+    f->settings.recent_max = 10;
+    scene_begin(f,
+                HEAD "local seen = 0\n" ON("  seen = seen + 1\n"
+                                           "  tx:exec('insert into hits values (?)', seen)"),
+                TABLES);
     deliver(f, "a", "1");
     scene_run(f);
     try(f, HEAD ON(""), 10, &a);
@@ -197,7 +198,8 @@ TEST_WITH(scene, the_newest_come_first_and_no_more_than_asked_for)
 {
     struct answer a;
 
-    scene_begin_keeping(f, 3, HEAD ON(BAD WRITE), TABLES);
+    f->settings.recent_max = 3;
+    scene_begin(f, HEAD ON(BAD WRITE), TABLES);
     for (int i = 0; i < 5; i++) {
         char id[16];
 
@@ -320,7 +322,8 @@ TEST_WITH(scene, the_answer_is_cut_between_messages)
 {
     struct answer a;
 
-    scene_begin_keeping(f, 20, HEAD ON(""), TABLES);
+    f->settings.recent_max = 20;
+    scene_begin(f, HEAD ON(""), TABLES);
     for (int i = 0; i < 20; i++) {
         char id[16];
 
@@ -344,7 +347,8 @@ TEST_WITH(scene, a_long_trial_ends_early)
     struct answer a;
     unsigned run, differing, left_out;
 
-    scene_begin_keeping(f, 20, HEAD ON(""), TABLES);
+    f->settings.recent_max = 20;
+    scene_begin(f, HEAD ON(""), TABLES);
     for (int i = 0; i < 20; i++) {
         char id[16];
 

@@ -28,7 +28,8 @@ static void deliver(struct scene *s, int first, int n)
 
 TEST_WITH(scene, the_last_of_a_turn_are_kept)
 {
-    scene_begin_keeping(f, 3, RULES, "select 1;");
+    f->settings.recent_max = 3;
+    scene_begin(f, RULES, "select 1;");
     deliver(f, 1, 7);
     scene_run(f);
     assert_sql(f, KEPT, "5,6,7");
@@ -43,7 +44,8 @@ TEST_WITH(scene, the_last_of_a_turn_are_kept)
 
 TEST_WITH(scene, they_are_kept_as_they_were_received)
 {
-    scene_begin_keeping(f, 3, RULES, "select 1;");
+    f->settings.recent_max = 3;
+    scene_begin(f, RULES, "select 1;");
     scene_deliver(f, "a", NULL, "{\"messageType\":\"t\",\"businessKey1\":\"16\"}");
     scene_run(f);
     assert_sql(f,
@@ -54,7 +56,8 @@ TEST_WITH(scene, they_are_kept_as_they_were_received)
 
 TEST_WITH(scene, only_what_was_handled_is_kept)
 {
-    scene_begin_keeping(f, 10, RULES, "select 1;");
+    f->settings.recent_max = 10;
+    scene_begin(f, RULES, "select 1;");
     scene_deliver(f, "once", "t", "{\"businessKey1\":\"once\"}");
     scene_deliver(f, "never", "t", "{\"businessKey1\":\"never\"}");
     scene_deliver(f, "other", "unhandled", "{}");
@@ -71,7 +74,8 @@ TEST_WITH(scene, only_what_was_handled_is_kept)
 
 TEST_WITH(scene, none_are_kept_when_that_is_off)
 {
-    scene_begin_keeping(f, 0, RULES, "select 1;");
+    f->settings.recent_max = 0;
+    scene_begin(f, RULES, "select 1;");
     deliver(f, 1, 3);
     scene_run(f);
     assert_sql(f, "select count(*) from herald_recent", "0");
@@ -83,7 +87,8 @@ TEST_WITH(scene, large_bodies_are_not_kept)
 
     memset(large, ' ', sizeof large);
     memcpy(large, "{}", 2);
-    scene_begin_keeping(f, 3, RULES, "select 1;");
+    f->settings.recent_max = 3;
+    scene_begin(f, RULES, "select 1;");
     deliver(f, 1, 1);
     scene_deliver(f, "large", "t", "{}");
     f->deliveries[1].delivery.message.body = (struct slice){large, sizeof large};

@@ -20,7 +20,7 @@ static const struct retry_policy thrice = {
 static void begin(struct scene *s, const char *rules)
 {
     scene_begin(s, rules, "select 1;");
-    turn_use_publish_retry(s->turn, &thrice);
+    s->settings.publish_retry = thrice;
     scene_sql(s, ADD);
     scene_run(s);
 }
@@ -135,7 +135,7 @@ TEST_WITH(scene, max_age_counts_from_the_first_refusal)
     begin(f, ROUTE);
     p.attempts = 1000;
     p.max_age_ms = 5000;
-    turn_use_publish_retry(f->turn, &p);
+    f->settings.publish_retry = p;
     f->now_ms += 30 * DAY;           /* as long as the broker was away */
     answer(f, PUBLISH_NACKED, NULL); /* age 0 */
     assert_sql(f, "select attempts from herald_outbox", "1");

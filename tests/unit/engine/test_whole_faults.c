@@ -6,6 +6,7 @@
 #include "engine/turn.h"
 #include "rabbit/rabbit.h"
 #include "store/sqlite/db.h"
+#include "usual.h"
 #include "wire/fake_queue.h"
 
 #include <sqlite3.h>
@@ -130,7 +131,8 @@ static void make_broker(uint64_t seed)
 
 static void make_turn(struct clock clock)
 {
-    const struct turn_settings settings = {
+    static struct settings settings;
+    const struct turn_parts parts = {
         .db = w.db,
         .broker = w.broker,
         .log = w.log,
@@ -138,8 +140,6 @@ static void make_turn(struct clock clock)
         .messages_max = 50,
         .age_ms = 1000,
         .age_shared_ms = 1000,
-        .inbox_window_ms = 7 * 86400000,
-        .handler_ms = 2000,
         .seed = 1,
     };
     const struct script_folder folder = {w.folder, ""};
@@ -150,7 +150,8 @@ static void make_turn(struct clock clock)
                                      .load_ms = 10000};
     struct err err = {0};
 
-    require_ok(turn_new(&w.turn, &settings, &err), &err);
+    settings = usual_settings();
+    require_ok(turn_new(&w.turn, &parts, &settings, &err), &err);
     script.host = turn_host(w.turn);
     require_ok(script_load(&w.script, &script, &err), &err);
     turn_use_script(w.turn, &w.script, 1);

@@ -54,9 +54,10 @@ static void play_setup(struct play *p)
     p->folders[0] = (struct script_folder){p->folder, ""};
     p->settings = (struct rehearsal_settings){.folders = p->folders,
                                               .n_folders = 1,
-                                              .handler_ms = 2000,
-                                              .handler_memory = 16 * 1024 * 1024,
-                                              .inbox_window_ms = 7 * 86400000,
+                                              .router = {.handler_ms = 2000,
+                                                         .handler_memory = 16 * 1024 * 1024,
+                                                         .message_max = MESSAGE_BODY_MAX,
+                                                         .inbox_window_ms = 7 * 86400000},
                                               .now_ms = INT64_C(1767225600000),
                                               .loopback = true};
 }
