@@ -51,8 +51,8 @@ never lua_pcallk:    script/protect.c
 never lua_resume:    script/protect.c
 
 # What a header offers for tests alone.
-for-tests: buf_consume codec_header declare_binding inbox_bucket_ms inbox_prune link_publish
-for-tests: list_sql pick_sql statement_sql
+for-tests: buf_consume cli_open_core codec_header declare_binding inbox_bucket_ms inbox_prune
+for-tests: link_publish list_sql pick_sql statement_sql
 
 longest 700
 END

@@ -298,11 +298,8 @@ cmocka_count() { # WORD LOG
 suite_spec() {
     need_ci_build || return 0
     status=0
-    # A bare busted may run under another Lua than ours.
-    run "$work/log" env HERALD="$root/build-ci/herald" \
-        LUA_PATH_5_4="$root/scripts/?.lua;$root/tests/spec/?.lua;;" \
-        busted --lua=/usr/bin/lua5.4 --output=plainTerminal tests/spec || status=$?
-    judge_busted busted "$status"
+    run "$work/log" build-ci/tests/specs --output=plainTerminal tests/spec || status=$?
+    judge_busted specs "$status"
 }
 
 # The examples' own specs, run as their users run them, and judged by herald check.

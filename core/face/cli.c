@@ -57,7 +57,7 @@ struct buf *cli_push_buf(lua_State *L, size_t max)
     return b;
 }
 
-static int open_core(lua_State *L)
+int cli_open_core(lua_State *L)
 {
     lua_newtable(L);
     cli_add_system(L);
@@ -89,7 +89,7 @@ int cli_search_embedded(lua_State *L)
  * the command line does. */
 static void use_embedded_modules(lua_State *L)
 {
-    luaL_requiref(L, "herald.core", open_core, 0);
+    luaL_requiref(L, "herald.core", cli_open_core, 0);
     lua_pop(L, 1);
     lua_getglobal(L, "package");
     lua_createtable(L, 1, 0);

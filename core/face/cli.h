@@ -29,6 +29,9 @@ int cli_protect(lua_State *L, lua_CFunction fn, void *arg, struct err *err);
 /* All of Lua's libraries; only for code that is its author's own program. May raise. */
 void cli_open_libraries(lua_State *L);
 
+/* herald.core as the command line has it, as require wants it. May raise. */
+int cli_open_core(lua_State *L);
+
 /* A searcher for require: the modules that were built into the binary. May raise. */
 int cli_search_embedded(lua_State *L);
 

@@ -1,15 +1,12 @@
 local helper = require "helper"
+local core = require "herald.core"
 local commands = require "cli.commands"
 
 describe("herald", function()
-  local undo
+  local shop
 
-  before_each(function()
-    helper.reset()
-    undo = helper.with_herald_lua 'return { store = "shop.db" }'
-  end)
-
-  after_each(function() undo() end)
+  before_each(function() shop = helper.enter 'return { store = "shop.db" }' end)
+  after_each(helper.leave)
 
   -- Runs a command; returns its exit code (nil: done), its problem, and what it printed.
   local function run(args)
@@ -20,16 +17,18 @@ describe("herald", function()
   describe("version", function()
     it("prints herald's own and the libraries', as text and as JSON", function()
       local _, _, text = run { command = "version" }
-      assert.matches("herald +1%.2%.3\n", text)
-      assert.matches("sqlite +3%.40%.1\n", text)
+      for _, name in ipairs { "libuv", "rabbitmq-c", "sqlite" } do
+        assert.matches(name:gsub("%p", "%%%0") .. " +" .. core.libraries[name]:gsub("%p", "%%%0") .. "\n", text)
+      end
+      assert.matches("herald +" .. core.version:gsub("%p", "%%%0") .. "\n", text)
       local _, _, out = run { command = "version", json = true }
-      assert.equal('{"herald":"1.2.3","lua":"5.4","sqlite":"3.40.1"}\n', out)
+      assert.equal(('{"herald":"%s","libuv":"%s","lua":"5.4","rabbitmq-c":"%s","sqlite":"%s"}\n'):format(core.version,
+        core.libraries.libuv, core.libraries["rabbitmq-c"], core.libraries.sqlite), out)
     end)
   end)
 
   describe("in a folder that does not exist", function()
     it("is bad usage", function()
-      helper.answers.chdir = { nil, "No such file or directory" }
       local code, problem = run { command = "emit", type = "t", count = "1", directory = "nowhere" }
       assert.equal(2, code)
       assert.equal("no folder nowhere: No such file or directory. Give the router's folder with "
@@ -39,8 +38,7 @@ describe("herald", function()
 
   describe("with wrong settings", function()
     it("is bad usage", function()
-      undo()
-      undo = helper.with_herald_lua "return { storr = 1 }"
+      shop:write("herald.lua", "return { storr = 1 }")
       for _, command in ipairs { "run", "emit" } do
         local code, problem = run { command = command, type = "t", count = "1" }
         assert.equal(2, code)
@@ -51,7 +49,8 @@ describe("herald", function()
 
   describe("run", function()
     it("hands settings and folders to the router", function()
-      helper.answers.run = { true }
+      shop:write("shop/herald.lua", "return {}")
+      helper.stub("run", true)
       assert.is_nil(run { command = "run", directory = "shop", until_idle = true, store = "x.db" })
       assert.equal("shop", helper.call "chdir")
       local s = helper.call "run"
@@ -60,34 +59,31 @@ describe("herald", function()
     end)
 
     it("reads the settings again, with the same overrides, when the router asks", function()
-      helper.answers.run = { true }
+      helper.stub("run", true)
       run { command = "run", log_level = "debug" }
       local s = helper.call "run"
-      undo()
-      undo = helper.with_herald_lua 'return { store = "other.db", log_level = "warn", retry = {} }'
+      shop:write("herald.lua", 'return { store = "other.db", log_level = "warn", retry = {} }')
       local now = s.reread()
       assert.same({ "debug", "store", 10 }, { now.log_level, now.restart, now.retry.attempts })
-      undo()
-      undo = helper.with_herald_lua "return {"
+      shop:write("herald.lua", "return {")
       local none, why = s.reread()
       assert.is_nil(none)
       assert.matches("^herald.lua:1: ", why)
     end)
 
     it("gives each included folder a name space", function()
-      undo()
-      undo = helper.with_herald_lua 'return { include = { "orders", "learning" } }'
-      helper.answers.run = { true }
+      shop:write("herald.lua", 'return { include = { "orders", "learning" } }')
+      helper.stub("run", true)
       run { command = "run" }
       assert.same({ { path = "orders", namespace = "orders" },
         { path = "learning", namespace = "learning" } }, helper.call("run").folders)
     end)
 
     it("ends with 2 for bad configuration and with 1 for everything else", function()
-      helper.answers.run = { nil, "config", "rules/a.lua:1: no" }
+      helper.stub("run", nil, "config", "rules/a.lua:1: no")
       local code, problem = run { command = "run" }
       assert.same({ 2, "rules/a.lua:1: no" }, { code, problem })
-      helper.answers.run = { nil, "failed", "disk is full" }
+      helper.stub("run", nil, "failed", "disk is full")
       code, problem = run { command = "run" }
       assert.same({ 1, "disk is full" }, { code, problem })
     end)
@@ -95,10 +91,9 @@ describe("herald", function()
 
   describe("emit", function()
     it("prints an id a line", function()
-      helper.answers.emit = { { 7, 8 } }
       local code, _, out = run { command = "emit", type = "t", key1 = "王", count = "2" }
       assert.is_nil(code)
-      assert.equal("7\n8\n", out)
+      assert.equal("1\n2\n", out)
       local store, message, count = helper.call "emit"
       assert.equal("shop.db", store)
       assert.same({ type = "t", key1 = "王" }, message)
@@ -106,9 +101,8 @@ describe("herald", function()
     end)
 
     it("prints JSON", function()
-      helper.answers.emit = { { 7 } }
       local _, _, out = run { command = "emit", type = "t", count = "1", json = true }
-      assert.equal('{"ids":[7]}\n', out)
+      assert.equal('{"ids":[1]}\n', out)
     end)
 
     for _, count in ipairs { "0", "-1", "1.5", "x", "", "10000001" } do
@@ -123,17 +117,23 @@ describe("herald", function()
 
     local function row(words)
       words.command, words.type, words.count = "emit", "t", words.count or "1"
-      helper.answers.emit = { { 1 } }
+      helper.forget_calls()
       local code, problem = run(words)
       return code and { code, problem } or select(2, helper.call "emit")
     end
 
     it("hands over when a row is due, and its key", function()
+      local began = os.time()
       assert.same({ type = "t", delay = 900000, key = "close-16" }, row { delay = "15m", key = "close-16" })
       assert.same({ type = "t", at = 1769860800000 }, row { at = "2026-01-31T12:00:00Z" })
       assert.same({ type = "t", at = 100000000005 }, row { at = "100000000005" })
       assert.same({ type = "t", at = 1 }, row { at = "1970-01-01T00:00:00Z" })
       assert.same({ type = "t", delay = 0, key = ("k"):rep(255) }, row { delay = "0s", key = ("k"):rep(255) })
+      local due, names = {}, {}
+      for i, r in ipairs(core.outbox_list("shop.db", {})) do due[i], names[i] = r.due_at, r.name end
+      assert.same({ 1769860800000, 100000000005, 1, 0 }, { table.unpack(due, 2) })
+      assert.truthy(due[1] - 900000 >= began * 1000 and due[1] - 900000 < (os.time() + 2) * 1000, due[1])
+      assert.same({ [1] = "close-16", [5] = ("k"):rep(255) }, names)
     end)
 
     it("refuses bad times and keys", function()
@@ -160,19 +160,21 @@ describe("herald", function()
       } do
         assert.same({ 2, case[2] }, row(case[1]))
         assert.is_nil(helper.call "emit")
+        assert.is_nil(core.kind "shop.db")
       end
     end)
 
     it("reads a body from a file, all of it", function()
-      local path = os.tmpname()
-      local file = assert(io.open(path, "wb"))
-      file:write('{"a":"王"}\n\0')
-      file:close()
-      helper.answers.emit = { { 1 } }
-      run { command = "emit", type = "t", count = "1", body = "@" .. path }
-      os.remove(path)
+      local body = '{"a":"王","b":"' .. ("b"):rep(100000) .. '"}\n'
+      shop:write("body.json", body)
+      assert.is_nil(run { command = "emit", type = "t", count = "1", body = "@body.json" })
+      assert.equal(body, core.outbox_get("shop.db", 1).body)
+      shop:write("body.json", '{"a":"王"}\n\0')
+      local code, problem = run { command = "emit", type = "t", count = "1", body = "@body.json" }
       local _, message = helper.call "emit"
       assert.equal('{"a":"王"}\n\0', message.body)
+      assert.equal(1, code)
+      assert.matches("^%-%-body: ", problem)
     end)
 
     it("says which body cannot be read", function()

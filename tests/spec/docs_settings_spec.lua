@@ -1,6 +1,5 @@
 -- docs/settings.md and the program name the same settings, with the same defaults and bounds.
 
-require "helper"
 local core = require "herald.core"
 local settings = require "cli.settings"
 

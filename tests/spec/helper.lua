@@ -1,93 +1,129 @@
--- helper: stands in for herald.core, which only the binary has.
+-- helper: the command line in a folder of its own, on the binary's own herald.core.
 --
--- require "helper" before anything under scripts/cli. Texts and durations work as in the
--- binary; what needs a store or a router records the call and answers what a spec put
--- into helper.answers.
+--   helper.enter('return { store = "shop.db" }')           -- a new folder with this herald.lua
+--   helper.add("herald_dead", { id = 1, error = "no" })    -- a row of shop.db
+--   local code, out, err = helper.herald("dead", "list")
+--   helper.leave()
+--
+-- Calls of the core are noted (helper.call) and go on to the real function. Only what needs that
+-- no run of the specs has, a router, a broker, a terminal, may be answered by a stub (helper.stub).
+-- require "helper" before anything under scripts/cli.
 
-local helper = { answers = {}, calls = {} }
+local found, real = pcall(require, "herald.core")
+assert(found, "these specs need the binary's herald.core: build-ci/tests/specs has it, busted has not")
+local made = require "made"
 
-local core = { version = "1.2.3", libraries = { sqlite = "3.40.1" } }
+local helper = {}
 
-local units = { ms = 1, s = 1000, m = 60000, h = 3600000, d = 86400000 }
+local STORE <const> = "shop.db"
+local NEEDS <const> = { run = "a router", ask = "a router", router_pid = "a router", inspect_rules = "a broker",
+  stderr_is_terminal = "a terminal" }
 
-function core.duration(text)
-  local number, unit = text:match("^(%d+)(%a+)$")
-  return number and units[unit] and math.tointeger(tonumber(number)) * units[unit]
-end
+local calls, stubs = {}, {}
+local shop -- where we are; nil: where we began
+local rows = {} -- SQL of rows that are not in shop.db yet
+local empty -- the bytes of a store with nothing in it, once one was made
 
-function core.broker_url(text)
-  if text:match "^amqps?://[^/]" then return true end
-  return nil, "broker URL: it must start with amqp:// or amqps://"
-end
-
-function core.utc(text)
-  return text == "2026-01-31T12:00:00Z" and 1769860800000 or text == "1970-01-01T00:00:00Z" and 0 or nil
-end
-
-local escapes = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
-
-function core.json_string(text)
-  return '"' .. text:gsub('[%c"\\]', function(c)
-    return escapes[c] or ("\\u%04x"):format(c:byte())
-  end) .. '"'
-end
-
-local digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-
-function core.base64(bytes)
-  local text = bytes:gsub("..?.?", function(group)
-    local a, b, c = group:byte(1, 3)
-    local bits = a << 16 | (b or 0) << 8 | (c or 0)
-    local four = ""
-    for shift = 18, 0, -6 do
-      local at = (bits >> shift & 63) + 1
-      four = four .. digits:sub(at, at)
-    end
-    return four:sub(1, #group + 1) .. ("="):rep(3 - #group)
-  end)
-  return text
-end
-
--- Specs stay where they are; the folder is recorded.
-function core.chdir(path)
-  helper.calls[#helper.calls + 1] = { "chdir", path }
-  if helper.answers.chdir then return table.unpack(helper.answers.chdir, 1, 3) end
-  return true
-end
-
-local no_router = { ask = { nil, "nobody listens" }, router_pid = { 0 }, inspect_rules = {} }
-
-for _, name in ipairs { "run", "emit", "counts", "router_pid", "ask", "inspect_rules",
-  "dead_list", "dead_get", "dead_groups", "dead_replay", "dead_drop", "dead_edit", "outbox_list",
-  "outbox_get", "outbox_retry", "outbox_drop", "outbox_cancel", "retries_list", "retries_get", "retries_now", "retries_drop",
-  "lanes_list", "lanes_release_retry", "lanes_release_letter", "lanes_release_row",
-  "history_list", "history_get" } do
-  core[name] = function(...)
-    helper.calls[#helper.calls + 1] = { name, ... }
-    local answer = helper.answers[name] or no_router[name]
-    assert(answer, "no answer for core." .. name)
-    return table.unpack(answer, 1, 3)
+local core = {}
+for name, value in pairs(real) do
+  core[name] = type(value) ~= "function" and value or function(...)
+    calls[#calls + 1] = table.pack(name, ...)
+    return (stubs[name] or value)(...)
   end
 end
-
-function core.sleep() end
-
-function core.stderr_is_terminal()
-  return helper.answers.terminal or false
-end
-
 package.loaded["herald.core"] = core
-helper.core = core
 
-function helper.reset()
-  helper.answers, helper.calls = {}, {}
+-- Answers calls of this function with the values, or, where the first one is a function, calls it.
+function helper.stub(name, first, ...)
+  if type(real[name]) ~= "function" then error("herald.core has no function " .. name, 2) end
+  if not NEEDS[name] then error("herald.core." .. name .. " needs nothing that is not here", 2) end
+  local values = table.pack(first, ...)
+  stubs[name] = type(first) == "function" and first or function() return table.unpack(values, 1, values.n) end
 end
 
 -- The arguments of the last call of a function; nil when there was none.
 function helper.call(name)
-  for i = #helper.calls, 1, -1 do
-    if helper.calls[i][1] == name then return table.unpack(helper.calls[i], 2) end
+  assert(core[name], name)
+  for i = #calls, 1, -1 do
+    if calls[i][1] == name then return table.unpack(calls[i], 2, calls[i].n) end
   end
+end
+
+function helper.forget_calls()
+  calls = {}
+end
+
+-- Goes to a new folder with this herald.lua (nil: none), and other files by name.
+function helper.enter(settings, files)
+  local all = { ["herald.lua"] = settings }
+  for name, text in pairs(files or {}) do all[name] = text end
+  calls, stubs, rows = {}, {}, {}
+  shop = made.folder(all)
+  shop.home = real.getcwd()
+  assert(real.chdir(shop.path))
+  return shop
+end
+
+function helper.leave()
+  assert(real.chdir(shop.home))
+  shop:remove()
+  shop = nil
+end
+
+-- A store as the core makes it, with nothing in it: the first one, or a copy of it.
+function helper.make_store(path)
+  if not empty then
+    local ids, _, why = real.emit(path, { type = "t" }, 1)
+    assert(ids, why)
+    assert(real.outbox_drop(path, { ids = ids }) == 1)
+    empty = made.read(path)
+  elseif not real.kind(path) then
+    made.write(path, empty)
+  end
+end
+
+local function add_rows()
+  if #rows == 0 then return end
+  local text = table.concat(rows)
+  rows = {}
+  helper.sql(text)
+end
+
+-- Runs SQL on shop.db, as somebody else's program; returns what it prints.
+function helper.sql(text)
+  add_rows()
+  helper.make_store(STORE)
+  made.write(shop.base .. "/sql", text)
+  local code, out, err = shop:shell("sqlite3 -bail " .. STORE .. " <../sql")
+  assert(code == 0, err)
+  return out
+end
+
+-- What a column that must hold something holds where a spec says nothing of it.
+local DEFAULTS <const> = {
+  herald_dead = { fingerprint = 0, timestamp_s = 0 },
+  herald_retry = { fingerprint = 0, timestamp_s = 0 },
+  herald_history = { timestamp_s = 0 },
+  herald_outbox = {},
+}
+
+-- Texts hold anything, bodies are bytes.
+local function literal(column, value)
+  if type(value) ~= "string" then return tostring(value) end
+  local bytes = "x'" .. value:gsub(".", function(c) return ("%02x"):format(c:byte()) end) .. "'"
+  return column == "body" and bytes or "cast(" .. bytes .. " as text)"
+end
+
+-- Adds a row to a table of shop.db, or `times` such rows, before the next command or SQL.
+function helper.add(name, row, times)
+  local columns, values, all = {}, {}, {}
+  for column, value in pairs(DEFAULTS[name]) do all[column] = value end
+  for column, value in pairs(row) do all[column] = value end
+  for column, value in pairs(all) do
+    columns[#columns + 1], values[#values + 1] = column, literal(column, value)
+  end
+  rows[#rows + 1] = ("with n(i) as (select 1 union all select i + 1 from n where i < %d) insert into %s(%s) select %s from n;\n")
+    :format(times or 1, name, table.concat(columns, ", "), table.concat(values, ", "))
 end
 
 -- Runs the command line; returns exit code, stdout and stderr.
@@ -99,10 +135,11 @@ function helper.herald(...)
   return results[1], out, err
 end
 
--- Calls fn while io.stdout and io.stderr are caught; returns its results in a table, and
--- both texts.
+-- Calls fn while io.stdout and io.stderr are caught, and comes back from wherever it goes; returns
+-- its results in a table, and both texts.
 function helper.caught(fn, ...)
-  local stdout, stderr, texts = io.stdout, io.stderr, { {}, {} }
+  add_rows()
+  local stdout, stderr, texts, here = io.stdout, io.stderr, { {}, {} }, real.getcwd()
   for i, name in ipairs { "stdout", "stderr" } do
     io[name] = { write = function(_, ...)
       for _, text in ipairs { ... } do table.insert(texts[i], tostring(text)) end
@@ -110,23 +147,9 @@ function helper.caught(fn, ...)
   end
   local results = table.pack(pcall(fn, ...))
   io.stdout, io.stderr = stdout, stderr
+  assert(real.chdir(here))
   if not results[1] then error(results[2], 0) end
   return { table.unpack(results, 2, results.n) }, table.concat(texts[1]), table.concat(texts[2])
-end
-
--- Writes herald.lua where settings.load and the commands look for it; without a text
--- there is none. Undone by the function that is returned.
-function helper.with_herald_lua(text)
-  local open = io.open
-  io.open = function(path, mode)
-    if path ~= "herald.lua" then return open(path, mode) end
-    if not text then return nil, "herald.lua: No such file or directory", 2 end
-    local file = io.tmpfile()
-    file:write(text)
-    file:seek("set")
-    return file
-  end
-  return function() io.open = open end
 end
 
 return helper

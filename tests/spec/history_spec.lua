@@ -4,44 +4,47 @@ local helper = require "helper"
 local herald = helper.herald
 
 describe("herald history", function()
-  local undo, row, settings
+  local shop, row
 
   before_each(function()
-    helper.reset()
-    settings = 'return { store = "shop.db", history = "30d" }'
-    undo = helper.with_herald_lua(settings)
+    shop = helper.enter 'return { store = "shop.db", history = "30d" }'
     row = {
       id = 7, at = 1764000000123, side = "inbox", outcome = "done", queue = "q", message_id = "m:1",
-      type = "t\27", key1 = "16", key2 = "60201", attempts = 2, generation = 3, exchange = "x",
+      type = "t\27", business_key1 = "16", business_key2 = "60201", attempts = 2, generation = 3, exchange = "x",
       routing_key = "k", headers = '{"a":1}',
     }
   end)
 
-  after_each(function() undo() end)
+  after_each(helper.leave)
+
+  local function add(changes)
+    local columns = {}
+    for column, value in pairs(row) do columns[column] = value end
+    for column, value in pairs(changes or {}) do columns[column] = value or nil end
+    helper.add("herald_history", columns)
+  end
 
   it("list says when there is none, none that is meant, or when it is off", function()
-    helper.answers.history_list = { {} }
+    helper.make_store "shop.db"
     assert.same({ 0, "no history\n", "" }, { herald("history", "list") })
     assert.same({ 0, "nothing matches\n", "" }, { herald("history", "list", "--queue", "q") })
     assert.same({ 0, "nothing matches\n", "" }, { herald("history", "list", "--since", "1h") })
     assert.same({ 0, "[]\n", "" }, { herald("history", "list", "--json") })
-    undo()
-    undo = helper.with_herald_lua "return {}"
+    shop:write("herald.lua", 'return { store = "shop.db" }')
     assert.same({ 0, 'no history: herald.lua has no history = "30d"\n', "" }, { herald("history", "list") })
   end)
 
   it("list shows a message a line", function()
-    helper.answers.history_list = { { row } }
+    add()
     assert.equal("ID  AT                    OUTCOME  QUEUE  TYPE  KEY1  ORDER  TRIES  MESSAGE ID\n"
       .. "7   2025-11-24T16:00:00Z  done     q      t     16    60201  2      m:1\n",
       (select(2, herald("history", "list"))))
-    row.side, row.outcome, row.queue, row.key1 = "outbox", "confirmed", nil, nil
+    helper.sql "update herald_history set side = 'outbox', outcome = 'confirmed', queue = null, business_key1 = null"
     assert.matches("confirmed  outbox  t     %-     60201", (select(2, herald("history", "list"))))
   end)
 
   it("list --json has every part but the body", function()
-    row.queue, row.type = nil, "t"
-    helper.answers.history_list = { { row } }
+    add { queue = false, type = "t", body = "{}" }
     assert.equal('[{"id":7,"at":"2025-11-24T16:00:00.123Z","side":"inbox","outcome":"done",'
       .. '"message_id":"m:1","type":"t","order_type":"60201","queue":null,"attempts":2,"generation":3,'
       .. '"business_key1":"16","business_key2":"60201","business_key3":null,"exchange":"x",'
@@ -49,7 +52,9 @@ describe("herald history", function()
   end)
 
   it("list pages and filters", function()
-    helper.answers.history_list = { { row } }
+    add { type = "t", at = 1739000000000 }
+    add { id = 8, type = "t" } -- too late
+    add { id = 9, at = 1739000000001 }
     local code, _, err = herald("history", "list", "--limit", "1", "--after", "9", "--type", "t",
       "--order-type", "60201", "--queue", "q", "--side", "inbox", "--since", "2025-01-31",
       "--before", "2025-02-28T23:59:59.250Z")
@@ -63,7 +68,7 @@ describe("herald history", function()
   end)
 
   it("takes times as people write them", function()
-    helper.answers.history_list = { {} }
+    helper.make_store "shop.db"
     for text, wanted in pairs {
       ["1970-01-01"] = 1, -- 0 would be no time
       ["1970-01-01T00:00:01Z"] = 1000,
@@ -105,8 +110,7 @@ describe("herald history", function()
   end
 
   it("show tells all", function()
-    row.body = "{}\27[2J"
-    helper.answers.history_get = { row }
+    add { body = "{}\27[2J" }
     local code, out = herald("history", "show", "7")
     assert.equal(0, code)
     assert.equal([[
@@ -129,7 +133,7 @@ properties     -
 body           {} [2J
 ]], out)
     assert.same({ "shop.db", 7 }, { helper.call "history_get" })
-    row.body = "\xff"
+    helper.sql "update herald_history set body = x'ff'"
     assert.truthy((select(2, herald("history", "show", "7", "--json"))):find('"headers":"{\\"a\\":1}",'
       .. '"body_base64":"/w=="}\n', 1, true))
   end)
@@ -137,7 +141,8 @@ body           {} [2J
   it("show refuses what is no id, and fails for what is not there", function()
     assert.equal(2, (herald("history", "show", "-1")))
     assert.equal(2, (herald("history", "show")))
-    helper.answers.history_get = { nil, "failed", "no message 9 in the history" }
-    assert.same({ 1, "", "herald: no message 9 in the history\n" }, { herald("history", "show", "9") })
+    helper.make_store "shop.db"
+    assert.same({ 1, "", "herald: no message 9 in the history: `herald history list` shows those there are\n" },
+      { herald("history", "show", "9") })
   end)
 end)

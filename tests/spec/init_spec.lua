@@ -1,7 +1,6 @@
 -- `herald init`: the folder it makes is a router that works.
 
 local made = require "made"
-require "helper" -- stands in for herald.core, for cli.init's list
 local init = require "cli.init"
 
 describe("herald init", function()

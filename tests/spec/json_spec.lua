@@ -1,4 +1,3 @@
-require "helper"
 local json = require "cli.json"
 
 describe("json.encode", function()

@@ -3,11 +3,11 @@
 --   local shop = made.folder { ["rules/a.lua"] = "..." }
 --   local code, out, err = shop:herald("check", "--json")
 --
--- HERALD names the binary; without it the one in build/ is taken.
+-- HERALD names the binary; without it that of the same build is taken (specs.c).
 
 local made = {}
 
-local herald = os.getenv("HERALD") or "build/herald"
+local herald = assert(os.getenv "HERALD", "HERALD is to name the binary")
 
 local folder = {}
 folder.__index = folder
@@ -21,6 +21,12 @@ function made.read(path)
   local text = file:read("a")
   file:close()
   return text
+end
+
+function made.write(path, text)
+  local file = assert(io.open(path, "wb"))
+  assert(file:write(text))
+  assert(file:close())
 end
 
 function folder:shell(line)
@@ -41,10 +47,8 @@ end
 
 function folder:write(name, text)
   local path = self.path .. "/" .. name
-  assert(os.execute("mkdir -p " .. quote(path:match("^(.*)/"))))
-  local file = assert(io.open(path, "wb"))
-  assert(file:write(text))
-  assert(file:close())
+  if name:find("/", 1, true) then assert(os.execute("mkdir -p " .. quote(path:match("^(.*)/")))) end
+  made.write(path, text)
 end
 
 function folder:remove()
@@ -57,13 +61,12 @@ function folder:leftovers()
   return out
 end
 
--- A new folder with these files; without a herald.lua it gets an empty one.
+-- A new folder with these files.
 function made.folder(files)
-  local pipe = assert(io.popen("mktemp -d"))
+  local pipe = assert(io.popen('d=$(mktemp -d) && mkdir "$d/router" "$d/tmp" && echo "$d"'))
   local base = assert(pipe:read("l"), "mktemp -d made no folder")
   pipe:close()
   local self = setmetatable({ base = base, path = base .. "/router", tmp = base .. "/tmp" }, folder)
-  assert(os.execute("mkdir -p " .. quote(self.path) .. " " .. quote(self.tmp)))
   for name, text in pairs(files) do self:write(name, text) end
   return self
 end

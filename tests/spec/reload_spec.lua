@@ -1,13 +1,21 @@
 local helper = require "helper"
+local core = require "herald.core"
 local reload = require "cli.reload"
 
 describe("herald reload", function()
-  before_each(function() helper.reset() end)
+  before_each(function() helper.enter("return {}", { ["shop/herald.lua"] = "return {}" }) end)
+  after_each(helper.leave)
+
+  local asked, from -- what the router was asked, and where
 
   -- Runs it on the facts of an answer; returns its exit code (nil: done), its problem, and what it
   -- printed.
   local function run(facts, args)
-    helper.answers.ask = { facts }
+    asked = {}
+    helper.stub("ask", function(...)
+      asked[#asked + 1], from = { ... }, core.getcwd()
+      return select(2, ...) == '{"ask":"nowhere"}' and { { asked = true } } or facts
+    end)
     local results, out = helper.caught(reload.run, args or {})
     return results[1], results[2], out
   end
@@ -22,10 +30,11 @@ describe("herald reload", function()
 
   it("asks the router of the folder, and waits for it", function()
     run({ unchanged }, { directory = "shop", dry_run = true, trial = "50" })
-    assert.equal("shop", helper.call "chdir")
-    assert.same({ "herald.sock", '{"ask":"reload","dry_run":true,"trial":50}', 60000 }, { helper.call "ask" })
+    assert.matches("/router/shop$", from)
+    assert.same({ { "herald.sock", '{"ask":"reload","dry_run":true,"trial":50}', 60000 } }, asked)
     run { unchanged }
-    assert.same({ "ask", "herald.sock", '{"ask":"reload","dry_run":false,"trial":0}', 60000 }, helper.calls[4])
+    assert.same({ { "herald.sock", '{"ask":"reload","dry_run":false,"trial":0}', 60000 },
+      { "herald.sock", '{"ask":"nowhere"}', 60000 } }, asked)
   end)
 
   it("says that nothing changed", function()
@@ -85,29 +94,27 @@ describe("herald reload", function()
   end)
 
   it("says which routes lead nowhere, once the broker has told", function()
-    local asked, core = 0, helper.core
-    local ask = core.ask
+    local times
     local function told(args)
-      asked = 0
-      core.ask = function(_, question)
+      times = 0
+      helper.stub("ask", function(_, question)
         if question ~= '{"ask":"nowhere"}' then return { unchanged } end
-        asked = asked + 1
+        times = times + 1
         local route = { type = "paid", order_type = "*", to = 'queue "q"', where = "rules/a.lua:7",
           what_now = "subscribe" }
-        return asked < 3 and { { asked = false } } or { { nowhere = route }, { asked = true } }
-      end
+        return times < 3 and { { asked = false } } or { { nowhere = route }, { asked = true } }
+      end)
       local results, out = helper.caught(reload.run, args)
-      core.ask = ask
       assert.is_nil(results[1])
       return out
     end
     assert.equal("unchanged: generation 4 (abc)\n"
       .. "  warning  route         paid * leads to queue \"q\": subscribe  (rules/a.lua:7)\n", told {})
-    assert.equal(3, asked)
+    assert.equal(3, times)
     assert.truthy(told({ json = true }):find('"nowhere":[{"type":"paid","order_type":null,'
       .. '"to":"queue \\"q\\"","where":"rules/a.lua:7","what_now":"subscribe"}]', 1, true))
     told { dry_run = true } -- nothing was taken up
-    assert.equal(0, asked)
+    assert.equal(0, times)
   end)
 
   it("prints JSON", function()
@@ -142,7 +149,6 @@ describe("herald reload", function()
   end)
 
   it("ends with 1 when no router runs here", function()
-    helper.answers.ask = { nil, "no router listens on herald.sock" }
     local results = helper.caught(reload.run, {})
     local code, problem = results[1], results[2]
     assert.equal(1, code)
@@ -164,7 +170,6 @@ describe("herald reload", function()
   end)
 
   it("is bad usage in a folder that does not exist", function()
-    helper.answers.chdir = { nil, "No such file or directory" }
     local code, problem = run({}, { directory = "nowhere" })
     assert.equal(2, code)
     assert.matches("^no folder nowhere: ", problem)

@@ -1,12 +1,12 @@
 -- What herald.route, herald.subscribe and herald.on accept, and in which words they refuse.
 
-local helper = require "helper"
+local core = require "herald.core"
 local nearest = require "herald.nearest"
 
 local added
 
 local null = setmetatable({}, { __name = "null" })
-local native = { duration = helper.core.duration }
+local native = { duration = core.duration }
 function native.retry()
   return { attempts = 10, delays = { 1000 }, factor = 2, max_delay = 3600000, jitter = 0.1,
     max_age = 0 }

@@ -53,7 +53,7 @@ describe("settings.check", function()
     { { broker = false }, "setting 'broker' must be \"embedded\" or a URL such as "
       .. "amqp://host/vhost" },
     { { broker = "embeded" }, "setting 'broker' must be \"embedded\" or a URL: it "
-      .. "must start with amqp:// or amqps://" },
+      .. "must start with amqp:// or amqps://, for example amqp://user:password@127.0.0.1:5672/vhost?heartbeat=10" },
     { { log_level = "loud" },
       "setting 'log_level' is \"loud\", but must be one of debug, info, warn, error" },
     { { log_format = 1 }, "setting 'log_format' is 1, but must be one of logfmt, json" },
@@ -245,12 +245,13 @@ describe("settings.again", function()
 end)
 
 describe("settings.load", function()
-  local undo
+  local shop
 
-  after_each(function() undo() end)
+  before_each(function() shop = helper.enter() end)
+  after_each(helper.leave)
 
   local function load_text(text, overrides)
-    undo = helper.with_herald_lua(text)
+    if text then shop:write("herald.lua", text) end
     return settings.load("shop", overrides or {})
   end
 
