@@ -34,7 +34,7 @@ library rabbitmq-c/:
 library amqp_tcp_socket.h:
 library amqp_ssl_socket.h:
 library yajl/:          base
-library uv.h:           wire broker rabbit engine face store/sqlite/watch.c store/sqlite/watch.h
+library uv.h:           wire broker rabbit engine face store/sqlite/commit_notice.c store/sqlite/commit_notice.h
 library openssl/:       wire
 library microhttpd.h:   face
 

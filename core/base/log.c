@@ -42,7 +42,7 @@ struct log *log_new(int fd, enum log_level level, enum log_format format, struct
     log->level = level;
     log->format = format;
     log->clock = clock;
-    buf_init(&log->held, LOG_HELD_MAX);
+    buf_init(&log->held, LOG_BUFFERED_MAX);
     buf_init(&log->line, LOG_LINE_MAX);
     buf_init(&log->note, LOG_LINE_MAX);
     return log;
@@ -171,7 +171,7 @@ void log_always(struct log *log, enum log_level level, const char *event,
     say(log, level, event, fields, false);
 }
 
-void log_hold(struct log *log)
+void log_buffer(struct log *log)
 {
     if (log != NULL)
         log->holding = true;

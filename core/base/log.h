@@ -43,9 +43,9 @@ void log_always(struct log *log, enum log_level level, const char *event,
                 const struct log_field *fields);
 
 /* From hold on lines wait; release writes them, drop forgets them. What waits has a ceiling of
- * LOG_HELD_MAX bytes; further lines are dropped and counted. */
-enum { LOG_HELD_MAX = 1024 * 1024 };
-void log_hold(struct log *log);
+ * LOG_BUFFERED_MAX bytes; further lines are dropped and counted. */
+enum { LOG_BUFFERED_MAX = 1024 * 1024 };
+void log_buffer(struct log *log);
 void log_release(struct log *log);
 void log_drop(struct log *log);
 

@@ -36,7 +36,7 @@ struct delivery {
     bool redelivered;          /* the broker's word; false proves nothing */
     bool endangered;           /* it came back so often that the broker may soon give up on it */
     uint64_t tag;              /* driver's: delivery tag or row id */
-    uint64_t epoch;            /* driver's: which life of the channel; a stale one is never acked */
+    uint64_t incarnation;      /* driver's: which life of the channel; a stale one is never acked */
     void *owner;               /* driver's */
 };
 

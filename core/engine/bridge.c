@@ -97,18 +97,18 @@ void bridge_add_text(struct buf *b, const char *name, struct slice text)
 }
 
 /* True when one more is sure to fit. */
-static bool may_record(struct recorder *r)
+static bool may_note(struct transcript *r)
 {
     r->cut = r->cut || r->did.len + DEED_MAX > r->did.max;
     return !r->cut;
 }
 
-static void record_statement(struct recorder *r, const struct sql_stmt *s, int64_t rows)
+static void note_statement(struct transcript *r, const struct sql_stmt *s, int64_t rows)
 {
     char changed[24];
     struct buf text;
 
-    if (!may_record(r))
+    if (!may_note(r))
         return;
     buf_init(&text, EXPANDED_MAX);
     if (!sql_expand(s, &text))
@@ -122,13 +122,13 @@ static void record_statement(struct recorder *r, const struct sql_stmt *s, int64
 }
 
 /* When it is due and its key follow only where there are some. */
-static void record_emit(struct recorder *r, const struct script_emit *e)
+static void note_emit(struct transcript *r, const struct script_emit *e)
 {
     const struct message *m = &e->message;
     const struct slice fields[] = {m->type, m->key[0], m->key[1], m->key[2], m->body, m->headers};
     char due[32];
 
-    if (!may_record(r))
+    if (!may_note(r))
         return;
     bridge_begin_deed(&r->did, "emit");
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
@@ -144,9 +144,9 @@ static void record_emit(struct recorder *r, const struct script_emit *e)
     bridge_end_deed(&r->did);
 }
 
-static void record_cancel(struct recorder *r, struct slice key)
+static void note_cancel(struct transcript *r, struct slice key)
 {
-    if (!may_record(r))
+    if (!may_note(r))
         return;
     bridge_begin_deed(&r->did, "cancel");
     bridge_add_text(&r->did, NULL, key);
@@ -162,8 +162,8 @@ static int step(void *arg, void *stmt, struct err *err)
     int64_t before = sql_total_changes(b->sql);
     int rc = sql_step(stmt, err);
 
-    if (b->recorder != NULL && sql_total_changes(b->sql) > before)
-        record_statement(b->recorder, stmt, sql_total_changes(b->sql) - before);
+    if (b->transcript != NULL && sql_total_changes(b->sql) > before)
+        note_statement(b->transcript, stmt, sql_total_changes(b->sql) - before);
     if (sql_total_changes(b->sql) > before)
         failpoint("handler_wrote");
     return rc;
@@ -175,10 +175,10 @@ static void finish(void *arg, void *stmt)
     struct bridge *b = arg;
     int64_t before = sql_total_changes(b->sql);
 
-    if (b->recorder != NULL) {
+    if (b->transcript != NULL) {
         sql_end(s);
         if (sql_total_changes(b->sql) > before)
-            record_statement(b->recorder, s, sql_total_changes(b->sql) - before);
+            note_statement(b->transcript, s, sql_total_changes(b->sql) - before);
     }
     sql_done(&s);
 }
@@ -192,8 +192,8 @@ static int emit(void *arg, const struct script_emit *e, int64_t *id_out, struct 
 
     if (rc == OK)
         b->counters->emitted++;
-    if (rc == OK && b->recorder != NULL)
-        record_emit(b->recorder, e);
+    if (rc == OK && b->transcript != NULL)
+        note_emit(b->transcript, e);
     return rc;
 }
 
@@ -204,8 +204,8 @@ static int cancel(void *arg, struct slice key, int *was_out, struct err *err)
     enum cancelled was;
     int rc = outbox_cancel(b->db, key, sent, &was, err);
 
-    if (rc == OK && b->recorder != NULL)
-        record_cancel(b->recorder, key);
+    if (rc == OK && b->transcript != NULL)
+        note_cancel(b->transcript, key);
     *was_out = was == CANCEL_NONE ? -1 : was == CANCEL_DONE;
     return rc;
 }
@@ -235,7 +235,7 @@ static int64_t now_ms(void *arg)
 {
     struct bridge *b = arg;
 
-    return b->recorder != NULL ? b->recorder->now_ms : clock_wall(&b->clock);
+    return b->transcript != NULL ? b->transcript->now_ms : clock_wall(&b->clock);
 }
 
 static int64_t cpu_ms(void *arg)

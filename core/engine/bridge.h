@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 /* What a call did, as trial.h says; for trials. */
-struct recorder {
+struct transcript {
     struct buf did; /* JSON objects with commas between */
     int64_t now_ms; /* the scripts' clock stands still, so that time makes no difference */
     bool cut;       /* what came last is not there: there was no more room */
@@ -37,10 +37,10 @@ struct bridge {
     struct sql *sql;         /* owned */
     struct log *log;         /* lent */
     struct clock clock;
-    struct counters *counters; /* of the running turn; lent */
-    const int64_t *cursor;     /* of the turn: outbox rows at or below were sent; lent */
-    int64_t inherited;         /* so may those, by the process before this one */
-    struct recorder *recorder; /* lent; NULL: nobody records */
+    struct counters *counters;     /* of the running turn; lent */
+    const int64_t *cursor;         /* of the turn: outbox rows at or below were sent; lent */
+    int64_t inherited;             /* so may those, by the process before this one */
+    struct transcript *transcript; /* lent; NULL: nobody records */
     struct bridge_about about;
 };
 

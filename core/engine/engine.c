@@ -19,8 +19,8 @@ enum {
     WATCH_POLL_MS = 250, /* for commits that inotify did not tell */
     BUSY_MIN_MS = 1,
     BUSY_MAX_MS = 4, /* producers that hammer leave gaps of microseconds: knock often */
-    PAUSE_MIN_MS = 250,
-    PAUSE_MAX_MS = 5000,
+    OUTAGE_MIN_MS = 250,
+    OUTAGE_MAX_MS = 5000,
     IDLE_QUIET_MS = 500,  /* until_idle: nothing happened for so long */
     IDLE_SOON_MS = 60000, /* until_idle: what is due within this is waited for */
 };
@@ -68,12 +68,12 @@ static void on_due(uv_timer_t *timer)
 {
     struct engine *e = timer->data;
 
-    if (e->state == ENGINE_PAUSED)
+    if (e->state == ENGINE_OUTAGE)
         e->state = ENGINE_RUNNING;
     engine_wake(e);
 }
 
-static void rest(struct engine *e)
+static void sleep_until_woken(struct engine *e)
 {
     e->woken = false;
     uv_idle_stop(&e->spin);
@@ -85,9 +85,9 @@ static void sleep_until_due(struct engine *e)
     struct err err = {0};
     int64_t wait;
 
-    rest(e);
+    sleep_until_woken(e);
     if (turn_next_due(e->turn, &e->due_at, &err) != OK) {
-        wake_in(e, PAUSE_MIN_MS);
+        wake_in(e, OUTAGE_MIN_MS);
         return;
     }
     wait = e->due_at == INT64_MAX ? INT64_MAX : e->due_at - clock_wall(&e->host.clock);
@@ -127,35 +127,35 @@ static void go_on_consuming(struct engine *e)
 }
 
 /* A turn could not be run. Returns how long to wait, at least `ms`. */
-static int64_t stalled(struct engine *e, int64_t ms, const struct err *why)
+static int64_t outlasting(struct engine *e, int64_t ms, const struct err *why)
 {
-    if (e->state == ENGINE_DRAINING || !stall_trouble(&e->stall, mono(e)))
+    if (e->state == ENGINE_DRAINING || !outage_trouble(&e->outage, mono(e)))
         return ms;
     stop_consuming(e, why);
-    return e->stall.rest_ms > ms ? e->stall.rest_ms : ms;
+    return e->outage.wait_ms > ms ? e->outage.wait_ms : ms;
 }
 
 static void pause_for(struct engine *e, const struct err *why)
 {
-    int64_t wait = stalled(e, e->pause_ms, why);
+    int64_t wait = outlasting(e, e->outage_ms, why);
 
-    rest(e);
+    sleep_until_woken(e);
     if (e->paused_for[0] == '\0' || strcmp(e->paused_for, why->text) != 0)
         log_event(e->host.log, LOG_ERROR, "engine.paused",
                   LOG_FIELDS(log_text("kind", err_word(why->code)), log_text("reason", why->text)));
     snprintf(e->paused_for, sizeof e->paused_for, "%s", why->text);
     if (e->state == ENGINE_RUNNING)
-        e->state = ENGINE_PAUSED;
+        e->state = ENGINE_OUTAGE;
     wake_in(e, wait);
-    e->pause_ms = e->pause_ms * 2 < PAUSE_MAX_MS ? e->pause_ms * 2 : PAUSE_MAX_MS;
+    e->outage_ms = e->outage_ms * 2 < OUTAGE_MAX_MS ? e->outage_ms * 2 : OUTAGE_MAX_MS;
 }
 
 static void resumed(struct engine *e, bool handled)
 {
-    if (stall_over(&e->stall, handled))
+    if (outage_over(&e->outage, handled))
         go_on_consuming(e);
     e->busy_ms = BUSY_MIN_MS;
-    e->pause_ms = PAUSE_MIN_MS;
+    e->outage_ms = OUTAGE_MIN_MS;
     if (e->paused_for[0] == '\0')
         return;
     log_event(e->host.log, LOG_INFO, "engine.resumed",
@@ -165,7 +165,7 @@ static void resumed(struct engine *e, bool handled)
 
 static void go_on(struct engine *e)
 {
-    rest(e);
+    sleep_until_woken(e);
     engine_wake(e);
 }
 
@@ -202,7 +202,7 @@ static void run_turn(struct engine *e)
     int64_t handled = c->delivered + c->retried;
     int64_t moved = movement(c);
 
-    if (e->stall.stopped)
+    if (e->outage.stopped)
         turn_prove(e->turn);
     e->in_turn = true;
     result = turn_run(e->turn, e->state == ENGINE_RUNNING, &err);
@@ -216,8 +216,8 @@ static void run_turn(struct engine *e)
         go_on(e);
         break;
     case TURN_BUSY:
-        rest(e);
-        wake_in(e, stalled(e, e->busy_ms, &err));
+        sleep_until_woken(e);
+        wake_in(e, outlasting(e, e->busy_ms, &err));
         e->busy_ms = e->busy_ms * 2 < BUSY_MAX_MS ? e->busy_ms * 2 : BUSY_MAX_MS;
         return;
     case TURN_PAUSED:
@@ -258,7 +258,7 @@ static void on_broker_stopped(void *arg)
     struct engine *e = arg;
 
     rules_watch_stop(&e->rules_watch);
-    watch_stop(&e->watch);
+    commit_notice_stop(&e->commits);
     uv_close((uv_handle_t *)&e->check, on_handle_closed);
     uv_close((uv_handle_t *)&e->spin, on_handle_closed);
     uv_close((uv_handle_t *)&e->due, on_handle_closed);
@@ -273,7 +273,7 @@ static void finish_drain(struct engine *e, const struct broker_state *state)
                              log_text("what_now", "they stay in the outbox and go out again at "
                                                   "the next start, with the same ids")));
     uv_timer_stop(&e->house);
-    rest(e);
+    sleep_until_woken(e);
     failpoint("shutdown");
     e->state = ENGINE_CLOSING;
     e->broker->ops->stop(e->broker, on_broker_stopped, e);
@@ -287,7 +287,7 @@ static bool is_idle(struct engine *e, const struct broker_state *state)
     int64_t due_at = INT64_MAX;
 
     if (e->woken || state->in_flight > 0 || e->broker->ops->pending(e->broker) ||
-        turn_has_lines(e->turn))
+        turn_has_backlog(e->turn))
         return false;
     if (!state->ready || mono(e) - e->active_ms < IDLE_QUIET_MS)
         return false;
@@ -313,9 +313,9 @@ static void on_house(uv_timer_t *timer)
     }
     if (e->state == ENGINE_RUNNING) {
         look_at_wall_clock(e);
-        nowhere_look(e);
+        reach_look(e);
     }
-    if (e->state == ENGINE_RUNNING || e->state == ENGINE_PAUSED)
+    if (e->state == ENGINE_RUNNING || e->state == ENGINE_OUTAGE)
         standstill_look(e);
     if (e->state == ENGINE_DRAINING &&
         ((state.in_flight == 0 && !e->woken) || mono(e) >= e->drain_until_ms)) {
@@ -347,7 +347,7 @@ static void on_edited(void *arg)
 {
     struct engine *e = arg;
 
-    if (e->state == ENGINE_RUNNING || e->state == ENGINE_PAUSED)
+    if (e->state == ENGINE_RUNNING || e->state == ENGINE_OUTAGE)
         e->host.edited(e->host.arg);
 }
 
@@ -379,30 +379,30 @@ int engine_start(struct engine *e, struct err *err)
     int rc;
 
     REQUIRE(e->state == ENGINE_BUILT);
-    rc = watch_start(&e->watch, e->db, e->host.loop, WATCH_POLL_MS, engine_wake, e, err);
+    rc = commit_notice_start(&e->commits, e->db, e->host.loop, WATCH_POLL_MS, engine_wake, e, err);
     if (rc == OK && e->host.edited != NULL)
         rc = watch_rules(e, err);
     if (rc == OK)
         rc = e->broker->ops->start(e->broker, rules_topology(script_rules(e->script)), err);
     if (rc != OK) {
         rules_watch_stop(&e->rules_watch);
-        watch_stop(&e->watch);
+        commit_notice_stop(&e->commits);
         return rc;
     }
     init_handles(e);
     e->state = ENGINE_RUNNING;
     e->busy_ms = BUSY_MIN_MS;
-    e->pause_ms = PAUSE_MIN_MS;
+    e->outage_ms = OUTAGE_MIN_MS;
     e->active_ms = mono(e);
     e->due_at = INT64_MAX;
-    nowhere_begin(e);
+    reach_begin(e);
     engine_wake(e);
     return OK;
 }
 
 void engine_stop(struct engine *e)
 {
-    if (e->state != ENGINE_RUNNING && e->state != ENGINE_PAUSED)
+    if (e->state != ENGINE_RUNNING && e->state != ENGINE_OUTAGE)
         return;
     log_event(e->host.log, LOG_INFO, "engine.draining", LOG_NO_FIELDS);
     e->state = ENGINE_DRAINING;
@@ -419,7 +419,7 @@ static const char *state_word(const struct engine *e)
         return "built";
     case ENGINE_RUNNING:
         return e->paused_for[0] == '\0' ? "running" : "paused";
-    case ENGINE_PAUSED:
+    case ENGINE_OUTAGE:
         return "paused";
     case ENGINE_DRAINING:
         return "draining";

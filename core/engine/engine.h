@@ -110,7 +110,7 @@ int engine_reload(struct engine *e, const struct engine_reload *r, struct buf *a
 /* Appends a line of JSON for each route of the generation in force that leads to no queue, as far
  * as the broker has told: {"nowhere":{"type":...,"order_type":...,"to":...,"where":...,
  * "what_now":...}}. False: it has not answered about all of them yet. */
-bool engine_nowhere(const struct engine *e, struct buf *lines);
+bool engine_unreached(const struct engine *e, struct buf *lines);
 
 /* A reload was refused before it came to the rules: keeps and logs why. */
 void engine_refuse(struct engine *e, const struct err *why);

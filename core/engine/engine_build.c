@@ -156,7 +156,7 @@ int engine_new(struct engine **e_out, const struct engine_host *host,
         return err_set(err, ERR_NOMEM, "out of memory");
     e->host = *host;
     e->settings = *settings;
-    nowhere_init(e);
+    reach_init(e);
     e->still = standstill_new();
     rc = e->still != NULL ? open_store(e, err) : err_set(err, ERR_NOMEM, "out of memory");
     if (rc == OK)
@@ -187,7 +187,7 @@ void engine_free(struct engine **e)
     if ((*e)->broker != NULL)
         (*e)->broker->ops->free(&(*e)->broker);
     db_close(&(*e)->db);
-    buf_free(&(*e)->nowhere);
+    buf_free(&(*e)->unreached);
     standstill_free(&(*e)->still);
     free(*e);
     *e = NULL;

@@ -8,12 +8,12 @@
 #include "engine/outage.h"
 #include "engine/rules_watch.h"
 #include "engine/turn.h"
-#include "store/sqlite/watch.h"
+#include "store/sqlite/commit_notice.h"
 
 enum engine_state {
     ENGINE_BUILT,
     ENGINE_RUNNING,
-    ENGINE_PAUSED,
+    ENGINE_OUTAGE,
     ENGINE_DRAINING,
     ENGINE_CLOSING, /* the broker is being stopped: no turn runs any more */
     ENGINE_CLOSED,
@@ -37,10 +37,10 @@ struct engine {
     struct turn *turn;
     struct strike *strike;     /* NULL: its file cannot be used */
     struct watchdog *watchdog; /* NULL: the settings want none */
-    struct watch *watch;
+    struct commit_notice *commits;
 
-    struct buf nowhere; /* lines about routes that lead nowhere (engine_reach.c) */
-    size_t nowhere_at;  /* the first route that the broker has not told of */
+    struct buf unreached; /* lines about routes that lead nowhere (engine_reach.c) */
+    size_t reach_at;      /* the first route that the broker has not told of */
 
     uv_check_t check;       /* runs a turn after the reads of an iteration */
     uv_idle_t spin;         /* active while a turn is wanted, so that poll does not block */
@@ -53,21 +53,21 @@ struct engine {
     int64_t due_at;         /* wall clock: what the engine sleeps for; INT64_MAX: nothing */
     int64_t active_ms;      /* monotonic: when a turn last did something */
     int64_t busy_ms;        /* wait after a busy store; grows up to a bound */
-    int64_t pause_ms;       /* the same after trouble */
+    int64_t outage_ms;      /* the same after trouble */
     int64_t drain_until_ms; /* monotonic */
     char paused_for[1024];  /* why, "" when not */
-    struct stall stall;     /* for how long nothing could be processed */
+    struct outage outage;   /* for how long nothing could be processed */
     char stopped_for[1024]; /* why nothing is consumed, "" when something is */
 };
 
-/* A broker_wake_fn and watch_fn: wants a turn in this iteration of the loop. */
+/* A broker_wake_fn and commit_notice_fn: wants a turn in this iteration of the loop. */
 void engine_wake(void *arg);
 
 /* engine_reach.c: a generation was taken up, and is asked about; what the broker has answered
  * since is told. */
-void nowhere_init(struct engine *e);
-void nowhere_begin(struct engine *e);
-void nowhere_look(struct engine *e);
+void reach_init(struct engine *e);
+void reach_begin(struct engine *e);
+void reach_look(struct engine *e);
 
 /* engine_reload.c: loads the rules aside with these settings, and checks the SQL that stands in
  * them against the store. */

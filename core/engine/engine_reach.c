@@ -1,7 +1,7 @@
 /* engine_reach - routes that lead to no queue, as far as the broker can tell
  *
  * Asked once for each generation that is taken up. A broker that answers later is asked
- * again by the house timer, and tells of the routes in their order: `nowhere_at` is the
+ * again by the house timer, and tells of the routes in their order: `reach_at` is the
  * first one it has not told of. A route whose messages may be dropped is none of them. */
 #include "base/json.h"
 #include "engine/engine_int.h"
@@ -10,11 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { NOWHERE_MAX = 256 * 1024, WORDS_MAX = 1024 }; /* of the lines; of one of them */
+enum { UNREACHED_MAX = 256 * 1024, WORDS_MAX = 1024 }; /* of the lines; of one of them */
 
-void nowhere_init(struct engine *e)
+void reach_init(struct engine *e)
 {
-    buf_init(&e->nowhere, NOWHERE_MAX);
+    buf_init(&e->unreached, UNREACHED_MAX);
 }
 
 static void describe(const struct destination *to, char *place, char *what_now)
@@ -46,7 +46,7 @@ static void tell(struct engine *e, const struct route *r, const struct destinati
               LOG_FIELDS(log_text("type", r->type), log_text("order_type", order_type),
                          log_text("to", place), log_text("origin", r->origin),
                          log_text("what_now", what_now)));
-    json_put_line(&e->nowhere, "nowhere", members, sizeof members / sizeof members[0]);
+    json_put_line(&e->unreached, "nowhere", members, sizeof members / sizeof members[0]);
 }
 
 /* What the broker said of each destination: many routes may lead to one. */
@@ -114,27 +114,27 @@ static bool look_at(struct engine *e, struct answers *a, const struct route *r)
     return true;
 }
 
-void nowhere_look(struct engine *e)
+void reach_look(struct engine *e)
 {
     const struct topology *t = rules_topology(script_rules(e->script));
     struct answers answers = {.list = NULL};
 
-    while (e->nowhere_at < t->n_routes && look_at(e, &answers, &t->routes[e->nowhere_at]))
-        e->nowhere_at++;
+    while (e->reach_at < t->n_routes && look_at(e, &answers, &t->routes[e->reach_at]))
+        e->reach_at++;
     lookup_free(&answers.places);
     free(answers.list);
 }
 
-void nowhere_begin(struct engine *e)
+void reach_begin(struct engine *e)
 {
-    buf_clear(&e->nowhere);
-    e->nowhere_at = 0;
-    nowhere_look(e);
+    buf_clear(&e->unreached);
+    e->reach_at = 0;
+    reach_look(e);
 }
 
-bool engine_nowhere(const struct engine *e, struct buf *lines)
+bool engine_unreached(const struct engine *e, struct buf *lines)
 {
-    if (e->nowhere.len > 0)
-        buf_append(lines, e->nowhere.data, e->nowhere.len);
-    return e->nowhere_at == rules_topology(script_rules(e->script))->n_routes;
+    if (e->unreached.len > 0)
+        buf_append(lines, e->unreached.data, e->unreached.len);
+    return e->reach_at == rules_topology(script_rules(e->script))->n_routes;
 }

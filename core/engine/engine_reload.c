@@ -192,7 +192,7 @@ static void take_up(struct engine *e, struct script **next, const struct setting
                          log_int("routes", (int64_t)t->n_routes),
                          log_int("subscriptions", (int64_t)t->n_subscriptions),
                          log_int("handlers", (int64_t)rules_handlers(script_rules(e->script)))));
-    nowhere_begin(e);
+    reach_begin(e);
     engine_wake(e);
 }
 
@@ -280,7 +280,7 @@ int engine_reload(struct engine *e, const struct engine_reload *r, struct buf *a
     int rc;
 
     REQUIRE(!e->in_turn);
-    if (e->state != ENGINE_RUNNING && e->state != ENGINE_PAUSED)
+    if (e->state != ENGINE_RUNNING && e->state != ENGINE_OUTAGE)
         return err_set(err, ERR_CLOSED, "the router is stopping: nothing was reloaded");
     rc = engine_load(e, r->settings, &next, err);
     if (rc == OK)

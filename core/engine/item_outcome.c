@@ -149,7 +149,7 @@ int item_behind(struct turn *t, const struct item *i, struct err *err)
 
     t->delta.behind++;
     item_log(t, LOG_DEBUG, "message.behind", i, why);
-    return write_retry(t, i, 0, LANE_HELD, why, untried, err);
+    return write_retry(t, i, 0, LANE_BEHIND, why, untried, err);
 }
 
 static int wait_for_retry(struct turn *t, const struct item *i, int64_t delay_ms,
@@ -177,13 +177,13 @@ static int hold(struct turn *t, const struct item *i, int64_t due_at, const char
     int rc = OK;
 
     if (i->retry_id != 0 && i->lane.data != NULL)
-        rc = retry_defer(db_of(t), i->retry_id, LANE_HELD, err); /* not to wait for itself */
+        rc = retry_defer(db_of(t), i->retry_id, LANE_BEHIND, err); /* not to wait for itself */
     if (rc == OK && i->lane.data != NULL)
         rc = lane_is_busy(db_of(t), i->queue, i->lane, i->retry_id != 0 ? 0 : INT64_MAX, &behind,
                           err);
     if (rc == OK && i->retry_id != 0)
-        return retry_defer(db_of(t), i->retry_id, behind ? LANE_HELD : due_at, err);
-    return rc == OK ? write_retry(t, i, i->attempt - 1, behind ? LANE_HELD : due_at, error,
+        return retry_defer(db_of(t), i->retry_id, behind ? LANE_BEHIND : due_at, err);
+    return rc == OK ? write_retry(t, i, i->attempt - 1, behind ? LANE_BEHIND : due_at, error,
                                   (struct slice){NULL, 0}, err)
                     : rc;
 }
@@ -241,11 +241,11 @@ int item_failed(struct turn *t, const struct item *i, const struct script_outcom
 
 int item_done(struct turn *t, const struct item *i, struct err *err)
 {
-    int rc = record_item(t, i, "done", err);
+    int rc = turn_history_item(t, i, "done", err);
 
     t->delta.handled++;
     pausing_passed(t, i, "a message was handled");
-    recall_note(t, i);
+    turn_recent_note(t, i);
     if (rc == OK && i->retry_id != 0) {
         rc = item_leave_retries(t, i, err);
         if (rc == OK)
@@ -269,7 +269,7 @@ static enum log_level unhandled_level(struct turn *t, const struct item *i, cons
 /* A retry that was never tried is one that waited for a handler to return. */
 static int let_go(struct turn *t, const struct item *i, struct err *err)
 {
-    int rc = record_item(t, i, "unhandled", err);
+    int rc = turn_history_item(t, i, "unhandled", err);
 
     t->delta.unhandled++;
     item_log(t, unhandled_level(t, i, "message.unhandled"), "message.unhandled", i,

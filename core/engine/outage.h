@@ -16,25 +16,25 @@
 #include <stdint.h>
 
 enum {
-    STALL_STOP_MS = 10000, /* trouble that lasts so long */
-    STALL_REST_MIN_MS = 60000,
-    STALL_REST_MAX_MS = 3600000,
+    OUTAGE_STOP_MS = 10000, /* trouble that lasts so long */
+    OUTAGE_WAIT_MIN_MS = 60000,
+    OUTAGE_WAIT_MAX_MS = 3600000,
 };
 
 /* All is well with zeros. */
-struct stall {
+struct outage {
     bool in_trouble;
     int64_t since_ms; /* of the trouble */
     bool stopped;     /* consuming is */
     bool tried;       /* it was, and nothing has been processed since it goes on */
-    int64_t rest_ms;  /* how long to wait at least before the next turn, where that was in vain */
+    int64_t wait_ms;  /* how long to wait at least before the next turn, where that was in vain */
 };
 
 /* A turn could not be run: true when consuming is to be stopped now. */
-bool stall_trouble(struct stall *s, int64_t now_ms);
+bool outage_trouble(struct outage *s, int64_t now_ms);
 
 /* A turn was committed, and messages were handled in it or not: true when consuming is to go
  * on now. */
-bool stall_over(struct stall *s, bool handled);
+bool outage_over(struct outage *s, bool handled);
 
 #endif

@@ -54,7 +54,7 @@ static bool had_handler(const struct past *p, struct slice queue, struct slice t
 
 static int64_t left(const struct past *p, int64_t now_ms)
 {
-    int64_t ms = p->settles_at_ms - now_ms;
+    int64_t ms = p->stable_at_ms - now_ms;
 
     return ms < PAST_STILL_MS ? ms : PAST_STILL_MS;
 }
@@ -62,7 +62,7 @@ static int64_t left(const struct past *p, int64_t now_ms)
 int64_t past_wait_for_handler(const struct past *p, struct slice queue, struct slice type,
                               struct slice order_type, int64_t now_ms)
 {
-    if (now_ms >= p->settles_at_ms || nameset_count(&p->handlers) == 0)
+    if (now_ms >= p->stable_at_ms || nameset_count(&p->handlers) == 0)
         return 0;
     return had_handler(p, queue, type, order_type, now_ms) ? left(p, now_ms) : 0;
 }
@@ -72,7 +72,7 @@ int64_t past_wait_for_route(const struct past *p, struct slice type, struct slic
 {
     const struct slice none = {NULL, 0};
 
-    if (now_ms >= p->settles_at_ms || nameset_count(&p->routes) == 0)
+    if (now_ms >= p->stable_at_ms || nameset_count(&p->routes) == 0)
         return 0;
     if (was_there(&p->routes, type, none, none, now_ms) ||
         (order_type.data != NULL && was_there(&p->routes, type, order_type, none, now_ms)))

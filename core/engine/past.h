@@ -2,7 +2,7 @@
  * past - what sets of rules of the last minutes had, and the one in force has not
  *
  * While files are being changed a set may lack for a moment what the one before it had. Until
- * the set in force has stood still (`settles_at_ms`), a message that had a handler and a row
+ * the set in force has stood still (`stable_at_ms`), a message that had a handler and a row
  * that had a route wait for them; then they are treated as without.
  */
 #ifndef HERALD_ENGINE_PAST_H
@@ -19,7 +19,7 @@ enum {
 struct past {
     struct nameset handlers;
     struct nameset routes;
-    int64_t settles_at_ms; /* monotonic; INT64_MAX: when somebody says so */
+    int64_t stable_at_ms; /* monotonic; INT64_MAX: when somebody says so */
 };
 
 void past_init(struct past *p);

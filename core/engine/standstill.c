@@ -145,8 +145,8 @@ static void wait_for(struct engine *e, const char *hash, const char *words, bool
     s->waiting = true;
     snprintf(s->hash, sizeof s->hash, "%s", hash);
     s->over_at_ms = s->look_at_ms = ask ? INT64_MAX : over;
-    if (s->past.settles_at_ms < s->over_at_ms)
-        s->past.settles_at_ms = s->over_at_ms;
+    if (s->past.stable_at_ms < s->over_at_ms)
+        s->past.stable_at_ms = s->over_at_ms;
     snprintf(s->why, sizeof s->why, "the files lack %s", words);
     log_event(e->host.log, LOG_WARN, "rules.waiting",
               LOG_FIELDS(log_int("generation", e->generation), log_text("lacking", words),
@@ -208,7 +208,7 @@ int standstill_begin(struct engine *e, struct err *err)
     if (rc == OK && l.n > 0) {
         wait_for(e, script_hash(e->script), l.words, e->settings.removed_rules == REMOVED_REFUSE);
     } else if (rc == OK) {
-        s->past.settles_at_ms = mono(e) + PAST_STILL_MS;
+        s->past.stable_at_ms = mono(e) + PAST_STILL_MS;
         remember(e, &fresh);
     }
     buf_free(&fresh);
@@ -264,8 +264,8 @@ void standstill_took(struct engine *e, const struct script *before, const struct
         past_note(&s->past, text_of(&old), now, mono(e));
         buf_free(&old);
     }
-    if (!same || s->past.settles_at_ms > settles)
-        s->past.settles_at_ms = settles;
+    if (!same || s->past.stable_at_ms > settles)
+        s->past.stable_at_ms = settles;
     stop_waiting(s);
     remember(e, fresh);
 }

@@ -1,5 +1,5 @@
 /* trial - see trial.h. The turn's own way of reading and calling is used (item_try), with
- * a recorder in the bridge; everything else of a turn is left out. */
+ * a transcript in the bridge; everything else of a turn is left out. */
 #include "engine/trial.h"
 
 #include "base/json.h"
@@ -19,7 +19,7 @@ enum {
 
 /* One generation, and what it made of the message at hand. */
 struct side {
-    struct recorder doings;
+    struct transcript doings;
     struct script **script; /* lent; rebuilt where a message broke its state */
     const char *word;       /* the outcome */
     char words[1024];
@@ -148,12 +148,12 @@ static int run_one(struct trial *x, const struct recent *m, struct side *s, stru
     buf_clear(&s->doings.did);
     s->doings.cut = false;
     t->script = s->script;
-    t->bridge.recorder = &s->doings;
+    t->bridge.transcript = &s->doings;
     if (i.subscription != NULL)
         rc = try_item(t, &i, s, err);
     else
         note_outcome(s, "unhandled", "no subscription for this queue");
-    t->bridge.recorder = NULL;
+    t->bridge.transcript = NULL;
     if (rc == OK && !db_in_transaction(db)) {
         db_rollback(db);
         return db_begin(db, err);
@@ -213,7 +213,7 @@ static bool same_words(const char *a, const char *b)
     return *a == *b;
 }
 
-static bool same_doings(const struct recorder *x, const struct recorder *y)
+static bool same_doings(const struct transcript *x, const struct transcript *y)
 {
     return x->did.len == y->did.len &&
            (x->did.len == 0 || memcmp(x->did.data, y->did.data, x->did.len) == 0);
@@ -317,7 +317,7 @@ int trial_run(struct turn *t, struct script **now, struct script **next, size_t 
     arena_init(&x.arena, MEMORY_MAX);
     begin_side(&x.now, now, t->now_ms);
     begin_side(&x.next, next, t->now_ms);
-    log_hold(t->parts.log);
+    log_buffer(t->parts.log);
     rc = try_all(&x, n, answer, err);
     db_rollback(t->parts.db);
     rc = end_sides(&x, rc, err);

@@ -78,7 +78,7 @@ void turn_use_script(struct turn *t, struct script **script, int64_t generation)
     t->script = script;
     t->generation = generation;
     t->history_look_ms = 0; /* it may be kept for another time now */
-    lines_use_rules(t);
+    backlogs_use_rules(t);
 }
 
 void turn_use_past(struct turn *t, const struct past *past)
@@ -124,9 +124,9 @@ const struct counters *turn_counters(const struct turn *t)
     return &t->total;
 }
 
-bool turn_has_lines(const struct turn *t)
+bool turn_has_backlog(const struct turn *t)
 {
-    return t->lines.any;
+    return t->backlogs.any;
 }
 
 int64_t turn_cursor(const struct turn *t)
@@ -142,7 +142,7 @@ int turn_next_due(struct turn *t, int64_t *due_at_out, struct err *err)
 
     if (rc == OK && b->ops->room(b) > 0) { /* else the broker wakes us when there is room */
         rc = outbox_next_due(t->parts.db, &row_at, err);
-        row_at = row_at < lines_due(t) ? row_at : lines_due(t);
+        row_at = row_at < backlogs_due(t) ? row_at : backlogs_due(t);
     }
     *due_at_out = retry_at < row_at ? retry_at : row_at;
     if (probe_at < *due_at_out)
@@ -213,7 +213,7 @@ static int care(struct turn *t, struct err *err)
     turn_enter(t, SHARE_CARE);
     rc = prune(t, err);
     if (rc == OK)
-        rc = record_prune(t, err);
+        rc = turn_history_prune(t, err);
     turn_leave(t);
     return rc;
 }
@@ -231,7 +231,7 @@ static int run_inside(struct turn *t, bool publish, struct err *err)
     if (rc == OK && !t->rescuing)
         rc = handle_messages(t, err);
     if (rc == OK)
-        rc = recall_write(t, err);
+        rc = turn_recent_write(t, err);
     if (rc == OK && publish && !t->rescuing)
         rc = publish_rows(t, err);
     if (rc == OK)
@@ -247,17 +247,17 @@ static void start_over(struct turn *t)
     t->highest_row = 0;
     t->handled = 0;
     t->n_recent = 0;
-    t->recorded_rows = t->recorded_bytes = 0;
+    t->history_rows = t->history_bytes = 0;
     t->more = t->news_next = t->adopting_next = false;
     t->condemned = 0;
     t->alone = t->rescuing = false;
     t->cared = false;
     t->n_decisions = t->n_splits = t->n_dated = 0;
-    t->lines.found = false;
+    t->backlogs.found = false;
     t->fair_before = t->fair;
-    t->lines.scouted_next = t->lines.scouted;
+    t->backlogs.scouted_next = t->backlogs.scouted;
     arena_reset(&t->arena);
-    log_hold(t->parts.log);
+    log_buffer(t->parts.log);
 }
 
 /* When it fails, the functions of routes fail again and postpone their rows again. */
@@ -294,8 +294,8 @@ static enum turn_result finish(struct turn *t)
         t->hurrying = false;
     }
     t->more = t->more || t->adopting;
-    t->lines.scouted = t->lines.scouted_next;
-    t->lines.ready = t->lines.ready || t->lines.found;
+    t->backlogs.scouted = t->backlogs.scouted_next;
+    t->backlogs.ready = t->backlogs.ready || t->backlogs.found;
     t->floors_inherited = t->script != NULL;
     t->more = t->more || t->proof == PROOF_WRITE;
     t->proof = t->proof == PROOF_WRITE ? PROOF_CLEAR : PROOF_NONE;

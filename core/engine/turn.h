@@ -102,8 +102,8 @@ void turn_probe(struct turn *t);
 
 const struct counters *turn_counters(const struct turn *t);
 
-/* Rows wait until their outlet has room (store/outbox_aside.h). */
-bool turn_has_lines(const struct turn *t);
+/* Rows wait until their outlet has room (store/outbox_backlog.h). */
+bool turn_has_backlog(const struct turn *t);
 
 /* Outbox rows at or below that are due at once are in flight. */
 int64_t turn_cursor(const struct turn *t);

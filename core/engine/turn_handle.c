@@ -189,7 +189,7 @@ int item_try(struct turn *t, struct item *i, bool *wanted_out, struct err *err)
 }
 
 /* Unreadable messages are dead letters before any handler runs. */
-static int bury_unreadable(struct turn *t, struct item *i, const char *why, struct err *err)
+static int dead_letter_unreadable(struct turn *t, struct item *i, const char *why, struct err *err)
 {
     bool go_on;
     int rc;
@@ -216,7 +216,7 @@ static int unread(struct turn *t, struct item *i, bool dead_lettered, const stru
                   struct err *err)
 {
     if (why->code == ERR_INPUT || (why->code == ERR_SCRIPT && dead_lettered))
-        return bury_unreadable(t, i, why->text, err);
+        return dead_letter_unreadable(t, i, why->text, err);
     if (why->code != ERR_SCRIPT)
         return err_set(err, why->code, "%s", why->text);
     i->unnamed = true;
@@ -265,7 +265,7 @@ int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
     t->delta.delivered++;
     judge(t, &i);
     if (d->defect != NULL)
-        return bury_unreadable(t, &i, d->defect, err);
+        return dead_letter_unreadable(t, &i, d->defect, err);
     rc = item_read(t, &i, &why);
     if (rc == OK)
         rc = item_identify(t, &i, &why);

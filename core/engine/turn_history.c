@@ -14,12 +14,12 @@ enum {
 
 static int add(struct turn *t, const struct history_row *row, struct err *err)
 {
-    t->recorded_rows++;
-    t->recorded_bytes += row->message.body.len;
+    t->history_rows++;
+    t->history_bytes += row->message.body.len;
     return history_add(t->parts.db, row, err);
 }
 
-int record_item(struct turn *t, const struct item *i, const char *outcome, struct err *err)
+int turn_history_item(struct turn *t, const struct item *i, const char *outcome, struct err *err)
 {
     struct history_row row = {
         .at = t->now_ms,
@@ -67,7 +67,7 @@ static bool add_row(void *arg, const struct outbox_row *row)
     return r->rc == OK;
 }
 
-int record_rows(struct turn *t, int64_t *ids, size_t n, const char *outcome, struct err *err)
+int turn_history_rows(struct turn *t, int64_t *ids, size_t n, const char *outcome, struct err *err)
 {
     struct rows r = {.turn = t, .outcome = outcome, .rc = OK, .err = err};
     int rc = OK;
@@ -78,12 +78,12 @@ int record_rows(struct turn *t, int64_t *ids, size_t n, const char *outcome, str
 }
 
 /* As many go as came in this turn and more, so the history stops growing under any load. */
-int record_prune(struct turn *t, struct err *err)
+int turn_history_prune(struct turn *t, struct err *err)
 {
     const struct history_care care = {.keep_ms = t->settings->history_ms,
                                       .now_ms = t->now_ms,
-                                      .rows = PRUNE_ROWS + 2 * t->recorded_rows,
-                                      .bytes = PRUNE_BYTES + 2 * t->recorded_bytes};
+                                      .rows = PRUNE_ROWS + 2 * t->history_rows,
+                                      .bytes = PRUNE_BYTES + 2 * t->history_bytes};
     int rc;
 
     if (!t->history_left && t->began_ms < t->history_look_ms)

@@ -43,17 +43,17 @@ struct turn_fair {
 
 enum {
     LINE_NAME_MAX = 300,
-    LINES_KNOWN_MAX = 256, /* lines that one turn can tell apart */
+    BACKLOGS_KNOWN_MAX = 256, /* lines that one turn can tell apart */
 };
 
 /* Rows that wait for one outlet, as far as this turn knows. */
-struct line {
+struct backlog {
     uint64_t hash; /* of its name */
     bool waits;    /* it has rows */
 };
 
-/* turn_lines.c */
-struct lines {
+/* turn_backlog.c */
+struct backlogs {
     bool counted;        /* lonely is known */
     bool lonely;         /* by the rules there is one outlet at most */
     bool found;          /* in this turn, what was in flight before the start waits again */
@@ -62,12 +62,12 @@ struct lines {
     bool stuck;          /* this turn stopped at a row whose outlet has no room */
     int64_t stuck_ms;    /* monotonic: since when each turn does; below 0: the last did not */
     struct slice served; /* whose rows are being claimed; absent: nobody's */
-    struct line known[LINES_KNOWN_MAX];
+    struct backlog known[BACKLOGS_KNOWN_MAX];
     size_t n_known;
     uint64_t flood;       /* name of the first of which the walk met a row that waits; 0: none */
     int64_t scouted;      /* rows up to here were looked at ahead of the cursor */
     int64_t scouted_next; /* the same, once the turn is committed */
-    uint64_t passed[LINES_KNOWN_MAX]; /* names of those whose rows were left there */
+    uint64_t passed[BACKLOGS_KNOWN_MAX]; /* names of those whose rows were left there */
     size_t n_passed;
     int laps;                 /* how often all lines were passed since a row went out */
     char last[LINE_NAME_MAX]; /* where the last turn began to serve */
@@ -102,7 +102,7 @@ struct turn {
     int64_t *dated;  /* rows that went out with a time that must be written down */
     size_t n_dated;
     size_t budget; /* rows that the walk at hand may still hand to the broker */
-    struct lines lines;
+    struct backlogs backlogs;
 
     int64_t cursor;           /* outbox ids at or below are in flight, postponed or gone */
     int64_t next_cursor;      /* becomes the cursor when the turn commits */
@@ -145,8 +145,8 @@ struct turn {
     bool caring;              /* one has */
     bool cared;               /* this one did */
 
-    size_t recorded_rows;    /* of this turn, in the history */
-    size_t recorded_bytes;   /* their bodies */
+    size_t history_rows;     /* of this turn, in the history */
+    size_t history_bytes;    /* their bodies */
     int64_t history_look_ms; /* monotonic: when to look for old ones again */
     bool history_left;       /* old ones are left */
 };
@@ -157,14 +157,14 @@ struct item;
 
 /* turn_recent.c: the last handled messages of a turn, kept for trials (store/recent.h). Noted
  * as they pass, written once before the commit. */
-void recall_note(struct turn *t, const struct item *i);
-int recall_write(struct turn *t, struct err *err);
+void turn_recent_note(struct turn *t, const struct item *i);
+int turn_recent_write(struct turn *t, struct err *err);
 
 /* turn_history.c: copies of what is settled, when the setting `history` is on. Rows are looked at
  * before they are deleted; `ids` are sorted. */
-int record_item(struct turn *t, const struct item *i, const char *outcome, struct err *err);
-int record_rows(struct turn *t, int64_t *ids, size_t n, const char *outcome, struct err *err);
-int record_prune(struct turn *t, struct err *err);
+int turn_history_item(struct turn *t, const struct item *i, const char *outcome, struct err *err);
+int turn_history_rows(struct turn *t, int64_t *ids, size_t n, const char *outcome, struct err *err);
+int turn_history_prune(struct turn *t, struct err *err);
 
 /* True when the turn has lasted long enough to end. */
 bool turn_is_old(const struct turn *t);
@@ -203,7 +203,7 @@ enum decision_kind {
     DECIDE_PUT_OFF,
     DECIDE_SPLIT,
     DECIDE_ORDER,
-    DECIDE_ASIDE,
+    DECIDE_BACKLOG,
 };
 
 /* Notes what is to be written about a row once the walk is over. */
@@ -232,32 +232,32 @@ outbox_row_fn publish_row;
 const struct destination *publish_glance(const struct turn *t, const struct outbox_row *row,
                                          struct destination *leg);
 /* The row joins this line when the walk is over. */
-void publish_set_aside(struct turn *t, const struct outbox_row *row, struct slice line);
+void publish_to_backlog(struct turn *t, const struct outbox_row *row, struct slice line);
 
-/* turn_lines.c: rows that wait for their outlet. */
-enum line_answer {
-    LINE_GO,   /* publish it */
-    LINE_WAIT, /* set it aside */
-    LINE_STOP, /* leave it, and all behind it, for a later turn */
+/* turn_backlog.c: rows that wait for their outlet. */
+enum backlog_answer {
+    BACKLOG_GO,   /* publish it */
+    BACKLOG_WAIT, /* set it aside */
+    BACKLOG_STOP, /* leave it, and all behind it, for a later turn */
 };
-void lines_use_rules(struct turn *t); /* others than before */
+void backlogs_use_rules(struct turn *t); /* others than before */
 
 /* Around the walks over rows of a turn. */
-int lines_begin(struct turn *t, struct err *err);
-void lines_end(struct turn *t);
+int backlogs_begin(struct turn *t, struct err *err);
+void backlogs_end(struct turn *t);
 
 /* When to look again at what stopped the walk, ms since 1970 UTC; INT64_MAX: it did not. */
-int64_t lines_due(const struct turn *t);
+int64_t backlogs_due(const struct turn *t);
 
 /* "exchange x": the line that a row waits in for this destination. In `room`. */
-struct slice lines_name(char room[LINE_NAME_MAX], const struct outbox_row *row,
-                        const struct destination *to);
+struct slice backlogs_name(char room[LINE_NAME_MAX], const struct outbox_row *row,
+                           const struct destination *to);
 
 /* What to do with a row of this line; `has_room` false: its outlet takes none now. */
-enum line_answer lines_ask(struct turn *t, struct slice name, bool has_room);
+enum backlog_answer backlogs_ask(struct turn *t, struct slice name, bool has_room);
 
 /* Publishes what waits, one line after the other. */
-int lines_serve(struct turn *t, struct err *err);
+int backlogs_serve(struct turn *t, struct err *err);
 
 /* turn_settle.c: what became of them. And of a row that cannot be published: it was refused, which
  * is an attempt; it is tried again in a moment; it is a dead letter. */

@@ -62,7 +62,7 @@ static int begin(struct turn *t, const struct item *i, const struct pause *p, st
     int rc = OK;
 
     if (i->retry_id != 0 && i->lane.data != NULL)
-        rc = retry_defer(t->parts.db, i->retry_id, LANE_HELD, err);
+        rc = retry_defer(t->parts.db, i->retry_id, LANE_BEHIND, err);
     if (rc == OK)
         rc = recall_letters(t, p, &recalled, err);
 

@@ -7,7 +7,7 @@
  *                          postponed <-'  |      postponed, or set aside when it has no room
  *                                         '-> several destinations: a leg for each, a fresh row
  *
- * Rows come from three sources: lines of what was set aside (turn_lines.c), what is due, and what
+ * Rows come from three sources: lines of what was set aside (turn_backlog.c), what is due, and what
  * is fresh. None of them takes all the room of a turn while another has rows.
  *
  * Rows are looked at while a statement walks over the outbox, so what must be
@@ -18,7 +18,7 @@
 #include "base/failpoint.h"
 #include "store/lane.h"
 #include "store/outbox.h"
-#include "store/outbox_aside.h"
+#include "store/outbox_backlog.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +33,7 @@ enum {
 struct decision {
     int64_t row;
     enum decision_kind kind;
-    char reason[1024]; /* ORDER: the lane; ASIDE: the line */
+    char reason[1024]; /* ORDER: the lane; BACKLOG: whose */
     size_t len;        /* of lane or line, which may hold anything */
 };
 
@@ -67,7 +67,7 @@ void publish_decide(struct turn *t, const struct outbox_row *row, enum decision_
     snprintf(d->reason, sizeof d->reason, "%s", reason);
 }
 
-/* ORDER, ASIDE. */
+/* ORDER, BACKLOG. */
 static void decide_place(struct turn *t, const struct outbox_row *row, enum decision_kind kind,
                          struct slice place)
 {
@@ -78,9 +78,9 @@ static void decide_place(struct turn *t, const struct outbox_row *row, enum deci
     d->len = place.len;
 }
 
-void publish_set_aside(struct turn *t, const struct outbox_row *row, struct slice line)
+void publish_to_backlog(struct turn *t, const struct outbox_row *row, struct slice line)
 {
-    decide_place(t, row, DECIDE_ASIDE, line);
+    decide_place(t, row, DECIDE_BACKLOG, line);
 }
 
 /* Consumers remember an id for so long as we do, as far as we know: one that may have it could
@@ -140,19 +140,19 @@ static bool may_go(struct turn *t, const struct outbox_row *row, const struct de
 {
     char room[LINE_NAME_MAX];
     struct slice name = {NULL, 0};
-    enum line_answer answer;
+    enum backlog_answer answer;
 
-    if (t->lines.any || !has_room)
-        name = lines_name(room, row, to);
-    if (t->lines.served.data != NULL && slice_equal(t->lines.served, name)) {
+    if (t->backlogs.any || !has_room)
+        name = backlogs_name(room, row, to);
+    if (t->backlogs.served.data != NULL && slice_equal(t->backlogs.served, name)) {
         *go_on = has_room;
         return has_room;
     }
-    answer = lines_ask(t, name, has_room);
-    *go_on = answer != LINE_STOP;
-    if (answer == LINE_WAIT)
-        decide_place(t, row, DECIDE_ASIDE, name);
-    return answer == LINE_GO;
+    answer = backlogs_ask(t, name, has_room);
+    *go_on = answer != BACKLOG_STOP;
+    if (answer == BACKLOG_WAIT)
+        decide_place(t, row, DECIDE_BACKLOG, name);
+    return answer == BACKLOG_GO;
 }
 
 /* Since when the broker may have the row, as far as it is ours to say: consumers take what was
@@ -292,8 +292,8 @@ static int decided(struct turn *t, const struct decision *d, struct err *err)
     case DECIDE_ORDER:
         t->more = true; /* the first of a lane goes out in the next turn */
         return lane_join(t->parts.db, d->row, (struct slice){d->reason, d->len}, err);
-    case DECIDE_ASIDE:
-        return aside_set(t->parts.db, d->row, (struct slice){d->reason, d->len}, err);
+    case DECIDE_BACKLOG:
+        return backlog_set(t->parts.db, d->row, (struct slice){d->reason, d->len}, err);
     case DECIDE_PUT_OFF:
         break;
     }
@@ -345,7 +345,7 @@ static int walk(struct turn *t, int source, bool has_rows, size_t most, size_t *
         int (*walk)(struct turn *t, struct err *err);
         enum share_phase phase;
     } sources[SOURCES] = {
-        {lines_serve, SHARE_LINES}, {walk_due, SHARE_DUE}, {walk_fresh, SHARE_FRESH}};
+        {backlogs_serve, SHARE_LINES}, {walk_due, SHARE_DUE}, {walk_fresh, SHARE_FRESH}};
     int rc = OK;
 
     t->budget = most;
@@ -364,13 +364,13 @@ static int walk(struct turn *t, int source, bool has_rows, size_t most, size_t *
 static int look_for_rows(struct turn *t, bool has[SOURCES], struct err *err)
 {
     int64_t due_at = INT64_MAX, last = 0;
-    int rc = lines_begin(t, err);
+    int rc = backlogs_begin(t, err);
 
     if (rc == OK)
         rc = outbox_next_due(t->parts.db, &due_at, err);
     if (rc == OK)
         rc = outbox_last(t->parts.db, &last, err);
-    has[0] = t->lines.any;
+    has[0] = t->backlogs.any;
     has[1] = due_at <= t->now_ms;
     has[2] = last > t->cursor;
     return rc;
@@ -394,6 +394,6 @@ int publish_rows(struct turn *t, struct err *err)
         more -= rows;
         rc = walk(t, i % SOURCES, rows, more > 0 ? (left + 1) / 2 : left, &left, err);
     }
-    lines_end(t);
+    backlogs_end(t);
     return rc;
 }

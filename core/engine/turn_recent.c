@@ -6,7 +6,7 @@
 
 enum { BODY_KEPT_MAX = 64 * 1024 }; /* a ring of large bodies would be the store's size */
 
-void recall_note(struct turn *t, const struct item *i)
+void turn_recent_note(struct turn *t, const struct item *i)
 {
     if (t->settings->recent_max == 0 || i->received.body.len > BODY_KEPT_MAX)
         return;
@@ -19,7 +19,7 @@ void recall_note(struct turn *t, const struct item *i)
     };
 }
 
-int recall_write(struct turn *t, struct err *err)
+int turn_recent_write(struct turn *t, struct err *err)
 {
     size_t max = (size_t)t->settings->recent_max;
     size_t first = t->n_recent > max ? t->n_recent - max : 0;

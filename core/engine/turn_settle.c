@@ -37,7 +37,7 @@ static int postpone(struct turn *t, int64_t row, enum outbox_trouble trouble, in
 
 int settle_put_off(struct turn *t, int64_t row, const char *reason, struct err *err)
 {
-    return postpone(t, row, OUTBOX_ASIDE, MOMENT_MS, reason, err);
+    return postpone(t, row, OUTBOX_BACKLOG, MOMENT_MS, reason, err);
 }
 
 int settle_park(struct turn *t, int64_t row, const char *reason, struct err *err)
@@ -156,7 +156,7 @@ static int settle_returned(struct turn *t, const struct settlement *s, struct er
     switch (r.unroutable) {
     case UNROUTABLE_DROP:
         t->delta.dropped++;
-        rc = record_rows(t, &row, 1, "dropped", err);
+        rc = turn_history_rows(t, &row, 1, "dropped", err);
         return rc == OK ? outbox_confirm(t->parts.db, &row, 1, err) : rc;
     case UNROUTABLE_PARK:
         return settle_park(t, row, s->why, err);
@@ -222,7 +222,7 @@ static int delete_confirmed(struct turn *t, size_t n, struct err *err)
     int rc;
 
     failpoint("confirm_read");
-    rc = record_rows(t, t->confirmed, n, "confirmed", err);
+    rc = turn_history_rows(t, t->confirmed, n, "confirmed", err);
     if (rc == OK)
         rc = outbox_confirm(t->parts.db, t->confirmed, n, err);
     failpoint("confirm_deleted");

@@ -12,16 +12,16 @@
 #include <lauxlib.h>
 #include <time.h>
 
-enum { REST_MAX_MS = 1000 };
+enum { PAUSE_MAX_MS = 1000 };
 
 /* Whoever wants to write meanwhile gets as much time as was taken: the router never waits
  * for a lock, and would find none free. */
-static void rest(int64_t ms)
+static void leave_room(int64_t ms)
 {
     struct timespec pause = {.tv_nsec = 1000000};
 
-    if (ms > REST_MAX_MS)
-        ms = REST_MAX_MS;
+    if (ms > PAUSE_MAX_MS)
+        ms = PAUSE_MAX_MS;
     pause.tv_sec = ms / 1000;
     if (ms > 0)
         pause.tv_nsec = ms % 1000 * 1000000;
@@ -54,7 +54,7 @@ static int64_t run_batches(lua_State *L, struct cli_store *s, size_t n, pick_fn 
         *too_large_out += (int64_t)picked.too_large;
         if (at + passed < n) {
             tell(L, 3, changed);
-            rest(clock_mono(&clock) - began);
+            leave_room(clock_mono(&clock) - began);
         }
     }
     return changed;

@@ -254,7 +254,7 @@ static void answer_ask(struct router *r, const struct json *question, struct buf
     else if (slice_is(ask, "routed"))
         answer_routed(r, question, answer);
     else if (slice_is(ask, "nowhere"))
-        put_truth(answer, "asked", engine_nowhere(r->engine, answer));
+        put_truth(answer, "asked", engine_unreached(r->engine, answer));
     else
         refuse(answer, "unknown request: \"ask\" is status, reload, routed or nowhere");
 }

@@ -65,7 +65,7 @@ enum queue_form ask_queue_form(const char *name, enum queue_type type)
 
     if (type == QUEUE_CLASSIC)
         return QUEUE_CLASSIC_STATED;
-    return dead_letter_queue_name(name, dead) ? QUEUE_QUORUM_GUARDED : QUEUE_QUORUM_PLAIN;
+    return dead_letter_queue_name(name, dead) ? QUEUE_QUORUM_DEAD_LETTERING : QUEUE_QUORUM_PLAIN;
 }
 
 static amqp_table_entry_t text_argument(const char *name, const char *value)
@@ -89,7 +89,7 @@ static int queue_arguments(const char *dead, enum queue_form form, amqp_table_en
             .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = DELIVERIES_MAX}};
         return 2;
     }
-    if (form != QUEUE_QUORUM_GUARDED)
+    if (form != QUEUE_QUORUM_DEAD_LETTERING)
         return 1;
     out[1] = text_argument("x-dead-letter-exchange", "");
     out[2] = text_argument("x-dead-letter-routing-key", dead);
@@ -112,7 +112,7 @@ int ask_queue(struct link *l, uint16_t channel, const char *name, enum queue_for
         .arguments = amqp_empty_table,
     };
 
-    REQUIRE(dead_letter_queue_name(name, dead) || form != QUEUE_QUORUM_GUARDED);
+    REQUIRE(dead_letter_queue_name(name, dead) || form != QUEUE_QUORUM_DEAD_LETTERING);
     if (form != QUEUE_AS_IT_IS) {
         m.arguments.num_entries = queue_arguments(dead, form, arguments);
         m.arguments.entries = arguments;

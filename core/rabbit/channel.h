@@ -38,8 +38,8 @@ enum queue_form {
     QUEUE_AS_IT_IS,       /* passively */
     QUEUE_CLASSIC_STATED, /* a virtual host may have another default */
     QUEUE_QUORUM_PLAIN,
-    QUEUE_QUORUM_GUARDED, /* quorum, with a dead-letter queue: a name for it there must be */
-    QUEUE_OF_DEAD,        /* such a dead-letter queue itself */
+    QUEUE_QUORUM_DEAD_LETTERING, /* quorum, with a dead-letter queue: a name for it there must be */
+    QUEUE_OF_DEAD,               /* such a dead-letter queue itself */
 };
 
 /* What a queue of this name and stated type is created as. */

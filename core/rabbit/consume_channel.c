@@ -27,7 +27,7 @@ struct consume_channel *consume_channel_new(struct consume_channel_context *cont
     f->context = context;
     f->pace = PACE_FLOW;
     backoff_init(&f->backoff, context->backoff_min_ms, context->backoff_max_ms,
-                 (uint64_t)clock_wall(&context->clock) + context->epoch++);
+                 (uint64_t)clock_wall(&context->clock) + context->incarnation++);
     if (link_is_up(context->link))
         f->state = CONSUME_CHANNEL_DECLARING;
     return f;
@@ -90,8 +90,8 @@ static void set_why(struct consume_channel *f, const char *why)
               LOG_FIELDS(log_text("queue", consumed(f)), log_text("why", why)));
 }
 
-/* A channel that worked for long starts over with a short rest. */
-static void rest(struct consume_channel *f)
+/* A channel that worked for long starts over with a short wait. */
+static void back_off(struct consume_channel *f)
 {
     int64_t now = clock_mono(&f->context->clock);
 
@@ -114,7 +114,7 @@ static void on_close(struct consume_channel *f, const amqp_channel_close_t *clos
     struct err err = {0};
     char why[TEXT_MAX];
 
-    /* A link that cannot take this is going down, which ends the epoch as well. */
+    /* A link that cannot take this is going down, which ends the incarnation as well. */
     if (channel_close_ok(f->context->link, f->channel, &err) != OK)
         return;
     if (!consume_channel_has_channel(f))
@@ -122,7 +122,7 @@ static void on_close(struct consume_channel *f, const amqp_channel_close_t *clos
     free_channel(f);
     consume_channel_end_epoch(f);
     set_why(f, consume_channel_why_closed(f, close, why, sizeof why));
-    rest(f);
+    back_off(f);
 }
 
 /* With the channel go its consumer and whatever is held of it. */
@@ -159,7 +159,7 @@ static void go_on(struct consume_channel *f)
     if (f->renewing || f->subscription == NULL)
         f->state = CONSUME_CHANNEL_DECLARING;
     else
-        rest(f);
+        back_off(f);
     f->renewing = false;
 }
 
@@ -372,7 +372,7 @@ static void open_channel(struct consume_channel *f)
         f->context->broken = "a channel could not be opened";
         return;
     }
-    f->epoch = ++f->context->epoch;
+    f->incarnation = ++f->context->incarnation;
     f->deserted = declare_deserted(f->queue);
     f->opened_at = pace_of(f);
     f->state = CONSUME_CHANNEL_OPENING;
@@ -543,7 +543,7 @@ struct unacked *consume_channel_deliver(struct consume_channel *f, struct delive
     if (f->draining || !consume_channel_has_channel(f))
         return NULL;
     d->subscription = f->subscription;
-    d->epoch = f->epoch;
+    d->incarnation = f->incarnation;
     d->owner = f;
     h = unacked_new(d, &f->context->unacked_bytes);
     if (h == NULL) {

@@ -19,12 +19,12 @@
  *   CONSUMING  deliveries come and acks go
  *   CLOSING    the consumer is gone (basic.cancel, or a declaration says so), or the
  *              rules have changed; we close the channel, so that nothing of it is left
- *              half alive. From here it goes on to DECLARING without a rest where only
+ *              half alive. From here it goes on to DECLARING without a wait where only
  *              the prefetch or the pace is another one, or waits there for a subscription
  *              or for its pace
  *   RESTING    waits with back-off, then declares and consumes again
  *
- * Each life of the channel is an epoch. Leaving CONSUMING ends it: what was not lent
+ * Each life of the channel is an incarnation. Leaving CONSUMING ends it: what was not lent
  * to a turn is dropped unacked, what was is stale and never acked, and the broker
  * delivers all of it again. Draining cancels the consumer and keeps the channel, so
  * that what a turn has still goes out as an ack.
@@ -42,11 +42,11 @@ struct consume_channel_context {
     struct link *link;         /* lent */
     struct channels *channels; /* of the link; lent */
     struct log *log;           /* lent */
-    struct clock clock;        /* for rests */
+    struct clock clock;        /* for waits */
     struct declare *declare;   /* of the same link; lent */
-    int64_t backoff_min_ms;    /* rest after a channel died */
-    int64_t backoff_max_ms;    /* ceiling of that rest */
-    uint64_t epoch;            /* last one given to a channel */
+    int64_t backoff_min_ms;    /* wait after a channel died */
+    int64_t backoff_max_ms;    /* ceiling of that wait */
+    uint64_t incarnation;      /* last one given to a channel */
     const char *broken;        /* set when the broker broke the protocol: reconnect */
     void (*stale)(void *arg);  /* some in the line became stale: sweep it */
     void *stale_arg;           /* lent to it */
@@ -93,7 +93,7 @@ void consume_channel_down(struct consume_channel *f);
 /* What the broker said on its channel. */
 void consume_channel_method(struct consume_channel *f, const amqp_method_t *method);
 
-/* A delivery that came; its identity (subscription, epoch, owner) is filled in here.
+/* A delivery that came; its identity (subscription, incarnation, owner) is filled in here.
  * Returns the copy, which the caller puts into the line, or NULL when it is dropped
  * unacked. */
 struct unacked *consume_channel_deliver(struct consume_channel *f, struct delivery *d);

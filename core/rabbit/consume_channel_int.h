@@ -40,7 +40,7 @@ struct consume_channel {
                                             */
     struct declare_item *limit;            /* of deliveries, once it was asked for; NULL */
     unsigned deserted;                     /* declare_deserted when the channel was opened */
-    uint64_t epoch;                        /* of this life of the channel */
+    uint64_t incarnation;                  /* of this life of the channel */
     struct unacked *first;                 /* unacked ones in order of tag; owned */
     struct unacked *last;
     size_t unacked;                   /* how many of them */
@@ -51,7 +51,7 @@ struct consume_channel {
     bool renewing;                    /* CLOSING: consumes again at once */
     int64_t due_ms;                   /* RESTING: end of it; OPENING, CLOSING: answer is due */
     int64_t since_ms;                 /* CONSUMING: since when */
-    struct backoff backoff;           /* how long to rest */
+    struct backoff backoff;           /* how long to wait */
     struct reason *why;               /* last trouble */
 };
 

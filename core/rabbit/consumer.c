@@ -345,12 +345,12 @@ static void look_for_guard(const struct consumer *c, struct consume_channel *f, 
 {
     const char *queue = consume_channel_unplanned_queue(f);
     char dead[DEAD_LETTER_QUEUE_NAME_MAX];
-    const struct consume_channel *guard;
+    const struct consume_channel *spare;
 
     if (queue == NULL || consume_channel_of_dead(f) != NULL || !dead_letter_queue_name(queue, dead))
         return;
-    guard = consume_channel_of(c, dead, true);
-    if (guard == NULL || !consume_channel_is_absent(guard))
+    spare = consume_channel_of(c, dead, true);
+    if (spare == NULL || !consume_channel_is_absent(spare))
         return;
     consume_channel_warn_unguarded(f);
     if (returned < c->rescue_after)

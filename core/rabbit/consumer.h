@@ -26,10 +26,10 @@ struct consumer_settings {
     struct link *link;         /* lent for life */
     struct channels *channels; /* of the link; lent for life */
     struct log *log;           /* lent for life */
-    struct clock clock;        /* for rests */
+    struct clock clock;        /* for waits */
     struct declare *declare;   /* of the same link; lent for life */
-    int64_t backoff_min_ms;    /* rest after a channel died */
-    int64_t backoff_max_ms;    /* ceiling of that rest */
+    int64_t backoff_min_ms;    /* wait after a channel died */
+    int64_t backoff_max_ms;    /* ceiling of that wait */
     size_t bytes_max;          /* that are held at most, but for one that is larger; 0: no limit */
     int64_t rescue_after;      /* what came back so often is endangered */
 };

@@ -55,12 +55,12 @@ void declare_exchange_again(struct declare *d, const char *exchange)
             declare_again(d, d->items[i]);
 }
 
-/* What is on a lane of its own has another connection. */
+/* What is on a channel of its own has another connection. */
 static void restart(struct declare_item *item)
 {
-    if (item->lane == &item->own || (item->kind == ITEM_LIMIT && item->state == DECLARE_READY))
+    if (item->asked_on == &item->own || (item->kind == ITEM_LIMIT && item->state == DECLARE_READY))
         return;
-    item->lane = NULL;
+    item->asked_on = NULL;
     item->step = STEP_IDLE;
     item->stale = false;
     item->state = item->alone ? DECLARE_UNANSWERED : DECLARE_WAITING;
@@ -68,7 +68,7 @@ static void restart(struct declare_item *item)
 
 void declare_down(struct declare *d)
 {
-    declare_lanes_down(d);
+    declare_channels_down(d);
     for (size_t i = 0; i < d->n_items; i++)
         restart(d->items[i]);
 }
@@ -99,7 +99,7 @@ static void note_there(struct declare *d, struct declare_item *item)
             LOG_FIELDS(log_text("what", declare_item_kind(item)), log_text("name", item->name)));
     item->seen = true;
     if (item->form != QUEUE_AS_IT_IS)
-        item->guarded = item->form == QUEUE_QUORUM_GUARDED;
+        item->dead_letters = item->form == QUEUE_QUORUM_DEAD_LETTERING;
 }
 
 static void note_answered(struct declare *d, struct declare_item *item)
@@ -111,7 +111,7 @@ static void note_answered(struct declare *d, struct declare_item *item)
     if (item->alone)
         declare_alone_hasten(d);
     item->alone = false;
-    backoff_reset(&item->rest);
+    backoff_reset(&item->backoff);
 }
 
 static void finish(struct declare *d, struct declare_item *item)
@@ -133,20 +133,20 @@ void declare_item_release(struct declare *d, struct declare_item *item)
 {
     bool stale = item->stale;
 
-    item->lane->item = NULL;
-    item->lane = NULL;
+    item->asked_on->item = NULL;
+    item->asked_on = NULL;
     item->step = STEP_IDLE;
     item->stale = false;
     if (stale)
         declare_item_wait(d, item);
 }
 
-static int open_channel(struct lane *lane, struct err *err)
+static int open_channel(struct declare_channel *dc, struct err *err)
 {
-    int rc = lane->open ? OK : channel_open(lane->link, lane->channel, err);
+    int rc = dc->open ? OK : channel_open(dc->link, dc->channel, err);
 
     if (rc == OK)
-        lane->open = true;
+        dc->open = true;
     return rc;
 }
 
@@ -159,32 +159,32 @@ static enum queue_form form_of(const struct declare_item *item, enum item_step s
                                    : ask_queue_form(item->name, item->rule.queue_type);
 }
 
-static int ask(const struct lane *lane, const struct declare_item *item, struct err *err)
+static int ask(const struct declare_channel *dc, const struct declare_item *item, struct err *err)
 {
     if (item->step == STEP_CONSUMING)
-        return ask_consumer(lane->link, lane->channel, item->name, err);
+        return ask_consumer(dc->link, dc->channel, item->name, err);
     if (item->kind == ITEM_LIMIT)
-        return queue_probe_ask(item->probe, lane->link, lane->channel, err);
+        return queue_probe_ask(item->probe, dc->link, dc->channel, err);
     if (item->kind == ITEM_BINDING)
-        return ask_binding(lane->link, lane->channel, item->exchange->name, item->queue->name,
+        return ask_binding(dc->link, dc->channel, item->exchange->name, item->queue->name,
                            item->name, err);
     if (item->kind == ITEM_EXCHANGE)
-        return ask_exchange(lane->link, lane->channel, item->name, item->rule.exchange_kind,
+        return ask_exchange(dc->link, dc->channel, item->name, item->rule.exchange_kind,
                             item->step == STEP_ASKING, err);
-    return ask_queue(lane->link, lane->channel, item->name, item->form, err);
+    return ask_queue(dc->link, dc->channel, item->name, item->form, err);
 }
 
 static void send_item(struct declare *d, struct declare_item *item, enum item_step step,
                       enum queue_form form)
 {
     struct err err = {0};
-    int rc = open_channel(item->lane, &err);
+    int rc = open_channel(item->asked_on, &err);
 
     item->step = step;
     item->form = form;
     item->absent = item->absent && step != STEP_ASKING;
     if (rc == OK)
-        rc = ask(item->lane, item, &err);
+        rc = ask(item->asked_on, item, &err);
     if (rc == OK)
         return;
     refuse(d, item, err.text);
@@ -244,10 +244,10 @@ void declare_item_begin(struct declare *d, struct declare_item *item)
     begin_item(d, item, first_step(item));
 }
 
-/* Whether it can go on a lane of the link now. */
+/* Whether it can go on a channel of the link now. */
 static bool is_due(struct declare *d, struct declare_item *item, int64_t now)
 {
-    if (item->lane != NULL || item->dropped)
+    if (item->asked_on != NULL || item->dropped)
         return false;
     if (item->state == DECLARE_REFUSED && item->due_ms <= now)
         declare_item_wait(d, item);
@@ -257,18 +257,18 @@ static bool is_due(struct declare *d, struct declare_item *item, int64_t now)
 void declare_step(struct declare *d)
 {
     int64_t now = clock_mono(&d->clock);
-    struct lane *lane = NULL;
+    struct declare_channel *dc = NULL;
 
     if (!link_is_up(d->link))
         return;
-    declare_lanes_step(d, now);
+    declare_channels_step(d, now);
     for (size_t i = 0; i < d->n_items && link_is_up(d->link); i++) {
         if (!is_due(d, d->items[i], now))
             continue;
-        lane = declare_lane(d);
-        if (lane == NULL)
+        dc = declare_channel_for_one(d);
+        if (dc == NULL)
             return;
-        declare_lane_take(d, lane, d->items[i]);
+        declare_channel_take(d, dc, d->items[i]);
         declare_item_begin(d, d->items[i]);
     }
 }
@@ -346,11 +346,11 @@ static bool try_otherwise(struct declare *d, struct declare_item *item,
         go_on_probing(d, item, text);
     else if (asking && item->kind == ITEM_TARGET)
         find_target(d, item);
-    else if (absent && item->kind == ITEM_DEAD && !item->seen && !item->queue->guarded)
+    else if (absent && item->kind == ITEM_DEAD && !item->seen && !item->queue->dead_letters)
         find_absent(d, item);
     else if (absent)
         begin_item(d, item, STEP_CREATING);
-    else if (item->form == QUEUE_QUORUM_GUARDED && explain_is_of_dead_letters(text))
+    else if (item->form == QUEUE_QUORUM_DEAD_LETTERING && explain_is_of_dead_letters(text))
         declare_plain(d, item, text);
     else if (item->form == QUEUE_OF_DEAD && close->reply_code == AMQP_PRECONDITION_FAILED)
         begin_item(d, item, STEP_ASKING); /* somebody made it meanwhile, otherwise */
@@ -359,14 +359,15 @@ static bool try_otherwise(struct declare *d, struct declare_item *item,
     return true;
 }
 
-static void on_close(struct declare *d, struct lane *lane, const amqp_channel_close_t *close)
+static void on_close(struct declare *d, struct declare_channel *dc,
+                     const amqp_channel_close_t *close)
 {
-    struct declare_item *item = lane->item;
+    struct declare_item *item = dc->item;
     struct err err = {0};
 
-    lane->open = false;
+    dc->open = false;
     /* A link that cannot take this is going down and takes everything up again. */
-    if (channel_close_ok(lane->link, lane->channel, &err) != OK || item == NULL)
+    if (channel_close_ok(dc->link, dc->channel, &err) != OK || item == NULL)
         return;
     if (item->dropped || !try_otherwise(d, item, close)) {
         if (!item->dropped)
@@ -378,7 +379,7 @@ static void on_close(struct declare *d, struct lane *lane, const amqp_channel_cl
 /* Who was left without an answer must show that it can be consumed. */
 static bool must_consume(const struct declare_item *item)
 {
-    return item->lane == &item->own && item->step != STEP_CONSUMING &&
+    return item->asked_on == &item->own && item->step != STEP_CONSUMING &&
            (item->kind == ITEM_QUEUE || item->kind == ITEM_DEAD);
 }
 
@@ -411,7 +412,8 @@ static void on_answer(struct declare *d, struct declare_item *item, const amqp_m
         on_queue_ok(d, item, method->decoded);
         break;
     case AMQP_BASIC_CONSUME_OK_METHOD:
-        (void)ask_no_more(item->lane->link, item->lane->channel, &err); /* or it is going down */
+        (void)ask_no_more(item->asked_on->link, item->asked_on->channel,
+                          &err); /* or it is going down */
         break;
     case AMQP_EXCHANGE_DECLARE_OK_METHOD:
     case AMQP_QUEUE_BIND_OK_METHOD:
@@ -423,20 +425,20 @@ static void on_answer(struct declare *d, struct declare_item *item, const amqp_m
     }
 }
 
-static void hear(struct declare *d, struct lane *lane, const amqp_method_t *method)
+static void hear(struct declare *d, struct declare_channel *dc, const amqp_method_t *method)
 {
     if (method->id == AMQP_CHANNEL_CLOSE_METHOD)
-        on_close(d, lane, method->decoded);
-    else if (lane->item != NULL)
-        on_answer(d, lane->item, method);
+        on_close(d, dc, method->decoded);
+    else if (dc->item != NULL)
+        on_answer(d, dc->item, method);
 }
 
 void declare_method(struct declare *d, uint16_t channel, const amqp_method_t *method)
 {
-    struct lane *lane = channels_owner(d->channels, CHANNELS_OF_DECLARE, channel);
+    struct declare_channel *dc = channels_owner(d->channels, CHANNELS_OF_DECLARE, channel);
 
-    if (lane != NULL)
-        hear(d, lane, method);
+    if (dc != NULL)
+        hear(d, dc, method);
     declare_step(d);
 }
 

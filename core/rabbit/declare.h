@@ -3,7 +3,7 @@
  *
  * What exists is taken as it is: a passive declaration asks first. Only what is
  * absent is created. The broker closes a channel to say no, so all of this happens
- * on channels of its own, the lanes, with one item at a time each; one that a no has
+ * on channels of its own, the channels, with one item at a time each; one that a no has
  * closed is opened again.
  *
  *                          passive: ok                      declare_again, link down
@@ -29,7 +29,7 @@
  * A broker without a majority for a queue answers nothing for 30 to 65 s and then ends the
  * connection with all that others do on it: so what was UNANSWERED is asked for on a connection
  * of its own until it has been answered once, and a queue is READY then only when it can be
- * consumed, too. A lane whose answer is late takes no further item, another takes its place.
+ * consumed, too. A channel whose answer is late takes no further item, another takes its place.
  *
  * A target is only looked for: whatever the broker answers, it is READY then.
  *
@@ -173,9 +173,9 @@ bool declare_is_late(const struct declare *d);
 /* What waits for an answer, in words, cut to `size`: returns `out`, or NULL where nothing does. */
 const char *declare_awaited(const struct declare *d, char *out, size_t size);
 
-/* For connections of their own (declare_link.h). An UNANSWERED item whose time has come, or NULL;
- * the caller then opens a connection for it, and says what comes of that: it is up; a method or a
- * delivery came on channel 1; it went down, or its time is over, for this reason. The item is
+/* For connections of their own (side_connection.h). An UNANSWERED item whose time has come, or
+ * NULL; the caller then opens a connection for it, and says what comes of that: it is up; a method
+ * or a delivery came on channel 1; it went down, or its time is over, for this reason. The item is
  * done, answered or not, once declare_alone_is_done. */
 struct declare_item *declare_alone(struct declare *d);
 void declare_alone_up(struct declare *d, struct declare_item *item, struct link *link);

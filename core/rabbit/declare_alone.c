@@ -8,11 +8,11 @@
 
 void declare_item_miss(struct declare *d, struct declare_item *item, const char *why)
 {
-    if (item->lane != NULL)
+    if (item->asked_on != NULL)
         declare_item_release(d, item);
     item->alone = d->any_alone = true;
     item->state = DECLARE_UNANSWERED;
-    item->due_ms = clock_mono(&d->clock) + backoff_next(&item->rest);
+    item->due_ms = clock_mono(&d->clock) + backoff_next(&item->backoff);
     if (declare_item_blame(item, why) && !item->dropped)
         log_event(d->log, LOG_WARN, "broker.unanswered",
                   LOG_FIELDS(log_text("what", declare_item_kind(item)),
@@ -21,7 +21,7 @@ void declare_item_miss(struct declare *d, struct declare_item *item, const char 
 
 void declare_unanswered(struct declare *d, struct declare_item *queue, const char *why)
 {
-    if (queue->lane == NULL)
+    if (queue->asked_on == NULL)
         declare_item_miss(d, queue, why);
 }
 
@@ -32,9 +32,9 @@ static amqp_method_number_t method_of(const struct declare_item *item)
     return item->kind == ITEM_EXCHANGE ? AMQP_EXCHANGE_DECLARE_METHOD : AMQP_QUEUE_DECLARE_METHOD;
 }
 
-static bool is_asked(const struct lane *lane, amqp_method_number_t method)
+static bool is_asked(const struct declare_channel *dc, amqp_method_number_t method)
 {
-    return lane->item != NULL && method_of(lane->item) == method;
+    return dc->item != NULL && method_of(dc->item) == method;
 }
 
 /* Brokers take their time for it: where answers are late, it is one of these. */
@@ -43,11 +43,13 @@ void declare_blame(struct declare *d, amqp_method_number_t method, const char *w
     const int64_t now = clock_mono(&d->clock);
     bool late = false;
 
-    for (size_t i = 0; i < LANES_MAX; i++)
-        late = late || (is_asked(&d->lanes[i], method) && declare_lane_is_late(&d->lanes[i], now));
-    for (size_t i = 0; i < LANES_MAX; i++)
-        if (is_asked(&d->lanes[i], method) && late == declare_lane_is_late(&d->lanes[i], now))
-            declare_item_miss(d, d->lanes[i].item, why);
+    for (size_t i = 0; i < DECLARE_CHANNELS_MAX; i++)
+        late = late || (is_asked(&d->declaring[i], method) &&
+                        declare_channel_is_late(&d->declaring[i], now));
+    for (size_t i = 0; i < DECLARE_CHANNELS_MAX; i++)
+        if (is_asked(&d->declaring[i], method) &&
+            late == declare_channel_is_late(&d->declaring[i], now))
+            declare_item_miss(d, d->declaring[i].item, why);
 }
 
 void declare_alone_hasten(struct declare *d)
@@ -59,7 +61,7 @@ void declare_alone_hasten(struct declare *d)
 
 static bool is_alone(const struct declare_item *item)
 {
-    return item->state == DECLARE_UNANSWERED && item->lane == NULL && !item->dropped;
+    return item->state == DECLARE_UNANSWERED && item->asked_on == NULL && !item->dropped;
 }
 
 struct declare_item *declare_alone(struct declare *d)
@@ -75,8 +77,8 @@ struct declare_item *declare_alone(struct declare *d)
         any = any || item->alone;
         if (!is_alone(item) || item->due_ms > now || !declare_item_may_go(d, item))
             continue;
-        item->own = (struct lane){.link = NULL};
-        declare_lane_take(d, &item->own, item);
+        item->own = (struct declare_channel){.link = NULL};
+        declare_channel_take(d, &item->own, item);
         return item;
     }
     d->any_alone = any;
@@ -95,7 +97,7 @@ int64_t declare_alone_due(const struct declare *d)
 
 bool declare_alone_is_done(const struct declare_item *item)
 {
-    return item->lane != &item->own;
+    return item->asked_on != &item->own;
 }
 
 void declare_alone_up(struct declare *d, struct declare_item *item, struct link *link)

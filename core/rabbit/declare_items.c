@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Between two connections of its own for an item that goes unanswered. */
-enum { REST_MIN_MS = 2 * 1000, REST_MAX_MS = 60 * 1000 };
+enum { BACKOFF_MIN_MS = 2 * 1000, BACKOFF_MAX_MS = 60 * 1000 };
 
 void declare_item_free(struct declare_item **item)
 {
@@ -26,7 +26,7 @@ void declare_item_free(struct declare_item **item)
 
 void declare_item_wait(struct declare *d, struct declare_item *item)
 {
-    if (item->lane != NULL) {
+    if (item->asked_on != NULL) {
         item->stale = true;
     } else if (item->alone) {
         item->state = DECLARE_UNANSWERED;
@@ -115,7 +115,7 @@ static struct declare_item *add(struct declare *d, const struct declare_item *li
     /* Until something asks for it: so it is with one that was dropped. */
     item->dropped = true;
     item->planned = false;
-    backoff_init(&item->rest, REST_MIN_MS, REST_MAX_MS,
+    backoff_init(&item->backoff, BACKOFF_MIN_MS, BACKOFF_MAX_MS,
                  (uint64_t)clock_wall(&d->clock) + d->n_items);
     d->items[d->n_items++] = item;
     return item;
@@ -160,7 +160,7 @@ void declare_forget_exchange(struct declare *d, const char *exchange)
     for (size_t i = 0; i < d->n_items; i++) {
         struct declare_item *item = d->items[i];
 
-        if (item->kind != ITEM_EXCHANGE || item->planned || item->named || item->lane != NULL ||
+        if (item->kind != ITEM_EXCHANGE || item->planned || item->named || item->asked_on != NULL ||
             strcmp(item->name, exchange) != 0)
             continue;
         declare_item_free(&item);

@@ -5,7 +5,7 @@
 
 int64_t declare_due(const struct declare *d)
 {
-    int64_t due = declare_lanes_due(d);
+    int64_t due = declare_channels_due(d);
 
     for (size_t i = 0; i < d->n_items; i++)
         if (declare_state(d->items[i]) == DECLARE_REFUSED && d->items[i]->due_ms < due)
@@ -18,7 +18,7 @@ static bool is_held(const struct declare_item *item, int64_t now)
 {
     if (item == NULL || item->state == DECLARE_UNANSWERED)
         return item != NULL;
-    if (item->lane != NULL && declare_lane_is_late(item->lane, now))
+    if (item->asked_on != NULL && declare_channel_is_late(item->asked_on, now))
         return true;
     return is_held(item->exchange, now) || is_held(item->queue, now);
 }
@@ -64,9 +64,9 @@ bool declare_is_late(const struct declare *d)
 {
     const int64_t now = clock_mono(&d->clock);
 
-    for (size_t i = 0; i < LANES_MAX; i++)
-        if (declare_lane_is_late(&d->lanes[i], now) && d->lanes[i].item->planned &&
-            d->lanes[i].item->kind != ITEM_DEAD && d->lanes[i].item->kind != ITEM_TARGET)
+    for (size_t i = 0; i < DECLARE_CHANNELS_MAX; i++)
+        if (declare_channel_is_late(&d->declaring[i], now) && d->declaring[i].item->planned &&
+            d->declaring[i].item->kind != ITEM_DEAD && d->declaring[i].item->kind != ITEM_TARGET)
             return true;
     return false;
 }
@@ -80,11 +80,12 @@ const char *declare_awaited(const struct declare *d, char *out, size_t size)
         const struct declare_item *item = d->items[i];
 
         waiting += declare_state(item) == DECLARE_WAITING;
-        if (item->dropped || item->lane == NULL || !declare_lane_is_late(item->lane, now))
+        if (item->dropped || item->asked_on == NULL ||
+            !declare_channel_is_late(item->asked_on, now))
             continue;
         snprintf(out, size, "%s \"%s\": the broker has not answered its declaration for %lld s",
                  declare_item_kind(item), declare_item_name(item),
-                 (long long)((now - item->lane->since_ms) / 1000));
+                 (long long)((now - item->asked_on->since_ms) / 1000));
         return out;
     }
     if (waiting == 0)

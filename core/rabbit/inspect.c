@@ -218,7 +218,8 @@ static void tell_absent(struct inspection *in)
                  q->sent_to_alone ? ", and a route leads there where no queue is bound: subscribe "
                                     "to it, or start the service that listens there"
                                   : "");
-    else if (q->kind == ASK_QUEUE && ask_queue_form(q->name, q->queue_type) == QUEUE_QUORUM_GUARDED)
+    else if (q->kind == ASK_QUEUE &&
+             ask_queue_form(q->name, q->queue_type) == QUEUE_QUORUM_DEAD_LETTERING)
         snprintf(text, sizeof text,
                  "queue \"%s\" will be created as quorum, with dead-letter queue \"%s\"", q->name,
                  dead_letter_queue_name(q->name, dead) ? dead : "");
@@ -256,7 +257,7 @@ static void tell_refused(struct inspection *in, uint16_t code, const char *broke
  * does. */
 static bool is_unguarded(const struct inspection *in, const char *broker)
 {
-    return in->questions[in->at].kind == ASK_QUEUE && form_of(in) == QUEUE_QUORUM_GUARDED &&
+    return in->questions[in->at].kind == ASK_QUEUE && form_of(in) == QUEUE_QUORUM_DEAD_LETTERING &&
            explain_is_of_dead_letters(broker);
 }
 

@@ -207,7 +207,7 @@ void publish_channel_down(struct publish_channel *o, const char *why)
     o->gives_way = false;
 }
 
-static void rest(struct publish_channel *o)
+static void back_off(struct publish_channel *o)
 {
     o->state = PUBLISH_CHANNEL_RESTING;
     o->eager = true;
@@ -234,7 +234,7 @@ static enum fault fault_of(const amqp_channel_close_t *close, const char *why)
 }
 
 /* Rows leave, one of them with the blame; who is left goes out with care. A row that never
- * will be taken is out of the way, so the channel need not rest long. */
+ * will be taken is out of the way, so the channel need not wait long. */
 static void settle_blame(struct publish_channel *o, enum fault fault, const char *why)
 {
     size_t lost = window_waiting(o->window);
@@ -267,7 +267,7 @@ static void on_closed(struct publish_channel *o, const amqp_channel_close_t *clo
     settle_blame(o, fault_of(close, why), why);
     if (close->reply_code == AMQP_NOT_FOUND && o->item != NULL)
         o->context->gone(o->context->gone_arg, o->exchange);
-    rest(o);
+    back_off(o);
 }
 
 static void on_close(struct publish_channel *o, const amqp_channel_close_t *close)

@@ -64,11 +64,11 @@ struct publish_channel_context {
     struct settlements *settlements; /* where outcomes go; lent */
     struct quotas *quotas;           /* how much each destination may have; lent */
     size_t in_flight;                /* rows in all windows */
-    uint64_t outlets;                /* made so far: no two spread their rests alike */
+    uint64_t outlets;                /* made so far: no two spread their waits alike */
     size_t window;                   /* capacity of each window */
     int64_t confirm_timeout_ms;      /* a confirm is due after this */
-    int64_t backoff_min_ms;          /* rest after the broker closed a channel */
-    int64_t backoff_max_ms;          /* ceiling of that rest */
+    int64_t backoff_min_ms;          /* wait after the broker closed a channel */
+    int64_t backoff_max_ms;          /* ceiling of that wait */
     bool blocked;                    /* connection.blocked: silence proves nothing */
     const char *broken;              /* set when the broker broke the protocol: reconnect */
     void (*gone)(void *arg, const char *exchange); /* bindings to it may be gone */
@@ -90,7 +90,7 @@ uint16_t publish_channel_channel(const struct publish_channel *o);
 bool publish_channel_is_dropped(const struct publish_channel *o);
 
 /* OK when it takes one more publish now; ERR_BUSY when it soon will; ERR_BROKER with
- * the reason when the exchange is refused; ERR_CLOSED with the reason when it rests for
+ * the reason when the exchange is refused; ERR_CLOSED with the reason when it waits for
  * something that is not the exchange's fault. */
 int publish_channel_usable(const struct publish_channel *o, struct err *err);
 

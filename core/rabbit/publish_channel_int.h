@@ -35,7 +35,7 @@ struct publish_channel {
     bool refused;                    /* the broker closed the channel over the exchange itself */
     enum publish_outcome dropped_as; /* what rows without a word become that are dropped now */
     int64_t due_ms;                  /* RESTING: end of it; OPENING, CLOSING: answer is due */
-    struct backoff backoff;          /* how long to rest */
+    struct backoff backoff;          /* how long to wait */
     struct reason *why;              /* last trouble: words for rows that are dropped */
     struct reason *returned;         /* words for rows that no queue took */
     int64_t asked_ms;                /* when bindings were last asked for after a return */

@@ -33,8 +33,8 @@ struct publisher_settings {
     struct declare *declare;                       /* of the same link; lent for life */
     size_t window;                                 /* unconfirmed publishes at most, 1 to 65536 */
     int64_t confirm_timeout_ms;                    /* a confirm is due after this */
-    int64_t backoff_min_ms;                        /* rest after the broker closed a channel */
-    int64_t backoff_max_ms;                        /* ceiling of that rest */
+    int64_t backoff_min_ms;                        /* wait after the broker closed a channel */
+    int64_t backoff_max_ms;                        /* ceiling of that wait */
     void (*gone)(void *arg, const char *exchange); /* an exchange was deleted */
     void *gone_arg;                                /* lent to it */
 };

@@ -268,8 +268,8 @@ static void rabbit_stop(struct broker *b, void (*done)(void *arg), void *arg)
     link_close(r->publish.link);
     if (r->consume.opened)
         link_close(r->consume.link);
-    asides_close(r->publish.asides);
-    asides_close(r->consume.asides);
+    side_connections_close(r->publish.side);
+    side_connections_close(r->consume.side);
     /* The last to close, or at least never before the loop runs again: so done does
      * not come from inside this call. */
     uv_close((uv_handle_t *)&r->after_read, on_handle_closed);
@@ -279,7 +279,7 @@ static void rabbit_stop(struct broker *b, void (*done)(void *arg), void *arg)
 
 static void half_free(struct half *h)
 {
-    asides_free(&h->asides);
+    side_connections_free(&h->side);
     declare_free(&h->declare);
     channels_free(&h->channels);
     link_free(&h->link);
@@ -323,18 +323,19 @@ static const struct broker_ops rabbit_ops = {
     .free = rabbit_free,
 };
 
-static struct asides *new_asides(struct half *h, const struct link_settings *link)
+static struct side_connections *new_side_connections(struct half *h,
+                                                     const struct link_settings *link)
 {
-    const struct asides_settings settings = {
+    const struct side_connections_settings settings = {
         .link = *link,
         .declare = h->declare,
-        .opened = rabbit_aside_opened,
-        .closed = rabbit_aside_closed,
-        .stirred = rabbit_aside_stirred,
+        .opened = rabbit_side_opened,
+        .closed = rabbit_side_closed,
+        .stirred = rabbit_side_stirred,
         .arg = h,
     };
 
-    return asides_new(&settings);
+    return side_connections_new(&settings);
 }
 
 static int half_init(struct half *h, struct rabbit *r, const struct rabbit_settings *s,
@@ -366,8 +367,8 @@ static int half_init(struct half *h, struct rabbit *r, const struct rabbit_setti
     h->declare = declare_new(h->channels, s->log, s->clock);
     if (h->declare == NULL)
         return ERR_NOMEM;
-    h->asides = new_asides(h, &settings);
-    return h->asides != NULL ? OK : ERR_NOMEM;
+    h->side = new_side_connections(h, &settings);
+    return h->side != NULL ? OK : ERR_NOMEM;
 }
 
 static struct publisher *make_publisher(struct rabbit *r, const struct rabbit_settings *s,

@@ -9,9 +9,9 @@
 #include "rabbit/channels.h"
 #include "rabbit/consumer.h"
 #include "rabbit/declare.h"
-#include "rabbit/declare_link.h"
 #include "rabbit/publisher.h"
 #include "rabbit/rabbit.h"
+#include "rabbit/side_connection.h"
 #include "wire/link.h"
 
 enum rabbit_state { RABBIT_NEW, RABBIT_RUNNING, RABBIT_STOPPING, RABBIT_STOPPED };
@@ -19,12 +19,12 @@ enum rabbit_state { RABBIT_NEW, RABBIT_RUNNING, RABBIT_STOPPING, RABBIT_STOPPED 
 /* One of the two links with what declares on it. */
 struct half {
     struct rabbit *rabbit;
-    struct link *link;         /* owned */
-    struct channels *channels; /* owned; of the link */
-    struct declare *declare;   /* owned */
-    struct asides *asides;     /* owned; for what it leaves unanswered */
-    bool opened;               /* link_open was called, so it must be closed */
-    bool stirred;              /* an answer came that may move declarations or channels */
+    struct link *link;             /* owned */
+    struct channels *channels;     /* owned; of the link */
+    struct declare *declare;       /* owned */
+    struct side_connections *side; /* owned; for what it leaves unanswered */
+    bool opened;                   /* link_open was called, so it must be closed */
+    bool stirred;                  /* an answer came that may move declarations or channels */
 };
 
 struct rabbit {
@@ -59,9 +59,9 @@ struct rabbit {
 };
 
 /* What connections of their own say; the arg is the half that they are for. */
-void rabbit_aside_opened(void *half);
-void rabbit_aside_closed(void *half);
-void rabbit_aside_stirred(void *half);
+void rabbit_side_opened(void *half);
+void rabbit_side_closed(void *half);
+void rabbit_side_stirred(void *half);
 
 /* What the links say; the arg is their half. */
 extern const struct link_events rabbit_publish_events;

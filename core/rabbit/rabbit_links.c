@@ -20,8 +20,8 @@ static void arm(struct rabbit *r)
                             consumer_due(r->consumer),
                             declare_due(r->publish.declare),
                             declare_due(r->consume.declare),
-                            asides_due(r->publish.asides),
-                            asides_due(r->consume.asides),
+                            side_connections_due(r->publish.side),
+                            side_connections_due(r->consume.side),
                             r->bound_by_ms};
     int64_t due = INT64_MAX;
     int64_t wait;
@@ -50,8 +50,8 @@ void rabbit_settle_down(struct rabbit *r)
     mend(&r->publish, publisher_broken(r->publisher));
     mend(&r->consume, consumer_broken(r->consumer));
     if (r->state == RABBIT_RUNNING) {
-        asides_step(r->publish.asides);
-        asides_step(r->consume.asides);
+        side_connections_step(r->publish.side);
+        side_connections_step(r->consume.side);
     }
     arm(r);
     if (r->news && r->wake != NULL)
@@ -107,12 +107,12 @@ static void judge(struct rabbit *r)
     step_all(r);
 }
 
-void rabbit_aside_opened(void *half)
+void rabbit_side_opened(void *half)
 {
     ((struct half *)half)->rabbit->open++;
 }
 
-void rabbit_aside_closed(void *half)
+void rabbit_side_closed(void *half)
 {
     struct rabbit *r = ((struct half *)half)->rabbit;
 
@@ -121,12 +121,12 @@ void rabbit_aside_closed(void *half)
     rabbit_part_closed(r);
 }
 
-void rabbit_aside_stirred(void *half)
+void rabbit_side_stirred(void *half)
 {
     step_all(((struct half *)half)->rabbit);
 }
 
-static void rest(struct rabbit *r)
+static void let_it_sleep(struct rabbit *r)
 {
     if (r->overdue || r->held)
         return;
@@ -146,7 +146,7 @@ static void on_after_read(uv_check_t *check)
         rabbit_settle_down(r);
     }
     r->heard = false;
-    rest(r);
+    let_it_sleep(r);
 }
 
 static void stay_awake(uv_idle_t *idle)
@@ -192,7 +192,7 @@ void rabbit_ack_now(struct rabbit *r)
 {
     r->held = false;
     consumer_hold(r->consumer, false);
-    rest(r);
+    let_it_sleep(r);
 }
 
 static void on_publish_up(void *arg)

@@ -1,7 +1,7 @@
 /* authorizer - who may do what to the store
  *
  * One function for the life of the work handle: setting an authorizer makes SQLite
- * prepare every statement again, so it is switched by db->watched instead. It is
+ * prepare every statement again, so it is switched by db->actor instead. It is
  * asked when a statement is compiled, which also happens again by itself after the
  * schema has changed; that is why a watched statement is watched while it is stepped,
  * too, and why herald's own statements never are.
@@ -19,7 +19,7 @@ static bool begins(const char *name, const char *prefix)
 
 static int deny(struct db *db, const char *what, const char *name)
 {
-    const char *who = db->watched == WATCH_MIGRATION ? "a migration" : "a handler";
+    const char *who = db->actor == ACTOR_MIGRATION ? "a migration" : "a handler";
 
     snprintf(db->denied, sizeof db->denied, "%s may not %s%s%s", who, what, name ? " " : "",
              name ? name : "");
@@ -42,7 +42,7 @@ static int write_to(struct db *db, const char *table, const char *inner)
      * changes it has actions of its own, and a full-text table touches it when it is
      * first used. */
     if ((begins(table, "sqlite_sequence") || begins(table, "sqlite_stat")) &&
-        db->watched == WATCH_HANDLER)
+        db->actor == ACTOR_HANDLER)
         return deny(db, "write to", table);
     return SQLITE_OK;
 }
@@ -105,7 +105,7 @@ static bool changes_schema(int action, const char *a, const char *b, const char 
 
 static int change_schema(struct db *db, const char *object, const char *table)
 {
-    if (db->watched == WATCH_HANDLER)
+    if (db->actor == ACTOR_HANDLER)
         return deny(db, "change the schema", NULL);
     if (begins(object, "herald_"))
         return deny(db, "make or change", object);
@@ -128,7 +128,7 @@ static int authorize(void *arg, int action, const char *a, const char *b, const 
     const char *object, *table;
 
     (void)database;
-    if (db->watched == WATCH_NOBODY)
+    if (db->actor == ACTOR_HERALD)
         return SQLITE_OK;
     if (is_harmless_pragma(action, a, b))
         return SQLITE_OK;

@@ -6,9 +6,9 @@
 
 #include <stdint.h>
 
-#define LANE_HELD INT64_MAX /* not the first of its lane (lane.h) */
-#define ASIDE_DUE                                                                                  \
-    (INT64_MAX - 1) /* set aside (outbox_aside.h); below LANE_HELD, since the first of             \
+#define LANE_BEHIND INT64_MAX /* not the first of its lane (lane.h) */
+#define BACKLOG_DUE                                                                                \
+    (INT64_MAX - 1) /* set aside (outbox_backlog.h); below LANE_BEHIND, since the first of         \
                      * a lane may be */
 
 #endif

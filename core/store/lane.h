@@ -2,7 +2,7 @@
  * lane - order per key: while one message of a key waits, later ones wait behind it
  *
  *   lane of a queue        first row of herald_retry: waits for its time, or is being handled
- *                          rows behind it: no time (LANE_HELD) until it leaves
+ *                          rows behind it: no time (LANE_BEHIND) until it leaves
  *                          or a dead letter that holds the lane (on_dead = "hold")
  *   lane of the outbox     first row: in flight, or waits for its time; the rest as above
  *

@@ -45,7 +45,7 @@ static void join_lane(struct work *w, const struct dead_letter *l, struct retry_
         return;
     w->rc = lane_is_busy(w->db, row->queue, l->lane, l->holds ? l->id : INT64_MAX, &busy, w->err);
     if (w->rc == OK && busy)
-        row->due_at = LANE_HELD;
+        row->due_at = LANE_BEHIND;
 }
 
 static void to_retry(struct work *w, const struct dead_letter *l)

@@ -13,7 +13,7 @@
 /* As message_seconds has it. */
 #define SECONDS "nullif(iif(timestamp_s < 100000000000, timestamp_s, timestamp_s / 1000), 0)"
 
-#define HELD "due_at = 9223372036854775807" /* LANE_HELD */
+#define HELD "due_at = 9223372036854775807" /* LANE_BEHIND */
 
 static const char dead[] =
     "select id, at, side, nullif(queue, '') as queue, attempts, generation, error, traceback,"
@@ -42,7 +42,7 @@ static const char retries[] =
 static const char outbox[] =
     "select id, due_at, cast(created_at as integer) as created_at,"
     " attempts, reason, lane, outlet, key as name,"
-    " case when " HELD " then 'behind' when due_at = " ASIDE_TEXT " then 'waiting'"
+    " case when " HELD " then 'behind' when due_at = " BACKLOG_TEXT " then 'waiting'"
     "  when reason is not null then iif(due_at > 0, 'postponed', 'again')"
     "  else iif(due_at > 0, 'scheduled', 'fresh') end as state,"
     " coalesce(message_id, (select store_id from herald_epoch where above < o.id"

@@ -130,7 +130,7 @@ static int run_statement(const struct migration *m, const char **p, const char *
     sqlite3_stmt *stmt = NULL;
     int result = OK, rc;
 
-    db->watched = WATCH_MIGRATION;
+    db->actor = ACTOR_MIGRATION;
     db->denied[0] = '\0';
     rc = sqlite3_prepare_v2(db->work, start, (int)(end - start), &stmt, p);
     if (rc == SQLITE_OK && stmt != NULL)
@@ -140,7 +140,7 @@ static int run_statement(const struct migration *m, const char **p, const char *
     else if (!db_in_transaction(db))
         result = refuse(m, ERR_CONFIG, start, "this statement ended the transaction", err);
     (void)sqlite3_finalize(stmt); /* repeats rc */
-    db->watched = WATCH_NOBODY;
+    db->actor = ACTOR_HERALD;
     return result;
 }
 

@@ -249,10 +249,10 @@ int outbox_claim_due(struct db *db, int64_t cursor, int64_t now_ms, size_t limit
     return claim_rows(&q, cursor, limit, fn, arg, err);
 }
 
-int outbox_claim_aside(struct db *db, struct slice outlet, size_t limit, outbox_row_fn *fn,
-                       void *arg, struct err *err)
+int outbox_claim_backlog(struct db *db, struct slice outlet, size_t limit, outbox_row_fn *fn,
+                         void *arg, struct err *err)
 {
-    struct query q = query_start(db, STATEMENT_ASIDE_CLAIM);
+    struct query q = query_start(db, STATEMENT_BACKLOG_CLAIM);
 
     query_slice(&q, outlet);
     query_int(&q, (int64_t)limit);
@@ -416,8 +416,8 @@ static void address_letter(struct dead_letter *letter, const struct outbox_row *
 }
 
 /* The letter is written while the row is still lent by the query. */
-static int bury(struct db *db, int64_t id, const char *reason, int64_t now_ms, bool *found,
-                struct err *err)
+static int dead_letter(struct db *db, int64_t id, const char *reason, int64_t now_ms, bool *found,
+                       struct err *err)
 {
     struct query q = query_start(db, STATEMENT_OUTBOX_GET);
     struct dead_letter letter = {.side = DEAD_OUTBOX, .error = reason, .at = now_ms};
@@ -450,7 +450,7 @@ int outbox_park(struct db *db, int64_t id, const char *reason, int64_t now_ms, b
 {
     int64_t removed = 0;
     bool found;
-    int rc = bury(db, id, reason, now_ms, &found, err);
+    int rc = dead_letter(db, id, reason, now_ms, &found, err);
 
     if (parked_out != NULL)
         *parked_out = found;

@@ -15,9 +15,9 @@
  * A row that goes to several destinations becomes a leg for each: FRESH rows of their own
  * with the destination written down, which live and die apart (outbox_add_leg).
  *
- * A row whose outlet has no room is SET ASIDE (outbox_aside.h), and so is passed by the cursor.
+ * A row whose outlet has no room is SET ASIDE (outbox_backlog.h), and so is passed by the cursor.
  *
- * A row of a lane (lane.h) goes out when it is the first; the others are HELD (due_at LANE_HELD,
+ * A row of a lane (lane.h) goes out when it is the first; the others are HELD (due_at LANE_BEHIND,
  * which never comes) until a trigger makes them due.
  *
  * herald_outbox is a public contract (docs/design.md#the-outbox): any program may insert.
@@ -42,7 +42,7 @@ struct outbox_row {
     int64_t dated_at;      /* ms; what its publishes carry as their time; 0: created_at */
     const char *reason;    /* why it was postponed last; NULL: it never was */
     struct slice lane;     /* of which it is the first; absent: it is in none */
-    struct slice outlet;   /* for which it was set aside (outbox_aside.h); absent: it was not */
+    struct slice outlet;   /* for which it was set aside (outbox_backlog.h); absent: it was not */
     /* A leg has its destination written down; NULL: the rules say where it goes. */
     const char *leg_kind;     /* exchange_kind_word, "queue" for the default exchange */
     const char *leg_exchange; /* and the next one: never NULL in a leg */
@@ -94,10 +94,10 @@ int outbox_claim(struct db *db, int64_t after, size_t limit, outbox_row_fn *fn, 
 int outbox_claim_due(struct db *db, int64_t cursor, int64_t now_ms, size_t limit, outbox_row_fn *fn,
                      void *arg, struct err *err);
 
-/* Rows that wait for this outlet (outbox_aside.h), in order: as above, but below or above the
+/* Rows that wait for this outlet (outbox_backlog.h), in order: as above, but below or above the
  * cursor. */
-int outbox_claim_aside(struct db *db, struct slice outlet, size_t limit, outbox_row_fn *fn,
-                       void *arg, struct err *err);
+int outbox_claim_backlog(struct db *db, struct slice outlet, size_t limit, outbox_row_fn *fn,
+                         void *arg, struct err *err);
 
 /* When the earliest postponed row is due; INT64_MAX: none. */
 int outbox_next_due(struct db *db, int64_t *due_at_out, struct err *err);
@@ -125,7 +125,7 @@ enum outbox_trouble {
     OUTBOX_REFUSED, /* the broker said no to it, which it was sent: one more attempt */
     OUTBOX_DENIED,  /* it was not sent, by its own fault: one more attempt */
     OUTBOX_UNHEARD, /* it was sent, and no word came back: the broker may have it */
-    OUTBOX_ASIDE,   /* it was not sent, and that says nothing about it */
+    OUTBOX_BACKLOG, /* it was not sent, and that says nothing about it */
 };
 
 /* Try again at due_at. A row that is gone is no error. */

@@ -93,7 +93,7 @@ static void begin_where(struct writer *w, const struct pick *p, int64_t after)
     if (w->sql == NULL)
         query_int(&w->query, after);
     number_condition(w, "due_at > 0 and due_at", " > ?", p->later_ms, p->later_ms > 0);
-    number_condition(w, "due_at", " < ?", LANE_HELD, p->later_ms > 0);
+    number_condition(w, "due_at", " < ?", LANE_BEHIND, p->later_ms > 0);
 }
 
 static void write_age(struct writer *w, enum pick_table table, const struct pick *p)

@@ -219,7 +219,7 @@ static const char version_4[] =
  * that whoever takes a row away, a program of somebody else's too, keeps the lane moving.
  * `tries` is what each attempt came to (tries.h). What first_sent_at held before was no time of
  * a send, and attempts counted more than refusals. */
-#define HELD "9223372036854775807" /* LANE_HELD */
+#define HELD "9223372036854775807" /* LANE_BEHIND */
 
 #define WAKE_OUTBOX_LANE                                                                           \
     " begin update herald_outbox set due_at = 1 where id = (select id from herald_outbox"          \
@@ -288,9 +288,9 @@ static const char version_6[] = "create table herald_history ("
                                 ");"
                                 "create index herald_history_at on herald_history(at);";
 
-/* Rows that wait for their outlet (outbox_aside.h), in order per outlet. */
+/* Rows that wait for their outlet (outbox_backlog.h), in order per outlet. */
 static const char version_7[] = "alter table herald_outbox add column outlet text;"
-                                "create index herald_outbox_aside"
+                                "create index herald_outbox_backlog"
                                 "  on herald_outbox(due_at, outlet, id) where outlet is not null;";
 
 /* Properties that herald has no use for itself, as the message came with them: JSON. */

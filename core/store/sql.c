@@ -51,7 +51,7 @@ static int out_of_time(void *arg)
 {
     const struct sql *sql = arg;
 
-    return sql->db->watched == WATCH_HANDLER && clock_mono(&sql->db->clock) > sql->deadline_ms;
+    return sql->db->actor == ACTOR_HANDLER && clock_mono(&sql->db->clock) > sql->deadline_ms;
 }
 
 int sql_new(struct sql **out, struct db *db, size_t cache, struct err *err)
@@ -162,13 +162,13 @@ void sql_leave(struct sql *sql)
  * happens in both (see authorizer.c). */
 static void watch(struct db *db)
 {
-    db->watched = WATCH_HANDLER;
+    db->actor = ACTOR_HANDLER;
     db->denied[0] = '\0';
 }
 
 static void unwatch(struct db *db)
 {
-    db->watched = WATCH_NOBODY;
+    db->actor = ACTOR_HERALD;
 }
 
 static int refuse(struct slice text, const char *why, struct err *err)

@@ -18,7 +18,7 @@
     "leg_exchange, "                                                                               \
     "leg_routing_key"
 
-#define ASIDE_TEXT "9223372036854775806" /* ASIDE_DUE */
+#define BACKLOG_TEXT "9223372036854775806" /* BACKLOG_DUE */
 
 #define RETRY_COLUMNS                                                                              \
     "id, due_at, queue, identity, fingerprint, fingerprint_version, unnamed, attempts, first_at, " \
@@ -65,7 +65,7 @@
     X(OUTBOX_KEY_DELETE, "cancel outbox rows", "delete from herald_outbox where key = ?")          \
     X(OUTBOX_CLAIM, "claim outbox rows",                                                           \
       "select " OUTBOX_COLUMNS " from herald_outbox where id > ? order by id limit ?")             \
-    X(ASIDE_GLANCE, "look ahead in the outbox",                                                    \
+    X(BACKLOG_GLANCE, "look ahead in the outbox",                                                  \
       "select id, due_at, outlet, type, business_key2, attempts, leg_kind, leg_exchange, "         \
       "leg_routing_key from herald_outbox where id > ? order by id limit ?")                       \
     X(OUTBOX_DUE, "look for outbox rows that are due",                                             \
@@ -100,19 +100,19 @@
       "from herald_meta where key = 'outbox_removed'")                                             \
     X(OUTBOX_OLDEST, "look for the oldest outbox row",                                             \
       "select created_at from herald_outbox order by id limit 1")                                  \
-    /* rows set aside: outbox_aside.c */                                                           \
-    X(ASIDE_SET, "set an outbox row aside",                                                        \
-      "update herald_outbox set due_at = " ASIDE_TEXT ", outlet = ? where id = ?")                 \
-    X(ASIDE_HAS_ROWS, "look for rows set aside",                                                   \
-      "select 1 from herald_outbox where due_at = " ASIDE_TEXT " and outlet = ? limit 1")          \
-    X(ASIDE_NEXT, "look for rows set aside",                                                       \
-      "select outlet from herald_outbox where due_at = " ASIDE_TEXT " and outlet > ? "             \
+    /* rows set aside: outbox_backlog.c */                                                         \
+    X(BACKLOG_SET, "set an outbox row aside",                                                      \
+      "update herald_outbox set due_at = " BACKLOG_TEXT ", outlet = ? where id = ?")               \
+    X(BACKLOG_HAS_ROWS, "look for rows set aside",                                                 \
+      "select 1 from herald_outbox where due_at = " BACKLOG_TEXT " and outlet = ? limit 1")        \
+    X(BACKLOG_NEXT, "look for rows set aside",                                                     \
+      "select outlet from herald_outbox where due_at = " BACKLOG_TEXT " and outlet > ? "           \
       "order by outlet limit 1")                                                                   \
-    X(ASIDE_CLAIM, "claim rows set aside",                                                         \
+    X(BACKLOG_CLAIM, "claim rows set aside",                                                       \
       "select " OUTBOX_COLUMNS " from herald_outbox "                                              \
-      "where due_at = " ASIDE_TEXT " and outlet = ? order by id limit ?")                          \
-    X(ASIDE_AGAIN, "find rows set aside",                                                          \
-      "update herald_outbox set due_at = " ASIDE_TEXT                                              \
+      "where due_at = " BACKLOG_TEXT " and outlet = ? order by id limit ?")                        \
+    X(BACKLOG_AGAIN, "find rows set aside",                                                        \
+      "update herald_outbox set due_at = " BACKLOG_TEXT                                            \
       ", dated_at = coalesce(dated_at, created_at)"                                                \
       " where due_at = 0 and outlet is not null")                                                  \
     /* inbox */                                                                                    \

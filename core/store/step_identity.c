@@ -3,7 +3,7 @@
  * a version.
  *
  * A row with an id that was given before would lie below the cursor, where nobody looks. The two
- * largest due times are words (LANE_HELD, ASIDE_DUE), and no time for anybody else.
+ * largest due times are words (LANE_BEHIND, BACKLOG_DUE), and no time for anybody else.
  *
  * Whatever has a row here starts at the floor that was common to all queues: of those an id may
  * have been forgotten. So does what the first rules after the upgrade subscribe to, of which the

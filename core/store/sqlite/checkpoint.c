@@ -4,12 +4,12 @@
  * another runs a PASSIVE checkpoint, and a producer whose wal_autocheckpoint is on
  * does both (docs/field-notes.md#the-wal-reset-bug). Against that:
  *
- *   GUARDED --busy handler, write lock ours--> OPEN --checkpoint over--> GUARDED
+ *   PINNED --busy handler, write lock ours--> OPEN --checkpoint over--> PINNED
  *
- * GUARDED: the guard handle has a read transaction open. Either it holds a read mark,
+ * PINNED: the pin has a read transaction open. Either it holds a read mark,
  * and restarting needs every mark; or it began when the whole WAL was in the database
  * and holds lock 0, which forbids copying, so that PASSIVE checkpoints do nothing.
- * Both are safe, so the guard is taken back at once after a checkpoint.
+ * Both are safe, so the pin is taken back at once after a checkpoint.
  * OPEN: only inside herald's own TRUNCATE, after it got the write lock (and the
  * checkpoint lock): nobody can write or copy now.
  *
@@ -33,18 +33,18 @@ int64_t db_wal_bytes(const struct db *db)
 
 static void guard_let_go(struct db *db)
 {
-    (void)sqlite3_reset(db->guard_read); /* repeats the last step's result */
-    db->guard_held = false;
+    (void)sqlite3_reset(db->pin_read); /* repeats the last step's result */
+    db->pinned = false;
 }
 
-void guard_take(struct db *db)
+void pin_take(struct db *db)
 {
-    if (db->guard == NULL || db->guard_held)
+    if (db->pin == NULL || db->pinned)
         return;
     /* herald_meta has several rows, so the statement stays open on the first. Failing
      * (busy with recovery, out of memory) is made good at the next commit. */
-    db->guard_held = sqlite3_step(db->guard_read) == SQLITE_ROW;
-    if (!db->guard_held)
+    db->pinned = sqlite3_step(db->pin_read) == SQLITE_ROW;
+    if (!db->pinned)
         guard_let_go(db);
 }
 
@@ -62,7 +62,7 @@ static int on_busy(void *arg, int times)
     bool write_lock = lock_spy_wants_write(db->spy);
 
     (void)times;
-    if (!write_lock && db->guard_held) {
+    if (!write_lock && db->pinned) {
         /* The write lock is ours: what others committed so far can be told from the
          * change that this checkpoint is about to make. */
         db_look(db);
@@ -118,7 +118,7 @@ static void run(struct db *db)
     db->naps_left = WAIT_MS;
     db->looked_under_lock = false;
     rc = sqlite3_wal_checkpoint_v2(db->check, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-    guard_take(db);
+    pin_take(db);
     if (rc != SQLITE_OK) {
         failed(db, rc, now);
         return;
@@ -184,15 +184,15 @@ static int open_check(struct db *db, struct err *err)
 
 static int open_guard(struct db *db, struct err *err)
 {
-    int rc = db_connect(db, SQLITE_OPEN_READWRITE, &db->guard, err);
+    int rc = db_connect(db, SQLITE_OPEN_READWRITE, &db->pin, err);
 
     if (rc != OK)
         return rc;
-    rc = sqlite3_prepare_v3(db->guard, "select key from herald_meta", -1, SQLITE_PREPARE_PERSISTENT,
-                            &db->guard_read, NULL);
+    rc = sqlite3_prepare_v3(db->pin, "select key from herald_meta", -1, SQLITE_PREPARE_PERSISTENT,
+                            &db->pin_read, NULL);
     if (rc != SQLITE_OK)
-        return db_fail(db, db->guard, rc, "guard the WAL", err);
-    guard_take(db);
+        return db_fail(db, db->pin, rc, "pin the WAL", err);
+    pin_take(db);
     return OK;
 }
 
@@ -208,14 +208,14 @@ int checkpoint_open(struct db *db, struct err *err)
     return rc;
 }
 
-/* The guard first: the last handle that closes empties the WAL, and must be able to. */
+/* The pin first: the last handle that closes empties the WAL, and must be able to. */
 void checkpoint_close(struct db *db)
 {
-    (void)sqlite3_finalize(db->guard_read);
-    db->guard_read = NULL;
-    db->guard_held = false;
-    REQUIRE(sqlite3_close(db->guard) == SQLITE_OK);
+    (void)sqlite3_finalize(db->pin_read);
+    db->pin_read = NULL;
+    db->pinned = false;
+    REQUIRE(sqlite3_close(db->pin) == SQLITE_OK);
     REQUIRE(sqlite3_close(db->check) == SQLITE_OK);
-    db->guard = db->check = NULL;
+    db->pin = db->check = NULL;
     lock_spy_free(&db->spy);
 }

@@ -8,9 +8,9 @@
  *
  *   work   everything of the turn, and the handlers' statements
  *   check  nothing but TRUNCATE checkpoints
- *   guard  an open read mark, so that no foreign writer can restart the WAL
+ *   pin    an open read mark, so that no foreign writer can restart the WAL
  *
- * The router opens with `exclusive`: it takes the lock file, keeps the guard and
+ * The router opens with `exclusive`: it takes the lock file, keeps the pin and
  * checkpoints. The command line opens without: work only, beside a running router.
  *
  * One thread. All functions return OK or an ERR_ code and describe it in err.

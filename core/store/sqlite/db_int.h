@@ -24,10 +24,10 @@ struct epoch {
 };
 
 /* Whose statement is being prepared or stepped: what the authorizer lets through. */
-enum watched {
-    WATCH_NOBODY,    /* herald's own statements: everything */
-    WATCH_HANDLER,   /* a handler's: see sql.h */
-    WATCH_MIGRATION, /* a migration's: see db.h */
+enum actor {
+    ACTOR_HERALD,    /* herald's own statements: everything */
+    ACTOR_HANDLER,   /* a handler's: see sql.h */
+    ACTOR_MIGRATION, /* a migration's: see db.h */
 };
 
 /* Which file it is; inode 0: not known. */
@@ -44,7 +44,7 @@ struct db {
     bool unsynced;                 /* the same */
     sqlite3 *work;                 /* everything of the turn */
     sqlite3 *check;                /* TRUNCATE checkpoints only; NULL unless exclusive */
-    sqlite3 *guard;                /* holds a read mark; NULL unless exclusive */
+    sqlite3 *pin;                  /* holds a read mark; NULL unless exclusive */
     sqlite3_stmt *own[STATEMENTS]; /* herald's statements on `work` */
     char *path;                    /* absolute, symbolic links resolved */
     char *wal_path;                /* path + "-wal" */
@@ -56,8 +56,8 @@ struct db {
     bool began;                    /* between db_begin and its commit or rollback */
     bool broken;                   /* an outcome is unknown: no further transaction */
 
-    enum watched watched; /* who the authorizer watches now */
-    char denied[160];     /* why the authorizer last said no; "" when it did not */
+    enum actor actor; /* who the authorizer watches now */
+    char denied[160]; /* why the authorizer last said no; "" when it did not */
 
     int lock_fd; /* of the lock file; -1: not held */
     int shm_fd;  /* SQLite's own, of the WAL's index; -1: not known (presence.c) */
@@ -76,8 +76,8 @@ struct db {
     bool foreign_pending;    /* noticed inside a checkpoint, not reported yet */
 
     struct lock_spy *spy;        /* which WAL lock `check` waits for */
-    sqlite3_stmt *guard_read;    /* its open row is the read mark */
-    bool guard_held;             /* that row is open */
+    sqlite3_stmt *pin_read;      /* its open row is the read mark */
+    bool pinned;                 /* that row is open */
     int64_t wal_limit;           /* bytes; above, a checkpoint is due */
     int64_t checkpoint_after_ms; /* monotonic; not before, after one that failed */
     int64_t checkpoint_pause_ms; /* the pause after the next failure */
@@ -188,9 +188,9 @@ int epoch_open(struct db *db, struct err *err);
 void epoch_sync(struct db *db);
 void epoch_close(struct db *db);
 
-/* checkpoint.c: the check and guard handles of an exclusive opener. */
+/* checkpoint.c: the check handle and the pin of an exclusive opener. */
 /* Opens the read mark where it is not open; nothing for others. */
-void guard_take(struct db *db);
+void pin_take(struct db *db);
 int checkpoint_open(struct db *db, struct err *err);
 void checkpoint_close(struct db *db);
 

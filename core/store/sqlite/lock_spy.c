@@ -1,8 +1,8 @@
 /* lock_spy - which WAL lock a handle could not get
  *
  * SQLite's busy handler is not told what it waits for, and a checkpoint waits for
- * two things: first for the write lock, then for readers, the guard among them. The
- * guard must be let go in the second wait only. So the spy takes the place of one
+ * two things: first for the write lock, then for readers, the pin among them. The
+ * pin must be let go in the second wait only. So the spy takes the place of one
  * method of the handle's file, xShmLock, and notes the lock that was last refused.
  * Lock numbers are part of the file format (sqlite.org/walformat.html, 2.3): 0 is
  * the write lock, 3 to 7 are the read marks. */

@@ -91,7 +91,7 @@ int db_commit(struct db *db, struct err *err)
         return rc;
     }
     db->began = false;
-    guard_take(db);
+    pin_take(db);
     return OK;
 }
 
@@ -168,7 +168,7 @@ bool db_foreign_commits(struct db *db)
     db_look(db);
     pending = db->foreign_pending;
     db->foreign_pending = false;
-    guard_take(db);
+    pin_take(db);
     return pending;
 }
 

@@ -67,10 +67,10 @@ TEST(held_lines_wait_for_the_commit_or_go_with_the_rollback)
     struct scene s;
 
     begin(&s, LOG_INFO, LOG_LOGFMT);
-    log_hold(s.log);
+    log_buffer(s.log);
     log_event(s.log, LOG_INFO, "rolled.back", LOG_NO_FIELDS);
     log_drop(s.log);
-    log_hold(s.log);
+    log_buffer(s.log);
     log_event(s.log, LOG_INFO, "committed", LOG_NO_FIELDS);
     log_release(s.log);
     end(&s, "2023-11-14T22:13:20.123Z info  committed\n");

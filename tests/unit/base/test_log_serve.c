@@ -206,11 +206,11 @@ TEST(a_turn_that_is_rolled_back_uses_up_no_share)
     struct scene s;
 
     begin(&s, -1);
-    log_hold(s.log);
+    log_buffer(s.log);
     for (int i = 0; i < 5; i++)
         say_failure(&s, i, "orders", "no");
     log_drop(s.log);
-    log_hold(s.log);
+    log_buffer(s.log);
     say_failure(&s, 9, "orders", "no");
     log_release(s.log);
     end(&s);
@@ -229,8 +229,8 @@ TEST(what_a_turn_says_beyond_its_room_is_counted)
     memset(big, 'x', sizeof big - 1);
     begin(&s, -1);
     fcntl(s.pipe[0], F_SETFL, O_NONBLOCK);
-    log_hold(s.log);
-    for (; held < 2 * LOG_HELD_MAX; held += (int64_t)sizeof big)
+    log_buffer(s.log);
+    for (; held < 2 * LOG_BUFFERED_MAX; held += (int64_t)sizeof big)
         log_always(s.log, LOG_INFO, "script.log", LOG_FIELDS(log_text("text", big)));
     log_flush(s.log);
     assert_int_equal(read(s.pipe[0], part, sizeof part), -1); /* nothing yet */

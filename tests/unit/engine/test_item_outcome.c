@@ -108,7 +108,7 @@ TEST_WITH(scene, what_was_received_is_what_is_kept)
                "bad;16; bad 16 m 2");
 }
 
-TEST_WITH(scene, lines_of_the_rules_name_message_and_generation)
+TEST_WITH(scene, backlogs_of_the_rules_name_message_and_generation)
 {
     scene_begin(f, SEMICOLONS NOTE, HITS);
     scene_swap(f, scene_load(f, SEMICOLONS NOTE "-- more\n"), 7);

@@ -56,7 +56,7 @@ TEST_WITH(store, a_wal_over_its_limit_is_emptied)
         own_commit(f);
     db_checkpoint(f->db, false);
     assert_int_equal(db_wal_bytes(f->db), 0);
-    assert_true(f->db->guard_held);
+    assert_true(f->db->pinned);
 }
 
 TEST_WITH(store, an_idle_store_empties_it_once_a_second)
@@ -142,8 +142,8 @@ TEST_WITH(store, without_the_guard_they_would)
 
     store_open(f);
     own_commit(f);
-    (void)sqlite3_reset(f->db->guard_read);
-    f->db->guard_held = false;
+    (void)sqlite3_reset(f->db->pin_read);
+    f->db->pinned = false;
     before = salts(f);
     other_exec(f, "pragma wal_autocheckpoint = 1");
     foreign_commits(f, 3);
@@ -159,7 +159,7 @@ TEST_WITH(store, a_reader_that_stays_delays_it_a_little_only)
     db_checkpoint(f->db, true);
     assert_int_equal(f->db->naps_left, 0); /* it waited for as long as it may */
     assert_true(db_wal_bytes(f->db) > 0);
-    assert_true(f->db->guard_held); /* taken back after the failure */
+    assert_true(f->db->pinned); /* taken back after the failure */
     other_exec(f, "commit");
     db_checkpoint(f->db, true);
     assert_true(db_wal_bytes(f->db) > 0); /* it pauses */
@@ -178,8 +178,8 @@ TEST_WITH(store, a_writer_that_stays_keeps_the_guard_where_it_is)
     other_exec(f, "begin immediate");
     f->db->looked_under_lock = false;
     db_checkpoint(f->db, true);
-    assert_false(f->db->looked_under_lock); /* the guard was never let go */
-    assert_true(f->db->guard_held);
+    assert_false(f->db->looked_under_lock); /* the pin was never let go */
+    assert_true(f->db->pinned);
     other_exec(f, "insert into herald_outbox(type) values ('t'); commit");
     assert_true(salts(f) == before);
 }

@@ -58,7 +58,7 @@ static void add_retry(struct store *s, const char *queue, const char *lane, int6
 {
     const struct retry_row row = {.queue = slice_of(queue),
                                   .message = {.body = slice_of("b")},
-                                  .attempts = due_at == LANE_HELD ? 0 : 2,
+                                  .attempts = due_at == LANE_BEHIND ? 0 : 2,
                                   .due_at = due_at,
                                   .error = "no",
                                   .lane = slice_of(lane)};
@@ -86,10 +86,10 @@ TEST_WITH(store, lanes_are_listed_with_what_they_wait_for)
     assert_string_equal(lanes(f, 10), "");
     add_retry(f, "q", NULL, 5);
     add_retry(f, "q", "1", 7);
-    add_retry(f, "q", "1", LANE_HELD);
-    add_retry(f, "q", "1", LANE_HELD);
+    add_retry(f, "q", "1", LANE_BEHIND);
+    add_retry(f, "q", "1", LANE_BEHIND);
     add_retry(f, "r", "1", 9);
-    add_retry(f, "q", "3", LANE_HELD);
+    add_retry(f, "q", "3", LANE_BEHIND);
     assert_ok(f, dead_add(f->db, &holder, NULL, NULL, &f->err));
     other_exec(f,
                "insert into herald_outbox(type, lane, due_at) values ('t', '4', 0),"

@@ -211,7 +211,7 @@ TEST_WITH(store, a_letter_keeps_its_place_in_the_lane_that_it_holds)
     l.holds = true;
     assert_ok(f, retry_place(f->db, 0, &l.place, &f->err));
     (void)bury(f, &l);
-    row.due_at = LANE_HELD;
+    row.due_at = LANE_BEHIND;
     assert_ok(f, retry_add(f->db, &row, &f->err)); /* came after the letter */
     assert_int_equal(once(f, &everything, letter_replay), 1);
     assert_string_equal(other_rows(f, "select id, due_at = 1, identity from herald_retry"),
@@ -419,7 +419,7 @@ TEST_WITH(store, letters_of_an_older_store_are_grouped_when_the_router_takes_it)
         "alter table herald_dead drop column holds;"
         "alter table herald_dead drop column tries;"
         "drop index herald_retry_queue; alter table herald_dead drop column place; drop index "
-        "herald_outbox_aside; alter table herald_outbox "
+        "herald_outbox_backlog; alter table herald_outbox "
         "drop column outlet;"
         "alter table herald_retry drop column properties;"
         "alter table herald_dead drop column properties;"

@@ -242,7 +242,7 @@ TEST_WITH(store, only_a_refusal_is_an_attempt)
     begin(f);
     assert_ok(f, outbox_record(f->db, 1, &r, &f->err));
     assert_true(r.attempts == 0 && r.refused_at == 0 && r.first_sent_at == 0);
-    postpone(f, 1, OUTBOX_ASIDE, "resting", 4000);
+    postpone(f, 1, OUTBOX_BACKLOG, "resting", 4000);
     assert_ok(f, outbox_record(f->db, 1, &r, &f->err));
     assert_true(r.attempts == 0 && r.refused_at == 0 && r.first_sent_at == 0);
     postpone(f, 1, OUTBOX_REFUSED, "nacked", 5000);

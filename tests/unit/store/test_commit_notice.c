@@ -2,8 +2,8 @@
 #include "store.h"
 
 #include "store/outbox.h"
+#include "store/sqlite/commit_notice.h"
 #include "store/sqlite/db_int.h"
-#include "store/sqlite/watch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 struct seen {
     uv_loop_t loop;
     uv_timer_t timer; /* ends a run */
-    struct watch *watch;
+    struct commit_notice *watch;
     int commits;         /* reported so far */
     bool stop_at_commit; /* the callback ends the watch */
 };
@@ -22,7 +22,7 @@ static void on_commit(void *arg)
 
     seen->commits++;
     if (seen->stop_at_commit)
-        watch_stop(&seen->watch);
+        commit_notice_stop(&seen->watch);
     uv_stop(&seen->loop);
 }
 
@@ -45,14 +45,15 @@ static void begin(struct store *s, struct seen *seen, int64_t poll_ms)
     assert_int_equal(uv_loop_init(&seen->loop), 0);
     assert_int_equal(uv_timer_init(&seen->loop, &seen->timer), 0);
     store_open(s);
-    assert_ok(s, watch_start(&seen->watch, s->db, &seen->loop, poll_ms, on_commit, seen, &s->err));
+    assert_ok(s, commit_notice_start(&seen->watch, s->db, &seen->loop, poll_ms, on_commit, seen,
+                                     &s->err));
 }
 
 /* Nothing may be left in the loop. */
 static void end(struct seen *seen)
 {
-    watch_stop(&seen->watch);
-    watch_stop(&seen->watch); /* NULL is fine */
+    commit_notice_stop(&seen->watch);
+    commit_notice_stop(&seen->watch); /* NULL is fine */
     uv_close((uv_handle_t *)&seen->timer, NULL);
     assert_int_equal(uv_run(&seen->loop, UV_RUN_DEFAULT), 0);
     assert_int_equal(uv_loop_close(&seen->loop), 0);
@@ -101,8 +102,9 @@ TEST_WITH(store, the_poll_finds_what_no_hint_told)
     (void)db_foreign_commits(f->db);
     free(f->db->wal_path); /* as if inotify were not there */
     f->db->wal_path = strdup("/nowhere/at/all");
-    watch_stop(&seen.watch);
-    assert_ok(f, watch_start(&seen.watch, f->db, &seen.loop, 20, on_commit, &seen, &f->err));
+    commit_notice_stop(&seen.watch);
+    assert_ok(f,
+              commit_notice_start(&seen.watch, f->db, &seen.loop, 20, on_commit, &seen, &f->err));
     assert_contains(store_logged(f), "polling instead");
     other_exec(f, "insert into herald_outbox(type) values ('t')");
     run(&seen, 5000);

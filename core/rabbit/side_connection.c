@@ -1,5 +1,5 @@
-/* declare_link - see declare_link.h. */
-#include "rabbit/declare_link.h"
+/* side_connection - see side_connection.h. */
+#include "rabbit/side_connection.h"
 
 #include "rabbit/channel.h"
 
@@ -9,23 +9,23 @@
 /* A broker ends such a connection after 65 s at most, and says why. */
 enum { PATIENCE_MS = 75 * 1000, TEXT_MAX = 600 };
 
-struct aside {
-    struct asides *of;
+struct side_connection {
+    struct side_connections *of;
     struct link *link;         /* owned; NULL: free */
     struct declare_item *item; /* lent; NULL: CLOSING */
     int64_t due_ms;            /* end of patience */
 };
 
-struct asides {
-    struct asides_settings settings;
+struct side_connections {
+    struct side_connections_settings settings;
     char name[256];
     bool ended;
-    struct aside places[ASIDES_MAX];
+    struct side_connection places[SIDE_CONNECTIONS_MAX];
 };
 
-struct asides *asides_new(const struct asides_settings *settings)
+struct side_connections *side_connections_new(const struct side_connections_settings *settings)
 {
-    struct asides *a = calloc(1, sizeof *a);
+    struct side_connections *a = calloc(1, sizeof *a);
 
     if (a == NULL)
         return NULL;
@@ -35,17 +35,17 @@ struct asides *asides_new(const struct asides_settings *settings)
     return a;
 }
 
-void asides_free(struct asides **a)
+void side_connections_free(struct side_connections **a)
 {
     if (*a == NULL)
         return;
-    for (size_t i = 0; i < ASIDES_MAX; i++)
+    for (size_t i = 0; i < SIDE_CONNECTIONS_MAX; i++)
         REQUIRE((*a)->places[i].link == NULL);
     free(*a);
     *a = NULL;
 }
 
-static void leave(struct aside *p)
+static void leave(struct side_connection *p)
 {
     if (p->item == NULL)
         return;
@@ -54,7 +54,7 @@ static void leave(struct aside *p)
 }
 
 /* Its item needs it no more. */
-static void leave_when_done(struct aside *p)
+static void leave_when_done(struct side_connection *p)
 {
     if (p->item != NULL && declare_alone_is_done(p->item))
         leave(p);
@@ -62,7 +62,7 @@ static void leave_when_done(struct aside *p)
 
 static void on_up(void *arg)
 {
-    struct aside *p = arg;
+    struct side_connection *p = arg;
 
     if (p->item != NULL)
         declare_alone_up(p->of->settings.declare, p->item, p->link);
@@ -70,7 +70,7 @@ static void on_up(void *arg)
 
 static void on_down(void *arg, const struct err *why)
 {
-    struct aside *p = arg;
+    struct side_connection *p = arg;
 
     if (p->item == NULL)
         return;
@@ -81,7 +81,7 @@ static void on_down(void *arg, const struct err *why)
 
 static void on_method(void *arg, uint16_t channel, const amqp_method_t *method)
 {
-    struct aside *p = arg;
+    struct side_connection *p = arg;
 
     if (channel == CHANNEL_DECLARE && p->item != NULL)
         declare_alone_method(p->of->settings.declare, p->item, method);
@@ -89,7 +89,7 @@ static void on_method(void *arg, uint16_t channel, const amqp_method_t *method)
 
 static void on_content(void *arg, const struct link_content *content)
 {
-    struct aside *p = arg;
+    struct side_connection *p = arg;
 
     if (p->item != NULL)
         declare_alone_content(p->of->settings.declare, p->item, content);
@@ -102,7 +102,7 @@ static void on_blocked(void *arg, const char *reason)
 
 static void on_read(void *arg)
 {
-    struct aside *p = arg;
+    struct side_connection *p = arg;
 
     leave_when_done(p);
     if (p->item == NULL)
@@ -111,7 +111,7 @@ static void on_read(void *arg)
 
 static void on_closed(void *arg)
 {
-    struct aside *p = arg;
+    struct side_connection *p = arg;
 
     link_free(&p->link);
     p->of->settings.closed(p->of->settings.arg);
@@ -127,7 +127,8 @@ static const struct link_events events = {
     .closed = on_closed,
 };
 
-static void open_aside(struct asides *a, struct aside *p, struct declare_item *item)
+static void open_side(struct side_connections *a, struct side_connection *p,
+                      struct declare_item *item)
 {
     p->link = link_new(&a->settings.link, &events, p);
     if (p->link == NULL) {
@@ -141,7 +142,7 @@ static void open_aside(struct asides *a, struct aside *p, struct declare_item *i
     link_open(p->link);
 }
 
-static void give_up(struct aside *p)
+static void give_up(struct side_connection *p)
 {
     char why[TEXT_MAX];
     const char *error = link_error(p->link);
@@ -153,12 +154,12 @@ static void give_up(struct aside *p)
     leave(p);
 }
 
-void asides_step(struct asides *a)
+void side_connections_step(struct side_connections *a)
 {
     const int64_t now = clock_mono(&a->settings.link.clock);
 
-    for (size_t i = 0; i < ASIDES_MAX && !a->ended; i++) {
-        struct aside *p = &a->places[i];
+    for (size_t i = 0; i < SIDE_CONNECTIONS_MAX && !a->ended; i++) {
+        struct side_connection *p = &a->places[i];
         struct declare_item *item;
 
         leave_when_done(p);
@@ -166,16 +167,16 @@ void asides_step(struct asides *a)
             give_up(p);
         item = p->link == NULL ? declare_alone(a->settings.declare) : NULL;
         if (item != NULL)
-            open_aside(a, p, item);
+            open_side(a, p, item);
     }
 }
 
-int64_t asides_due(const struct asides *a)
+int64_t side_connections_due(const struct side_connections *a)
 {
     bool full = true;
     int64_t due = INT64_MAX;
 
-    for (size_t i = 0; i < ASIDES_MAX && !a->ended; i++) {
+    for (size_t i = 0; i < SIDE_CONNECTIONS_MAX && !a->ended; i++) {
         full = full && a->places[i].link != NULL;
         if (a->places[i].item != NULL && a->places[i].due_ms < due)
             due = a->places[i].due_ms;
@@ -185,9 +186,9 @@ int64_t asides_due(const struct asides *a)
     return due;
 }
 
-void asides_close(struct asides *a)
+void side_connections_close(struct side_connections *a)
 {
     a->ended = true;
-    for (size_t i = 0; i < ASIDES_MAX; i++)
+    for (size_t i = 0; i < SIDE_CONNECTIONS_MAX; i++)
         leave(&a->places[i]);
 }

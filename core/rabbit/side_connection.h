@@ -1,7 +1,7 @@
 /*
- * declare_link - connections of their own for declarations that go unanswered (declare.h)
+ * side_connection - connections of their own for declarations that go unanswered (declare.h)
  *
- *            asides_step, up to ASIDES_MAX        the link is up
+ *            side_connections_step, up to SIDE_CONNECTIONS_MAX        the link is up
  *   (free) ----------------------------> CONNECTING ------------> ASKING
  *      ^                                     |                      | answered, down, or late
  *      |              closed                 |                      v
@@ -9,17 +9,17 @@
  *
  * Whatever the broker does to such a connection, it does it to one item.
  */
-#ifndef HERALD_RABBIT_DECLARE_LINK_H
-#define HERALD_RABBIT_DECLARE_LINK_H
+#ifndef HERALD_RABBIT_SIDE_CONNECTION_H
+#define HERALD_RABBIT_SIDE_CONNECTION_H
 
 #include "rabbit/declare.h"
 #include "wire/link.h"
 
-enum { ASIDES_MAX = 4 };
+enum { SIDE_CONNECTIONS_MAX = 4 };
 
-struct asides;
+struct side_connections;
 
-struct asides_settings {
+struct side_connections_settings {
     struct link_settings link;  /* of each connection; " alone" is added to the name */
     struct declare *declare;    /* lent for life */
     void (*opened)(void *arg);  /* one is there, and closes one day */
@@ -29,14 +29,14 @@ struct asides_settings {
 };
 
 /* The settings are copied, and what they lend is lent for life. NULL when out of memory. */
-struct asides *asides_new(const struct asides_settings *settings);
-void asides_free(struct asides **a); /* once all are closed; NULL is fine */
+struct side_connections *side_connections_new(const struct side_connections_settings *settings);
+void side_connections_free(struct side_connections **a); /* once all are closed; NULL is fine */
 
 /* Opens what is due, and closes what is done. */
-void asides_step(struct asides *a);
-int64_t asides_due(const struct asides *a); /* monotonic; INT64_MAX: never */
+void side_connections_step(struct side_connections *a);
+int64_t side_connections_due(const struct side_connections *a); /* monotonic; INT64_MAX: never */
 
 /* Closes all, for good. */
-void asides_close(struct asides *a);
+void side_connections_close(struct side_connections *a);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * turn_lines - which outbox rows wait for their outlet, and whose turn it is (store/outbox_aside.h)
+ * turn_backlog - which outbox rows wait for their outlet, and whose turn it is
+ * (store/outbox_backlog.h)
  *
  * A row whose outlet has no room stops the walk over the outbox, as long as that may end soon:
  * where all rows go to one outlet, or room comes again within PATIENCE_MS, nothing is written.
@@ -10,7 +11,7 @@
  */
 #include "engine/turn_int.h"
 
-#include "store/outbox_aside.h"
+#include "store/outbox_backlog.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -24,8 +25,8 @@ enum {
     PLACE_MAX = 255,   /* of an exchange's or a queue's name; more is cut */
 };
 
-struct slice lines_name(char room[LINE_NAME_MAX], const struct outbox_row *row,
-                        const struct destination *to)
+struct slice backlogs_name(char room[LINE_NAME_MAX], const struct outbox_row *row,
+                           const struct destination *to)
 {
     bool queue = to->kind == EXCHANGE_DEFAULT;
     const char *place = queue ? to->routing_key : to->exchange;
@@ -62,18 +63,18 @@ static bool is_lonely(const struct topology *rules)
     return true;
 }
 
-void lines_use_rules(struct turn *t)
+void backlogs_use_rules(struct turn *t)
 {
-    t->lines.counted = false;
-    t->lines.stuck_ms = -1;
+    t->backlogs.counted = false;
+    t->backlogs.stuck_ms = -1;
 }
 
-int lines_begin(struct turn *t, struct err *err)
+int backlogs_begin(struct turn *t, struct err *err)
 {
-    struct lines *l = &t->lines;
+    struct backlogs *l = &t->backlogs;
     char name[LINE_NAME_MAX];
     size_t len = 0;
-    int rc = l->ready ? OK : aside_again(t->parts.db, err);
+    int rc = l->ready ? OK : backlog_again(t->parts.db, err);
 
     l->found = rc == OK;
     l->lonely = l->counted ? l->lonely : is_lonely(rules_topology(script_rules(*t->script)));
@@ -81,21 +82,21 @@ int lines_begin(struct turn *t, struct err *err)
     l->n_known = 0;
     l->stuck = false;
     if (rc == OK)
-        rc = aside_next(t->parts.db, (struct slice){"", 0}, name, sizeof name, &len, err);
+        rc = backlog_next(t->parts.db, (struct slice){"", 0}, name, sizeof name, &len, err);
     l->any = len > 0;
     return rc;
 }
 
-int64_t lines_due(const struct turn *t)
+int64_t backlogs_due(const struct turn *t)
 {
-    const struct lines *l = &t->lines;
+    const struct backlogs *l = &t->backlogs;
 
     return l->lonely || l->stuck_ms < 0 ? INT64_MAX : t->now_ms + PATIENCE_MS;
 }
 
-void lines_end(struct turn *t)
+void backlogs_end(struct turn *t)
 {
-    struct lines *l = &t->lines;
+    struct backlogs *l = &t->backlogs;
 
     if (!l->stuck)
         l->stuck_ms = -1;
@@ -104,47 +105,47 @@ void lines_end(struct turn *t)
 }
 
 /* What is known of a line in this turn; NULL when there are too many. */
-static struct line *look_up(struct turn *t, struct slice name)
+static struct backlog *look_up(struct turn *t, struct slice name)
 {
-    struct lines *l = &t->lines;
+    struct backlogs *l = &t->backlogs;
     uint64_t hash = text_hash(TEXT_HASH_START, name.data, name.len);
-    struct line *line;
+    struct backlog *line;
 
     for (size_t i = 0; i < l->n_known; i++)
         if (l->known[i].hash == hash)
             return &l->known[i];
-    if (l->n_known == LINES_KNOWN_MAX)
+    if (l->n_known == BACKLOGS_KNOWN_MAX)
         return NULL;
     line = &l->known[l->n_known++];
-    *line = (struct line){.hash = hash};
+    *line = (struct backlog){.hash = hash};
     /* Where that cannot be read, waiting is right, too. */
-    if (l->any && aside_has_rows(t->parts.db, name, &line->waits, NULL) != OK)
+    if (l->any && backlog_has_rows(t->parts.db, name, &line->waits, NULL) != OK)
         line->waits = true;
     return line;
 }
 
 /* Another line may move at once; a row without a line waits for a while before it gets one. */
-enum line_answer lines_ask(struct turn *t, struct slice name, bool has_room)
+enum backlog_answer backlogs_ask(struct turn *t, struct slice name, bool has_room)
 {
-    struct lines *l = &t->lines;
+    struct backlogs *l = &t->backlogs;
     bool patient = l->lonely || l->stuck_ms < 0 || t->began_ms - l->stuck_ms < PATIENCE_MS;
-    struct line *line;
+    struct backlog *line;
 
     if (has_room && !l->any)
-        return LINE_GO;
+        return BACKLOG_GO;
     line = look_up(t, name);
     if (line != NULL && t->share.at == SHARE_FRESH && l->flood == 0 && (line->waits || !has_room))
         l->flood = line->hash;
     if (line != NULL && line->waits)
-        return LINE_WAIT;
+        return BACKLOG_WAIT;
     if (line != NULL && has_room)
-        return LINE_GO;
+        return BACKLOG_GO;
     if (line == NULL || patient) {
         l->stuck = true;
-        return LINE_STOP;
+        return BACKLOG_STOP;
     }
     l->any = line->waits = true;
-    return LINE_WAIT;
+    return BACKLOG_WAIT;
 }
 
 /* Lines that this turn serves. */
@@ -157,7 +158,7 @@ struct listed {
 /* From the one behind where the last turn began, and from the first one on behind the last. */
 static int list_lines(struct turn *t, struct listed *list, size_t *n_out, struct err *err)
 {
-    struct slice after = {t->lines.last_len > 0 ? t->lines.last : "", t->lines.last_len};
+    struct slice after = {t->backlogs.last_len > 0 ? t->backlogs.last : "", t->backlogs.last_len};
     bool wrapped = after.len == 0;
     int rc = OK;
 
@@ -166,13 +167,13 @@ static int list_lines(struct turn *t, struct listed *list, size_t *n_out, struct
         struct listed *next = &list[*n_out];
 
         next->done = false;
-        rc = aside_next(t->parts.db, after, next->name, sizeof next->name, &next->len, err);
+        rc = backlog_next(t->parts.db, after, next->name, sizeof next->name, &next->len, err);
         if (rc != OK || (next->len == 0 && wrapped))
             break;
         if (wrapped && *n_out > 0 && next->len == list[0].len &&
             memcmp(next->name, list[0].name, next->len) == 0)
             break;
-        t->lines.laps += next->len == 0;
+        t->backlogs.laps += next->len == 0;
         wrapped = wrapped || next->len == 0;
         after = (struct slice){next->name, next->len};
         *n_out += next->len > 0;
@@ -185,7 +186,7 @@ static int list_lines(struct turn *t, struct listed *list, size_t *n_out, struct
 static void move_on(struct turn *t, const struct listed *list, size_t n, bool moved)
 {
     const struct listed *last = &list[n == LISTED_MAX ? n - 1 : 0];
-    struct lines *l = &t->lines;
+    struct backlogs *l = &t->backlogs;
 
     l->last_len = last->len;
     memcpy(l->last, last->name, last->len);
@@ -205,15 +206,15 @@ static int serve(struct turn *t, struct listed *list, size_t n, size_t quantum, 
 
         if (list[i].done)
             continue;
-        t->lines.served = (struct slice){list[i].name, list[i].len};
-        rc = outbox_claim_aside(t->parts.db, t->lines.served, most, publish_row, t, err);
+        t->backlogs.served = (struct slice){list[i].name, list[i].len};
+        rc = outbox_claim_backlog(t->parts.db, t->backlogs.served, most, publish_row, t, err);
         list[i].done = before - t->budget < most;
     }
-    t->lines.served = (struct slice){NULL, 0};
+    t->backlogs.served = (struct slice){NULL, 0};
     return rc;
 }
 
-static bool was_passed(const struct lines *l, uint64_t hash)
+static bool was_passed(const struct backlogs *l, uint64_t hash)
 {
     for (size_t i = 0; i < l->n_passed; i++)
         if (l->passed[i] == hash)
@@ -226,18 +227,18 @@ static bool was_passed(const struct lines *l, uint64_t hash)
 static bool scout_row(void *arg, const struct outbox_row *row)
 {
     struct turn *t = arg;
-    struct lines *l = &t->lines;
+    struct backlogs *l = &t->backlogs;
     char room[LINE_NAME_MAX];
     struct destination leg;
     const struct destination *to = publish_glance(t, row, &leg);
     struct slice name;
-    struct line *line;
+    struct backlog *line;
 
     if (to == NULL || t->n_decisions >= SCOUTED_MAX)
         return false;
-    name = lines_name(room, row, to);
+    name = backlogs_name(room, row, to);
     line = look_up(t, name);
-    if (line == NULL || (line->hash == l->flood && l->n_passed == LINES_KNOWN_MAX))
+    if (line == NULL || (line->hash == l->flood && l->n_passed == BACKLOGS_KNOWN_MAX))
         return false;
     if (was_passed(l, line->hash))
         return true;
@@ -246,7 +247,7 @@ static bool scout_row(void *arg, const struct outbox_row *row)
         return true;
     }
     line->waits = t->more = true;
-    publish_set_aside(t, row, name);
+    publish_to_backlog(t, row, name);
     return true;
 }
 
@@ -254,23 +255,23 @@ static bool scout_row(void *arg, const struct outbox_row *row)
  * it are found by reading ahead. */
 static int scout(struct turn *t, struct err *err)
 {
-    struct lines *l = &t->lines;
+    struct backlogs *l = &t->backlogs;
     int rc;
 
     if (l->scouted <= t->cursor) {
         l->scouted = t->cursor;
         l->n_passed = 0;
     }
-    rc = aside_glance(t->parts.db, l->scouted, SCOUT_MAX, scout_row, t, &l->scouted_next, err);
+    rc = backlog_glance(t->parts.db, l->scouted, SCOUT_MAX, scout_row, t, &l->scouted_next, err);
     t->more = t->more || l->scouted_next - l->scouted >= SCOUT_MAX;
     return rc;
 }
 
-int lines_serve(struct turn *t, struct err *err)
+int backlogs_serve(struct turn *t, struct err *err)
 {
     struct listed list[LISTED_MAX];
     size_t n = 0, quantum, all = t->budget, before = all + 1;
-    int rc = t->lines.any ? list_lines(t, list, &n, err) : OK;
+    int rc = t->backlogs.any ? list_lines(t, list, &n, err) : OK;
 
     if (rc != OK || n == 0)
         return rc;
@@ -281,6 +282,6 @@ int lines_serve(struct turn *t, struct err *err)
     }
     move_on(t, list, n, t->budget < all);
     rc = rc == OK ? scout(t, err) : rc;
-    t->lines.flood = 0; /* the walk over fresh rows comes now, and says anew */
+    t->backlogs.flood = 0; /* the walk over fresh rows comes now, and says anew */
     return rc;
 }

@@ -1,22 +1,22 @@
-/* outbox_aside - see outbox_aside.h. */
-#include "store/outbox_aside.h"
+/* outbox_backlog - see outbox_backlog.h. */
+#include "store/outbox_backlog.h"
 
 #include "store/sqlite/db_int.h"
 
 #include <string.h>
 
-int aside_set(struct db *db, int64_t row, struct slice outlet, struct err *err)
+int backlog_set(struct db *db, int64_t row, struct slice outlet, struct err *err)
 {
-    struct query q = query_start(db, STATEMENT_ASIDE_SET);
+    struct query q = query_start(db, STATEMENT_BACKLOG_SET);
 
     query_slice(&q, outlet);
     query_int(&q, row);
     return query_run(&q, err);
 }
 
-int aside_has_rows(struct db *db, struct slice outlet, bool *out, struct err *err)
+int backlog_has_rows(struct db *db, struct slice outlet, bool *out, struct err *err)
 {
-    struct query q = query_start(db, STATEMENT_ASIDE_HAS_ROWS);
+    struct query q = query_start(db, STATEMENT_BACKLOG_HAS_ROWS);
     int64_t found = 0;
     int rc;
 
@@ -26,10 +26,10 @@ int aside_has_rows(struct db *db, struct slice outlet, bool *out, struct err *er
     return rc;
 }
 
-int aside_next(struct db *db, struct slice after, char *name, size_t size, size_t *len_out,
-               struct err *err)
+int backlog_next(struct db *db, struct slice after, char *name, size_t size, size_t *len_out,
+                 struct err *err)
 {
-    struct query q = query_start(db, STATEMENT_ASIDE_NEXT);
+    struct query q = query_start(db, STATEMENT_BACKLOG_NEXT);
     int rc;
 
     *len_out = 0;
@@ -63,10 +63,10 @@ static void read_glance(sqlite3_stmt *stmt, struct outbox_row *row)
     row->leg_routing_key = text_or_none(stmt, 8);
 }
 
-int aside_glance(struct db *db, int64_t after, size_t limit, outbox_row_fn *fn, void *arg,
-                 int64_t *last_out, struct err *err)
+int backlog_glance(struct db *db, int64_t after, size_t limit, outbox_row_fn *fn, void *arg,
+                   int64_t *last_out, struct err *err)
 {
-    struct query q = query_start(db, STATEMENT_ASIDE_GLANCE);
+    struct query q = query_start(db, STATEMENT_BACKLOG_GLANCE);
     struct outbox_row row;
     int rc;
 
@@ -85,9 +85,9 @@ int aside_glance(struct db *db, int64_t after, size_t limit, outbox_row_fn *fn, 
     return rc < 0 ? rc : OK;
 }
 
-int aside_again(struct db *db, struct err *err)
+int backlog_again(struct db *db, struct err *err)
 {
-    struct query q = query_start(db, STATEMENT_ASIDE_AGAIN);
+    struct query q = query_start(db, STATEMENT_BACKLOG_AGAIN);
 
     return query_run(&q, err);
 }
