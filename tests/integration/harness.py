@@ -300,7 +300,7 @@ class Router:
         where = [] if folder is False else ["-C", folder or self.folder]
         process = subprocess.Popen(
             [World.herald, *where, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, env=self.environment(words[0]), cwd=self.case.folder,
+            stderr=subprocess.PIPE, env=self.environment(*words[:1]), cwd=self.case.folder,
             preexec_fn=die_with_parent)
         try:
             begun(process)

@@ -33,7 +33,7 @@ class Testing(Case):
         router = self.router({"rules/a.lua": RULES, "migrations/001.sql": EFFECT,
                               "spec/note_spec.lua": SPEC})
         usual = router.environment
-        router.environment = lambda: {**usual(), "TMPDIR": self.folder}
+        router.environment = lambda *words: {**usual(*words), "TMPDIR": self.folder}
         router.start()
         said = router.run("test", "--output", "plainTerminal")
         self.assert_words(said.out, "500 successes / 0 failures / 0 errors")
