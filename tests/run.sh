@@ -1,12 +1,13 @@
 #!/bin/sh
 # Every test there is, in one go; the last line is the sum.
 #
-#   sh tests/run.sh [--only floors|format|unit|spec|examples|clang|integration] [--long]
+#   sh tests/run.sh [--only floors|format|tidy|unit|spec|examples|clang|integration] [--long]
 #                   [--broker 4.0|4.3]
 #
 # Missing packages are installed, herald is built with sanitizers into build-ci/, and private
 # RabbitMQs run as long as they are needed. --long adds the release build in build/, the long
-# integration tests against it, and the long runs of unit tests. --broker runs the integration
+# integration tests against it, the long runs of unit tests, and all of them once more under
+# valgrind, with the share of lines of core/ that they run. --broker runs the integration
 # suite on another release's RabbitMQ (lib/rabbit.sh). A suite that crashes, or in which nothing
 # ran, has failed; one that this machine cannot run is left out, with words, and counts as nothing.
 # Nothing has a limit of length: what writes nothing for STANDSTILL seconds is ended.
@@ -15,13 +16,13 @@ cd "$(dirname "$0")/.."
 root=$PWD
 python=/usr/bin/python3 # the one that Debian's python3-pika is for
 
-suites='floors format unit spec examples clang integration'
+suites='floors format tidy unit spec examples clang integration'
 long=no
 
 STANDSTILL=900
 
 usage() {
-    echo "usage: run.sh [--only floors|format|unit|spec|examples|clang|integration] [--long]" \
+    echo "usage: run.sh [--only floors|format|tidy|unit|spec|examples|clang|integration] [--long]" \
         "[--broker 4.0|4.3]" >&2
     exit 2
 }
@@ -39,7 +40,7 @@ while [ $# -gt 0 ]; do
         ;;
     --only)
         case ${2:-} in
-        floors | format | unit | spec | examples | clang | integration) suites=$2 ;;
+        floors | format | tidy | unit | spec | examples | clang | integration) suites=$2 ;;
         *) usage ;;
         esac
         shift
@@ -208,40 +209,60 @@ suite_floors() {
     judge_last_line floors "$work/log" "$status"
 }
 
-# Each version of it wants something else, so what is checked is the format of one.
-FORMAT_VERSION=14
+# Each version of these wants something else, so what is checked is what one of them wants.
+CLANG_VERSION=14
 
-find_formatter() {
-    for formatter in "clang-format-$FORMAT_VERSION" clang-format; do
-        case $("$formatter" --version 2>/dev/null) in
-        *"version $FORMAT_VERSION."*) return 0 ;;
+# find_tool NAME: as $tool
+find_tool() {
+    for tool in "$1-$CLANG_VERSION" "$1"; do
+        case $("$tool" --version 2>/dev/null) in
+        *"version $CLANG_VERSION."*) return 0 ;;
         esac
     done
+    left_out="needs $1 $CLANG_VERSION, which is not on this machine"
     return 1
 }
 
 suite_format() {
-    find_formatter || {
-        left_out="needs clang-format $FORMAT_VERSION, which is not on this machine"
-        return 0
-    }
+    find_tool clang-format || return 0
     for folder in core include tests examples; do
         [ -d "$folder" ] || continue
         find "$folder" -type f \( -name '*.c' -o -name '*.h' \)
     done >"$work/sources"
     status=0
-    run "$work/log" "$formatter" --dry-run -Werror --files="$work/sources" || status=$?
+    run "$work/log" "$tool" --dry-run -Werror --files="$work/sources" || status=$?
+    judge_sources clang-format "$status"
+}
+
+# What .clang-tidy asks of each file of core/.
+suite_tidy() {
+    find_tool clang-tidy || return 0
+    need_ci_build || return 0
+    find core -name '*.c' >"$work/sources"
+    status=0
+    run "$work/log" xargs -a "$work/sources" -P "$(nproc)" -n 8 "$tool" -p build-ci --quiet ||
+        status=$?
+    judge_sources clang-tidy "$status"
+}
+
+# judge_sources NAME STATUS: by the files that $work/log finds fault with
+judge_sources() {
     grep -E '^[^ :]+:[0-9]+:[0-9]+: error: ' "$work/log" >"$work/unsorted" || :
     cut -d: -f1 "$work/unsorted" >"$work/names"
     sort -u "$work/names" >"$work/bad"
     bad=$(wc -l <"$work/bad")
-    judge clang-format "$work/log" "$status" "$(($(wc -l <"$work/sources") - bad))" "$bad"
+    judge "$1" "$work/log" "$2" "$(($(wc -l <"$work/sources") - bad))" "$bad"
 }
 
 # Two at a time or more, each with a log and an exit code of its own; they are judged afterwards,
 # in order of their names. Those of which there is a long form are long already, and begin first.
 suite_unit() {
     need_ci_build || return 0
+    [ "$long" = no ] || {
+        status=0
+        build coverage build-coverage || status=$?
+        check "the build for coverage" "$work/build.log" "$status"
+    }
     find build-ci/tests/unit -maxdepth 1 -type f -perm -u+x >"$work/unsorted"
     sort "$work/unsorted" | while read -r program; do
         name=${program##*/}
@@ -249,10 +270,16 @@ suite_unit() {
         # An old build folder may hold programs whose test is gone.
         [ -f "$source" ] || continue
         echo "$name"
-        [ "$long" = no ] || ! grep -q HERALD_LONG "$source" || echo "$name.long"
+        [ "$long" = yes ] || continue
+        if grep -q HERALD_LONG "$source"; then
+            echo "$name.long"
+            echo "$name.counted" # valgrind would need hours for it
+        else
+            echo "$name.memcheck"
+        fi
     done >"$work/units"
     while read -r name; do
-        program=${name%.long}
+        program=${name%%.*}
         ! grep -q HERALD_LONG "tests/unit/${program%%_*}/${program#*_}.c" || echo "$name"
     done <"$work/units" >"$work/long"
     grep -vxFf "$work/long" "$work/units" >"$work/short" || :
@@ -272,6 +299,13 @@ suite_unit() {
         judge "$name" "$log" "$status" "$(cmocka_count PASSED "$log")" \
             "$(cmocka_count FAILED "$log")"
     done <"$work/units"
+    [ "$long" = no ] || show_coverage
+}
+
+# Lines of core/ that the unit tests run: a figure, not a verdict.
+show_coverage() {
+    run "$work/log" gcovr --root . --filter core/ --print-summary build-coverage || :
+    sed -n 's/^lines: /run.sh: lines of core that unit tests run: /p' "$work/log"
 }
 
 # Takes what nobody has taken yet. The folder's name is the claim.
@@ -280,10 +314,18 @@ run_units() {
     trap end_child EXIT
     while read -r name; do
         mkdir "$work/unit/$name" 2>/dev/null || continue
-        variable=
-        [ "$name" = "${name%.long}" ] || variable=HERALD_LONG=1
+        program=tests/unit/${name%%.*}
+        case $name in
+        *.long) set -- env HERALD_LONG=1 "build-ci/$program" ;;
+        *.counted) set -- "build-coverage/$program" ;;
+        *.memcheck)
+            set -- valgrind --quiet --error-exitcode=99 --leak-check=full \
+                --errors-for-leak-kinds=definite,indirect "build-coverage/$program"
+            ;;
+        *) set -- "build-ci/$program" ;;
+        esac
         status=0
-        run "$work/unit/$name.log" env $variable "build-ci/tests/unit/${name%.long}" || status=$?
+        run "$work/unit/$name.log" "$@" || status=$?
         echo "$status" >"$work/unit/$name.status"
     done <"$work/todo"
 }
@@ -361,7 +403,11 @@ integration() { # HERALD [OPTION]
 
 # --- all of them -----------------------------------------------------------------------------
 
-sh tests/lib/packages.sh build test
+if [ "$long" = yes ]; then
+    sh tests/lib/packages.sh build test long
+else
+    sh tests/lib/packages.sh build test
+fi
 for suite in $suites; do
     suite_passed=0
     suite_failed=0

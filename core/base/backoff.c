@@ -11,11 +11,12 @@ void backoff_init(struct backoff *b, int64_t min_ms, int64_t max_ms, uint64_t se
 
 int64_t backoff_after(struct backoff *b, unsigned tries)
 {
-    int64_t step = b->min_ms;
+    int64_t step = b->min_ms, half;
 
     for (unsigned i = 0; i < tries && step < b->max_ms; i++)
         step = step > b->max_ms / 2 ? b->max_ms : step * 2;
-    return step - (int64_t)(chance_draw(&b->chance) * (double)(step / 2 + 1));
+    half = step / 2;
+    return step - (int64_t)(chance_draw(&b->chance) * (double)(half + 1));
 }
 
 int64_t backoff_next(struct backoff *b)

@@ -120,7 +120,7 @@ void json_end_line(struct buf *b, size_t from, const char *brackets);
 int json_put_string(struct buf *b, const char *text, size_t len);
 
 /* Appends the digits of bytes (RFC 4648, section 4). */
-int json_put_base64(struct buf *b, const char *bytes, size_t len);
+int json_put_base64(struct buf *b, const char *data, size_t len);
 
 /* Appends bytes so that none is lost: UTF-8 as a string, others as {"base64":"..."}. */
 int json_put_bytes(struct buf *b, const char *bytes, size_t len);

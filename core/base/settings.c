@@ -52,8 +52,7 @@ static bool policy_differs(const struct retry_policy *a, const struct retry_poli
     return a->attempts != b->attempts || a->n_delays != b->n_delays ||
            memcmp(a->delay_ms, b->delay_ms, a->n_delays * sizeof a->delay_ms[0]) != 0 ||
            a->delay_max_ms != b->delay_max_ms || a->max_age_ms != b->max_age_ms ||
-           memcmp(&a->factor, &b->factor, sizeof a->factor) != 0 ||
-           memcmp(&a->jitter, &b->jitter, sizeof a->jitter) != 0;
+           a->factor != b->factor || a->jitter != b->jitter;
 }
 
 bool settings_differ(const struct setting *s, const struct settings *a, const struct settings *b)

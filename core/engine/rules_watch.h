@@ -22,11 +22,11 @@ typedef void rules_watch_fn(void *arg);
 /* Watches rules/ and lib/ (and what is below lib/) of each folder. The paths are copied.
  * A machine that cannot watch any more is a warning in the log, not an error: a reload can
  * still be asked for. */
-int rules_watch_start(struct rules_watch **w, uv_loop_t *loop, struct log *log,
+int rules_watch_start(struct rules_watch **out, uv_loop_t *loop, struct log *log,
                       const char *const *folders, size_t n, rules_watch_fn *fn, void *arg,
                       struct err *err);
 
 /* `fn` is not called any more; the memory goes with the loop's next rounds. NULL is fine. */
-void rules_watch_stop(struct rules_watch **w);
+void rules_watch_stop(struct rules_watch **out);
 
 #endif

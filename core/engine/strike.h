@@ -31,7 +31,7 @@ enum { STRIKES_MAX = 3, STRIKES_SUSPECTS = 8 };
 struct strike;
 
 /* Maps <store>-strike, made when absent. ERR_IO with words: a router can do without. */
-int strike_open(struct strike **s, const char *store, struct err *err);
+int strike_open(struct strike **out, const char *store, struct err *err);
 void strike_close(struct strike **s); /* NULL is fine */
 
 /* Around each handler. A message is named by its queue, its id where it has one, and a

@@ -16,7 +16,7 @@
 struct watchdog;
 
 /* Starts the thread. `limit_ms`: how long the engine may stay inside (real time). */
-int watchdog_start(struct watchdog **w, int64_t limit_ms, struct err *err);
+int watchdog_start(struct watchdog **out, int64_t limit_ms, struct err *err);
 void watchdog_stop(struct watchdog **w); /* joins it; NULL is fine */
 
 /* `what` is shown when it bites; static text. `w` may be NULL. */

@@ -15,7 +15,7 @@ struct script;
 /* Reads rules/ *.lua of each folder (in order of name, regular files only) and, for
  * require "lib.money", lib/ ** / *.lua; runs the rules under limits, seals them.
  * ERR_CONFIG: file, line, what is wrong. */
-int script_load(struct script **s, const struct script_settings *settings, struct err *err);
+int script_load(struct script **out, const struct script_settings *settings, struct err *err);
 void script_free(struct script **s);
 
 /* Makes a fresh state from the sources kept in memory and replaces *s, which stays as

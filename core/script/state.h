@@ -55,7 +55,7 @@ struct state {
 
 /* Limits and host are taken from the settings; `owner` is lent for life. ERR_NOMEM: it
  * does not fit. */
-int state_new(struct state **st, const struct script_settings *settings, void *owner,
+int state_new(struct state **out, const struct script_settings *settings, void *owner,
               struct err *err);
 
 /* Closes it and clears *st; NULL is fine. Statements must have been given back. */

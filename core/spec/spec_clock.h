@@ -13,7 +13,7 @@
 struct virtual_time;
 
 /* Registers one with a name of its own. The clock's arg is lent for life. */
-int virtual_time_new(struct virtual_time **v, struct clock clock, struct err *err);
+int virtual_time_new(struct virtual_time **out, struct clock clock, struct err *err);
 
 /* After every store that uses it is closed; NULL is fine. */
 void virtual_time_free(struct virtual_time **v);

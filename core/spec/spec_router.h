@@ -27,7 +27,8 @@ struct rehearsal_settings {
 };
 
 /* Opens the store, applies migrations, loads the rules. ERR_CONFIG: the user's to mend. */
-int rehearsal_new(struct rehearsal **r, const struct rehearsal_settings *settings, struct err *err);
+int rehearsal_new(struct rehearsal **out, const struct rehearsal_settings *settings,
+                  struct err *err);
 void rehearsal_free(struct rehearsal **r); /* removes the store; NULL is fine */
 
 /* Runs turns until nothing is left to do. ERR_ codes of what stopped it otherwise. */

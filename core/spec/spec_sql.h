@@ -16,7 +16,7 @@
 struct guest;
 
 /* Closed before its db. */
-int guest_open(struct guest **g, struct db *db, struct err *err);
+int guest_open(struct guest **out, struct db *db, struct err *err);
 void guest_close(struct guest **g); /* NULL is fine */
 
 /* `text` is lent until guest_end. */

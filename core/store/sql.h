@@ -20,8 +20,8 @@ struct sql_stmt;
 
 /* Made and freed with the store's owner, before db_close; at most `cache` idle
  * statements are kept. sql_free takes statements along that were not given back. */
-int sql_new(struct sql **sql, struct db *db, size_t cache, struct err *err);
-void sql_free(struct sql **sql);
+int sql_new(struct sql **out, struct db *db, size_t cache, struct err *err);
+void sql_free(struct sql **out);
 
 /* A handler begins and ends. A statement that runs beyond `deadline_ms` (monotonic;
  * INT64_MAX: none) is interrupted: ERR_SCRIPT, or ERR_TX_LOST where it had written. */
@@ -60,6 +60,6 @@ bool sql_expand(const struct sql_stmt *s, struct buf *out);
 void sql_end(struct sql_stmt *s);
 
 /* Resets and gives the statement back to the cache. */
-void sql_done(struct sql_stmt **s);
+void sql_done(struct sql_stmt **out);
 
 #endif

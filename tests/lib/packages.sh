@@ -3,8 +3,8 @@
 #
 #   sh tests/lib/packages.sh NAME...
 #
-# A NAME is a package, or one of the lists below: build (to build herald), test (to test it),
-# broker (a RabbitMQ server for examples).
+# A NAME is a package, or one of the lists below: build (to build herald), test (to test it), long
+# (to test it for long), broker (a RabbitMQ server for examples).
 set -eu
 
 packages_build() {
@@ -16,8 +16,12 @@ packages_build() {
 packages_test() {
     packages_build
     packages_broker
-    echo libcmocka-dev lua-busted lua-check lua-filesystem clang clang-format git python3 \
+    echo libcmocka-dev lua-busted lua-check lua-filesystem clang clang-format clang-tidy git python3 \
         python3-pika procps
+}
+
+packages_long() {
+    echo valgrind gcovr
 }
 
 packages_broker() {
@@ -27,7 +31,7 @@ packages_broker() {
 expand() {
     for name in "$@"; do
         case $name in
-        build | test | broker) "packages_$name" ;;
+        build | test | long | broker) "packages_$name" ;;
         -*) echo "packages.sh: not a package: $name" >&2 && return 1 ;;
         *) echo "$name" ;;
         esac

@@ -14,7 +14,7 @@
 struct commit_notice;
 typedef void commit_notice_fn(void *arg); /* another process committed */
 
-int commit_notice_start(struct commit_notice **w, struct db *db, uv_loop_t *loop, int64_t poll_ms,
+int commit_notice_start(struct commit_notice **out, struct db *db, uv_loop_t *loop, int64_t poll_ms,
                         commit_notice_fn *fn, void *arg, struct err *err);
 /* Closes the handles and frees *w from the loop later. */
 void commit_notice_stop(struct commit_notice **w);

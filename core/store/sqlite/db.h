@@ -41,8 +41,8 @@ struct db_settings {
 /* Opens, checks and migrates herald's own schema (forward only, in a transaction, by
  * the router alone; a newer one is ERR_CONFIG). ERR_BUSY: another router has the store,
  * with its pid. ERR_NOT_FOUND: no such file, or no store of herald's, and not `create`. */
-int db_open(struct db **db, const struct db_settings *settings, struct err *err);
-void db_close(struct db **db);
+int db_open(struct db **out, const struct db_settings *settings, struct err *err);
+void db_close(struct db **out);
 
 /* BEGIN IMMEDIATE. The router waits for milliseconds at most: ERR_BUSY means try again
  * soon; others wait up to 5 s. ERR_UNKNOWN: an earlier commit or checkpoint could not be

@@ -164,7 +164,7 @@ struct schema_step {
     const char *sql;
 };
 /* Brings the store to `n` steps, in one transaction. `create`: also from nothing. */
-int schema_upgrade(struct db *db, const struct schema_step *steps, int n, bool create,
+int schema_upgrade(struct db *db, const struct schema_step *all, int n, bool create,
                    struct err *err);
 /* The same with herald's own steps. */
 int schema_open(struct db *db, bool create, struct err *err);
@@ -195,7 +195,7 @@ int checkpoint_open(struct db *db, struct err *err);
 void checkpoint_close(struct db *db);
 
 /* lock_spy.c: remembers which WAL lock a handle failed to get last. */
-int lock_spy_attach(struct lock_spy **spy, sqlite3 *handle);
+int lock_spy_attach(struct lock_spy **out, sqlite3 *handle);
 bool lock_spy_wants_write(const struct lock_spy *spy);
 /* After the handle is closed. */
 void lock_spy_free(struct lock_spy **spy);
