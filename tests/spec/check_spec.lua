@@ -12,12 +12,18 @@ local TABLE = "create table t (\n  id integer primary key,\n  name text\n);\n"
 describe("herald check", function()
   local shop
 
-  after_each(function() if shop then shop:remove() end end)
+  local function remove()
+    if shop then shop:remove() end
+    shop = nil
+  end
+
+  after_each(remove)
 
   -- Files over a good router; `false` takes one away.
   local function router(files)
     local all = { ["herald.lua"] = "return {}", ["rules/a.lua"] = GOOD, ["migrations/001.sql"] = TABLE }
     for name, text in pairs(files or {}) do all[name] = text or nil end
+    remove()
     shop = made.folder(all)
     return shop
   end
@@ -164,6 +170,7 @@ describe("herald check", function()
 
     -- In the store of 0.1.0 messages of kept-plain were named by the id of their bodies.
     local function beside_older(subscription)
+      remove()
       shop = made.folder { ["herald.lua"] = "return {}", ["rules/a.lua"] = HEAD .. subscription }
       local fixture = os.getenv("PWD") .. "/tests/fixtures/store-0.1.0.sql"
       assert.equal(0, (shop:shell("sqlite3 herald.db < " .. fixture)))
@@ -183,9 +190,7 @@ describe("herald check", function()
       for _, more in ipairs { 'identity = "body.id"', "identity = function() return nil end", 'envelope = "raw"' } do
         local out = beside_older(('herald.subscribe { queue = "kept-plain", %s }'):format(more))
         assert.is_nil(out:find("body.id", 1, true), out)
-        shop:remove()
       end
-      shop = nil
     end)
 
     it("finds that the store's folder is missing", function()
@@ -317,7 +322,6 @@ describe("herald check", function()
       has(out, 'rules/a.lua:2:1: warning: nobody listens where "order_paid" goes: no subscription here takes from "orders" (did you mean "order"?)')
       has(out, 'rules/a.lua:3:1: warning: nothing comes to "learning": no herald.route here sends to it (did you mean "orders"?)')
       has(out, 'rules/a.lua:4:1: warning: the handler for "order_payd" is never called: no herald.route here is for that (did you mean "order_paid"?)')
-      shop:remove()
       assert.matches("^ok: ", check({ ["rules/a.lua"] = HEAD .. ROUTE
         .. 'herald.subscribe { queue = "learning", from = herald.fanout "order" }\n'
         .. 'herald.on("order_payd", "*", function() end)' }, "--broker", "amqp://127.0.0.1:1/"))
@@ -337,11 +341,9 @@ describe("herald check", function()
       end
       for _, pair in ipairs { { "a.b", "a.*" }, { "a.b", "#" }, { "a", "a.#" }, { "a.b.c", "#.c" }, { "a.b", "a.b" } } do
         assert.matches("^ok: ", topic(pair[1], pair[2]))
-        shop:remove()
       end
       for _, pair in ipairs { { "a.b", "a" }, { "a", "a.*" }, { "a.b.c", "a.*" }, { "x", "a.#" } } do
         has(topic(pair[1], pair[2]), "rules/a.lua:2:1: warning: nobody listens")
-        shop:remove()
       end
     end)
   end)
@@ -420,7 +422,6 @@ describe("herald check", function()
     assert.equal(table.concat({
       "rules/a.lua:5:7: warning: unused variable 'z'", "rules/b.lua:3:7: warning: unused variable 'b'",
       "rules/b.lua:4:7: warning: unused variable 'a'", "0 errors, 3 warnings\n" }, "\n"), check(files))
-    shop:remove()
     local first = check(files, "--json"):match("^%[({.-}),")
     assert.equal('{"file":"rules/a.lua","line":5,"column":7,"severity":"warning","text":"unused variable \'z\'"}', first)
   end)
