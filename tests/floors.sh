@@ -2,7 +2,8 @@
 # Who may include whom, which library belongs to which folder, which calls are never made, how long
 # a file may be, that the files of a folder include each other in no circle, and that somebody
 # calls what a header offers. Everything that is allowed is in the tables of rules(). And whether what
-# is cited is there: headings of docs/, and the tests that docs/faults.md names.
+# is cited is there: headings of docs/, and the tests that docs/faults.md names. And whether the README
+# of a folder names each file of it, and none that is not there.
 #
 #   sh tests/floors.sh [ROOT]
 set -eu
@@ -353,6 +354,27 @@ END {
 }
 AWK
 
+# A room is `NAME`: a file or a folder of it. rooms README: as the other checks, for one README.
+rooms() {
+    folder=${1%/README.md}
+    wrong=0
+    for room in $(grep -oE '`[a-z_0-9/]+(\.[ch])?`' "$1" | tr -d '`' | sort -u); do
+        [ -e "$folder/$room" ] || [ -e "$folder/$room.c" ] || [ -e "$folder/$room.h" ] || {
+            echo "$1: names $room, which is not there"
+            wrong=1
+        }
+    done
+    for file in "$folder"/*.c "$folder"/*/*.c; do
+        [ -e "$file" ] || continue
+        room=${file#"$folder"/}
+        grep -q "\`${room%.c}\`" "$1" || {
+            echo "$1: says nothing of ${room%.c}"
+            wrong=1
+        }
+    done
+    echo "$((1 - wrong)) $wrong" >>"$work/sums"
+}
+
 find . -name .git -prune -o -name 'build*' -prune -o -type f \( -name '*.[ch]' -o -name '*.lua' \
     -o -name '*.py' -o -name '*.sh' -o -name '*.md' -o -name '*.txt' -o -name '*.sql' \) -print |
     sed 's|^\./||' | LC_ALL=C sort >"$work/texts"
@@ -367,6 +389,14 @@ awk -v rules_file="$work/rules" -v sums="$work/sums" -f "$work/code.awk" -f "$wo
 set -- $(grep '^core/.*\.h$' "$work/files") $(grep '^core/.*\.c$' "$work/files")
 [ $# -eq 0 ] || awk -v rules_file="$work/rules" -v sums="$work/sums" -f "$work/code.awk" \
     -f "$work/house.awk" "$work/rules" "$@"
+set +f
+unset IFS
+for readme in core/*/README.md; do
+    [ ! -e "$readme" ] || rooms "$readme"
+done
+set -f
+IFS='
+'
 set -- $(cat "$work/texts")
 awk -v sums="$work/sums" -f "$work/cite.awk" "$@"
 

@@ -16,9 +16,9 @@ struct log {
     enum log_level level;      /* lines below are not made */
     enum log_format format;    /* how a line looks */
     struct clock clock;        /* stamps the lines */
-    bool holding;              /* lines go to `held` */
-    struct buf held;           /* what waits for release: a struct unacked, its line, and so on */
-    int64_t unacked_over;      /* lines that found no room there */
+    bool buffering;            /* lines go to `buffered` */
+    struct buf buffered;       /* what waits for release: a struct buffered, its line, and so on */
+    int64_t buffered_over;     /* lines that found no room there */
     int64_t lost;              /* such lines of turns that were committed */
     struct buf line;           /* the line being made */
     struct buf note;           /* the log's own lines */
@@ -27,7 +27,7 @@ struct log {
 };
 
 /* A line that waits for the end of the turn. */
-struct unacked {
+struct buffered {
     struct log_kind kind;
     size_t len; /* of the line behind it */
 };
@@ -42,7 +42,7 @@ struct log *log_new(int fd, enum log_level level, enum log_format format, struct
     log->level = level;
     log->format = format;
     log->clock = clock;
-    buf_init(&log->held, LOG_BUFFERED_MAX);
+    buf_init(&log->buffered, LOG_BUFFERED_MAX);
     buf_init(&log->line, LOG_LINE_MAX);
     buf_init(&log->note, LOG_LINE_MAX);
     return log;
@@ -55,7 +55,7 @@ void log_free(struct log **log)
     log_release(*log);
     log_limit_free(&(*log)->limit);
     log_writer_stop(&(*log)->writer, FLUSH_MS);
-    buf_free(&(*log)->held);
+    buf_free(&(*log)->buffered);
     buf_free(&(*log)->line);
     buf_free(&(*log)->note);
     free(*log);
@@ -127,20 +127,20 @@ static void put_limited(struct log *log, const struct log_kind *kind, const char
 }
 
 /* The transaction is not kept waiting for a line that finds no room. */
-static void hold(struct log *log, const struct log_kind *kind)
+static void buffer(struct log *log, const struct log_kind *kind)
 {
-    struct unacked h = {.kind = *kind, .len = log->line.len};
+    struct buffered h = {.kind = *kind, .len = log->line.len};
 
-    if (log->held.len + sizeof h + h.len > log->held.max ||
-        buf_append(&log->held, &h, sizeof h) != OK) {
-        log->unacked_over++;
+    if (log->buffered.len + sizeof h + h.len > log->buffered.max ||
+        buf_append(&log->buffered, &h, sizeof h) != OK) {
+        log->buffered_over++;
         return;
     }
-    if (buf_append(&log->held, log->line.data, log->line.len) != OK) {
-        log->held.len -= sizeof h;
-        log->unacked_over++;
+    if (buf_append(&log->buffered, log->line.data, log->line.len) != OK) {
+        log->buffered.len -= sizeof h;
+        log->buffered_over++;
     }
-    log->held.failed = false;
+    log->buffered.failed = false;
 }
 
 static void say(struct log *log, enum log_level level, const char *event,
@@ -153,8 +153,8 @@ static void say(struct log *log, enum log_level level, const char *event,
     log_line_put(&log->line, log->format, clock_wall(&log->clock), level, event, fields);
     if (limited && log->limit != NULL && log->level > LOG_DEBUG)
         log_kind_of(&kind, level, event, fields);
-    if (log->holding)
-        hold(log, &kind);
+    if (log->buffering)
+        buffer(log, &kind);
     else
         put_limited(log, &kind, log->line.data, log->line.len);
 }
@@ -174,14 +174,14 @@ void log_always(struct log *log, enum log_level level, const char *event,
 void log_buffer(struct log *log)
 {
     if (log != NULL)
-        log->holding = true;
+        log->buffering = true;
 }
 
-static void forget_held(struct log *log)
+static void forget_buffered(struct log *log)
 {
-    log->holding = false;
-    log->unacked_over = 0;
-    buf_clear(&log->held);
+    log->buffering = false;
+    log->buffered_over = 0;
+    buf_clear(&log->buffered);
 }
 
 void log_release(struct log *log)
@@ -190,26 +190,26 @@ void log_release(struct log *log)
 
     if (log == NULL)
         return;
-    while (at < log->held.len) {
-        struct unacked h;
+    while (at < log->buffered.len) {
+        struct buffered h;
 
-        memcpy(&h, log->held.data + at, sizeof h);
+        memcpy(&h, log->buffered.data + at, sizeof h);
         at += sizeof h;
-        put_limited(log, &h.kind, log->held.data + at, h.len);
+        put_limited(log, &h.kind, log->buffered.data + at, h.len);
         at += h.len;
     }
-    if (log->unacked_over > 0) {
-        say_missing(log, log->unacked_over, &log->note);
+    if (log->buffered_over > 0) {
+        say_missing(log, log->buffered_over, &log->note);
         put(log, log->note.data, log->note.len);
-        log->lost += log->unacked_over;
+        log->lost += log->buffered_over;
     }
-    forget_held(log);
+    forget_buffered(log);
 }
 
 void log_drop(struct log *log)
 {
     if (log != NULL)
-        forget_held(log);
+        forget_buffered(log);
 }
 
 void log_tell(struct log *log)

@@ -4,7 +4,7 @@
  * An event has a dotted name and fields. Logs hold no password and no body above debug level:
  * that is the caller's duty (text_redact_url helps).
  *
- * While held, lines are kept aside: a turn that is rolled back drops what its
+ * While buffered, lines are kept back: a turn that is rolled back drops what its
  * handlers said, one that commits releases it.
  *
  * A router serves: its lines are written by a thread of their own, so that nothing waits for who
@@ -42,7 +42,7 @@ void log_event(struct log *log, enum log_level level, const char *event,
 void log_always(struct log *log, enum log_level level, const char *event,
                 const struct log_field *fields);
 
-/* From hold on lines wait; release writes them, drop forgets them. What waits has a ceiling of
+/* From log_buffer on lines wait; release writes them, drop forgets them. What waits has a ceiling of
  * LOG_BUFFERED_MAX bytes; further lines are dropped and counted. */
 enum { LOG_BUFFERED_MAX = 1024 * 1024 };
 void log_buffer(struct log *log);

@@ -3,7 +3,7 @@
 #include "engine/standstill.h"
 
 #include "base/failpoint.h"
-#include "script/above.h"
+#include "script/folder_above.h"
 #include "store/outbox.h"
 
 #include <limits.h>
@@ -367,7 +367,7 @@ static int watch_rules(struct engine *e, struct err *err)
         n++;
     }
     /* One settings file names all includes: they have one folder above them. */
-    if (above_is_next(h->folders, h->n_folders, 0, above, sizeof above))
+    if (folder_above_is_next(h->folders, h->n_folders, 0, above, sizeof above))
         paths[n++] = above;
     rc = rules_watch_start(&e->rules_watch, h->loop, h->log, paths, n, on_edited, e, err);
     free(paths);

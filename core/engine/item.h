@@ -59,7 +59,7 @@ int item_read(struct turn *t, struct item *i, struct err *err);
 /* Fills the identity of what was read and has its fingerprint. Codes as item_read. */
 int item_identify(struct turn *t, struct item *i, struct err *err);
 
-/* known.c. Enters the message into the inbox; *go_on is false when that settled it. */
+/* item_known.c. Enters the message into the inbox; *go_on is false when that settled it. */
 int item_enter(struct turn *t, struct item *i, bool *go_on, struct err *err);
 /* Ids of its queue are remembered since *floor_out only, which is later than it was sent; 0: it
  * is not too old. */

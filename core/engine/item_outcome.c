@@ -281,9 +281,10 @@ static int let_go(struct turn *t, const struct item *i, struct err *err)
 
 static int64_t wait_for_handler(const struct turn *t, const struct item *i)
 {
-    return t->past == NULL ? 0
-                           : past_wait_for_handler(t->past, i->queue, i->message.type,
-                                                   i->message.key[1], clock_mono(&t->parts.clock));
+    return t->past == NULL
+               ? 0
+               : past_rules_wait_for_handler(t->past, i->queue, i->message.type, i->message.key[1],
+                                             clock_mono(&t->parts.clock));
 }
 
 int item_unhandled(struct turn *t, const struct item *i, struct err *err)

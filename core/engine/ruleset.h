@@ -1,8 +1,8 @@
 /*
  * ruleset - what a set of rules has, in few bytes: its handlers, routes, subscriptions, files
  *
- * The store keeps that of the set taken last (store/taken.h), so that a reload and a start can
- * tell what files that are not there, perhaps for a moment only, would take away. A record is a
+ * The store keeps that of the set taken last (store/rules_taken.h), so that a reload and a start
+ * can tell what files that are not there, perhaps for a moment only, would take away. A record is a
  * letter and three texts, each ended by a zero byte; an empty text is an absent one.
  */
 #ifndef HERALD_ENGINE_RULESET_H

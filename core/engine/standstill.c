@@ -3,7 +3,7 @@
 
 #include "base/json.h"
 #include "engine/engine_int.h"
-#include "store/taken.h"
+#include "store/rules_taken.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ struct standstill *standstill_new(void)
         return NULL;
     s->over_at_ms = s->look_at_ms = s->again_at_ms = INT64_MAX;
     buf_init(&s->known, RULESET_MAX);
-    past_init(&s->past);
+    past_rules_init(&s->past);
     return s;
 }
 
@@ -34,7 +34,7 @@ void standstill_free(struct standstill **s)
     if (*s == NULL)
         return;
     buf_free(&(*s)->known);
-    past_free(&(*s)->past);
+    past_rules_free(&(*s)->past);
     free(*s);
     *s = NULL;
 }
@@ -84,7 +84,7 @@ static int has_rows(struct engine *e, struct losses *l, struct slice type, bool 
                     struct err *err)
 {
     const struct slice name[LOOKUP_PARTS] = {type, {NULL, 0}, {NULL, 0}};
-    int rc = l->asked ? OK : taken_types(e->db, keep_type, &l->types, err);
+    int rc = l->asked ? OK : rules_taken_types(e->db, keep_type, &l->types, err);
 
     l->asked = true;
     *out = rc == OK && nameset_find(&l->types, name) != NULL;
@@ -193,7 +193,7 @@ int standstill_begin(struct engine *e, struct err *err)
     struct standstill *s = e->still;
     struct buf fresh, lines;
     struct losses l = {.lines = &lines};
-    int rc = taken_read(e->db, &s->known, err);
+    int rc = rules_taken_read(e->db, &s->known, err);
 
     turn_use_past(e->turn, &s->past);
     if (rc == OK)
@@ -204,7 +204,7 @@ int standstill_begin(struct engine *e, struct err *err)
     rc = find_losses(e, e->script, &l, err);
     buf_free(&lines);
     if (rc == OK)
-        past_note(&s->past, text_of(&s->known), e->script, mono(e));
+        past_rules_note(&s->past, text_of(&s->known), e->script, mono(e));
     if (rc == OK && l.n > 0) {
         wait_for(e, script_hash(e->script), l.words, e->settings.removed_rules == REMOVED_REFUSE);
     } else if (rc == OK) {
@@ -259,9 +259,9 @@ void standstill_took(struct engine *e, const struct script *before, const struct
     int64_t settles = mono(e) + PAST_STILL_MS;
     struct buf old;
 
-    past_note(&s->past, text_of(&s->known), now, mono(e));
+    past_rules_note(&s->past, text_of(&s->known), now, mono(e));
     if (before != now && standstill_prepare(before, &old, NULL) == OK) {
-        past_note(&s->past, text_of(&old), now, mono(e));
+        past_rules_note(&s->past, text_of(&old), now, mono(e));
         buf_free(&old);
     }
     if (!same || s->past.stable_at_ms > settles)

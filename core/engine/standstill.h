@@ -6,7 +6,7 @@
  * the set taken last (the last handler of a type, the last route of a type of which rows wait, a
  * subscription, a file) is taken only when the files have not changed for PAST_STILL_MS, or by
  * somebody who asks. The store remembers that set, so that a start is judged in the same way: it
- * works with what there is, and what lacks its handler or its route waits (past.h).
+ * works with what there is, and what lacks its handler or its route waits (past_rules.h).
  *
  *               the files lack something                   the same files, PAST_STILL_MS later,
  *   SETTLED ------------------------------> WAITING -----> or somebody asks: they are taken
@@ -16,14 +16,14 @@
 #ifndef HERALD_ENGINE_STANDSTILL_H
 #define HERALD_ENGINE_STANDSTILL_H
 
-#include "engine/past.h"
+#include "engine/past_rules.h"
 
 struct engine;
 struct engine_reload;
 
 struct standstill {
-    struct buf known; /* the ruleset of the set taken last */
-    struct past past; /* lent to the turn */
+    struct buf known;       /* the ruleset of the set taken last */
+    struct past_rules past; /* lent to the turn */
     bool waiting;
     char hash[16];       /* of the files that are to stand still */
     int64_t over_at_ms;  /* monotonic: then they have; INT64_MAX: the setting wants to be asked */

@@ -4,7 +4,7 @@
 #include "base/failpoint.h"
 #include "store/inbox.h"
 #include "store/outbox.h"
-#include "store/taken.h"
+#include "store/rules_taken.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,7 +81,7 @@ void turn_use_script(struct turn *t, struct script **script, int64_t generation)
     backlogs_use_rules(t);
 }
 
-void turn_use_past(struct turn *t, const struct past *past)
+void turn_use_past(struct turn *t, const struct past_rules *past)
 {
     t->past = past;
 }
@@ -223,7 +223,7 @@ static int run_inside(struct turn *t, bool publish, struct err *err)
     int rc = known_begin(t, err);
 
     if (rc == OK && t->taken.data != NULL)
-        rc = taken_write(t->parts.db, t->taken, err);
+        rc = rules_taken_write(t->parts.db, t->taken, err);
     if (rc == OK && t->proof != PROOF_NONE)
         rc = db_take_room(t->parts.db, t->proof == PROOF_WRITE ? PROOF_BYTES : 0, err);
     if (rc == OK)

@@ -31,7 +31,7 @@
 #include <stdint.h>
 
 struct turn;
-struct past;
+struct past_rules;
 struct pause;
 
 /* What a turn works with. */
@@ -69,11 +69,11 @@ void turn_use_script(struct turn *t, struct script **script, int64_t generation)
 /* A queue is subscribed to that was not before: in the next turn, its retries are due. */
 void turn_adopt(struct turn *t);
 
-/* What sets of rules from before had (past.h): lent for good. */
-void turn_use_past(struct turn *t, const struct past *past);
+/* What sets of rules from before had (past_rules.h): lent for good. */
+void turn_use_past(struct turn *t, const struct past_rules *past);
 
-/* The set that was taken (store/taken.h) is written down in the next turn; lent until the next
- * call. */
+/* The set that was taken (store/rules_taken.h) is written down in the next turn; lent until the
+ * next call. */
 void turn_remember(struct turn *t, struct slice taken);
 
 /* Whether a handler could run this statement on the store as it is, between two turns.

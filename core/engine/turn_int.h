@@ -9,7 +9,7 @@
 #include "engine/fair.h"
 #include "engine/foreign.h"
 #include "engine/nameset.h"
-#include "engine/past.h"
+#include "engine/past_rules.h"
 #include "engine/policy.h"
 #include "engine/share.h"
 #include "engine/streak.h"
@@ -104,46 +104,46 @@ struct turn {
     size_t budget; /* rows that the walk at hand may still hand to the broker */
     struct backlogs backlogs;
 
-    int64_t cursor;           /* outbox ids at or below are in flight, postponed or gone */
-    int64_t next_cursor;      /* becomes the cursor when the turn commits */
-    int64_t highest_row;      /* that goes to the broker when the turn commits; 0: none */
-    int64_t began_ms;         /* monotonic */
-    struct share share;       /* its time, divided among its phases */
-    bool news_first;          /* deliveries come before due retries */
-    bool news_next;           /* the same, of the turn after this one when it commits */
-    enum foreign_kind others; /* other processes on the store, as the turn began */
-    struct foreign foreign;   /* what was left free for them */
-    int64_t gap_ms;           /* for how long the store is left free after the turn */
-    int64_t now_ms;           /* wall clock at the begin */
-    size_t handled;           /* messages of this turn so far */
-    struct recent *recent;    /* ring of settings.recent_max, lent by deliveries and `arena` */
-    size_t n_recent;          /* noted in this turn; the ring holds the last of them */
-    bool lane_moved;          /* the first of a lane is gone: the next one is due */
-    bool hurrying;            /* paused queues are to be probed at once */
-    bool adopting;            /* retries of a queue that returned are to become due */
-    bool adopting_next;       /* the same, of the turn after this one when it commits */
-    const struct past *past;  /* lent; NULL: nothing waits for rules to return */
-    struct slice taken;       /* to be written down; absent: it was */
-    struct nameset unhandled; /* types without a handler that were told of, with their turn */
-    int64_t serial;           /* of this turn */
-    int64_t committed;        /* the last one that was */
-    bool script_spoiled;      /* a route's function ran out of memory: rebuild after the turn */
-    bool alone;               /* the suspect of a death was handled: nobody else is (strike.h) */
-    uint64_t at_hand;         /* as caution.whom, in a turn with one message */
-    bool rescuing;            /* endangered deliveries are written, and no handler runs */
-    bool suspect_waits;       /* the next turn is for the delivery that is the suspect */
-    uint64_t condemned;       /* key of who was, by its strikes: forgotten when the turn commits */
-    enum proof proof;         /* that the store can be written */
-    bool more;                /* something is left that could be done at once */
-    bool pruning;             /* inbox rows beyond the window are left */
-    int64_t prune_at_ms;      /* monotonic: when to look for old inbox rows again */
-    int64_t inbox_floor;      /* keys of before this time may be gone (of some queue) */
-    bool floors_inherited;    /* what an upgrade left to do for the floors is done */
-    bool old_ids;             /* the inbox knows messages by names that 0.1.0 gave them */
-    int64_t told_body_ids;    /* generation to which it was told that a body's id names nothing */
-    int64_t cared_ms;         /* monotonic: when a committed turn last looked for them */
-    bool caring;              /* one has */
-    bool cared;               /* this one did */
+    int64_t cursor;                /* outbox ids at or below are in flight, postponed or gone */
+    int64_t next_cursor;           /* becomes the cursor when the turn commits */
+    int64_t highest_row;           /* that goes to the broker when the turn commits; 0: none */
+    int64_t began_ms;              /* monotonic */
+    struct share share;            /* its time, divided among its phases */
+    bool news_first;               /* deliveries come before due retries */
+    bool news_next;                /* the same, of the turn after this one when it commits */
+    enum foreign_kind others;      /* other processes on the store, as the turn began */
+    struct foreign foreign;        /* what was left free for them */
+    int64_t gap_ms;                /* for how long the store is left free after the turn */
+    int64_t now_ms;                /* wall clock at the begin */
+    size_t handled;                /* messages of this turn so far */
+    struct recent *recent;         /* ring of settings.recent_max, lent by deliveries and `arena` */
+    size_t n_recent;               /* noted in this turn; the ring holds the last of them */
+    bool lane_moved;               /* the first of a lane is gone: the next one is due */
+    bool hurrying;                 /* paused queues are to be probed at once */
+    bool adopting;                 /* retries of a queue that returned are to become due */
+    bool adopting_next;            /* the same, of the turn after this one when it commits */
+    const struct past_rules *past; /* lent; NULL: nothing waits for rules to return */
+    struct slice taken;            /* to be written down; absent: it was */
+    struct nameset unhandled;      /* types without a handler that were told of, with their turn */
+    int64_t serial;                /* of this turn */
+    int64_t committed;             /* the last one that was */
+    bool script_spoiled;   /* a route's function ran out of memory: rebuild after the turn */
+    bool alone;            /* the suspect of a death was handled: nobody else is (strike.h) */
+    uint64_t at_hand;      /* as caution.whom, in a turn with one message */
+    bool rescuing;         /* endangered deliveries are written, and no handler runs */
+    bool suspect_waits;    /* the next turn is for the delivery that is the suspect */
+    uint64_t condemned;    /* key of who was, by its strikes: forgotten when the turn commits */
+    enum proof proof;      /* that the store can be written */
+    bool more;             /* something is left that could be done at once */
+    bool pruning;          /* inbox rows beyond the window are left */
+    int64_t prune_at_ms;   /* monotonic: when to look for old inbox rows again */
+    int64_t inbox_floor;   /* keys of before this time may be gone (of some queue) */
+    bool floors_inherited; /* what an upgrade left to do for the floors is done */
+    bool old_ids;          /* the inbox knows messages by names that 0.1.0 gave them */
+    int64_t told_body_ids; /* generation to which it was told that a body's id names nothing */
+    int64_t cared_ms;      /* monotonic: when a committed turn last looked for them */
+    bool caring;           /* one has */
+    bool cared;            /* this one did */
 
     size_t history_rows;     /* of this turn, in the history */
     size_t history_bytes;    /* their bodies */
@@ -179,7 +179,7 @@ int handle_messages(struct turn *t, struct err *err);
 int messages_init(struct turn *t, struct err *err);
 void messages_free(struct turn *t);
 
-/* known.c: what a turn must know of the inbox before it handles anything. */
+/* item_known.c: what a turn must know of the inbox before it handles anything. */
 int known_begin(struct turn *t, struct err *err);
 
 /* turn_rescue.c: what the broker may give up on; t->rescuing is set where there was any. */

@@ -16,8 +16,9 @@ const struct route *publish_route(const struct turn *t, const struct outbox_row 
 /* A route that the rules had until just now may return: then nothing is to be parked. */
 static bool waits_for_route(const struct turn *t, const struct outbox_row *row)
 {
-    return t->past != NULL && past_wait_for_route(t->past, row->message.type, row->message.key[1],
-                                                  clock_mono(&t->parts.clock)) > 0;
+    return t->past != NULL &&
+           past_rules_wait_for_route(t->past, row->message.type, row->message.key[1],
+                                     clock_mono(&t->parts.clock)) > 0;
 }
 
 static void decide_unrouted(struct turn *t, const struct outbox_row *row)

@@ -2,7 +2,7 @@
 #include "face/look.h"
 
 #include "rabbit/inspect.h"
-#include "store/older.h"
+#include "store/earlier_store.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -261,7 +261,7 @@ static bool is_by_default(const struct subscription *s)
     return s->envelope == ENVELOPE_AUTO && s->identity == 0 && !s->identity_in_body;
 }
 
-/* An older_queue_fn. One is enough to say what has changed. */
+/* An earlier_store_queue_fn. One is enough to say what has changed. */
 static void tell_body_ids(void *arg, const char *queue)
 {
     struct look *k = arg;
@@ -294,7 +294,8 @@ void look_run(struct look *k, struct script_settings *settings, const char *url,
     judge_migrations(k, settings, store);
     if (script_load(&k->script, settings, &k->rules) != OK)
         return;
-    (void)older_body_ids(store, tell_body_ids, k, &older); /* what cannot be read says nothing */
+    (void)earlier_store_body_ids(store, tell_body_ids, k,
+                                 &older); /* what cannot be read says nothing */
     if (script_constants(k->script, keep_constant, k, &k->store) == OK && url != NULL)
         ask_broker(k, url);
     if (k->full)

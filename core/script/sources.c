@@ -2,7 +2,7 @@
 #include "script/sources.h"
 
 #include "base/buf.h"
-#include "script/above.h"
+#include "script/folder_above.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -309,7 +309,7 @@ static int read_folder(struct sources *s, const struct script_folder *folder, st
     int rc;
 
     snprintf(prefix, sizeof prefix, "%s%s", name, *name ? "/" : "");
-    (void)above_of(folder, root, sizeof root); /* itself where nothing is above */
+    (void)folder_above_of(folder, root, sizeof root); /* itself where nothing is above */
     if (dir == NULL)
         return err_set(err, ERR_CONFIG,
                        "cannot read the rules folder %s/rules: %s; a router keeps its rules in "
@@ -329,7 +329,7 @@ static int read_shared(struct sources *s, const struct script_folder *folders, s
         char root[PATH_MAX];
         struct walk w = {.sources = s, .folder = root, .root = root, .prefix = ""};
 
-        if (above_is_next(folders, n, i, root, sizeof root))
+        if (folder_above_is_next(folders, n, i, root, sizeof root))
             rc = read_modules(&w, err);
     }
     return rc;

@@ -33,9 +33,9 @@ struct sources {
     char hash[SOURCES_HASH_SIZE]; /* 12 hex digits over names and contents */
 };
 
-/* Reads rules/ *.lua of each folder, and what is below its lib/ and the lib/ above it (above.h):
- * regular files, no hidden ones, no links that lead out of the router's folder. ERR_CONFIG says
- * which path and what to do; ERR_NOMEM. On failure nothing is owned. */
+/* Reads rules/ *.lua of each folder, and what is below its lib/ and the lib/ above it
+ * (folder_above.h): regular files, no hidden ones, no links that lead out of the router's folder.
+ * ERR_CONFIG says which path and what to do; ERR_NOMEM. On failure nothing is owned. */
 int sources_read(struct sources *s, const struct script_folder *folders, size_t n, struct err *err);
 void sources_free(struct sources *s);
 

@@ -305,9 +305,9 @@ static const char version_9[] =
     "alter table herald_dead add column place integer not null default 0;"
     "create index herald_retry_queue on herald_retry(queue, due_at);";
 
-static const struct schema_step steps[] = {{version_1}, {version_2},    {version_3}, {version_4},
-                                           {version_5}, {version_6},    {version_7}, {version_8},
-                                           {version_9}, {step_identity}};
+static const struct schema_step steps[] = {{version_1}, {version_2},      {version_3}, {version_4},
+                                           {version_5}, {version_6},      {version_7}, {version_8},
+                                           {version_9}, {schema_identity}};
 
 /* 0: herald has never been here. */
 static int read_version(struct db *db, int64_t *version_out, struct err *err)

@@ -87,7 +87,7 @@ struct db {
 };
 
 /* Steps of the schema that stand in files of their own. */
-extern const char step_identity[];
+extern const char schema_identity[];
 
 /* Maps an SQLite result on a handle to an ERR_ code with words: "<path>: <doing>:
  * <SQLite's words>". */

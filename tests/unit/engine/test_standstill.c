@@ -2,7 +2,7 @@
 #include "check.h"
 #include "running.h"
 
-#include "engine/past.h"
+#include "engine/past_rules.h"
 
 #include <sqlite3.h>
 #include <stdio.h>

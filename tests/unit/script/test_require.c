@@ -1,7 +1,7 @@
 /* require "lib.money": modules of the router's own lib/. */
 #include "fake_host.h"
 
-#include "script/above.h"
+#include "script/folder_above.h"
 
 static void write_file(const struct scene *s, const char *name, const char *text)
 {
@@ -159,13 +159,13 @@ TEST(an_include_called_lib_is_an_include)
     const struct script_folder own[] = {{".", ""}, {"learning", "learning"}};
     char above[64];
 
-    assert_true(above_is_next(two, 2, 0, above, sizeof above));
+    assert_true(folder_above_is_next(two, 2, 0, above, sizeof above));
     assert_string_equal(above, ".");
-    assert_false(above_is_next(two, 2, 1, above, sizeof above));
-    assert_false(above_is_next(lib, 2, 0, above, sizeof above));
-    assert_false(above_is_next(lib, 2, 1, above, sizeof above));
-    assert_false(above_is_next(own, 2, 1, above, sizeof above));
-    assert_false(above_of(&own[0], above, sizeof above));
+    assert_false(folder_above_is_next(two, 2, 1, above, sizeof above));
+    assert_false(folder_above_is_next(lib, 2, 0, above, sizeof above));
+    assert_false(folder_above_is_next(lib, 2, 1, above, sizeof above));
+    assert_false(folder_above_is_next(own, 2, 1, above, sizeof above));
+    assert_false(folder_above_of(&own[0], above, sizeof above));
     assert_string_equal(above, ".");
 }
 

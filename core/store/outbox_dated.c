@@ -1,5 +1,5 @@
-/* dated - the time that publishes of a row carry (outbox.h): since when a broker may have it, as
- * consumers judge by it whether they may have forgotten its id */
+/* outbox_dated - the time that publishes of a row carry (outbox.h): since when a broker may have
+ * it, as consumers judge by it whether they may have forgotten its id */
 #include "store/outbox.h"
 
 #include "store/sqlite/db_int.h"

@@ -1,9 +1,9 @@
-/* taken - see taken.h. */
-#include "store/taken.h"
+/* rules_taken - see rules_taken.h. */
+#include "store/rules_taken.h"
 
 #include "store/sqlite/db_int.h"
 
-int taken_read(struct db *db, struct buf *out, struct err *err)
+int rules_taken_read(struct db *db, struct buf *out, struct err *err)
 {
     struct query q = query_start(db, STATEMENT_TAKEN_READ);
     int rc = query_row(&q, err);
@@ -19,7 +19,7 @@ int taken_read(struct db *db, struct buf *out, struct err *err)
     return rc;
 }
 
-int taken_types(struct db *db, taken_type_fn *fn, void *arg, struct err *err)
+int rules_taken_types(struct db *db, rules_taken_type_fn *fn, void *arg, struct err *err)
 {
     struct query q = query_start(db, STATEMENT_TAKEN_TYPES);
     int rc;
@@ -31,7 +31,7 @@ int taken_types(struct db *db, taken_type_fn *fn, void *arg, struct err *err)
     return rc < 0 ? rc : OK;
 }
 
-int taken_write(struct db *db, struct slice text, struct err *err)
+int rules_taken_write(struct db *db, struct slice text, struct err *err)
 {
     struct query q = query_start(db, STATEMENT_TAKEN_WRITE);
 

@@ -1,5 +1,5 @@
-/* known - whether a message was here before (item.h): by its name in the inbox, by the name that
- * herald 0.1.0 gave it, or by its age */
+/* item_known - whether a message was here before (item.h): by its name in the inbox, by the name
+ * that herald 0.1.0 gave it, or by its age */
 #include "engine/item.h"
 
 #include "base/failpoint.h"

@@ -1,19 +1,20 @@
 /*
- * older - what a store of an earlier version knows, told before it is upgraded
+ * earlier_store - what a store of an earlier version knows, told before it is upgraded
  *
  * Nothing is changed, and nothing of it is needed once the router has started on the store.
  */
-#ifndef HERALD_STORE_OLDER_H
-#define HERALD_STORE_OLDER_H
+#ifndef HERALD_STORE_EARLIER_STORE_H
+#define HERALD_STORE_EARLIER_STORE_H
 
 #include "base/err.h"
 
-typedef void older_queue_fn(void *arg, const char *queue); /* lent for the call */
+typedef void earlier_store_queue_fn(void *arg, const char *queue); /* lent for the call */
 
 /* Tells each queue of which messages without a message id were named by the id in their body,
  * whether or not the body had a messageType, as 0.1.0 did (among the last 100,000 ids). A store
  * that does not exist, or is of a version that tells them apart, has none. ERR_ codes where it
  * cannot be read. */
-int older_body_ids(const char *path, older_queue_fn *fn, void *arg, struct err *err);
+int earlier_store_body_ids(const char *path, earlier_store_queue_fn *fn, void *arg,
+                           struct err *err);
 
 #endif

@@ -1,20 +1,21 @@
-/* past - see past.h. */
-#include "engine/past.h"
+/* past_rules - see past_rules.h. */
+#include "engine/past_rules.h"
 
 enum { NAMES_MAX = 200000 };
 
-void past_init(struct past *p)
+void past_rules_init(struct past_rules *p)
 {
-    *p = (struct past){.handlers = {.max = NAMES_MAX}, .routes = {.max = NAMES_MAX}};
+    *p = (struct past_rules){.handlers = {.max = NAMES_MAX}, .routes = {.max = NAMES_MAX}};
 }
 
-void past_free(struct past *p)
+void past_rules_free(struct past_rules *p)
 {
     nameset_clear(&p->handlers);
     nameset_clear(&p->routes);
 }
 
-void past_note(struct past *p, struct slice ruleset, const struct script *next, int64_t now_ms)
+void past_rules_note(struct past_rules *p, struct slice ruleset, const struct script *next,
+                     int64_t now_ms)
 {
     struct ruleset_record r;
 
@@ -39,7 +40,7 @@ static bool was_there(const struct nameset *s, struct slice type, struct slice o
 }
 
 /* As rules_handler looks for one. */
-static bool had_handler(const struct past *p, struct slice queue, struct slice type,
+static bool had_handler(const struct past_rules *p, struct slice queue, struct slice type,
                         struct slice order_type, int64_t now_ms)
 {
     const struct slice any = slice_of("*"), no_queue = {NULL, 0};
@@ -52,23 +53,23 @@ static bool had_handler(const struct past *p, struct slice queue, struct slice t
     return false;
 }
 
-static int64_t left(const struct past *p, int64_t now_ms)
+static int64_t left(const struct past_rules *p, int64_t now_ms)
 {
     int64_t ms = p->stable_at_ms - now_ms;
 
     return ms < PAST_STILL_MS ? ms : PAST_STILL_MS;
 }
 
-int64_t past_wait_for_handler(const struct past *p, struct slice queue, struct slice type,
-                              struct slice order_type, int64_t now_ms)
+int64_t past_rules_wait_for_handler(const struct past_rules *p, struct slice queue,
+                                    struct slice type, struct slice order_type, int64_t now_ms)
 {
     if (now_ms >= p->stable_at_ms || nameset_count(&p->handlers) == 0)
         return 0;
     return had_handler(p, queue, type, order_type, now_ms) ? left(p, now_ms) : 0;
 }
 
-int64_t past_wait_for_route(const struct past *p, struct slice type, struct slice order_type,
-                            int64_t now_ms)
+int64_t past_rules_wait_for_route(const struct past_rules *p, struct slice type,
+                                  struct slice order_type, int64_t now_ms)
 {
     const struct slice none = {NULL, 0};
 

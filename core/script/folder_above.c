@@ -1,11 +1,11 @@
-/* above - see above.h. */
-#include "script/above.h"
+/* folder_above - see folder_above.h. */
+#include "script/folder_above.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
-bool above_of(const struct script_folder *folder, char *out, size_t size)
+bool folder_above_of(const struct script_folder *folder, char *out, size_t size)
 {
     const char *name = folder->namespace_ ? folder->namespace_ : "";
     size_t len = strlen(folder->path), tail = strlen(name);
@@ -22,13 +22,14 @@ bool above_of(const struct script_folder *folder, char *out, size_t size)
     return true;
 }
 
-bool above_is_next(const struct script_folder *folders, size_t n, size_t i, char *out, size_t size)
+bool folder_above_is_next(const struct script_folder *folders, size_t n, size_t i, char *out,
+                          size_t size)
 {
-    if (!above_of(&folders[i], out, size))
+    if (!folder_above_of(&folders[i], out, size))
         return false;
     for (size_t k = 0; k < n; k++) {
         char other[PATH_MAX];
-        bool included = above_of(&folders[k], other, sizeof other);
+        bool included = folder_above_of(&folders[k], other, sizeof other);
 
         if (strcmp(folders[k].path, out) == 0)
             return false;

@@ -1,4 +1,4 @@
-/* step_identity - what a message's id means (schema.h): ids that were given are refused, the time
+/* schema_identity - what a message's id means (schema.h): ids that were given are refused, the time
  * that a publish carries is written down, the inbox's floor is a queue's own, and fingerprints have
  * a version.
  *
@@ -12,7 +12,7 @@
 
 #define OLD_FLOOR "(select value from herald_meta where key = 'inbox_floor')"
 
-const char step_identity[] =
+const char schema_identity[] =
     "alter table herald_outbox add column dated_at integer;"
     "update herald_outbox set due_at = 9223372036854775805"
     "  where lane is null and outlet is null and due_at > 9223372036854775805;"

@@ -1,5 +1,5 @@
-/* older - see older.h. */
-#include "store/older.h"
+/* earlier_store - see earlier_store.h. */
+#include "store/earlier_store.h"
 
 #include <sqlite3.h>
 #include <unistd.h>
@@ -16,7 +16,7 @@ static const char named[] =
     "  (select 1 from pragma_table_info('herald_inbox') where name = 'fingerprint_version')"
     "  order by queue";
 
-static int read_queues(sqlite3 *handle, older_queue_fn *fn, void *arg)
+static int read_queues(sqlite3 *handle, earlier_store_queue_fn *fn, void *arg)
 {
     sqlite3_stmt *stmt = NULL;
     int rc = sqlite3_prepare_v2(handle, named, -1, &stmt, NULL);
@@ -29,7 +29,7 @@ static int read_queues(sqlite3 *handle, older_queue_fn *fn, void *arg)
     return rc;
 }
 
-int older_body_ids(const char *path, older_queue_fn *fn, void *arg, struct err *err)
+int earlier_store_body_ids(const char *path, earlier_store_queue_fn *fn, void *arg, struct err *err)
 {
     sqlite3 *handle = NULL;
     int rc;

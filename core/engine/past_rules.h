@@ -1,12 +1,12 @@
 /*
- * past - what sets of rules of the last minutes had, and the one in force has not
+ * past_rules - what sets of rules of the last minutes had, and the one in force has not
  *
  * While files are being changed a set may lack for a moment what the one before it had. Until
  * the set in force has stood still (`stable_at_ms`), a message that had a handler and a row
  * that had a route wait for them; then they are treated as without.
  */
-#ifndef HERALD_ENGINE_PAST_H
-#define HERALD_ENGINE_PAST_H
+#ifndef HERALD_ENGINE_PAST_RULES_H
+#define HERALD_ENGINE_PAST_RULES_H
 
 #include "engine/nameset.h"
 #include "engine/ruleset.h"
@@ -16,23 +16,24 @@ enum {
     PAST_KEPT_MS = 10 * 60 * 1000, /* for so long it counts that there was one */
 };
 
-struct past {
+struct past_rules {
     struct nameset handlers;
     struct nameset routes;
     int64_t stable_at_ms; /* monotonic; INT64_MAX: when somebody says so */
 };
 
-void past_init(struct past *p);
-void past_free(struct past *p);
+void past_rules_init(struct past_rules *p);
+void past_rules_free(struct past_rules *p);
 
 /* A set in force or remembered gives way to this one: what it had and `next` has not is noted.
  * What does not fit is not: it is treated as without at once. */
-void past_note(struct past *p, struct slice ruleset, const struct script *next, int64_t now_ms);
+void past_rules_note(struct past_rules *p, struct slice ruleset, const struct script *next,
+                     int64_t now_ms);
 
 /* How long a message without a handler, a row without a route, is to wait; 0: not at all. */
-int64_t past_wait_for_handler(const struct past *p, struct slice queue, struct slice type,
-                              struct slice order_type, int64_t now_ms);
-int64_t past_wait_for_route(const struct past *p, struct slice type, struct slice order_type,
-                            int64_t now_ms);
+int64_t past_rules_wait_for_handler(const struct past_rules *p, struct slice queue,
+                                    struct slice type, struct slice order_type, int64_t now_ms);
+int64_t past_rules_wait_for_route(const struct past_rules *p, struct slice type,
+                                  struct slice order_type, int64_t now_ms);
 
 #endif
