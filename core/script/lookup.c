@@ -11,7 +11,7 @@ static uint32_t hash_of(const struct slice name[LOOKUP_PARTS])
 
     for (size_t i = 0; i < LOOKUP_PARTS; i++)
         hash = name[i].data ? text_hash(hash, name[i].data, name[i].len) : ~hash;
-    return (uint32_t)(hash ^ hash >> 32);
+    return (uint32_t)hash; /* which text_hash has folded: a second time would undo it */
 }
 
 static bool same(const struct slice a[LOOKUP_PARTS], const struct slice b[LOOKUP_PARTS])
