@@ -11,6 +11,7 @@
 #include "base/text.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yajl/yajl_parse.h>
@@ -489,6 +490,27 @@ void json_add_int(struct buf *b, const char *name, int64_t value)
 {
     add_name(b, name);
     buf_printf(b, "%lld", (long long)value);
+}
+
+/* The shortest form that reads back as the same. */
+void json_put_real(struct buf *b, double value)
+{
+    char text[40];
+
+    for (int digits = 15; digits <= 17; digits++) {
+        (void)snprintf(text, sizeof text, "%.*g", digits, value); /* it has the room */
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    buf_text(b, text);
+    if (text[strcspn(text, ".e")] == '\0')
+        buf_text(b, ".0");
+}
+
+void json_add_real(struct buf *b, const char *name, double value)
+{
+    add_name(b, name);
+    json_put_real(b, value);
 }
 
 void json_add_bool(struct buf *b, const char *name, bool value)

@@ -103,6 +103,7 @@ void json_end(struct buf *b, const char *brackets);
 void json_add_text(struct buf *b, const char *name, struct slice text);
 void json_add_string(struct buf *b, const char *name, const char *text);
 void json_add_int(struct buf *b, const char *name, int64_t value);
+void json_add_real(struct buf *b, const char *name, double value);
 void json_add_bool(struct buf *b, const char *name, bool value);
 
 /* Writes a line: an object whose one member is an object of strings. One that does not fit is left
@@ -118,6 +119,9 @@ void json_end_line(struct buf *b, size_t from, const char *brackets);
 /* Appends a quoted, escaped string. Bytes that are not UTF-8 become U+FFFD, so
  * the result is always valid JSON. */
 int json_put_string(struct buf *b, const char *text, size_t len);
+
+/* Appends a finite number in its shortest form, which always looks like a real one: 1.0. */
+void json_put_real(struct buf *b, double value);
 
 /* Appends the digits of bytes (RFC 4648, section 4). */
 int json_put_base64(struct buf *b, const char *data, size_t len);

@@ -26,8 +26,8 @@ enum exchange_kind exchange_kind_of(const char *word);
 /* Where a message goes, or where a queue is bound: an exchange and a key. */
 struct destination {
     enum exchange_kind kind;
-    char *exchange;    /* "" for EXCHANGE_DEFAULT */
-    char *routing_key; /* "" where the exchange does not look at it */
+    const char *exchange;    /* "" for EXCHANGE_DEFAULT */
+    const char *routing_key; /* "" where the exchange does not look at it */
 };
 
 /* What a queue must be. QUEUE_ANY takes what exists and creates quorum. */
@@ -54,7 +54,7 @@ enum envelope_kind {
 };
 
 struct subscription {
-    char *queue;
+    const char *queue;
     struct destination *from; /* the exchanges the queue is bound to */
     size_t n_from;
     enum queue_type queue_type;
@@ -70,22 +70,22 @@ struct subscription {
     int envelope_function; /* script_envelope */
     int identity;          /* names messages that came without an id: script_identity */
     bool identity_in_body; /* the id of the body does, whether or not it is an envelope */
-    uint64_t digest;       /* of all that is declared, functions by their text */
-    char *origin;          /* "rules/orders.lua:12", for messages to people */
+    const char *json;      /* all of that, functions by their text: what tells it from another */
+    const char *origin;    /* "rules/orders.lua:12", for messages to people */
 };
 
 enum unroutable { UNROUTABLE_RETRY, UNROUTABLE_PARK, UNROUTABLE_DROP };
 
 struct route {
-    char *type;
-    char *order_type;       /* NULL: any */
+    const char *type;
+    const char *order_type; /* NULL: any */
     struct destination *to; /* one or more; none when a function chooses (script_route) */
     size_t n_to;
     int to_function; /* a handle for script_route; 0: there is none */
     enum unroutable unroutable;
-    int order_by;    /* business key 1 to 3 that names a row's lane; 0: none */
-    uint64_t digest; /* of all that is declared, functions by their text */
-    char *origin;
+    int order_by;     /* business key 1 to 3 that names a row's lane; 0: none */
+    const char *json; /* all of that, functions by their text: what tells it from another */
+    const char *origin;
 };
 
 /* All that one generation declares. Lent to a broker until the next one. */

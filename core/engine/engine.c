@@ -465,7 +465,7 @@ void engine_status(struct engine *e, struct engine_status *out)
         .reloads_refused = e->reloads_refused,
         .routes = t->n_routes,
         .subscriptions = t->n_subscriptions,
-        .handlers = rules_handlers(script_rules(e->script)),
+        .handlers = rules_count(script_rules(e->script), RULE_HANDLER),
         .script_memory = script_memory(e->script),
     };
     e->broker->ops->state(e->broker, &out->broker);

@@ -191,7 +191,8 @@ static void take_up(struct engine *e, struct script **next, const struct setting
                          log_text("hash", script_hash(e->script)),
                          log_int("routes", (int64_t)t->n_routes),
                          log_int("subscriptions", (int64_t)t->n_subscriptions),
-                         log_int("handlers", (int64_t)rules_handlers(script_rules(e->script)))));
+                         log_int("handlers",
+                                 (int64_t)rules_count(script_rules(e->script), RULE_HANDLER))));
     reach_begin(e);
     engine_wake(e);
 }

@@ -3,31 +3,28 @@
 
 #include <string.h>
 
-static void put(struct buf *out, enum ruleset_kind kind, const char *a, const char *b,
-                const char *c)
+static void put(struct buf *out, enum ruleset_kind kind, const char *const name[LOOKUP_PARTS])
 {
-    const char *const parts[] = {a, b, c};
     char letter = (char)kind;
 
     buf_append(out, &letter, 1);
     for (size_t i = 0; i < LOOKUP_PARTS; i++)
-        buf_append(out, parts[i] ? parts[i] : "", parts[i] ? strlen(parts[i]) + 1 : 1);
+        buf_append(out, name[i] ? name[i] : "", name[i] ? strlen(name[i]) + 1 : 1);
 }
 
 int ruleset_write(const struct script *s, struct buf *out)
 {
-    const struct topology *t = rules_topology(script_rules(s));
-    const struct handler *h;
-    const char *file;
+    static const enum ruleset_kind kinds[RULE_KINDS] = {[RULE_SUBSCRIPTION] = RULESET_SUBSCRIPTION,
+                                                        [RULE_ROUTE] = RULESET_ROUTE,
+                                                        [RULE_HANDLER] = RULESET_HANDLER};
+    const char *file[LOOKUP_PARTS] = {NULL};
+    struct rule rule;
 
-    for (size_t i = 0; (file = script_file(s, i)) != NULL; i++)
-        put(out, RULESET_FILE, file, NULL, NULL);
-    for (size_t i = 0; i < t->n_subscriptions; i++)
-        put(out, RULESET_SUBSCRIPTION, t->subscriptions[i].queue, NULL, NULL);
-    for (size_t i = 0; i < t->n_routes; i++)
-        put(out, RULESET_ROUTE, t->routes[i].type, t->routes[i].order_type, NULL);
-    for (size_t i = 0; (h = rules_handler_at(script_rules(s), i)) != NULL; i++)
-        put(out, RULESET_HANDLER, h->type, h->order_type, h->queue);
+    for (size_t i = 0; (file[0] = script_file(s, i)) != NULL; i++)
+        put(out, RULESET_FILE, file);
+    for (int kind = 0; kind < RULE_KINDS; kind++)
+        for (size_t i = 0; rules_at(script_rules(s), (enum rule_kind)kind, i, &rule); i++)
+            put(out, kinds[kind], rule.name);
     return !out->failed ? OK : out->cap >= out->max ? ERR_LIMIT : ERR_NOMEM;
 }
 

@@ -67,8 +67,8 @@ static bool ask_route(struct turn *t, const struct outbox_row *row, const struct
 static struct destination leg_of(const struct outbox_row *row)
 {
     return (struct destination){.kind = exchange_kind_of(row->leg_kind),
-                                .exchange = (char *)(uintptr_t)row->leg_exchange,
-                                .routing_key = (char *)(uintptr_t)row->leg_routing_key};
+                                .exchange = row->leg_exchange,
+                                .routing_key = row->leg_routing_key};
 }
 
 const struct destination *publish_glance(const struct turn *t, const struct outbox_row *row,

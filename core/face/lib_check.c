@@ -1,8 +1,10 @@
 /*
  * lib_check - herald.core for the command line: what look.h finds, for Lua (cli.h)
  */
+#include "base/json.h"
 #include "face/cli.h"
 #include "face/look.h"
+#include "script/decode.h"
 
 #include <lauxlib.h>
 
@@ -55,98 +57,31 @@ static void set_problem(lua_State *L, const char *name, const struct err *err)
         set_text(L, name, err->text);
 }
 
-static void set_destinations(lua_State *L, const char *name, const struct destination *list,
-                             size_t n)
+/* A list of what was declared of a kind, each with its origin. */
+static void set_list(lua_State *L, const struct rules *rules, enum rule_kind kind)
 {
-    lua_createtable(L, (int)n, 0);
-    for (size_t i = 0; i < n; i++) {
-        lua_createtable(L, 0, 3);
-        set_text(L, "kind",
-                 list[i].kind == EXCHANGE_DEFAULT ? "queue" : exchange_kind_word(list[i].kind));
-        set_text(L, "exchange", list[i].exchange);
-        set_text(L, "routing_key", list[i].routing_key);
+    struct buf *tape = cli_push_buf(L, JSON_TAPE_MAX);
+    struct rule rule;
+
+    lua_createtable(L, (int)rules_count(rules, kind), 0);
+    for (size_t i = 0; rules_at(rules, kind, i, &rule); i++) {
+        decode_json(L, tape, slice_of(rule.json), "a rule");
+        set_text(L, "origin", rule.origin);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
-    lua_setfield(L, -2, name);
+    lua_remove(L, -2); /* the tape */
 }
 
-static void set_retry(lua_State *L, const struct retry_policy *p)
+static void set_rules(lua_State *L, const struct rules *rules)
 {
-    if (p == NULL)
-        return;
-    lua_createtable(L, 0, 5);
-    set_integer(L, "attempts", p->attempts);
-    set_integer(L, "max_delay", p->delay_max_ms);
-    set_integer(L, "max_age", p->max_age_ms);
-    lua_pushnumber(L, p->factor);
-    lua_setfield(L, -2, "factor");
-    lua_createtable(L, (int)p->n_delays, 0);
-    for (size_t i = 0; i < p->n_delays; i++) {
-        lua_pushinteger(L, p->delay_ms[i]);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    static const char *const names[RULE_KINDS] = {[RULE_SUBSCRIPTION] = "subscriptions",
+                                                  [RULE_ROUTE] = "routes",
+                                                  [RULE_HANDLER] = "handlers"};
+
+    for (int kind = 0; kind < RULE_KINDS; kind++) {
+        set_list(L, rules, (enum rule_kind)kind);
+        lua_setfield(L, -2, names[kind]);
     }
-    lua_setfield(L, -2, "delays");
-    lua_setfield(L, -2, "retry");
-}
-
-static void push_route(lua_State *L, const struct route *r)
-{
-    static const char *const words[] = {"retry", "park", "drop"};
-
-    lua_newtable(L);
-    set_text(L, "type", r->type);
-    set_text(L, "order_type", r->order_type);
-    set_destinations(L, "to", r->to, r->n_to);
-    set_text(L, "unroutable", words[r->unroutable]);
-    set_text(L, "origin", r->origin);
-}
-
-static void push_subscription(lua_State *L, const struct subscription *s)
-{
-    lua_newtable(L);
-    set_text(L, "queue", s->queue);
-    set_destinations(L, "from", s->from, s->n_from);
-    set_retry(L, &s->retry);
-    set_text(L, "unhandled", s->unhandled_dead ? "dead" : "ack");
-    set_integer(L, "order_by", s->order_by);
-    lua_pushboolean(L, s->envelope == ENVELOPE_FUNCTION);
-    lua_setfield(L, -2, "own_envelope");
-    set_text(L, "origin", s->origin);
-}
-
-static void push_handler(lua_State *L, const struct handler *h)
-{
-    lua_newtable(L);
-    set_text(L, "type", h->type);
-    set_text(L, "order_type", h->order_type);
-    set_text(L, "queue", h->queue);
-    set_retry(L, h->retry);
-    set_text(L, "origin", h->origin);
-}
-
-static void set_rules(lua_State *L, const struct script *s)
-{
-    const struct topology *t = rules_topology(script_rules(s));
-    const struct handler *h;
-
-    lua_createtable(L, (int)t->n_routes, 0);
-    for (size_t i = 0; i < t->n_routes; i++) {
-        push_route(L, &t->routes[i]);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
-    lua_setfield(L, -2, "routes");
-    lua_createtable(L, (int)t->n_subscriptions, 0);
-    for (size_t i = 0; i < t->n_subscriptions; i++) {
-        push_subscription(L, &t->subscriptions[i]);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
-    lua_setfield(L, -2, "subscriptions");
-    lua_createtable(L, (int)rules_handlers(script_rules(s)), 0);
-    for (size_t i = 0; (h = rules_handler_at(script_rules(s), i)) != NULL; i++) {
-        push_handler(L, h);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
-    lua_setfield(L, -2, "handlers");
 }
 
 static void set_constants(lua_State *L, const struct found *f)
@@ -213,7 +148,7 @@ static int inspect_rules(lua_State *L)
     set_problem(L, "rules_error", &k->rules);
     set_problem(L, "live_error", &k->broker);
     if (k->script != NULL)
-        set_rules(L, k->script);
+        set_rules(L, script_rules(k->script));
     set_constants(L, k->constants.first);
     set_said(L, "live", k->live.first);
     set_said(L, "applied", k->applied.first);

@@ -126,8 +126,8 @@ static int deliver(lua_State *L)
     struct rehearsal *r = check(L);
     const char *exchange = luaL_checkstring(L, 2), *key = luaL_checkstring(L, 3);
     const struct destination to = {.kind = exchange[0] == '\0' ? EXCHANGE_DEFAULT : EXCHANGE_FANOUT,
-                                   .exchange = (char *)(uintptr_t)exchange,
-                                   .routing_key = (char *)(uintptr_t)key};
+                                   .exchange = exchange,
+                                   .routing_key = key};
     struct message m = check_message(L, 4);
     struct err err = {0};
 

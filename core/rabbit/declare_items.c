@@ -147,7 +147,7 @@ static struct declare_item *take(struct declare *d, const struct declare_item *l
 struct declare_item *declare_exchange(struct declare *d, const struct destination *to, bool planned)
 {
     const struct declare_item like = {.kind = ITEM_EXCHANGE,
-                                      .name = to->exchange,
+                                      .name = (char *)(uintptr_t)to->exchange,
                                       .rule = {.exchange_kind = to->kind},
                                       .planned = planned};
 
@@ -174,8 +174,8 @@ struct declare_item *declare_queue(struct declare *d, const struct subscription 
 {
     const struct declare_item like = {
         .kind = ITEM_QUEUE,
-        .name = s->queue,
-        .rule = {.origin = s->origin, .queue_type = s->queue_type},
+        .name = (char *)(uintptr_t)s->queue,
+        .rule = {.origin = (char *)(uintptr_t)s->origin, .queue_type = s->queue_type},
         .planned = true,
     };
 

@@ -85,36 +85,16 @@ static void check_room(lua_State *L, struct encoder *e)
     state_end(L, &err);
 }
 
-/* The shortest form of a finite float; `size` of at least 32. Returns its length. */
-static int format_float(double value, char *out, size_t size)
-{
-    int n = 0;
-
-    for (int digits = 15; digits <= 17; digits++) {
-        n = snprintf(out, size, "%.*g", digits, value);
-        if (strtod(out, NULL) == value)
-            break;
-    }
-    if (out[strcspn(out, ".e")] == '\0')
-        n += snprintf(out + n, size - (size_t)n, ".0");
-    return n;
-}
-
 static void encode_number(lua_State *L, struct encoder *e, int index, const struct place *here)
 {
-    char text[40];
-    int n;
+    double value = lua_tonumber(L, index);
 
-    if (lua_isinteger(L, index)) {
-        n = snprintf(text, sizeof text, "%lld", (long long)lua_tointeger(L, index));
-    } else {
-        double value = lua_tonumber(L, index);
-
-        if (!isfinite(value))
-            refuse(L, e, here, isnan(value) ? "it is not a number (nan)" : "it is infinite");
-        n = format_float(value, text, sizeof text);
-    }
-    buf_append(&e->out, text, (size_t)n);
+    if (lua_isinteger(L, index))
+        buf_printf(&e->out, "%lld", (long long)lua_tointeger(L, index));
+    else if (isfinite(value))
+        json_put_real(&e->out, value);
+    else
+        refuse(L, e, here, isnan(value) ? "it is not a number (nan)" : "it is infinite");
 }
 
 static void encode_string(lua_State *L, struct encoder *e, struct slice s, const struct place *here)

@@ -7,9 +7,9 @@
 enum { FIRST_ROOM = 16 };
 
 struct exchange {
-    char *name; /* owned, as the other */
+    const char *name; /* lent, as the other */
     enum exchange_kind kind;
-    char *origin; /* of the first declaration */
+    const char *origin; /* of the first declaration */
 };
 
 static void name_exchange(const void *list, size_t i, struct slice name[LOOKUP_PARTS])
@@ -63,8 +63,6 @@ static int no_memory(struct err *err)
 static int append(struct exchanges *x, const struct exchange *new,
                   const struct slice name[LOOKUP_PARTS], struct err *err)
 {
-    struct exchange copy;
-
     if (x->at.n == x->room) {
         size_t room = x->room ? x->room * 2 : FIRST_ROOM;
         struct exchange *moved = realloc(x->list, room * sizeof *moved);
@@ -74,14 +72,8 @@ static int append(struct exchanges *x, const struct exchange *new,
         x->list = moved;
         x->room = room;
     }
-    copy = (struct exchange){strdup(new->name), new->kind, strdup(new->origin)};
-    if (copy.name == NULL || copy.origin == NULL || lookup_add(&x->at, name) != OK) {
-        free(copy.name);
-        free(copy.origin);
-        return no_memory(err);
-    }
-    x->list[x->at.n - 1] = copy;
-    return OK;
+    x->list[x->at.n] = *new;
+    return lookup_add(&x->at, name) == OK ? OK : no_memory(err);
 }
 
 static int add(struct exchanges *x, const struct exchange *new, struct err *err)
@@ -106,18 +98,12 @@ int exchanges_add(struct exchanges *x, const struct destination *list, size_t n,
 
     for (size_t i = 0; i < n && rc == OK; i++)
         if (list[i].kind != EXCHANGE_DEFAULT)
-            rc = add(x,
-                     &(struct exchange){list[i].exchange, list[i].kind, (char *)(uintptr_t)origin},
-                     err);
+            rc = add(x, &(struct exchange){list[i].exchange, list[i].kind, origin}, err);
     return rc;
 }
 
 void exchanges_free(struct exchanges *x)
 {
-    for (size_t i = 0; i < x->at.n; i++) {
-        free(x->list[i].name);
-        free(x->list[i].origin);
-    }
     lookup_free(&x->at);
     free(x->list);
     *x = (struct exchanges){.list = NULL};

@@ -19,7 +19,7 @@ struct exchanges {
     struct lookup at;
 };
 
-/* Adds those of a declaration. ERR_CONFIG names both places. */
+/* Adds those of a declaration, whose strings it lends for life. ERR_CONFIG names both places. */
 int exchanges_add(struct exchanges *x, const struct destination *list, size_t n, const char *origin,
                   struct err *err);
 void exchanges_free(struct exchanges *x);

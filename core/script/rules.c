@@ -3,78 +3,79 @@
 #include "script/rules_int.h"
 
 #include "script/exchanges.h"
-#include "script/lookup.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { FIRST_ROOM = 8 };
+enum { FIRST_ROOM = 8, MEMORY_MAX = 1 << 30 };
+
+/* All of one kind. */
+struct list {
+    void *items;      /* owned array */
+    size_t size;      /* bytes of one */
+    size_t room;      /* allocated, in items */
+    struct lookup at; /* by name; its n is how many there are */
+    void (*describe)(const void *item, struct rule *out);
+};
 
 struct rules {
-    struct handler *handlers;
-    size_t n_handlers;
-    size_t room_handlers; /* allocated */
-    struct lookup handler_at;
-    struct route *routes;
-    size_t n_routes;
-    size_t room_routes;
-    struct lookup route_at;
-    struct subscription *subscriptions;
-    size_t n_subscriptions;
-    size_t room_subscriptions;
-    struct lookup subscription_at;
-    struct exchanges exchanges; /* of routes and subscriptions */
-    struct topology topology;   /* filled by the seal */
+    struct list lists[RULE_KINDS];
+    struct exchanges exchanges;   /* of routes and subscriptions */
+    struct topology topology;     /* filled by the seal */
+    struct arena memory;          /* of routes and subscriptions */
+    struct arena handlers_memory; /* of handlers, which a rebuild replaces */
     bool sealed;
 };
 
-void rules_drop_handler(struct handler *h)
+static void describe_subscription(const void *item, struct rule *out)
 {
-    free(h->type);
-    free(h->order_type);
-    free(h->queue);
-    free(h->retry);
-    free(h->origin);
-    *h = (struct handler){.ref = 0};
+    const struct subscription *s = item;
+
+    *out = (struct rule){.name = {s->queue}, .json = s->json, .origin = s->origin};
 }
 
-void rules_drop_route(struct route *r)
+static void describe_route(const void *item, struct rule *out)
 {
-    free(r->type);
-    free(r->order_type);
-    for (size_t i = 0; i < r->n_to; i++) {
-        free(r->to[i].exchange);
-        free(r->to[i].routing_key);
-    }
-    free(r->to);
-    free(r->origin);
-    *r = (struct route){.type = NULL};
+    const struct route *r = item;
+
+    *out = (struct rule){.name = {r->type, r->order_type}, .json = r->json, .origin = r->origin};
 }
 
-void rules_drop_subscription(struct subscription *s)
+static void describe_handler(const void *item, struct rule *out)
 {
-    for (size_t i = 0; i < s->n_from; i++) {
-        free(s->from[i].exchange);
-        free(s->from[i].routing_key);
-    }
-    free(s->from);
-    free(s->queue);
-    free(s->origin);
-    *s = (struct subscription){.queue = NULL};
+    const struct handler *h = item;
+
+    *out = (struct rule){
+        .name = {h->type, h->order_type, h->queue}, .json = h->json, .origin = h->origin};
+}
+
+/* What messages to people call a kind, and the parts of its name. */
+static const struct {
+    const char *kind, *part[LOOKUP_PARTS];
+} words[RULE_KINDS] = {[RULE_SUBSCRIPTION] = {"subscription", {"queue"}},
+                       [RULE_ROUTE] = {"route", {"type", "order type"}},
+                       [RULE_HANDLER] = {"handler", {"type", "order type", "queue"}}};
+
+const char *rules_word(enum rule_kind kind)
+{
+    return words[kind].kind;
 }
 
 struct rules *rules_new(void)
 {
-    return calloc(1, sizeof(struct rules));
-}
+    struct rules *r = calloc(1, sizeof *r);
 
-static void free_handlers(struct rules *r)
-{
-    for (size_t i = 0; i < r->n_handlers; i++)
-        rules_drop_handler(&r->handlers[i]);
-    free(r->handlers);
-    lookup_free(&r->handler_at);
-    r->handlers = NULL;
-    r->n_handlers = r->room_handlers = 0;
+    if (r == NULL)
+        return NULL;
+    r->lists[RULE_SUBSCRIPTION] =
+        (struct list){.size = sizeof(struct subscription), .describe = describe_subscription};
+    r->lists[RULE_ROUTE] = (struct list){.size = sizeof(struct route), .describe = describe_route};
+    r->lists[RULE_HANDLER] =
+        (struct list){.size = sizeof(struct handler), .describe = describe_handler};
+    arena_init(&r->memory, MEMORY_MAX);
+    arena_init(&r->handlers_memory, MEMORY_MAX);
+    return r;
 }
 
 void rules_free(struct rules **rules)
@@ -83,32 +84,77 @@ void rules_free(struct rules **rules)
 
     if (r == NULL)
         return;
-    free_handlers(r);
-    for (size_t i = 0; i < r->n_routes; i++)
-        rules_drop_route(&r->routes[i]);
-    for (size_t i = 0; i < r->n_subscriptions; i++)
-        rules_drop_subscription(&r->subscriptions[i]);
-    free(r->routes);
-    free(r->subscriptions);
-    lookup_free(&r->route_at);
-    lookup_free(&r->subscription_at);
+    for (size_t i = 0; i < RULE_KINDS; i++) {
+        free(r->lists[i].items);
+        lookup_free(&r->lists[i].at);
+    }
     exchanges_free(&r->exchanges);
+    arena_free(&r->memory);
+    arena_free(&r->handlers_memory);
     free(r);
     *rules = NULL;
 }
 
-/* Makes room for one more element; returns the array, perhaps moved, or NULL. */
-static void *grow(void *array, size_t used, size_t *room, size_t size)
+struct arena *rules_memory(struct rules *r, enum rule_kind kind)
 {
-    size_t more = *room ? *room * 2 : FIRST_ROOM;
-    void *moved;
+    return kind == RULE_HANDLER ? &r->handlers_memory : &r->memory;
+}
 
-    if (used < *room)
-        return array;
-    moved = realloc(array, more * size);
-    if (moved != NULL)
-        *room = more;
-    return moved;
+static void *item_at(const struct list *l, size_t i)
+{
+    return (char *)l->items + i * l->size;
+}
+
+static void slices_of(const char *const name[LOOKUP_PARTS], struct slice out[LOOKUP_PARTS])
+{
+    for (size_t i = 0; i < LOOKUP_PARTS; i++)
+        out[i] = slice_of(name[i]);
+}
+
+/* A lookup_name_fn. */
+static void name_item(const void *list, size_t i, struct slice name[LOOKUP_PARTS])
+{
+    const struct list *l = list;
+    struct rule rule;
+
+    l->describe(item_at(l, i), &rule);
+    slices_of(rule.name, name);
+}
+
+static void *find(const struct list *l, struct slice a, struct slice b, struct slice c)
+{
+    const struct slice name[LOOKUP_PARTS] = {a, b, c};
+    size_t i = lookup_find(&l->at, name, name_item, l);
+
+    return i == LOOKUP_NONE ? NULL : item_at(l, i);
+}
+
+static void *find_named(const struct list *l, const char *const name[LOOKUP_PARTS])
+{
+    return find(l, slice_of(name[0]), slice_of(name[1]), slice_of(name[2]));
+}
+
+bool rules_find(const struct rules *r, enum rule_kind kind, const char *const name[LOOKUP_PARTS],
+                struct rule *out)
+{
+    const void *item = find_named(&r->lists[kind], name);
+
+    if (item != NULL)
+        r->lists[kind].describe(item, out);
+    return item != NULL;
+}
+
+size_t rules_count(const struct rules *r, enum rule_kind kind)
+{
+    return r->lists[kind].at.n;
+}
+
+bool rules_at(const struct rules *r, enum rule_kind kind, size_t i, struct rule *out)
+{
+    if (i >= rules_count(r, kind))
+        return false;
+    r->lists[kind].describe(item_at(&r->lists[kind], i), out);
+    return true;
 }
 
 static int no_memory(struct err *err)
@@ -116,183 +162,84 @@ static int no_memory(struct err *err)
     return err_set(err, ERR_NOMEM, "out of memory while declaring rules");
 }
 
-static void name_handler(const void *list, size_t i, struct slice name[LOOKUP_PARTS])
+static int refuse_second(enum rule_kind kind, const struct rule *second, const struct rule *first,
+                         struct err *err)
 {
-    const struct handler *h = (const struct handler *)list + i;
+    char name[1024] = "";
 
-    name[0] = slice_of(h->type);
-    name[1] = slice_of(h->order_type);
-    name[2] = slice_of(h->queue);
+    for (size_t i = 0; i < LOOKUP_PARTS; i++) {
+        size_t used = strlen(name);
+
+        if (second->name[i] != NULL)
+            snprintf(name + used, sizeof name - used, "%s%s \"%s\"", i > 0 ? ", " : "",
+                     words[kind].part[i], second->name[i]);
+    }
+    return err_set(err, ERR_CONFIG, "%s: a second %s for %s: the first one is at %s",
+                   second->origin, words[kind].kind, name, first->origin);
 }
 
-static void name_route(const void *list, size_t i, struct slice name[LOOKUP_PARTS])
+/* Makes room for one more. */
+static bool grow(struct list *l)
 {
-    const struct route *r = (const struct route *)list + i;
+    size_t more = l->room ? l->room * 2 : FIRST_ROOM;
+    void *moved;
 
-    name[0] = slice_of(r->type);
-    name[1] = slice_of(r->order_type);
-    name[2] = slice_of(NULL);
+    if (l->at.n < l->room)
+        return true;
+    moved = realloc(l->items, more * l->size);
+    if (moved == NULL)
+        return false;
+    l->items = moved;
+    l->room = more;
+    return true;
 }
 
-static void name_subscription(const void *list, size_t i, struct slice name[LOOKUP_PARTS])
-{
-    name[0] = slice_of(((const struct subscription *)list + i)->queue);
-    name[1] = name[2] = slice_of(NULL);
-}
-
-const struct handler *rules_exact_handler(const struct rules *r, struct slice type,
-                                          struct slice order_type, struct slice queue)
-{
-    const struct slice name[] = {type, order_type, queue};
-    size_t i = lookup_find(&r->handler_at, name, name_handler, r->handlers);
-
-    return i == LOOKUP_NONE ? NULL : &r->handlers[i];
-}
-
-const struct route *rules_exact_route(const struct rules *r, struct slice type,
-                                      struct slice order_type)
-{
-    const struct slice name[] = {type, order_type, {NULL, 0}};
-    size_t i = lookup_find(&r->route_at, name, name_route, r->routes);
-
-    return i == LOOKUP_NONE ? NULL : &r->routes[i];
-}
-
-const struct subscription *rules_subscription(const struct rules *r, struct slice queue)
-{
-    const struct slice name[] = {queue, {NULL, 0}, {NULL, 0}};
-    size_t i = lookup_find(&r->subscription_at, name, name_subscription, r->subscriptions);
-
-    return i == LOOKUP_NONE ? NULL : &r->subscriptions[i];
-}
-
-static int check_handler(const struct rules *r, const struct handler *h, struct err *err)
-{
-    const struct handler *first =
-        rules_exact_handler(r, slice_of(h->type), slice_of(h->order_type), slice_of(h->queue));
-
-    if (first == NULL)
-        return OK;
-    return err_set(err, ERR_CONFIG,
-                   "%s: a second handler for type \"%s\", order type \"%s\"%s%s%s: the first one "
-                   "is at %s",
-                   h->origin, h->type, h->order_type, h->queue ? ", queue \"" : "",
-                   h->queue ? h->queue : "", h->queue ? "\"" : "", first->origin);
-}
-
-static int check_route(const struct rules *r, const struct route *route, struct err *err)
-{
-    const struct route *first =
-        rules_exact_route(r, slice_of(route->type), slice_of(route->order_type));
-
-    if (first == NULL)
-        return OK;
-    return err_set(
-        err, ERR_CONFIG, "%s: a second route for type \"%s\"%s%s%s: the first one is at %s",
-        route->origin, route->type, route->order_type ? ", order type \"" : "",
-        route->order_type ? route->order_type : "", route->order_type ? "\"" : "", first->origin);
-}
-
-static int check_subscription(const struct rules *r, const struct subscription *s, struct err *err)
-{
-    const struct subscription *first = rules_subscription(r, slice_of(s->queue));
-
-    if (first == NULL)
-        return OK;
-    return err_set(err, ERR_CONFIG,
-                   "%s: a second subscription for queue \"%s\": the first one is at %s", s->origin,
-                   s->queue, first->origin);
-}
-
-/* The next position of a list gets the name that the caller has put there. */
-static int enter(struct lookup *at, lookup_name_fn *name_of, const void *list, struct err *err)
+static int append(struct list *l, const void *item, struct err *err)
 {
     struct slice name[LOOKUP_PARTS];
 
-    name_of(list, at->n, name);
-    return lookup_add(at, name) == OK ? OK : no_memory(err);
+    if (!grow(l))
+        return no_memory(err);
+    memcpy(item_at(l, l->at.n), item, l->size);
+    name_item(l, l->at.n, name);
+    return lookup_add(&l->at, name) == OK ? OK : no_memory(err);
 }
 
-int rules_add_handler(struct rules *r, struct handler *h, struct err *err)
+static int add(struct rules *r, enum rule_kind kind, const void *item,
+               const struct destination *list, size_t n, struct err *err)
 {
-    struct handler *array = grow(r->handlers, r->n_handlers, &r->room_handlers, sizeof *h);
-    int rc = array ? OK : no_memory(err);
+    struct rule rule, first;
+    int rc;
 
     REQUIRE(!r->sealed);
-    if (array != NULL)
-        r->handlers = array;
-    if (rc == OK)
-        rc = check_handler(r, h, err);
-    if (rc == OK) {
-        r->handlers[r->n_handlers] = *h;
-        rc = enter(&r->handler_at, name_handler, r->handlers, err);
-    }
-    if (rc != OK) {
-        rules_drop_handler(h);
-        return rc;
-    }
-    r->n_handlers++;
-    *h = (struct handler){.ref = 0};
-    return OK;
+    r->lists[kind].describe(item, &rule);
+    if (rules_find(r, kind, rule.name, &first))
+        return refuse_second(kind, &rule, &first, err);
+    rc = exchanges_add(&r->exchanges, list, n, rule.origin, err);
+    return rc == OK ? append(&r->lists[kind], item, err) : rc;
 }
 
-int rules_add_route(struct rules *r, struct route *route, struct err *err)
+int rules_add_subscription(struct rules *r, const struct subscription *s, struct err *err)
 {
-    struct route *array = grow(r->routes, r->n_routes, &r->room_routes, sizeof *route);
-    int rc = array ? OK : no_memory(err);
-
-    REQUIRE(!r->sealed);
-    if (array != NULL)
-        r->routes = array;
-    if (rc == OK)
-        rc = check_route(r, route, err);
-    if (rc == OK)
-        rc = exchanges_add(&r->exchanges, route->to, route->n_to, route->origin, err);
-    if (rc == OK) {
-        r->routes[r->n_routes] = *route;
-        rc = enter(&r->route_at, name_route, r->routes, err);
-    }
-    if (rc != OK) {
-        rules_drop_route(route);
-        return rc;
-    }
-    r->n_routes++;
-    *route = (struct route){.type = NULL};
-    return OK;
+    return add(r, RULE_SUBSCRIPTION, s, s->from, s->n_from, err);
 }
 
-int rules_add_subscription(struct rules *r, struct subscription *s, struct err *err)
+int rules_add_route(struct rules *r, const struct route *route, struct err *err)
 {
-    struct subscription *array =
-        grow(r->subscriptions, r->n_subscriptions, &r->room_subscriptions, sizeof *s);
-    int rc = array ? OK : no_memory(err);
+    return add(r, RULE_ROUTE, route, route->to, route->n_to, err);
+}
 
-    REQUIRE(!r->sealed);
-    if (array != NULL)
-        r->subscriptions = array;
-    if (rc == OK)
-        rc = check_subscription(r, s, err);
-    if (rc == OK)
-        rc = exchanges_add(&r->exchanges, s->from, s->n_from, s->origin, err);
-    if (rc == OK) {
-        r->subscriptions[r->n_subscriptions] = *s;
-        rc = enter(&r->subscription_at, name_subscription, r->subscriptions, err);
-    }
-    if (rc != OK) {
-        rules_drop_subscription(s);
-        return rc;
-    }
-    r->n_subscriptions++;
-    *s = (struct subscription){.queue = NULL};
-    return OK;
+int rules_add_handler(struct rules *r, const struct handler *h, struct err *err)
+{
+    return add(r, RULE_HANDLER, h, NULL, 0, err);
 }
 
 void rules_seal(struct rules *r)
 {
-    r->topology = (struct topology){.subscriptions = r->subscriptions,
-                                    .n_subscriptions = r->n_subscriptions,
-                                    .routes = r->routes,
-                                    .n_routes = r->n_routes};
+    r->topology = (struct topology){.subscriptions = r->lists[RULE_SUBSCRIPTION].items,
+                                    .n_subscriptions = rules_count(r, RULE_SUBSCRIPTION),
+                                    .routes = r->lists[RULE_ROUTE].items,
+                                    .n_routes = rules_count(r, RULE_ROUTE)};
     r->sealed = true;
 }
 
@@ -303,23 +250,33 @@ static int renew(int handle, int now)
     return handle == 0 ? 0 : now != 0 ? now : RULES_LOST;
 }
 
+/* What has the name of an item of another set of rules, or else `otherwise`. */
+static const void *find_again(const struct list *l, const void *item, const void *otherwise)
+{
+    const void *found;
+    struct rule rule;
+
+    l->describe(item, &rule);
+    found = find_named(l, rule.name);
+    return found ? found : otherwise;
+}
+
 static void take_handles(struct rules *r, const struct rules *from)
 {
     const struct subscription no_subscription = {.queue = NULL};
     const struct route no_route = {.type = NULL};
 
-    for (size_t i = 0; i < r->n_routes; i++) {
-        struct route *to = &r->routes[i];
-        const struct route *now =
-            rules_exact_route(from, slice_of(to->type), slice_of(to->order_type));
+    for (size_t i = 0; i < rules_count(r, RULE_ROUTE); i++) {
+        struct route *to = item_at(&r->lists[RULE_ROUTE], i);
+        const struct route *now = find_again(&from->lists[RULE_ROUTE], to, &no_route);
 
-        to->to_function = renew(to->to_function, (now ? now : &no_route)->to_function);
+        to->to_function = renew(to->to_function, now->to_function);
     }
-    for (size_t i = 0; i < r->n_subscriptions; i++) {
-        struct subscription *to = &r->subscriptions[i];
-        const struct subscription *now = rules_subscription(from, slice_of(to->queue));
+    for (size_t i = 0; i < rules_count(r, RULE_SUBSCRIPTION); i++) {
+        struct subscription *to = item_at(&r->lists[RULE_SUBSCRIPTION], i);
+        const struct subscription *now =
+            find_again(&from->lists[RULE_SUBSCRIPTION], to, &no_subscription);
 
-        now = now ? now : &no_subscription;
         to->before = renew(to->before, now->before);
         to->after = renew(to->after, now->after);
         to->envelope_function = renew(to->envelope_function, now->envelope_function);
@@ -329,15 +286,14 @@ static void take_handles(struct rules *r, const struct rules *from)
 
 void rules_take_handlers(struct rules *r, struct rules *from)
 {
+    const struct list handlers = r->lists[RULE_HANDLER];
+    const struct arena memory = r->handlers_memory;
+
     REQUIRE(r->sealed && from->sealed);
-    free_handlers(r);
-    r->handlers = from->handlers;
-    r->n_handlers = from->n_handlers;
-    r->room_handlers = from->room_handlers;
-    r->handler_at = from->handler_at;
-    from->handlers = NULL;
-    from->n_handlers = from->room_handlers = 0;
-    from->handler_at = (struct lookup){.slots = NULL};
+    r->lists[RULE_HANDLER] = from->lists[RULE_HANDLER];
+    r->handlers_memory = from->handlers_memory;
+    from->lists[RULE_HANDLER] = handlers;
+    from->handlers_memory = memory;
     take_handles(r, from);
 }
 
@@ -346,23 +302,26 @@ const struct topology *rules_topology(const struct rules *r)
     return &r->topology;
 }
 
-size_t rules_handlers(const struct rules *r)
+const struct subscription *rules_subscription(const struct rules *r, struct slice queue)
 {
-    return r->n_handlers;
+    const struct slice none = {NULL, 0};
+
+    return find(&r->lists[RULE_SUBSCRIPTION], queue, none, none);
+}
+
+const struct handler *rules_handler_at(const struct rules *r, size_t i)
+{
+    return i < rules_count(r, RULE_HANDLER) ? item_at(&r->lists[RULE_HANDLER], i) : NULL;
 }
 
 /* For this queue, or else for any. */
 static const struct handler *handler_for(const struct rules *r, struct slice type,
                                          struct slice order_type, struct slice queue)
 {
-    const struct handler *h = rules_exact_handler(r, type, order_type, queue);
+    const struct list *l = &r->lists[RULE_HANDLER];
+    const struct handler *h = find(l, type, order_type, queue);
 
-    return h ? h : rules_exact_handler(r, type, order_type, (struct slice){NULL, 0});
-}
-
-const struct handler *rules_handler_at(const struct rules *r, size_t i)
-{
-    return i < r->n_handlers ? &r->handlers[i] : NULL;
+    return h ? h : find(l, type, order_type, (struct slice){NULL, 0});
 }
 
 const struct handler *rules_handler(const struct rules *r, struct slice queue, struct slice type,
@@ -382,9 +341,11 @@ const struct handler *rules_handler(const struct rules *r, struct slice queue, s
 
 const struct route *rules_route(const struct rules *r, struct slice type, struct slice order_type)
 {
+    const struct list *l = &r->lists[RULE_ROUTE];
+    const struct slice none = {NULL, 0};
     const struct route *route = NULL;
 
     if (order_type.data != NULL)
-        route = rules_exact_route(r, type, order_type);
-    return route ? route : rules_exact_route(r, type, (struct slice){NULL, 0});
+        route = find(l, type, order_type, none);
+    return route ? route : find(l, type, none, none);
 }

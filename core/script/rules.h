@@ -10,19 +10,31 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "base/topology.h"
+#include "script/lookup.h"
 
 #include <stddef.h>
 
 /* One herald.on. "*" stands for any type or order type. */
 struct handler {
-    char *type;
-    char *order_type;
-    char *queue;                /* only for messages of this queue; NULL: of any */
-    struct retry_policy *retry; /* its own; NULL: the subscription's */
-    int64_t timeout_ms;         /* its own limit of time; 0: the setting's */
-    int ref;                    /* the function, in the Lua registry */
-    uint64_t digest;            /* of the function's text and the options */
-    char *origin;               /* "rules/enrol.lua:12" */
+    const char *type;
+    const char *order_type;
+    const char *queue;                /* only for messages of this queue; NULL: of any */
+    const struct retry_policy *retry; /* its own; NULL: the subscription's */
+    int64_t timeout_ms;               /* its own limit of time; 0: the setting's */
+    int ref;                          /* the function, in the Lua registry */
+    const char *json;   /* all of that, the function by its text: what tells it from another */
+    const char *origin; /* "rules/enrol.lua:12" */
+};
+
+/* The three that can be declared. */
+enum rule_kind { RULE_SUBSCRIPTION, RULE_ROUTE, RULE_HANDLER, RULE_KINDS };
+
+/* What all of them have. */
+struct rule {
+    const char *name[LOOKUP_PARTS]; /* no other of its kind has it: the queue; type and order type;
+                                       type, order type and queue. NULL: there is no such part */
+    const char *json;               /* what was declared (declared.h) */
+    const char *origin;
 };
 
 struct rules;
@@ -30,28 +42,21 @@ struct rules;
 struct rules *rules_new(void); /* NULL when out of memory */
 void rules_free(struct rules **r);
 
-/* Each takes over the strings of what it is given (also when it fails). ERR_CONFIG
- * names both places of a duplicate: a handler pair, a route pair, a queue; and of an exchange
- * that would be of two kinds. */
-int rules_add_route(struct rules *r, struct route *route, struct err *err);
-int rules_add_subscription(struct rules *r, struct subscription *s, struct err *err);
-int rules_add_handler(struct rules *r, struct handler *h, struct err *err);
-
-/* Nothing may be added afterwards. */
-void rules_seal(struct rules *r);
-
 /* Valid as long as the rules. */
 const struct topology *rules_topology(const struct rules *r);
-size_t rules_handlers(const struct rules *r);
 
-/* By position, as declared; NULL beyond the last. */
+const char *rules_word(enum rule_kind kind); /* "subscription", "route", "handler" */
+size_t rules_count(const struct rules *r, enum rule_kind kind);
+
+/* By position, as declared; false beyond the last. */
+bool rules_at(const struct rules *r, enum rule_kind kind, size_t i, struct rule *out);
+
+/* The one with exactly this name; false: there is none. */
+bool rules_find(const struct rules *r, enum rule_kind kind, const char *const name[LOOKUP_PARTS],
+                struct rule *out);
+
+/* By position; NULL beyond the last. */
 const struct handler *rules_handler_at(const struct rules *r, size_t i);
-
-/* What was declared with exactly these words; NULL: nothing was. */
-const struct handler *rules_exact_handler(const struct rules *r, struct slice type,
-                                          struct slice order_type, struct slice queue);
-const struct route *rules_exact_route(const struct rules *r, struct slice type,
-                                      struct slice order_type);
 
 /* NULL: nobody subscribes to this queue. */
 const struct subscription *rules_subscription(const struct rules *r, struct slice queue);

@@ -4,13 +4,11 @@
  * is copied into an arena, which the next question empties. Identities have an arena of
  * their own: an envelope's answer is in use when they are asked for. */
 #include "script/convert.h"
+#include "script/declared.h"
 #include "script/decode.h"
 #include "script/lib_msg.h"
 #include "script/protect.h"
 #include "script/script_call.h"
-
-#include <lauxlib.h>
-#include <string.h>
 
 /* What goes through the door, there and back. */
 struct question {
@@ -19,6 +17,7 @@ struct question {
     int function;          /* its handle */
     const char *origin;    /* where it was declared: the place of an error that has none */
     struct message envelope;
+    struct buf nowhere; /* without room */
     struct slice id;
     struct destination *chosen;
     size_t n_chosen;
@@ -41,90 +40,24 @@ static int ask(struct question *q, const struct script_message *about, lua_CFunc
     return err_set(err, rc == ERR_LIMIT ? ERR_SCRIPT : rc, "%s: %s", q->origin, s->answer.error);
 }
 
-static void out_of_memory(lua_State *L)
+/* Reads the table at `index` as the answer; nobody wants its JSON. */
+static struct declared answer_at(struct question *q, lua_State *L, int index)
 {
-    struct err err;
-
-    err_set(&err, ERR_NOMEM, "out of memory for what a function of the rules returned");
-    state_end(L, &err);
-}
-
-static void *take(lua_State *L, struct arena *answers, size_t size)
-{
-    void *p = arena_take(answers, size);
-
-    if (p == NULL)
-        out_of_memory(L);
-    return p;
-}
-
-/* A copy of the text at `index`; absent where there is none. */
-static struct slice keep_text(lua_State *L, struct arena *answers, int index)
-{
-    struct slice text;
-
-    text.data = lua_tolstring(L, index, &text.len);
-    if (text.data != NULL && !arena_keep(answers, &text))
-        out_of_memory(L);
-    return text;
-}
-
-static struct slice keep_field(lua_State *L, struct arena *answers, int table, const char *name)
-{
-    struct slice text;
-
-    lua_getfield(L, table, name);
-    text = keep_text(L, answers, -1);
-    lua_pop(L, 1);
-    return text;
-}
-
-/* A destination's names are checked to hold no NUL, so the copies are C strings. */
-static char *keep_name(lua_State *L, struct arena *answers, int table, const char *name)
-{
-    size_t len;
-    const char *text;
-    char *copy;
-
-    lua_getfield(L, table, name);
-    text = luaL_checklstring(L, -1, &len);
-    copy = take(L, answers, len + 1);
-    memcpy(copy, text, len + 1);
-    lua_pop(L, 1);
-    return copy;
-}
-
-static void keep_destination(lua_State *L, struct arena *answers, int table,
-                             struct destination *out)
-{
-    static const char *const words[] = {"queue", "fanout", "direct", "topic", NULL};
-    static const enum exchange_kind kinds[] = {EXCHANGE_DEFAULT, EXCHANGE_FANOUT, EXCHANGE_DIRECT,
-                                               EXCHANGE_TOPIC};
-
-    lua_getfield(L, table, "kind");
-    out->kind = kinds[luaL_checkoption(L, -1, NULL, words)];
-    lua_pop(L, 1);
-    out->exchange = keep_name(L, answers, table, "exchange");
-    out->routing_key = keep_name(L, answers, table, "routing_key");
+    return (struct declared){
+        .L = L, .table = index, .calls = index, .memory = q->answers, .json = &q->nowhere};
 }
 
 /* Runs under protect. */
 static int ask_route(lua_State *L)
 {
     struct question *q = lua_touserdata(L, 1);
-    int list;
+    struct declared answer;
 
     call_push_function(L, q->function);
     lib_msg_push(L);
     lua_call(L, 1, 1);
-    list = lua_gettop(L);
-    q->n_chosen = (size_t)lua_rawlen(L, list);
-    q->chosen = take(L, q->answers, (q->n_chosen + 1) * sizeof *q->chosen);
-    for (size_t i = 0; i < q->n_chosen; i++) {
-        lua_rawgeti(L, list, (lua_Integer)i + 1);
-        keep_destination(L, q->answers, lua_gettop(L), &q->chosen[i]);
-        lua_pop(L, 1);
-    }
+    answer = answer_at(q, L, lua_gettop(L));
+    q->chosen = declared_destinations(&answer, "to", &q->n_chosen);
     return 0;
 }
 
@@ -175,46 +108,44 @@ static void push_properties(lua_State *L, struct script *s)
 }
 
 /* nil: what was received stays the body. A string goes out as it is, as in tx:emit. */
-static void keep_body(lua_State *L, struct script *s, int index, struct message *m)
+static void keep_body(const struct declared *answer, struct encoder *encoder, int index,
+                      struct message *m)
 {
-    struct slice text;
+    lua_State *L = answer->L;
 
     if (lua_isnil(L, index))
         return;
     if (lua_type(L, index) == LUA_TSTRING) {
-        m->body = keep_text(L, &s->answers, index);
-        return;
+        m->body.data = lua_tolstring(L, index, &m->body.len);
+    } else {
+        encode_json(L, encoder, index, "body");
+        m->body = (struct slice){encoder->out.data, encoder->out.len};
+        m->content_type = (struct slice){NULL, 0}; /* JSON now, whatever it was */
     }
-    encode_json(L, &s->encoder, index, "body");
-    text = (struct slice){s->encoder.out.data, s->encoder.out.len};
-    if (!arena_keep(&s->answers, &text))
-        out_of_memory(L);
-    m->body = text;
-    m->content_type = (struct slice){NULL, 0}; /* JSON now, whatever it was */
+    m->body = declared_keep(answer, m->body);
 }
 
 /* Runs under protect. */
 static int ask_envelope(lua_State *L)
 {
     struct question *q = lua_touserdata(L, 1);
-    struct script *s = q->script;
     struct message *m = &q->envelope;
+    struct declared answer;
     struct slice id;
-    int texts;
 
     call_push_function(L, q->function);
     convert_push_slice(L, m->body);
-    push_properties(L, s);
+    push_properties(L, q->script);
     lua_call(L, 2, 2);
-    texts = lua_gettop(L) - 1;
-    m->type = keep_field(L, q->answers, texts, "type");
-    m->key[0] = keep_field(L, q->answers, texts, "business_key1");
-    m->key[1] = keep_field(L, q->answers, texts, "business_key2");
-    m->key[2] = keep_field(L, q->answers, texts, "business_key3");
-    id = keep_field(L, q->answers, texts, "id");
+    answer = answer_at(q, L, lua_gettop(L) - 1);
+    m->type = declared_text(&answer, "type");
+    m->key[0] = declared_text(&answer, "business_key1");
+    m->key[1] = declared_text(&answer, "business_key2");
+    m->key[2] = declared_text(&answer, "business_key3");
+    id = declared_text(&answer, "id");
     if (id.data != NULL)
         m->id = id;
-    keep_body(L, s, texts + 1, m);
+    keep_body(&answer, &q->script->encoder, lua_gettop(L), m);
     return 0;
 }
 
@@ -237,11 +168,14 @@ int script_envelope(struct script *s, const struct script_message *received, str
 static int ask_identity(lua_State *L)
 {
     struct question *q = lua_touserdata(L, 1);
+    const struct declared answer = answer_at(q, L, 0);
+    struct slice id;
 
     call_push_function(L, q->function);
     lib_msg_push(L);
     lua_call(L, 1, 1);
-    q->id = keep_text(L, q->answers, -1);
+    id.data = lua_tolstring(L, -1, &id.len);
+    q->id = declared_keep(&answer, id);
     return 0;
 }
 

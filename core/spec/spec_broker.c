@@ -90,9 +90,8 @@ static bool keep(struct staged_publish *p, const struct destination *to, const s
     if (!message_keep(&p->texts, &p->message) || !arena_keep(&p->texts, &exchange) ||
         !arena_keep(&p->texts, &key))
         return false;
-    p->to = (struct destination){.kind = to->kind,
-                                 .exchange = (char *)(uintptr_t)exchange.data,
-                                 .routing_key = (char *)(uintptr_t)key.data};
+    p->to =
+        (struct destination){.kind = to->kind, .exchange = exchange.data, .routing_key = key.data};
     return true;
 }
 

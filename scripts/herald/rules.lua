@@ -2,7 +2,10 @@
 -- of it. Trusted code: it runs in the rules' state before any file does.
 --
 -- Every function here is called through C, which puts the author's place ("rules/x.lua:12")
--- in front of the arguments; errors carry it. `native` makes the C structs.
+-- in front of the arguments; errors carry it. What passes the checks is handed to `native` as one
+-- table of what is declared: plain values, words, and the functions as their author wrote them, by
+-- whose text a reload tells what changed. `calls` has what is called in their place. C reads each
+-- field once, in core/script/dsl.c.
 
 local native, nearest, null = ...
 
@@ -185,7 +188,7 @@ local UNROUTABLE = { "retry", "park", "drop" }
 local ROUTE_KEYS = { type = true, order_type = true, to = true, unroutable = true,
                      order_by = true }
 
-local TARGETS_MAX = 64
+local TARGETS_MAX = 64 -- also of what a queue is bound to
 
 -- The kind of an exchange is not part of its name.
 local function same_destination(a, b)
@@ -232,7 +235,7 @@ end
 -- What C calls for a message: the fields of each destination that the function names.
 local function chooser(origin, to)
   return function(msg)
-    return check_targets(origin, "the function to of herald.route returned", (to(msg)))
+    return { to = check_targets(origin, "the function to of herald.route returned", (to(msg))) }
   end
 end
 
@@ -249,14 +252,15 @@ function M.route(origin, spec)
   end
   local unroutable = spec.unroutable == nil and "retry" or spec.unroutable
   check_word(origin, "unroutable in herald.route", unroutable, UNROUTABLE)
-  local order_by = check_order_by(origin, "herald.route", spec.order_by)
-  if type(spec.to) == "function" then
-    native.add_route(origin, type_name, order_type, {}, unroutable, chooser(origin, spec.to),
-      spec.to, order_by) -- spec.to is the author's own, for the fingerprint
-  else
-    native.add_route(origin, type_name, order_type, check_to(origin, spec.to), unroutable, nil,
-      nil, order_by)
-  end
+  local chooses = type(spec.to) == "function"
+  native.add_route(origin, {
+    type = type_name,
+    order_type = order_type,
+    to = chooses and {} or check_to(origin, spec.to),
+    to_function = chooses and spec.to or nil,
+    unroutable = unroutable,
+    order_by = check_order_by(origin, "herald.route", spec.order_by),
+  }, chooses and { to_function = chooser(origin, spec.to) } or nil)
 end
 
 -- Subscriptions ------------------------------------------------------------------
@@ -288,6 +292,9 @@ local function check_from(origin, from)
   for _ in pairs(from) do count = count + 1 end
   if count ~= #list or count == 0 then
     fail(origin, "from in herald.subscribe is one destination or a list of them")
+  end
+  if count > TARGETS_MAX then
+    fail(origin, "from in herald.subscribe is a list of %d: it takes at most %d", count, TARGETS_MAX)
   end
   return list
 end
@@ -428,6 +435,12 @@ local function check_on_dead(origin, spec) -- true: a dead letter keeps its lane
   return check_word(origin, "on_dead in herald.subscribe", spec.on_dead, { "release", "hold" }) == "hold"
 end
 
+local function check_pause(origin, after) -- 0: never
+  if after == false or after == 0 then return 0 end
+  return check_integer(origin, "pause_after in herald.subscribe (false: never)", default(after, 20),
+    2, 1000)
+end
+
 function M.subscribe(origin, spec)
   check_spec(origin, "herald.subscribe", spec, SUBSCRIBE_KEYS)
   local queue = check_name(origin, "queue in herald.subscribe", spec.queue)
@@ -439,21 +452,29 @@ function M.subscribe(origin, spec)
     "identity in herald.subscribe", spec.identity) or nil
   local unhandled = default(spec.unhandled, "ack")
   check_word(origin, "unhandled in herald.subscribe", unhandled, { "ack", "dead" })
-  native.add_subscription(origin, queue, check_from(origin, spec.from), spec.queue_type,
-    check_integer(origin, "prefetch in herald.subscribe", default(spec.prefetch, 500), 1, 65535),
-    unhandled, check_retry(origin, "herald.subscribe", spec.retry, native.retry()), envelope, {
-      before = check_function(origin, "before in herald.subscribe", spec.before),
-      after = check_function(origin, "after in herald.subscribe", spec.after),
-      envelope = read,
-      envelope_text = read and spec.envelope, -- the author's own, for the fingerprint
-      identity = identity and namer(origin, identity),
-      identity_text = identity,
-      identity_in_body = spec.identity == "body.id" or nil,
-      order_by = check_order_by(origin, "herald.subscribe", spec.order_by),
-      hold = check_on_dead(origin, spec),
-      pause_after = spec.pause_after ~= false and spec.pause_after ~= 0 and check_integer(origin,
-        "pause_after in herald.subscribe (false: never)", default(spec.pause_after, 20), 2, 1000) or 0,
-    })
+  native.add_subscription(origin, {
+    queue = queue,
+    from = check_from(origin, spec.from),
+    queue_type = default(spec.queue_type, "any"),
+    prefetch = check_integer(origin, "prefetch in herald.subscribe", default(spec.prefetch, 500),
+      1, 65535),
+    retry = check_retry(origin, "herald.subscribe", spec.retry, native.retry()),
+    unhandled = unhandled,
+    before = check_function(origin, "before in herald.subscribe", spec.before),
+    after = check_function(origin, "after in herald.subscribe", spec.after),
+    envelope = envelope,
+    envelope_function = read and spec.envelope,
+    identity = identity,
+    identity_in_body = spec.identity == "body.id",
+    order_by = check_order_by(origin, "herald.subscribe", spec.order_by),
+    hold = check_on_dead(origin, spec),
+    pause_after = check_pause(origin, spec.pause_after),
+  }, {
+    before = spec.before,
+    after = spec.after,
+    envelope_function = read,
+    identity = identity and namer(origin, identity),
+  })
 end
 
 -- Handlers -----------------------------------------------------------------------
@@ -461,23 +482,25 @@ end
 local ON_KEYS = { retry = true, timeout = true, queue = true }
 local TIMEOUT_MIN_MS, TIMEOUT_MAX_MS = 10, 5 * 60 * 1000 -- as of the setting handler_timeout
 
-local NO_OPTIONS = { timeout = 0 } -- the setting's
-local function check_options(origin, options)
-  if options == nil then return NO_OPTIONS end
-  check_spec(origin, "the options of herald.on", options, ON_KEYS)
-  local timeout = 0 -- the setting's
-  if options.timeout ~= nil then
-    timeout = check_duration(origin, "timeout in herald.on", options.timeout)
-    if timeout < TIMEOUT_MIN_MS or timeout > TIMEOUT_MAX_MS then
-      fail(origin, "timeout in herald.on is %s: it must be between 10ms and 5m", options.timeout)
-    end
+local function check_timeout(origin, timeout)
+  if timeout == nil then return nil end -- the setting's
+  local ms = check_duration(origin, "timeout in herald.on", timeout)
+  if ms < TIMEOUT_MIN_MS or ms > TIMEOUT_MAX_MS then
+    fail(origin, "timeout in herald.on is %s: it must be between 10ms and 5m", timeout)
   end
-  return {
-    retry = options.retry ~= nil
-      and check_retry(origin, "herald.on", options.retry, native.retry()) or nil,
-    timeout = timeout,
-    queue = options.queue ~= nil and check_name(origin, "queue in herald.on", options.queue) or nil,
-  }
+  return ms
+end
+
+-- Adds the options to the fields of a handler.
+local function check_options(origin, options, declared)
+  check_spec(origin, "the options of herald.on", options, ON_KEYS)
+  declared.timeout = check_timeout(origin, options.timeout)
+  if options.retry ~= nil then
+    declared.retry = check_retry(origin, "herald.on", options.retry, native.retry())
+  end
+  if options.queue ~= nil then
+    declared.queue = check_name(origin, "queue in herald.on", options.queue)
+  end
 end
 
 function M.on(origin, type_name, order_type, handler, options)
@@ -494,7 +517,9 @@ function M.on(origin, type_name, order_type, handler, options)
     fail(origin, "herald.on(\"*\", \"%s\") matches nothing: an order type belongs to a type",
       order_type)
   end
-  native.add_handler(origin, type_name, order_type, handler, check_options(origin, options))
+  local declared = { type = type_name, order_type = order_type, handler = handler }
+  if options ~= nil then check_options(origin, options, declared) end
+  native.add_handler(origin, declared)
 end
 
 return M

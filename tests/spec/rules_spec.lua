@@ -11,9 +11,11 @@ function native.retry()
   return { attempts = 10, delays = { 1000 }, factor = 2, max_delay = 3600000, jitter = 0.1,
     max_age = 0 }
 end
-function native.add_route(...) added[#added + 1] = { "route", ... } end
-function native.add_subscription(...) added[#added + 1] = { "subscription", ... } end
-function native.add_handler(...) added[#added + 1] = { "handler", ... } end
+for _, kind in ipairs { "route", "subscription", "handler" } do
+  native["add_" .. kind] = function(origin, declared, calls)
+    added[#added + 1] = { kind = kind, origin = origin, declared = declared, calls = calls }
+  end
+end
 
 local path = assert(package.searchpath("herald.rules", package.path))
 local rules = assert(loadfile(path, "t", _G))(native, nearest, null)
@@ -71,20 +73,21 @@ describe("herald.route", function()
 
   it("adds a route", function()
     rules.route(AT, { type = "t", to = rules.topic(AT, "e", "k"), unroutable = "park" })
-    assert.same({ { "route", AT, "t", nil,
-      { { kind = "topic", exchange = "e", routing_key = "k" } }, "park" } }, added)
+    assert.same({ { kind = "route", origin = AT, declared = { type = "t", unroutable = "park",
+      to = { { kind = "topic", exchange = "e", routing_key = "k" } } } } }, added)
   end)
 
   it("retries what no queue takes, unless it is told otherwise", function()
     rules.route(AT, { type = "t", to = to })
-    assert.equal("retry", added[1][6])
+    assert.equal("retry", added[1].declared.unroutable)
   end)
 
   it("takes an order type as text or as a whole number", function()
     rules.route(AT, { type = "t", order_type = 60201, to = to })
     rules.route(AT, { type = "t", order_type = "60201", to = to })
     rules.route(AT, { type = "t", order_type = "*", to = to })
-    assert.same({ "60201", "60201", nil }, { added[1][4], added[2][4], added[3][4] })
+    local function order(n) return added[n].declared.order_type end
+    assert.same({ "60201", "60201", nil }, { order(1), order(2), order(3) })
     refused("order_type in herald.route is the float 1.5: write a string or a whole number",
       "route", { type = "t", order_type = 1.5, to = to })
   end)
@@ -115,7 +118,7 @@ describe("herald.route", function()
     local q = rules.queue(AT, "q")
     rules.route(AT, { type = "t", to = { to, q } })
     assert.same({ { kind = "fanout", exchange = "e", routing_key = "" },
-      { kind = "queue", exchange = "", routing_key = "q" } }, added[1][5])
+      { kind = "queue", exchange = "", routing_key = "q" } }, added[1].declared.to)
     refused('to in herald.route is a list whose items 1 and 3 are the same: herald.fanout "e"',
       "route", { type = "t", to = { to, q, to } })
     local many = {}
@@ -133,13 +136,12 @@ describe("herald.route", function()
     local answer
     local function choose(msg) return msg and answer end
     rules.route(AT, { type = "t", to = choose })
-    assert.same({}, added[1][5])
-    assert.equal(choose, added[1][8])
-    local chooser = added[1][7]
+    assert.same({ type = "t", to = {}, to_function = choose, unroutable = "retry" }, added[1].declared)
+    local chooser = added[1].calls.to_function
     answer = to
-    assert.same({ { kind = "fanout", exchange = "e", routing_key = "" } }, chooser {})
+    assert.same({ to = { { kind = "fanout", exchange = "e", routing_key = "" } } }, chooser {})
     answer = { to, rules.queue(AT, "q") }
-    assert.equal("q", chooser({})[2].routing_key)
+    assert.equal("q", chooser({}).to[2].routing_key)
     for _, wrong in ipairs { "q", {}, 5, { to, to } } do
       answer = wrong
       local ok, why = pcall(chooser, {})
@@ -152,20 +154,20 @@ end)
 describe("herald.subscribe", function()
   local function subscribed(spec)
     rules.subscribe(AT, spec)
-    local _, origin, queue, from, queue_type, prefetch, unhandled, retry, envelope, functions =
-      table.unpack(added[#added], 1, 10)
-    assert.equal(AT, origin)
-    return { queue = queue, from = from, queue_type = queue_type, prefetch = prefetch,
-      unhandled = unhandled, retry = retry, envelope = envelope, functions = functions }
+    local last = added[#added]
+    assert.equal(AT, last.origin)
+    return last.declared, last.calls
   end
 
   it("has defaults", function()
+    local declared, calls = subscribed { queue = "q" }
     assert.same({
-      queue = "q", from = {}, prefetch = 500, unhandled = "ack",
+      queue = "q", from = {}, queue_type = "any", prefetch = 500, unhandled = "ack",
       retry = { attempts = 10, delays = { 1000 }, factor = 2, max_delay = 3600000, jitter = 0.1,
         max_age = 0 },
-      envelope = "auto", functions = { pause_after = 20 },
-    }, subscribed { queue = "q" })
+      envelope = "auto", identity_in_body = false, pause_after = 20,
+    }, declared)
+    assert.same({}, calls)
   end)
 
   it("listens to one exchange or to several", function()
@@ -191,9 +193,9 @@ describe("herald.subscribe", function()
 
   it("takes functions", function()
     local function f() end
-    local s = subscribed { queue = "q", before = f, after = f, envelope = "raw" }
-    assert.equal("raw", s.envelope)
-    assert.same({ before = f, after = f, pause_after = 20 }, s.functions)
+    local s, calls = subscribed { queue = "q", before = f, after = f, envelope = "raw" }
+    assert.same({ "raw", f, f }, { s.envelope, s.before, s.after })
+    assert.same({ before = f, after = f }, calls)
     for _, name in ipairs { "before", "after", "identity" } do
       refused(name .. " in herald.subscribe is a table, not a function", "subscribe",
         { queue = "q", [name] = {} })
@@ -203,7 +205,7 @@ describe("herald.subscribe", function()
   end)
 
   it("takes how many failures make a pause", function()
-    local function after(n) return subscribed({ queue = "q", pause_after = n }).functions.pause_after end
+    local function after(n) return subscribed({ queue = "q", pause_after = n }).pause_after end
     assert.same({ 20, 0, 0, 2, 1000 }, { after(nil), after(false), after(0), after(2), after(1000) })
     for _, wrong in ipairs { 1, -1, 1001, 2.5, "20", true } do
       assert.is_false((pcall(after, wrong)))
@@ -214,23 +216,24 @@ describe("herald.subscribe", function()
 
   it("checks what an envelope returns", function()
     local found
-    local s = subscribed { queue = "q", envelope = function() return found end }
-    assert.equal("function", s.envelope)
+    local function envelope() return found end
+    local s, calls = subscribed { queue = "q", envelope = envelope }
+    assert.same({ "function", envelope }, { s.envelope, s.envelope_function })
     found = { type = "t", order_type = 7, business_key3 = null, id = "i", body = { 1 } }
-    local texts, body = s.functions.envelope("raw", {})
+    local texts, body = calls.envelope_function("raw", {})
     assert.same({ type = "t", business_key2 = "7", id = "i" }, texts)
     assert.same({ 1 }, body)
     for _, wrong in ipairs { {}, { typ = "t" }, { type = "" }, { type = "t", id = {} },
       { type = "t", order_type = "a", business_key2 = "b" } } do
       found = wrong
-      assert.is_false((pcall(s.functions.envelope, "raw", {})))
+      assert.is_false((pcall(calls.envelope_function, "raw", {})))
     end
   end)
 
   it("checks what an identity returns", function()
     local id
-    local identity = subscribed({ queue = "q", identity = function() return id end })
-      .functions.identity
+    local _, calls = subscribed { queue = "q", identity = function() return id end }
+    local identity = calls.identity
     assert.is_nil(identity {})
     id = null
     assert.is_nil(identity {})
@@ -289,14 +292,16 @@ describe("herald.on", function()
     rules.on(AT, "t", 60201, handler)
     rules.on(AT, "t", "*", handler)
     rules.on(AT, "*", "*", handler)
-    local none = { timeout = 0 }
-    assert.same({ { "handler", AT, "t", "60201", handler, none },
-      { "handler", AT, "t", "*", handler, none }, { "handler", AT, "*", "*", handler, none } }, added)
+    local function on(type_name, order_type)
+      return { kind = "handler", origin = AT,
+        declared = { type = type_name, order_type = order_type, handler = handler } }
+    end
+    assert.same({ on("t", "60201"), on("t", "*"), on("*", "*") }, added)
   end)
 
   it("takes options", function()
     rules.on(AT, "t", "*", handler, { queue = "q", timeout = "2s", retry = { attempts = 3 } })
-    local options = added[1][6]
+    local options = added[1].declared
     assert.same({ 2000, "q", 3, 2 },
       { options.timeout, options.queue, options.retry.attempts, options.retry.factor })
     refused("unknown key 'retri' in the options of herald.on: did you mean 'retry'?", "on", "t",

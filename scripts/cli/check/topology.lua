@@ -141,7 +141,7 @@ end
 
 -- The embedded broker has one router.
 local function judge_order(subscription, found)
-  if subscription.order_by == 0 then return end
+  if not subscription.order_by then return end
   found:note(found.place(subscription.origin), ("order_by keeps the order within one router: where "
     .. "several take from %s, declare it with x-single-active-consumer"):format(
     quoted(subscription.queue)))
@@ -238,7 +238,7 @@ end
 
 local function names_types_itself(subscriptions)
   for _, subscription in ipairs(subscriptions) do
-    if subscription.own_envelope then return true end
+    if subscription.envelope == "function" then return true end
   end
   return false
 end

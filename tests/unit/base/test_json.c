@@ -234,6 +234,21 @@ TEST(written_strings_are_always_json)
     assert_written("a\xff\xfeg", 4, "\"a\xef\xbf\xbd\xef\xbf\xbdg\"");
 }
 
+TEST(reals_are_as_short_as_they_can_be_and_look_real)
+{
+    const double values[] = {2, 0.1, 1e300, -0.5, 1.0 / 3};
+    struct buf b;
+
+    buf_init(&b, 128);
+    json_add_array(&b, NULL);
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        json_add_real(&b, NULL, values[i]);
+    json_end(&b, "]");
+    buf_append(&b, "", 1);
+    assert_string_equal(b.data, "[2.0,0.1,1e+300,-0.5,0.3333333333333333]");
+    buf_free(&b);
+}
+
 TEST(lines_are_written_whole_or_not_at_all)
 {
     struct buf b;

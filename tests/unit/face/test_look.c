@@ -81,7 +81,7 @@ TEST_WITH(scene, rules_that_are_good_are_loaded_and_their_sql_prepared)
     assert_int_equal(f->look.migrations.code, OK);
     assert_int_equal(f->look.rules.code, OK);
     assert_non_null(f->look.script);
-    assert_int_equal(rules_handlers(script_rules(f->look.script)), 1);
+    assert_int_equal(rules_count(script_rules(f->look.script), RULE_HANDLER), 1);
     assert_string_equal(only(f)->where.data, "rules/a.lua");
     assert_int_equal(only(f)->line, 2);
     assert_null(only(f)->problem.data);
@@ -197,8 +197,8 @@ TEST_WITH(scene, lua_has_all_that_was_found)
                  "out, retry, rules/a.lua:2, topic, x, k");
     assert_gives(s,
                  "local q = found.subscriptions[1] return q.queue, q.from[1].kind, q.unhandled, "
-                 "q.retry.attempts, q.own_envelope",
-                 "q, fanout, ack, 10, false");
+                 "q.retry.attempts, q.envelope",
+                 "q, fanout, ack, 10, auto");
     assert_gives(s, "local h = found.handlers[1] return h.type, h.order_type, h.queue, h.retry",
                  "t, *, nil, nil");
     assert_gives(s, "local c = found.constants[1] return c.kind, c.text, c.order_type, c.problem",

@@ -23,10 +23,10 @@ static size_t n_rules;
 static void free_rules(struct subscription *s, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        free(s[i].queue);
+        free((void *)(uintptr_t)s[i].queue);
         for (size_t k = 0; k < s[i].n_from; k++) {
-            free(s[i].from[k].exchange);
-            free(s[i].from[k].routing_key);
+            free((void *)(uintptr_t)s[i].from[k].exchange);
+            free((void *)(uintptr_t)s[i].from[k].routing_key);
         }
         free(s[i].from);
     }

@@ -109,6 +109,13 @@ TEST_WITH(scene, routes_and_subscriptions_change_with_any_field)
          "~ subscription q rules/a.lua:4\n"},
         {"from = herald.fanout 'x'", "identity = function() end, from = herald.fanout 'x'",
          "~ subscription q rules/a.lua:4\n"},
+        {"from = herald.fanout 'x'", "pause_after = 5, from = herald.fanout 'x'",
+         "~ subscription q rules/a.lua:4\n"},
+        {"from = herald.fanout 'x'", "order_by = 'business_key1', from = herald.fanout 'x'",
+         "~ subscription q rules/a.lua:4\n"},
+        /* as it is without */
+        {"from = herald.fanout 'x'", "identity = nil, prefetch = 500, from = { herald.fanout 'x' }",
+         ""},
         {"queue = 'q', from = herald.fanout 'x' }", "queue = 'p' }",
          "+ subscription p rules/a.lua:4\n- subscription q rules/a.lua:4\n"},
     };

@@ -77,7 +77,7 @@ TEST_WITH(scene, defaults_are_the_documented_ones)
     assert_int_equal(sub->retry.delay_max_ms, 3600000);
     assert_true(sub->retry.jitter == 0.1);
     assert_int_equal(sub->retry.max_age_ms, 0);
-    assert_int_equal(rules_handlers(script_rules(f->script)), 1);
+    assert_int_equal(rules_count(script_rules(f->script), RULE_HANDLER), 1);
 }
 
 TEST_WITH(scene, the_settings_policy_stands_behind_the_rules_own)
@@ -206,6 +206,9 @@ static const struct {
      "from in herald.subscribe is one destination or a list of them"},
     {"herald.subscribe { queue = 'q', from = { x = herald.fanout 'x' } }",
      "from in herald.subscribe is one destination or a list of them"},
+    {"local from = {} for i = 1, 65 do from[i] = herald.fanout('x' .. i) end "
+     "herald.subscribe { queue = 'q', from = from }",
+     "from in herald.subscribe is a list of 65: it takes at most 64"},
     {"herald.subscribe { queue = 'q', from = herald.queue 'other' }",
      "from in herald.subscribe is a queue: a queue takes from exchanges"},
     {"herald.subscribe { queue = 'q', queue_type = 'stream' }",

@@ -8,16 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char *copy(const char *text)
-{
-    return text ? strdup(text) : NULL;
-}
-
 static int add_handler(struct rules *r, const char *type, const char *order, const char *origin,
                        struct err *err)
 {
-    struct handler h = {
-        .type = copy(type), .order_type = copy(order), .ref = 1, .origin = copy(origin)};
+    const struct handler h = {.type = type, .order_type = order, .ref = 1, .origin = origin};
 
     return rules_add_handler(r, &h, err);
 }
@@ -25,14 +19,10 @@ static int add_handler(struct rules *r, const char *type, const char *order, con
 static int add_route(struct rules *r, const char *type, const char *order, const char *origin,
                      struct err *err)
 {
-    struct route route = {.type = copy(type),
-                          .order_type = copy(order),
-                          .to = calloc(1, sizeof *route.to),
-                          .n_to = 1,
-                          .origin = copy(origin)};
+    static struct destination to[] = {{EXCHANGE_FANOUT, "x", ""}};
+    const struct route route = {
+        .type = type, .order_type = order, .to = to, .n_to = 1, .origin = origin};
 
-    assert_non_null(route.to);
-    route.to[0] = (struct destination){EXCHANGE_FANOUT, copy("x"), copy("")};
     return rules_add_route(r, &route, err);
 }
 
@@ -68,7 +58,7 @@ TEST(the_most_specific_handler_wins)
     assert_string_equal(handler_of(r, "paid", ""), "paid");
     assert_string_equal(handler_of(r, "pai", "1"), "any");
     assert_string_equal(handler_of(r, "other", "60201"), "any");
-    assert_int_equal(rules_handlers(r), 5);
+    assert_int_equal(rules_count(r, RULE_HANDLER), 5);
     rules_free(&r);
     assert_null(r);
 }
@@ -84,11 +74,11 @@ TEST(this_queue_comes_before_any_within_a_pair)
     struct err err;
 
     for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++) {
-        struct handler h = {.type = copy(handlers[i][0]),
-                            .order_type = copy(handlers[i][1]),
-                            .queue = copy(handlers[i][2]),
-                            .ref = 1,
-                            .origin = copy(handlers[i][3])};
+        const struct handler h = {.type = handlers[i][0],
+                                  .order_type = handlers[i][1],
+                                  .queue = handlers[i][2],
+                                  .ref = 1,
+                                  .origin = handlers[i][3]};
 
         assert_int_equal(rules_add_handler(r, &h, &err), OK);
     }
@@ -136,7 +126,7 @@ TEST(a_route_with_its_order_type_comes_first)
 TEST(duplicates_name_both_places)
 {
     struct rules *r = rules_new();
-    struct subscription s = {.queue = copy("q"), .origin = copy("a.lua:1")};
+    struct subscription s = {.queue = "q", .origin = "a.lua:1"};
     struct err err;
 
     assert_int_equal(add_handler(r, "t", "o", "a.lua:1", &err), OK);
@@ -149,10 +139,36 @@ TEST(duplicates_name_both_places)
     assert_string_equal(err.text, "b.lua:2: a second route for type \"t\", order type \"o\": "
                                   "the first one is at a.lua:1");
     assert_int_equal(rules_add_subscription(r, &s, &err), OK);
-    s = (struct subscription){.queue = copy("q"), .origin = copy("b.lua:2")};
+    s.origin = "b.lua:2";
     assert_int_equal(rules_add_subscription(r, &s, &err), ERR_CONFIG);
     assert_string_equal(err.text, "b.lua:2: a second subscription for queue \"q\": "
                                   "the first one is at a.lua:1");
+    rules_free(&r);
+}
+
+TEST(what_was_declared_is_found_by_place_and_by_name)
+{
+    static const char *const names[][LOOKUP_PARTS] = {{"t", "2"}, {"t"}, {"q"}};
+    const struct subscription s = {.queue = "q", .json = "{}", .origin = "a.lua:3"};
+    struct rules *r = rules_new();
+    struct rule rule;
+    struct err err;
+
+    assert_int_equal(add_handler(r, "t", "1", "a.lua:1", &err), OK);
+    assert_int_equal(add_handler(r, "t", "2", "a.lua:2", &err), OK);
+    assert_int_equal(rules_add_subscription(r, &s, &err), OK);
+    rules_seal(r);
+    assert_true(rules_at(r, RULE_HANDLER, 1, &rule));
+    assert_string_equal(rule.name[1], "2");
+    assert_null(rule.name[2]);
+    assert_false(rules_at(r, RULE_HANDLER, 2, &rule));
+    assert_false(rules_at(r, RULE_ROUTE, 0, &rule));
+    assert_true(rules_find(r, RULE_HANDLER, names[0], &rule));
+    assert_string_equal(rule.origin, "a.lua:2");
+    assert_false(rules_find(r, RULE_HANDLER, names[1], &rule)); /* no name in part */
+    assert_true(rules_find(r, RULE_SUBSCRIPTION, names[2], &rule));
+    assert_string_equal(rule.json, "{}");
+    assert_string_equal(rules_word(RULE_SUBSCRIPTION), "subscription");
     rules_free(&r);
 }
 
@@ -160,17 +176,17 @@ TEST(many_handlers_are_found_each)
 {
     struct rules *r = rules_new();
     struct err err;
-    char order[16];
+    char order[500][16];
 
     for (int i = 0; i < 500; i++) {
-        snprintf(order, sizeof order, "%d", (i * 37) % 500);
-        assert_int_equal(add_handler(r, "t", order, order, &err), OK);
+        int n = (i * 37) % 500;
+
+        snprintf(order[n], sizeof order[n], "%d", n);
+        assert_int_equal(add_handler(r, "t", order[n], order[n], &err), OK);
     }
     rules_seal(r);
-    for (int i = 0; i < 500; i++) {
-        snprintf(order, sizeof order, "%d", i);
-        assert_string_equal(handler_of(r, "t", order), order);
-    }
+    for (int i = 0; i < 500; i++)
+        assert_string_equal(handler_of(r, "t", order[i]), order[i]);
     rules_free(&r);
 }
 

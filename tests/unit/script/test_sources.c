@@ -86,7 +86,7 @@ TEST_WITH(scene, a_missing_folder_says_what_to_do)
 TEST_WITH(scene, an_empty_folder_is_a_router_without_rules)
 {
     assert_int_equal(script_load(&f->script, &f->settings, &f->err), OK);
-    assert_int_equal(rules_handlers(script_rules(f->script)), 0);
+    assert_int_equal(rules_count(script_rules(f->script), RULE_HANDLER), 0);
 }
 
 TEST_WITH(scene, a_huge_file_is_refused)

@@ -84,8 +84,7 @@ static void start(struct play *p)
 
 static void deliver(struct play *p, const char *id, const char *type, const char *key)
 {
-    const struct destination to = {EXCHANGE_DEFAULT, (char *)(uintptr_t) "",
-                                   (char *)(uintptr_t) "q"};
+    const struct destination to = {EXCHANGE_DEFAULT, "", "q"};
     const struct message m = {
         .id = slice_of(id), .type = slice_of(type), .key = {slice_of(key)}, .body = slice_of("{}")};
 
@@ -219,12 +218,12 @@ TEST_WITH(play, lines_are_json)
 
 TEST_WITH(play, a_queue_that_nobody_has_is_refused)
 {
-    struct destination to = {EXCHANGE_DEFAULT, (char *)(uintptr_t) "", (char *)(uintptr_t) "none"};
+    struct destination to = {EXCHANGE_DEFAULT, "", "none"};
     const struct message m = {.type = slice_of("t"), .body = slice_of("{}")};
 
     start(f);
     assert_int_equal(rehearsal_deliver(f->r, &to, &m, &f->err), ERR_NOT_FOUND);
-    to = (struct destination){EXCHANGE_FANOUT, (char *)(uintptr_t) "x", (char *)(uintptr_t) ""};
+    to = (struct destination){EXCHANGE_FANOUT, "x", ""};
     assert_done(f, rehearsal_deliver(f->r, &to, &m, &f->err));
     assert_sql(f, "select queue || exchange from herald_queue_item", "qx");
 }
