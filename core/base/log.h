@@ -42,8 +42,8 @@ void log_event(struct log *log, enum log_level level, const char *event,
 void log_always(struct log *log, enum log_level level, const char *event,
                 const struct log_field *fields);
 
-/* From log_buffer on lines wait; release writes them, drop forgets them. What waits has a ceiling of
- * LOG_BUFFERED_MAX bytes; further lines are dropped and counted. */
+/* From log_buffer on lines wait; release writes them, drop forgets them. What waits has a ceiling
+ * of LOG_BUFFERED_MAX bytes; further lines are dropped and counted. */
 enum { LOG_BUFFERED_MAX = 1024 * 1024 };
 void log_buffer(struct log *log);
 void log_release(struct log *log);
