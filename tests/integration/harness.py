@@ -114,8 +114,13 @@ def processor_time(pid):
 
 def has_socket(pid):
     folder = f"/proc/{pid}/fd"
-    return any(os.readlink(os.path.join(folder, fd)).startswith("socket:")
-               for fd in os.listdir(folder) if os.path.islink(os.path.join(folder, fd)))
+    for fd in os.listdir(folder):
+        try:
+            if os.readlink(os.path.join(folder, fd)).startswith("socket:"):
+                return True
+        except FileNotFoundError:  # it was closed meanwhile
+            pass
+    return False
 
 
 def is_at_rest(pid):
@@ -177,6 +182,11 @@ class Router:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8") as file:
             file.write(string.Template(text).safe_substitute(self.case.names))
+
+    def replace(self, path, text):
+        """As write, but nobody sees half of it, or nothing."""
+        self.write("part", text)
+        os.replace(os.path.join(self.folder, "part"), os.path.join(self.folder, path))
 
     def environment(self, command=None):
         """Whether something leaks takes longer to see than most commands to run: each command is

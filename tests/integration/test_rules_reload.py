@@ -181,7 +181,7 @@ class Watched(Reloads):
 
     def test_bad_file_is_refused_until_it_is_mended(self):
         self.start()
-        self.target.write("rules/b.lua", "local x = = 1\n")
+        self.target.replace("rules/b.lua", "local x = = 1\n")
         self.wait_for("a refusal", lambda: self.target.events("rules.refused"))
         self.assert_words(self.target.status()["rules"]["error"], r"rules/b\.lua:1: ")
         self.assert_words(self.target.run("status").out, r"refused: rules/b\.lua:1: ")
@@ -251,10 +251,10 @@ class Asked(Reloads):
                 ('require("herald").on("x", "*", function(m, tx) tx:exec "drop table effect" end)\n',
                  r"rules/b\.lua:1:56: ")):
             with self.subTest(text):
-                self.target.write("rules/b.lua", text)
+                self.target.replace("rules/b.lua", text)
                 self.refused(*words)
         self.target.write("migrations/002_fresh.sql", "create table fresh (id);\n")
-        self.target.write("rules/b.lua", 'require("herald").on("x", "*", function(m, tx)\n'
+        self.target.replace("rules/b.lua", 'require("herald").on("x", "*", function(m, tx)\n'
                           '  tx:exec "delete from fresh"\nend)\n')
         self.refused("no such table: fresh", r"new file in migrations/.*when the router starts")
         self.assertEqual(generation(self.target), 1)
