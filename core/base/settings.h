@@ -34,9 +34,9 @@ struct settings {
     int64_t watchdog_ms; /* real time in the rules' functions that ends the process; 0: none */
     int64_t handler_memory;
     struct retry_policy retry;         /* of subscriptions that say nothing; attempts 0: built in */
-    struct retry_policy publish_retry; /* of outbox rows that are refused; the same */
+    struct retry_policy publish_retry; /* of outbox rows that are refused */
     int64_t recent_max;                /* handled messages that are kept for trials; 0: none */
-    int64_t message_max;               /* of a body that rules are given; 0: MESSAGE_BODY_MAX */
+    int64_t message_max;               /* of a body that rules are given */
     int64_t inbox_window_ms;
     int64_t history_ms;      /* for so long finished messages are kept; 0: none is */
     int64_t removed_rules;   /* enum removed_rules */
