@@ -184,15 +184,6 @@ static int duration(lua_State *L)
     return 1;
 }
 
-static const luaL_Reg native[] = {
-    {"add_route", add_route}, {"add_handler", add_handler}, {"add_subscription", add_subscription},
-    {"retry", default_retry}, {"duration", duration},       {NULL, NULL}};
-
-void dsl_push_native(lua_State *L)
-{
-    luaL_newlib(L, native);
-}
-
 /* Pushes "rules/x.lua:12" for the caller of a declaration, which may have gone through
  * pcall. A C function keeps its caller's frame even in a tail call. */
 static void push_origin(lua_State *L, const struct script *s)
@@ -208,6 +199,37 @@ static void push_origin(lua_State *L, const struct script *s)
     lua_pushstring(L, origin);
 }
 
+/* place(): where the rule is that runs, as declarations are given it */
+static int place(lua_State *L)
+{
+    push_origin(L, script_of(L));
+    return 1;
+}
+
+/* is_text(text): it is UTF-8 without a NUL, as a name is */
+static int is_text(lua_State *L)
+{
+    struct slice s;
+
+    s.data = luaL_checklstring(L, 1, &s.len);
+    lua_pushboolean(L, memchr(s.data, '\0', s.len) == NULL && text_is_utf8(s.data, s.len));
+    return 1;
+}
+
+static const luaL_Reg native[] = {{"add_route", add_route},
+                                  {"add_handler", add_handler},
+                                  {"add_subscription", add_subscription},
+                                  {"retry", default_retry},
+                                  {"duration", duration},
+                                  {"is_text", is_text},
+                                  {"place", place},
+                                  {NULL, NULL}};
+
+void dsl_push_native(lua_State *L)
+{
+    luaL_newlib(L, native);
+}
+
 /* herald.fanout and its sisters change nothing: a route's function uses them. */
 static bool declares(const char *name)
 {
@@ -219,17 +241,22 @@ static bool declares(const char *name)
     return false;
 }
 
-/* Upvalues: the function of rules.lua, the name, whether it changes the rules. */
+/* Upvalues: the function of rules.lua, the name, whether it changes the rules. A destination has
+ * no use for its place, but for an error: it takes long to write. */
 static int call_declaration(lua_State *L)
 {
     struct script *s = script_of(L);
+    bool changes = lua_toboolean(L, lua_upvalueindex(3)) != 0;
 
-    if (s->loading == NULL && lua_toboolean(L, lua_upvalueindex(3)))
+    if (s->loading == NULL && changes)
         return luaL_error(L, "herald.%s is for loading: a handler cannot change the rules",
                           lua_tostring(L, lua_upvalueindex(2)));
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);
-    push_origin(L, s);
+    if (changes)
+        push_origin(L, s);
+    else
+        lua_pushnil(L);
     lua_insert(L, 2);
     lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
     return lua_gettop(L);

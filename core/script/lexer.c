@@ -132,20 +132,22 @@ static struct slice take_word(struct lexer *x, bool number)
     return (struct slice){start, (size_t)(x->p - start)};
 }
 
+/* "==", "~=", "..." and others like them are one sign. */
+static size_t sign_length(const struct lexer *x)
+{
+    char c = peek(x, 0), next = peek(x, 1);
+
+    if (c == '\0' || next == '\0')
+        return 1;
+    if (c == next && strchr(".:=/<>", c))
+        return c == '.' && peek(x, 2) == '.' ? 3 : 2;
+    return next == '=' && strchr("~<>", c) ? 2 : 1;
+}
+
 static struct slice take_sign(struct lexer *x)
 {
-    static const char *const longer[] = {
-        "...", "..", "::", "==", "~=", "<=", ">=", "//", "<<", ">>"};
-    struct slice sign = {x->p, 1};
+    struct slice sign = {x->p, sign_length(x)};
 
-    for (size_t i = 0; i < sizeof longer / sizeof longer[0]; i++) {
-        size_t len = strlen(longer[i]);
-
-        if ((size_t)(x->end - x->p) >= len && memcmp(x->p, longer[i], len) == 0) {
-            sign.len = len;
-            break;
-        }
-    }
     x->p += sign.len;
     return sign;
 }
@@ -182,7 +184,9 @@ struct token lexer_next(struct lexer *x)
 
 bool token_is(const struct token *t, const char *text)
 {
-    return (t->kind == TOKEN_SIGN || t->kind == TOKEN_NAME) && slice_is(t->text, text);
+    if (t->kind != TOKEN_SIGN && t->kind != TOKEN_NAME)
+        return false;
+    return t->text.data[0] == text[0] && slice_is(t->text, text);
 }
 
 /* --- values ---------------------------------------------------------------------- */

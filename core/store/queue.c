@@ -31,26 +31,34 @@ static int find_exchange(struct db *db, const char *exchange, enum exchange_kind
     return rc < 0 ? rc : OK;
 }
 
+static int add_exchange(struct db *db, const char *exchange, enum exchange_kind kind,
+                        struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_EXCHANGE_ADD);
+
+    query_text(&q, exchange);
+    query_text(&q, exchange_kind_word(kind));
+    return query_run(&q, err);
+}
+
+/* Looked for first: many routes lead to one exchange. */
 int queue_declare_exchange(struct db *db, const char *exchange, enum exchange_kind kind,
                            struct err *err)
 {
-    struct query q;
     enum exchange_kind there;
     int rc;
 
     if (kind == EXCHANGE_DEFAULT) /* is always there */
         return OK;
-    q = query_start(db, STATEMENT_EXCHANGE_ADD);
-    query_text(&q, exchange);
-    query_text(&q, exchange_kind_word(kind));
-    rc = query_run(&q, err);
-    if (rc != OK || sqlite3_changes64(db->work) > 0)
-        return rc;
     rc = find_exchange(db, exchange, &there, err);
-    if (rc == OK && there != kind)
+    if (rc != OK)
+        return rc;
+    if (there == EXCHANGE_DEFAULT)
+        return add_exchange(db, exchange, kind, err);
+    if (there != kind)
         return err_set(err, ERR_BROKER, "exchange %s is there and is %s, not %s", exchange,
                        exchange_kind_word(there), exchange_kind_word(kind));
-    return rc;
+    return OK;
 }
 
 static int queue_exists(struct db *db, struct slice queue, bool *is_out, struct err *err)

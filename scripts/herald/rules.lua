@@ -2,7 +2,7 @@
 -- of it. Trusted code: it runs in the rules' state before any file does.
 --
 -- Every function here is called through C, which puts the author's place ("rules/x.lua:12")
--- in front of the arguments; errors carry it. What passes the checks is handed to `native` as one
+-- in front of the arguments (nil for a destination); errors carry it. What passes the checks is handed to `native` as one
 -- table of what is declared: plain values, words, and the functions as their author wrote them, by
 -- whose text a reload tells what changed. `calls` has what is called in their place. C reads each
 -- field once, in core/script/dsl.c.
@@ -16,7 +16,7 @@ local YEARS_100 = 36525 * 24 * 3600
 local destinations = setmetatable({}, { __mode = "k" })
 
 local function fail(origin, text, ...)
-  error(origin .. ": " .. text:format(...), 0)
+  error((origin or native.place()) .. ": " .. text:format(...), 0)
 end
 
 local function sorted_keys(t)
@@ -60,9 +60,7 @@ local function check_name(origin, what, name)
   if type(name) ~= "string" then fail(origin, "%s is %s, not a string", what, article(name)) end
   if name == "" then fail(origin, "%s is empty", what) end
   if #name > NAME_MAX then fail(origin, "%s is longer than %d bytes", what, NAME_MAX) end
-  if name:find("\0", 1, true) or not utf8.len(name) then
-    fail(origin, "%s is not UTF-8 text", what)
-  end
+  if not native.is_text(name) then fail(origin, "%s is not UTF-8 text", what) end
   return name
 end
 

@@ -7,6 +7,7 @@ local added
 
 local null = setmetatable({}, { __name = "null" })
 local native = { duration = core.duration }
+function native.is_text(text) return not text:find("\0", 1, true) and utf8.len(text) ~= nil end
 function native.retry()
   return { attempts = 10, delays = { 1000 }, factor = 2, max_delay = 3600000, jitter = 0.1,
     max_age = 0 }
