@@ -109,7 +109,8 @@ int engine_reload(struct engine *e, const struct engine_reload *r, struct buf *a
 
 /* Appends a line of JSON for each route of the generation in force that leads to no queue, as far
  * as the broker has told: {"nowhere":{"type":...,"order_type":...,"to":...,"where":...,
- * "what_now":...}}. False: it has not answered about all of them yet. */
+ * "what_now":...}}. Behind the first ones {"nowhere_more":N} counts the others. False: it has not
+ * answered about all of them yet. */
 bool engine_unreached(const struct engine *e, struct buf *lines);
 
 /* A reload was refused before it came to the rules: keeps and logs why. */

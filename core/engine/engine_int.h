@@ -41,6 +41,7 @@ struct engine {
 
     struct buf unreached; /* lines about routes that lead nowhere (engine_reach.c) */
     size_t reach_at;      /* the first route that the broker has not told of */
+    size_t n_unreached;   /* destinations before it that lead nowhere */
 
     uv_check_t check;       /* runs a turn after the reads of an iteration */
     uv_idle_t spin;         /* active while a turn is wanted, so that poll does not block */

@@ -2,7 +2,8 @@
  *
  * Asked once for each generation that is taken up. A broker that answers later is asked
  * again by the house timer, and tells of the routes in their order: `reach_at` is the
- * first one it has not told of. A route whose messages may be dropped is none of them. */
+ * first one it has not told of. A route whose messages may be dropped is none of them. The first
+ * TOLD_MAX are named, the others counted: rules that have thousands of them have one fault. */
 #include "base/json.h"
 #include "engine/engine_int.h"
 #include "script/lookup.h"
@@ -10,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { UNREACHED_MAX = 256 * 1024, WORDS_MAX = 1024 }; /* of the lines; of one of them */
+enum { TOLD_MAX = 200, UNREACHED_MAX = 256 * 1024, WORDS_MAX = 1024 };
 
 void reach_init(struct engine *e)
 {
@@ -109,9 +110,14 @@ static bool look_at(struct engine *e, struct answers *a, const struct route *r)
         if (reach_of(e, a, &r->to[i]) == REACH_ASKING)
             return false;
     for (size_t i = 0; i < r->n_to && r->unroutable != UNROUTABLE_DROP; i++)
-        if (reach_of(e, a, &r->to[i]) == REACH_NO_QUEUE)
+        if (reach_of(e, a, &r->to[i]) == REACH_NO_QUEUE && ++e->n_unreached <= TOLD_MAX)
             tell(e, r, &r->to[i]);
     return true;
+}
+
+static int64_t n_not_named(const struct engine *e)
+{
+    return e->n_unreached > TOLD_MAX ? (int64_t)(e->n_unreached - TOLD_MAX) : 0;
 }
 
 void reach_look(struct engine *e)
@@ -119,8 +125,13 @@ void reach_look(struct engine *e)
     const struct topology *t = rules_topology(script_rules(e->script));
     struct answers answers = {.list = NULL};
 
+    if (e->reach_at == t->n_routes)
+        return;
     while (e->reach_at < t->n_routes && look_at(e, &answers, &t->routes[e->reach_at]))
         e->reach_at++;
+    if (e->reach_at == t->n_routes && n_not_named(e) > 0)
+        log_event(e->host.log, LOG_WARN, "route.nowhere_more",
+                  LOG_FIELDS(log_int("routes", n_not_named(e))));
     lookup_free(&answers.places);
     free(answers.list);
 }
@@ -129,6 +140,7 @@ void reach_begin(struct engine *e)
 {
     buf_clear(&e->unreached);
     e->reach_at = 0;
+    e->n_unreached = 0;
     reach_look(e);
 }
 
@@ -136,5 +148,7 @@ bool engine_unreached(const struct engine *e, struct buf *lines)
 {
     if (e->unreached.len > 0)
         buf_append(lines, e->unreached.data, e->unreached.len);
+    if (n_not_named(e) > 0)
+        buf_printf(lines, "{\"nowhere_more\":%lld}\n", (long long)n_not_named(e));
     return e->reach_at == rules_topology(script_rules(e->script))->n_routes;
 }

@@ -72,7 +72,10 @@ local function nowhere_routes(socket)
     local facts = core.ask(socket, '{"ask":"nowhere"}', TIMEOUT_MS)
     if not facts then break end -- it is gone: the log has it
     list = {}
-    for _, fact in ipairs(facts) do list[#list + 1] = fact.nowhere end
+    for _, fact in ipairs(facts) do
+      list[#list + 1] = fact.nowhere
+      list.more = fact.nowhere_more or list.more
+    end
     if left == 0 or facts[#facts].asked then break end
     core.sleep(LOOK_MS)
   end
@@ -109,6 +112,7 @@ local function print_json(r)
   out(json.encode(json.object {
     { "outcome", r.outcome }, { "generation", r.generation }, { "hash", r.hash },
     { "changes", changes }, { "takes_away", loses }, { "restart", r.restart or json.null }, { "nowhere", nowhere },
+    { "nowhere_more", r.nowhere.more or 0 },
     { "trial", r.trial and json.object {
       { "run", r.trial.run }, { "differing", r.trial.differing }, { "left_out", r.trial.left_out },
       { "differs", differs } } or json.null },
@@ -147,6 +151,9 @@ local function print_text(r)
   for _, n in ipairs(r.nowhere) do
     out(("  warning  route         %s %s leads to %s: %s  (%s)"):format(show.line(n.type, 200),
       show.line(n.order_type, 200), show.line(n.to, 200), n.what_now, show.line(n.where, 200)))
+  end
+  if r.nowhere.more then
+    out(("  warning  and %d more routes lead to no queue"):format(r.nowhere.more))
   end
   if r.trial then print_trial(r) end
 end

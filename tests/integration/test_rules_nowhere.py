@@ -51,6 +51,18 @@ class Nowhere:
         self.assertEqual(said["nowhere"], [])
         self.assertEqual(self.told(router), 2)
 
+    def test_the_first_are_named_and_the_others_counted(self):
+        routes = "".join(f'herald.route {{ type = "lost{n}", to = herald.queue "$gone" }}\n'
+                         for n in range(203))
+        router = self.begin(routes).start()
+        self.wait_equal("warnings", lambda: self.told(router), 200)
+        more = self.wait_for("the count", lambda: router.events("route.nowhere_more"))
+        self.assertEqual(len(more), 1)
+        self.assert_words(more[0], "warn.*routes=3")
+        said = router.json("reload")
+        self.assertEqual((len(said["nowhere"]), said["nowhere_more"]), (200, 3))
+        self.assert_words(router.run("reload").out, "warning +and 3 more routes lead to no queue")
+
 
 class OnRabbit(Nowhere, Case):
     broker = "rabbit"

@@ -102,17 +102,19 @@ describe("herald reload", function()
         times = times + 1
         local route = { type = "paid", order_type = "*", to = 'queue "q"', where = "rules/a.lua:7",
           what_now = "subscribe" }
-        return times < 3 and { { asked = false } } or { { nowhere = route }, { asked = true } }
+        return times < 3 and { { asked = false } }
+          or { { nowhere = route }, { nowhere_more = 7 }, { asked = true } }
       end)
       local results, out = helper.caught(reload.run, args)
       assert.is_nil(results[1])
       return out
     end
     assert.equal("unchanged: generation 4 (abc)\n"
-      .. "  warning  route         paid * leads to queue \"q\": subscribe  (rules/a.lua:7)\n", told {})
+      .. "  warning  route         paid * leads to queue \"q\": subscribe  (rules/a.lua:7)\n"
+      .. "  warning  and 7 more routes lead to no queue\n", told {})
     assert.equal(3, times)
     assert.truthy(told({ json = true }):find('"nowhere":[{"type":"paid","order_type":null,'
-      .. '"to":"queue \\"q\\"","where":"rules/a.lua:7","what_now":"subscribe"}]', 1, true))
+      .. '"to":"queue \\"q\\"","where":"rules/a.lua:7","what_now":"subscribe"}],"nowhere_more":7', 1, true))
     told { dry_run = true } -- nothing was taken up
     assert.equal(0, times)
   end)
@@ -122,10 +124,10 @@ describe("herald reload", function()
       { restart = "store" } }, { json = true })
     assert.equal('{"outcome":"reloaded","generation":5,"hash":"def","changes":[{"change":"added",'
       .. '"what":"subscription","name":"q2","where":"rules/a.lua:7"}],"takes_away":[],"restart":"store",'
-      .. '"nowhere":[],"trial":null}\n', out)
+      .. '"nowhere":[],"nowhere_more":0,"trial":null}\n', out)
     _, _, out = run({ unchanged }, { json = true })
     assert.equal('{"outcome":"unchanged","generation":4,"hash":"abc","changes":[],"takes_away":[],"restart":null,'
-      .. '"nowhere":[],"trial":null}\n', out)
+      .. '"nowhere":[],"nowhere_more":0,"trial":null}\n', out)
     _, _, out = run(TRIAL, { json = true })
     assert.truthy(out:find('"trial":{"run":50,"differing":1,"left_out":2,"differs":[{"message_id":'
       .. '"m-1","queue":"q1","type":"paid","order_type":"60201","now":[{"what":"outcome",'
