@@ -33,7 +33,7 @@ struct settings {
     int64_t handler_ms;  /* a handler's time limit, inside SQL too */
     int64_t watchdog_ms; /* real time in the rules' functions that ends the process; 0: none */
     int64_t handler_memory;
-    struct retry_policy retry;         /* of subscriptions that say nothing; attempts 0: built in */
+    struct retry_policy retry;         /* of subscriptions that say nothing */
     struct retry_policy publish_retry; /* of outbox rows that are refused */
     int64_t recent_max;                /* handled messages that are kept for trials; 0: none */
     int64_t message_max;               /* of a body that rules are given */

@@ -17,7 +17,7 @@ void past_rules_free(struct past_rules *p)
 void past_rules_note(struct past_rules *p, struct slice ruleset, const struct script *next,
                      int64_t now_ms)
 {
-    struct ruleset_record r;
+    struct ruleset_entry r;
 
     /* What is kept too long is no harm: its time is looked at, too. */
     (void)nameset_keep_from(&p->handlers, now_ms - PAST_KEPT_MS);

@@ -43,7 +43,7 @@ static bool take_text(struct slice *left, struct slice *out)
     return true;
 }
 
-bool ruleset_next(struct slice *left, struct ruleset_record *out)
+bool ruleset_next(struct slice *left, struct ruleset_entry *out)
 {
     if (left->len == 0)
         return false;
@@ -70,7 +70,7 @@ static bool misses_handler(const struct rules *rules, const struct slice name[LO
     return false;
 }
 
-bool ruleset_misses(const struct script *s, const struct ruleset_record *r)
+bool ruleset_misses(const struct script *s, const struct ruleset_entry *r)
 {
     switch (r->kind) {
     case RULESET_HANDLER:

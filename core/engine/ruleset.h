@@ -2,7 +2,7 @@
  * ruleset - what a set of rules has, in few bytes: its handlers, routes, subscriptions, files
  *
  * The store keeps that of the set taken last (store/rules_taken.h), so that a reload and a start
- * can tell what files that are not there, perhaps for a moment only, would take away. A record is a
+ * can tell what files that are not there, perhaps for a moment only, would take away. An entry is a
  * letter and three texts, each ended by a zero byte; an empty text is an absent one.
  */
 #ifndef HERALD_ENGINE_RULESET_H
@@ -23,7 +23,7 @@ enum ruleset_kind {
 
 enum { RULESET_MAX = 64 * 1024 * 1024 }; /* bytes of one, for buf_init */
 
-struct ruleset_record {
+struct ruleset_entry {
     enum ruleset_kind kind;
     struct slice name[LOOKUP_PARTS]; /* zero-terminated where they are there */
 };
@@ -31,11 +31,11 @@ struct ruleset_record {
 /* Appends that of a script. ERR_NOMEM or ERR_LIMIT. */
 int ruleset_write(const struct script *s, struct buf *out);
 
-/* Takes the next record off the front of *left; false: there is none. */
-bool ruleset_next(struct slice *left, struct ruleset_record *out);
+/* Takes the next entry off the front of *left; false: there is none. */
+bool ruleset_next(struct slice *left, struct ruleset_entry *out);
 
 /* True when the script has nothing in its place: what went to this handler or route goes to no
  * other one of it, nor is there this subscription or file. */
-bool ruleset_misses(const struct script *s, const struct ruleset_record *r);
+bool ruleset_misses(const struct script *s, const struct ruleset_entry *r);
 
 #endif

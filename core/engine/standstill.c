@@ -58,7 +58,7 @@ struct losses {
     char words[900]; /* the first few */
 };
 
-static void tell(struct losses *l, const char *what, const struct ruleset_record *r)
+static void tell(struct losses *l, const char *what, const struct ruleset_entry *r)
 {
     size_t used = strlen(l->words);
     const char *second = r->name[1].data;
@@ -91,8 +91,8 @@ static int has_rows(struct engine *e, struct losses *l, struct slice type, bool 
     return rc;
 }
 
-static int judge_record(struct engine *e, struct losses *l, const struct ruleset_record *r,
-                        struct err *err)
+static int judge_entry(struct engine *e, struct losses *l, const struct ruleset_entry *r,
+                       struct err *err)
 {
     bool waited_for = false;
     int rc = OK;
@@ -120,13 +120,13 @@ static int find_losses(struct engine *e, const struct script *next, struct losse
                        struct err *err)
 {
     struct slice left = text_of(&e->still->known);
-    struct ruleset_record r;
+    struct ruleset_entry r;
     int rc = OK;
 
     l->types.max = TYPES_MAX;
     while (rc == OK && ruleset_next(&left, &r))
         if (ruleset_misses(next, &r))
-            rc = judge_record(e, l, &r, err);
+            rc = judge_entry(e, l, &r, err);
     nameset_clear(&l->types);
     if (l->n > TOLD_MAX) {
         size_t used = strlen(l->words);

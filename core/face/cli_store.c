@@ -49,20 +49,6 @@ struct cli_store *cli_store_open(lua_State *L, const char *path, bool create, st
     return s;
 }
 
-void cli_set_integer(lua_State *L, const char *name, int64_t value)
-{
-    lua_pushinteger(L, value);
-    lua_setfield(L, -2, name);
-}
-
-void cli_set_slice(lua_State *L, const char *name, struct slice s)
-{
-    if (s.data == NULL)
-        return;
-    lua_pushlstring(L, s.data, s.len);
-    lua_setfield(L, -2, name);
-}
-
 struct slice cli_get_slice(lua_State *L, int table, const char *name)
 {
     struct slice s = {NULL, 0};

@@ -21,10 +21,6 @@ struct cli_store {
 struct cli_store *cli_store_open(lua_State *L, const char *path, bool create, struct err *err);
 void cli_store_close(struct cli_store *s);
 
-/* Fields of the table on top of the stack. An absent slice sets none. */
-void cli_set_integer(lua_State *L, const char *name, int64_t value);
-void cli_set_slice(lua_State *L, const char *name, struct slice s);
-
 /* Fields of the table at an index; a string is lent as long as the table holds it. */
 struct slice cli_get_slice(lua_State *L, int table, const char *name);
 int64_t cli_get_integer(lua_State *L, int table, const char *name, int64_t absent);

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "face/cli.h"
 #include "face/look.h"
+#include "script/convert.h"
 #include "script/decode.h"
 
 #include <lauxlib.h>
@@ -29,32 +30,10 @@ static struct look *new_look(lua_State *L)
     return k;
 }
 
-static void set_text(lua_State *L, const char *name, const char *text)
-{
-    if (text == NULL)
-        return;
-    lua_pushstring(L, text);
-    lua_setfield(L, -2, name);
-}
-
-static void set_slice(lua_State *L, const char *name, struct slice s)
-{
-    if (s.data == NULL)
-        return;
-    lua_pushlstring(L, s.data, s.len);
-    lua_setfield(L, -2, name);
-}
-
-static void set_integer(lua_State *L, const char *name, int64_t n)
-{
-    lua_pushinteger(L, n);
-    lua_setfield(L, -2, name);
-}
-
 static void set_problem(lua_State *L, const char *name, const struct err *err)
 {
     if (err->code != OK)
-        set_text(L, name, err->text);
+        convert_set_slice(L, name, slice_of(err->text));
 }
 
 /* A list of what was declared of a kind, each with its origin. */
@@ -66,7 +45,7 @@ static void set_list(lua_State *L, const struct rules *rules, enum rule_kind kin
     lua_createtable(L, (int)rules_count(rules, kind), 0);
     for (size_t i = 0; rules_at(rules, kind, i, &rule); i++) {
         decode_json(L, tape, slice_of(rule.json), "a rule");
-        set_text(L, "origin", rule.origin);
+        convert_set_slice(L, "origin", slice_of(rule.origin));
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     lua_remove(L, -2); /* the tape */
@@ -91,14 +70,14 @@ static void set_constants(lua_State *L, const struct found *f)
     lua_newtable(L);
     for (lua_Integer n = 1; f != NULL; f = f->next, n++) {
         lua_newtable(L);
-        set_text(L, "kind", kinds[f->kind]);
-        set_slice(L, "file", f->where);
-        set_integer(L, "line", f->line);
-        set_integer(L, "column", f->column);
-        set_slice(L, "text", f->text);
-        set_slice(L, "order_type", f->order_type);
-        set_slice(L, "problem", f->problem);
-        set_integer(L, "at", f->at);
+        convert_set_slice(L, "kind", slice_of(kinds[f->kind]));
+        convert_set_slice(L, "file", f->where);
+        convert_set_integer(L, "line", f->line);
+        convert_set_integer(L, "column", f->column);
+        convert_set_slice(L, "text", f->text);
+        convert_set_slice(L, "order_type", f->order_type);
+        convert_set_slice(L, "problem", f->problem);
+        convert_set_integer(L, "at", f->at);
         lua_rawseti(L, -2, n);
     }
     lua_setfield(L, -2, "constants");
@@ -111,9 +90,9 @@ static void set_said(lua_State *L, const char *name, const struct found *f)
     lua_newtable(L);
     for (lua_Integer n = 1; f != NULL; f = f->next, n++) {
         lua_newtable(L);
-        set_text(L, "severity", words[f->kind]);
-        set_slice(L, "origin", f->where);
-        set_slice(L, "text", f->text);
+        convert_set_slice(L, "severity", slice_of(words[f->kind]));
+        convert_set_slice(L, "origin", f->where);
+        convert_set_slice(L, "text", f->text);
         lua_rawseti(L, -2, n);
     }
     lua_setfield(L, -2, name);

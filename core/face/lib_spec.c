@@ -255,10 +255,10 @@ static int sql(lua_State *L)
 
 static void set_destination(lua_State *L, const struct destination *d)
 {
-    cli_set_slice(L, "kind",
-                  slice_of(d->kind == EXCHANGE_DEFAULT ? "queue" : exchange_kind_word(d->kind)));
-    cli_set_slice(L, "exchange", slice_of(d->exchange));
-    cli_set_slice(L, "routing_key", slice_of(d->routing_key));
+    convert_set_slice(
+        L, "kind", slice_of(d->kind == EXCHANGE_DEFAULT ? "queue" : exchange_kind_word(d->kind)));
+    convert_set_slice(L, "exchange", slice_of(d->exchange));
+    convert_set_slice(L, "routing_key", slice_of(d->routing_key));
 }
 
 /* published() -> list of {kind, exchange, routing_key, message_id, type, ...}, as published */
@@ -271,13 +271,13 @@ static int published(lua_State *L)
     for (size_t i = 0; (p = staged_published(b, i)) != NULL; i++) {
         lua_createtable(L, 0, 10);
         set_destination(L, &p->to);
-        cli_set_slice(L, "message_id", p->message.id);
-        cli_set_slice(L, "type", p->message.type);
-        cli_set_slice(L, "business_key1", p->message.key[0]);
-        cli_set_slice(L, "business_key2", p->message.key[1]);
-        cli_set_slice(L, "business_key3", p->message.key[2]);
-        cli_set_slice(L, "body", p->message.body);
-        cli_set_slice(L, "headers", p->message.headers);
+        convert_set_slice(L, "message_id", p->message.id);
+        convert_set_slice(L, "type", p->message.type);
+        convert_set_slice(L, "business_key1", p->message.key[0]);
+        convert_set_slice(L, "business_key2", p->message.key[1]);
+        convert_set_slice(L, "business_key3", p->message.key[2]);
+        convert_set_slice(L, "body", p->message.body);
+        convert_set_slice(L, "headers", p->message.headers);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     return 1;
@@ -305,7 +305,7 @@ static int subscriptions(lua_State *L)
         const struct subscription *s = &t->subscriptions[i];
 
         lua_createtable(L, 0, 2);
-        cli_set_slice(L, "queue", slice_of(s->queue));
+        convert_set_slice(L, "queue", slice_of(s->queue));
         lua_createtable(L, (int)s->n_from, 0);
         for (size_t j = 0; j < s->n_from; j++) {
             lua_createtable(L, 0, 3);
@@ -324,7 +324,7 @@ static int counters(lua_State *L)
     const struct counters *c = rehearsal_counters(check(L));
 
     lua_newtable(L);
-#define X(name, meaning) cli_set_integer(L, #name, c->name);
+#define X(name, meaning) convert_set_integer(L, #name, c->name);
     COUNTER_MAP(X)
 #undef X
     return 1;

@@ -5,6 +5,7 @@
  */
 #include "base/message.h"
 #include "face/cli_store.h"
+#include "script/convert.h"
 #include "store/dead.h"
 #include "store/outbox.h"
 #include "store/retry.h"
@@ -155,12 +156,13 @@ static int counts(lua_State *L)
     if (err.code != OK)
         return cli_push_error(L, &err);
     lua_newtable(L);
-    cli_set_integer(L, "pending", outbox.pending);
-    cli_set_integer(L, "oldest_ms", outbox.oldest_at ? clock_wall(&clock) - outbox.oldest_at : 0);
-    cli_set_integer(L, "retries", retries);
-    cli_set_integer(L, "dead", dead);
-    cli_set_integer(L, "wal_bytes", wal);
-    cli_set_slice(L, "path", slice_of(path));
+    convert_set_integer(L, "pending", outbox.pending);
+    convert_set_integer(L, "oldest_ms",
+                        outbox.oldest_at ? clock_wall(&clock) - outbox.oldest_at : 0);
+    convert_set_integer(L, "retries", retries);
+    convert_set_integer(L, "dead", dead);
+    convert_set_integer(L, "wal_bytes", wal);
+    convert_set_slice(L, "path", slice_of(path));
     return 1;
 }
 

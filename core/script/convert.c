@@ -144,6 +144,20 @@ void convert_push_slice(lua_State *L, struct slice s)
         lua_pushlstring(L, s.data, s.len);
 }
 
+void convert_set_slice(lua_State *L, const char *name, struct slice s)
+{
+    if (s.data == NULL)
+        return;
+    lua_pushlstring(L, s.data, s.len);
+    lua_setfield(L, -2, name);
+}
+
+void convert_set_integer(lua_State *L, const char *name, int64_t n)
+{
+    lua_pushinteger(L, n);
+    lua_setfield(L, -2, name);
+}
+
 void convert_push(lua_State *L, const struct value *v)
 {
     switch (v->kind) {

@@ -51,4 +51,8 @@ bool convert_to_key(lua_State *L, int index, struct slice *out);
 /* Pushes the slice as a string, or nil for an absent one. RAISES for want of memory. */
 void convert_push_slice(lua_State *L, struct slice s);
 
+/* Sets a field of the table on top; no field for an absent slice. RAISE for want of memory. */
+void convert_set_slice(lua_State *L, const char *name, struct slice s);
+void convert_set_integer(lua_State *L, const char *name, int64_t n);
+
 #endif

@@ -3,6 +3,7 @@
 #include "script/dsl.h"
 
 #include "base/text.h"
+#include "script/convert.h"
 #include "script/declared.h"
 #include "script/script_int.h"
 
@@ -11,13 +12,6 @@
 #include <string.h>
 
 enum { ORIGIN = 1, DECLARED, CALLS };
-
-/* Ten tries, from a second to an hour apart. */
-#define RETRY_DEFAULT                                                                              \
-    {                                                                                              \
-        .attempts = 10, .n_delays = 1, .delay_ms = {1000}, .factor = 2, .delay_max_ms = 3600000,   \
-        .jitter = 0.1                                                                              \
-    }
 
 /* RAISES the error of a rules_add_*, which has its place in its text already. */
 static void check_added(lua_State *L, int rc, const struct err *err)
@@ -136,32 +130,19 @@ static int add_subscription(lua_State *L)
     return 0;
 }
 
-static void set_integer(lua_State *L, const char *name, int64_t n)
-{
-    lua_pushinteger(L, n);
-    lua_setfield(L, -2, name);
-}
-
-static void set_number(lua_State *L, const char *name, double n)
-{
-    lua_pushnumber(L, n);
-    lua_setfield(L, -2, name);
-}
-
 /* retry(): the policy where rules say nothing else, in the same form */
 static int default_retry(lua_State *L)
 {
-    const struct retry_policy builtin = RETRY_DEFAULT;
     const struct retry_policy *p = &script_of(L)->settings.retry;
 
-    if (p->attempts == 0)
-        p = &builtin;
     lua_createtable(L, 0, 6);
-    set_integer(L, "attempts", p->attempts);
-    set_number(L, "factor", p->factor);
-    set_integer(L, "max_delay", p->delay_max_ms);
-    set_number(L, "jitter", p->jitter);
-    set_integer(L, "max_age", p->max_age_ms);
+    convert_set_integer(L, "attempts", p->attempts);
+    lua_pushnumber(L, p->factor);
+    lua_setfield(L, -2, "factor");
+    convert_set_integer(L, "max_delay", p->delay_max_ms);
+    lua_pushnumber(L, p->jitter);
+    lua_setfield(L, -2, "jitter");
+    convert_set_integer(L, "max_age", p->max_age_ms);
     lua_createtable(L, (int)p->n_delays, 0);
     for (size_t i = 0; i < p->n_delays; i++) {
         lua_pushinteger(L, p->delay_ms[i]);

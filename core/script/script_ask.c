@@ -74,12 +74,6 @@ int script_route(struct script *s, const struct route *r, const struct message *
     return rc;
 }
 
-static void set_text(lua_State *L, const char *name, struct slice s)
-{
-    convert_push_slice(L, s);
-    lua_setfield(L, -2, name);
-}
-
 /* Pushes the properties of the message as it was received. */
 static void push_properties(lua_State *L, struct script *s)
 {
@@ -90,16 +84,14 @@ static void push_properties(lua_State *L, struct script *s)
         decode_json(L, &s->tape, m->properties, "message properties");
     else
         lua_createtable(L, 0, 8);
-    set_text(L, "message_id", m->id);
-    set_text(L, "type", m->type);
-    set_text(L, "content_type", m->content_type);
-    set_text(L, "exchange", sm->exchange);
-    set_text(L, "routing_key", sm->routing_key);
-    set_text(L, "queue", sm->queue);
-    if (m->timestamp_s != 0) {
-        lua_pushinteger(L, m->timestamp_s);
-        lua_setfield(L, -2, "timestamp");
-    }
+    convert_set_slice(L, "message_id", m->id);
+    convert_set_slice(L, "type", m->type);
+    convert_set_slice(L, "content_type", m->content_type);
+    convert_set_slice(L, "exchange", sm->exchange);
+    convert_set_slice(L, "routing_key", sm->routing_key);
+    convert_set_slice(L, "queue", sm->queue);
+    if (m->timestamp_s != 0)
+        convert_set_integer(L, "timestamp", m->timestamp_s);
     if (m->headers.data != NULL)
         decode_json(L, &s->tape, m->headers, "message headers");
     else

@@ -29,7 +29,7 @@ struct script_settings {
     size_t memory_max;              /* bytes of a state */
     int64_t handler_ms;             /* a handler's time limit */
     int64_t load_ms;                /* for all files together */
-    struct retry_policy retry;      /* where rules say nothing else; attempts 0: the built-in */
+    struct retry_policy retry;      /* where rules say nothing else */
     const struct script_host *host; /* lent for life */
     script_memory_fn *memory;       /* NULL: the C library's; tests make it fail */
     void *memory_arg;

@@ -392,27 +392,32 @@ static int run_steps(struct db *db, const struct schema_step *all, int64_t from,
     return rc == OK ? write_version(db, n, err) : rc;
 }
 
+struct upgrade {
+    const struct schema_step *all;
+    int n;
+    int64_t from; /* the version that was found */
+};
+
 /* The version is read again under the write lock: two programs may open a new store
  * at the same moment. */
+static int upgrade(struct db *db, void *arg, struct err *err)
+{
+    struct upgrade *u = arg;
+    int rc = read_version(db, &u->from, err);
+
+    return rc == OK && u->from < u->n ? run_steps(db, u->all, u->from, u->n, err) : rc;
+}
+
 static int upgrade_locked(struct db *db, const struct schema_step *all, int n, struct err *err)
 {
-    int64_t version;
-    int rc = db_exec(db, db->work, "begin immediate", "upgrade the schema", err);
+    struct upgrade u = {.all = all, .n = n};
+    int rc = db_change(db, "upgrade the schema", upgrade, &u, err);
 
-    if (rc != OK)
-        return rc;
-    rc = read_version(db, &version, err);
-    if (rc == OK && version < n)
-        rc = run_steps(db, all, version, n, err);
-    if (rc == OK)
-        rc = db_exec(db, db->work, "commit", "upgrade the schema", err);
     db->made = db->made && rc == OK;
-    if (rc == OK && version > 0 && version < n)
+    if (rc == OK && u.from > 0 && u.from < n)
         log_event(db->log, LOG_WARN, "store.upgraded",
-                  LOG_FIELDS(log_int("from", version), log_int("to", n),
+                  LOG_FIELDS(log_int("from", u.from), log_int("to", n),
                              log_text("note", "an older herald cannot use this store any more")));
-    if (rc != OK && sqlite3_get_autocommit(db->work) == 0)
-        (void)db_exec(db, db->work, "rollback", "", NULL); /* the first error is the one to tell */
     return rc;
 }
 

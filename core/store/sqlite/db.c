@@ -119,6 +119,21 @@ int db_exec(struct db *db, sqlite3 *handle, const char *sql, const char *doing, 
     return rc == SQLITE_OK ? OK : db_fail(db, handle, rc, doing, err);
 }
 
+int db_change(struct db *db, const char *doing,
+              int (*change)(struct db *db, void *arg, struct err *err), void *arg, struct err *err)
+{
+    int rc = db_exec(db, db->work, "begin immediate", doing, err);
+
+    if (rc != OK)
+        return rc;
+    rc = change(db, arg, err);
+    if (rc == OK)
+        rc = db_exec(db, db->work, "commit", doing, err);
+    if (rc != OK && sqlite3_get_autocommit(db->work) == 0)
+        (void)db_exec(db, db->work, "rollback", "", NULL); /* the first error is the one to tell */
+    return rc;
+}
+
 int db_number(struct db *db, sqlite3 *handle, const char *sql, int64_t absent, int64_t *out,
               struct err *err)
 {

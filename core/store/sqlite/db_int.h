@@ -101,6 +101,10 @@ int db_code(int sqlite_rc);
 int db_connect(struct db *db, int flags, sqlite3 **out, struct err *err);
 /* Runs SQL that has no result; for opening and migrating, not for turns. */
 int db_exec(struct db *db, sqlite3 *handle, const char *sql, const char *doing, struct err *err);
+/* Runs change(db, arg) in a transaction of its own, under the write lock from its beginning:
+ * committed when it returns OK, else rolled back. For opening, not for turns. */
+int db_change(struct db *db, const char *doing,
+              int (*change)(struct db *db, void *arg, struct err *err), void *arg, struct err *err);
 /* One integer from a query made on the spot; `absent` where it has no row. */
 int db_number(struct db *db, sqlite3 *handle, const char *sql, int64_t absent, int64_t *out,
               struct err *err);

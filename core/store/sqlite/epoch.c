@@ -212,22 +212,21 @@ static void tell(struct db *db, const struct found *f)
                          log_text("store_id", db->epochs[db->n_epochs - 1].store_id)));
 }
 
+/* Fills in a struct found. */
+static int look_and_write(struct db *db, void *arg, struct err *err)
+{
+    int rc = look(db, arg, err);
+
+    return rc == OK ? write_store(db, arg, err) : rc;
+}
+
 static int renew(struct db *db, struct err *err)
 {
     struct found f;
     int rc = map_page(db, err);
 
     if (rc == OK)
-        rc = db_exec(db, db->work, "begin immediate", "write the store's epoch", err);
-    if (rc != OK)
-        return rc;
-    rc = look(db, &f, err);
-    if (rc == OK)
-        rc = write_store(db, &f, err);
-    if (rc == OK)
-        rc = db_exec(db, db->work, "commit", "write the store's epoch", err);
-    if (rc != OK && sqlite3_get_autocommit(db->work) == 0)
-        (void)db_exec(db, db->work, "rollback", "", NULL); /* the first error is told */
+        rc = db_change(db, "write the store's epoch", look_and_write, &f, err);
     if (rc == OK)
         rc = write_page(db, &f, err);
     if (rc == OK)

@@ -218,6 +218,7 @@ static struct script *load(struct scene *s)
                                                      .memory = s->memory,
                                                      .handler_ms = 2000,
                                                      .load_ms = 10000,
+                                                     .retry = s->settings.retry,
                                                      .host = turn_host(s->turn)},
                            &err),
                &err);

@@ -151,6 +151,7 @@ static void make_turn(struct clock clock)
     struct err err = {0};
 
     settings = usual_settings();
+    script.retry = settings.retry;
     require_ok(turn_new(&w.turn, &parts, &settings, &err), &err);
     script.host = turn_host(w.turn);
     require_ok(script_load(&w.script, &script, &err), &err);

@@ -2,6 +2,7 @@
 #include "usual.h"
 
 #include "base/message.h"
+#include "usual_retry.h"
 
 struct settings usual_settings(void)
 {
@@ -13,6 +14,7 @@ struct settings usual_settings(void)
         .heartbeat_ms = 15000,
         .handler_ms = 2000,
         .handler_memory = 16 * 1024 * 1024,
+        .retry = usual_retry,
         .publish_retry = {.attempts = 50,
                           .n_delays = 1,
                           .delay_ms = {1000},

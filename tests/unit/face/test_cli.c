@@ -83,7 +83,7 @@ TEST_WITH(state, a_stack_without_room_is_no_crash)
 {
     struct err err = {0};
 
-    while (lua_checkstack(f->L, 1))
+    while (lua_checkstack(f->L, 1) || lua_checkstack(f->L, 1)) /* 5.4.9 grants what it refused */
         lua_pushnil(f->L);
     assert_int_equal(protect(f, "done = true", &err), ERR_NOMEM);
     assert_string_equal(err.text, "out of memory");

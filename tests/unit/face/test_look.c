@@ -1,6 +1,7 @@
 /* What there is to know about rules without running them. */
 #include "face/look.h"
 #include "state.h"
+#include "usual_retry.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -27,8 +28,11 @@ static void scene_setup(struct scene *s)
     state_write("rules/a.lua", HANDLER("tx:exec('delete from t where id = ?', 1)"));
     state_write("migrations/001.sql", "create table t (id integer);");
     s->folder = (struct script_folder){".", ""};
-    s->settings = (struct script_settings){
-        .folders = &s->folder, .n_folders = 1, .memory_max = (size_t)64 << 20, .handler_ms = 5000};
+    s->settings = (struct script_settings){.folders = &s->folder,
+                                           .n_folders = 1,
+                                           .memory_max = (size_t)64 << 20,
+                                           .handler_ms = 5000,
+                                           .retry = usual_retry};
     look_init(&s->look);
 }
 
@@ -189,8 +193,11 @@ TEST_WITH(scene, lua_has_all_that_was_found)
                      "herald.subscribe { queue = 'q', from = herald.fanout 'e' }\n" HANDLER(
                          "tx:emit { type = 'out', business_key2 = '7' }"));
     lua_gc(s->L, LUA_GCSTOP);
-    (void)state_run(s, "found = core.inspect_rules { folders = { { path = '.', namespace = '' } }, "
-                       "handler_memory = 1 << 26, handler_timeout = 5000, store = 'herald.db' }");
+    (void)state_run(s,
+                    "found = core.inspect_rules { folders = { { path = '.', namespace = '' } }, "
+                    "handler_memory = 1 << 26, handler_timeout = 5000, store = 'herald.db', "
+                    "retry = { attempts = 10, delays = { 1000 }, factor = 2, max_delay = 3600000, "
+                    "jitter = 0.1, max_age = 0 } }");
     assert_gives(s,
                  "local r = found.routes[1] return r.type, r.unroutable, r.origin, r.to[1].kind, "
                  "r.to[1].exchange, r.to[1].routing_key",

@@ -19,6 +19,7 @@
 
 #include "check.h"
 #include "script/script.h"
+#include "usual_retry.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -321,6 +322,7 @@ HELPER void scene_setup(struct scene *s)
                                            .memory_max = 16 * 1024 * 1024,
                                            .handler_ms = 200,
                                            .load_ms = 200,
+                                           .retry = usual_retry,
                                            .host = &s->fake.host};
     s->message = (struct message){.id = slice_of("m-1"),
                                   .type = slice_of("payresult_notify"),

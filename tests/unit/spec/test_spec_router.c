@@ -1,6 +1,7 @@
 /* A router on a stage: turns, time, crashes, and nothing left behind. */
 #include "check.h"
 #include "spec/spec_router.h"
+#include "usual_retry.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,7 @@ static void play_setup(struct play *p)
                                               .n_folders = 1,
                                               .router = {.handler_ms = 2000,
                                                          .handler_memory = 16 * 1024 * 1024,
+                                                         .retry = usual_retry,
                                                          .message_max = MESSAGE_BODY_MAX,
                                                          .inbox_window_ms = 7 * 86400000},
                                               .now_ms = INT64_C(1767225600000),
