@@ -36,10 +36,11 @@ void envelope_free(struct envelope *e)
 static void envelope_clear(struct envelope *e)
 {
     e->type = e->id = e->key[0] = e->key[1] = e->key[2] = (struct slice){NULL, 0};
+    e->odd.code = OK;
 }
 
-static int read_field(enum field f, const struct json *j, const struct json_token *value,
-                      struct slice *out, struct err *err)
+static void read_field(struct envelope *e, enum field f, const struct json *j,
+                       const struct json_token *value, struct slice *out)
 {
     static const char *const kinds[] = {
         [JSON_FALSE] = "a boolean",
@@ -49,32 +50,28 @@ static int read_field(enum field f, const struct json *j, const struct json_toke
         [JSON_OBJECT] = "an object",
     };
 
-    if (value->kind == JSON_NULL)
-        return OK; /* as one that is absent */
-    if (value->kind != JSON_STRING && value->kind != JSON_INTEGER)
-        return err_set(err, ERR_INPUT, "bad envelope: %s is %s, not a string or an integer",
-                       field_names[f], kinds[value->kind]);
-    *out = json_text(j, value);
-    return OK;
+    if (value->kind == JSON_STRING || value->kind == JSON_INTEGER)
+        *out = json_text(j, value);
+    else if (value->kind != JSON_NULL && e->odd.code == OK) /* null is as one that is absent */
+        err_set(&e->odd, ERR_INPUT, "bad envelope: %s is %s, not a string or an integer",
+                field_names[f], kinds[value->kind]);
 }
 
 /* Goes through the members once, which may be many. */
-static int read_fields(struct envelope *e, const struct json *j, struct err *err)
+static void read_fields(struct envelope *e, const struct json *j)
 {
     struct slice *const out[FIELDS] = {&e->key[0], &e->key[1], &e->key[2], &e->id, &e->type};
     const struct json_token *key = j->tape + 1, *value;
-    int rc = OK;
 
-    for (size_t left = j->tape->len; left > 0 && rc == OK; left--) {
+    for (size_t left = j->tape->len; left > 0; left--) {
         struct slice name = json_text(j, key);
 
         value = json_next(j, key);
-        for (int f = 0; f < FIELDS && rc == OK; f++)
+        for (int f = 0; f < FIELDS; f++)
             if (slice_is(name, field_names[f]))
-                rc = read_field((enum field)f, j, value, out[f], err);
+                read_field(e, (enum field)f, j, value, out[f]);
         key = json_next(j, value);
     }
-    return rc;
 }
 
 int envelope_read(struct envelope *e, struct slice body, struct err *err)
@@ -84,7 +81,9 @@ int envelope_read(struct envelope *e, struct slice body, struct err *err)
 
     envelope_clear(e);
     rc = json_parse(&j, &e->tape, body.data, body.len, err);
-    return rc == OK && j.tape->kind == JSON_OBJECT ? read_fields(e, &j, err) : rc;
+    if (rc == OK && j.tape->kind == JSON_OBJECT)
+        read_fields(e, &j);
+    return rc;
 }
 
 bool message_content_type(struct slice headers, struct buf *out)
@@ -108,57 +107,108 @@ bool message_content_type(struct slice headers, struct buf *out)
     return found;
 }
 
-/* How a content type has its body read. */
-enum reading {
-    READ_JSON,   /* it says JSON, or nothing: anything else is a mistake */
-    READ_OBJECT, /* senders of JSON say so, too: a JSON object is one, the rest is bytes */
-    READ_BYTES,
-};
+/* What a content type says of its body. */
+enum content { CONTENT_JSON, CONTENT_UNSAID, CONTENT_LOOSE, CONTENT_BYTES };
 
-static bool type_is(struct slice type, const char *name)
+static bool is_word(struct slice s, const char *word)
 {
-    size_t len = strlen(name);
-
-    return type.len >= len && strncasecmp(type.data, name, len) == 0;
+    return s.len == strlen(word) && strncasecmp(s.data, word, s.len) == 0;
 }
 
-static enum reading reading_of(struct slice type)
+static bool begins_word(struct slice s, const char *word)
 {
-    if (type.data == NULL || type.len == 0 || type_is(type, "application/json"))
-        return READ_JSON;
-    return type_is(type, "text/plain") || type_is(type, "application/octet-stream") ? READ_OBJECT
-                                                                                    : READ_BYTES;
+    size_t len = strlen(word);
+
+    return s.len >= len && strncasecmp(s.data, word, len) == 0;
 }
 
-static bool begins_object(struct slice body)
+/* "Application/JSON; charset=utf-8" is application/json: parameters say nothing here. */
+static struct slice media_type(struct slice type)
 {
-    size_t i = 0;
+    size_t len = 0;
 
-    while (i < body.len && memchr(" \t\r\n", body.data[i], 4) != NULL)
-        i++;
-    return i < body.len && body.data[i] == '{';
+    while (len < type.len && memchr("; \t", type.data[len], 3) == NULL)
+        len++;
+    return (struct slice){type.data, len};
 }
 
-static bool reads_as_json(struct slice body)
+static bool has_json_suffix(struct slice type) /* RFC 6839, 3.1 */
+{
+    return type.len > 5 && strncasecmp(type.data + type.len - 5, "+json", 5) == 0;
+}
+
+/* Widely used clients say octet-stream or text of all that they send, JSON too. */
+static enum content content_of(const struct message *m)
+{
+    struct slice type = media_type(m->content_type);
+
+    if (type.len == 0)
+        return CONTENT_UNSAID;
+    if (is_word(type, "text/json") || is_word(type, "application/json") ||
+        is_word(type, "application/x-json") || has_json_suffix(type))
+        return CONTENT_JSON;
+    return begins_word(type, "text/") || is_word(type, "application/octet-stream") ? CONTENT_LOOSE
+                                                                                   : CONTENT_BYTES;
+}
+
+struct slice message_text(const struct message *m)
+{
+    struct slice body = m->body.data ? m->body : slice_of("");
+
+    if (body.len >= 3 && memcmp(body.data, "\xef\xbb\xbf", 3) == 0)
+        body = (struct slice){body.data + 3, body.len - 3};
+    return body;
+}
+
+/* The first byte that is no white space; 0: there is none. */
+static char first_of(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (memchr(" \t\r\n", text.data[i], 4) == NULL)
+            return text.data[i];
+    return '\0';
+}
+
+/* Whether a body that is no JSON is a mistake of its sender. */
+static bool json_is_due(const struct message *m)
+{
+    char first = first_of(message_text(m));
+
+    switch (content_of(m)) {
+    case CONTENT_JSON:
+        return true;
+    case CONTENT_UNSAID:
+        return first == '{' || first == '[';
+    case CONTENT_LOOSE:
+        return first == '{';
+    case CONTENT_BYTES:
+        break;
+    }
+    return false;
+}
+
+static bool reads_as_json(struct slice text)
 {
     struct json j;
     struct buf tape;
     bool reads;
 
     buf_init(&tape, JSON_TAPE_MAX);
-    reads = json_parse(&j, &tape, body.data, body.len, NULL) == OK;
+    reads = json_parse(&j, &tape, text.data, text.len, NULL) == OK;
     buf_free(&tape);
     return reads;
 }
 
 bool message_is_json(const struct message *m)
 {
-    switch (reading_of(m->content_type)) {
-    case READ_JSON:
+    switch (content_of(m)) {
+    case CONTENT_JSON:
         return true;
-    case READ_OBJECT:
-        return begins_object(m->body) && reads_as_json(m->body);
-    case READ_BYTES:
+    case CONTENT_UNSAID:
+        return reads_as_json(message_text(m));
+    case CONTENT_LOOSE:
+        return json_is_due(m) && reads_as_json(message_text(m));
+    case CONTENT_BYTES:
         break;
     }
     return false;
@@ -182,6 +232,8 @@ static const char *compression_of(struct slice body)
                : NULL;
 }
 
+#define ENVELOPE_REMEDY ": what its sender means is for the subscription's option `envelope` to say"
+
 /* Says what a body is that was taken for JSON and is none, where that can be seen. */
 static void explain_body(const struct message *m, struct err *err)
 {
@@ -193,10 +245,6 @@ static void explain_body(const struct message *m, struct err *err)
         err_set(err, ERR_INPUT,
                 "the body is empty where JSON is due: send an object, or give the subscription "
                 "envelope = \"raw\"");
-    else if (begins_with(m->body, "\xef\xbb\xbf", 3))
-        err_set(err, ERR_INPUT,
-                "bad JSON at byte 0: the body begins with a byte order mark (BOM), which JSON has "
-                "not (RFC 8259, 8.1)");
     if (packed == NULL)
         return;
     at = m->properties.len > 0
@@ -216,63 +264,56 @@ static void explain_body(const struct message *m, struct err *err)
         packed, len, at != NULL ? at : "");
 }
 
-/* Reads the body as far as its content type allows; `why` is filled where that was in vain and
- * the properties alone speak. */
-static int read_body(const struct message *m, struct envelope *e, struct err *why, struct err *err)
+/* Why the body was not looked at, in words. */
+static const char *why_unread(const struct message *m)
 {
-    enum reading how = reading_of(m->content_type);
-    int rc;
-
-    envelope_clear(e);
-    if (how == READ_JSON) {
-        rc = envelope_read(e, m->body.data ? m->body : slice_of(""), err);
-        if (rc == ERR_INPUT)
-            explain_body(m, err);
-        return rc;
+    switch (content_of(m)) {
+    case CONTENT_UNSAID:
+        return m->body.len == 0 ? "it is empty" : "it is neither a JSON object nor an array";
+    case CONTENT_LOOSE:
+        return "it is no JSON object";
+    default:
+        return "its content type is not one of JSON";
     }
-    if (how == READ_BYTES) {
-        err_set(why, ERR_INPUT, "its content type is not one of JSON");
-        return OK;
-    }
-    if (!begins_object(m->body)) {
-        err_set(why, ERR_INPUT, "it is no JSON object");
-        return OK;
-    }
-    rc = envelope_read(e, m->body, why);
-    if (rc == ERR_INPUT)
-        envelope_clear(e);
-    return rc == ERR_NOMEM ? err_set(err, rc, "%s", why->text) : OK;
 }
 
 /* What was looked for, and where. */
-static int no_type(const struct message *m, const struct err *why, struct err *err)
+static int no_type(const struct message *m, struct err *err)
 {
     int len = m->content_type.len < 100 ? (int)m->content_type.len : 100;
     const char *type = len > 0 ? m->content_type.data : "";
 
-    if (why->code == OK)
+    if (json_is_due(m))
         return err_set(err, ERR_INPUT,
                        "no message type: neither \"messageType\" in the body (JSON, content type "
-                       "\"%.*s\") nor the AMQP property \"type\" is set",
+                       "\"%.*s\") nor the AMQP property \"type\" is set" ENVELOPE_REMEDY,
                        len, type);
     return err_set(err, ERR_INPUT,
                    "no message type: the AMQP property \"type\" is not set, and the body (content "
-                   "type \"%.*s\") has no \"messageType\" to find: %s",
-                   len, type, why->text);
+                   "type \"%.*s\") has no \"messageType\" to find: %s" ENVELOPE_REMEDY,
+                   len, type, why_unread(m));
 }
 
 int message_resolve(struct message *m, struct envelope *e, struct err *err)
 {
-    struct err why = {.code = OK};
+    bool named = m->type.len > 0 && m->id.len > 0;
+    int rc = OK;
 
-    if (read_body(m, e, &why, err) != OK)
-        return err->code;
+    envelope_clear(e);
+    if (json_is_due(m))
+        rc = envelope_read(e, message_text(m), err);
+    if (rc == ERR_INPUT)
+        explain_body(m, err);
+    if (rc != OK)
+        return rc;
+    if (e->odd.code != OK && !named) /* else the fields are somebody else's */
+        return err_set(err, ERR_INPUT, "%s" ENVELOPE_REMEDY, e->odd.text);
     if (e->type.data != NULL)
         m->type = e->type;
     for (int i = 0; i < MESSAGE_KEYS; i++)
         if (e->key[i].data != NULL)
             m->key[i] = e->key[i];
-    return m->type.len > 0 ? OK : no_type(m, &why, err);
+    return m->type.len > 0 ? OK : no_type(m, err);
 }
 
 static uint64_t hash_slice(uint64_t hash, struct slice s)

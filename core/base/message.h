@@ -45,6 +45,7 @@ struct envelope {
     struct slice type;
     struct slice key[MESSAGE_KEYS];
     struct slice id; /* decimal text where it was a number */
+    struct err odd;  /* the first field that is neither text nor integer; code OK: none is */
     struct buf tape;
 };
 
@@ -52,16 +53,20 @@ void envelope_init(struct envelope *e);
 void envelope_free(struct envelope *e);
 
 /* Checks the whole body (JSON, UTF-8, depth, duplicate keys) and takes the
- * envelope's fields from its top level when it is an object. Unknown and null
+ * envelope's fields from its top level when it is an object. Unknown, null and odd
  * fields are ignored, integer keys become decimal text. Returns OK, or
  * ERR_INPUT with a reason fit for a dead letter, or ERR_NOMEM. The envelope is
  * emptied first and its memory used again. */
 int envelope_read(struct envelope *e, struct slice body, struct err *err);
 
-/* True when the content type says that the body is JSON (absent counts), and when it is
- * text/plain or application/octet-stream, as the existing services say, and the body is a JSON
- * object. */
+/* True when the body is JSON, as its content type says: application/json, text/json,
+ * application/x-json and what ends with +json are it; of one that has none, what can be read as
+ * JSON; of application/octet-stream and text, as many clients call all that they send, a JSON
+ * object. Parameters of a content type say nothing. */
 bool message_is_json(const struct message *m);
+
+/* The body as JSON is read from it: without a byte order mark (RFC 8259, 8.1 allows that). */
+struct slice message_text(const struct message *m);
 
 /* Finds the header content-type (or content_type) in a message's headers, which names the
  * content type of an outbox row, and puts its text into `out`. Returns false when there is
@@ -69,8 +74,10 @@ bool message_is_json(const struct message *m);
 bool message_content_type(struct slice headers, struct buf *out);
 
 /* Fills what the properties lack: body first, then properties. Reads a JSON body
- * into `e`, whose text `m` then lends from. Returns as envelope_read, and
- * ERR_INPUT for a message without type. */
+ * into `e`, whose text `m` then lends from. What must be JSON is what the content type calls so;
+ * what begins as an object, unless it calls it something else; and an array without a content
+ * type. Returns as envelope_read, ERR_INPUT for a message without type, and for odd fields unless
+ * the properties name both type and id. */
 int message_resolve(struct message *m, struct envelope *e, struct err *err);
 
 /* What tells two messages of one id apart, and which function of the message it is of:

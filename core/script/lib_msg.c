@@ -66,7 +66,7 @@ static void push_body(lua_State *L, struct script *s, const struct message *m)
         return;
     if (m->body.data == NULL || !message_is_json(m))
         return; /* the nil is there */
-    decode_json(L, &s->tape, m->body, "message body");
+    decode_json(L, &s->tape, message_text(m), "message body");
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, 1, BODY_VALUE);
 }

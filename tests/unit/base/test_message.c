@@ -88,13 +88,23 @@ static struct message of_type(const char *content_type)
     return (struct message){.content_type = slice_of(content_type)};
 }
 
-/* As MessageBuilder.withBody and convertAndSend of the existing services say it. */
+/* As MessageBuilder.withBody and convertAndSend of the existing services say it, and others. */
 TEST(an_object_is_read_whatever_its_sender_calls_its_bytes)
 {
     static const char body[] = " {\"messageType\":\"paid\",\"businessKey1\":\"16\"}";
-    static const char *const types[] = {
-        "application/octet-stream", "text/plain", "text/plain; charset=UTF-8",
-        "application/json",         "",           NULL};
+    static const char *const types[] = {"application/octet-stream",
+                                        "Application/Octet-Stream; x=1",
+                                        "text/plain",
+                                        "text/plain; charset=UTF-8",
+                                        "text/xml",
+                                        "application/json",
+                                        "APPLICATION/JSON;charset=utf-8",
+                                        "text/json",
+                                        "application/x-json",
+                                        "application/vnd.masstransit+json",
+                                        "application/cloudevents+json; charset=utf-8",
+                                        "",
+                                        NULL};
 
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         struct message m = of_type(types[i]);
@@ -105,41 +115,105 @@ TEST(an_object_is_read_whatever_its_sender_calls_its_bytes)
     }
 }
 
-TEST(bytes_that_are_no_object_are_left_to_the_properties)
+TEST(a_byte_order_mark_is_no_part_of_the_text)
 {
-    static const char *const bodies[] = {"{broken", "[1]", "", "7", "{\"id\":[1]}"};
+    static const char *const types[] = {"application/json", "text/plain", NULL};
+    static const char body[] = "\xef\xbb\xbf \n{\"messageType\":\"paid\"}";
 
-    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
-        struct message m = of_type("application/octet-stream");
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        struct message m = of_type(types[i]);
 
-        m.type = slice_of("t");
-        assert_resolved(m, bodies[i], "type=t ");
+        assert_resolved(m, body, "type=paid ");
+        m.body = slice_of(body);
+        assert_true(message_is_json(&m));
+        assert_true(slice_is(message_text(&m), body + 3));
     }
 }
 
-TEST(the_reason_says_what_was_looked_for)
+TEST(what_is_not_json_is_left_to_the_properties)
 {
-    assert_refused(
-        of_type("text/plain"), "{\"messageType\":\"t\"",
-        "the AMQP property \"type\" is not set, and the body (content type \"text/plain\") "
-        "has no \"messageType\" to find: bad JSON at byte");
-    assert_refused(of_type("application/octet-stream"), "paid", "it is no JSON object");
+    static const struct {
+        const char *type, *body;
+    } cases[] = {
+        {"application/octet-stream", "[1"},
+        {"application/octet-stream", ""},
+        {"text/plain", "[INFO] started"},
+        {"text/plain", "7"},
+        {"application/jsonlines", "{\"messageType\":\"a\"}\n{\"messageType\":\"b\"}"},
+        {"application/json-seq", "{"},
+        {"image/png", "{\"messageType\":\"a\"}"},
+        {NULL, ""},
+        {NULL, " \n"},
+        {NULL, "plain text"},
+        {NULL, "\x1f\x8b\x08"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct message m = of_type(cases[i].type);
+
+        m.type = slice_of("t");
+        assert_resolved(m, cases[i].body, "type=t ");
+        m.body = slice_of(cases[i].body);
+        assert_false(message_is_json(&m));
+    }
+}
+
+/* Nothing is due of them, but what can be read is a value. */
+TEST(a_scalar_without_content_type_is_read)
+{
+    static const char *const bodies[] = {"7", "\"text\"", "null", "[1]"};
+
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        struct message m = {.body = slice_of(bodies[i])};
+
+        assert_true(message_is_json(&m));
+    }
+}
+
+TEST(odd_fields_are_no_envelope_where_the_properties_name_the_message)
+{
+    static const char *const bodies[] = {"{\"id\":1.5}", "{\"messageType\":[\"urn:message:A\"]}",
+                                         "{\"businessKey1\":{}}"};
+
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        struct message m = {.type = slice_of("t"), .id = slice_of("m1")};
+
+        assert_resolved(m, bodies[i], "type=t ");
+        m.id = slice_of(NULL);
+        assert_refused(m, bodies[i], "bad envelope: ");
+    }
+    assert_resolved((struct message){.type = slice_of("t"), .id = slice_of("m1")},
+                    "{\"id\":1.5,\"messageType\":\"own\",\"businessKey2\":7}", "type=own 2=7 ");
+}
+
+TEST(the_reason_says_what_was_looked_for_and_the_option)
+{
+    assert_refused(of_type("text/plain"), "{\"messageType\":\"t\"", "bad JSON at byte");
+    assert_refused(of_type("application/octet-stream"), "paid",
+                   "the AMQP property \"type\" is not set, and the body (content type "
+                   "\"application/octet-stream\") has no \"messageType\" to find: it is no JSON "
+                   "object: what its sender means is for the subscription's option `envelope`");
     assert_refused(of_type("image/png"), "{\"messageType\":\"t\"}",
                    "(content type \"image/png\") has no \"messageType\" to find: its content type");
     assert_refused(of_type("application/json"), "{\"id\":1}",
                    "neither \"messageType\" in the body (JSON, content type \"application/json\")");
+    assert_refused(nothing, "hello", "it is neither a JSON object nor an array");
+    assert_refused(nothing, "", "it is empty");
 }
 
 TEST(what_cannot_be_an_envelope_is_refused)
 {
     const struct message packed = {
+        .content_type = slice_of("application/json"),
         .properties = slice_of("{\"content_encoding\":\"deflate\",\"priority\":1}")};
 
     assert_refused(nothing, "{}", "no message type");
-    assert_refused(nothing, "hello", "bad JSON at byte");
-    assert_refused(nothing, "", "the body is empty where JSON is due");
-    assert_refused(nothing, "\xef\xbb\xbf{}", "begins with a byte order mark (BOM)");
-    assert_refused(nothing, "\x1f\x8b\x08", "looks compressed (gzip, content_encoding \"\")");
+    assert_refused(nothing, "{broken", "bad JSON at byte");
+    assert_refused(nothing, "[broken", "bad JSON at byte");
+    assert_refused(of_type("application/json"), "hello", "bad JSON at byte");
+    assert_refused(of_type("application/json"), "", "the body is empty where JSON is due");
+    assert_refused(of_type("application/json"), "\x1f\x8b\x08",
+                   "looks compressed (gzip, content_encoding \"\")");
     assert_refused(packed, "\x78\x9c\x01", "looks compressed (zlib, content_encoding \"deflate\")");
     assert_refused(nothing, "{\"messageType\":\"\"}", "no message type");
     assert_refused(nothing, "{\"messageType\":{}}", "messageType is an object");
