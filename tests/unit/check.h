@@ -3,6 +3,7 @@
  *
  *   TEST(a_thing_holds) { ... }
  *   TEST_WITH(store, a_thing_holds) { ... f->db ... }
+ *   TEST_FROM(store, opened, a_thing_holds) { ... f->db ... }
  *   TEST_ON(struct store, begin, end, a_thing_holds) { ... f->db ... }
  *   TEST_BETWEEN(begin, end, a_thing_holds) { ... }
  *
@@ -92,6 +93,9 @@ static inline void check_nothing(void)
     static void name(type *f)
 
 /* The same where struct store comes with store_setup() and store_teardown(). */
-#define TEST_WITH(fixture, name) TEST_ON(struct fixture, fixture##_setup, fixture##_teardown, name)
+#define TEST_WITH(fixture, name) TEST_FROM(fixture, fixture##_setup, name)
+
+/* The same with another setup, which begins with store_setup(). */
+#define TEST_FROM(fixture, setup, name) TEST_ON(struct fixture, setup, fixture##_teardown, name)
 
 #endif

@@ -36,6 +36,7 @@ static const char tables[] = "create table said (id text, answer text);"
 
 static void begin(struct scene *s)
 {
+    scene_setup(s);
     scene_begin(s, rules, tables);
 }
 
@@ -51,11 +52,10 @@ static void confirm(struct scene *s, int64_t row)
     scene_run(s);
 }
 
-TEST_WITH(scene, one_turn_replaces_and_cancels)
+TEST_FROM(scene, begin, one_turn_replaces_and_cancels)
 {
     struct err err = {0};
 
-    begin(f);
     scene_deliver(f, "a", "now", "{}");
     scene_deliver(f, "b", "hour", "{}");
     scene_deliver(f, "c", "cancel", "{}");
@@ -74,9 +74,8 @@ TEST_WITH(scene, one_turn_replaces_and_cancels)
     assert_string_equal(f->published, "4>y ");
 }
 
-TEST_WITH(scene, a_failed_handler_neither_cancels_nor_replaces)
+TEST_FROM(scene, begin, a_failed_handler_neither_cancels_nor_replaces)
 {
-    begin(f);
     handle(f, "a", "hour");
     handle(f, "b", "broken");
     assert_sql(f, WAITING, "a 1700003600000");
@@ -84,9 +83,8 @@ TEST_WITH(scene, a_failed_handler_neither_cancels_nor_replaces)
 }
 
 /* docs/design.md#keys-of-rows: settling goes by row id. */
-TEST_WITH(scene, a_row_in_flight_is_replaced_and_its_confirm_finds_nothing)
+TEST_FROM(scene, begin, a_row_in_flight_is_replaced_and_its_confirm_finds_nothing)
 {
-    begin(f);
     handle(f, "a", "now");
     assert_string_equal(f->published, "1>y ");
     handle(f, "b", "hour");
@@ -104,9 +102,8 @@ TEST_WITH(scene, a_row_in_flight_is_replaced_and_its_confirm_finds_nothing)
     assert_sql(f, "select count(*) from herald_dead", "0");
 }
 
-TEST_WITH(scene, a_cancel_of_a_row_in_flight_says_that_it_was_sent)
+TEST_FROM(scene, begin, a_cancel_of_a_row_in_flight_says_that_it_was_sent)
 {
-    begin(f);
     handle(f, "a", "now");
     handle(f, "b", "cancel");
     assert_sql(f, "select answer from said", "false");
@@ -115,9 +112,8 @@ TEST_WITH(scene, a_cancel_of_a_row_in_flight_says_that_it_was_sent)
     assert_sql(f, "select count(*) from herald_dead", "0");
 }
 
-TEST_WITH(scene, a_cancel_after_an_unknown_outcome_says_that_it_may_have_been_sent)
+TEST_FROM(scene, begin, a_cancel_after_an_unknown_outcome_says_that_it_may_have_been_sent)
 {
-    begin(f);
     handle(f, "a", "now");
     f->publish_code = ERR_BUSY;
     scene_answer(f, 1, PUBLISH_TIMED_OUT, NULL);
@@ -128,9 +124,8 @@ TEST_WITH(scene, a_cancel_after_an_unknown_outcome_says_that_it_may_have_been_se
 }
 
 /* The copy that was in flight may be on the broker, though it refused the next one. */
-TEST_WITH(scene, a_refusal_after_a_crash_is_no_proof)
+TEST_FROM(scene, begin, a_refusal_after_a_crash_is_no_proof)
 {
-    begin(f);
     handle(f, "a", "now");
     scene_restart(f);
     scene_run(f);
@@ -142,9 +137,8 @@ TEST_WITH(scene, a_refusal_after_a_crash_is_no_proof)
 }
 
 /* What was in flight when the process died is in flight nowhere now, and was sent all the same. */
-TEST_WITH(scene, a_cancel_after_a_crash_says_that_it_may_have_been_sent)
+TEST_FROM(scene, begin, a_cancel_after_a_crash_says_that_it_may_have_been_sent)
 {
-    begin(f);
     handle(f, "a", "now");
     assert_string_equal(f->published, "1>y ");
     scene_restart(f);
@@ -152,9 +146,8 @@ TEST_WITH(scene, a_cancel_after_a_crash_says_that_it_may_have_been_sent)
     assert_sql(f, "select answer from said", "false");
 }
 
-TEST_WITH(scene, a_trigger_of_a_business_table_replaces_by_key)
+TEST_FROM(scene, begin, a_trigger_of_a_business_table_replaces_by_key)
 {
-    begin(f);
     handle(f, "a", "now");
     handle(f, "b", "business");
     assert_sql(f, WAITING, "b 1700003600000");
@@ -175,9 +168,8 @@ static void jump(struct scene *s, int64_t ahead_ms)
     scene_run(s);
 }
 
-TEST_WITH(scene, a_clock_that_jumps_ahead_and_back_sends_once)
+TEST_FROM(scene, begin, a_clock_that_jumps_ahead_and_back_sends_once)
 {
-    begin(f);
     handle(f, "a", "hour");
     jump(f, DAY); /* by its word the hour is over */
     assert_string_equal(f->published, "1>y ");
@@ -197,9 +189,8 @@ TEST_WITH(scene, a_clock_that_jumps_ahead_and_back_sends_once)
     assert_sql(f, "select count(*) from herald_outbox", "0");
 }
 
-TEST_WITH(scene, a_clock_that_jumps_back_loses_no_row)
+TEST_FROM(scene, begin, a_clock_that_jumps_back_loses_no_row)
 {
-    begin(f);
     handle(f, "a", "hour");
     jump(f, -DAY);
     f->now_ms += HOUR;
@@ -219,9 +210,8 @@ TEST_WITH(scene, a_clock_that_jumps_back_loses_no_row)
     assert_sql(f, "select count(*) from herald_outbox", "0");
 }
 
-TEST_WITH(scene, rows_of_a_clock_that_was_ahead_wait_for_their_time)
+TEST_FROM(scene, begin, rows_of_a_clock_that_was_ahead_wait_for_their_time)
 {
-    begin(f);
     f->wall_ahead_ms = DAY;
     handle(f, "a", "hour");
     jump(f, 0);

@@ -24,6 +24,7 @@ enum { SLOW_MS = 20, AGE_MS = 40 };
 
 static void begin(struct scene *s)
 {
+    scene_setup(s);
     scene_begin(s, RULES, "create table hits (n integer primary key, id text);");
     s->age_ms = AGE_MS;
     scene_restart(s);
@@ -60,9 +61,8 @@ static void add_rows(struct scene *s, int n)
     (void)scene_sql(s, sql);
 }
 
-TEST_WITH(scene, fresh_rows_go_out_beside_deliveries_that_use_up_every_turn)
+TEST_FROM(scene, begin, fresh_rows_go_out_beside_deliveries_that_use_up_every_turn)
 {
-    begin(f);
     deliver_many(f, "q", "slow", 40);
     turns(f, 2);
     add_rows(f, 3);
@@ -71,9 +71,8 @@ TEST_WITH(scene, fresh_rows_go_out_beside_deliveries_that_use_up_every_turn)
     assert_string_equal(f->published, "1>y 2>y 3>y ");
 }
 
-TEST_WITH(scene, due_rows_go_out_beside_deliveries_that_use_up_every_turn)
+TEST_FROM(scene, begin, due_rows_go_out_beside_deliveries_that_use_up_every_turn)
 {
-    begin(f);
     add_rows(f, 2);
     turns(f, 1);
     scene_answer(f, 1, PUBLISH_NACKED, NULL);
@@ -88,9 +87,8 @@ TEST_WITH(scene, due_rows_go_out_beside_deliveries_that_use_up_every_turn)
     assert_non_null(strstr(f->published, "2>y "));
 }
 
-TEST_WITH(scene, fresh_rows_go_out_beside_a_crowd_of_due_ones)
+TEST_FROM(scene, begin, fresh_rows_go_out_beside_a_crowd_of_due_ones)
 {
-    begin(f);
     add_rows(f, 40);
     turns(f, 4);
     for (int64_t row = 1; row <= 40; row++)
@@ -103,11 +101,10 @@ TEST_WITH(scene, fresh_rows_go_out_beside_a_crowd_of_due_ones)
     assert_non_null(strstr(f->published, "41>y "));
 }
 
-TEST_WITH(scene, deliveries_are_handled_beside_a_crowd_of_due_retries)
+TEST_FROM(scene, begin, deliveries_are_handled_beside_a_crowd_of_due_retries)
 {
     size_t acked;
 
-    begin(f);
     f->now_takes_ms = 0;
     deliver_many(f, "q", "poll", 50);
     scene_run(f);
@@ -120,9 +117,8 @@ TEST_WITH(scene, deliveries_are_handled_beside_a_crowd_of_due_retries)
     assert_in_range(scene_acked(f) - acked, 2, 4);
 }
 
-TEST_WITH(scene, due_retries_are_tried_beside_deliveries_that_use_up_every_turn)
+TEST_FROM(scene, begin, due_retries_are_tried_beside_deliveries_that_use_up_every_turn)
 {
-    begin(f);
     scene_deliver_to(f, "q", "again", "poll");
     scene_run(f);
     deliver_many(f, "r", "very slow", 20);
@@ -131,9 +127,8 @@ TEST_WITH(scene, due_retries_are_tried_beside_deliveries_that_use_up_every_turn)
     assert_sql(f, "select attempts from herald_retry", "2");
 }
 
-TEST_WITH(scene, one_handler_that_outlasts_the_turn_leaves_the_next_one_to_the_others)
+TEST_FROM(scene, begin, one_handler_that_outlasts_the_turn_leaves_the_next_one_to_the_others)
 {
-    begin(f);
     f->now_takes_ms = 0;
     deliver_many(f, "q", "poll", 20);
     scene_run(f);
@@ -144,9 +139,8 @@ TEST_WITH(scene, one_handler_that_outlasts_the_turn_leaves_the_next_one_to_the_o
     assert_int_equal(scene_acked(f) - 20, 2);
 }
 
-TEST_WITH(scene, a_queue_with_slow_handlers_leaves_another_one_its_time)
+TEST_FROM(scene, begin, a_queue_with_slow_handlers_leaves_another_one_its_time)
 {
-    begin(f);
     deliver_many(f, "q", "slow", 20);
     deliver_many(f, "r", "quick", 30);
     turns(f, 2);
@@ -154,9 +148,8 @@ TEST_WITH(scene, a_queue_with_slow_handlers_leaves_another_one_its_time)
     assert_true(scene_acked(f) < 40);
 }
 
-TEST_WITH(scene, queues_with_slow_handlers_take_turns)
+TEST_FROM(scene, begin, queues_with_slow_handlers_take_turns)
 {
-    begin(f);
     deliver_many(f, "q", "very slow", 20);
     deliver_many(f, "r", "slow", 20);
     turns(f, 7); /* those of q last for eleven times as long */
@@ -164,9 +157,8 @@ TEST_WITH(scene, queues_with_slow_handlers_take_turns)
     assert_sql(f, "select count(*) from hits where id like 'r%'", "11");
 }
 
-TEST_WITH(scene, due_retries_of_one_queue_leave_another_one_its_time)
+TEST_FROM(scene, begin, due_retries_of_one_queue_leave_another_one_its_time)
 {
-    begin(f);
     f->now_takes_ms = 0;
     deliver_many(f, "q", "poll", 40);
     scene_run(f);
@@ -180,9 +172,8 @@ TEST_WITH(scene, due_retries_of_one_queue_leave_another_one_its_time)
     assert_sql(f, "select count(*) > 30 from herald_retry where attempts = 1", "1");
 }
 
-TEST_WITH(scene, confirms_are_taken_beside_deliveries_that_use_up_every_turn)
+TEST_FROM(scene, begin, confirms_are_taken_beside_deliveries_that_use_up_every_turn)
 {
-    begin(f);
     add_rows(f, 2);
     turns(f, 1);
     deliver_many(f, "q", "slow", 40);

@@ -27,13 +27,13 @@
 
 static void begin(struct scene *s)
 {
+    scene_setup(s);
     scene_begin(s, RULES, "select 1;");
     s->settings.history_ms = HOUR;
 }
 
-TEST_WITH(scene, messages_that_are_done_or_not_wanted_are_kept)
+TEST_FROM(scene, begin, messages_that_are_done_or_not_wanted_are_kept)
 {
-    begin(f);
     scene_deliver(f, "a", "t", "{\"businessKey1\":\"16\"}");
     scene_deliver(f, "b", "t", "{\"businessKey1\":\"once\"}");
     scene_deliver(f, "c", "t", "{\"businessKey1\":\"never\"}");
@@ -52,11 +52,10 @@ TEST_WITH(scene, messages_that_are_done_or_not_wanted_are_kept)
 
 /* The rows of one turn: a later one that can be copied does not hide that an earlier one could
  * not. */
-TEST_WITH(scene, a_copy_that_cannot_be_written_ends_the_turn)
+TEST_FROM(scene, begin, a_copy_that_cannot_be_written_ends_the_turn)
 {
     struct err err = {0};
 
-    begin(f);
     scene_sql(f, "insert into herald_outbox(type, business_key1) values ('out', 'full'), "
                  "('out', 'e')");
     scene_run(f);
@@ -72,9 +71,8 @@ TEST_WITH(scene, a_copy_that_cannot_be_written_ends_the_turn)
 }
 
 /* With the id and the body that were sent, whoever made them. */
-TEST_WITH(scene, rows_that_were_confirmed_are_kept)
+TEST_FROM(scene, begin, rows_that_were_confirmed_are_kept)
 {
-    begin(f);
     scene_deliver(f, "a", "t", "{\"businessKey2\":\"out\"}");
     scene_run(f);
     assert_sql(f, ALL, "inbox:done:q:1:a");
@@ -92,9 +90,8 @@ TEST_WITH(scene, rows_that_were_confirmed_are_kept)
     assert_sql(f, "select count(*) from herald_outbox", "0");
 }
 
-TEST_WITH(scene, what_is_tried_again_is_not_settled)
+TEST_FROM(scene, begin, what_is_tried_again_is_not_settled)
 {
-    begin(f);
     scene_deliver(f, "a", "t", "{\"businessKey2\":\"out\"}");
     scene_run(f);
     scene_answer(f, 1, PUBLISH_NACKED, NULL);
@@ -108,9 +105,8 @@ TEST_WITH(scene, what_is_tried_again_is_not_settled)
                "confirmed2");
 }
 
-TEST_WITH(scene, a_dropped_row_and_each_leg_are_kept)
+TEST_FROM(scene, begin, a_dropped_row_and_each_leg_are_kept)
 {
-    begin(f);
     scene_deliver(f, "a", "t", "{\"businessKey2\":\"gone\"}");
     scene_deliver(f, "b", "t", "{\"businessKey2\":\"both\"}");
     scene_run(f);
@@ -169,9 +165,8 @@ static void deliver_many(struct scene *s, const char *prefix, int n)
     scene_run(s);
 }
 
-TEST_WITH(scene, old_ones_go_also_when_it_is_turned_off)
+TEST_FROM(scene, begin, old_ones_go_also_when_it_is_turned_off)
 {
-    begin(f);
     deliver_many(f, "a", 20);
     f->now_ms += HOUR - 1000;
     deliver_many(f, "b", 5);
@@ -188,9 +183,8 @@ TEST_WITH(scene, old_ones_go_also_when_it_is_turned_off)
     assert_sql(f, "select count(*) from herald_history", "0");
 }
 
-TEST_WITH(scene, a_restart_without_it_empties_it)
+TEST_FROM(scene, begin, a_restart_without_it_empties_it)
 {
-    begin(f);
     deliver_many(f, "a", 3);
     f->settings.history_ms = 0;
     scene_restart(f);
@@ -199,12 +193,11 @@ TEST_WITH(scene, a_restart_without_it_empties_it)
 }
 
 /* A crowd of old ones goes in many turns, none of which takes all. */
-TEST_WITH(scene, pruning_does_not_stall_a_turn)
+TEST_FROM(scene, begin, pruning_does_not_stall_a_turn)
 {
     struct err err = {0};
     int turns = 0;
 
-    begin(f);
     scene_run(f);
     (void)scene_sql(f,
                     "insert into herald_history(at, side, outcome, attempts, generation, "

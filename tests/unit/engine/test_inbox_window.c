@@ -64,9 +64,14 @@ static int64_t floor_of(struct scene *s)
     return floor;
 }
 
-TEST_WITH(scene, keys_go_a_window_later_and_the_floor_says_so)
+static void begin(struct scene *s)
 {
-    scene_begin(f, rules, tables);
+    scene_setup(s);
+    scene_begin(s, rules, tables);
+}
+
+TEST_FROM(scene, begin, keys_go_a_window_later_and_the_floor_says_so)
+{
     fill(f, "a", 7);
     assert_int_equal(floor_of(f), 0);
     assert_sql(f, "select count(*) from herald_inbox", "7");
@@ -79,11 +84,10 @@ TEST_WITH(scene, keys_go_a_window_later_and_the_floor_says_so)
 }
 
 /* docs/design.md#the-inbox-window */
-TEST_WITH(scene, what_was_sent_before_the_floor_is_too_old_to_tell)
+TEST_FROM(scene, begin, what_was_sent_before_the_floor_is_too_old_to_tell)
 {
     int64_t sent;
 
-    scene_begin(f, rules, tables);
     sent = wall(f);
     fill(f, "a", 12);
     assert_sql(f, "select count(*) from did where id = 'a0'", "1");
@@ -102,65 +106,59 @@ TEST_WITH(scene, what_was_sent_before_the_floor_is_too_old_to_tell)
 }
 
 /* docs/design.md#the-inbox-window */
-TEST(a_clock_that_jumps_ahead_does_not_empty_the_inbox)
+TEST_FROM(scene, begin, a_clock_that_jumps_ahead_does_not_empty_the_inbox)
 {
     static const int64_t jumps[] = {DAY, YEAR, 10 * YEAR};
 
     for (size_t i = 0; i < 3; i++) {
-        struct scene s;
         int64_t floor;
 
-        scene_setup(&s);
-        scene_begin(&s, rules, tables);
-        fill(&s, "a", 7);
-        s.wall_ahead_ms = jumps[i];
-        scene_run(&s);
-        s.now_ms += 60000;
-        scene_run(&s);
-        floor = floor_of(&s);
-        assert_true(floor <= s.now_ms - 6 * DAY); /* one bucket at most, of the oldest */
-        assert_true(strcmp(scene_sql(&s, "select count(*) from herald_inbox"), "6") >= 0);
-        pass(&s, DAY / 2);
-        s.wall_ahead_ms = 0; /* somebody mends the clock */
+        scene_teardown(f);
+        begin(f);
+        fill(f, "a", 7);
+        f->wall_ahead_ms = jumps[i];
+        scene_run(f);
+        f->now_ms += 60000;
+        scene_run(f);
+        floor = floor_of(f);
+        assert_true(floor <= f->now_ms - 6 * DAY); /* one bucket at most, of the oldest */
+        assert_true(strcmp(scene_sql(f, "select count(*) from herald_inbox"), "6") >= 0);
+        pass(f, DAY / 2);
+        f->wall_ahead_ms = 0; /* somebody mends the clock */
         for (int n = 1; n < 7; n++) {
             char id[16];
 
             snprintf(id, sizeof id, "a%d", n);
-            deliver(&s, id, s.now_ms - (7 - n) * DAY - DAY / 2);
+            deliver(f, id, f->now_ms - (7 - n) * DAY - DAY / 2);
         }
-        assert_sql(&s, "select count(*) from did", "7");
-        assert_sql(&s, "select count(*) from herald_dead", "0"); /* they were known */
-        assert_int_equal(floor_of(&s), floor);
-        scene_teardown(&s);
+        assert_sql(f, "select count(*) from did", "7");
+        assert_sql(f, "select count(*) from herald_dead", "0"); /* they were known */
+        assert_int_equal(floor_of(f), floor);
     }
 }
 
-TEST(a_clock_that_goes_back_loses_no_key)
+TEST_FROM(scene, begin, a_clock_that_goes_back_loses_no_key)
 {
     static const int64_t jumps[] = {-DAY, -YEAR, -20 * YEAR};
 
     for (size_t i = 0; i < 3; i++) {
-        struct scene s;
-
-        scene_setup(&s);
-        scene_begin(&s, rules, tables);
-        fill(&s, "a", 12);
-        s.wall_ahead_ms = jumps[i];
-        deliver(&s, "back", s.now_ms);
-        pass(&s, DAY / 2);
-        deliver(&s, "back", s.now_ms - DAY / 2);
-        s.wall_ahead_ms = 0;
-        scene_run(&s);
-        deliver(&s, "back", s.now_ms - DAY / 2);
-        assert_sql(&s, "select count(*) from did where id = 'back'", "1");
-        scene_teardown(&s);
+        scene_teardown(f);
+        begin(f);
+        fill(f, "a", 12);
+        f->wall_ahead_ms = jumps[i];
+        deliver(f, "back", f->now_ms);
+        pass(f, DAY / 2);
+        deliver(f, "back", f->now_ms - DAY / 2);
+        f->wall_ahead_ms = 0;
+        scene_run(f);
+        deliver(f, "back", f->now_ms - DAY / 2);
+        assert_sql(f, "select count(*) from did where id = 'back'", "1");
     }
 }
 
 /* Nothing older stands in front of them, so only the time they were given keeps them. */
-TEST_WITH(scene, a_clock_that_goes_back_in_an_idle_router_loses_no_key)
+TEST_FROM(scene, begin, a_clock_that_goes_back_in_an_idle_router_loses_no_key)
 {
-    scene_begin(f, rules, tables);
     deliver(f, "a0", f->now_ms); /* of one bucket, so that the floor is above both */
     deliver(f, "a1", f->now_ms);
     pass(f, 20 * DAY);
@@ -176,11 +174,10 @@ TEST_WITH(scene, a_clock_that_goes_back_in_an_idle_router_loses_no_key)
 }
 
 /* docs/design.md#the-inbox-window */
-TEST_WITH(scene, a_router_that_was_down_for_weeks_takes_what_waited)
+TEST_FROM(scene, begin, a_router_that_was_down_for_weeks_takes_what_waited)
 {
     int64_t stopped, floor;
 
-    scene_begin(f, rules, tables);
     fill(f, "a", 9);
     stopped = wall(f);
     floor = floor_of(f);
@@ -195,9 +192,8 @@ TEST_WITH(scene, a_router_that_was_down_for_weeks_takes_what_waited)
 }
 
 /* A start every few hours, and still what is old goes. */
-TEST_WITH(scene, restarts_do_not_keep_the_inbox_from_shrinking)
+TEST_FROM(scene, begin, restarts_do_not_keep_the_inbox_from_shrinking)
 {
-    scene_begin(f, rules, tables);
     fill(f, "a", 7);
     for (int i = 0; i < 5 * 24 / 4; i++) {
         pass(f, DAY / 6);

@@ -44,23 +44,19 @@ TEST_WITH(scene, beside_message_type_the_body_names_it)
     assert_sql(f, COUNT, "1");
 }
 
-TEST(rules_may_say_that_any_body_does_or_none)
+TEST_WITH(scene, rules_may_say_that_any_body_does_or_none)
 {
-    struct scene s;
+    scene_begin(f, SUBSCRIBE(", identity = 'body.id'") HANDLER, DID);
+    deliver(f, NULL, "t", "{\"id\":7}");
+    deliver(f, NULL, "t", "{\"id\":7}");
+    assert_sql(f, COUNT, "1");
 
-    scene_setup(&s);
-    scene_begin(&s, SUBSCRIBE(", identity = 'body.id'") HANDLER, DID);
-    deliver(&s, NULL, "t", "{\"id\":7}");
-    deliver(&s, NULL, "t", "{\"id\":7}");
-    assert_sql(&s, COUNT, "1");
-    scene_teardown(&s);
-
-    scene_setup(&s);
-    scene_begin(&s, SUBSCRIBE(", identity = function() return nil end") HANDLER, DID);
-    deliver(&s, NULL, NULL, "{\"id\":7,\"messageType\":\"paid\"}");
-    deliver(&s, NULL, NULL, "{\"id\":7,\"messageType\":\"paid\"}");
-    assert_sql(&s, COUNT, "2");
-    scene_teardown(&s);
+    scene_teardown(f);
+    scene_setup(f);
+    scene_begin(f, SUBSCRIBE(", identity = function() return nil end") HANDLER, DID);
+    deliver(f, NULL, NULL, "{\"id\":7,\"messageType\":\"paid\"}");
+    deliver(f, NULL, NULL, "{\"id\":7,\"messageType\":\"paid\"}");
+    assert_sql(f, COUNT, "2");
 }
 
 #define SHAPED(type)                                                                               \

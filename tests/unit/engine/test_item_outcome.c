@@ -35,9 +35,14 @@
          "  end,\n"                                                                                \
          "  identity = function(msg) return msg.business_key1 .. msg.type end }\n"
 
-TEST_WITH(scene, a_function_reads_what_is_no_json)
+static void semicolons(struct scene *s)
 {
-    scene_begin(f, SEMICOLONS NOTE, HITS);
+    scene_setup(s);
+    scene_begin(s, SEMICOLONS NOTE, HITS);
+}
+
+TEST_FROM(scene, semicolons, a_function_reads_what_is_no_json)
+{
     scene_deliver(f, NULL, NULL, "paid;16;a");
     scene_deliver(f, NULL, NULL, "paid;16;a"); /* the id that was found is the identity */
     scene_deliver(f, NULL, NULL, "paid;17;b");
@@ -64,9 +69,8 @@ TEST_WITH(scene, raw_is_what_came_on_the_wire)
 }
 
 /* Both functions are asked about one message: what the first said must still hold. */
-TEST_WITH(scene, a_function_names_what_another_has_read)
+TEST_FROM(scene, semicolons, a_function_names_what_another_has_read)
 {
-    scene_begin(f, SEMICOLONS NOTE, HITS);
     scene_deliver(f, NULL, NULL, "paid;16;");
     scene_deliver(f, NULL, NULL, "paid;16;");
     scene_deliver(f, NULL, NULL, "paid;17;");
@@ -75,9 +79,8 @@ TEST_WITH(scene, a_function_names_what_another_has_read)
     assert_sql(f, "select group_concat(message_id) from herald_inbox", "16paid,17paid");
 }
 
-TEST_WITH(scene, what_the_function_cannot_read_is_tried_again)
+TEST_FROM(scene, semicolons, what_the_function_cannot_read_is_tried_again)
 {
-    scene_begin(f, SEMICOLONS NOTE, HITS);
     scene_deliver(f, "a", NULL, "no such thing");
     scene_deliver(f, "b", NULL, "paid;16;");
     scene_run(f);
@@ -94,9 +97,8 @@ TEST_WITH(scene, what_the_function_cannot_read_is_tried_again)
 }
 
 /* A retry reads it anew, and a dead letter can be read again: both keep what came. */
-TEST_WITH(scene, what_was_received_is_what_is_kept)
+TEST_FROM(scene, semicolons, what_was_received_is_what_is_kept)
 {
-    scene_begin(f, SEMICOLONS NOTE, HITS);
     scene_deliver(f, "m", NULL, "bad;16;");
     scene_run(f);
     assert_sql(f, "select body || ifnull(type, '-') || generation from herald_retry", "bad;16;-1");
@@ -108,9 +110,8 @@ TEST_WITH(scene, what_was_received_is_what_is_kept)
                "bad;16; bad 16 m 2");
 }
 
-TEST_WITH(scene, backlogs_of_the_rules_name_message_and_generation)
+TEST_FROM(scene, semicolons, backlogs_of_the_rules_name_message_and_generation)
 {
-    scene_begin(f, SEMICOLONS NOTE, HITS);
     scene_swap(f, scene_load(f, SEMICOLONS NOTE "-- more\n"), 7);
     scene_deliver(f, "m", NULL, "bad;16;");
     scene_run(f);
@@ -123,9 +124,8 @@ TEST_WITH(scene, backlogs_of_the_rules_name_message_and_generation)
     assert_sql(f, "select generation from herald_dead", "7");
 }
 
-TEST_WITH(scene, memory_eaten_while_reading_is_an_attempt)
+TEST_FROM(scene, semicolons, memory_eaten_while_reading_is_an_attempt)
 {
-    scene_begin(f, SEMICOLONS NOTE, HITS);
     scene_deliver(f, "a", NULL, "paid;1;");
     scene_deliver(f, "b", NULL, "glutton;2;");
     scene_deliver(f, "c", NULL, "paid;3;");
@@ -136,9 +136,8 @@ TEST_WITH(scene, memory_eaten_while_reading_is_an_attempt)
 }
 
 /* The same in the handler is an attempt, which is tried again. */
-TEST_WITH(scene, memory_eaten_by_the_handler_is_an_attempt)
+TEST_FROM(scene, semicolons, memory_eaten_by_the_handler_is_an_attempt)
 {
-    scene_begin(f, SEMICOLONS NOTE, HITS);
     scene_deliver(f, "a", NULL, "hog;1;");
     scene_deliver(f, "b", NULL, "paid;2;");
     scene_run(f);

@@ -53,6 +53,7 @@ static void pass(struct scene *s, int64_t ms)
 /* a fails and b, of its key, comes behind it. */
 static void begin(struct scene *s, const char *rules)
 {
+    scene_setup(s);
     scene_begin(s, rules, TABLES);
     other(s, "insert into broken values ('a')");
     deliver(s, "a", "16");
@@ -60,6 +61,16 @@ static void begin(struct scene *s, const char *rules)
     scene_run(s);
     assert_sql(s, HITS, "");
     assert_int_equal(scene_acked(s), 2);
+}
+
+static void ordered(struct scene *s)
+{
+    begin(s, ORDERED);
+}
+
+static void holding(struct scene *s)
+{
+    begin(s, HOLDING);
 }
 
 static void try_to(struct scene *s, pick_fn *fn, int64_t id, size_t want)
@@ -79,9 +90,8 @@ static void do_to(struct scene *s, pick_fn *fn, int64_t id)
 }
 
 /* docs/design.md#order-per-key */
-TEST_WITH(scene, a_later_one_of_the_key_waits_and_nobody_else_does)
+TEST_FROM(scene, ordered, a_later_one_of_the_key_waits_and_nobody_else_does)
 {
-    begin(f, ORDERED);
     deliver(f, "c", "17");
     deliver(f, "d", NULL);
     deliver(f, "e", NULL);
@@ -108,9 +118,8 @@ TEST_WITH(scene, messages_without_the_key_are_in_no_order)
     assert_sql(f, HITS, "b");
 }
 
-TEST_WITH(scene, a_redelivery_of_one_that_waits_changes_nothing)
+TEST_FROM(scene, ordered, a_redelivery_of_one_that_waits_changes_nothing)
 {
-    begin(f, ORDERED);
     deliver(f, "b", "16");
     scene_run(f);
     assert_int_equal(scene_acked(f), 3);
@@ -118,9 +127,8 @@ TEST_WITH(scene, a_redelivery_of_one_that_waits_changes_nothing)
     assert_sql(f, WAITING, "1");
 }
 
-TEST_WITH(scene, a_restart_changes_nothing)
+TEST_FROM(scene, ordered, a_restart_changes_nothing)
 {
-    begin(f, ORDERED);
     scene_restart(f);
     deliver(f, "c", "16");
     scene_run(f);
@@ -131,9 +139,8 @@ TEST_WITH(scene, a_restart_changes_nothing)
 }
 
 /* Each of them has its own attempts: nobody pays for the one before. */
-TEST_WITH(scene, a_follower_that_fails_is_the_next_to_be_waited_for)
+TEST_FROM(scene, ordered, a_follower_that_fails_is_the_next_to_be_waited_for)
 {
-    begin(f, ORDERED);
     deliver(f, "c", "16");
     scene_run(f);
     other(f, "delete from broken; insert into broken values ('b')");
@@ -145,17 +152,15 @@ TEST_WITH(scene, a_follower_that_fails_is_the_next_to_be_waited_for)
     assert_sql(f, HITS, "a b c");
 }
 
-TEST_WITH(scene, a_dead_one_lets_the_next_go)
+TEST_FROM(scene, ordered, a_dead_one_lets_the_next_go)
 {
-    begin(f, ORDERED);
     pass(f, 1000);
     assert_sql(f, HITS, "b");
     assert_sql(f, "select message_id || lane || holds from herald_dead", "abusiness_key1=160");
 }
 
-TEST_WITH(scene, a_dead_one_can_hold_its_lane_until_it_is_replayed)
+TEST_FROM(scene, holding, a_dead_one_can_hold_its_lane_until_it_is_replayed)
 {
-    begin(f, HOLDING);
     pass(f, 1000);
     deliver(f, "c", "16");
     deliver(f, "d", "17");
@@ -172,9 +177,8 @@ TEST_WITH(scene, a_dead_one_can_hold_its_lane_until_it_is_replayed)
     assert_sql(f, "select count(*) from herald_retry", "0");
 }
 
-TEST_WITH(scene, a_dropped_letter_lets_its_lane_go)
+TEST_FROM(scene, holding, a_dropped_letter_lets_its_lane_go)
 {
-    begin(f, HOLDING);
     pass(f, 1000);
     assert_sql(f, HITS, "");
     do_to(f, letter_drop, 1);
@@ -182,9 +186,8 @@ TEST_WITH(scene, a_dropped_letter_lets_its_lane_go)
 }
 
 /* Its place is gone: it comes behind what waits by now. */
-TEST_WITH(scene, a_letter_of_a_lane_that_went_on_is_the_last_of_it)
+TEST_FROM(scene, ordered, a_letter_of_a_lane_that_went_on_is_the_last_of_it)
 {
-    begin(f, ORDERED);
     other(f, "insert into broken values ('b')");
     deliver(f, "c", "16");
     pass(f, 1000); /* a is dead, b fails, c is behind it */
@@ -213,9 +216,8 @@ TEST_WITH(scene, a_message_rejected_at_once_holds_its_lane)
     assert_sql(f, HITS, "b");
 }
 
-TEST_WITH(scene, a_person_releases_a_lane)
+TEST_FROM(scene, ordered, a_person_releases_a_lane)
 {
-    begin(f, ORDERED);
     try_to(f, lane_release_retry, 2, 0); /* b heads nothing */
     do_to(f, lane_release_retry, 1);
     assert_sql(f, HITS, "b");
@@ -227,9 +229,8 @@ TEST_WITH(scene, a_person_releases_a_lane)
     assert_sql(f, HITS, "b c a");
 }
 
-TEST_WITH(scene, a_person_releases_what_a_letter_holds)
+TEST_FROM(scene, holding, a_person_releases_what_a_letter_holds)
 {
-    begin(f, HOLDING);
     pass(f, 1000);
     do_to(f, lane_release_letter, 1);
     assert_sql(f, HITS, "b");
@@ -237,40 +238,32 @@ TEST_WITH(scene, a_person_releases_what_a_letter_holds)
     try_to(f, lane_release_letter, 1, 0);
 }
 
-TEST(whoever_takes_the_first_away_wakes_the_next)
+TEST_FROM(scene, ordered, whoever_takes_the_first_away_wakes_the_next)
 {
-    struct scene s;
+    deliver(f, "c", "16");
+    scene_run(f);
+    do_to(f, retry_drop, 1);
+    assert_sql(f, HITS, "b c");
 
-    scene_setup(&s);
-    begin(&s, ORDERED);
-    deliver(&s, "c", "16");
-    scene_run(&s);
-    do_to(&s, retry_drop, 1);
-    assert_sql(&s, HITS, "b c");
-    scene_teardown(&s);
-
-    scene_setup(&s);
-    begin(&s, ORDERED);
-    deliver(&s, "c", "16");
-    scene_run(&s);
-    do_to(&s, retry_drop, 2); /* not the first: nobody is woken */
-    assert_sql(&s, HITS, "");
-    other(&s, "delete from herald_retry where message_id = 'a'");
-    scene_run(&s);
-    assert_sql(&s, HITS, "c");
-    scene_teardown(&s);
+    scene_teardown(f);
+    ordered(f);
+    deliver(f, "c", "16");
+    scene_run(f);
+    do_to(f, retry_drop, 2); /* not the first: nobody is woken */
+    assert_sql(f, HITS, "");
+    other(f, "delete from herald_retry where message_id = 'a'");
+    scene_run(f);
+    assert_sql(f, HITS, "c");
 }
 
-TEST_WITH(scene, one_that_waits_cannot_be_hurried)
+TEST_FROM(scene, ordered, one_that_waits_cannot_be_hurried)
 {
-    begin(f, ORDERED);
     try_to(f, retry_now, 2, 0);
     assert_sql(f, WAITING, "1");
 }
 
-TEST_WITH(scene, lanes_outlive_rules_that_ask_for_no_order)
+TEST_FROM(scene, ordered, lanes_outlive_rules_that_ask_for_no_order)
 {
-    begin(f, ORDERED);
     scene_swap(f, scene_load(f, PLAIN), 2);
     deliver(f, "c", "16"); /* in no order now */
     scene_run(f);
@@ -280,9 +273,8 @@ TEST_WITH(scene, lanes_outlive_rules_that_ask_for_no_order)
     assert_sql(f, HITS, "c a b");
 }
 
-TEST_WITH(scene, lanes_of_another_key_are_other_lanes)
+TEST_FROM(scene, ordered, lanes_of_another_key_are_other_lanes)
 {
-    begin(f, ORDERED);
     scene_swap(f, scene_load(f, HEAD QUEUE ", order_by = 'business_key2' }\n" NOTE), 2);
     scene_deliver(f, "c", "t", "{\"businessKey2\":\"16\"}");
     scene_run(f);
@@ -291,9 +283,8 @@ TEST_WITH(scene, lanes_of_another_key_are_other_lanes)
 }
 
 /* The time in the lane is not the message's own. */
-TEST_WITH(scene, the_age_of_one_that_waited_counts_from_its_first_try)
+TEST_FROM(scene, holding, the_age_of_one_that_waited_counts_from_its_first_try)
 {
-    begin(f, HOLDING);
     pass(f, 1000);
     f->now_ms += 7200000; /* max_age is 1h */
     other(f, "delete from broken; insert into broken values ('b')");
@@ -304,12 +295,11 @@ TEST_WITH(scene, the_age_of_one_that_waited_counts_from_its_first_try)
     assert_sql(f, HITS, "b");
 }
 
-TEST_WITH(scene, a_long_lane_drains_in_few_turns)
+TEST_FROM(scene, ordered, a_long_lane_drains_in_few_turns)
 {
     int64_t turns;
     char id[8];
 
-    begin(f, ORDERED);
     for (int i = 0; i < 50; i++) {
         snprintf(id, sizeof id, "c%02d", i);
         deliver(f, id, "16");

@@ -14,11 +14,16 @@
     "select group_concat(id || leg_kind || ':' || leg_exchange || ':' || leg_routing_key, ' ') "   \
     "from herald_outbox"
 
-TEST_WITH(scene, each_destination_gets_the_same_message)
+static void two_legs(struct scene *s)
+{
+    scene_setup(s);
+    scene_begin(s, TWO, "select 1;");
+}
+
+TEST_FROM(scene, two_legs, each_destination_gets_the_same_message)
 {
     char id[64], twice[140];
 
-    scene_begin(f, TWO, "select 1;");
     scene_sql(f, ADD);
     snprintf(id, sizeof id, "%s",
              scene_sql(f, "select store_id || ':1' from herald_epoch order by above desc"));
@@ -32,9 +37,8 @@ TEST_WITH(scene, each_destination_gets_the_same_message)
     assert_int_equal(turn_counters(f->turn)->published, 2);
 }
 
-TEST_WITH(scene, a_leg_keeps_its_time_and_headers)
+TEST_FROM(scene, two_legs, a_leg_keeps_its_time_and_headers)
 {
-    scene_begin(f, TWO, "select 1;");
     scene_sql(f, "insert into herald_outbox(type, business_key2, body, headers, message_id, key, "
                  "created_at) values ('out', '7', 'b', '{\"h\":1}', 'own', 'name', 1234)");
     scene_run(f);
@@ -46,9 +50,8 @@ TEST_WITH(scene, a_leg_keeps_its_time_and_headers)
 }
 
 /* docs/design.md#several-destinations */
-TEST_WITH(scene, each_leg_has_a_state_of_its_own)
+TEST_FROM(scene, two_legs, each_leg_has_a_state_of_its_own)
 {
-    scene_begin(f, TWO, "select 1;");
     scene_sql(f, ADD);
     scene_run(f);
     scene_answer(f, 2, PUBLISH_CONFIRMED, NULL);
@@ -82,9 +85,8 @@ TEST_WITH(scene, what_no_queue_took_is_judged_leg_by_leg)
 }
 
 /* docs/design.md#several-destinations: a leg once routed does not change by a reload. */
-TEST_WITH(scene, a_leg_goes_where_it_went_whatever_the_rules_say_now)
+TEST_FROM(scene, two_legs, a_leg_goes_where_it_went_whatever_the_rules_say_now)
 {
-    scene_begin(f, TWO, "select 1;");
     scene_sql(f, ADD);
     scene_run(f);
     scene_swap(f, scene_load(f, HEAD "herald.route { type = 'out', to = herald.fanout 'other' }\n"),
@@ -99,9 +101,8 @@ TEST_WITH(scene, a_leg_goes_where_it_went_whatever_the_rules_say_now)
     assert_non_null(strstr(f->published, "4>other "));
 }
 
-TEST_WITH(scene, a_restart_sends_the_legs_that_are_left)
+TEST_FROM(scene, two_legs, a_restart_sends_the_legs_that_are_left)
 {
-    scene_begin(f, TWO, "select 1;");
     scene_sql(f, ADD);
     scene_run(f);
     scene_answer(f, 3, PUBLISH_CONFIRMED, NULL);
@@ -111,9 +112,8 @@ TEST_WITH(scene, a_restart_sends_the_legs_that_are_left)
     assert_string_equal(f->published, "2>y ");
 }
 
-TEST_WITH(scene, a_row_that_is_due_later_is_split_when_it_is_due)
+TEST_FROM(scene, two_legs, a_row_that_is_due_later_is_split_when_it_is_due)
 {
-    scene_begin(f, TWO, "select 1;");
     scene_sql(f, "insert into herald_outbox(type, due_at) values ('out', 1700000005000)");
     scene_run(f);
     assert_sql(f, "select group_concat(id) from herald_outbox", "1");
@@ -122,11 +122,10 @@ TEST_WITH(scene, a_row_that_is_due_later_is_split_when_it_is_due)
     assert_string_equal(f->published, "2>y 3>z ");
 }
 
-TEST_WITH(scene, many_rows_are_split_over_several_turns)
+TEST_FROM(scene, two_legs, many_rows_are_split_over_several_turns)
 {
     struct err err = {0};
 
-    scene_begin(f, TWO, "select 1;");
     f->room = 1000;
     scene_sql(f, "insert into herald_outbox(type) with recursive n(i) as (values (1) union all "
                  "select i + 1 from n where i < 450) select 'out' from n");
@@ -143,9 +142,8 @@ TEST_WITH(scene, many_rows_are_split_over_several_turns)
 }
 
 /* 9 MB of key fit into a row, but not with the body that is made of it. */
-TEST_WITH(scene, a_row_that_fits_into_no_leg_is_parked)
+TEST_FROM(scene, two_legs, a_row_that_fits_into_no_leg_is_parked)
 {
-    scene_begin(f, TWO, "select 1;");
     scene_sql(f, "insert into herald_outbox(type, business_key1) values "
                  "('out', printf('%.*c', 9000000, 'k'))");
     scene_sql(f, ADD);

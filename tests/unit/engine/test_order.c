@@ -29,10 +29,16 @@ static void add(struct scene *s, const char *type, const char *key)
     scene_sql(s, sql);
 }
 
+static void ordered(struct scene *s)
+{
+    scene_setup(s);
+    scene_begin(s, ORDERED, "select 1;");
+}
+
 /* Rows 1 and 2 of one lane, 3 of another, 4 without key, 5 without order. */
 static void begin(struct scene *s)
 {
-    scene_begin(s, ORDERED, "select 1;");
+    ordered(s);
     add(s, "out", "'16'");
     add(s, "out", "'16'");
     add(s, "out", "'17'");
@@ -47,9 +53,8 @@ static void answer(struct scene *s, int64_t row, enum publish_outcome outcome)
     scene_run(s);
 }
 
-TEST_WITH(scene, one_of_a_lane_is_on_its_way_at_a_time)
+TEST_FROM(scene, begin, one_of_a_lane_is_on_its_way_at_a_time)
 {
-    begin(f);
     assert_string_equal(f->published, "4>y 5>y 1>y 3>y ");
     assert_sql(f, LANES,
                "1:business_key1=16, 2:business_key1=16 behind, 3:business_key1=17, 4:-, 5:-");
@@ -66,9 +71,8 @@ TEST_WITH(scene, one_of_a_lane_is_on_its_way_at_a_time)
     assert_string_equal(f->published, "4>y 5>y 1>y 3>y 2>y 6>y 7>y ");
 }
 
-TEST_WITH(scene, a_nacked_row_is_not_overtaken)
+TEST_FROM(scene, begin, a_nacked_row_is_not_overtaken)
 {
-    begin(f);
     answer(f, 1, PUBLISH_NACKED);
     answer(f, 3, PUBLISH_CONFIRMED);
     add(f, "out", "'17'"); /* 6: its lane flows */
@@ -84,9 +88,8 @@ TEST_WITH(scene, a_nacked_row_is_not_overtaken)
     assert_string_equal(f->published, "4>y 5>y 1>y 3>y 6>y 1>y 1>y 2>y 7>y ");
 }
 
-TEST_WITH(scene, two_types_of_one_key_keep_their_order)
+TEST_FROM(scene, ordered, two_types_of_one_key_keep_their_order)
 {
-    scene_begin(f, ORDERED, "select 1;");
     add(f, "out", "'16'");
     add(f, "also", "'16'");
     add(f, "out", "'16'");
@@ -96,9 +99,8 @@ TEST_WITH(scene, two_types_of_one_key_keep_their_order)
     assert_string_equal(f->published, "1>y 2>z 3>y ");
 }
 
-TEST_WITH(scene, a_crash_with_the_first_in_flight_keeps_the_order)
+TEST_FROM(scene, begin, a_crash_with_the_first_in_flight_keeps_the_order)
 {
-    begin(f);
     scene_restart(f);
     scene_run(f);
     assert_string_equal(f->published, "1>y 3>y 4>y 5>y ");
@@ -112,18 +114,16 @@ TEST_WITH(scene, a_crash_with_the_first_in_flight_keeps_the_order)
     assert_string_equal(f->published, "3>y 4>y 5>y 1>y 2>y ");
 }
 
-TEST_WITH(scene, a_parked_first_row_releases_its_lane)
+TEST_FROM(scene, begin, a_parked_first_row_releases_its_lane)
 {
-    begin(f);
     answer(f, 1, PUBLISH_REFUSED);
     assert_sql(f, "select count(*) from herald_dead", "1");
     assert_string_equal(f->published, "4>y 5>y 1>y 3>y 2>y ");
 }
 
 /* Parked by the walk itself, without a word of the broker. */
-TEST_WITH(scene, a_first_row_that_is_no_good_releases_its_lane)
+TEST_FROM(scene, ordered, a_first_row_that_is_no_good_releases_its_lane)
 {
-    scene_begin(f, ORDERED, "select 1;");
     f->publish_code = ERR_INPUT;
     add(f, "out", "'16'");
     add(f, "out", "'16'");
@@ -132,18 +132,16 @@ TEST_WITH(scene, a_first_row_that_is_no_good_releases_its_lane)
     assert_sql(f, "select count(*) from herald_outbox", "0");
 }
 
-TEST_WITH(scene, whoever_deletes_the_first_row_wakes_the_next)
+TEST_FROM(scene, begin, whoever_deletes_the_first_row_wakes_the_next)
 {
-    begin(f);
     answer(f, 1, PUBLISH_NACKED);
     scene_sql(f, "delete from herald_outbox where id = 1");
     scene_run(f);
     assert_string_equal(f->published, "4>y 5>y 1>y 3>y 2>y ");
 }
 
-TEST_WITH(scene, a_row_that_is_replaced_wakes_the_next)
+TEST_FROM(scene, ordered, a_row_that_is_replaced_wakes_the_next)
 {
-    scene_begin(f, ORDERED, "select 1;");
     scene_sql(f, "insert into herald_outbox(type, business_key1, key) values ('out', '16', 'k')");
     add(f, "out", "'16'");
     scene_run(f);
@@ -167,9 +165,8 @@ static void do_to(struct scene *s, pick_fn *fn, int64_t id, size_t want)
     scene_run(s);
 }
 
-TEST_WITH(scene, a_person_may_hurry_the_first_and_nobody_behind_it)
+TEST_FROM(scene, begin, a_person_may_hurry_the_first_and_nobody_behind_it)
 {
-    begin(f);
     answer(f, 1, PUBLISH_NACKED);
     do_to(f, outbox_now, 2, 0);
     assert_string_equal(f->published, "4>y 5>y 1>y 3>y ");
@@ -177,9 +174,8 @@ TEST_WITH(scene, a_person_may_hurry_the_first_and_nobody_behind_it)
     assert_string_equal(f->published, "4>y 5>y 1>y 3>y 1>y ");
 }
 
-TEST_WITH(scene, a_row_that_is_released_goes_its_own_way)
+TEST_FROM(scene, begin, a_row_that_is_released_goes_its_own_way)
 {
-    begin(f);
     do_to(f, lane_release_row, 1, 1); /* in flight */
     assert_string_equal(f->published, "4>y 5>y 1>y 3>y 2>y ");
     scene_restart(f);
@@ -248,9 +244,8 @@ TEST_WITH(scene, a_function_that_fails_keeps_its_lane_waiting)
 
 /* --- the rules change while rows wait --- */
 
-TEST_WITH(scene, a_lane_outlives_rules_without_order)
+TEST_FROM(scene, begin, a_lane_outlives_rules_without_order)
 {
-    begin(f);
     answer(f, 1, PUBLISH_NACKED);
     scene_swap(f, scene_load(f, HEAD "herald.route { type = 'out', to = herald.fanout 'y' }\n"), 2);
     add(f, "out", "'16'"); /* 6, in no lane */
@@ -276,9 +271,8 @@ TEST_WITH(scene, rows_from_before_the_order_are_in_no_lane)
     assert_sql(f, LANES, "1:-, 2:business_key1=16");
 }
 
-TEST_WITH(scene, another_field_makes_other_lanes)
+TEST_FROM(scene, begin, another_field_makes_other_lanes)
 {
-    begin(f);
     answer(f, 1, PUBLISH_NACKED);
     scene_swap(f,
                scene_load(f, HEAD "herald.route { type = 'out', to = herald.fanout 'y',\n"
@@ -307,9 +301,8 @@ TEST_WITH(scene, a_lane_that_somebody_else_wrote_does_no_harm)
     assert_string_equal(f->published, "1>y 3>y 4>z ");
 }
 
-TEST_WITH(scene, a_key_with_a_nul_is_a_lane_too)
+TEST_FROM(scene, ordered, a_key_with_a_nul_is_a_lane_too)
 {
-    scene_begin(f, ORDERED, "select 1;");
     add(f, "out", "'a' || char(0) || 'b'");
     add(f, "out", "'a' || char(0) || 'c'");
     add(f, "out", "'a' || char(0) || 'b'");

@@ -26,9 +26,14 @@
 
 #define HITS "create table hits (id text, attempt integer);"
 
-TEST_WITH(scene, a_delivery_takes_effect_once)
+static void begin(struct scene *s)
 {
-    scene_begin(f, COUNT_HITS, HITS);
+    scene_setup(s);
+    scene_begin(s, COUNT_HITS, HITS);
+}
+
+TEST_FROM(scene, begin, a_delivery_takes_effect_once)
+{
     scene_deliver(f, "a", "t", "{}");
     scene_deliver(f, "b", "t", "{}");
     scene_run(f);
@@ -39,9 +44,8 @@ TEST_WITH(scene, a_delivery_takes_effect_once)
     assert_int_equal(turn_counters(f->turn)->duplicates, 1);
 }
 
-TEST_WITH(scene, emits_are_published_after_the_commit)
+TEST_FROM(scene, begin, emits_are_published_after_the_commit)
 {
-    scene_begin(f, COUNT_HITS, HITS);
     scene_deliver(f, "a", "emit", "{}");
     scene_run(f);
     assert_string_equal(f->published, "1>y ");
@@ -52,9 +56,8 @@ TEST_WITH(scene, emits_are_published_after_the_commit)
 }
 
 /* docs/design.md#the-turn: crash after committing a failed attempt. */
-TEST_WITH(scene, a_failed_attempt_waits_in_the_store_and_its_writes_are_undone)
+TEST_FROM(scene, begin, a_failed_attempt_waits_in_the_store_and_its_writes_are_undone)
 {
-    scene_begin(f, COUNT_HITS, HITS);
     scene_deliver(f, "a", "once", "{}");
     scene_run(f);
     assert_int_equal(scene_acked(f), 1);
@@ -75,9 +78,8 @@ TEST_WITH(scene, a_failed_attempt_waits_in_the_store_and_its_writes_are_undone)
     assert_sql(f, "select count(*) from hits", "1");
 }
 
-TEST_WITH(scene, the_last_failure_is_a_dead_letter_with_its_error)
+TEST_FROM(scene, begin, the_last_failure_is_a_dead_letter_with_its_error)
 {
-    scene_begin(f, COUNT_HITS, HITS);
     scene_deliver(f, "a", "bad", "{\"n\":1}");
     for (int i = 0; i < 4; i++) {
         scene_run(f);
@@ -93,9 +95,8 @@ TEST_WITH(scene, the_last_failure_is_a_dead_letter_with_its_error)
     assert_int_equal(scene_acked(f), 2);
 }
 
-TEST_WITH(scene, handlers_decide_retry_and_reject_themselves)
+TEST_FROM(scene, begin, handlers_decide_retry_and_reject_themselves)
 {
-    scene_begin(f, COUNT_HITS, HITS);
     scene_deliver(f, "a", "reject", "{}");
     scene_deliver(f, "b", "later", "{}");
     scene_run(f);
@@ -103,9 +104,8 @@ TEST_WITH(scene, handlers_decide_retry_and_reject_themselves)
     assert_sql(f, "select message_id || (due_at - 1700000000000) from herald_retry", "b5000");
 }
 
-TEST_WITH(scene, what_cannot_be_read_never_reaches_lua)
+TEST_FROM(scene, begin, what_cannot_be_read_never_reaches_lua)
 {
-    scene_begin(f, COUNT_HITS, HITS);
     scene_deliver(f, "a", "t", "no json");
     scene_deliver(f, "b", NULL, "{}");
     scene_deliver(f, "c", "t", "\"\xff\"");
@@ -121,9 +121,8 @@ TEST_WITH(scene, what_cannot_be_read_never_reaches_lua)
     assert_sql_contains(f, "select error from herald_dead where message_id = 'c'", "bad UTF-8");
 }
 
-TEST_WITH(scene, without_a_message_id_the_envelope_names_the_message)
+TEST_FROM(scene, begin, without_a_message_id_the_envelope_names_the_message)
 {
-    scene_begin(f, COUNT_HITS, HITS);
     scene_deliver(f, NULL, NULL, "{\"messageType\":\"t\",\"id\":1,\"businessKey1\":\"16\"}");
     scene_deliver(f, NULL, NULL, "{\"messageType\":\"t\",\"id\":1,\"businessKey1\":\"16\"}");
     scene_deliver(f, NULL, NULL, "{\"messageType\":\"t\",\"id\":1,\"businessKey1\":\"17\"}");
@@ -135,9 +134,8 @@ TEST_WITH(scene, without_a_message_id_the_envelope_names_the_message)
     assert_int_equal(turn_counters(f->turn)->unidentified, 2);
 }
 
-TEST_WITH(scene, one_id_for_two_messages_is_a_dead_letter)
+TEST_FROM(scene, begin, one_id_for_two_messages_is_a_dead_letter)
 {
-    scene_begin(f, COUNT_HITS, HITS);
     scene_deliver(f, "a", "t", "{\"n\":1}");
     scene_deliver(f, "a", "t", "{\"n\":2}");
     scene_deliver(f, "a", "t", "{\"n\":2}");
@@ -230,12 +228,11 @@ TEST_WITH(scene, a_handler_that_eats_all_memory_fails_alone)
 }
 
 /* docs/design.md#trouble-of-the-store: FULL, IOERR, NOMEM, BUSY never count as an attempt. */
-TEST_WITH(scene, a_locked_store_is_nobodys_attempt)
+TEST_FROM(scene, begin, a_locked_store_is_nobodys_attempt)
 {
     struct err err = {0};
     struct sqlite3 *other;
 
-    scene_begin(f, COUNT_HITS, HITS);
     scene_deliver(f, "a", "t", "{}");
     other = scene_lock(f);
     assert_int_equal(scene_turn(f, &err), TURN_BUSY);
@@ -245,9 +242,8 @@ TEST_WITH(scene, a_locked_store_is_nobodys_attempt)
     assert_sql(f, "select group_concat(id) from hits", "a");
 }
 
-TEST_WITH(scene, a_row_without_route_is_parked_with_the_reason)
+TEST_FROM(scene, begin, a_row_without_route_is_parked_with_the_reason)
 {
-    scene_begin(f, COUNT_HITS, HITS);
     scene_sql(f, "insert into herald_outbox(type) values ('out')");
     scene_sql(f, "insert into herald_outbox(type) values ('nowhere')");
     scene_sql(f, "insert into herald_outbox(type) values ('out')");
@@ -258,9 +254,8 @@ TEST_WITH(scene, a_row_without_route_is_parked_with_the_reason)
     assert_sql(f, "select group_concat(id) from herald_outbox", "1,3");
 }
 
-TEST_WITH(scene, rows_that_failed_wait_and_go_out_again)
+TEST_FROM(scene, begin, rows_that_failed_wait_and_go_out_again)
 {
-    scene_begin(f, COUNT_HITS, HITS);
     scene_sql(f, "insert into herald_outbox(type) values ('out')");
     scene_run(f);
     scene_answer(f, 1, PUBLISH_NACKED, NULL);
@@ -280,9 +275,8 @@ TEST_WITH(scene, rows_that_failed_wait_and_go_out_again)
     assert_sql(f, "select count(*) from herald_outbox", "0");
 }
 
-TEST_WITH(scene, a_lost_connection_sends_its_rows_again_at_once)
+TEST_FROM(scene, begin, a_lost_connection_sends_its_rows_again_at_once)
 {
-    scene_begin(f, COUNT_HITS, HITS);
     scene_sql(f, "insert into herald_outbox(type) values ('out')");
     scene_run(f);
     scene_answer(f, 1, PUBLISH_UNKNOWN, "the connection was lost");
@@ -291,9 +285,8 @@ TEST_WITH(scene, a_lost_connection_sends_its_rows_again_at_once)
     assert_string_equal(f->published, "1>y 1>y ");
 }
 
-TEST_WITH(scene, no_room_and_refusals_lose_no_row)
+TEST_FROM(scene, begin, no_room_and_refusals_lose_no_row)
 {
-    scene_begin(f, COUNT_HITS, HITS);
     scene_sql(f, "insert into herald_outbox(type) values ('out')");
     scene_sql(f, "insert into herald_outbox(type) values ('out')");
     f->publish_code = ERR_BUSY;
@@ -310,9 +303,8 @@ TEST_WITH(scene, no_room_and_refusals_lose_no_row)
     assert_sql(f, "select count(*) || error from herald_dead", "2the fake broker says no");
 }
 
-TEST_WITH(scene, a_delayed_row_waits_for_its_time)
+TEST_FROM(scene, begin, a_delayed_row_waits_for_its_time)
 {
-    scene_begin(f, COUNT_HITS, HITS);
     scene_sql(f, "insert into herald_outbox(type, due_at) values ('out', 1700000005000)");
     scene_sql(f, "insert into herald_outbox(type) values ('out')");
     scene_run(f);

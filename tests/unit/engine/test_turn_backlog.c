@@ -55,10 +55,15 @@ static void assert_sent(struct scene *s, const char *want)
     s->published[0] = '\0';
 }
 
-TEST_WITH(scene, an_outlet_without_room_holds_nobody_else)
+static void choked(struct scene *s)
 {
-    scene_begin(f, TWO, "select 1;");
-    fill(f, "x");
+    scene_setup(s);
+    scene_begin(s, TWO, "select 1;");
+    fill(s, "x");
+}
+
+TEST_FROM(scene, choked, an_outlet_without_room_holds_nobody_else)
+{
     emit(f, "a", 3);
     emit(f, "b", 2);
     live(f, 1000);
@@ -67,10 +72,8 @@ TEST_WITH(scene, an_outlet_without_room_holds_nobody_else)
     assert_sql(f, "select group_concat(distinct outlet) from herald_outbox", "exchange x");
 }
 
-TEST_WITH(scene, due_rows_hold_nobody_else)
+TEST_FROM(scene, choked, due_rows_hold_nobody_else)
 {
-    scene_begin(f, TWO, "select 1;");
-    fill(f, "x");
     for (int i = 0; i < 3; i++)
         emit_due(f, "a", f->now_ms + 1);
     emit_due(f, "b", f->now_ms + 2);
@@ -78,10 +81,8 @@ TEST_WITH(scene, due_rows_hold_nobody_else)
     assert_sent(f, "4>y ");
 }
 
-TEST_WITH(scene, what_waits_goes_first_and_in_order)
+TEST_FROM(scene, choked, what_waits_goes_first_and_in_order)
 {
-    scene_begin(f, TWO, "select 1;");
-    fill(f, "x");
     emit(f, "a", 3);
     emit(f, "b", 1);
     live(f, 1000);
@@ -92,10 +93,8 @@ TEST_WITH(scene, what_waits_goes_first_and_in_order)
     assert_sql(f, WAITING, "0");
 }
 
-TEST_WITH(scene, nothing_is_written_while_room_comes_soon)
+TEST_FROM(scene, choked, nothing_is_written_while_room_comes_soon)
 {
-    scene_begin(f, TWO, "select 1;");
-    fill(f, "x");
     emit(f, "a", 2);
     emit(f, "b", 1);
     live(f, 100);
@@ -119,10 +118,8 @@ TEST_WITH(scene, nothing_is_written_where_all_goes_to_one_outlet)
 }
 
 /* Ahead of the cursor, too, where it comes by later. */
-TEST_WITH(scene, a_row_goes_out_once)
+TEST_FROM(scene, choked, a_row_goes_out_once)
 {
-    scene_begin(f, TWO, "select 1;");
-    fill(f, "x");
     emit(f, "a", 3);
     live(f, 1000);
     fill(f, "");
@@ -135,10 +132,8 @@ TEST_WITH(scene, a_row_goes_out_once)
     assert_sql(f, "select count(*) from herald_outbox", "0");
 }
 
-TEST_WITH(scene, a_restart_finds_what_waits_and_what_was_sent)
+TEST_FROM(scene, choked, a_restart_finds_what_waits_and_what_was_sent)
 {
-    scene_begin(f, TWO, "select 1;");
-    fill(f, "x");
     emit(f, "a", 3);
     emit(f, "b", 1);
     live(f, 1000);
@@ -153,10 +148,8 @@ TEST_WITH(scene, a_restart_finds_what_waits_and_what_was_sent)
 }
 
 /* A row whose place changes while it waits goes where the rules say by then. */
-TEST_WITH(scene, other_rules_move_what_waits)
+TEST_FROM(scene, choked, other_rules_move_what_waits)
 {
-    scene_begin(f, TWO, "select 1;");
-    fill(f, "x");
     emit(f, "a", 2);
     live(f, 1000);
     scene_swap(f,
@@ -168,14 +161,12 @@ TEST_WITH(scene, other_rules_move_what_waits)
     assert_sent(f, "1>z 2>z ");
 }
 
-TEST_WITH(scene, what_waits_can_be_cancelled_and_replaced)
+TEST_FROM(scene, choked, what_waits_can_be_cancelled_and_replaced)
 {
     struct message m = {.type = slice_of("a"), .body = slice_of("{}")};
     enum cancelled was;
     struct err err = {0};
 
-    scene_begin(f, TWO, "select 1;");
-    fill(f, "x");
     assert_int_equal(outbox_add_named(f->db, &m, 0, slice_of("k"), NULL, &err), OK);
     emit(f, "a", 1);
     live(f, 1000);
@@ -190,14 +181,12 @@ TEST_WITH(scene, what_waits_can_be_cancelled_and_replaced)
     assert_sent(f, "2>x ");
 }
 
-TEST_WITH(scene, what_went_ahead_may_have_been_sent)
+TEST_FROM(scene, choked, what_went_ahead_may_have_been_sent)
 {
     struct message m = {.type = slice_of("a"), .body = slice_of("{}")};
     enum cancelled was;
     struct err err = {0};
 
-    scene_begin(f, TWO, "select 1;");
-    fill(f, "x");
     assert_int_equal(outbox_add_named(f->db, &m, 0, slice_of("k"), NULL, &err), OK);
     live(f, 1000);
     fill(f, "");
@@ -252,13 +241,11 @@ TEST_WITH(scene, a_lane_keeps_its_order_while_its_first_waits)
 }
 
 /* A row behind a flood is found long before the flood is worked off, or set aside. */
-TEST_WITH(scene, a_row_behind_a_flood_is_found_by_reading_ahead)
+TEST_FROM(scene, choked, a_row_behind_a_flood_is_found_by_reading_ahead)
 {
     struct err err = {0};
     int turns = 0;
 
-    scene_begin(f, TWO, "select 1;");
-    fill(f, "x");
     assert_int_equal(db_begin(f->db, &err), OK);
     emit(f, "a", 9000);
     emit(f, "b", 1);

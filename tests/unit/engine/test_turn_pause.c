@@ -52,9 +52,20 @@ static void assert_paces(struct scene *s, const char *want)
     s->paces[0] = '\0';
 }
 
-TEST_WITH(scene, every_message_fails_alike_and_none_is_lost)
+static void begin(struct scene *s)
 {
-    scene_begin(f, ONCE MISSING, HITS);
+    scene_setup(s);
+    scene_begin(s, ONCE MISSING, HITS);
+}
+
+static void begin_thrice(struct scene *s)
+{
+    scene_setup(s);
+    scene_begin(s, THRICE MISSING, HITS);
+}
+
+TEST_FROM(scene, begin, every_message_fails_alike_and_none_is_lost)
+{
     deliver(f, 50);
     scene_run(f);
     assert_int_equal(scene_acked(f), 5); /* the broker keeps the others */
@@ -87,9 +98,8 @@ TEST_WITH(scene, every_message_fails_alike_and_none_is_lost)
     assert_non_null(strstr(scene_log(f), "subscription.resumed queue=q"));
 }
 
-TEST_WITH(scene, a_probe_is_one_row_and_then_one_delivery)
+TEST_FROM(scene, begin, a_probe_is_one_row_and_then_one_delivery)
 {
-    scene_begin(f, ONCE MISSING, HITS);
     deliver(f, 20);
     scene_run(f);
     assert_paces(f, "q:stop ");
@@ -160,9 +170,8 @@ TEST_WITH(scene, what_handlers_decide_themselves_never_pauses)
     assert_sql(f, ROWS, "20");
 }
 
-TEST_WITH(scene, rows_keep_attempts_and_error_while_they_wait)
+TEST_FROM(scene, begin_thrice, rows_keep_attempts_and_error_while_they_wait)
 {
-    scene_begin(f, THRICE MISSING, HITS);
     deliver(f, 20);
     scene_run(f);
     assert_sql(f, "select group_concat(attempts, '') from herald_retry", "11110");
@@ -196,9 +205,8 @@ TEST_WITH(scene, an_undone_turn_leaves_no_trace)
     assert_int_equal(turn_counters(f->turn)->pauses, 0);
 }
 
-TEST_WITH(scene, other_rules_are_tried_at_once)
+TEST_FROM(scene, begin, other_rules_are_tried_at_once)
 {
-    scene_begin(f, ONCE MISSING, HITS);
     deliver(f, 30);
     scene_run(f);
     assert_int_equal(scene_acked(f), 5);
@@ -216,9 +224,8 @@ TEST_WITH(scene, other_rules_are_tried_at_once)
     assert_sql(f, ROWS, "0");
 }
 
-TEST_WITH(scene, a_probe_that_fails_otherwise_counts)
+TEST_FROM(scene, begin_thrice, a_probe_that_fails_otherwise_counts)
 {
-    scene_begin(f, THRICE MISSING, HITS);
     deliver(f, 5);
     scene_run(f);
     scene_sql(f, ADD_COLUMN);
@@ -230,9 +237,8 @@ TEST_WITH(scene, a_probe_that_fails_otherwise_counts)
     assert_non_null(strstr(scene_log(f), "subscription.resumed"));
 }
 
-TEST_WITH(scene, a_person_may_take_the_rows_away)
+TEST_FROM(scene, begin, a_person_may_take_the_rows_away)
 {
-    scene_begin(f, ONCE MISSING, HITS);
     deliver(f, 8);
     scene_run(f);
     scene_sql(f, "delete from herald_retry");
@@ -248,9 +254,8 @@ TEST_WITH(scene, a_person_may_take_the_rows_away)
     assert_int_equal(scene_acked(f), 8);
 }
 
-TEST_WITH(scene, a_hurried_probe_finds_what_was_mended)
+TEST_FROM(scene, begin, a_hurried_probe_finds_what_was_mended)
 {
-    scene_begin(f, ONCE MISSING, HITS);
     deliver(f, 10);
     scene_run(f);
     scene_sql(f, ADD_COLUMN);
@@ -302,9 +307,8 @@ TEST_WITH(scene, lanes_keep_their_order_through_a_pause)
 }
 
 /* It comes from another queue of the broker, which flows: left there, it would keep turns busy. */
-TEST_WITH(scene, what_the_broker_gave_up_on_is_taken_during_a_pause)
+TEST_FROM(scene, begin, what_the_broker_gave_up_on_is_taken_during_a_pause)
 {
-    scene_begin(f, ONCE MISSING, HITS);
     deliver(f, 8);
     scene_run(f);
     assert_paces(f, "q:stop ");
@@ -318,9 +322,8 @@ TEST_WITH(scene, what_the_broker_gave_up_on_is_taken_during_a_pause)
 }
 
 /* A wall clock that was ahead when the probe was put off. */
-TEST_WITH(scene, a_clock_that_jumps_back_does_not_prolong_a_pause)
+TEST_FROM(scene, begin, a_clock_that_jumps_back_does_not_prolong_a_pause)
 {
-    scene_begin(f, ONCE MISSING, HITS);
     f->wall_ahead_ms = 86400000;
     deliver(f, 10);
     scene_run(f);
@@ -361,9 +364,8 @@ TEST_WITH(scene, letters_that_are_taken_back_come_before_the_row_of_their_lane)
     assert_sql(f, ROWS, "0");
 }
 
-TEST_WITH(scene, after_a_restart_it_finds_out_again)
+TEST_FROM(scene, begin, after_a_restart_it_finds_out_again)
 {
-    scene_begin(f, ONCE MISSING, HITS);
     deliver(f, 40);
     scene_run(f);
     scene_restart(f);

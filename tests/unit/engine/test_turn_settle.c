@@ -17,12 +17,18 @@
 static const struct retry_policy thrice = {
     .attempts = 3, .n_delays = 1, .delay_ms = {1000}, .factor = 2, .delay_max_ms = 300000};
 
-static void begin(struct scene *s, const char *rules)
+static void begin_with(struct scene *s, const char *rules)
 {
     scene_begin(s, rules, "select 1;");
     s->settings.publish_retry = thrice;
     scene_sql(s, ADD);
     scene_run(s);
+}
+
+static void begin(struct scene *s)
+{
+    scene_setup(s);
+    begin_with(s, ROUTE);
 }
 
 static void answer(struct scene *s, enum publish_outcome outcome, const char *why)
@@ -31,9 +37,8 @@ static void answer(struct scene *s, enum publish_outcome outcome, const char *wh
     scene_run(s);
 }
 
-TEST_WITH(scene, a_row_that_is_refused_is_parked_at_the_limit)
+TEST_FROM(scene, begin, a_row_that_is_refused_is_parked_at_the_limit)
 {
-    begin(f, ROUTE);
     answer(f, PUBLISH_NACKED, NULL);
     assert_sql(f, "select attempts || ' ' || (due_at - 1700000000000) from herald_outbox",
                "1 1000");
@@ -53,9 +58,8 @@ TEST_WITH(scene, a_row_that_is_refused_is_parked_at_the_limit)
     assert_int_equal(turn_counters(f->turn)->parked, 1);
 }
 
-TEST_WITH(scene, an_exchange_that_is_refused_counts)
+TEST_FROM(scene, begin, an_exchange_that_is_refused_counts)
 {
-    begin(f, ROUTE);
     answer(f, PUBLISH_NACKED, NULL);
     f->publish_code = ERR_BROKER;
     for (int i = 0; i < 2; i++) {
@@ -68,7 +72,7 @@ TEST_WITH(scene, an_exchange_that_is_refused_counts)
 
 TEST_WITH(scene, a_broken_route_counts)
 {
-    begin(f, HEAD "herald.route { type = 'out', to = function() error('broken') end }\n");
+    begin_with(f, HEAD "herald.route { type = 'out', to = function() error('broken') end }\n");
     for (int i = 0; i < 2; i++) {
         f->now_ms += 2000;
         scene_run(f);
@@ -77,20 +81,18 @@ TEST_WITH(scene, a_broken_route_counts)
     assert_sql_contains(f, "select error from herald_dead", "broken (refused 3 times");
 }
 
-TEST_WITH(scene, the_rows_own_fault_parks_it_at_once)
+TEST_FROM(scene, begin, the_rows_own_fault_parks_it_at_once)
 {
-    begin(f, ROUTE);
     answer(f, PUBLISH_REFUSED, "406 message size is larger");
     assert_sql(f, "select attempts || error from herald_dead", "1406 message size is larger");
 }
 
 /* A week with a broker that is dead, or worse: it comes and goes. */
-TEST_WITH(scene, a_dead_broker_parks_nothing)
+TEST_FROM(scene, begin, a_dead_broker_parks_nothing)
 {
     static const enum publish_outcome outcomes[] = {PUBLISH_UNKNOWN, PUBLISH_TIMED_OUT,
                                                     PUBLISH_UNSENT};
 
-    begin(f, ROUTE);
     for (int i = 0; i < 120; i++) {
         answer(f, outcomes[i % 3], i % 3 == 1 ? NULL : "cut");
         f->now_ms += 3600000;
@@ -111,9 +113,8 @@ TEST_WITH(scene, a_dead_broker_parks_nothing)
     assert_sql(f, "select count(*) from herald_outbox", "0");
 }
 
-TEST_WITH(scene, what_is_unheard_goes_out_again_at_once_and_then_in_a_moment)
+TEST_FROM(scene, begin, what_is_unheard_goes_out_again_at_once_and_then_in_a_moment)
 {
-    begin(f, ROUTE);
     answer(f, PUBLISH_UNKNOWN, "cut");
     scene_run(f);
     assert_string_equal(f->published, "1>y 1>y ");
@@ -128,11 +129,10 @@ TEST_WITH(scene, what_is_unheard_goes_out_again_at_once_and_then_in_a_moment)
     assert_sql(f, "select first_sent_at - 1700000000000 from herald_outbox", "0"); /* the first */
 }
 
-TEST_WITH(scene, max_age_counts_from_the_first_refusal)
+TEST_FROM(scene, begin, max_age_counts_from_the_first_refusal)
 {
     struct retry_policy p = thrice;
 
-    begin(f, ROUTE);
     p.attempts = 1000;
     p.max_age_ms = 5000;
     f->settings.publish_retry = p;
@@ -150,9 +150,8 @@ TEST_WITH(scene, max_age_counts_from_the_first_refusal)
 
 /* --- sent once, and nobody knows (docs/design.md#the-inbox-window) --- */
 
-TEST_WITH(scene, a_row_that_may_have_been_sent_is_not_sent_again_after_the_window)
+TEST_FROM(scene, begin, a_row_that_may_have_been_sent_is_not_sent_again_after_the_window)
 {
-    begin(f, ROUTE);
     answer(f, PUBLISH_UNKNOWN, "cut");
     f->room = 0; /* the broker is away, for as long as consumers remember an id */
     f->now_ms += 7 * DAY;
@@ -168,9 +167,8 @@ TEST_WITH(scene, a_row_that_may_have_been_sent_is_not_sent_again_after_the_windo
     assert_sql_contains(f, "select error from herald_dead", "replay");
 }
 
-TEST_WITH(scene, up_to_the_window_it_is_sent_again)
+TEST_FROM(scene, begin, up_to_the_window_it_is_sent_again)
 {
-    begin(f, ROUTE);
     f->room = 0;
     answer(f, PUBLISH_UNKNOWN, "cut");
     f->now_ms += 7 * DAY;
@@ -180,21 +178,19 @@ TEST_WITH(scene, up_to_the_window_it_is_sent_again)
 }
 
 /* Refusals are the broker's word: it does not have the row. */
-TEST_WITH(scene, a_row_that_was_only_refused_is_never_too_old)
+TEST_FROM(scene, begin, a_row_that_was_only_refused_is_never_too_old)
 {
-    begin(f, ROUTE);
     answer(f, PUBLISH_NACKED, NULL);
     f->now_ms += 30 * DAY;
     scene_run(f);
     assert_string_equal(f->published, "1>y 1>y ");
 }
 
-TEST_WITH(scene, a_person_may_send_it_all_the_same)
+TEST_FROM(scene, begin, a_person_may_send_it_all_the_same)
 {
     struct picked done = {.changed = 0};
     struct err err = {0};
 
-    begin(f, ROUTE);
     f->room = 0;
     answer(f, PUBLISH_UNKNOWN, "cut");
     f->now_ms += 8 * DAY;

@@ -5,19 +5,24 @@
 
 #include <string.h>
 
-static struct guest *open_guest(struct store *s)
-{
-    struct guest *g;
+static struct guest *g;
 
-    store_open(s);
+static void begin(struct store *s)
+{
+    store_setup_open(s);
     assert_ok(s, guest_open(&g, s->db, &s->err));
-    return g;
+}
+
+static void end(struct store *s)
+{
+    guest_close(&g);
+    store_teardown(s);
 }
 
 /* Runs all statements, with `v` as the first parameter of each; returns the code. */
-static int run(struct store *s, struct guest *g, const char *sql, const struct value *v)
+static int run(struct store *s, const char *sql, const struct value *v)
 {
-    int rc, end;
+    int rc, ended;
 
     guest_begin(g, slice_of(sql));
     while ((rc = guest_next(g, &s->err)) == 1) {
@@ -28,26 +33,23 @@ static int run(struct store *s, struct guest *g, const char *sql, const struct v
         if (rc != OK)
             break;
     }
-    end = guest_end(g, rc == OK ? &s->err : NULL);
-    return rc == OK ? end : rc;
+    ended = guest_end(g, rc == OK ? &s->err : NULL);
+    return rc == OK ? ended : rc;
 }
 
-TEST_WITH(store, runs_all_statements_of_a_text)
+TEST_ON(struct store, begin, end, runs_all_statements_of_a_text)
 {
-    struct guest *g = open_guest(f);
-
-    assert_ok(f, run(f, g, "create table t (n); ; -- nothing\ninsert into t values (1); /* end */",
-                     NULL));
-    assert_ok(f, run(f, g, "begin; insert into t values (2); commit", NULL));
-    assert_ok(f, run(f, g, "", NULL));
+    assert_ok(
+        f, run(f, "create table t (n); ; -- nothing\ninsert into t values (1); /* end */", NULL));
+    assert_ok(f, run(f, "begin; insert into t values (2); commit", NULL));
+    assert_ok(f, run(f, "", NULL));
     assert_string_equal(other_rows(f, "select n from t"), "1, 2");
     guest_close(&g);
     assert_null(g);
 }
 
-TEST_WITH(store, values_keep_their_kind)
+TEST_ON(struct store, begin, end, values_keep_their_kind)
 {
-    struct guest *g = open_guest(f);
     const struct value big = {.kind = VALUE_INT, .integer = INT64_MAX};
     const struct value blob = {.kind = VALUE_BLOB, .bytes = {"\0\xff", 2}};
     const struct value text = {.kind = VALUE_TEXT, .bytes = {"", 0}};
@@ -55,12 +57,12 @@ TEST_WITH(store, values_keep_their_kind)
     const struct value null = {.kind = VALUE_NULL};
     struct value out;
 
-    assert_ok(f, run(f, g, "create table t (n)", NULL));
-    assert_ok(f, run(f, g, "insert into t values (:v)", &big));
-    assert_ok(f, run(f, g, "insert into t values (:v)", &blob));
-    assert_ok(f, run(f, g, "insert into t values (:v)", &text));
-    assert_ok(f, run(f, g, "insert into t values (:v)", &real));
-    assert_ok(f, run(f, g, "insert into t values (:v)", &null));
+    assert_ok(f, run(f, "create table t (n)", NULL));
+    assert_ok(f, run(f, "insert into t values (:v)", &big));
+    assert_ok(f, run(f, "insert into t values (:v)", &blob));
+    assert_ok(f, run(f, "insert into t values (:v)", &text));
+    assert_ok(f, run(f, "insert into t values (:v)", &real));
+    assert_ok(f, run(f, "insert into t values (:v)", &null));
     assert_string_equal(other_rows(f, "select typeof(n) from t"),
                         "integer, blob, text, real, null");
     guest_begin(g, slice_of("select n, 1 as one from t where :v is not null"));
@@ -79,31 +81,25 @@ TEST_WITH(store, values_keep_their_kind)
     guest_close(&g); /* in the middle of a statement */
 }
 
-TEST_WITH(store, mistakes_have_words_and_leave_nothing_open)
+TEST_ON(struct store, begin, end, mistakes_have_words_and_leave_nothing_open)
 {
-    struct guest *g = open_guest(f);
-
-    assert_refused(f, run(f, g, "select * from absent", NULL), ERR_SCRIPT,
+    assert_refused(f, run(f, "select * from absent", NULL), ERR_SCRIPT,
                    "no such table: absent in: select * from absent");
-    assert_refused(f, run(f, g, "create table t (n); begin; insert into t values (1); selec", NULL),
+    assert_refused(f, run(f, "create table t (n); begin; insert into t values (1); selec", NULL),
                    ERR_SCRIPT, "syntax error");
-    assert_refused(f, run(f, g, "begin; insert into t values (2)", NULL), ERR_SCRIPT,
+    assert_refused(f, run(f, "begin; insert into t values (2)", NULL), ERR_SCRIPT,
                    "left a transaction open");
     assert_string_equal(other_rows(f, "select count(*) from t"), "0");
     guest_begin(g, slice_of("begin; insert into t values (3); select 1"));
     assert_int_equal(guest_next(g, &f->err), 1);
     assert_int_equal(guest_step(g, &f->err), 0);
-    assert_ok(f, run(f, g, "insert into t values (4)", NULL)); /* what was left is undone */
+    assert_ok(f, run(f, "insert into t values (4)", NULL)); /* what was left is undone */
     assert_string_equal(other_rows(f, "select n from t"), "4");
-    guest_close(&g);
 }
 
 /* A business may write where handlers may not. */
-TEST_WITH(store, nobody_watches_it)
+TEST_ON(struct store, begin, end, nobody_watches_it)
 {
-    struct guest *g = open_guest(f);
-
-    assert_ok(f, run(f, g, "insert into herald_outbox (type) values ('t')", NULL));
+    assert_ok(f, run(f, "insert into herald_outbox (type) values ('t')", NULL));
     assert_string_equal(other_rows(f, "select type from herald_outbox"), "t");
-    guest_close(&g);
 }

@@ -66,6 +66,12 @@ void store_open(struct store *s)
     assert_ok(s, store_try(s, s->path, true, true, &s->db));
 }
 
+void store_setup_open(struct store *s)
+{
+    store_setup(s);
+    store_open(s);
+}
+
 void store_close(struct store *s)
 {
     db_close(&s->db);

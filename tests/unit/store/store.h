@@ -25,6 +25,9 @@ void store_teardown(struct store *s);
 
 /* Opens as the router, making what is absent. */
 void store_open(struct store *s);
+void store_setup_open(struct store *s);
+#define TEST_OPENED(name) TEST_FROM(store, store_setup_open, name)
+
 /* Any way of opening; the result in s->db and s->err. */
 int store_try(struct store *s, const char *path, bool create, bool exclusive, struct db **out);
 void store_close(struct store *s);

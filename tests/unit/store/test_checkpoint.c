@@ -44,9 +44,8 @@ static void later(struct store *s)
     s->now_ms += 60000;
 }
 
-TEST_WITH(store, a_wal_over_its_limit_is_emptied)
+TEST_OPENED(a_wal_over_its_limit_is_emptied)
 {
-    store_open(f);
     db_checkpoint(f->db, true); /* the schema */
     f->db->wal_limit = 100000;
     own_commit(f);
@@ -59,9 +58,8 @@ TEST_WITH(store, a_wal_over_its_limit_is_emptied)
     assert_true(f->db->pinned);
 }
 
-TEST_WITH(store, an_idle_store_empties_it_once_a_second)
+TEST_OPENED(an_idle_store_empties_it_once_a_second)
 {
-    store_open(f);
     own_commit(f);
     db_checkpoint(f->db, true);
     assert_int_equal(db_wal_bytes(f->db), 0);
@@ -73,9 +71,8 @@ TEST_WITH(store, an_idle_store_empties_it_once_a_second)
     assert_int_equal(db_wal_bytes(f->db), 0);
 }
 
-TEST_WITH(store, a_turn_is_never_checkpointed_away)
+TEST_OPENED(a_turn_is_never_checkpointed_away)
 {
-    store_open(f);
     own_commit(f);
     assert_ok(f, db_begin(f->db, &f->err));
     db_checkpoint(f->db, true);
@@ -83,11 +80,10 @@ TEST_WITH(store, a_turn_is_never_checkpointed_away)
     db_rollback(f->db);
 }
 
-TEST_WITH(store, the_command_line_never_checkpoints)
+TEST_OPENED(the_command_line_never_checkpoints)
 {
     struct db *beside;
 
-    store_open(f);
     own_commit(f);
     assert_ok(f, store_try(f, f->path, false, false, &beside));
     db_checkpoint(beside, true);
@@ -107,23 +103,20 @@ static void restarts_nothing(struct store *s)
     assert_true(db_wal_bytes(s->db) > 300 * 2000);
 }
 
-TEST_WITH(store, no_foreign_writer_restarts_the_wal_of_a_new_store)
+TEST_OPENED(no_foreign_writer_restarts_the_wal_of_a_new_store)
 {
-    store_open(f);
     foreign_commits(f, 1);
     restarts_nothing(f);
 }
 
-TEST_WITH(store, nor_behind_heralds_commit)
+TEST_OPENED(nor_behind_heralds_commit)
 {
-    store_open(f);
     own_commit(f);
     restarts_nothing(f);
 }
 
-TEST_WITH(store, nor_behind_heralds_checkpoint)
+TEST_OPENED(nor_behind_heralds_checkpoint)
 {
-    store_open(f);
     own_commit(f);
     db_checkpoint(f->db, true);
     assert_int_equal(db_wal_bytes(f->db), 0);
@@ -136,11 +129,10 @@ TEST_WITH(store, nor_behind_heralds_checkpoint)
     restarts_nothing(f);
 }
 
-TEST_WITH(store, without_the_guard_they_would)
+TEST_OPENED(without_the_guard_they_would)
 {
     uint64_t before;
 
-    store_open(f);
     own_commit(f);
     (void)sqlite3_reset(f->db->pin_read);
     f->db->pinned = false;
@@ -150,9 +142,8 @@ TEST_WITH(store, without_the_guard_they_would)
     assert_true(salts(f) != before);
 }
 
-TEST_WITH(store, a_reader_that_stays_delays_it_a_little_only)
+TEST_OPENED(a_reader_that_stays_delays_it_a_little_only)
 {
-    store_open(f);
     own_commit(f);
     other_exec(f, "begin; select * from herald_outbox");
     own_commit(f);
@@ -168,11 +159,10 @@ TEST_WITH(store, a_reader_that_stays_delays_it_a_little_only)
     assert_int_equal(db_wal_bytes(f->db), 0);
 }
 
-TEST_WITH(store, a_writer_that_stays_keeps_the_guard_where_it_is)
+TEST_OPENED(a_writer_that_stays_keeps_the_guard_where_it_is)
 {
     uint64_t before;
 
-    store_open(f);
     own_commit(f);
     before = salts(f);
     other_exec(f, "begin immediate");
@@ -184,12 +174,11 @@ TEST_WITH(store, a_writer_that_stays_keeps_the_guard_where_it_is)
     assert_true(salts(f) == before);
 }
 
-TEST_WITH(store, a_checkpoint_that_cannot_lock_copies_nothing)
+TEST_OPENED(a_checkpoint_that_cannot_lock_copies_nothing)
 {
     FILE *file;
     char before[8192], after[8192];
 
-    store_open(f);
     later(f);
     db_checkpoint(f->db, true);
     own_commit(f);
@@ -208,9 +197,8 @@ TEST_WITH(store, a_checkpoint_that_cannot_lock_copies_nothing)
     fclose(file); /* only now: closing drops the process's locks on the file */
 }
 
-TEST_WITH(store, own_checkpoints_are_no_foreign_commits)
+TEST_OPENED(own_checkpoints_are_no_foreign_commits)
 {
-    store_open(f);
     (void)db_foreign_commits(f->db);
     for (int i = 0; i < 5; i++) {
         own_commit(f);
@@ -250,14 +238,13 @@ static void produce(const char *path, int n)
 /* docs/faults.md#f31: producers with autocheckpoint on, beside a router that commits and
  * checkpoints as fast as it can: nothing is lost, the file stays whole, the WAL small.
  * HERALD_LONG=1 makes it minutes. */
-TEST_WITH(store, producers_of_any_kind_lose_nothing)
+TEST_OPENED(producers_of_any_kind_lose_nothing)
 {
     enum { PRODUCERS = 4, EACH = 400, EACH_LONG = 100000 };
     const int each = getenv("HERALD_LONG") != NULL ? EACH_LONG : EACH;
     int64_t largest = 0;
     int left = PRODUCERS, own = 0, status;
 
-    store_open(f);
     store_close(f); /* no connection may be open across a fork */
     for (int i = 0; i < PRODUCERS; i++)
         if (fork() == 0)
@@ -287,11 +274,10 @@ TEST_WITH(store, producers_of_any_kind_lose_nothing)
     assert_string_equal(other_rows(f, "pragma integrity_check"), "ok");
 }
 
-TEST_WITH(store, an_affected_library_is_told_once)
+TEST_OPENED(an_affected_library_is_told_once)
 {
     const char *first;
 
-    store_open(f);
     first = strstr(store_logged(f), "store.sqlite_version");
     if (sqlite3_libversion_number() >= 3051003) {
         assert_null(first);

@@ -68,11 +68,10 @@ static void expect_rows(struct store *s, int rows)
     db_close(&db);
 }
 
-TEST_WITH(store, a_torn_wal_recovers_to_the_last_commit)
+TEST_OPENED(a_torn_wal_recovers_to_the_last_commit)
 {
     int64_t ends[COMMITS];
 
-    store_open(f);
     checkpoint(f);
     commit_some(f, ends);
     for (int64_t cut = 0; cut <= ends[COMMITS - 1]; cut += 1237) {
@@ -93,11 +92,10 @@ static void spoil(const char *path, int64_t at, size_t len)
     assert_int_equal(close(fd), 0);
 }
 
-TEST_WITH(store, a_wal_with_rubbish_in_it_recovers_to_the_commit_before)
+TEST_OPENED(a_wal_with_rubbish_in_it_recovers_to_the_commit_before)
 {
     int64_t ends[COMMITS];
 
-    store_open(f);
     checkpoint(f);
     commit_some(f, ends);
     for (int64_t at = 40; at < ends[COMMITS - 1]; at += 2711) {

@@ -36,9 +36,8 @@ static bool note(void *arg, const struct dead_letter *d)
     return true;
 }
 
-TEST_WITH(store, a_letter_is_kept_whole)
+TEST_OPENED(a_letter_is_kept_whole)
 {
-    store_open(f);
     assert_int_equal(add(f, &letter), 1);
     assert_string_equal(other_rows(f, "select side, queue, identity, fingerprint, attempts, error,"
                                       " traceback, generation, at, message_id, type,"
@@ -54,11 +53,10 @@ static int64_t count(struct store *s)
     return n;
 }
 
-TEST_WITH(store, the_same_letter_is_kept_once)
+TEST_OPENED(the_same_letter_is_kept_once)
 {
     struct dead_letter d = letter;
 
-    store_open(f);
     assert_int_equal(add(f, &letter), 1);
     d.error = "told again after a crash";
     assert_int_equal(add(f, &d), 1);
@@ -66,12 +64,11 @@ TEST_WITH(store, the_same_letter_is_kept_once)
     assert_string_equal(other_rows(f, "select error from herald_dead"), "no choice 16");
 }
 
-TEST_WITH(store, letters_that_differ_are_kept_apart)
+TEST_OPENED(letters_that_differ_are_kept_apart)
 {
     struct dead_letter d = letter;
     int64_t outbox;
 
-    store_open(f);
     (void)add(f, &letter);
     d.fingerprint.bits = 8; /* another message with its id */
     assert_int_not_equal(add(f, &d), 1);
@@ -89,12 +86,11 @@ TEST_WITH(store, letters_that_differ_are_kept_apart)
     assert_int_equal(count(f), 6);
 }
 
-TEST_WITH(store, letters_are_listed_page_by_page)
+TEST_OPENED(letters_are_listed_page_by_page)
 {
     const struct list_of page = {.view = LIST_DEAD, .pick = {.group = -1}, .after = 1, .limit = 2};
     struct dead_letter d = letter;
 
-    store_open(f);
     d.identity = (struct slice){NULL, 0};
     for (int i = 0; i < 5; i++)
         (void)add(f, &d);
@@ -107,13 +103,12 @@ static bool without_queue(void *arg, const struct dead_letter *d)
     return true;
 }
 
-TEST_WITH(store, one_letter_is_found_or_not)
+TEST_OPENED(one_letter_is_found_or_not)
 {
     const struct dead_letter d = {.side = DEAD_OUTBOX, .identity = {"i", 1}, .error = ""};
     char text[256] = "";
     bool as_put = false;
 
-    store_open(f);
     (void)add(f, &letter);
     (void)add(f, &d);
     assert_ok(f, dead_get(f->db, 1, note, text, &f->err));
@@ -128,9 +123,8 @@ TEST_WITH(store, one_letter_is_found_or_not)
     assert_int_equal(dead_get(f->db, -1, note, text, &f->err), ERR_NOT_FOUND);
 }
 
-TEST_WITH(store, numbers_are_never_given_twice)
+TEST_OPENED(numbers_are_never_given_twice)
 {
-    store_open(f);
     assert_int_equal(add(f, &letter), 1);
     other_exec(f, "delete from herald_dead");
     assert_int_equal(add(f, &letter), 2);

@@ -27,11 +27,10 @@ static int epochs(struct store *s)
     return n;
 }
 
-TEST_WITH(store, store_ids_are_twelve_small_letters_and_digits)
+TEST_OPENED(store_ids_are_twelve_small_letters_and_digits)
 {
     char id[STORE_ID_LEN + 1], another[STORE_ID_LEN + 1];
 
-    store_open(f);
     id_of(f, 1, id);
     assert_int_equal(strlen(id), 12);
     assert_int_equal(strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789"), 12);
@@ -39,11 +38,10 @@ TEST_WITH(store, store_ids_are_twelve_small_letters_and_digits)
     assert_string_not_equal(id, another);
 }
 
-TEST_WITH(store, a_store_that_stays_where_it_is_keeps_its_id)
+TEST_OPENED(a_store_that_stays_where_it_is_keeps_its_id)
 {
     char before[STORE_ID_LEN + 1], after[STORE_ID_LEN + 1];
 
-    store_open(f);
     id_of(f, 1, before);
     rows(f, 5);
     for (int64_t row = 1; row <= 5; row++)
@@ -140,11 +138,10 @@ TEST_WITH(store, another_file_in_its_place_starts_an_epoch)
     assert_contains(store_logged(f), "reason=\"another file\"");
 }
 
-TEST_WITH(store, a_store_that_comes_without_its_side_file_starts_an_epoch)
+TEST_OPENED(a_store_that_comes_without_its_side_file_starts_an_epoch)
 {
     char before[STORE_ID_LEN + 1], old[STORE_ID_LEN + 1], new[STORE_ID_LEN + 1];
 
-    store_open(f);
     id_of(f, 1, before);
     rows(f, 2);
     store_close(f);
@@ -156,9 +153,8 @@ TEST_WITH(store, a_store_that_comes_without_its_side_file_starts_an_epoch)
     assert_string_not_equal(new, before);
 }
 
-TEST_WITH(store, a_damaged_side_file_is_as_good_as_none)
+TEST_OPENED(a_damaged_side_file_is_as_good_as_none)
 {
-    store_open(f);
     rows(f, 2);
     store_close(f);
     store_write(f, "store.db-epoch", "rubbish, and short");
@@ -169,11 +165,10 @@ TEST_WITH(store, a_damaged_side_file_is_as_good_as_none)
     assert_int_equal(epochs(f), 2); /* it was made whole */
 }
 
-TEST_WITH(store, an_epoch_without_rows_is_replaced)
+TEST_OPENED(an_epoch_without_rows_is_replaced)
 {
     char first[STORE_ID_LEN + 1], second[STORE_ID_LEN + 1];
 
-    store_open(f);
     rows(f, 2);
     store_close(f);
     unlink(store_file(f, "store.db-epoch"));
@@ -198,9 +193,8 @@ TEST_WITH(store, rows_written_before_the_first_router_are_of_the_first_id)
     db_close(&beside);
 }
 
-TEST_WITH(store, the_highest_id_survives_a_kill)
+TEST_OPENED(the_highest_id_survives_a_kill)
 {
-    store_open(f);
     rows(f, 5);
     db_saw_id(f->db, 4);
     db_saw_id(f->db, 3); /* never goes back */

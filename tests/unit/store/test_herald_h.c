@@ -17,22 +17,21 @@ static int add(struct store *s, const struct herald_message *m, sqlite3_int64 *i
     return herald_outbox_add(s->other, m, id);
 }
 
-static void setup(struct store *s)
+static void prepared(struct store *s)
 {
-    store_open(s);
+    store_setup_open(s);
     other_exec(s, "select 1");
     assert_int_equal(herald_prepare_connection(s->other), SQLITE_OK);
 }
 
-TEST_WITH(store, a_connection_is_prepared)
+TEST_FROM(store, prepared, a_connection_is_prepared)
 {
-    setup(f);
     assert_string_equal(other_rows(f, "pragma synchronous"), "2");
     assert_string_equal(other_rows(f, "pragma wal_autocheckpoint"), "0");
     assert_string_equal(other_rows(f, "pragma busy_timeout"), "5000");
 }
 
-TEST_WITH(store, a_message_commits_with_its_cause)
+TEST_FROM(store, prepared, a_message_commits_with_its_cause)
 {
     const struct herald_message m = {.type = "payresult_notify",
                                      .business_key1 = "16",
@@ -45,7 +44,6 @@ TEST_WITH(store, a_message_commits_with_its_cause)
                                      .key = "close-order-16"};
     sqlite3_int64 id = 0;
 
-    setup(f);
     other_exec(f, "begin immediate");
     assert_int_equal(add(f, &m, &id), SQLITE_OK);
     assert_int_equal(id, 1);
@@ -58,11 +56,10 @@ TEST_WITH(store, a_message_commits_with_its_cause)
                         "payresult_notify|16|60201|-|610062|{\"h\":1}|mine|77|close-order-16");
 }
 
-TEST_WITH(store, what_is_left_out_takes_the_default)
+TEST_FROM(store, prepared, what_is_left_out_takes_the_default)
 {
     const struct herald_message m = {.type = "t"};
 
-    setup(f);
     other_exec(f, "begin immediate");
     assert_int_equal(add(f, &m, NULL), SQLITE_OK);
     other_exec(f, "commit");
@@ -71,7 +68,7 @@ TEST_WITH(store, what_is_left_out_takes_the_default)
                         "t|-|-|-|-|0|-|1");
 }
 
-TEST_WITH(store, a_key_replaces_and_a_bad_one_is_refused)
+TEST_FROM(store, prepared, a_key_replaces_and_a_bad_one_is_refused)
 {
     char big[257];
     const struct herald_message first = {.type = "t", .business_key1 = "1", .key = "k"};
@@ -81,7 +78,6 @@ TEST_WITH(store, a_key_replaces_and_a_bad_one_is_refused)
                                 long_key = {.type = "t", .key = big};
     const struct herald_message early = {.type = "t", .due_at = -1};
 
-    setup(f);
     memset(big, 'k', sizeof big - 1);
     big[sizeof big - 1] = '\0';
     other_exec(f, "begin immediate");
@@ -96,20 +92,18 @@ TEST_WITH(store, a_key_replaces_and_a_bad_one_is_refused)
                         "2|1769860800000|k");
 }
 
-TEST_WITH(store, a_message_without_a_transaction_is_refused)
+TEST_FROM(store, prepared, a_message_without_a_transaction_is_refused)
 {
     const struct herald_message m = {.type = "t"};
 
-    setup(f);
     assert_int_equal(add(f, &m, NULL), SQLITE_MISUSE);
     assert_int_equal(other_int(f, "select count(*) from herald_outbox"), 0);
 }
 
-TEST_WITH(store, a_message_without_type_is_refused)
+TEST_FROM(store, prepared, a_message_without_type_is_refused)
 {
     const struct herald_message m = {.business_key1 = "16"};
 
-    setup(f);
     other_exec(f, "begin immediate");
     assert_int_equal(add(f, &m, NULL), SQLITE_CONSTRAINT);
     assert_int_equal(sqlite3_get_autocommit(f->other), 0); /* never ended here */
@@ -128,12 +122,11 @@ TEST(a_database_that_is_no_store_is_refused)
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
-TEST_WITH(store, the_example_pays_and_tells)
+TEST_OPENED(the_example_pays_and_tells)
 {
     char name[] = "producer", order[] = "16";
     char *args[] = {name, f->path, order, NULL};
 
-    store_open(f);
     assert_int_equal(producer_main(3, args), 0);
     assert_int_equal(producer_main(3, args), 0);
     assert_int_equal(producer_main(1, args), 2);

@@ -42,13 +42,12 @@ static void assert_listed(struct store *s, const struct pick *p, int64_t after, 
     assert_string_equal(store_listed(s, &page, "message_id"), want);
 }
 
-TEST_WITH(store, a_message_is_kept_whole)
+TEST_OPENED(a_message_is_kept_whole)
 {
     const struct list_of one = {.view = LIST_HISTORY, .id = 1};
     const struct list_of none = {.view = LIST_HISTORY, .id = 2};
     const struct list_of page = {.view = LIST_HISTORY, .pick = everything, .limit = 9};
 
-    store_open(f);
     add(f, 1000, "m");
     assert_string_equal(store_listed(f, &one,
                                      "id at side outcome queue attempts generation "
@@ -62,9 +61,8 @@ TEST_WITH(store, a_message_is_kept_whole)
 }
 
 /* c and d share their moment; the clock went back before e. */
-TEST_WITH(store, the_newest_come_first_page_by_page)
+TEST_OPENED(the_newest_come_first_page_by_page)
 {
-    store_open(f);
     assert_listed(f, &everything, 0, 10, "");
     add(f, 1000, "a");
     add(f, 2000, "b");
@@ -82,11 +80,10 @@ TEST_WITH(store, the_newest_come_first_page_by_page)
     assert_listed(f, &everything, 1, 10, "");
 }
 
-TEST_WITH(store, filters_say_which)
+TEST_OPENED(filters_say_which)
 {
     struct pick p = everything;
 
-    store_open(f);
     add(f, 1000, "a");
     add(f, 2000, "p");
     add(f, 3000, "c");
@@ -116,9 +113,8 @@ static bool prune(struct store *s, int64_t keep_ms, int64_t now_ms, size_t rows,
     return more;
 }
 
-TEST_WITH(store, old_ones_go_a_few_at_a_time)
+TEST_OPENED(old_ones_go_a_few_at_a_time)
 {
-    store_open(f);
     assert_false(prune(f, 1000, 5000, 2, 1000));
     for (int i = 0; i < 5; i++)
         add(f, 1000 + i, "a");
@@ -134,9 +130,8 @@ TEST_WITH(store, old_ones_go_a_few_at_a_time)
 }
 
 /* A chunk of large bodies would stall a turn. */
-TEST_WITH(store, large_ones_go_fewer_at_a_time)
+TEST_OPENED(large_ones_go_fewer_at_a_time)
 {
-    store_open(f);
     for (int i = 0; i < 4; i++)
         add(f, 1000, "a"); /* 3 bytes */
     assert_true(prune(f, 1, 5000, 100, 4));
@@ -145,9 +140,8 @@ TEST_WITH(store, large_ones_go_fewer_at_a_time)
     assert_int_equal(other_int(f, "select count(*) from herald_history"), 1);
 }
 
-TEST_WITH(store, when_it_is_off_all_go)
+TEST_OPENED(when_it_is_off_all_go)
 {
-    store_open(f);
     add(f, 5000, "now");
     add(f, 5001, "ahead");
     assert_false(prune(f, 0, 5000, 2, 1000));
@@ -155,9 +149,8 @@ TEST_WITH(store, when_it_is_off_all_go)
 }
 
 /* A clock that was far ahead for a while must not keep all that came later for ages. */
-TEST_WITH(store, times_of_a_wrong_clock_hold_up_nothing)
+TEST_OPENED(times_of_a_wrong_clock_hold_up_nothing)
 {
-    store_open(f);
     add(f, 900000, "wrong");
     add(f, 5500, "a little ahead");
     assert_false(prune(f, 1000, 5000, 10, 1000));
@@ -172,12 +165,11 @@ static bool note_row(void *arg, const struct outbox_row *row)
     return true;
 }
 
-TEST_WITH(store, rows_are_given_once_and_those_that_are_gone_are_not)
+TEST_OPENED(rows_are_given_once_and_those_that_are_gone_are_not)
 {
     int64_t ids[] = {3, 9, 1, 3};
     char text[200] = "";
 
-    store_open(f);
     other_exec(f, "insert into herald_outbox(type) values ('a'), ('b'), ('c')");
     assert_ok(f, outbox_each(f->db, ids, 4, note_row, text, &f->err));
     assert_int_equal(f->err.code, OK);
@@ -185,11 +177,10 @@ TEST_WITH(store, rows_are_given_once_and_those_that_are_gone_are_not)
 }
 
 /* Only the oldest are looked at. */
-TEST_WITH(store, pruning_walks_from_the_oldest)
+TEST_OPENED(pruning_walks_from_the_oldest)
 {
     char sql[400];
 
-    store_open(f);
     snprintf(sql, sizeof sql, "explain query plan %s", statement_sql(STATEMENT_HISTORY_OLD));
     assert_contains(other_rows(f, sql), "INTEGER PRIMARY KEY (rowid>?)");
     snprintf(sql, sizeof sql, "explain query plan %s", statement_sql(STATEMENT_HISTORY_DELETE));

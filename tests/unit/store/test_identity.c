@@ -6,9 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-TEST_WITH(store, nothing_has_happened)
+TEST_OPENED(nothing_has_happened)
 {
-    store_open(f);
     assert_ok(f, db_check_identity(f->db, &f->err));
     other_exec(f, "insert into herald_outbox(type) values ('a')");
     f->now_ms += 20000;
@@ -19,43 +18,38 @@ TEST_WITH(store, nothing_has_happened)
     assert_ok(f, db_check_identity(f->db, &f->err));
 }
 
-TEST_WITH(store, the_database_is_deleted)
+TEST_OPENED(the_database_is_deleted)
 {
-    store_open(f);
     assert_int_equal(unlink(f->path), 0);
     assert_refused(f, db_check_identity(f->db, &f->err), ERR_IO, "store.db was deleted or moved");
     assert_contains(f->err.text, "restore a backup");
 }
 
-TEST_WITH(store, the_database_is_moved_and_put_back)
+TEST_OPENED(the_database_is_moved_and_put_back)
 {
-    store_open(f);
     assert_int_equal(rename(f->path, store_file(f, "elsewhere")), 0);
     assert_refused(f, db_check_identity(f->db, &f->err), ERR_IO, "store.db was deleted or moved");
     assert_int_equal(rename(store_file(f, "elsewhere"), f->path), 0);
     assert_ok(f, db_check_identity(f->db, &f->err));
 }
 
-TEST_WITH(store, the_database_is_replaced)
+TEST_OPENED(the_database_is_replaced)
 {
-    store_open(f);
     store_copy(f->path, store_file(f, "copy"));
     assert_int_equal(rename(store_file(f, "copy"), f->path), 0);
     assert_refused(f, db_check_identity(f->db, &f->err), ERR_IO, "store.db was replaced");
 }
 
-TEST_WITH(store, the_wal_is_deleted)
+TEST_OPENED(the_wal_is_deleted)
 {
-    store_open(f);
     assert_int_equal(unlink(store_file(f, "store.db-wal")), 0);
     assert_refused(f, db_check_identity(f->db, &f->err), ERR_IO, "store.db-wal was deleted");
     store_write(f, "store.db-wal", "");
     assert_refused(f, db_check_identity(f->db, &f->err), ERR_IO, "store.db-wal was replaced");
 }
 
-TEST_WITH(store, the_database_is_made_read_only)
+TEST_OPENED(the_database_is_made_read_only)
 {
-    store_open(f);
     assert_int_equal(chmod(f->path, 0444), 0);
     assert_refused(f, db_check_identity(f->db, &f->err), ERR_IO, "made read-only");
     assert_int_equal(chmod(f->path, 0644), 0);

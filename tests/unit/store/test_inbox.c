@@ -43,9 +43,8 @@ static const char *ids(struct store *s)
     return other_rows(s, "select message_id from herald_inbox order by seq");
 }
 
-TEST_WITH(store, a_message_is_new_once_per_queue)
+TEST_OPENED(a_message_is_new_once_per_queue)
 {
-    store_open(f);
     assert_string_equal(enter(f, "q", "a:1", 7), "new");
     assert_string_equal(enter(f, "q", "a:1", 8), "done 7");
     assert_string_equal(enter(f, "r", "a:1", 8), "new");
@@ -53,9 +52,8 @@ TEST_WITH(store, a_message_is_new_once_per_queue)
     assert_string_equal(enter(f, "q", "a:2", 1), "done 18446744073709551615");
 }
 
-TEST_WITH(store, a_handler_that_fails_takes_its_entry_back)
+TEST_OPENED(a_handler_that_fails_takes_its_entry_back)
 {
-    store_open(f);
     assert_ok(f, db_begin(f->db, &f->err));
     assert_ok(f, db_savepoint(f->db, &f->err));
     assert_string_equal(enter(f, "q", "a", 7), "new");
@@ -66,9 +64,8 @@ TEST_WITH(store, a_handler_that_fails_takes_its_entry_back)
     assert_string_equal(enter(f, "q", "a", 9), "waiting 7");
 }
 
-TEST_WITH(store, a_state_is_written_over)
+TEST_OPENED(a_state_is_written_over)
 {
-    store_open(f);
     set(f, "a", INBOX_WAITING, 1);
     set(f, "a", INBOX_DEAD, 2);
     assert_string_equal(enter(f, "q", "a", 9), "dead 7");
@@ -77,9 +74,8 @@ TEST_WITH(store, a_state_is_written_over)
     assert_string_equal(other_rows(f, "select seq, message_id, at from herald_inbox"), "3|a|3");
 }
 
-TEST_WITH(store, old_rows_are_pruned_a_few_at_a_time)
+TEST_OPENED(old_rows_are_pruned_a_few_at_a_time)
 {
-    store_open(f);
     for (int i = 1; i <= 7; i++) {
         char id[2] = {(char)('a' + i - 1), '\0'};
 
@@ -93,9 +89,8 @@ TEST_WITH(store, old_rows_are_pruned_a_few_at_a_time)
     assert_string_equal(ids(f), "g");
 }
 
-TEST_WITH(store, rows_that_wait_or_are_dead_are_spared_and_passed_once)
+TEST_OPENED(rows_that_wait_or_are_dead_are_spared_and_passed_once)
 {
-    store_open(f);
     set(f, "a", INBOX_DONE, 100);
     set(f, "b", INBOX_DEAD, 200);
     set(f, "c", INBOX_WAITING, 300);
@@ -111,9 +106,8 @@ TEST_WITH(store, rows_that_wait_or_are_dead_are_spared_and_passed_once)
     assert_string_equal(ids(f), "c, f");
 }
 
-TEST_WITH(store, the_youngest_row_keeps_the_numbers_going)
+TEST_OPENED(the_youngest_row_keeps_the_numbers_going)
 {
-    store_open(f);
     set(f, "a", INBOX_DONE, 100);
     set(f, "b", INBOX_DONE, 200);
     assert_false(prune(f, 10000, 100));
@@ -124,9 +118,8 @@ TEST_WITH(store, the_youngest_row_keeps_the_numbers_going)
     assert_int_equal(other_int(f, "select seq from herald_inbox"), 3);
 }
 
-TEST_WITH(store, a_table_emptied_by_hand_is_pruned_all_the_same)
+TEST_OPENED(a_table_emptied_by_hand_is_pruned_all_the_same)
 {
-    store_open(f);
     for (int i = 0; i < 10; i++) {
         char id[2] = {(char)('a' + i), '\0'};
 
@@ -140,9 +133,8 @@ TEST_WITH(store, a_table_emptied_by_hand_is_pruned_all_the_same)
     assert_string_equal(ids(f), "y");
 }
 
-TEST_WITH(store, a_rolled_back_prune_leaves_no_row_behind_the_cursor)
+TEST_OPENED(a_rolled_back_prune_leaves_no_row_behind_the_cursor)
 {
-    store_open(f);
     set(f, "a", INBOX_DONE, 100);
     set(f, "b", INBOX_DONE, 100);
     assert_ok(f, db_begin(f->db, &f->err));

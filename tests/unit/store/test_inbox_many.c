@@ -93,13 +93,12 @@ static void show(int rows, const struct costs *c)
                   rows, c->enter_us, c->repeat_us, c->care_us, c->worst_care_us);
 }
 
-TEST_WITH(store, the_cost_is_flat)
+TEST_OPENED(the_cost_is_flat)
 {
     const int many = getenv("HERALD_LONG") != NULL ? MANY_LONG : MANY;
     const int64_t now_ms = INT64_C(1800000000000);
     struct costs with_few, with_many;
 
-    store_open(f);
     fill(f, 1, FEW, now_ms);
     with_few = measure(f, "few", now_ms);
     show(FEW, &with_few);

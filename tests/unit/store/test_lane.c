@@ -73,7 +73,7 @@ static const char *lanes(struct store *s, size_t limit)
     return store_listed(s, &all, "head id queue lane waiting due_at attempts error");
 }
 
-TEST_WITH(store, lanes_are_listed_with_what_they_wait_for)
+TEST_OPENED(lanes_are_listed_with_what_they_wait_for)
 {
     const struct dead_letter holder = {.queue = slice_of("q"),
                                        .identity = slice_of("h"),
@@ -82,7 +82,6 @@ TEST_WITH(store, lanes_are_listed_with_what_they_wait_for)
                                        .lane = slice_of("3"),
                                        .holds = true};
 
-    store_open(f);
     assert_string_equal(lanes(f, 10), "");
     add_retry(f, "q", NULL, 5);
     add_retry(f, "q", "1", 7);
@@ -102,7 +101,7 @@ TEST_WITH(store, lanes_are_listed_with_what_they_wait_for)
                         "retry|2|q|1|2|7|2|no, dead|1|q|3|1|0|0|no, outbox|1|-|4|1|0|0|-");
 }
 
-TEST_WITH(store, a_lane_is_busy_with_its_first_row_or_a_holding_letter)
+TEST_OPENED(a_lane_is_busy_with_its_first_row_or_a_holding_letter)
 {
     const struct dead_letter holder = {.queue = slice_of("q"),
                                        .identity = slice_of("h"),
@@ -112,7 +111,6 @@ TEST_WITH(store, a_lane_is_busy_with_its_first_row_or_a_holding_letter)
                                        .holds = true};
     bool busy;
 
-    store_open(f);
     add_retry(f, "q", "1", 7);
     assert_ok(f, dead_add(f->db, &holder, NULL, NULL, &f->err));
     assert_ok(f, lane_is_busy(f->db, slice_of("q"), slice_of("1"), 1, &busy, &f->err));
@@ -142,11 +140,10 @@ TEST(a_leg_has_a_lane_of_its_own)
     assert_in_range(lane.len, 256, LANE_LEG_MAX);
 }
 
-TEST_WITH(store, the_first_row_of_a_lane_is_due_and_the_others_are_held)
+TEST_OPENED(the_first_row_of_a_lane_is_due_and_the_others_are_held)
 {
     bool used;
 
-    store_open(f);
     other_exec(f, "insert into herald_outbox(type) values ('t'), ('t'), ('t')");
     assert_ok(f, db_begin(f->db, &f->err));
     assert_ok(f, lane_has_rows(f->db, slice_of("4"), &used, &f->err));
@@ -161,9 +158,8 @@ TEST_WITH(store, the_first_row_of_a_lane_is_due_and_the_others_are_held)
                         "1|5|1, 2|4|1, 3|4|9223372036854775807");
 }
 
-TEST_WITH(store, a_row_of_the_outbox_wakes_the_next_of_its_lane)
+TEST_OPENED(a_row_of_the_outbox_wakes_the_next_of_its_lane)
 {
-    store_open(f);
     other_exec(f, "insert into herald_outbox(type, lane, due_at) values ('t', '4', 0),"
                   " ('t', '4', 9223372036854775807), ('t', '4', 9223372036854775807);"
                   "delete from herald_outbox where id = 2");

@@ -20,10 +20,15 @@ static const struct dead_letter letter = {
     .error = "no choice '16'",
 };
 
-static void open_with(struct store *s, const struct dead_letter *l)
+static void add(struct store *s, const struct dead_letter *l)
 {
-    store_open(s);
     assert_ok(s, dead_add(s->db, l, NULL, NULL, &s->err));
+}
+
+static void with_letter(struct store *s)
+{
+    store_setup_open(s);
+    add(s, &letter);
 }
 
 static const char *as_is(struct store *s)
@@ -34,53 +39,49 @@ static const char *as_is(struct store *s)
 
 #define UNCHANGED "t|16|-|{\"businessKey1\":\"16\"}|{\"n\":12345678901234567890,\"s\":\"x\"}|m|m|7"
 
-TEST_WITH(store, a_new_body_brings_its_keys)
+TEST_FROM(store, with_letter, a_new_body_brings_its_keys)
 {
     const struct letter_edit edit = {
         .body = slice_of("{\"businessKey1\":17,\"businessKey2\":\"b\",\"messageType\":\"u\"}")};
 
-    open_with(f, &letter);
     assert_ok(f, letter_edit(f->db, 1, &edit, false, &f->err));
     assert_string_equal(as_is(f),
                         "u|17|b|{\"businessKey1\":17,\"businessKey2\":\"b\",\"messageType\":"
                         "\"u\"}|{\"n\":12345678901234567890,\"s\":\"x\"}|m|m|7");
 }
 
-TEST_WITH(store, headers_are_set_and_taken_and_the_others_stay)
+TEST_FROM(store, with_letter, headers_are_set_and_taken_and_the_others_stay)
 {
     const struct header_edit headers[] = {{slice_of("a.b c"), slice_of("王\"1\"")},
                                           {slice_of("s"), {NULL, 0}},
                                           {slice_of("none"), {NULL, 0}}};
     const struct letter_edit edit = {.headers = headers, .n_headers = 3};
 
-    open_with(f, &letter);
     assert_ok(f, letter_edit(f->db, 1, &edit, false, &f->err));
     assert_string_equal(other_rows(f, "select headers from herald_dead"),
                         "{\"n\":12345678901234567890,\"a.b c\":\"王\\\"1\\\"\"}");
 }
 
-TEST_WITH(store, type_and_keys_are_set_where_the_body_says_nothing)
+TEST_FROM(store, with_letter, type_and_keys_are_set_where_the_body_says_nothing)
 {
     const struct letter_edit edit = {.type = slice_of("u"),
                                      .key = {{NULL, 0}, {"60202", 5}, {"", 0}}};
 
-    open_with(f, &letter);
     assert_ok(f, letter_edit(f->db, 1, &edit, false, &f->err));
     assert_string_equal(other_rows(f, "select type, business_key1, business_key2, business_key3 "
                                       "from herald_dead"),
                         "u|16|60202|");
 }
 
-TEST_WITH(store, a_dry_run_changes_nothing)
+TEST_FROM(store, with_letter, a_dry_run_changes_nothing)
 {
     const struct letter_edit edit = {.type = slice_of("u")};
 
-    open_with(f, &letter);
     assert_ok(f, letter_edit(f->db, 1, &edit, true, &f->err));
     assert_string_equal(as_is(f), UNCHANGED);
 }
 
-TEST_WITH(store, what_is_invalid_changes_nothing)
+TEST_OPENED(what_is_invalid_changes_nothing)
 {
     static char large[MESSAGE_BODY_MAX + 2], name[300];
     const struct header_edit good = {slice_of("a"), slice_of("b")};
@@ -111,7 +112,7 @@ TEST_WITH(store, what_is_invalid_changes_nothing)
     memset(large, ' ', sizeof large);
     large[0] = '1';
     memset(name, 'n', sizeof name);
-    open_with(f, &letter);
+    add(f, &letter);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         cases[i].edit.headers = &good; /* undone, too */
         cases[i].edit.n_headers = 1;
@@ -127,28 +128,27 @@ TEST_WITH(store, what_is_invalid_changes_nothing)
     }
 }
 
-TEST_WITH(store, a_letter_that_is_not_there_is_said_so)
+TEST_OPENED(a_letter_that_is_not_there_is_said_so)
 {
     const struct letter_edit edit = {.type = slice_of("u")};
 
-    store_open(f);
     assert_refused(f, letter_edit(f->db, 5, &edit, false, &f->err), ERR_NOT_FOUND,
                    "no dead letter 5");
 }
 
-TEST_WITH(store, a_body_that_is_no_json_may_stay_so)
+TEST_OPENED(a_body_that_is_no_json_may_stay_so)
 {
     struct dead_letter binary = letter;
     const struct letter_edit edit = {.body = {"\xff\0\xfe", 3}};
 
     binary.message.content_type = slice_of("application/octet-stream");
-    open_with(f, &binary);
+    add(f, &binary);
     assert_ok(f, letter_edit(f->db, 1, &edit, false, &f->err));
     assert_string_equal(other_rows(f, "select hex(body), type from herald_dead"), "FF00FE|t");
 }
 
 /* The message nobody could read is the one that needs mending most. */
-TEST_WITH(store, an_unreadable_letter_is_mended_by_a_body)
+TEST_OPENED(an_unreadable_letter_is_mended_by_a_body)
 {
     struct dead_letter broken = letter;
     struct letter_edit edit = {.key = {{"1", 1}, {NULL, 0}, {NULL, 0}}};
@@ -157,7 +157,7 @@ TEST_WITH(store, an_unreadable_letter_is_mended_by_a_body)
     size_t passed;
 
     broken.message.body = slice_of("{");
-    open_with(f, &broken);
+    add(f, &broken);
     assert_refused(f, letter_edit(f->db, 1, &edit, false, &f->err), ERR_INPUT, "bad JSON");
     edit.body = slice_of("{\"course\":1}");
     assert_ok(f, letter_edit(f->db, 1, &edit, false, &f->err));

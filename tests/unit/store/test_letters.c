@@ -87,9 +87,8 @@ static size_t once(struct store *s, const struct pick *p, pick_fn *fn)
     return pass(s, p, fn, NULL);
 }
 
-TEST_WITH(store, a_replayed_delivery_becomes_a_retry_that_is_due)
+TEST_OPENED(a_replayed_delivery_becomes_a_retry_that_is_due)
 {
-    store_open(f);
     (void)bury(f, &inbox_letter);
     f->now_ms = 9000;
     assert_int_equal(once(f, &everything, letter_replay), 1);
@@ -105,12 +104,11 @@ TEST_WITH(store, a_replayed_delivery_becomes_a_retry_that_is_due)
     assert_int_equal(other_int(f, "select count(*) from herald_dead"), 0);
 }
 
-TEST_WITH(store, a_second_replay_finds_nothing)
+TEST_OPENED(a_second_replay_finds_nothing)
 {
     const int64_t ids[] = {1, 2};
     const struct pick these = {.ids = ids, .n_ids = 2, .group = -1};
 
-    store_open(f);
     (void)bury(f, &inbox_letter);
     assert_int_equal(once(f, &these, letter_replay), 1);
     assert_int_equal(once(f, &these, letter_replay), 0);
@@ -118,11 +116,10 @@ TEST_WITH(store, a_second_replay_finds_nothing)
     assert_int_equal(other_int(f, "select count(*) from herald_retry"), 1);
 }
 
-TEST_WITH(store, a_letter_without_identity_has_no_inbox_row)
+TEST_OPENED(a_letter_without_identity_has_no_inbox_row)
 {
     struct dead_letter l = inbox_letter;
 
-    store_open(f);
     l.identity = (struct slice){NULL, 0};
     (void)bury(f, &l);
     assert_int_equal(once(f, &everything, letter_replay), 1);
@@ -131,11 +128,10 @@ TEST_WITH(store, a_letter_without_identity_has_no_inbox_row)
 }
 
 /* docs/design.md#identity, "id used twice": the inbox row is the first message's. */
-TEST_WITH(store, a_letter_whose_id_another_has_leaves_the_inbox_alone)
+TEST_OPENED(a_letter_whose_id_another_has_leaves_the_inbox_alone)
 {
     struct dead_letter l = inbox_letter;
 
-    store_open(f);
     assert_ok(f, inbox_set(f->db, l.queue, l.identity, (struct fingerprint){99, 2}, INBOX_DONE, 1,
                            &f->err));
     assert_ok(f, dead_add(f->db, &l, NULL, NULL, &f->err));
@@ -144,19 +140,17 @@ TEST_WITH(store, a_letter_whose_id_another_has_leaves_the_inbox_alone)
     assert_string_equal(other_rows(f, "select identity, message_id from herald_retry"), "-|m");
 }
 
-TEST_WITH(store, an_inbox_row_that_was_lost_is_made_anew)
+TEST_OPENED(an_inbox_row_that_was_lost_is_made_anew)
 {
-    store_open(f);
     assert_ok(f, dead_add(f->db, &inbox_letter, NULL, NULL, &f->err));
     assert_int_equal(once(f, &everything, letter_replay), 1);
     assert_string_equal(other_rows(f, "select message_id, state from herald_inbox"), "m|1");
 }
 
-TEST_WITH(store, a_replayed_row_goes_into_the_outbox)
+TEST_OPENED(a_replayed_row_goes_into_the_outbox)
 {
     struct dead_letter l = inbox_letter;
 
-    store_open(f);
     l.side = DEAD_OUTBOX;
     l.queue = (struct slice){NULL, 0};
     (void)bury(f, &l);
@@ -169,11 +163,10 @@ TEST_WITH(store, a_replayed_row_goes_into_the_outbox)
     assert_int_equal(other_int(f, "select count(*) from herald_retry"), 0);
 }
 
-TEST_WITH(store, a_row_that_was_never_sent_is_dated_anew)
+TEST_OPENED(a_row_that_was_never_sent_is_dated_anew)
 {
     struct dead_letter l = inbox_letter;
 
-    store_open(f);
     l.side = DEAD_OUTBOX;
     l.attempts = 0;
     (void)bury(f, &l);
@@ -181,11 +174,10 @@ TEST_WITH(store, a_row_that_was_never_sent_is_dated_anew)
     assert_int_equal(other_int(f, "select created_at > 900000 from herald_outbox"), 1);
 }
 
-TEST_WITH(store, a_parked_leg_stays_a_leg)
+TEST_OPENED(a_parked_leg_stays_a_leg)
 {
     int64_t n;
 
-    store_open(f);
     other_exec(f, "insert into herald_outbox(type, message_id, leg_kind, leg_exchange, "
                   "leg_routing_key, lane) values ('t', 'm', 'topic', 'x', 'a.b', 'k > x:a.b'), "
                   "('t', 'm', 'queue', '', 'q', null)");
@@ -200,12 +192,11 @@ TEST_WITH(store, a_parked_leg_stays_a_leg)
 }
 
 /* One that became a letter while another one was the first of its lane. */
-TEST_WITH(store, a_letter_keeps_its_place_in_the_lane_that_it_holds)
+TEST_OPENED(a_letter_keeps_its_place_in_the_lane_that_it_holds)
 {
     struct dead_letter l = inbox_letter;
     struct retry_row row = {.queue = slice_of("q"), .due_at = 1, .error = "e", .unnamed = true};
 
-    store_open(f);
     row.lane = l.lane = slice_of("k");
     assert_ok(f, retry_add(f->db, &row, &f->err)); /* the first */
     l.holds = true;
@@ -220,11 +211,10 @@ TEST_WITH(store, a_letter_keeps_its_place_in_the_lane_that_it_holds)
     assert_string_equal(other_rows(f, "select id, due_at = 1 from herald_retry"), "2|1, 3|0");
 }
 
-TEST_WITH(store, a_dropped_letter_leaves_its_id_known)
+TEST_OPENED(a_dropped_letter_leaves_its_id_known)
 {
     struct inbox_seen seen;
 
-    store_open(f);
     (void)bury(f, &inbox_letter);
     assert_int_equal(once(f, &everything, letter_drop), 1);
     assert_int_equal(other_int(f, "select count(*) from herald_dead"), 0);
@@ -235,11 +225,10 @@ TEST_WITH(store, a_dropped_letter_leaves_its_id_known)
     assert_int_equal(seen.state, INBOX_DONE); /* so it is pruned one day */
 }
 
-TEST_WITH(store, batches_are_bounded_and_together_reach_all)
+TEST_OPENED(batches_are_bounded_and_together_reach_all)
 {
     size_t batches;
 
-    store_open(f);
     bury_many(f, 2 * PICK_BATCH + 7, "it broke");
     assert_int_equal(pass(f, &everything, letter_replay, &batches), 2 * PICK_BATCH + 7);
     assert_int_equal(batches, 3);
@@ -249,13 +238,12 @@ TEST_WITH(store, batches_are_bounded_and_together_reach_all)
 }
 
 /* The ids were noted, then somebody else was faster. */
-TEST_WITH(store, a_letter_that_is_gone_is_passed_over)
+TEST_OPENED(a_letter_that_is_gone_is_passed_over)
 {
     const int64_t ids[] = {1, 2, 3};
     struct picked done;
     size_t passed;
 
-    store_open(f);
     bury_many(f, 3, "it broke");
     other_exec(f, "delete from herald_dead where id = 2");
     assert_ok(f, pick_batch(f->db, ids, 3, letter_replay, &passed, &done, &f->err));
@@ -286,13 +274,12 @@ TEST_WITH(store, large_letters_make_small_batches)
 }
 
 /* A crash, or a letter that cannot be moved, in the middle of a batch. */
-TEST_WITH(store, a_batch_that_fails_changes_nothing)
+TEST_OPENED(a_batch_that_fails_changes_nothing)
 {
     const int64_t ids[] = {1, 2, 3};
     struct picked done;
     size_t passed;
 
-    store_open(f);
     bury_many(f, 3, "it broke");
     other_exec(f, "create trigger no before insert on herald_retry when new.message_id = 'm1' "
                   "begin select raise(abort, 'not this one'); end");
@@ -307,7 +294,7 @@ TEST_WITH(store, a_batch_that_fails_changes_nothing)
                         "3|0|2");
 }
 
-TEST_WITH(store, filters_choose_letters)
+TEST_OPENED(filters_choose_letters)
 {
     const struct dead_letter three[] = {
         inbox_letter,
@@ -341,7 +328,6 @@ TEST_WITH(store, filters_choose_letters)
     };
     struct list_of page = {.view = LIST_DEAD, .limit = 10};
 
-    store_open(f);
     for (size_t i = 0; i < 3; i++)
         (void)bury(f, &three[i]);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -359,13 +345,12 @@ static const char *groups(struct store *s)
     return store_listed(s, &all, "side queue count first_at last_at error");
 }
 
-TEST_WITH(store, groups_count_their_letters)
+TEST_OPENED(groups_count_their_letters)
 {
     struct dead_letter l = inbox_letter;
     const int64_t second = 2;
     const struct pick one = {.ids = &second, .n_ids = 1, .group = -1};
 
-    store_open(f);
     assert_string_equal(groups(f), "");
     (void)bury(f, &l);
     l.identity = l.message.id = slice_of("n");
@@ -386,12 +371,11 @@ TEST_WITH(store, groups_count_their_letters)
 }
 
 /* What version 3 and later ones added is taken away again. */
-TEST_WITH(store, letters_of_an_older_store_are_grouped_when_the_router_takes_it)
+TEST_OPENED(letters_of_an_older_store_are_grouped_when_the_router_takes_it)
 {
     struct dead_letter l = inbox_letter;
     char before[1024];
 
-    store_open(f);
     bury_many(f, 3, "no choice '1'");
     l.error = "no route";
     l.side = DEAD_OUTBOX;

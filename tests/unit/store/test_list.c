@@ -15,12 +15,11 @@ static bool may_sort(enum list_view view, const char *detail)
            strstr(detail, "(subquery") != NULL || strstr(detail, "CONSTANT ROW") != NULL;
 }
 
-TEST_WITH(store, no_view_scans_or_sorts)
+TEST_OPENED(no_view_scans_or_sorts)
 {
     char sql[4096];
     sqlite3_stmt *stmt;
 
-    store_open(f);
     (void)other_int(f, "select 1");
     for (int view = 0; view < LIST_VIEWS; view++) {
         snprintf(sql, sizeof sql, "explain query plan %s", list_sql((enum list_view)view));
@@ -37,11 +36,10 @@ TEST_WITH(store, no_view_scans_or_sorts)
 }
 
 /* What a person does meanwhile, or the router. */
-TEST_WITH(store, what_goes_meanwhile_is_passed_over)
+TEST_OPENED(what_goes_meanwhile_is_passed_over)
 {
     struct list *l;
 
-    store_open(f);
     other_exec(f, "insert into herald_outbox(type) values ('a'), ('b'), ('c')");
     assert_ok(f, list_open(&l, f->db, &outbox, &f->err));
     assert_int_equal(list_next(l, &f->err), 1);
@@ -55,12 +53,11 @@ TEST_WITH(store, what_goes_meanwhile_is_passed_over)
     list_close(&l);
 }
 
-TEST_WITH(store, an_outbox_row_is_shown_as_it_will_be_sent)
+TEST_OPENED(an_outbox_row_is_shown_as_it_will_be_sent)
 {
     struct list_of one = {.view = LIST_OUTBOX, .id = 1};
     char id[64];
 
-    store_open(f);
     other_exec(f, "insert into herald_outbox(type, business_key2, created_at) "
                   "values ('t\"q', 16, 'noon');"
                   "insert into herald_outbox(type, body, headers, message_id, created_at, dated_at)"
@@ -77,7 +74,7 @@ TEST_WITH(store, an_outbox_row_is_shown_as_it_will_be_sent)
 }
 
 /* On a page only dead letters have their bodies. */
-TEST_WITH(store, one_row_is_shown_whole)
+TEST_OPENED(one_row_is_shown_whole)
 {
     const char *columns =
         "key1 body headers content_type timestamp properties exchange routing_key";
@@ -94,7 +91,6 @@ TEST_WITH(store, one_row_is_shown_whole)
     };
     struct list_of of = {.view = LIST_RETRIES, .pick = {.group = -1}, .limit = 1};
 
-    store_open(f);
     assert_ok(f, retry_add(f->db, &row, &f->err));
     assert_string_equal(store_listed(f, &of, columns), "16|-|-|-|-|-|-|-");
     of.id = 1;
@@ -107,11 +103,10 @@ TEST_WITH(store, one_row_is_shown_whole)
 }
 
 /* Other routers of this system write milliseconds. */
-TEST_WITH(store, times_of_messages_are_seconds)
+TEST_OPENED(times_of_messages_are_seconds)
 {
     const struct list_of page = {.view = LIST_HISTORY, .pick = {.group = -1}, .limit = 9};
 
-    store_open(f);
     other_exec(f, "insert into herald_history(at, side, outcome, attempts, generation, timestamp_s)"
                   " values (4, 'inbox', 'done', 1, 1, 0), (3, 'inbox', 'done', 1, 1, 99999999999),"
                   " (2, 'inbox', 'done', 1, 1, 100000000000)");

@@ -8,12 +8,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-TEST_WITH(store, a_second_router_is_refused_with_the_pid_of_the_first)
+TEST_OPENED(a_second_router_is_refused_with_the_pid_of_the_first)
 {
     struct db *second;
     char pid[32];
 
-    store_open(f);
     snprintf(pid, sizeof pid, "(pid %d)", (int)getpid());
     assert_refused(f, store_try(f, f->path, true, true, &second), ERR_BUSY, pid);
     assert_null(second);
@@ -21,11 +20,10 @@ TEST_WITH(store, a_second_router_is_refused_with_the_pid_of_the_first)
     store_open(f);
 }
 
-TEST_WITH(store, the_command_line_works_beside_the_router)
+TEST_OPENED(the_command_line_works_beside_the_router)
 {
     struct db *beside;
 
-    store_open(f);
     assert_ok(f, store_try(f, f->path, false, false, &beside));
     assert_string_equal(db_store_id(beside, 1), db_store_id(f->db, 1));
     db_close(&beside);
@@ -42,12 +40,11 @@ TEST_WITH(store, the_pid_is_told_while_the_lock_is_held_only)
     assert_int_equal(db_router_pid("/nowhere/at/all.db"), 0);
 }
 
-TEST_WITH(store, a_symbolic_link_leads_to_the_same_lock)
+TEST_OPENED(a_symbolic_link_leads_to_the_same_lock)
 {
     struct db *second;
     char link[96];
 
-    store_open(f);
     snprintf(link, sizeof link, "%s/link.db", f->folder);
     assert_int_equal(symlink(f->path, link), 0);
     assert_refused(f, store_try(f, link, true, true, &second), ERR_BUSY, "another router");

@@ -43,9 +43,8 @@ static void refused(struct store *s, const char *name, const char *text, const c
     unlink(store_file(s, "migrations/1.sql"));
 }
 
-TEST_WITH(store, files_are_applied_in_order_of_name_and_once)
+TEST_OPENED(files_are_applied_in_order_of_name_and_once)
 {
-    store_open(f);
     file(f, "0002_more.sql", "insert into log values ('two');");
     file(f, "0001_first.sql",
          "-- the table\ncreate table log(x);\n\ninsert into log values ('one')");
@@ -61,17 +60,15 @@ TEST_WITH(store, files_are_applied_in_order_of_name_and_once)
                         "0001_first.sql, 0002_more.sql, 0010_last.sql, 0011_new.sql");
 }
 
-TEST_WITH(store, no_folder_is_no_migration)
+TEST_OPENED(no_folder_is_no_migration)
 {
-    store_open(f);
     applied(f, 0);
 }
 
-TEST_WITH(store, namespaces_keep_folders_apart)
+TEST_OPENED(namespaces_keep_folders_apart)
 {
     int n;
 
-    store_open(f);
     file(f, "1.sql", "create table if not exists t(x); insert into t values (1)");
     assert_ok(f, migrate(f, "orders", &n));
     assert_ok(f, migrate(f, "learning", &n));
@@ -80,11 +77,10 @@ TEST_WITH(store, namespaces_keep_folders_apart)
     assert_int_equal(other_int(f, "select count(*) from t"), 2);
 }
 
-TEST_WITH(store, an_error_names_file_and_line_and_undoes_the_file)
+TEST_OPENED(an_error_names_file_and_line_and_undoes_the_file)
 {
     int n;
 
-    store_open(f);
     file(f, "1.sql", "create table a(x);");
     file(f, "2.sql", "create table b(x);\n-- a comment\n\ninsert into b\n  values (1, 2);\n");
     file(f, "3.sql", "create table c(x);");
@@ -96,9 +92,8 @@ TEST_WITH(store, an_error_names_file_and_line_and_undoes_the_file)
     applied(f, 2);
 }
 
-TEST_WITH(store, errors_point_at_their_line)
+TEST_OPENED(errors_point_at_their_line)
 {
-    store_open(f);
     refused(f, "1.sql", "create table a(\n  x,\n  y z z,,\n);", "1.sql:3: near \",\"");
     refused(f, "1.sql",
             "create table a(x unique);\ninsert into a values (1);\n"
@@ -107,11 +102,10 @@ TEST_WITH(store, errors_point_at_their_line)
     refused(f, "1.sql", "select 1;\ncreate table", "1.sql:2: incomplete input");
 }
 
-TEST_WITH(store, a_file_that_changed_after_it_was_applied_is_an_error)
+TEST_OPENED(a_file_that_changed_after_it_was_applied_is_an_error)
 {
     int n;
 
-    store_open(f);
     file(f, "1.sql", "create table a(x);");
     applied(f, 1);
     file(f, "1.sql", "create table a(x, y);");
@@ -119,7 +113,7 @@ TEST_WITH(store, a_file_that_changed_after_it_was_applied_is_an_error)
     assert_contains(f->err.text, "migrations/1.sql was applied at 1970-01-01T00:16:4");
 }
 
-TEST_WITH(store, heralds_tables_and_transactions_are_out_of_reach)
+TEST_OPENED(heralds_tables_and_transactions_are_out_of_reach)
 {
     static const char *const cases[][2] = {
         {"begin;", "1.sql:1: a migration may not begin or end a transaction"},
@@ -145,15 +139,13 @@ TEST_WITH(store, heralds_tables_and_transactions_are_out_of_reach)
          "UNIQUE"},
     };
 
-    store_open(f);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         refused(f, "1.sql", cases[i][0], cases[i][1]);
     assert_int_equal(other_int(f, "select count(*) from herald_migration"), 0);
 }
 
-TEST_WITH(store, triggers_may_send)
+TEST_OPENED(triggers_may_send)
 {
-    store_open(f);
     file(f, "1.sql",
          "create table orders(id integer primary key autoincrement, status);\n"
          "create trigger paid after update on orders when new.status = 'paid'\nbegin\n"
@@ -164,9 +156,8 @@ TEST_WITH(store, triggers_may_send)
     assert_string_equal(other_rows(f, "select type, business_key1 from herald_outbox"), "paid|1");
 }
 
-TEST_WITH(store, tables_may_be_rebuilt_and_dropped)
+TEST_OPENED(tables_may_be_rebuilt_and_dropped)
 {
-    store_open(f);
     file(f, "1.sql",
          "create table p(id integer primary key autoincrement);\n"
          "create table c(p references p(id) on delete cascade);\n"
@@ -181,9 +172,8 @@ TEST_WITH(store, tables_may_be_rebuilt_and_dropped)
     assert_string_equal(other_rows(f, "select id, name from p"), "1|-");
 }
 
-TEST_WITH(store, a_broken_foreign_key_is_found_before_the_commit)
+TEST_OPENED(a_broken_foreign_key_is_found_before_the_commit)
 {
-    store_open(f);
     refused(f, "1.sql",
             "create table p(id primary key); create table c(p references p(id));\n"
             "insert into c values (7);",
@@ -196,9 +186,8 @@ TEST_WITH(store, a_broken_foreign_key_is_found_before_the_commit)
                      ERR_FAILED); /* enforced again */
 }
 
-TEST_WITH(store, heralds_statements_work_on_afterwards)
+TEST_OPENED(heralds_statements_work_on_afterwards)
 {
-    store_open(f);
     file(f, "1.sql", "create table a(x)");
     applied(f, 1);
     assert_ok(f, db_begin(f->db, &f->err));

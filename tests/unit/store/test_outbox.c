@@ -92,36 +92,32 @@ static void rows(struct store *s, int n)
     other_exec(s, sql);
 }
 
-TEST_WITH(store, rows_are_claimed_in_order_behind_the_cursor)
+TEST_OPENED(rows_are_claimed_in_order_behind_the_cursor)
 {
-    store_open(f);
     rows(f, 5);
     assert_int_equal(claim(f, 0, 2, 0, "1 2"), 2);
     assert_int_equal(claim(f, 2, 100, 0, "3 4 5"), 5);
     assert_int_equal(claim(f, 5, 100, 0, ""), 5);
 }
 
-TEST_WITH(store, a_refused_row_stays_in_front_of_the_cursor)
+TEST_OPENED(a_refused_row_stays_in_front_of_the_cursor)
 {
-    store_open(f);
     rows(f, 5);
     assert_int_equal(claim(f, 0, 100, 3, "1 2"), 2);
     assert_int_equal(claim(f, 0, 100, 1, ""), 0);
 }
 
-TEST_WITH(store, rows_that_are_due_later_are_passed_over)
+TEST_OPENED(rows_that_are_due_later_are_passed_over)
 {
-    store_open(f);
     other_exec(f, "insert into herald_outbox(type, due_at) "
                   "values ('t', 0), ('t', 500), ('t', 0), ('t', 300)");
     assert_int_equal(claim(f, 0, 100, 0, "1 3"), 4);
 }
 
-TEST_WITH(store, due_rows_come_by_time_and_become_fresh)
+TEST_OPENED(due_rows_come_by_time_and_become_fresh)
 {
     int64_t due_at;
 
-    store_open(f);
     other_exec(f, "insert into herald_outbox(type, due_at) "
                   "values ('t', 0), ('t', 500), ('t', 300), ('t', 400)");
     assert_ok(f, outbox_next_due(f->db, &due_at, &f->err));
@@ -140,9 +136,8 @@ TEST_WITH(store, due_rows_come_by_time_and_become_fresh)
     assert_true(due_at == INT64_MAX);
 }
 
-TEST_WITH(store, due_rows_above_the_cursor_wait_for_it)
+TEST_OPENED(due_rows_above_the_cursor_wait_for_it)
 {
-    store_open(f);
     other_exec(f, "insert into herald_outbox(type, due_at) values ('t', 1), ('t', 2), ('t', 3)");
     begin(f);
     claim_due(f, 0, 100, 10, "");
@@ -152,11 +147,10 @@ TEST_WITH(store, due_rows_above_the_cursor_wait_for_it)
     commit(f);
 }
 
-TEST_WITH(store, a_due_row_that_is_refused_stays_due)
+TEST_OPENED(a_due_row_that_is_refused_stays_due)
 {
     struct claimed c = {.stop = 2};
 
-    store_open(f);
     other_exec(f, "insert into herald_outbox(type, due_at) values ('t', 1), ('t', 2), ('t', 3)");
     begin(f);
     assert_ok(f, outbox_claim_due(f->db, 3, 100, 10, note, &c, &f->err));
@@ -165,13 +159,12 @@ TEST_WITH(store, a_due_row_that_is_refused_stays_due)
     assert_string_equal(other_rows(f, "select due_at from herald_outbox"), "0, 2, 3");
 }
 
-TEST_WITH(store, what_a_producer_leaves_out_is_made)
+TEST_OPENED(what_a_producer_leaves_out_is_made)
 {
     struct claimed c = {.whole = true};
     char want[512];
     int64_t last;
 
-    store_open(f);
     other_exec(f, "insert into herald_outbox(type, business_key1, business_key2) "
                   "values ('payresult_notify', '16', '60201')");
     assert_ok(f, outbox_claim(f->db, 0, 1, note, &c, &last, &f->err));
@@ -182,19 +175,18 @@ TEST_WITH(store, what_a_producer_leaves_out_is_made)
     assert_string_equal(c.text, want);
 }
 
-TEST_WITH(store, what_a_producer_gives_goes_out_verbatim)
+TEST_OPENED(what_a_producer_gives_goes_out_verbatim)
 {
     struct claimed c = {.whole = true};
     int64_t last;
 
-    store_open(f);
     other_exec(f, "insert into herald_outbox(type, business_key1, body, headers, message_id) values"
                   " ('t', 16, '{ \"a\": 99.90 }', '{\"h\":1}', 'mine'), ('t', '', x'', '', 7)");
     assert_ok(f, outbox_claim(f->db, 0, 2, note, &c, &last, &f->err));
     assert_string_equal(c.text, "1|mine|t|16|{ \"a\": 99.90 }|{\"h\":1} 2|7|t|||");
 }
 
-TEST_WITH(store, an_added_row_keeps_every_byte)
+TEST_OPENED(an_added_row_keeps_every_byte)
 {
     const struct message m = {.type = slice_of("t"),
                               .key = {slice_of("k"), {NULL, 0}, slice_of("")},
@@ -202,7 +194,6 @@ TEST_WITH(store, an_added_row_keeps_every_byte)
                               .headers = slice_of("{}")};
     int64_t id;
 
-    store_open(f);
     begin(f);
     assert_ok(f, outbox_add(f->db, &m, 77, &id, &f->err));
     commit(f);
@@ -214,11 +205,10 @@ TEST_WITH(store, an_added_row_keeps_every_byte)
                         "t|k|-||610062|{}|-|77|1|0");
 }
 
-TEST_WITH(store, confirms_delete_in_any_order_and_with_gaps)
+TEST_OPENED(confirms_delete_in_any_order_and_with_gaps)
 {
     int64_t ids[] = {9, 1, 3, 2, 7, 3, 20};
 
-    store_open(f);
     rows(f, 10);
     begin(f);
     assert_ok(f, outbox_confirm(f->db, ids, 7, &f->err));
@@ -233,11 +223,10 @@ static void postpone(struct store *s, int64_t id, enum outbox_trouble trouble, c
     assert_ok(s, outbox_postpone(s->db, id, trouble, reason, due_at, &s->err));
 }
 
-TEST_WITH(store, only_a_refusal_is_an_attempt)
+TEST_OPENED(only_a_refusal_is_an_attempt)
 {
     struct outbox_record r;
 
-    store_open(f);
     rows(f, 1);
     begin(f);
     assert_ok(f, outbox_record(f->db, 1, &r, &f->err));
@@ -260,9 +249,8 @@ TEST_WITH(store, only_a_refusal_is_an_attempt)
                         "8000|cut again|2");
 }
 
-TEST_WITH(store, a_letter_of_a_row_that_may_have_been_sent_says_so)
+TEST_OPENED(a_letter_of_a_row_that_may_have_been_sent_says_so)
 {
-    store_open(f);
     rows(f, 2);
     begin(f);
     postpone(f, 1, OUTBOX_UNHEARD, "cut", 7000);
@@ -273,12 +261,11 @@ TEST_WITH(store, a_letter_of_a_row_that_may_have_been_sent_says_so)
                         "1|too old, 0|no route");
 }
 
-TEST_WITH(store, a_parked_row_is_a_whole_dead_letter)
+TEST_OPENED(a_parked_row_is_a_whole_dead_letter)
 {
     bool parked = true;
     char want[128];
 
-    store_open(f);
     other_exec(f, "insert into herald_outbox(type, business_key1, headers) "
                   "values ('t', 'k', '{\"a\":1}')");
     begin(f);
@@ -360,12 +347,11 @@ static bool note_leg(void *arg, const struct outbox_row *row)
     return true;
 }
 
-TEST_WITH(store, a_leg_is_the_row_once_more_for_one_destination)
+TEST_OPENED(a_leg_is_the_row_once_more_for_one_destination)
 {
     struct claimed c = {.stop = 0};
     int64_t last;
 
-    store_open(f);
     other_exec(f, "insert into herald_outbox(type, business_key1, headers, created_at, attempts, "
                   "reason) values ('t', '16', '{\"h\":1}', 77, 3, 'why')");
     split(f);
@@ -380,9 +366,8 @@ TEST_WITH(store, a_leg_is_the_row_once_more_for_one_destination)
 }
 
 /* Letters are kept once; these are several. */
-TEST_WITH(store, parked_legs_are_letters_of_their_own)
+TEST_OPENED(parked_legs_are_letters_of_their_own)
 {
-    store_open(f);
     rows(f, 1);
     split(f);
     begin(f);
@@ -394,9 +379,8 @@ TEST_WITH(store, parked_legs_are_letters_of_their_own)
     assert_int_equal(other_int(f, "select count(distinct message_id) from herald_dead"), 1);
 }
 
-TEST_WITH(store, pending_rows_are_counted_without_counting)
+TEST_OPENED(pending_rows_are_counted_without_counting)
 {
-    store_open(f);
     assert_int_equal(counts(f).pending, 0);
     assert_int_equal(counts(f).oldest_at, 0);
     other_exec(f, "insert into herald_outbox(type, created_at) values ('t', 4711)");
@@ -415,11 +399,10 @@ TEST_WITH(store, pending_rows_are_counted_without_counting)
     assert_int_equal(counts(f).pending, 2000); /* was empty: exact again */
 }
 
-TEST_WITH(store, a_rolled_back_confirm_is_not_counted)
+TEST_OPENED(a_rolled_back_confirm_is_not_counted)
 {
     int64_t ids[] = {1, 2, 3};
 
-    store_open(f);
     rows(f, 3000);
     begin(f);
     assert_ok(f, outbox_confirm(f->db, ids, 3, &f->err));
@@ -427,9 +410,8 @@ TEST_WITH(store, a_rolled_back_confirm_is_not_counted)
     assert_int_equal(counts(f).pending, 3000);
 }
 
-TEST_WITH(store, ids_are_never_used_again)
+TEST_OPENED(ids_are_never_used_again)
 {
-    store_open(f);
     rows(f, 3);
     confirm_up_to(f, 1, 3);
     rows(f, 1);
@@ -445,12 +427,11 @@ static int64_t add_named(struct store *s, const char *key, int64_t due_at)
     return id;
 }
 
-TEST_WITH(store, a_key_replaces_and_an_old_confirm_leaves_the_new_row)
+TEST_OPENED(a_key_replaces_and_an_old_confirm_leaves_the_new_row)
 {
     struct outbox_counts counts;
     int64_t first;
 
-    store_open(f);
     rows(f, 2);
     begin(f);
     first = add_named(f, "k", 0);
@@ -468,11 +449,10 @@ TEST_WITH(store, a_key_replaces_and_an_old_confirm_leaves_the_new_row)
     assert_int_equal(counts.pending, 4);
 }
 
-TEST_WITH(store, a_key_reaches_the_legs_of_its_row)
+TEST_OPENED(a_key_reaches_the_legs_of_its_row)
 {
     int64_t row = 1;
 
-    store_open(f);
     other_exec(f, "insert into herald_outbox(type, key) values ('t', 'k')");
     split(f);
     begin(f);
@@ -485,11 +465,10 @@ TEST_WITH(store, a_key_reaches_the_legs_of_its_row)
     assert_string_equal(other_rows(f, "select id, leg_kind from herald_outbox"), "6|-");
 }
 
-TEST_WITH(store, a_cancel_says_whether_the_row_was_sent)
+TEST_OPENED(a_cancel_says_whether_the_row_was_sent)
 {
     enum cancelled was;
 
-    store_open(f);
     begin(f);
     (void)add_named(f, "sent", 0);
     (void)add_named(f, "waits", 77);
@@ -506,11 +485,10 @@ TEST_WITH(store, a_cancel_says_whether_the_row_was_sent)
     assert_int_equal(other_int(f, "select count(*) from herald_outbox"), 0);
 }
 
-TEST_WITH(store, a_cancel_after_a_publish_of_unknown_outcome_says_so)
+TEST_OPENED(a_cancel_after_a_publish_of_unknown_outcome_says_so)
 {
     enum cancelled was;
 
-    store_open(f);
     other_exec(f, "insert into herald_outbox(type, key, due_at, first_sent_at, attempts) values"
                   "('t', 'unknown', 77, 5, 1), ('t', 'refused', 77, null, 1)");
     begin(f);
@@ -522,12 +500,11 @@ TEST_WITH(store, a_cancel_after_a_publish_of_unknown_outcome_says_so)
     assert_int_equal(other_int(f, "select count(*) from herald_outbox"), 0);
 }
 
-TEST_WITH(store, a_key_of_the_wrong_size_is_refused)
+TEST_OPENED(a_key_of_the_wrong_size_is_refused)
 {
     const struct message m = {.type = slice_of("t")};
     char big[10240];
 
-    store_open(f);
     memset(big, 'k', sizeof big);
     begin(f);
     assert_int_not_equal(

@@ -27,7 +27,7 @@ static void plan_of(struct store *s, enum pick_table table, const struct pick *p
 
 /* A page of millions costs a page: by row id, or by the group or the due time where those
  * are the condition; never a sort. */
-TEST_WITH(store, no_page_scans_or_sorts)
+TEST_OPENED(no_page_scans_or_sorts)
 {
     const int64_t ids[] = {1, 2};
     const struct {
@@ -68,7 +68,6 @@ TEST_WITH(store, no_page_scans_or_sorts)
     };
     char plan[1024];
 
-    store_open(f);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         plan_of(f, cases[i].table, &cases[i].pick, plan, sizeof plan);
         assert_contains(plan, cases[i].by);
@@ -85,13 +84,12 @@ static int refuse(struct db *db, int64_t id, int64_t now_ms, struct picked *done
     return id == 3 ? err_set(err, ERR_FAILED, "not 3") : OK;
 }
 
-TEST_WITH(store, a_page_begins_behind_the_last_one)
+TEST_OPENED(a_page_begins_behind_the_last_one)
 {
     const struct pick p = {.group = -1};
     int64_t *ids;
     size_t n;
 
-    store_open(f);
     other_exec(f, "insert into herald_outbox(type) values ('a'), ('b'), ('c'), ('d')");
     assert_ok(f, pick_ids(f->db, PICK_OUTBOX, &p, 1, 2, &ids, &n, &f->err));
     assert_int_equal(n, 2);
@@ -103,13 +101,12 @@ TEST_WITH(store, a_page_begins_behind_the_last_one)
     free(ids);
 }
 
-TEST_WITH(store, a_failure_ends_the_batch_and_its_transaction)
+TEST_OPENED(a_failure_ends_the_batch_and_its_transaction)
 {
     const int64_t ids[] = {1, 2, 3};
     struct picked done;
     size_t passed;
 
-    store_open(f);
     assert_ok(f, pick_batch(f->db, ids, 2, refuse, &passed, &done, &f->err));
     assert_int_equal(passed, 2);
     assert_int_equal(done.changed, 2);

@@ -45,12 +45,11 @@ static const char *publish(struct store *s, enum exchange_kind kind, const char 
     return text;
 }
 
-TEST_WITH(store, the_default_exchange_goes_by_the_name_of_the_queue)
+TEST_OPENED(the_default_exchange_goes_by_the_name_of_the_queue)
 {
     const struct destination own = to(EXCHANGE_DEFAULT, "", "q");
     const struct destination foreign = to(EXCHANGE_DEFAULT, "", "other");
 
-    store_open(f);
     assert_ok(f, queue_declare(f->db, "q", &f->err));
     assert_ok(f, queue_declare(f->db, "q", &f->err));
     assert_string_equal(publish(f, EXCHANGE_DEFAULT, "", "q"), "1: q");
@@ -59,9 +58,8 @@ TEST_WITH(store, the_default_exchange_goes_by_the_name_of_the_queue)
     assert_refused(f, queue_bind(f->db, "q", &foreign, &f->err), ERR_BROKER, "default exchange");
 }
 
-TEST_WITH(store, fanout_reaches_every_queue_once)
+TEST_OPENED(fanout_reaches_every_queue_once)
 {
-    store_open(f);
     bound(f, "b", EXCHANGE_FANOUT, "x", "");
     bound(f, "a", EXCHANGE_FANOUT, "x", "");
     bound(f, "a", EXCHANGE_FANOUT, "x", "twice");
@@ -69,9 +67,8 @@ TEST_WITH(store, fanout_reaches_every_queue_once)
     assert_string_equal(publish(f, EXCHANGE_FANOUT, "x", "whatever"), "2: a b");
 }
 
-TEST_WITH(store, direct_compares_keys)
+TEST_OPENED(direct_compares_keys)
 {
-    store_open(f);
     bound(f, "a", EXCHANGE_DIRECT, "x", "red");
     bound(f, "a", EXCHANGE_DIRECT, "x", "blue");
     bound(f, "b", EXCHANGE_DIRECT, "x", "blue");
@@ -133,22 +130,20 @@ TEST_WITH(store, topic_patterns_match_words)
     }
 }
 
-TEST_WITH(store, what_is_not_there_is_told)
+TEST_OPENED(what_is_not_there_is_told)
 {
     const struct destination d = to(EXCHANGE_FANOUT, "x", "");
     const struct message m = {.type = slice_of("t")};
     size_t n;
 
-    store_open(f);
     assert_refused(f, queue_publish(f->db, &d, &m, &n, &f->err), ERR_BROKER, "no exchange x");
     assert_refused(f, queue_bind(f->db, "q", &d, &f->err), ERR_BROKER, "no queue q");
     assert_ok(f, queue_declare(f->db, "q", &f->err));
     assert_refused(f, queue_bind(f->db, "q", &d, &f->err), ERR_BROKER, "no exchange x");
 }
 
-TEST_WITH(store, an_exchange_keeps_its_kind)
+TEST_OPENED(an_exchange_keeps_its_kind)
 {
-    store_open(f);
     assert_ok(f, queue_declare_exchange(f->db, "x", EXCHANGE_TOPIC, &f->err));
     assert_ok(f, queue_declare_exchange(f->db, "x", EXCHANGE_TOPIC, &f->err));
     assert_refused(f, queue_declare_exchange(f->db, "x", EXCHANGE_FANOUT, &f->err), ERR_BROKER,
@@ -163,11 +158,10 @@ static bool reaches(struct store *s, struct destination d)
     return is;
 }
 
-TEST_WITH(store, what_reaches_a_queue_is_told_without_a_message)
+TEST_OPENED(what_reaches_a_queue_is_told_without_a_message)
 {
     const struct destination bound = to(EXCHANGE_TOPIC, "x", "a.*");
 
-    store_open(f);
     assert_ok(f, queue_declare(f->db, "q", &f->err));
     assert_ok(f, queue_declare_exchange(f->db, "x", EXCHANGE_TOPIC, &f->err));
     assert_false(reaches(f, to(EXCHANGE_TOPIC, "x", "a.b")));
@@ -190,14 +184,13 @@ static bool note(void *arg, const struct queue_item *item)
     return true;
 }
 
-TEST_WITH(store, items_are_seen_in_order_until_they_are_removed)
+TEST_OPENED(items_are_seen_in_order_until_they_are_removed)
 {
     const struct destination d = to(EXCHANGE_DEFAULT, "", "q");
     struct message m = {.type = slice_of("t")};
     char text[256] = "";
     size_t n;
 
-    store_open(f);
     assert_ok(f, queue_declare(f->db, "q", &f->err));
     for (int i = 0; i < 4; i++) {
         m.body = (struct slice){&"abcd"[i], 1};

@@ -42,9 +42,8 @@ static void list(struct store *s, size_t limit, const char *want)
     assert_string_equal(text, want);
 }
 
-TEST_WITH(store, the_newest_come_first_and_the_oldest_go)
+TEST_OPENED(the_newest_come_first_and_the_oldest_go)
 {
-    store_open(f);
     for (int n = 1; n <= 5; n++)
         add(f, n);
     list(f, 10, "5 4 3 2 1 ");
@@ -80,9 +79,8 @@ static bool check(void *arg, const struct recent *r)
     return false;
 }
 
-TEST_WITH(store, a_message_is_kept_whole)
+TEST_OPENED(a_message_is_kept_whole)
 {
-    store_open(f);
     add(f, 1);
     assert_ok(f, recent_list(f->db, 1, check, NULL, &f->err));
 }

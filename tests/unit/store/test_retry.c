@@ -97,7 +97,7 @@ static bool same(void *arg, const struct retry_row *row)
     return true;
 }
 
-TEST_WITH(store, a_message_comes_back_whole)
+TEST_OPENED(a_message_comes_back_whole)
 {
     const struct retry_row row = {
         .queue = slice_of("q"),
@@ -114,18 +114,15 @@ TEST_WITH(store, a_message_comes_back_whole)
         .error = "no luck",
         .generation = 6,
     };
-
     struct retry_place place = {.id = 0};
 
-    store_open(f);
     assert_ok(f, retry_add(f->db, &row, &f->err));
     assert_ok(f, retry_due(f->db, slice_of("q"), 100, &place, 1, same, NULL, &f->err));
     assert_int_equal(place.due_at, 100);
 }
 
-TEST_WITH(store, due_messages_come_earliest_first)
+TEST_OPENED(due_messages_come_earliest_first)
 {
-    store_open(f);
     assert_true(next_due(f) == INT64_MAX);
     add(f, "late", 300);
     add(f, "early", 100);
@@ -138,9 +135,8 @@ TEST_WITH(store, due_messages_come_earliest_first)
     due(f, 250, 10, "stop", 0, "early");
 }
 
-TEST_WITH(store, a_message_may_be_removed_or_put_off_while_it_is_given)
+TEST_OPENED(a_message_may_be_removed_or_put_off_while_it_is_given)
 {
-    store_open(f);
     add(f, "a", 100);
     add(f, "b", 200);
     due(f, 250, 10, "again", 220, "a b"); /* due already, yet not given twice */
@@ -152,11 +148,10 @@ TEST_WITH(store, a_message_may_be_removed_or_put_off_while_it_is_given)
     assert_true(next_due(f) == INT64_MAX);
 }
 
-TEST_WITH(store, what_is_orphaned_can_become_due)
+TEST_OPENED(what_is_orphaned_can_become_due)
 {
     bool more;
 
-    store_open(f);
     add(f, "waits", 5000);
     add(f, "orphan", 5000);
     add(f, "another", 6000);
@@ -172,9 +167,8 @@ TEST_WITH(store, what_is_orphaned_can_become_due)
     assert_int_equal(next_due(f), 90000);
 }
 
-TEST_WITH(store, the_count_follows_the_rows)
+TEST_OPENED(the_count_follows_the_rows)
 {
-    store_open(f);
     assert_int_equal(count(f), 0);
     add(f, "a", 100);
     add(f, "b", 200);
@@ -186,9 +180,8 @@ TEST_WITH(store, the_count_follows_the_rows)
     assert_int_equal(count(f), 0);
 }
 
-TEST_WITH(store, what_is_deferred_has_not_been_tried)
+TEST_OPENED(what_is_deferred_has_not_been_tried)
 {
-    store_open(f);
     add(f, "a", 100);
     add(f, "b", 100);
     add(f, "c", 300);

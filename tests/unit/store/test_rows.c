@@ -56,9 +56,8 @@ static size_t change_one(struct store *s, int64_t id, pick_fn *fn)
     return done.changed;
 }
 
-TEST_WITH(store, what_is_gone_or_due_is_passed_over)
+TEST_OPENED(what_is_gone_or_due_is_passed_over)
 {
-    store_open(f);
     add_retry(f, "a", 4000, "late");
     other_exec(f, "insert into herald_outbox(type) values ('fresh')");
     f->now_ms = 4500;
@@ -73,12 +72,11 @@ TEST_WITH(store, what_is_gone_or_due_is_passed_over)
                         "4000|0");
 }
 
-TEST_WITH(store, retries_are_listed_page_by_page)
+TEST_OPENED(retries_are_listed_page_by_page)
 {
     struct list_of page = {.view = LIST_RETRIES, .pick = everything, .limit = 2};
     const char *columns = "id message_id queue due_at attempts orphaned? error";
 
-    store_open(f);
     add_retry(f, "a", 5000, "late");
     add_retry(f, "b", 4000, "orphaned: no subscription for this queue in rules/");
     add_retry(f, "c", 3000, "rules/a.lua:1: orphaned: no");
@@ -109,11 +107,10 @@ static const char *meant(struct store *s, const char *type, const char *order_ty
 }
 
 /* A row holds its message as it was received, in older stores, too. */
-TEST_WITH(store, type_and_keys_in_a_body_are_seen)
+TEST_OPENED(type_and_keys_in_a_body_are_seen)
 {
     const struct list_of page = {.view = LIST_RETRIES, .pick = everything, .limit = 9};
 
-    store_open(f);
     other_exec(f, "insert into herald_retry(due_at, queue, fingerprint, attempts, first_at, error, "
                   "timestamp_s, type, business_key2, body, content_type) values"
                   "(9000, 'q', 0, 1, 1, 'e', 0, null, null, '{\"messageType\":\"pay\","
@@ -137,11 +134,10 @@ TEST_WITH(store, type_and_keys_in_a_body_are_seen)
     assert_string_equal(other_rows(f, "select count(*) from herald_retry where type is null"), "2");
 }
 
-TEST_WITH(store, retries_are_made_due_now)
+TEST_OPENED(retries_are_made_due_now)
 {
     struct pick p = {.group = -1, .later_ms = 4500, .error = {"late", 4}};
 
-    store_open(f);
     add_retry(f, "a", 5000, "late");
     add_retry(f, "b", 4000, "late"); /* due already */
     add_retry(f, "c", 9000, "other");
@@ -155,11 +151,10 @@ TEST_WITH(store, retries_are_made_due_now)
 }
 
 /* More than a batch that are due at the very same moment. */
-TEST_WITH(store, no_retry_is_passed_over)
+TEST_OPENED(no_retry_is_passed_over)
 {
     const struct pick p = {.group = -1, .later_ms = 4500};
 
-    store_open(f);
     other_exec(f, "with recursive n(i) as (select 1 union all select i + 1 from n where i < 1200) "
                   "insert into herald_retry(due_at, queue, fingerprint, attempts, first_at, error, "
                   "timestamp_s) select 5000 + i % 2, 'q', 0, 1, 1, 'e', 0 from n");
@@ -168,11 +163,10 @@ TEST_WITH(store, no_retry_is_passed_over)
     assert_int_equal(other_int(f, "select count(*) from herald_retry where due_at > 5000"), 0);
 }
 
-TEST_WITH(store, a_dropped_retry_leaves_its_id_known)
+TEST_OPENED(a_dropped_retry_leaves_its_id_known)
 {
     const struct pick p = {.group = -1, .error = {"late", 4}};
 
-    store_open(f);
     add_retry(f, "a", 5000, "late");
     add_retry(f, "b", 5000, "other");
     assert_int_equal(change(f, PICK_RETRY, &p, retry_drop), 1);
@@ -197,9 +191,8 @@ static const char *outbox_listed(struct store *s, const struct pick *p)
     return store_listed(s, &page, "id state attempts reason");
 }
 
-TEST_WITH(store, outbox_rows_are_listed_with_their_state)
+TEST_OPENED(outbox_rows_are_listed_with_their_state)
 {
-    store_open(f);
     fill_outbox(f);
     other_exec(f, "insert into herald_outbox(type, due_at, outlet, lane) "
                   "values ('aside', 9223372036854775806, 'x', 'a')");
@@ -209,11 +202,10 @@ TEST_WITH(store, outbox_rows_are_listed_with_their_state)
 }
 
 /* A scheduled row is nobody's failure: its time is its producer's. */
-TEST_WITH(store, only_postponed_rows_are_sent_at_once)
+TEST_OPENED(only_postponed_rows_are_sent_at_once)
 {
     const struct pick p = {.group = -1, .later_ms = 4500, .failed = true};
 
-    store_open(f);
     fill_outbox(f);
     f->now_ms = 4500;
     assert_int_equal(change(f, PICK_OUTBOX, &p, outbox_now), 2);
@@ -223,11 +215,10 @@ TEST_WITH(store, only_postponed_rows_are_sent_at_once)
 }
 
 /* Not even after a failure from before it was in a lane. */
-TEST_WITH(store, rows_behind_another_are_listed_and_not_hurried)
+TEST_OPENED(rows_behind_another_are_listed_and_not_hurried)
 {
     struct pick p = {.group = -1, .lane = {"a", 1}};
 
-    store_open(f);
     fill_outbox(f);
     other_exec(f,
                "insert into herald_outbox(type, lane, due_at, reason) values "
@@ -247,12 +238,11 @@ static bool take(void *arg, const struct outbox_row *row)
 }
 
 /* due_at 0 would be a fresh row below the engine's cursor, which nobody looks at. */
-TEST_WITH(store, a_row_that_was_made_due_is_claimed)
+TEST_OPENED(a_row_that_was_made_due_is_claimed)
 {
     const struct pick p = {.group = -1, .later_ms = 4500, .failed = true};
     int64_t taken = 0;
 
-    store_open(f);
     fill_outbox(f);
     f->now_ms = 4500;
     assert_ok(f, outbox_claim_due(f->db, 10, 4500, 10, take, &taken, &f->err));
@@ -262,11 +252,10 @@ TEST_WITH(store, a_row_that_was_made_due_is_claimed)
     assert_int_equal(taken, 3);
 }
 
-TEST_WITH(store, dropped_rows_are_no_longer_counted)
+TEST_OPENED(dropped_rows_are_no_longer_counted)
 {
     struct pick p = {.group = -1, .type = {"fresh", 5}};
 
-    store_open(f);
     fill_outbox(f);
     assert_int_equal(change(f, PICK_OUTBOX, &p, outbox_drop), 1);
     assert_int_equal(other_int(f, "select value from herald_meta where key = 'outbox_removed'"), 1);

@@ -8,9 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-TEST_WITH(store, a_new_store_has_the_public_table)
+TEST_OPENED(a_new_store_has_the_public_table)
 {
-    store_open(f);
     other_exec(f, "insert into herald_outbox(type, business_key1, business_key2) "
                   "values ('payresult_notify', '16', '60201')");
     assert_string_equal(
@@ -23,9 +22,8 @@ TEST_WITH(store, a_new_store_has_the_public_table)
     assert_string_equal(other_rows(f, "pragma journal_mode"), "wal");
 }
 
-TEST_WITH(store, the_outbox_refuses_what_could_never_be_sent)
+TEST_OPENED(the_outbox_refuses_what_could_never_be_sent)
 {
-    store_open(f);
     assert_int_equal(other_try(f, "insert into herald_outbox(business_key1) values ('16')"),
                      SQLITE_CONSTRAINT);
     assert_int_equal(other_try(f, "insert into herald_outbox(id, type) values (0, 't')"),
@@ -45,9 +43,8 @@ TEST_WITH(store, the_outbox_refuses_what_could_never_be_sent)
         SQLITE_OK);
 }
 
-TEST_WITH(store, an_id_that_was_given_is_refused_with_words)
+TEST_OPENED(an_id_that_was_given_is_refused_with_words)
 {
-    store_open(f);
     other_exec(f, "insert into herald_outbox(type) values ('t'), ('t'), ('t')");
     other_exec(f, "delete from herald_outbox where id = 2");
     assert_int_equal(other_try(f, "insert into herald_outbox(id, type) values (2, 't')"),
@@ -61,9 +58,8 @@ TEST_WITH(store, an_id_that_was_given_is_refused_with_words)
         SQLITE_CONSTRAINT);
 }
 
-TEST_WITH(store, a_store_is_opened_again_as_it_was)
+TEST_OPENED(a_store_is_opened_again_as_it_was)
 {
-    store_open(f);
     other_exec(f, "insert into herald_outbox(type) values ('t')");
     other_close(f);
     store_close(f);
@@ -96,9 +92,8 @@ TEST_WITH(store, what_is_absent_is_not_made_unasked)
                    "/nowhere/at/all.db");
 }
 
-TEST_WITH(store, a_newer_store_is_refused_with_both_versions)
+TEST_OPENED(a_newer_store_is_refused_with_both_versions)
 {
-    store_open(f);
     store_close(f);
     other_exec(f, "update herald_meta set value = 99 where key = 'schema_version';"
                   "update herald_meta set value = '7.8.9' where key = 'herald'");
@@ -120,9 +115,8 @@ TEST_WITH(store, a_file_that_is_no_database_is_damage)
     assert_contains(f->err.text, f->path);
 }
 
-TEST_WITH(store, a_store_without_its_version_is_damage)
+TEST_OPENED(a_store_without_its_version_is_damage)
 {
-    store_open(f);
     store_close(f);
     other_exec(f, "delete from herald_meta where key = 'schema_version'");
     other_close(f);
@@ -165,11 +159,10 @@ static int upgrade(struct store *s, int released, int n)
     return schema_upgrade(s->db, all, released + n, false, &s->err);
 }
 
-TEST_WITH(store, an_older_store_is_brought_forward_step_by_step)
+TEST_OPENED(an_older_store_is_brought_forward_step_by_step)
 {
     int released;
 
-    store_open(f);
     released = version_of(f);
     assert_ok(f, upgrade(f, released, 2));
     assert_int_equal(version_of(f), released + 2);
@@ -245,11 +238,10 @@ TEST_WITH(store, an_upgraded_store_has_the_columns_of_a_new_one)
     assert_string_equal(other_rows(f, columns), upgraded);
 }
 
-TEST_WITH(store, a_step_that_fails_changes_nothing)
+TEST_OPENED(a_step_that_fails_changes_nothing)
 {
     int released;
 
-    store_open(f);
     released = version_of(f);
     assert_int_equal(upgrade(f, released, 3), ERR_FAILED);
     assert_contains(f->err.text, "herald_made_up already exists");
@@ -258,9 +250,8 @@ TEST_WITH(store, a_step_that_fails_changes_nothing)
         other_int(f, "select count(*) from sqlite_schema where name = 'herald_made_up'"), 0);
 }
 
-TEST_WITH(store, the_command_line_leaves_upgrading_to_the_router)
+TEST_OPENED(the_command_line_leaves_upgrading_to_the_router)
 {
-    store_open(f);
     store_close(f);
     assert_ok(f, store_try(f, f->path, false, false, &f->db));
     assert_refused(f, upgrade(f, version_of(f), 1), ERR_CONFIG, "when it starts");
@@ -296,9 +287,8 @@ static void check_plan(struct store *s, enum statement which)
     assert_int_equal(sqlite3_finalize(stmt), SQLITE_OK);
 }
 
-TEST_WITH(store, no_statement_scans_or_sorts)
+TEST_OPENED(no_statement_scans_or_sorts)
 {
-    store_open(f);
     other_int(f, "select 1");
     for (int i = 0; i < STATEMENTS; i++)
         if (i > STATEMENT_DATA_VERSION) /* those before have no plan */
@@ -315,9 +305,8 @@ static const char *plan_of(struct store *s, enum statement which)
     return plan;
 }
 
-TEST_WITH(store, claims_and_due_look_ups_use_rowid_and_index)
+TEST_OPENED(claims_and_due_look_ups_use_rowid_and_index)
 {
-    store_open(f);
     assert_contains(plan_of(f, STATEMENT_OUTBOX_CLAIM), "INTEGER PRIMARY KEY (rowid>?)");
     assert_contains(plan_of(f, STATEMENT_OUTBOX_DELETE),
                     "INTEGER PRIMARY KEY (rowid>? AND rowid<?)");

@@ -27,9 +27,8 @@ static const char *types(struct store *s)
     return other_rows(s, "select type from herald_outbox order by id");
 }
 
-TEST_WITH(store, all_of_a_turn_commits_together)
+TEST_OPENED(all_of_a_turn_commits_together)
 {
-    store_open(f);
     assert_ok(f, db_begin(f->db, &f->err));
     assert_true(db_in_transaction(f->db));
     add(f, "a");
@@ -40,9 +39,8 @@ TEST_WITH(store, all_of_a_turn_commits_together)
     assert_string_equal(types(f), "a, b");
 }
 
-TEST_WITH(store, a_message_that_fails_leaves_the_others_alone)
+TEST_OPENED(a_message_that_fails_leaves_the_others_alone)
 {
-    store_open(f);
     assert_ok(f, db_begin(f->db, &f->err));
     for (int i = 0; i < 3; i++) {
         assert_ok(f, db_savepoint(f->db, &f->err));
@@ -55,9 +53,8 @@ TEST_WITH(store, a_message_that_fails_leaves_the_others_alone)
     assert_string_equal(types(f), "a, c");
 }
 
-TEST_WITH(store, a_rolled_back_turn_never_was)
+TEST_OPENED(a_rolled_back_turn_never_was)
 {
-    store_open(f);
     assert_ok(f, db_begin(f->db, &f->err));
     add(f, "a");
     db_rollback(f->db);
@@ -65,9 +62,8 @@ TEST_WITH(store, a_rolled_back_turn_never_was)
     assert_string_equal(types(f), "");
 }
 
-TEST_WITH(store, the_router_never_waits_for_a_writer)
+TEST_OPENED(the_router_never_waits_for_a_writer)
 {
-    store_open(f);
     other_exec(f, "begin immediate");
     assert_refused(f, db_begin(f->db, &f->err), ERR_BUSY, f->path);
     assert_false(db_in_transaction(f->db));
@@ -76,16 +72,15 @@ TEST_WITH(store, the_router_never_waits_for_a_writer)
     db_rollback(f->db);
 }
 
-static void make_family(struct store *s)
+static void family(struct store *s)
 {
-    store_open(s);
+    store_setup_open(s);
     work(s, "create table parent(id primary key);"
             "create table child(parent references parent(id) deferrable initially deferred)");
 }
 
-TEST_WITH(store, a_deferred_foreign_key_shows_at_release)
+TEST_FROM(store, family, a_deferred_foreign_key_shows_at_release)
 {
-    make_family(f);
     assert_ok(f, db_begin(f->db, &f->err));
     assert_ok(f, db_savepoint(f->db, &f->err));
     work(f, "insert into child values (1)");
@@ -99,9 +94,8 @@ TEST_WITH(store, a_deferred_foreign_key_shows_at_release)
     assert_string_equal(other_rows(f, "select parent from child"), "2");
 }
 
-TEST_WITH(store, a_foreign_key_that_breaks_the_commit_rolls_back)
+TEST_FROM(store, family, a_foreign_key_that_breaks_the_commit_rolls_back)
 {
-    make_family(f);
     assert_ok(f, db_begin(f->db, &f->err));
     work(f, "insert into child values (1)");
     assert_int_equal(db_commit(f->db, &f->err), ERR_SCRIPT);
@@ -110,13 +104,12 @@ TEST_WITH(store, a_foreign_key_that_breaks_the_commit_rolls_back)
     assert_string_equal(other_rows(f, "select parent from child"), "");
 }
 
-TEST_WITH(store, a_full_store_undoes_the_turn_and_goes_on)
+TEST_OPENED(a_full_store_undoes_the_turn_and_goes_on)
 {
     const struct message big = {.type = slice_of("big"), .body = {f->text, sizeof f->text}};
     char sql[64];
     int rc = OK;
 
-    store_open(f);
     snprintf(sql, sizeof sql, "pragma max_page_count = %lld",
              (long long)other_int(f, "pragma page_count") + 3);
     memset(f->text, 'x', sizeof f->text);
@@ -146,11 +139,10 @@ static void limit_files(rlim_t bytes)
 }
 
 /* A turn without messages writes next to nothing, and would prove nothing. */
-TEST_WITH(store, room_that_is_taken_is_given_back)
+TEST_OPENED(room_that_is_taken_is_given_back)
 {
     const char *kept = "select length(value) from herald_meta where key = 'room'";
 
-    store_open(f);
     assert_ok(f, db_begin(f->db, &f->err));
     assert_ok(f, db_take_room(f->db, 100000, &f->err));
     assert_ok(f, db_commit(f->db, &f->err));
@@ -166,11 +158,10 @@ TEST_WITH(store, room_that_is_taken_is_given_back)
 }
 
 /* docs/faults.md#f25 */
-TEST_WITH(store, a_file_limit_at_commit_undoes_the_turn_and_goes_on)
+TEST_OPENED(a_file_limit_at_commit_undoes_the_turn_and_goes_on)
 {
     int rc;
 
-    store_open(f);
     assert_ok(f, db_begin(f->db, &f->err));
     add(f, "a");
     limit_files((rlim_t)db_wal_bytes(f->db));
@@ -188,12 +179,11 @@ TEST_WITH(store, a_file_limit_at_commit_undoes_the_turn_and_goes_on)
 }
 
 /* docs/faults.md#f25: pages that leave the cache before the commit. */
-TEST_WITH(store, a_file_limit_inside_the_turn_undoes_it)
+TEST_OPENED(a_file_limit_inside_the_turn_undoes_it)
 {
     const struct message big = {.type = slice_of("big"), .body = {f->text, sizeof f->text}};
     int rc = OK;
 
-    store_open(f);
     memset(f->text, 'x', sizeof f->text);
     work(f, "pragma cache_size = 5; pragma cache_spill = 5");
     assert_ok(f, db_begin(f->db, &f->err));
@@ -211,9 +201,8 @@ TEST_WITH(store, a_file_limit_inside_the_turn_undoes_it)
     assert_string_equal(other_rows(f, "pragma integrity_check"), "ok");
 }
 
-TEST_WITH(store, commits_of_others_are_seen_and_own_ones_are_not)
+TEST_OPENED(commits_of_others_are_seen_and_own_ones_are_not)
 {
-    store_open(f);
     assert_true(db_foreign_commits(f->db)); /* what may have been there before */
     assert_int_equal(db_foreign_seen_ms(f->db), -1);
     assert_false(db_foreign_commits(f->db));
@@ -229,11 +218,10 @@ TEST_WITH(store, commits_of_others_are_seen_and_own_ones_are_not)
     assert_false(db_foreign_commits(f->db));
 }
 
-TEST_WITH(store, the_command_line_waits_for_a_turn_to_end)
+TEST_OPENED(the_command_line_waits_for_a_turn_to_end)
 {
     struct db *beside;
 
-    store_open(f);
     assert_ok(f, store_try(f, f->path, false, false, &beside));
     assert_ok(f, db_begin(f->db, &f->err));
     sqlite3_busy_timeout(beside->work, 30); /* five seconds are too long for a test */
@@ -244,9 +232,8 @@ TEST_WITH(store, the_command_line_waits_for_a_turn_to_end)
     db_close(&beside);
 }
 
-TEST_WITH(store, closing_rolls_an_open_turn_back)
+TEST_OPENED(closing_rolls_an_open_turn_back)
 {
-    store_open(f);
     assert_ok(f, db_begin(f->db, &f->err));
     add(f, "a");
     store_close(f);

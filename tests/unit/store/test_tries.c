@@ -12,7 +12,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static void add(struct buf *tries, int attempt, struct slice error, struct slice traceback)
+static struct buf tries;
+
+static void add(int attempt, struct slice error, struct slice traceback)
 {
     const struct tried one = {.at = 1000 + attempt,
                               .attempt = attempt,
@@ -21,20 +23,20 @@ static void add(struct buf *tries, int attempt, struct slice error, struct slice
                               .traceback = traceback};
     struct err err = {0};
 
-    assert_int_equal(tries_add(tries, &one, &err), OK);
+    assert_int_equal(tries_add(&tries, &one, &err), OK);
 }
 
-static void add_text(struct buf *tries, int attempt, const char *error)
+static void add_text(int attempt, const char *error)
 {
-    add(tries, attempt, slice_of(error), (struct slice){NULL, 0});
+    add(attempt, slice_of(error), (struct slice){NULL, 0});
 }
 
 /* What is read back, as people see it. */
-struct read {
+static struct {
     struct arena arena;
     struct tried list[TRIES_KEPT];
     size_t n;
-};
+} r;
 
 static const struct value *value_of(const struct list *l, const char *name)
 {
@@ -45,29 +47,28 @@ static const struct value *value_of(const struct list *l, const char *name)
     return list_value(l, i);
 }
 
-static void read_try(struct read *r, const struct list *l)
+static void read_try(const struct list *l)
 {
-    struct tried *t = &r->list[r->n++];
+    struct tried *t = &r.list[r.n++];
 
     *t = (struct tried){.at = value_of(l, "at")->integer,
                         .attempt = (int)value_of(l, "attempt")->integer,
                         .generation = value_of(l, "generation")->integer,
                         .error = value_of(l, "error")->bytes,
                         .traceback = value_of(l, "traceback")->bytes};
-    assert_true(arena_keep(&r->arena, &t->error) && arena_keep(&r->arena, &t->traceback));
+    assert_true(arena_keep(&r.arena, &t->error) && arena_keep(&r.arena, &t->traceback));
 }
 
-static void read_back(struct store *s, const struct buf *tries, struct read *r)
+static void read_back(struct store *s)
 {
-    const struct retry_row row = {.queue = {"q", 1}, .tries = {tries->data, tries->len}};
+    const struct retry_row row = {.queue = {"q", 1}, .tries = {tries.data, tries.len}};
     const struct list_of page = {.view = LIST_RETRIES, .pick = {.group = -1}, .limit = 1};
     struct list *l, *inner;
     int column = 0;
 
-    if (s->db == NULL)
-        store_open(s);
-    arena_init(&r->arena, 1024 * 1024);
-    r->n = 0;
+    arena_free(&r.arena);
+    arena_init(&r.arena, 1024 * 1024);
+    r.n = 0;
     other_exec(s, "delete from herald_retry");
     assert_ok(s, retry_add(s->db, &row, &s->err));
     assert_ok(s, list_open(&l, s->db, &page, &s->err));
@@ -77,42 +78,49 @@ static void read_back(struct store *s, const struct buf *tries, struct read *r)
     inner = list_inner(l, column, &s->err);
     assert_non_null(inner);
     while (list_next(inner, &s->err) == 1)
-        read_try(r, inner);
+        read_try(inner);
     assert_int_equal(s->err.code, OK);
     list_close(&l);
 }
 
-static void begin(struct buf *tries, const char *before)
+static void begin(const char *before)
 {
     struct err err = {0};
 
-    assert_int_equal(tries_begin(tries, slice_of(before), &err), OK);
+    buf_free(&tries);
+    assert_int_equal(tries_begin(&tries, slice_of(before), &err), OK);
 }
 
-TEST(one_try_is_a_line)
+static void clear(void)
 {
-    struct buf tries;
+    buf_free(&tries);
+    arena_free(&r.arena);
+}
 
-    begin(&tries, NULL);
-    add(&tries, 1, slice_of("no \"choice\"\n16"), slice_of("rules/a.lua:5\nrules/b.lua:6"));
-    add_text(&tries, 2, "");
+static void end(struct store *s)
+{
+    clear();
+    store_teardown(s);
+}
+
+TEST_BETWEEN(check_nothing, clear, one_try_is_a_line)
+{
+    begin(NULL);
+    add(1, slice_of("no \"choice\"\n16"), slice_of("rules/a.lua:5\nrules/b.lua:6"));
+    add_text(2, "");
     buf_append(&tries, "", 1);
     assert_string_equal(tries.data,
                         "{\"at\":1001,\"attempt\":1,\"generation\":3,"
                         "\"error\":\"no \\\"choice\\\"\\n16\","
                         "\"traceback\":\"rules/a.lua:5\\nrules/b.lua:6\"}\n"
                         "{\"at\":1002,\"attempt\":2,\"generation\":3,\"error\":\"\"}\n");
-    buf_free(&tries);
 }
 
-TEST_WITH(store, what_was_written_is_read)
+TEST_ON(struct store, store_setup_open, end, what_was_written_is_read)
 {
-    struct buf tries;
-    struct read r;
-
-    begin(&tries, "{\"at\":5,\"attempt\":1,\"generation\":9,\"error\":\"old\",\"later\":true}");
-    add(&tries, 2, slice_of("a\x01q\x1f"), slice_of("rules/a.lua:5"));
-    read_back(f, &tries, &r);
+    begin("{\"at\":5,\"attempt\":1,\"generation\":9,\"error\":\"old\",\"later\":true}");
+    add(2, slice_of("a\x01q\x1f"), slice_of("rules/a.lua:5"));
+    read_back(f);
     assert_int_equal(r.n, 2);
     assert_int_equal(r.list[0].at, 5);
     assert_int_equal(r.list[0].generation, 9);
@@ -121,112 +129,86 @@ TEST_WITH(store, what_was_written_is_read)
     assert_int_equal(r.list[1].attempt, 2);
     assert_true(slice_equal(r.list[1].error, slice_of("a\x01q\x1f")));
     assert_true(slice_is(r.list[1].traceback, "rules/a.lua:5"));
-    arena_free(&r.arena);
-    buf_free(&tries);
 }
 
-TEST_WITH(store, bytes_that_are_no_text_are_replaced)
+TEST_ON(struct store, store_setup_open, end, bytes_that_are_no_text_are_replaced)
 {
-    struct buf tries;
-    struct read r;
-
-    begin(&tries, NULL);
-    add_text(&tries, 1, "caf\xe9 \xed\xa0\x80");
-    read_back(f, &tries, &r);
+    begin(NULL);
+    add_text(1, "caf\xe9 \xed\xa0\x80");
+    read_back(f);
     assert_int_equal(r.n, 1);
     assert_true(text_is_utf8(r.list[0].error.data, r.list[0].error.len));
     assert_contains(r.list[0].error.data, "caf\xef\xbf\xbd ");
-    arena_free(&r.arena);
-    buf_free(&tries);
 }
 
-TEST_WITH(store, the_first_and_the_last_ones_are_kept)
+TEST_ON(struct store, store_setup_open, end, the_first_and_the_last_ones_are_kept)
 {
-    struct buf tries;
-    struct read r;
-
-    begin(&tries, NULL);
+    begin(NULL);
     for (int i = 1; i <= 50; i++)
-        add_text(&tries, i, "no");
-    read_back(f, &tries, &r);
+        add_text(i, "no");
+    read_back(f);
     assert_int_equal(r.n, 20);
     assert_int_equal(r.list[0].attempt, 1);
     for (int i = 1; i < 20; i++)
         assert_int_equal(r.list[i].attempt, 31 + i);
-    arena_free(&r.arena);
-    buf_free(&tries);
 }
 
 /* A control character takes six bytes, so few tries of the worst kind fit. */
-TEST_WITH(store, the_whole_is_bounded)
+TEST_ON(struct store, store_setup_open, end, the_whole_is_bounded)
 {
     char worst[5000];
-    struct buf tries;
-    struct read r;
 
     memset(worst, 1, sizeof worst);
-    begin(&tries, NULL);
+    begin(NULL);
     for (int i = 1; i <= 30; i++) {
-        add(&tries, i, (struct slice){worst, sizeof worst}, (struct slice){worst, sizeof worst});
+        add(i, (struct slice){worst, sizeof worst}, (struct slice){worst, sizeof worst});
         assert_true(tries.len <= TRIES_MAX);
     }
-    read_back(f, &tries, &r);
+    read_back(f);
     assert_in_range(r.n, 4, 10);
     assert_int_equal(r.list[0].attempt, 1);
     assert_int_equal(r.list[r.n - 1].attempt, 30);
     assert_int_equal(r.list[r.n - 2].attempt, 29);
     assert_int_equal(r.list[0].error.len, TRIES_TEXT_MAX);
     assert_int_equal(r.list[0].traceback.len, TRIES_TEXT_MAX);
-    arena_free(&r.arena);
-    buf_free(&tries);
 }
 
-TEST_WITH(store, a_cut_spares_a_character)
+TEST_ON(struct store, store_setup_open, end, a_cut_spares_a_character)
 {
     char text[2000];
-    struct buf tries;
-    struct read r;
 
     text[0] = 'x';
     for (size_t i = 1; i + 3 <= sizeof text; i += 3)
         memcpy(text + i, "\xe4\xb8\x8d", 3);
-    begin(&tries, NULL);
-    add(&tries, 1, (struct slice){text, 1999}, (struct slice){NULL, 0});
-    read_back(f, &tries, &r);
+    begin(NULL);
+    add(1, (struct slice){text, 1999}, (struct slice){NULL, 0});
+    read_back(f);
     assert_int_equal(r.list[0].error.len, 1 + 3 * 341);
     assert_memory_equal(r.list[0].error.data, text, 1 + 3 * 341);
-    arena_free(&r.arena);
-    buf_free(&tries);
 }
 
 /* Somebody else's hand in the column costs what it spoilt, and no turn. */
-TEST_WITH(store, what_is_no_line_of_ours_is_passed_over)
+TEST_ON(struct store, store_setup_open, end, what_is_no_line_of_ours_is_passed_over)
 {
     static char huge[TRIES_MAX + 1];
-    struct buf tries;
-    struct read r;
 
-    begin(&tries, "junk\n[1]\n{\"attempt\":1}\n\n{\"at\":1e99999999999999999999999999,"
-                  "\"error\":\"x\"}\n{\"error\":7}");
-    add_text(&tries, 3, "still");
-    read_back(f, &tries, &r);
+    begin("junk\n[1]\n{\"attempt\":1}\n\n{\"at\":1e99999999999999999999999999,"
+          "\"error\":\"x\"}\n{\"error\":7}");
+    add_text(3, "still");
+    read_back(f);
     assert_int_equal(r.n, 1);
     assert_true(slice_is(r.list[0].error, "still"));
-    arena_free(&r.arena);
-    buf_free(&tries);
 
     memset(huge, 'x', TRIES_MAX);
-    begin(&tries, huge); /* one line as long as all may be */
-    add_text(&tries, 4, "new");
-    read_back(f, &tries, &r);
+    begin(huge); /* one line as long as all may be */
+    add_text(4, "new");
+    read_back(f);
     assert_int_equal(r.n, 1);
     assert_true(tries.len < 100);
-    arena_free(&r.arena);
     buf_free(&tries);
     memset(huge, 'x', TRIES_MAX + 1);
     assert_int_equal(tries_begin(&tries, (struct slice){huge, sizeof huge}, NULL), OK);
     assert_int_equal(tries.len, 0);
-    buf_free(&tries);
 }
 
 #define TRIES "select tries from "
@@ -248,11 +230,10 @@ static const struct dead_letter letter = {
     "{\"at\":9,\"attempt\":2,\"generation\":3,\"error\":\"second\",\"traceback\":\"rules/a.lua:"   \
     "5\"}\n"
 
-TEST_WITH(store, the_last_try_of_a_letter_is_its_death)
+TEST_OPENED(the_last_try_of_a_letter_is_its_death)
 {
     struct dead_letter l = letter;
 
-    store_open(f);
     assert_ok(f, dead_add(f->db, &l, NULL, NULL, &f->err));
     assert_string_equal(other_rows(f, TRIES "herald_dead"), LAST);
     l.identity = slice_of("another");
@@ -265,13 +246,12 @@ TEST_WITH(store, the_last_try_of_a_letter_is_its_death)
                               "\"error\":\"(no reason given)\"}\n");
 }
 
-TEST_WITH(store, replay_takes_the_tries_along)
+TEST_OPENED(replay_takes_the_tries_along)
 {
     const struct letter_edit edit = {.key[0] = slice_of("16")};
     struct dead_letter l = letter;
     struct picked done = {.changed = 0};
 
-    store_open(f);
     l.tries = slice_of(FIRST);
     assert_ok(f, dead_add(f->db, &l, NULL, NULL, &f->err));
     assert_ok(f, letter_edit(f->db, 1, &edit, false, &f->err));
@@ -280,16 +260,14 @@ TEST_WITH(store, replay_takes_the_tries_along)
     assert_string_equal(other_rows(f, TRIES "herald_retry"), FIRST LAST);
 }
 
-TEST_WITH(store, a_retry_goes_on_with_its_tries)
+TEST_ON(struct store, store_setup_open, end, a_retry_goes_on_with_its_tries)
 {
     const struct retry_row row = {
         .queue = {"q", 1}, .attempts = 1, .tries = {FIRST, sizeof FIRST - 1}};
-    struct buf tries;
 
-    store_open(f);
     assert_ok(f, retry_add(f->db, &row, &f->err));
     assert_ok(f, retry_tries(f->db, 1, &tries, &f->err));
-    add_text(&tries, 2, "second");
+    add_text(2, "second");
     assert_ok(f, retry_again(f->db, 1, 2, 7, "second", 3, (struct slice){tries.data, tries.len},
                              &f->err));
     buf_free(&tries);
@@ -299,5 +277,4 @@ TEST_WITH(store, a_retry_goes_on_with_its_tries)
                         "{\"at\":1002,\"attempt\":2,\"generation\":3,\"error\":\"second\"}\n");
     assert_ok(f, retry_tries(f->db, 99, &tries, &f->err));
     assert_int_equal(tries.len, 0);
-    buf_free(&tries);
 }
