@@ -56,6 +56,18 @@ static void end(struct scene *s)
     close(s->pipe[0]);
 }
 
+static void scene_setup(struct scene *s)
+{
+    begin(s, -1);
+}
+
+static void scene_teardown(struct scene *s)
+{
+    if (s->log != NULL)
+        end(s);
+    free(s->text);
+}
+
 static size_t count(const char *text, const char *word)
 {
     size_t n = 0;
@@ -65,18 +77,14 @@ static size_t count(const char *text, const char *word)
     return n;
 }
 
-TEST(a_pipe_that_nobody_reads_holds_nobody)
+TEST_WITH(scene, a_pipe_that_nobody_reads_holds_nobody)
 {
-    struct scene s;
-
-    begin(&s, -1);
     for (int i = 0; i < FLOOD; i++)
-        log_always(s.log, LOG_INFO, "script.log", LOG_FIELDS(log_int("n", i)));
-    assert_true(log_dropped(s.log) > 0);
-    end(&s); /* gives up on the pipe, which holds 64 KiB of whole lines */
-    assert_true(count(s.text, "script.log n=") > 100);
-    assert_int_equal(s.text[strlen(s.text) - 1], '\n');
-    free(s.text);
+        log_always(f->log, LOG_INFO, "script.log", LOG_FIELDS(log_int("n", i)));
+    assert_true(log_dropped(f->log) > 0);
+    end(f); /* gives up on the pipe, which holds 64 KiB of whole lines */
+    assert_true(count(f->text, "script.log n=") > 100);
+    assert_int_equal(f->text[strlen(f->text) - 1], '\n');
 }
 
 static void read_until(struct scene *s, const char *word)
@@ -101,35 +109,30 @@ static long long told(const char *text, const char *field)
     return sum;
 }
 
-TEST(lines_that_were_dropped_are_counted_and_said)
+TEST_WITH(scene, lines_that_were_dropped_are_counted_and_said)
 {
-    struct scene s;
-
-    begin(&s, -1);
     for (int i = 0; i < FLOOD; i++)
-        log_always(s.log, LOG_INFO, "script.log", LOG_FIELDS(log_int("n", i)));
-    read_until(&s, "log.dropped"); /* somebody reads at last */
-    log_always(s.log, LOG_INFO, "the.end", LOG_NO_FIELDS);
-    read_until(&s, "the.end\n");
-    assert_int_equal((long long)count(s.text, "script.log") + told(s.text, "log.dropped lines="),
+        log_always(f->log, LOG_INFO, "script.log", LOG_FIELDS(log_int("n", i)));
+    read_until(f, "log.dropped"); /* somebody reads at last */
+    log_always(f->log, LOG_INFO, "the.end", LOG_NO_FIELDS);
+    read_until(f, "the.end\n");
+    assert_int_equal((long long)count(f->text, "script.log") + told(f->text, "log.dropped lines="),
                      FLOOD);
-    assert_int_equal(told(s.text, "log.dropped lines="), log_dropped(s.log));
-    end(&s);
-    free(s.text);
+    assert_int_equal(told(f->text, "log.dropped lines="), log_dropped(f->log));
+    end(f);
 }
 
-TEST(a_full_disk_under_the_log_is_no_reason_to_stop)
+TEST_WITH(scene, a_full_disk_under_the_log_is_no_reason_to_stop)
 {
-    struct scene s;
     int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
 
     assert_true(fd >= 0);
-    begin(&s, fd);
-    log_event(s.log, LOG_ERROR, "one", LOG_NO_FIELDS);
-    log_flush(s.log);
-    assert_int_equal(log_dropped(s.log), 1);
-    end(&s);
-    free(s.text);
+    scene_teardown(f);
+    begin(f, fd);
+    log_event(f->log, LOG_ERROR, "one", LOG_NO_FIELDS);
+    log_flush(f->log);
+    assert_int_equal(log_dropped(f->log), 1);
+    end(f);
     close(fd);
 }
 
@@ -143,100 +146,83 @@ static void say_failure(struct scene *s, int message, const char *queue, const c
                          log_text("reason", reason)));
 }
 
-TEST(a_flood_of_one_kind_is_written_a_few_times_a_second)
+TEST_WITH(scene, a_flood_of_one_kind_is_written_a_few_times_a_second)
 {
-    struct scene s;
     char reason[80];
 
-    begin(&s, -1);
     for (int i = 0; i < 1000; i++) {
         snprintf(reason, sizeof reason, "rules/a.lua:3: no choice '%d'", i);
-        say_failure(&s, i, "orders", reason);
+        say_failure(f, i, "orders", reason);
     }
-    say_failure(&s, 1, "orders", "something else");
-    say_failure(&s, 2, "mails", "rules/a.lua:3: no choice '1'");
-    s.mono_ms += 1000;
-    log_tell(s.log);
-    say_failure(&s, 3, "orders", "rules/a.lua:3: no choice '7'");
-    end(&s);
-    assert_int_equal(count(s.text, "no choice"), 5 + 1 + 1 + 1); /* once in the count */
-    assert_int_equal(count(s.text, "something else"), 1);
-    assert_non_null(strstr(s.text, "warn  log.left_out of=message.retry about=\"queue=orders"));
-    assert_non_null(strstr(s.text, "lines=995\n"));
-    free(s.text);
+    say_failure(f, 1, "orders", "something else");
+    say_failure(f, 2, "mails", "rules/a.lua:3: no choice '1'");
+    f->mono_ms += 1000;
+    log_tell(f->log);
+    say_failure(f, 3, "orders", "rules/a.lua:3: no choice '7'");
+    end(f);
+    assert_int_equal(count(f->text, "no choice"), 5 + 1 + 1 + 1); /* once in the count */
+    assert_int_equal(count(f->text, "something else"), 1);
+    assert_non_null(strstr(f->text, "warn  log.left_out of=message.retry about=\"queue=orders"));
+    assert_non_null(strstr(f->text, "lines=995\n"));
 }
 
-TEST(a_stop_tells_what_was_left_out)
+TEST_WITH(scene, a_stop_tells_what_was_left_out)
 {
-    struct scene s;
-
-    begin(&s, -1);
     for (int i = 0; i < 7; i++)
-        say_failure(&s, i, "orders", "no");
-    end(&s);
-    assert_int_equal(count(s.text, "message.retry message_id"), 5);
-    assert_non_null(strstr(s.text, "lines=2\n"));
-    free(s.text);
+        say_failure(f, i, "orders", "no");
+    end(f);
+    assert_int_equal(count(f->text, "message.retry message_id"), 5);
+    assert_non_null(strstr(f->text, "lines=2\n"));
 }
 
 /* More kinds than there is room for: each line is written or told of. */
-TEST(many_kinds_are_all_accounted_for)
+TEST_WITH(scene, many_kinds_are_all_accounted_for)
 {
-    struct scene s;
     char queue[40];
 
-    begin(&s, -1);
     for (int i = 0; i < 4000; i++) {
         snprintf(queue, sizeof queue, "q%d", i % 500);
-        say_failure(&s, i, queue, "no");
+        say_failure(f, i, queue, "no");
         if (i % 100 == 99) { /* keep the pipe from filling up */
             snprintf(queue, sizeof queue, "round.%d", i);
-            log_always(s.log, LOG_INFO, queue, LOG_NO_FIELDS);
-            read_until(&s, queue);
+            log_always(f->log, LOG_INFO, queue, LOG_NO_FIELDS);
+            read_until(f, queue);
         }
     }
-    end(&s);
-    assert_int_equal((long long)count(s.text, "message.retry message_id") + told(s.text, " lines="),
-                     4000);
-    free(s.text);
+    end(f);
+    assert_int_equal(
+        (long long)count(f->text, "message.retry message_id") + told(f->text, " lines="), 4000);
 }
 
-TEST(a_turn_that_is_rolled_back_uses_up_no_share)
+TEST_WITH(scene, a_turn_that_is_rolled_back_uses_up_no_share)
 {
-    struct scene s;
-
-    begin(&s, -1);
-    log_buffer(s.log);
+    log_buffer(f->log);
     for (int i = 0; i < 5; i++)
-        say_failure(&s, i, "orders", "no");
-    log_drop(s.log);
-    log_buffer(s.log);
-    say_failure(&s, 9, "orders", "no");
-    log_release(s.log);
-    end(&s);
-    assert_int_equal(count(s.text, "message.retry message_id=m9"), 1);
-    free(s.text);
+        say_failure(f, i, "orders", "no");
+    log_drop(f->log);
+    log_buffer(f->log);
+    say_failure(f, 9, "orders", "no");
+    log_release(f->log);
+    end(f);
+    assert_int_equal(count(f->text, "message.retry message_id=m9"), 1);
 }
 
 /* A turn that says more than there is room for does not write inside its transaction. */
-TEST(what_a_turn_says_beyond_its_room_is_counted)
+TEST_WITH(scene, what_a_turn_says_beyond_its_room_is_counted)
 {
     static char big[8000];
-    struct scene s;
     char part[4096];
     int64_t held = 0;
 
     memset(big, 'x', sizeof big - 1);
-    begin(&s, -1);
-    fcntl(s.pipe[0], F_SETFL, O_NONBLOCK);
-    log_buffer(s.log);
+    fcntl(f->pipe[0], F_SETFL, O_NONBLOCK);
+    log_buffer(f->log);
     for (; held < 2 * LOG_BUFFERED_MAX; held += (int64_t)sizeof big)
-        log_always(s.log, LOG_INFO, "script.log", LOG_FIELDS(log_text("text", big)));
-    log_flush(s.log);
-    assert_int_equal(read(s.pipe[0], part, sizeof part), -1); /* nothing yet */
-    log_drop(s.log);
-    fcntl(s.pipe[0], F_SETFL, 0);
-    end(&s);
-    assert_string_equal(s.text, "");
-    free(s.text);
+        log_always(f->log, LOG_INFO, "script.log", LOG_FIELDS(log_text("text", big)));
+    log_flush(f->log);
+    assert_int_equal(read(f->pipe[0], part, sizeof part), -1); /* nothing yet */
+    log_drop(f->log);
+    fcntl(f->pipe[0], F_SETFL, 0);
+    end(f);
+    assert_string_equal(f->text, "");
 }

@@ -149,10 +149,12 @@ void running_start(struct running *r)
     make_engine(r);
 }
 
-void running_end(struct running *r)
+void running_teardown(struct running *r)
 {
     char command[128];
 
+    if (r->engine == NULL)
+        return;
     running_stop(r);
     assert_int_equal(uv_loop_close(&r->loop), 0);
     log_free(&r->log);
@@ -236,4 +238,16 @@ const char *running_log(struct running *r)
     assert_true(n >= 0);
     out[n] = '\0';
     return out;
+}
+
+void assert_has(const char *text, const char *part)
+{
+    if (strstr(text, part) == NULL)
+        fail_msg("no \"%s\" in: %s", part, text);
+}
+
+void assert_no(const char *text, const char *part)
+{
+    if (strstr(text, part) != NULL)
+        fail_msg("\"%s\" stands in: %s", part, text);
 }

@@ -32,8 +32,8 @@ struct running {
 /* Makes the folder with a migration (table t(id, mark)) and these rules, and starts. */
 void running_begin(struct running *r, const char *rules);
 
-/* Stops in good order; fails the test for a handle that is left. */
-void running_end(struct running *r);
+/* Stops in good order, if it was begun; fails the test for a handle that is left. */
+void running_teardown(struct running *r);
 
 /* Its first half, and a start on the same folder. */
 void running_stop(struct running *r);
@@ -56,6 +56,10 @@ const char *running_reload(struct running *r, int wanted_code);
 
 /* All log lines so far. Valid until the next call. */
 const char *running_log(struct running *r);
+
+/* A part of an answer, or of the log. */
+void assert_has(const char *text, const char *part);
+void assert_no(const char *text, const char *part);
 
 /* Lines of an answer of engine_reload; of the first one, its beginning. */
 #define OUTCOME(word, generation) "{\"outcome\":\"" word "\",\"generation\":" #generation ","

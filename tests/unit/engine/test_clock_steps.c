@@ -33,30 +33,28 @@ static void step_forward(struct running *r, int64_t ms)
     }
 }
 
-TEST(a_row_that_becomes_due_by_a_step_of_the_clock_is_sent)
+static void begin(struct running *r)
 {
-    struct running r;
+    running_begin(r, rules);
+}
+
+TEST_FROM(running, begin, a_row_that_becomes_due_by_a_step_of_the_clock_is_sent)
+{
     char insert[160];
     struct clock clock = clock_real();
 
-    running_begin(&r, rules);
     snprintf(insert, sizeof insert,
              "insert into herald_outbox (type, due_at) values ('note', %lld)",
              (long long)clock_wall(&clock) + 30 * MINUTE_MS);
-    running_sql(&r, insert);
-    step_forward(&r, 31 * MINUTE_MS);
-    running_until(&r, "select mark from t", "done");
-    running_end(&r);
+    running_sql(f, insert);
+    step_forward(f, 31 * MINUTE_MS);
+    running_until(f, "select mark from t", "done");
 }
 
-TEST(a_retry_that_becomes_due_by_a_step_of_the_clock_is_tried)
+TEST_FROM(running, begin, a_retry_that_becomes_due_by_a_step_of_the_clock_is_tried)
 {
-    struct running r;
-
-    running_begin(&r, rules);
-    running_sql(&r, "insert into herald_outbox (type, business_key1) values ('note', 'late')");
-    running_until(&r, "select count(*) from herald_retry", "1");
-    step_forward(&r, 31 * MINUTE_MS);
-    running_until(&r, "select mark from t", "done");
-    running_end(&r);
+    running_sql(f, "insert into herald_outbox (type, business_key1) values ('note', 'late')");
+    running_until(f, "select count(*) from herald_retry", "1");
+    step_forward(f, 31 * MINUTE_MS);
+    running_until(f, "select mark from t", "done");
 }

@@ -27,6 +27,16 @@ static void begin(const char *rules)
     running_begin(&scene, rules);
 }
 
+static void begin_one(void)
+{
+    begin(HEAD Q1 HANDLER("one"));
+}
+
+static void end(void)
+{
+    running_teardown(&scene);
+}
+
 static struct engine_status status(void)
 {
     struct engine_status s;
@@ -35,27 +45,14 @@ static struct engine_status status(void)
     return s;
 }
 
-static void assert_has(const char *text, const char *part)
-{
-    if (strstr(text, part) == NULL)
-        fail_msg("no \"%s\" in: %s", part, text);
-}
-
-static void assert_no(const char *text, const char *part)
-{
-    if (strstr(text, part) != NULL)
-        fail_msg("\"%s\" stands in: %s", part, text);
-}
-
 static void emit_until(const char *marks)
 {
     (void)running_sql(&scene, EMIT);
     running_until(&scene, MARKS, marks);
 }
 
-TEST(changed_handler_takes_effect)
+TEST_BETWEEN(begin_one, end, changed_handler_takes_effect)
 {
-    begin(HEAD Q1 HANDLER("one"));
     emit_until("one");
     running_write(&scene, "rules/rules.lua", HEAD Q1 HANDLER("two"));
     const char *answer = running_reload(&scene, OK);
@@ -68,25 +65,21 @@ TEST(changed_handler_takes_effect)
     assert_int_equal(status().reloads, 1);
     assert_has(running_log(&scene), "rules.loaded generation=2 hash=");
     assert_has(running_log(&scene), "routes=1 subscriptions=1 handlers=1");
-    running_end(&scene);
 }
 
-TEST(same_files_are_unchanged)
+TEST_BETWEEN(begin_one, end, same_files_are_unchanged)
 {
-    begin(HEAD Q1 HANDLER("one"));
     running_write(&scene, "rules/rules.lua", HEAD Q1 HANDLER("one"));
     assert_has(running_reload(&scene, OK), OUTCOME("unchanged", 1));
     assert_int_equal(status().generation, 1);
     assert_int_equal(status().reloads, 0);
     emit_until("one");
-    running_end(&scene);
 }
 
 static void refused(const char *rules, const char *why)
 {
     char hash[32];
 
-    begin(HEAD Q1 HANDLER("one"));
     snprintf(hash, sizeof hash, "%s", status().rules_hash);
     running_write(&scene, "rules/rules.lua", rules);
     assert_has(running_reload(&scene, ERR_CONFIG), why);
@@ -100,20 +93,19 @@ static void refused(const char *rules, const char *why)
     running_write(&scene, "rules/rules.lua", HEAD Q1 HANDLER("one"));
     assert_has(running_reload(&scene, OK), OUTCOME("unchanged", 1));
     assert_string_equal(status().rules_error, "");
-    running_end(&scene);
 }
 
-TEST(bad_syntax_is_refused)
+TEST_BETWEEN(begin_one, end, bad_syntax_is_refused)
 {
     refused(HEAD Q1 "local x = = 2\n", "rules/rules.lua:4: unexpected symbol");
 }
 
-TEST(error_of_a_file_is_refused)
+TEST_BETWEEN(begin_one, end, error_of_a_file_is_refused)
 {
     refused(HEAD Q1 "error 'not today'\n", "rules/rules.lua:4: not today");
 }
 
-TEST(bad_sql_is_refused)
+TEST_BETWEEN(begin_one, end, bad_sql_is_refused)
 {
     refused(HEAD Q1 "herald.on('note', '*', function(msg, tx)\n"
                     "  tx:row 'select nix from t'\n"
@@ -121,30 +113,26 @@ TEST(bad_sql_is_refused)
             "rules/rules.lua:5:10: no such column: nix");
 }
 
-TEST(bad_sql_at_the_start_is_a_warning)
+TEST_BETWEEN(check_nothing, end, bad_sql_at_the_start_is_a_warning)
 {
     begin(HEAD Q1 "herald.on('note', '*', function(msg, tx) tx:row 'select nix from t' end)\n");
     assert_has(running_log(&scene), "warn  rules.suspect reason=\"rules/rules.lua:4:");
-    running_end(&scene);
 }
 
-TEST(new_migration_is_hinted_at)
+TEST_BETWEEN(begin_one, end, new_migration_is_hinted_at)
 {
     const char *rules =
         HEAD Q1 "herald.on('note', '*', function(msg, tx) tx:exec 'delete from fresh' end)\n";
 
-    begin(HEAD Q1 HANDLER("one"));
     running_write(&scene, "rules/rules.lua", rules);
     assert_no(running_reload(&scene, ERR_CONFIG), "migrations/");
     running_write(&scene, "migrations/002.sql", "create table fresh (id);");
     assert_has(running_reload(&scene, ERR_CONFIG),
                "there is a new file in migrations/: it is applied when the router starts");
-    running_end(&scene);
 }
 
-TEST(dry_run_changes_nothing)
+TEST_BETWEEN(begin_one, end, dry_run_changes_nothing)
 {
-    begin(HEAD Q1 HANDLER("one"));
     scene.request.dry_run = true;
     running_write(&scene, "rules/rules.lua", HEAD Q1 Q2 HANDLER("two"));
     const char *answer = running_reload(&scene, OK);
@@ -158,10 +146,9 @@ TEST(dry_run_changes_nothing)
     assert_has(running_reload(&scene, ERR_CONFIG), "rules/rules.lua:1:");
     assert_string_equal(status().rules_error, "");
     assert_int_equal(status().reloads_refused, 0);
-    running_end(&scene);
 }
 
-TEST(live_settings_take_effect)
+TEST_BETWEEN(check_nothing, end, live_settings_take_effect)
 {
     begin(HEAD Q1 "herald.on('note', '*', function() while true do end end)\n");
     scene.settings.handler_ms = 30;
@@ -177,10 +164,9 @@ TEST(live_settings_take_effect)
     (void)running_sql(&scene, EMIT); /* by default it would have 2 seconds, and more tries */
     running_until(&scene, "select attempts from herald_dead where error like '%30 ms%'", "1");
     assert_has(running_reload(&scene, OK), OUTCOME("unchanged", 2));
-    running_end(&scene);
 }
 
-TEST(publish_retry_takes_effect)
+TEST_BETWEEN(check_nothing, end, publish_retry_takes_effect)
 {
     begin(
         HEAD Q1 HANDLER("one") "herald.route { type = 'lost', to = function() error('no') end }\n");
@@ -191,21 +177,18 @@ TEST(publish_retry_takes_effect)
     running_sql(&scene, "insert into herald_outbox(type) values ('lost')");
     running_until(&scene, "select count(*) from herald_dead where error like '%(refused 2 times%'",
                   "1");
-    running_end(&scene);
 }
 
-TEST(smaller_memory_that_does_not_suffice_is_refused)
+TEST_BETWEEN(check_nothing, end, smaller_memory_that_does_not_suffice_is_refused)
 {
     begin(HEAD Q1 "local big = ('x'):rep(4 * 1024 * 1024)\n" HANDLER("one"));
     scene.settings.handler_memory = 2 * 1024 * 1024;
     assert_has(running_reload(&scene, ERR_CONFIG), "handler_memory");
     emit_until("one");
-    running_end(&scene);
 }
 
-TEST(subscription_comes_and_goes)
+TEST_BETWEEN(begin_one, end, subscription_comes_and_goes)
 {
-    begin(HEAD Q1 HANDLER("one"));
     emit_until("one");
     running_write(&scene, "rules/rules.lua", HEAD Q1 Q2 HANDLER("two"));
     assert_has(running_reload(&scene, OK),
@@ -221,11 +204,10 @@ TEST(subscription_comes_and_goes)
     running_write(&scene, "rules/rules.lua", HEAD Q1 Q2 HANDLER("four"));
     running_reload(&scene, OK);
     running_until(&scene, MARKS, "one two two three four");
-    running_end(&scene);
 }
 
 /* docs/design.md#reload: a subscription goes. */
-TEST(retry_waits_for_its_subscription)
+TEST_BETWEEN(check_nothing, end, retry_waits_for_its_subscription)
 {
     begin(HEAD Q1 "herald.on('note', '*', function() herald.retry('300ms', 'later') end)\n");
     (void)running_sql(&scene, EMIT);
@@ -236,12 +218,10 @@ TEST(retry_waits_for_its_subscription)
     running_write(&scene, "rules/rules.lua", HEAD Q1 HANDLER("three"));
     running_reload(&scene, OK);
     running_until(&scene, MARKS, "three"); /* long before the orphan would have been looked at */
-    running_end(&scene);
 }
 
-TEST(files_come_and_go)
+TEST_BETWEEN(begin_one, end, files_come_and_go)
 {
-    begin(HEAD Q1 HANDLER("one"));
     running_write(&scene, "lib/words.lua", "return { mark = 'lib' }\n");
     running_write(
         &scene, "rules/more.lua",
@@ -261,12 +241,10 @@ TEST(files_come_and_go)
         answer,
         "{\"changed\":{\"change\":\"removed\",\"what\":\"file\",\"name\":\"rules/more.lua\",");
     assert_has(answer, CHANGED("removed", "handler", "other *", "rules/more.lua:3"));
-    running_end(&scene);
 }
 
-TEST(trial_says_what_would_differ)
+TEST_BETWEEN(begin_one, end, trial_says_what_would_differ)
 {
-    begin(HEAD Q1 HANDLER("one"));
     emit_until("one");
     running_write(&scene, "rules/rules.lua", HEAD Q1 HANDLER("two"));
     scene.request.trial = 5;
@@ -275,12 +253,10 @@ TEST(trial_says_what_would_differ)
     assert_has(answer, "\n{\"trial\":{\"run\":1,\"differing\":1,\"left_out\":0}}\n");
     assert_has(answer, "\n{\"differs\":{");
     assert_string_equal(running_sql(&scene, MARKS), "one");
-    running_end(&scene);
 }
 
-TEST(change_is_noticed)
+TEST_BETWEEN(begin_one, end, change_is_noticed)
 {
-    begin(HEAD Q1 HANDLER("one"));
     running_for(&scene, 300);
     assert_int_equal(scene.edited, 0);
     for (int i = 0; i < 10; i++) {
@@ -289,27 +265,23 @@ TEST(change_is_noticed)
     }
     running_for(&scene, 400);
     assert_int_equal(scene.edited, 1);
-    running_end(&scene);
 }
 
-TEST(stopping_engine_refuses)
+TEST_BETWEEN(begin_one, end, stopping_engine_refuses)
 {
-    begin(HEAD Q1 HANDLER("one"));
     engine_stop(scene.engine);
     assert_has(running_reload(&scene, ERR_CLOSED), "stopping");
-    running_end(&scene);
 }
 
 /* A sanitizer has an allocator of its own, which mallinfo2 does not see: there, it is the
  * leak check at the end that counts. */
-TEST(memory_stays_flat)
+TEST_BETWEEN(begin_one, end, memory_stays_flat)
 {
     static const char *const rules[] = {
         HEAD Q1 HANDLER("one"), HEAD Q1 Q2 HANDLER("two"), HEAD Q1 "local x = = 2\n",
         HEAD Q1 "herald.on('note', '*', function(msg, tx) tx:row 'select nix from t' end)\n"};
     size_t settled = 0;
 
-    begin(HEAD Q1 HANDLER("one"));
     for (int i = 0; i < 200; i++) {
         int wanted = i % 4 < 2 ? OK : ERR_CONFIG;
 
@@ -321,5 +293,4 @@ TEST(memory_stays_flat)
     }
     assert_int_equal(status().generation, 100); /* the first one had not changed anything */
     assert_in_range(mallinfo2().uordblks, 0, settled + 256 * 1024);
-    running_end(&scene);
 }

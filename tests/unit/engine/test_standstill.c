@@ -31,24 +31,17 @@ static void begin(void)
     scene.request.automatic = scene.request.again = true;
 }
 
+static void end(void)
+{
+    running_teardown(&scene);
+}
+
 static struct engine_status status(void)
 {
     struct engine_status s;
 
     engine_status(scene.engine, &s);
     return s;
-}
-
-static void assert_has(const char *text, const char *part)
-{
-    if (strstr(text, part) == NULL)
-        fail_msg("no \"%s\" in: %s", part, text);
-}
-
-static void assert_no(const char *text, const char *part)
-{
-    if (strstr(text, part) != NULL)
-        fail_msg("\"%s\" stands in: %s", part, text);
 }
 
 /* The watch tells of it after a moment; here, at once. */
@@ -67,9 +60,8 @@ static void pass(int64_t ms)
     running_for(&scene, 250); /* the engine looks ten times a second */
 }
 
-TEST(a_file_that_is_away_for_a_moment_takes_nothing_away)
+TEST_BETWEEN(begin, end, a_file_that_is_away_for_a_moment_takes_nothing_away)
 {
-    begin();
     changed("rules/handler.lua", NULL);
     assert_int_equal(status().generation, 2);
     assert_string_equal(status().rules_wait,
@@ -85,12 +77,10 @@ TEST(a_file_that_is_away_for_a_moment_takes_nothing_away)
     pass(PAST_STILL_MS);
     assert_int_equal(status().generation, 2);
     assert_int_equal(status().handlers, 1);
-    running_end(&scene);
 }
 
-TEST(a_handler_that_moves_by_two_saves_is_never_away)
+TEST_BETWEEN(begin, end, a_handler_that_moves_by_two_saves_is_never_away)
 {
-    begin();
     changed("rules/handler.lua", HERALD);
     assert_string_equal(status().rules_wait, "the files lack the handler of \"note\" *");
     (void)running_sql(&scene, EMIT);
@@ -101,15 +91,13 @@ TEST(a_handler_that_moves_by_two_saves_is_never_away)
     (void)running_sql(&scene, EMIT);
     running_until(&scene, MARKS, "one two");
     assert_int_equal(status().counters->unhandled, 0);
-    running_end(&scene);
 }
 
 /* Half a file is there again: what lacks is not known, and nothing is taken by standing still. */
-TEST(half_a_file_is_not_told_as_one_that_is_away)
+TEST_BETWEEN(begin, end, half_a_file_is_not_told_as_one_that_is_away)
 {
     struct err why = {.code = ERR_CONFIG, .text = "rules/handler.lua:1: unexpected symbol"};
 
-    begin();
     changed("rules/handler.lua", NULL);
     assert_has(status().rules_wait, "the files lack file");
     running_write(&scene, "rules/handler.lua", "herald.on(");
@@ -120,12 +108,10 @@ TEST(half_a_file_is_not_told_as_one_that_is_away)
     assert_int_equal(status().generation, 2);
     changed("rules/handler.lua", HANDLER("one"));
     assert_string_equal(status().rules_wait, "");
-    running_end(&scene);
 }
 
-TEST(files_that_stand_still_are_taken)
+TEST_BETWEEN(begin, end, files_that_stand_still_are_taken)
 {
-    begin();
     changed("rules/handler.lua", NULL);
     pass(PAST_STILL_MS - 2000);
     assert_int_equal(status().generation, 2);
@@ -137,12 +123,10 @@ TEST(files_that_stand_still_are_taken)
     assert_int_equal(status().handlers, 0);
     assert_string_equal(status().rules_wait, "");
     assert_has(running_log(&scene), "warn  rules.removed generation=2 lacking=");
-    running_end(&scene);
 }
 
-TEST(a_subscription_waits_too_and_a_route_only_with_rows)
+TEST_BETWEEN(begin, end, a_subscription_waits_too_and_a_route_only_with_rows)
 {
-    begin();
     running_write(&scene, "rules/free.lua",
                   HERALD "herald.route { type = 'free', to = herald.fanout 'x' }\n"
                          "herald.subscribe { queue = 'q2' }\n");
@@ -160,12 +144,10 @@ TEST(a_subscription_waits_too_and_a_route_only_with_rows)
     changed("rules/free.lua", HERALD "herald.subscribe { queue = 'q2' }\n");
     assert_string_equal(status().rules_wait,
                         "the files lack with rows that wait, the route of \"free\"");
-    running_end(&scene);
 }
 
-TEST(who_asks_is_told_and_what_had_a_handler_waits)
+TEST_BETWEEN(begin, end, who_asks_is_told_and_what_had_a_handler_waits)
 {
-    begin();
     running_remove(&scene, "rules/handler.lua");
     scene.request.automatic = false;
     const char *answer = running_reload(&scene, OK);
@@ -178,12 +160,10 @@ TEST(who_asks_is_told_and_what_had_a_handler_waits)
     running_write(&scene, "rules/handler.lua", HANDLER("again"));
     (void)running_reload(&scene, OK);
     running_until(&scene, MARKS, "again");
-    running_end(&scene);
 }
 
-TEST(what_waited_for_a_handler_follows_unhandled_in_the_end)
+TEST_BETWEEN(begin, end, what_waited_for_a_handler_follows_unhandled_in_the_end)
 {
-    begin();
     running_remove(&scene, "rules/handler.lua");
     scene.request.automatic = false;
     (void)running_reload(&scene, OK);
@@ -201,12 +181,10 @@ TEST(what_waited_for_a_handler_follows_unhandled_in_the_end)
     assert_has(running_log(&scene), "warn  message.unhandled message_id=");
     /* one line for its type since the reload */
     assert_null(strstr(strstr(running_log(&scene), "message.unhandled") + 1, "message.unhandled"));
-    running_end(&scene);
 }
 
-TEST(the_setting_wants_to_be_asked)
+TEST_BETWEEN(begin, end, the_setting_wants_to_be_asked)
 {
-    begin();
     scene.settings.removed_rules = REMOVED_REFUSE;
     running_remove(&scene, "rules/handler.lua");
     assert_has(running_reload(&scene, ERR_CONFIG), "the files lack file \"rules/handler.lua\"");
@@ -216,12 +194,10 @@ TEST(the_setting_wants_to_be_asked)
     assert_has(status().rules_error, "setting removed_rules");
     scene.request.automatic = false;
     assert_has(running_reload(&scene, OK), OUTCOME("reloaded", 3));
-    running_end(&scene);
 }
 
-TEST(a_start_in_the_middle_of_a_deploy_waits_too)
+TEST_BETWEEN(begin, end, a_start_in_the_middle_of_a_deploy_waits_too)
 {
-    begin();
     running_for(&scene, 50); /* the set is written down */
     running_stop(&scene);
     running_remove(&scene, "rules/rules.lua");
@@ -238,12 +214,10 @@ TEST(a_start_in_the_middle_of_a_deploy_waits_too)
     running_until(&scene, MARKS, "late");
     assert_string_equal(running_sql(&scene, "select count(*) from herald_dead"), "0");
     assert_int_equal(status().counters->parked, 0);
-    running_end(&scene);
 }
 
-TEST(a_start_without_them_for_long_takes_what_there_is)
+TEST_BETWEEN(begin, end, a_start_without_them_for_long_takes_what_there_is)
 {
-    begin();
     running_for(&scene, 50);
     running_stop(&scene);
     running_write(&scene, "rules/rules.lua", HERALD);
@@ -256,15 +230,13 @@ TEST(a_start_without_them_for_long_takes_what_there_is)
     assert_int_equal(status().generation, 1);
     scene.passed_ms += 1000;
     running_until(&scene, "select count(*) from herald_dead where error like 'no route%'", "1");
-    running_end(&scene);
 }
 
-TEST(what_passes_is_tried_again_without_being_told)
+TEST_BETWEEN(begin, end, what_passes_is_tried_again_without_being_told)
 {
     char path[160];
     sqlite3 *other;
 
-    begin();
     snprintf(path, sizeof path, "%s/herald.db", scene.folder);
     assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
     assert_int_equal(
@@ -282,5 +254,4 @@ TEST(what_passes_is_tried_again_without_being_told)
     assert_int_equal(status().generation, 3);
     assert_string_equal(status().rules_wait, "");
     assert_no(running_log(&scene), "rules.refused");
-    running_end(&scene);
 }

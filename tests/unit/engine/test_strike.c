@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 static char folder[64], store[96], file[96];
+static struct strike *s; /* of the life that goes on */
 
 static void begin(void)
 {
@@ -20,20 +21,21 @@ static void begin(void)
 
 static void end(void)
 {
+    strike_close(&s);
     unlink(file);
     rmdir(folder);
 }
 
-static struct strike *open_it(void)
+/* The next life of the process. */
+static void live(void)
 {
-    struct strike *s;
     struct err err = {0};
 
+    strike_close(&s);
     assert_int_equal(strike_open(&s, store, &err), OK);
-    return s;
 }
 
-static int count(const struct strike *s, const char *id)
+static int count(const char *id)
 {
     return strike_count(s, slice_of("q"), slice_of(id), 7);
 }
@@ -41,95 +43,75 @@ static int count(const struct strike *s, const char *id)
 /* One life of the process that ends in the handler of `id`. */
 static void die_in(const char *id)
 {
-    struct strike *s = open_it();
-
+    live();
     strike_enter(s, slice_of("q"), slice_of(id), 7);
-    strike_close(&s);
 }
 
 TEST_BETWEEN(begin, end, test_nobody_is_suspected_at_first)
 {
-    struct strike *s = open_it();
-
-    assert_int_equal(count(s, "a"), 0);
+    live();
+    assert_int_equal(count("a"), 0);
     strike_enter(s, slice_of("q"), slice_of("a"), 7);
     strike_leave(s);
-    strike_close(&s);
-    s = open_it();
-    assert_int_equal(count(s, "a"), 0);
-    strike_close(&s);
+    live();
+    assert_int_equal(count("a"), 0);
 }
 
 TEST_BETWEEN(begin, end, test_deaths_in_a_row_count)
 {
-    struct strike *s;
-
     for (int n = 1; n <= STRIKES_MAX; n++) {
         die_in("a");
-        s = open_it();
-        assert_int_equal(count(s, "a"), n);
-        assert_int_equal(count(s, "b"), 0);
-        strike_close(&s);
+        live();
+        assert_int_equal(count("a"), n);
+        assert_int_equal(count("b"), 0);
     }
 }
 
 TEST_BETWEEN(begin, end, test_an_open_that_dies_elsewhere_changes_nothing)
 {
-    struct strike *s;
-
     die_in("a");
-    s = open_it(); /* ends outside of any handler */
-    strike_close(&s);
-    s = open_it();
-    assert_int_equal(count(s, "a"), 1);
-    strike_close(&s);
+    live(); /* ends outside of any handler */
+    live();
+    assert_int_equal(count("a"), 1);
 }
 
 TEST_BETWEEN(begin, end, test_returning_clears_the_suspect)
 {
-    struct strike *s;
-
     die_in("a");
-    s = open_it();
+    live();
     strike_enter(s, slice_of("q"), slice_of("b"), 7); /* another one's return does not */
     strike_leave(s);
-    assert_int_equal(count(s, "a"), 1);
+    assert_int_equal(count("a"), 1);
     strike_enter(s, slice_of("q"), slice_of("a"), 7);
     strike_leave(s);
-    assert_int_equal(count(s, "a"), 0);
-    strike_close(&s);
+    assert_int_equal(count("a"), 0);
     die_in("a");
-    s = open_it();
-    assert_int_equal(count(s, "a"), 1);
-    strike_close(&s);
+    live();
+    assert_int_equal(count("a"), 1);
 }
 
 TEST_BETWEEN(begin, end, test_two_that_take_turns_are_both_counted)
 {
-    struct strike *s;
-
     die_in("a");
     die_in("b");
     die_in("a");
     die_in("b");
     die_in("a");
-    s = open_it();
-    assert_int_equal(count(s, "a"), STRIKES_MAX);
-    assert_int_equal(count(s, "b"), STRIKES_MAX - 1);
+    live();
+    assert_int_equal(count("a"), STRIKES_MAX);
+    assert_int_equal(count("b"), STRIKES_MAX - 1);
     strike_forget(s, strike_key(slice_of("q"), slice_of("a"), 7));
-    assert_int_equal(count(s, "a"), 0);
-    assert_int_equal(count(s, "b"), STRIKES_MAX - 1);
+    assert_int_equal(count("a"), 0);
+    assert_int_equal(count("b"), STRIKES_MAX - 1);
     assert_true(strike_any(s));
     strike_enter(s, slice_of("q"), slice_of("b"), 7);
     strike_leave(s);
     assert_false(strike_any(s));
-    strike_close(&s);
 }
 
 TEST_BETWEEN(begin, end, test_of_too_many_the_oldest_makes_room)
 {
     char id[] = "a";
-    struct strike *s;
 
     for (int n = 0; n < STRIKES_SUSPECTS; n++) {
         id[0] = (char)('a' + n);
@@ -137,54 +119,46 @@ TEST_BETWEEN(begin, end, test_of_too_many_the_oldest_makes_room)
     }
     die_in("a");
     die_in("z");
-    s = open_it();
-    assert_int_equal(count(s, "a"), 2);
-    assert_int_equal(count(s, "b"), 0);
-    assert_int_equal(count(s, "c"), 1);
-    assert_int_equal(count(s, "z"), 1);
-    strike_close(&s);
+    live();
+    assert_int_equal(count("a"), 2);
+    assert_int_equal(count("b"), 0);
+    assert_int_equal(count("c"), 1);
+    assert_int_equal(count("z"), 1);
 }
 
 TEST_BETWEEN(begin, end, test_queue_id_and_fingerprint_name_a_message)
 {
     const struct slice none = {NULL, 0};
-    struct strike *s = open_it();
-
+    live();
     strike_enter(s, slice_of("q"), none, 7);
-    strike_close(&s);
-    s = open_it();
+    live();
     assert_int_equal(strike_count(s, slice_of("q"), none, 7), 1);
     assert_int_equal(strike_count(s, slice_of("r"), none, 7), 0);
     assert_int_equal(strike_count(s, slice_of("q"), none, 8), 0);
     assert_int_equal(strike_count(s, slice_of("q"), slice_of("a"), 7), 0);
     strike_forget(s, strike_key(slice_of("q"), none, 7));
     assert_int_equal(strike_count(s, slice_of("q"), none, 7), 0);
-    strike_close(&s);
 }
 
 TEST_BETWEEN(begin, end, test_a_file_of_something_else_is_made_anew)
 {
     FILE *f = fopen(file, "w");
-    struct strike *s;
 
     assert_non_null(f);
     assert_true(fputs("not a strike file at all", f) >= 0);
     assert_int_equal(fclose(f), 0);
-    s = open_it();
-    assert_int_equal(count(s, "a"), 0);
-    strike_close(&s);
+    live();
+    assert_int_equal(count("a"), 0);
 }
 
 TEST_BETWEEN(begin, end, test_a_folder_that_is_missing)
 {
-    struct strike *s;
     struct err err = {0};
 
     assert_int_equal(strike_open(&s, "/nowhere/at/all.db", &err), ERR_IO);
     assert_non_null(strstr(err.text, "/nowhere/at/all.db-strike"));
     assert_null(s);
     strike_enter(s, slice_of("q"), slice_of("a"), 7); /* works without one */
-    assert_int_equal(count(s, "a"), 0);
+    assert_int_equal(count("a"), 0);
     strike_leave(s);
-    strike_close(&s);
 }

@@ -97,6 +97,12 @@ static void serve(struct desk *d)
     assert_int_equal(control_open(d->control, &d->err), OK);
 }
 
+static void serving(struct desk *d)
+{
+    desk_setup(d);
+    serve(d);
+}
+
 static size_t dial(struct desk *d)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -162,9 +168,8 @@ static void assert_answered(struct desk *d, size_t client, const char *expected)
     assert_string_equal(text, expected);
 }
 
-TEST_WITH(desk, a_question_has_one_answer_and_the_connection_ends)
+TEST_FROM(desk, serving, a_question_has_one_answer_and_the_connection_ends)
 {
-    serve(f);
     say(f, dial(f), "one\n");
     assert_answered(f, 0, "re: one\n");
     say(f, dial(f), "two\n");
@@ -172,17 +177,15 @@ TEST_WITH(desk, a_question_has_one_answer_and_the_connection_ends)
     assert_string_equal(f->asked, "one two");
 }
 
-TEST_WITH(desk, of_several_lines_the_first_is_the_question)
+TEST_FROM(desk, serving, of_several_lines_the_first_is_the_question)
 {
-    serve(f);
     say(f, dial(f), "one\ntwo\nthree");
     assert_answered(f, 0, "re: one\n");
     assert_string_equal(f->asked, "one");
 }
 
-TEST_WITH(desk, a_question_may_come_in_pieces)
+TEST_FROM(desk, serving, a_question_may_come_in_pieces)
 {
-    serve(f);
     say(f, dial(f), "o");
     assert_true(is_silent(f, 0));
     say(f, dial(f), "two\n");
@@ -193,11 +196,10 @@ TEST_WITH(desk, a_question_may_come_in_pieces)
     assert_string_equal(f->asked, "two one");
 }
 
-TEST_WITH(desk, a_line_that_is_too_long_is_hung_up_on)
+TEST_FROM(desk, serving, a_line_that_is_too_long_is_hung_up_on)
 {
     char line[CONTROL_QUESTION_MAX], expected[CONTROL_QUESTION_MAX + 8];
 
-    serve(f);
     memset(line, 'x', sizeof line);
     line[sizeof line - 1] = '\0';
     say(f, dial(f), line);
@@ -240,12 +242,11 @@ static size_t count_descriptors(void)
     return n;
 }
 
-TEST_WITH(desk, a_client_that_leaves_in_the_middle_of_its_answer_is_forgotten)
+TEST_FROM(desk, serving, a_client_that_leaves_in_the_middle_of_its_answer_is_forgotten)
 {
     char room[16];
     size_t before;
 
-    serve(f);
     before = count_descriptors();
     say(f, dial(f), "large\n");
     assert_true(hear(f, 0, room, sizeof room) > 0);
@@ -256,11 +257,10 @@ TEST_WITH(desk, a_client_that_leaves_in_the_middle_of_its_answer_is_forgotten)
     assert_answered(f, 1, "re: one\n");
 }
 
-TEST_WITH(desk, a_client_that_leaves_in_the_middle_of_its_question_is_forgotten)
+TEST_FROM(desk, serving, a_client_that_leaves_in_the_middle_of_its_question_is_forgotten)
 {
     size_t before;
 
-    serve(f);
     before = count_descriptors();
     say(f, dial(f), "o");
     hang_up(f, 0);
@@ -271,9 +271,8 @@ TEST_WITH(desk, a_client_that_leaves_in_the_middle_of_its_question_is_forgotten)
     assert_string_equal(f->asked, "one");
 }
 
-TEST_WITH(desk, the_oldest_makes_room_for_the_seventeenth)
+TEST_FROM(desk, serving, the_oldest_makes_room_for_the_seventeenth)
 {
-    serve(f);
     for (int i = 0; i < CLIENTS; i++)
         dial(f);
     assert_true(is_silent(f, 0));
@@ -295,9 +294,8 @@ static void wait_for_end(struct desk *d, size_t client)
         uv_run(&d->loop, UV_RUN_ONCE);
 }
 
-TEST_WITH(desk, who_asks_nothing_for_long_is_hung_up_on)
+TEST_FROM(desk, serving, who_asks_nothing_for_long_is_hung_up_on)
 {
-    serve(f);
     dial(f);
     moved_ms = CONTROL_IDLE_MS / 2;
     say(f, dial(f), "o");
@@ -323,9 +321,8 @@ TEST_WITH(desk, who_reads_no_answer_for_long_is_hung_up_on)
     free(text);
 }
 
-TEST_WITH(desk, a_stop_hangs_up_on_everybody)
+TEST_FROM(desk, serving, a_stop_hangs_up_on_everybody)
 {
-    serve(f);
     dial(f);
     say(f, dial(f), "large\n");
     control_stop(&f->control);
@@ -348,11 +345,10 @@ TEST_WITH(desk, a_socket_has_its_name_once_it_is_opened)
     assert_int_equal(st.st_mode & 0077, 0); /* its owner's alone */
 }
 
-TEST_WITH(desk, a_start_that_ends_early_leaves_the_others_socket)
+TEST_FROM(desk, serving, a_start_that_ends_early_leaves_the_others_socket)
 {
     struct control *second = NULL;
 
-    serve(f);
     assert_int_equal(control_start(&second, &f->loop, f->path, answer, f, &f->err), OK);
     control_stop(&second);
     turn(f);

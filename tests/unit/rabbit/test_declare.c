@@ -7,45 +7,43 @@ static char x_name[] = "x", y_name[] = "y", key[] = "k", q_name[] = "q", none[] 
 static char origin[] = "rules/a.lua:3";
 
 static struct channels *channels;
+static struct declare *d;
 
-static void end(struct declare *d)
+static void begin(void)
+{
+    fake_begin();
+    channels = channels_new(&fake_link);
+    d = declare_new(channels, NULL, fake_clock);
+    assert_non_null(d);
+}
+
+static void end(void)
 {
     declare_free(&d);
     channels_free(&channels);
 }
 
-static struct declare *begin(void)
-{
-    struct declare *d;
-
-    fake_begin();
-    channels = channels_new(&fake_link);
-    d = declare_new(channels, NULL, fake_clock);
-    assert_non_null(d);
-    return d;
-}
-
-static void down(struct declare *d)
+static void down(void)
 {
     declare_down(d);
     channels_down(channels);
 }
 
-static struct declare_item *exchange(struct declare *d, char *name)
+static struct declare_item *exchange(char *name)
 {
     struct destination to = {EXCHANGE_FANOUT, name, none};
 
     return declare_exchange(d, &to, true);
 }
 
-static struct declare_item *queue(struct declare *d, enum queue_type type)
+static struct declare_item *queue(enum queue_type type)
 {
     struct subscription s = {.queue = q_name, .queue_type = type, .origin = origin};
 
     return declare_queue(d, &s);
 }
 
-static void queue_ok(struct declare *d, uint32_t consumers)
+static void queue_ok(uint32_t consumers)
 {
     amqp_queue_declare_ok_t answer = {.queue = amqp_cstring_bytes("q"),
                                       .consumer_count = consumers};
@@ -54,18 +52,18 @@ static void queue_ok(struct declare *d, uint32_t consumers)
     declare_method(d, 1, &m);
 }
 
-static void ok(struct declare *d, amqp_method_number_t id)
+static void ok(amqp_method_number_t id)
 {
     uint64_t nothing[8] = {0}; /* as large as any of their structs */
     amqp_method_t m = method_of(id, nothing);
 
     if (id == AMQP_QUEUE_DECLARE_OK_METHOD)
-        queue_ok(d, 0);
+        queue_ok(0);
     else
         declare_method(d, 1, &m);
 }
 
-static void no(struct declare *d, uint16_t code, const char *text)
+static void no(uint16_t code, const char *text)
 {
     amqp_channel_close_t close;
     amqp_method_t m = close_of(&close, code, text);
@@ -73,61 +71,55 @@ static void no(struct declare *d, uint16_t code, const char *text)
     declare_method(d, 1, &m);
 }
 
-TEST(what_exists_is_taken_as_it_is)
+TEST_BETWEEN(begin, end, what_exists_is_taken_as_it_is)
 {
-    struct declare *d = begin();
-    struct declare_item *x = exchange(d, x_name), *q = queue(d, QUEUE_ANY);
+    struct declare_item *x = exchange(x_name), *q = queue(QUEUE_ANY);
 
     declare_up(d);
     sent("1:open 1:exchange.declare?(x)");
     assert_int_equal(declare_state(x), DECLARE_WAITING);
-    ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
+    ok(AMQP_EXCHANGE_DECLARE_OK_METHOD);
     sent("1:queue.declare?(q)");
-    ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
+    ok(AMQP_QUEUE_DECLARE_OK_METHOD);
     sent("");
     assert_int_equal(declare_state(x), DECLARE_READY);
     assert_int_equal(declare_state(q), DECLARE_READY);
     assert_null(declare_trouble(d));
     declare_free(&d);
     assert_null(d);
-    channels_free(&channels);
 }
 
-TEST(what_is_absent_is_made_durable_and_quorum)
+TEST_BETWEEN(begin, end, what_is_absent_is_made_durable_and_quorum)
 {
-    struct declare *d = begin();
-    struct declare_item *x = exchange(d, x_name), *q = queue(d, QUEUE_ANY);
+    struct declare_item *x = exchange(x_name), *q = queue(QUEUE_ANY);
 
     declare_up(d);
     sent("1:open 1:exchange.declare?(x)");
-    no(d, 404, "NOT_FOUND - no exchange 'x' in vhost '/'");
+    no(404, "NOT_FOUND - no exchange 'x' in vhost '/'");
     sent("1:close-ok 1:open 1:exchange.declare(x,fanout,durable)");
-    ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
+    ok(AMQP_EXCHANGE_DECLARE_OK_METHOD);
     sent("1:queue.declare?(q)");
-    no(d, 404, "NOT_FOUND - no queue 'q' in vhost '/'");
+    no(404, "NOT_FOUND - no queue 'q' in vhost '/'");
     sent("1:close-ok 1:open 1:queue.declare(q,quorum -> q.herald-dead,durable)");
-    ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
+    ok(AMQP_QUEUE_DECLARE_OK_METHOD);
     assert_int_equal(declare_state(x), DECLARE_READY);
     assert_int_equal(declare_state(q), DECLARE_READY);
-    end(d);
 }
 
-TEST(a_stated_type_is_declared_at_once)
+TEST_BETWEEN(begin, end, a_stated_type_is_declared_at_once)
 {
-    struct declare *d = begin();
-    struct declare_item *q = queue(d, QUEUE_CLASSIC);
+    struct declare_item *q = queue(QUEUE_CLASSIC);
 
     declare_up(d);
     sent("1:open 1:queue.declare(q,classic,durable)");
-    ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
+    ok(AMQP_QUEUE_DECLARE_OK_METHOD);
     assert_int_equal(declare_state(q), DECLARE_READY);
-    end(d);
-
-    d = begin();
-    q = queue(d, QUEUE_QUORUM);
+    end();
+    begin();
+    q = queue(QUEUE_QUORUM);
     declare_up(d);
     sent("1:open 1:queue.declare(q,quorum -> q.herald-dead,durable)");
-    no(d, 406,
+    no(406,
        "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received "
        "the value 'quorum' of type 'longstr' but current is none");
     sent("1:close-ok");
@@ -135,73 +127,65 @@ TEST(a_stated_type_is_declared_at_once)
     assert_non_null(strstr(declare_why(q), "exists with type = classic"));
     assert_non_null(strstr(declare_why(q), "rules/a.lua:3"));
     assert_ptr_equal(declare_trouble(d), declare_why(q));
-    end(d);
 }
 
 #define NO_DEAD_LETTERS                                                                            \
     "PRECONDITION_FAILED - inequivalent arg 'x-dead-letter-exchange' for queue 'q' in vhost '/': " \
     "received the value '' of type 'longstr' but current is none"
 
-TEST(a_queue_without_a_dead_letter_queue_is_declared_without_it)
+TEST_BETWEEN(begin, end, a_queue_without_a_dead_letter_queue_is_declared_without_it)
 {
-    struct declare *d = begin();
-    struct declare_item *q = queue(d, QUEUE_QUORUM);
+    struct declare_item *q = queue(QUEUE_QUORUM);
     struct declare_item *dead = declare_dead_queue(d, q, "q.herald-dead");
 
     declare_up(d);
-    no(d, 406, NO_DEAD_LETTERS);
+    no(406, NO_DEAD_LETTERS);
     sent("1:open 1:queue.declare(q,quorum -> q.herald-dead,durable) 1:close-ok 1:open "
          "1:queue.declare(q,quorum,durable)");
-    ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
+    ok(AMQP_QUEUE_DECLARE_OK_METHOD);
     assert_int_equal(declare_state(q), DECLARE_READY);
     sent("1:queue.declare?(q.herald-dead)");
-    no(d, 404, "NOT_FOUND - no queue 'q.herald-dead' in vhost '/'");
+    no(404, "NOT_FOUND - no queue 'q.herald-dead' in vhost '/'");
     sent("1:close-ok");
     assert_int_equal(declare_state(dead), DECLARE_ABSENT);
     assert_null(declare_trouble(d));
     assert_true(declare_is_settled(d));
-    end(d);
 }
 
 /* The broker compares x-queue-type last. */
-TEST(a_queue_of_another_type_is_refused_for_its_type)
+TEST_BETWEEN(begin, end, a_queue_of_another_type_is_refused_for_its_type)
 {
-    struct declare *d = begin();
-    struct declare_item *q = queue(d, QUEUE_QUORUM);
+    struct declare_item *q = queue(QUEUE_QUORUM);
 
     declare_up(d);
-    no(d, 406, NO_DEAD_LETTERS);
-    no(d, 406,
+    no(406, NO_DEAD_LETTERS);
+    no(406,
        "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received "
        "the value 'quorum' of type 'longstr' but current is none");
     sent("1:open 1:queue.declare(q,quorum -> q.herald-dead,durable) 1:close-ok 1:open "
          "1:queue.declare(q,quorum,durable) 1:close-ok");
     assert_int_equal(declare_state(q), DECLARE_REFUSED);
     assert_non_null(strstr(declare_why(q), "exists with type = classic"));
-    end(d);
 }
 
-TEST(a_user_who_may_not_dead_letter_gets_a_plain_queue)
+TEST_BETWEEN(begin, end, a_user_who_may_not_dead_letter_gets_a_plain_queue)
 {
-    struct declare *d = begin();
-    struct declare_item *q = queue(d, QUEUE_ANY);
+    struct declare_item *q = queue(QUEUE_ANY);
 
     declare_up(d);
-    no(d, 404, "NOT_FOUND - no queue 'q' in vhost '/'");
-    no(d, 403, "ACCESS_REFUSED - access to exchange 'amq.default' in vhost '/' refused for user");
+    no(404, "NOT_FOUND - no queue 'q' in vhost '/'");
+    no(403, "ACCESS_REFUSED - access to exchange 'amq.default' in vhost '/' refused for user");
     sent("1:open 1:queue.declare?(q) 1:close-ok 1:open "
          "1:queue.declare(q,quorum -> q.herald-dead,durable) 1:close-ok 1:open "
          "1:queue.declare(q,quorum,durable)");
-    no(d, 403, "ACCESS_REFUSED - access to queue 'q' in vhost '/' refused for user");
+    no(403, "ACCESS_REFUSED - access to queue 'q' in vhost '/' refused for user");
     sent("1:close-ok");
     assert_int_equal(declare_state(q), DECLARE_REFUSED);
-    end(d);
 }
 
-TEST(a_name_too_long_for_a_dead_letter_queue_is_declared_without)
+TEST_BETWEEN(begin, end, a_name_too_long_for_a_dead_letter_queue_is_declared_without)
 {
     char name[245], want[300];
-    struct declare *d = begin();
     struct subscription s = {.queue = name, .origin = origin};
 
     memset(name, 'q', sizeof name - 1);
@@ -209,88 +193,79 @@ TEST(a_name_too_long_for_a_dead_letter_queue_is_declared_without)
     assert_non_null(declare_queue(d, &s));
     declare_up(d);
     fake_link.said[0] = '\0';
-    no(d, 404, "NOT_FOUND - no queue");
+    no(404, "NOT_FOUND - no queue");
     snprintf(want, sizeof want, "1:close-ok 1:open 1:queue.declare(%s,quorum,durable)", name);
     sent(want);
-    end(d);
 }
 
-TEST(a_queue_that_has_its_dead_letter_queue_gets_it_made)
+TEST_BETWEEN(begin, end, a_queue_that_has_its_dead_letter_queue_gets_it_made)
 {
-    struct declare *d = begin();
-    struct declare_item *q = queue(d, QUEUE_QUORUM);
+    struct declare_item *q = queue(QUEUE_QUORUM);
     struct declare_item *dead = declare_dead_queue(d, q, "q.herald-dead");
 
     declare_up(d);
-    ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
-    no(d, 404, "NOT_FOUND - no queue 'q.herald-dead' in vhost '/'");
+    ok(AMQP_QUEUE_DECLARE_OK_METHOD);
+    no(404, "NOT_FOUND - no queue 'q.herald-dead' in vhost '/'");
     sent("1:open 1:queue.declare(q,quorum -> q.herald-dead,durable) "
          "1:queue.declare?(q.herald-dead) 1:close-ok 1:open "
          "1:queue.declare(q.herald-dead,quorum 1000000000,durable)");
-    no(d, 406, "PRECONDITION_FAILED - inequivalent arg 'x-queue-type': made meanwhile");
+    no(406, "PRECONDITION_FAILED - inequivalent arg 'x-queue-type': made meanwhile");
     sent("1:close-ok 1:open 1:queue.declare?(q.herald-dead)");
-    ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
+    ok(AMQP_QUEUE_DECLARE_OK_METHOD);
     assert_int_equal(declare_state(dead), DECLARE_READY);
     sent("");
-    end(d);
 }
 
-TEST(a_refused_dead_letter_queue_is_tried_again_and_is_nobodys_trouble)
+TEST_BETWEEN(begin, end, a_refused_dead_letter_queue_is_tried_again_and_is_nobodys_trouble)
 {
-    struct declare *d = begin();
-    struct declare_item *q = queue(d, QUEUE_ANY);
+    struct declare_item *q = queue(QUEUE_ANY);
     struct declare_item *dead = declare_dead_queue(d, q, "q.herald-dead");
 
     declare_up(d);
-    ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
-    no(d, 405, "RESOURCE_LOCKED - cannot obtain exclusive access");
+    ok(AMQP_QUEUE_DECLARE_OK_METHOD);
+    no(405, "RESOURCE_LOCKED - cannot obtain exclusive access");
     assert_int_equal(declare_state(dead), DECLARE_REFUSED);
     assert_non_null(strstr(declare_why(dead), "dead-letter queue \"q.herald-dead\""));
     assert_null(declare_trouble(d));
     assert_true(declare_due(d) < INT64_MAX);
-    end(d);
-
-    d = begin(); /* one whose queue is refused is not looked for, until that is there */
-    q = queue(d, QUEUE_ANY);
+    end();
+    begin(); /* one whose queue is refused is not looked for, until that is there */
+    q = queue(QUEUE_ANY);
     dead = declare_dead_queue(d, q, "q.herald-dead");
     declare_up(d);
-    no(d, 405, "RESOURCE_LOCKED - cannot obtain exclusive access");
+    no(405, "RESOURCE_LOCKED - cannot obtain exclusive access");
     assert_int_equal(declare_state(dead), DECLARE_ABSENT);
     fake_now = declare_due(d);
     fake_link.said[0] = '\0';
     declare_step(d);
-    ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
+    ok(AMQP_QUEUE_DECLARE_OK_METHOD);
     sent("1:open 1:queue.declare?(q) 1:queue.declare?(q.herald-dead)");
-    end(d);
 }
 
-TEST(a_binding_waits_for_both_its_ends)
+TEST_BETWEEN(begin, end, a_binding_waits_for_both_its_ends)
 {
-    struct declare *d = begin();
-    struct declare_item *q = queue(d, QUEUE_ANY), *x = exchange(d, x_name);
+    struct declare_item *q = queue(QUEUE_ANY), *x = exchange(x_name);
     struct declare_item *b = declare_binding(d, x, q, key);
 
     declare_up(d);
-    ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
-    ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
+    ok(AMQP_QUEUE_DECLARE_OK_METHOD);
+    ok(AMQP_EXCHANGE_DECLARE_OK_METHOD);
     sent("1:open 1:queue.declare?(q) 1:exchange.declare?(x) 1:bind(q,x,k)");
     assert_int_equal(declare_state(b), DECLARE_WAITING);
-    ok(d, AMQP_QUEUE_BIND_OK_METHOD);
+    ok(AMQP_QUEUE_BIND_OK_METHOD);
     assert_int_equal(declare_state(b), DECLARE_READY);
-    end(d);
 }
 
-TEST(a_refusal_holds_up_nobody_else_and_is_tried_again)
+TEST_BETWEEN(begin, end, a_refusal_holds_up_nobody_else_and_is_tried_again)
 {
-    struct declare *d = begin();
-    struct declare_item *x = exchange(d, x_name), *y = exchange(d, y_name);
-    struct declare_item *q = queue(d, QUEUE_ANY), *b = declare_binding(d, x, q, key);
+    struct declare_item *x = exchange(x_name), *y = exchange(y_name);
+    struct declare_item *q = queue(QUEUE_ANY), *b = declare_binding(d, x, q, key);
     int64_t due;
 
     declare_up(d);
-    no(d, 403, "ACCESS_REFUSED - access to exchange 'x' in vhost '/' refused");
-    ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
-    ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
+    no(403, "ACCESS_REFUSED - access to exchange 'x' in vhost '/' refused");
+    ok(AMQP_EXCHANGE_DECLARE_OK_METHOD);
+    ok(AMQP_QUEUE_DECLARE_OK_METHOD);
     sent("1:open 1:exchange.declare?(x) 1:close-ok 1:open 1:exchange.declare?(y) "
          "1:queue.declare?(q)");
     assert_int_equal(declare_state(x), DECLARE_REFUSED);
@@ -305,12 +280,11 @@ TEST(a_refusal_holds_up_nobody_else_and_is_tried_again)
     fake_now += 40 * 1000;
     declare_step(d);
     sent("1:exchange.declare?(x)");
-    ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD); /* and the binding need not wait any more */
+    ok(AMQP_EXCHANGE_DECLARE_OK_METHOD); /* and the binding need not wait any more */
     sent("1:bind(q,x,k)");
-    end(d);
 }
 
-static void say_no(struct declare *d, uint16_t channel, uint16_t code, const char *text)
+static void say_no(uint16_t channel, uint16_t code, const char *text)
 {
     amqp_channel_close_t close;
     amqp_method_t m = close_of(&close, code, text);
@@ -318,23 +292,22 @@ static void say_no(struct declare *d, uint16_t channel, uint16_t code, const cha
     declare_method(d, channel, &m);
 }
 
-TEST(items_go_side_by_side_and_a_refusal_costs_its_own_channel_alone)
+TEST_BETWEEN(begin, end, items_go_side_by_side_and_a_refusal_costs_its_own_channel_alone)
 {
-    struct declare *d = begin();
-    struct declare_item *x = exchange(d, x_name), *y = exchange(d, y_name);
-    struct declare_item *q = queue(d, QUEUE_ANY);
+    struct declare_item *x = exchange(x_name), *y = exchange(y_name);
+    struct declare_item *q = queue(QUEUE_ANY);
 
     fake_link.channel_max = 2047;
     declare_up(d);
     sent("1:open 1:exchange.declare?(x) 2047:open 2047:exchange.declare?(y) 2046:open "
          "2046:queue.declare?(q)");
-    say_no(d, 2047, 403, "ACCESS_REFUSED - access to exchange 'y' in vhost '/' refused");
+    say_no(2047, 403, "ACCESS_REFUSED - access to exchange 'y' in vhost '/' refused");
     sent("2047:close-ok");
     assert_int_equal(declare_state(y), DECLARE_REFUSED);
     assert_int_equal(declare_state(x), DECLARE_WAITING);
-    say_no(d, 2046, 404, "NOT_FOUND - no queue 'q' in vhost '/'");
+    say_no(2046, 404, "NOT_FOUND - no queue 'q' in vhost '/'");
     sent("2046:close-ok 2046:open 2046:queue.declare(q,quorum -> q.herald-dead,durable)");
-    ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
+    ok(AMQP_EXCHANGE_DECLARE_OK_METHOD);
     assert_int_equal(declare_state(x), DECLARE_READY);
     assert_int_equal(declare_state(q), DECLARE_WAITING);
     fake_now += 2000; /* it is late: nobody waits for it */
@@ -347,150 +320,134 @@ TEST(items_go_side_by_side_and_a_refusal_costs_its_own_channel_alone)
     fake_now += 2000;
     assert_ptr_equal(declare_alone(d), q);
     assert_null(declare_alone(d));
-    end(d);
 }
 
 /* Which a queue that may not be dead-lettered is told with the same words. */
-TEST(an_exchange_that_may_not_be_made_is_asked_for_once)
+TEST_BETWEEN(begin, end, an_exchange_that_may_not_be_made_is_asked_for_once)
 {
-    struct declare *d = begin();
-    struct declare_item *x = exchange(d, x_name);
+    struct declare_item *x = exchange(x_name);
 
     declare_up(d);
-    no(d, 404, "NOT_FOUND - no exchange 'x' in vhost '/'");
-    no(d, 403, "ACCESS_REFUSED - access to exchange 'x' in vhost '/' refused for user");
+    no(404, "NOT_FOUND - no exchange 'x' in vhost '/'");
+    no(403, "ACCESS_REFUSED - access to exchange 'x' in vhost '/' refused for user");
     sent("1:open 1:exchange.declare?(x) 1:close-ok 1:open 1:exchange.declare(x,fanout,durable) "
          "1:close-ok");
     assert_int_equal(declare_state(x), DECLARE_REFUSED);
-    end(d);
 }
 
-TEST(everything_is_declared_again_after_a_reconnect)
+TEST_BETWEEN(begin, end, everything_is_declared_again_after_a_reconnect)
 {
-    struct declare *d = begin();
-    struct declare_item *x = exchange(d, x_name);
+    struct declare_item *x = exchange(x_name);
 
     declare_up(d);
-    ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
-    down(d);
+    ok(AMQP_EXCHANGE_DECLARE_OK_METHOD);
+    down();
     assert_int_equal(declare_state(x), DECLARE_WAITING);
     sent("1:open 1:exchange.declare?(x)");
     declare_up(d);
     sent("1:open 1:exchange.declare?(x)");
-    end(d);
 }
 
-TEST(what_is_gone_is_declared_again_with_its_bindings)
+TEST_BETWEEN(begin, end, what_is_gone_is_declared_again_with_its_bindings)
 {
-    struct declare *d = begin();
-    struct declare_item *q = queue(d, QUEUE_ANY), *x = exchange(d, x_name);
+    struct declare_item *q = queue(QUEUE_ANY), *x = exchange(x_name);
 
     assert_non_null(declare_binding(d, x, q, key));
     declare_up(d);
-    ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
-    ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
-    ok(d, AMQP_QUEUE_BIND_OK_METHOD);
+    ok(AMQP_QUEUE_DECLARE_OK_METHOD);
+    ok(AMQP_EXCHANGE_DECLARE_OK_METHOD);
+    ok(AMQP_QUEUE_BIND_OK_METHOD);
     fake_link.said[0] = '\0';
     declare_exchange_again(d, "x");
     declare_step(d);
-    ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
+    ok(AMQP_EXCHANGE_DECLARE_OK_METHOD);
     sent("1:exchange.declare?(x) 1:bind(q,x,k)");
-    end(d);
 }
 
-TEST(news_about_an_item_under_way_makes_it_start_over)
+TEST_BETWEEN(begin, end, news_about_an_item_under_way_makes_it_start_over)
 {
-    struct declare *d = begin();
-    struct declare_item *x = exchange(d, x_name);
+    struct declare_item *x = exchange(x_name);
 
     declare_up(d);
     declare_again(d, x);
     sent("1:open 1:exchange.declare?(x)");
-    ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
+    ok(AMQP_EXCHANGE_DECLARE_OK_METHOD);
     sent("1:exchange.declare?(x)");
-    ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
+    ok(AMQP_EXCHANGE_DECLARE_OK_METHOD);
     assert_int_equal(declare_state(x), DECLARE_READY);
-    end(d);
 }
 
-TEST(what_is_asked_for_twice_is_one_item)
+TEST_BETWEEN(begin, end, what_is_asked_for_twice_is_one_item)
 {
-    struct declare *d = begin();
-    struct declare_item *x = exchange(d, x_name), *q = queue(d, QUEUE_ANY);
+    struct declare_item *x = exchange(x_name), *q = queue(QUEUE_ANY);
 
-    assert_ptr_equal(exchange(d, x_name), x);
-    assert_ptr_equal(queue(d, QUEUE_ANY), q);
+    assert_ptr_equal(exchange(x_name), x);
+    assert_ptr_equal(queue(QUEUE_ANY), q);
     assert_ptr_equal(declare_binding(d, x, q, key), declare_binding(d, x, q, key));
     assert_ptr_not_equal(declare_binding(d, x, q, none), declare_binding(d, x, q, key));
-    end(d);
 }
 
-TEST(answers_that_tell_of_no_consumer_are_counted)
+TEST_BETWEEN(begin, end, answers_that_tell_of_no_consumer_are_counted)
 {
-    struct declare *d = begin();
-    struct declare_item *q = queue(d, QUEUE_ANY);
+    struct declare_item *q = queue(QUEUE_ANY);
 
     declare_up(d);
     assert_int_equal(declare_deserted(q), 0);
-    queue_ok(d, 0);
+    queue_ok(0);
     assert_int_equal(declare_deserted(q), 1);
     declare_again(d, q);
     declare_step(d);
-    queue_ok(d, 2);
+    queue_ok(2);
     assert_int_equal(declare_deserted(q), 1);
     declare_again(d, q);
     declare_step(d);
-    queue_ok(d, 0);
+    queue_ok(0);
     assert_int_equal(declare_deserted(q), 2);
-    queue_ok(d, 0); /* nobody asked */
+    queue_ok(0); /* nobody asked */
     assert_int_equal(declare_deserted(q), 2);
-    end(d);
 }
 
 /* A plan of exchange x, bound to q. */
-static struct declare_item *bound(struct declare *d, char *exchange_name, enum queue_type type)
+static struct declare_item *bound(char *exchange_name, enum queue_type type)
 {
-    struct declare_item *q = queue(d, type), *x = exchange(d, exchange_name);
+    struct declare_item *q = queue(type), *x = exchange(exchange_name);
 
     return declare_binding(d, x, q, key);
 }
 
-TEST(a_plan_asks_for_nothing_before_it_is_adopted)
+TEST_BETWEEN(begin, end, a_plan_asks_for_nothing_before_it_is_adopted)
 {
-    struct declare *d = begin();
     struct declare_item *b;
 
     declare_plan(d);
-    b = bound(d, x_name, QUEUE_ANY);
+    b = bound(x_name, QUEUE_ANY);
     assert_true(declare_adopt(d));
     sent("");
     declare_up(d);
-    ok(d, AMQP_QUEUE_DECLARE_OK_METHOD);
-    ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
-    ok(d, AMQP_QUEUE_BIND_OK_METHOD);
+    ok(AMQP_QUEUE_DECLARE_OK_METHOD);
+    ok(AMQP_EXCHANGE_DECLARE_OK_METHOD);
+    ok(AMQP_QUEUE_BIND_OK_METHOD);
     assert_int_equal(declare_state(b), DECLARE_READY);
     fake_link.said[0] = '\0';
     declare_plan(d);
-    assert_ptr_equal(bound(d, x_name, QUEUE_ANY), b);
+    assert_ptr_equal(bound(x_name, QUEUE_ANY), b);
     assert_false(declare_adopt(d)); /* nothing new in it */
     declare_step(d);
     sent("");
-    end(d);
 }
 
-TEST(what_the_next_plan_does_not_name_is_declared_no_more)
+TEST_BETWEEN(begin, end, what_the_next_plan_does_not_name_is_declared_no_more)
 {
-    struct declare *d = begin();
     struct declare_item *x, *by_row, *b;
     struct destination to = {EXCHANGE_FANOUT, y_name, none};
 
     declare_plan(d);
-    x = exchange(d, x_name);
-    b = bound(d, x_name, QUEUE_ANY);
+    x = exchange(x_name);
+    b = bound(x_name, QUEUE_ANY);
     assert_true(declare_adopt(d));
     by_row = declare_exchange(d, &to, false);
     declare_up(d);
-    no(d, 403, "ACCESS_REFUSED - access to exchange 'x' in vhost '/' refused");
+    no(403, "ACCESS_REFUSED - access to exchange 'x' in vhost '/' refused");
     assert_non_null(declare_trouble(d));
 
     declare_plan(d);
@@ -499,50 +456,46 @@ TEST(what_the_next_plan_does_not_name_is_declared_no_more)
     assert_int_equal(declare_state(b), DECLARE_DROPPED);
     assert_null(declare_trouble(d));
     assert_string_equal(declare_why(x), "");
-    down(d);
+    down();
     fake_link.said[0] = '\0';
     declare_up(d);
     sent("1:open 1:exchange.declare?(y)"); /* no rule ever named this one */
-    ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
+    ok(AMQP_EXCHANGE_DECLARE_OK_METHOD);
     sent("");
     assert_int_equal(declare_state(by_row), DECLARE_READY);
     assert_true(declare_is_settled(d));
     assert_true(declare_due(d) == INT64_MAX);
 
     declare_plan(d);
-    assert_ptr_equal(exchange(d, x_name), x);
+    assert_ptr_equal(exchange(x_name), x);
     assert_true(declare_adopt(d));
     declare_step(d);
     sent("1:exchange.declare?(x)");
-    end(d);
 }
 
-TEST(what_is_dropped_while_it_is_under_way_is_not_made)
+TEST_BETWEEN(begin, end, what_is_dropped_while_it_is_under_way_is_not_made)
 {
-    struct declare *d = begin();
     struct declare_item *x;
 
     declare_plan(d);
-    x = exchange(d, x_name);
+    x = exchange(x_name);
     declare_adopt(d);
     declare_up(d);
     sent("1:open 1:exchange.declare?(x)");
     declare_plan(d);
     declare_adopt(d);
-    no(d, 404, "NOT_FOUND - no exchange 'x' in vhost '/'");
+    no(404, "NOT_FOUND - no exchange 'x' in vhost '/'");
     sent("1:close-ok");
     declare_plan(d);
-    exchange(d, x_name);
+    exchange(x_name);
     declare_adopt(d);
     declare_step(d);
     sent("1:open 1:exchange.declare?(x)");
     assert_int_equal(declare_state(x), DECLARE_WAITING);
-    end(d);
 }
 
-TEST(another_type_is_asked_for_and_explained_with_the_new_origin)
+TEST_BETWEEN(begin, end, another_type_is_asked_for_and_explained_with_the_new_origin)
 {
-    struct declare *d = begin();
     struct subscription s = {.queue = q_name, .origin = origin};
     char later[] = "rules/b.lua:9";
     struct declare_item *q;
@@ -551,7 +504,7 @@ TEST(another_type_is_asked_for_and_explained_with_the_new_origin)
     q = declare_queue(d, &s);
     declare_adopt(d);
     declare_up(d);
-    queue_ok(d, 1);
+    queue_ok(1);
     fake_link.said[0] = '\0';
     s.origin = later;
     s.queue_type = QUEUE_CLASSIC;
@@ -561,7 +514,7 @@ TEST(another_type_is_asked_for_and_explained_with_the_new_origin)
     memset(later, '#', sizeof later - 1); /* it was only lent */
     declare_step(d);
     sent("1:queue.declare(q,classic,durable)");
-    no(d, 406,
+    no(406,
        "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received "
        "none but current is the value 'quorum' of type 'longstr'");
     assert_non_null(strstr(declare_why(q), "queue_type = \"classic\" at rules/b.lua:9"));
@@ -573,37 +526,33 @@ TEST(another_type_is_asked_for_and_explained_with_the_new_origin)
     declare_adopt(d);
     declare_step(d);
     sent("1:open 1:queue.declare?(q)");
-    end(d);
 }
 
-TEST(an_abandoned_plan_leaves_no_trace)
+TEST_BETWEEN(begin, end, an_abandoned_plan_leaves_no_trace)
 {
-    struct declare *d = begin();
     struct declare_item *q, *y;
 
     declare_plan(d);
-    q = queue(d, QUEUE_ANY);
+    q = queue(QUEUE_ANY);
     declare_adopt(d);
     declare_up(d);
     sent("1:open 1:queue.declare?(q)");
-    queue_ok(d, 1);
+    queue_ok(1);
     declare_plan(d);
-    queue(d, QUEUE_CLASSIC);
-    y = exchange(d, y_name);
+    queue(QUEUE_CLASSIC);
+    y = exchange(y_name);
     declare_abandon(d);
     declare_step(d);
     sent("");
     assert_int_equal(declare_state(y), DECLARE_DROPPED);
     assert_int_equal(declare_state(q), DECLARE_READY);
-    down(d);
+    down();
     declare_up(d);
     sent("1:open 1:queue.declare?(q)");
-    end(d);
 }
 
-TEST(a_target_is_looked_for_and_never_made)
+TEST_BETWEEN(begin, end, a_target_is_looked_for_and_never_made)
 {
-    struct declare *d = begin();
     struct declare_item *t;
 
     declare_plan(d);
@@ -612,7 +561,7 @@ TEST(a_target_is_looked_for_and_never_made)
     declare_up(d);
     sent("1:open 1:queue.declare?(t)");
     assert_int_equal(declare_state(t), DECLARE_WAITING);
-    no(d, 404, "NOT_FOUND - no queue 't' in vhost '/'");
+    no(404, "NOT_FOUND - no queue 't' in vhost '/'");
     sent("1:close-ok");
     assert_int_equal(declare_state(t), DECLARE_READY);
     assert_true(declare_was_absent(t));
@@ -621,42 +570,39 @@ TEST(a_target_is_looked_for_and_never_made)
     declare_adopt(d);
     declare_step(d);
     sent("1:open 1:queue.declare?(t)");
-    queue_ok(d, 0);
+    queue_ok(0);
     assert_false(declare_was_absent(t));
-    down(d);
+    down();
     declare_up(d);
     sent("1:open 1:queue.declare?(t)");
-    no(d, 404, "NOT_FOUND - home node 'n' of durable queue 't' is down or inaccessible");
+    no(404, "NOT_FOUND - home node 'n' of durable queue 't' is down or inaccessible");
     assert_false(declare_was_absent(t));
     declare_again(d, t);
     declare_step(d);
-    no(d, 404, "NOT_FOUND - failed to perform operation on queue 't' in vhost '/' due to timeout");
+    no(404, "NOT_FOUND - failed to perform operation on queue 't' in vhost '/' due to timeout");
     assert_false(declare_was_absent(t)); /* RabbitMQ 4 says it so */
     declare_again(d, t);
     declare_step(d);
-    no(d, 405, "RESOURCE_LOCKED - it is somebody's own"); /* and so it is there */
+    no(405, "RESOURCE_LOCKED - it is somebody's own"); /* and so it is there */
     assert_int_equal(declare_state(t), DECLARE_READY);
     assert_false(declare_was_absent(t));
     assert_null(declare_trouble(d));
-    end(d);
 }
 
-TEST(an_exchange_was_absent_for_the_plan_that_made_it)
+TEST_BETWEEN(begin, end, an_exchange_was_absent_for_the_plan_that_made_it)
 {
-    struct declare *d = begin();
     struct declare_item *x;
 
     declare_plan(d);
-    x = exchange(d, x_name);
+    x = exchange(x_name);
     declare_adopt(d);
     declare_up(d);
     assert_false(declare_was_absent(x));
-    no(d, 404, "NOT_FOUND - no exchange 'x' in vhost '/'");
-    ok(d, AMQP_EXCHANGE_DECLARE_OK_METHOD);
+    no(404, "NOT_FOUND - no exchange 'x' in vhost '/'");
+    ok(AMQP_EXCHANGE_DECLARE_OK_METHOD);
     assert_true(declare_was_absent(x));
     declare_plan(d);
-    exchange(d, x_name);
+    exchange(x_name);
     declare_adopt(d);
     assert_false(declare_was_absent(x)); /* by now somebody may have bound a queue to it */
-    end(d);
 }

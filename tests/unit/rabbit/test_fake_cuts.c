@@ -31,6 +31,8 @@ static void begin(void)
 
 static void end(void)
 {
+    if (r == NULL)
+        return;
     fake_rabbit_free(&r);
     free(q->messages);
     free(q);
@@ -126,7 +128,7 @@ static bool cut_at(size_t heard, size_t given, size_t chunk)
     return cut;
 }
 
-TEST(faults_9_cut_at_any_byte_that_we_say)
+TEST_BETWEEN(check_nothing, end, faults_9_cut_at_any_byte_that_we_say)
 {
     size_t at = 1;
 
@@ -135,7 +137,7 @@ TEST(faults_9_cut_at_any_byte_that_we_say)
     assert_true(at > 400); /* login, declarations, publishes, acks */
 }
 
-TEST(faults_9_cut_at_any_byte_that_the_broker_says)
+TEST_BETWEEN(check_nothing, end, faults_9_cut_at_any_byte_that_the_broker_says)
 {
     size_t at = 1;
 
@@ -167,11 +169,10 @@ static bool is_reconnected(void *arg)
 }
 
 /* We can say what we like, and nothing comes back: heartbeats tell. */
-TEST(faults_10_half_open)
+TEST_BETWEEN(begin, end, faults_10_half_open)
 {
     int64_t row = 1;
 
-    begin();
     fake_plan(r->fake)->heartbeat_s = 1;
     r->settings.heartbeat_s = 1;
     fake_rabbit_start(r);
@@ -185,15 +186,13 @@ TEST(faults_10_half_open)
     for (int64_t i = 1; i < row; i++)
         assert_true(r->rows[i].settled == 1 && r->rows[i].outcome == PUBLISH_UNKNOWN);
     take_all();
-    end();
 }
 
 /* It takes nothing: what we say piles up, to a bound. */
-TEST(faults_10_a_broker_that_does_not_read)
+TEST_BETWEEN(begin, end, faults_10_a_broker_that_does_not_read)
 {
     int64_t row = 1;
 
-    begin();
     r->settings.confirm_timeout_ms = 100;
     fake_rabbit_start(r);
     fake_plan(r->fake)->deaf = true;
@@ -206,13 +205,11 @@ TEST(faults_10_a_broker_that_does_not_read)
     fake_rabbit_send(r, row, row + 40, "x");
     fake_rabbit_until(r, fake_rabbit_is_settled, r, "the next rows");
     take_all();
-    end();
 }
 
 /* 1 byte a millisecond or so: slow is not dead. */
-TEST(faults_10_a_slow_broker)
+TEST_BETWEEN(begin, end, faults_10_a_slow_broker)
 {
-    begin();
     fake_rabbit_start(r);
     fake_plan(r->fake)->chunk = 1;
     fake_rabbit_send(r, 1, 60, "x");
@@ -220,5 +217,4 @@ TEST(faults_10_a_slow_broker)
     assert_int_equal(fake_connects(r->fake), 2);
     for (int64_t i = 1; i <= 60; i++)
         assert_true(r->rows[i].outcome == PUBLISH_CONFIRMED);
-    end();
 }

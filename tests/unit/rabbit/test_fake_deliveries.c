@@ -51,6 +51,8 @@ static void begin(uint64_t seed)
 
 static void end(void)
 {
+    if (r == NULL)
+        return;
     fake_rabbit_free(&r);
     free(q->messages);
     free(q);
@@ -117,7 +119,7 @@ static bool is_consuming(void *arg)
     return fake_rabbit_is_ready(r);
 }
 
-TEST(faults_44_each_of_two_deliveries_of_one_message_is_acked)
+TEST_BETWEEN(check_nothing, end, faults_44_each_of_two_deliveries_of_one_message_is_acked)
 {
     begin(1);
     q->twice = 100;
@@ -125,10 +127,9 @@ TEST(faults_44_each_of_two_deliveries_of_one_message_is_acked)
     until_empty();
     for (int i = 1; i <= 20; i++)
         assert_int_equal(accepted[i], 2);
-    end();
 }
 
-TEST(faults_44_redelivery_in_another_order)
+TEST_BETWEEN(check_nothing, end, faults_44_redelivery_in_another_order)
 {
     begin(7);
     add(1, 30);
@@ -143,10 +144,9 @@ TEST(faults_44_redelivery_in_another_order)
     until_empty();
     for (int i = 1; i <= 30; i++)
         assert_int_equal(accepted[i], 1);
-    end();
 }
 
-TEST(faults_44_an_ack_that_is_lost_brings_the_message_again)
+TEST_BETWEEN(check_nothing, end, faults_44_an_ack_that_is_lost_brings_the_message_again)
 {
     begin(3);
     add(1, 5);
@@ -163,10 +163,9 @@ TEST(faults_44_an_ack_that_is_lost_brings_the_message_again)
     until_empty();
     for (int i = 1; i <= 5; i++)
         assert_int_equal(accepted[i], 2);
-    end();
 }
 
-TEST(faults_44_what_a_turn_leaves_stands_in_front_again)
+TEST_BETWEEN(check_nothing, end, faults_44_what_a_turn_leaves_stands_in_front_again)
 {
     begin(3);
     add(1, 6);
@@ -182,10 +181,9 @@ TEST(faults_44_what_a_turn_leaves_stands_in_front_again)
     until_empty();
     assert_int_equal(taken[1], 1);
     assert_int_equal(taken[3], 3);
-    end();
 }
 
-TEST(faults_13_a_cancelled_consumer_comes_back)
+TEST_BETWEEN(check_nothing, end, faults_13_a_cancelled_consumer_comes_back)
 {
     begin(3);
     for (int i = 0; i < 5; i++) {
@@ -199,10 +197,9 @@ TEST(faults_13_a_cancelled_consumer_comes_back)
     }
     assert_int_equal(fake_connects(r->fake), 2);
     until_empty();
-    end();
 }
 
-TEST(faults_13_a_cancel_in_the_middle_of_a_turn)
+TEST_BETWEEN(check_nothing, end, faults_13_a_cancel_in_the_middle_of_a_turn)
 {
     struct delivery *d[8];
     struct err err = {.code = OK};
@@ -223,10 +220,9 @@ TEST(faults_13_a_cancel_in_the_middle_of_a_turn)
     until_empty();
     for (int i = 1; i <= 3; i++)
         assert_int_equal(accepted[i], 2); /* the inbox knows them */
-    end();
 }
 
-static bool nothing_is_held(void *arg)
+static bool nothing_is_unacked(void *arg)
 {
     (void)arg;
     for (size_t i = 0; i < q->n_messages; i++)
@@ -235,16 +231,16 @@ static bool nothing_is_held(void *arg)
     return fake_rabbit_state(r).unacked == 0;
 }
 
-/* docs/design.md#trouble-of-the-store: the consuming channel is closed once and no deliveries are
- * held. */
-TEST(a_stopped_queue_gives_its_deliveries_back_once)
+/* docs/design.md#trouble-of-the-store: the consuming channel is closed once and no deliveries
+ * are unacked. */
+TEST_BETWEEN(check_nothing, end, a_stopped_queue_gives_its_deliveries_back_once)
 {
     begin(8);
     add(1, 20);
     fake_rabbit_until(r, fake_rabbit_is_pending, r, "deliveries");
     turn(5, 3, true);
     r->broker->ops->pace(r->broker, "q", PACE_STOP);
-    fake_rabbit_until(r, nothing_is_held, NULL, "nothing to be held");
+    fake_rabbit_until(r, nothing_is_unacked, NULL, "nothing to be unacked");
     for (int i = 0; i < 50; i++)
         uv_run(&r->loop, UV_RUN_NOWAIT);
     assert_true(fake_rabbit_is_ready(r));
@@ -254,7 +250,6 @@ TEST(a_stopped_queue_gives_its_deliveries_back_once)
         assert_true(q->messages[i].deliveries <= 1);
     r->broker->ops->pace(r->broker, "q", PACE_FLOW);
     until_empty();
-    end();
 }
 
 static bool has_drained(void *arg)
@@ -263,7 +258,7 @@ static bool has_drained(void *arg)
 }
 
 /* docs/faults.md#f21: from the dead-letter queue, under its queue, and acked as any other. */
-TEST(faults_21_what_the_broker_gave_up_on_is_taken_too)
+TEST_BETWEEN(check_nothing, end, faults_21_what_the_broker_gave_up_on_is_taken_too)
 {
     char wanted[] = "3:basic.consume";
     struct delivery *d[8];
@@ -291,7 +286,6 @@ TEST(faults_21_what_the_broker_gave_up_on_is_taken_too)
     until_empty();
     assert_int_equal(accepted[1], 1);
     assert_int_equal(accepted[7], 1);
-    end();
 }
 
 static void misbehave(uint64_t *dice)
@@ -352,7 +346,7 @@ static void run_seed(uint64_t seed)
     end();
 }
 
-TEST(faults_44_any_deliveries_in_any_order)
+TEST_BETWEEN(check_nothing, end, faults_44_any_deliveries_in_any_order)
 {
     for (uint64_t seed = 1; seed <= 10; seed++)
         run_seed(seed);

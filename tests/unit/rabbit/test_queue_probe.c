@@ -28,9 +28,8 @@ static void begin(void)
     queue_probe_begin(&probe, "q");
 }
 
-TEST(a_plain_queue)
+TEST_BETWEEN(begin, check_nothing, a_plain_queue)
 {
-    begin();
     assert_false(hears("x-queue-type", /* 3.10 */
                        "the value 'none' of type 'longstr' but current is none"));
     assert_string_equal(probe.type, "classic");
@@ -38,9 +37,8 @@ TEST(a_plain_queue)
     sent("1:queue.declare(q,none,durable)");
 }
 
-TEST(a_classic_queue_with_all_that_can_end_it)
+TEST_BETWEEN(begin, check_nothing, a_classic_queue_with_all_that_can_end_it)
 {
-    begin();
     assert_true(hears("durable", "'true' but current is 'false'"));
     assert_true(hears("auto_delete", "'false' but current is 'true'"));
     assert_true(hears("x-expires", "none but current is the value '600000' of type 'signedint'"));
@@ -54,9 +52,8 @@ TEST(a_classic_queue_with_all_that_can_end_it)
     assert_null(queue_probe_find(&probe, "x-message-ttl"));
 }
 
-TEST(a_quorum_queue_is_asked_for_its_limit)
+TEST_BETWEEN(begin, check_nothing, a_quorum_queue_is_asked_for_its_limit)
 {
-    begin();
     assert_true(hears("x-queue-type", "'none' but current is 'quorum'"));
     assert_false(hears("x-delivery-limit", "'none' but current is '3'"));
     assert_string_equal(probe.type, "quorum");
@@ -69,9 +66,8 @@ TEST(a_quorum_queue_is_asked_for_its_limit)
 }
 
 /* It ends whatever is said. */
-TEST(what_leads_nowhere_ends_it)
+TEST_BETWEEN(begin, check_nothing, what_leads_nowhere_ends_it)
 {
-    begin();
     assert_false(queue_probe_hear(&probe,
                                   "406 PRECONDITION_FAILED - invalid arg 'x-queue-type' for queue "
                                   "'q' in vhost '/': \"unsupported queue type 'none'\""));

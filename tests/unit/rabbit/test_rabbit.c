@@ -286,6 +286,12 @@ static void begin(void)
     until(is_ready, "ready");
 }
 
+static void ready(void)
+{
+    prepare();
+    begin();
+}
+
 TEST_BETWEEN(prepare, finish, it_declares_opens_and_consumes_before_it_is_ready)
 {
     make("amqp://guest:guest@fake", 60000);
@@ -302,9 +308,8 @@ TEST_BETWEEN(prepare, finish, it_declares_opens_and_consumes_before_it_is_ready)
     assert_true(wakes > 0);
 }
 
-TEST_BETWEEN(prepare, finish, rows_go_out_and_are_confirmed)
+TEST_BETWEEN(ready, finish, rows_go_out_and_are_confirmed)
 {
-    begin();
     publish_soon(1, &to_x);
     publish_soon(2, &to_x);
     fake_forget(fake);
@@ -335,9 +340,8 @@ TEST_BETWEEN(prepare, finish, a_confirm_that_came_while_the_loop_was_busy_is_in_
     settled("1+");
 }
 
-TEST_BETWEEN(prepare, finish, deliveries_are_taken_and_acked)
+TEST_BETWEEN(ready, finish, deliveries_are_taken_and_acked)
 {
-    begin();
     deliver(1, "{\"a\":1}");
     deliver(2, "{\"a\":2}");
     take_one("{\"a\":1}");
@@ -355,13 +359,12 @@ static void cancel_by_broker(void)
 
 /* docs/faults.md#f62: RabbitMQ 4.3 ends a consumer that holds a message for too long, and a late
  * ack would revive it. */
-TEST_BETWEEN(prepare, finish, a_turn_that_outlives_its_consumer_acks_nothing)
+TEST_BETWEEN(ready, finish, a_turn_that_outlives_its_consumer_acks_nothing)
 {
     struct delivery *d = NULL;
     struct err err = {.code = OK};
     size_t n = 0;
 
-    begin();
     deliver(1, "{\"a\":1}");
     until(is_pending, "a delivery");
     fake_forget(fake);
@@ -381,13 +384,12 @@ TEST_BETWEEN(prepare, finish, a_turn_that_outlives_its_consumer_acks_nothing)
     until(has_heard, "2:basic.ack");
 }
 
-TEST_BETWEEN(prepare, finish, a_long_turn_is_acked_once_all_is_read)
+TEST_BETWEEN(ready, finish, a_long_turn_is_acked_once_all_is_read)
 {
     struct delivery *d = NULL;
     struct err err = {.code = OK};
     size_t n = 0;
 
-    begin();
     deliver(1, "{\"a\":1}");
     until(is_pending, "a delivery");
     uv_update_time(&loop);
@@ -397,17 +399,16 @@ TEST_BETWEEN(prepare, finish, a_long_turn_is_acked_once_all_is_read)
     assert_int_equal(broker->ops->accept(broker, d, &err), OK);
     broker->ops->tell(broker);
     broker->ops->pace(broker, "q", PACE_ONE); /* once that is acked */
-    assert_int_equal(state_now().unacked, 1); /* held */
+    assert_int_equal(state_now().unacked, 1);
     until(has_heard, "2:basic.ack 2:channel.close");
     assert_int_equal(state_now().unacked, 0);
 }
 
-TEST_BETWEEN(prepare, finish, blocked_pauses_publishing_but_not_consuming)
+TEST_BETWEEN(ready, finish, blocked_pauses_publishing_but_not_consuming)
 {
     amqp_connection_blocked_t blocked = {.reason = amqp_cstring_bytes("low on memory")};
     amqp_connection_unblocked_t unblocked = {0};
 
-    begin();
     fake_send(fake_conn(fake, "publish"), 0, AMQP_CONNECTION_BLOCKED_METHOD, &blocked);
     until(has_word, "blocked");
     assert_false(is_ready(NULL));
@@ -423,9 +424,8 @@ TEST_BETWEEN(prepare, finish, blocked_pauses_publishing_but_not_consuming)
     settled("1+");
 }
 
-TEST_BETWEEN(prepare, finish, a_lost_publishing_link_is_made_anew_and_consuming_goes_on)
+TEST_BETWEEN(ready, finish, a_lost_publishing_link_is_made_anew_and_consuming_goes_on)
 {
-    begin();
     fake_plan(fake)->confirm = false;
     publish_soon(1, &to_x);
     broker->ops->tell(broker);
@@ -446,13 +446,12 @@ TEST_BETWEEN(prepare, finish, a_lost_publishing_link_is_made_anew_and_consuming_
     settled("1+");
 }
 
-TEST_BETWEEN(prepare, finish, a_lost_consuming_link_is_made_anew_and_stale_deliveries_are_not_acked)
+TEST_BETWEEN(ready, finish, a_lost_consuming_link_is_made_anew_and_stale_deliveries_are_not_acked)
 {
     struct delivery *d = NULL;
     struct err err = {.code = OK};
     size_t n;
 
-    begin();
     deliver(1, "{}");
     until(is_pending, "a delivery");
     assert_int_equal(broker->ops->take(broker, &d, 1, &n, &err), OK);
@@ -471,20 +470,18 @@ TEST_BETWEEN(prepare, finish, a_lost_consuming_link_is_made_anew_and_stale_deliv
     until(has_heard, "2:basic.ack");
 }
 
-TEST_BETWEEN(prepare, finish, a_confirm_for_nothing_makes_it_reconnect)
+TEST_BETWEEN(ready, finish, a_confirm_for_nothing_makes_it_reconnect)
 {
     amqp_basic_ack_t ack = {.delivery_tag = 99};
 
-    begin();
     fake_send(fake_conn(fake, "publish"), 2, AMQP_BASIC_ACK_METHOD, &ack);
     until(is_not_ready, "down");
     until(is_ready, "up again");
     assert_int_equal(fake_connects(fake), 3);
 }
 
-TEST_BETWEEN(prepare, finish, a_deleted_exchange_is_made_again_with_its_binding)
+TEST_BETWEEN(ready, finish, a_deleted_exchange_is_made_again_with_its_binding)
 {
-    begin();
     publish_soon(1, &to_x);
     publish_soon(2, &to_y);
     fake_forget(fake);
@@ -552,9 +549,8 @@ TEST_BETWEEN(prepare, finish, a_refused_declaration_is_shown_and_publishing_work
     settled("1+");
 }
 
-TEST_BETWEEN(prepare, finish, draining_stops_deliveries_and_confirms_still_come)
+TEST_BETWEEN(ready, finish, draining_stops_deliveries_and_confirms_still_come)
 {
-    begin();
     deliver(1, "{}");
     until(is_pending, "a delivery");
     broker->ops->drain(broker);

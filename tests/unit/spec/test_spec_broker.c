@@ -79,26 +79,35 @@ static const struct broker_ops ops = {.room = room,
                                       .pending = pending,
                                       .free = free_dummy};
 
-static struct broker *stage(bool loopback)
-{
-    struct broker *b;
+static struct broker *b; /* the stage in front of it */
 
+static void stage(bool loopback)
+{
     made = calloc(1, sizeof *made);
     assert_non_null(made);
     made->broker.ops = &ops;
     b = staged_new(&made->broker, loopback);
     assert_non_null(b);
-    return b;
 }
 
-static void end(struct broker *b)
+static void looped(void)
+{
+    stage(true);
+}
+
+static void confirming(void)
+{
+    stage(false);
+}
+
+static void end(void)
 {
     b->ops->free(&b);
     assert_int_equal(made->freed, 1);
     free(made);
 }
 
-static void put(struct broker *b, int64_t row, const char *type)
+static void put(int64_t row, const char *type)
 {
     char exchange[] = "x", key[] = "k";
     const struct destination to = {EXCHANGE_TOPIC, exchange, key};
@@ -109,13 +118,12 @@ static void put(struct broker *b, int64_t row, const char *type)
     exchange[0] = key[0] = '-'; /* they were lent */
 }
 
-TEST(notes_every_publish)
+TEST_BETWEEN(looped, end, notes_every_publish)
 {
-    struct broker *b = stage(true);
     const struct staged_publish *p;
 
-    put(b, 1, "a");
-    put(b, 2, "b");
+    put(1, "a");
+    put(2, "b");
     p = staged_published(b, 0);
     assert_string_equal(p->to.exchange, "x");
     assert_string_equal(p->to.routing_key, "k");
@@ -124,15 +132,13 @@ TEST(notes_every_publish)
     assert_true(slice_is(staged_published(b, 1)->message.type, "b"));
     assert_null(staged_published(b, 2));
     assert_int_equal(made->published, 2);
-    end(b);
 }
 
-TEST(without_loopback_all_is_confirmed_and_goes_nowhere)
+TEST_BETWEEN(confirming, end, without_loopback_all_is_confirmed_and_goes_nowhere)
 {
-    struct broker *b = stage(false);
     struct settlement out[4];
 
-    put(b, 7, "a");
+    put(7, "a");
     assert_true(b->ops->pending(b));
     assert_int_equal(b->ops->settled(b, out, 4), 1);
     assert_int_equal(out[0].row, 7);
@@ -140,21 +146,19 @@ TEST(without_loopback_all_is_confirmed_and_goes_nowhere)
     b->ops->tell(b);
     assert_false(b->ops->pending(b));
     assert_int_equal(made->published, 0);
-    end(b);
 }
 
-TEST(a_fault_hits_the_next_publish_of_its_type_once)
+TEST_BETWEEN(looped, end, a_fault_hits_the_next_publish_of_its_type_once)
 {
-    struct broker *b = stage(true);
     struct settlement out[4];
     struct err err = {0};
 
     assert_int_equal(staged_fail_next(b, "a", STAGED_NACK, &err), OK);
     assert_int_equal(staged_fail_next(b, "a", STAGED_RETURN, &err), OK);
-    put(b, 1, "b");
-    put(b, 2, "a");
-    put(b, 3, "a");
-    put(b, 4, "a");
+    put(1, "b");
+    put(2, "a");
+    put(3, "a");
+    put(4, "a");
     assert_int_equal(made->published, 2); /* rows 1 and 4 */
     assert_int_equal(b->ops->settled(b, out, 4), 2);
     assert_int_equal(out[0].row, 2);
@@ -162,24 +166,20 @@ TEST(a_fault_hits_the_next_publish_of_its_type_once)
     assert_int_equal(out[1].row, 3);
     assert_int_equal(out[1].outcome, PUBLISH_RETURNED);
     assert_non_null(out[1].why);
-    end(b);
 }
 
-TEST(what_a_rolled_back_turn_settled_is_gone)
+TEST_BETWEEN(confirming, end, what_a_rolled_back_turn_settled_is_gone)
 {
-    struct broker *b = stage(false);
     struct settlement out[4];
 
-    put(b, 1, "a");
+    put(1, "a");
     b->ops->forget(b);
     assert_int_equal(made->forgotten, 1);
     assert_int_equal(b->ops->settled(b, out, 4), 0);
-    end(b);
 }
 
-TEST(lost_acks_last_for_one_turn_with_deliveries)
+TEST_BETWEEN(looped, end, lost_acks_last_for_one_turn_with_deliveries)
 {
-    struct broker *b = stage(true);
     struct delivery d = {.tag = 1};
     struct err err = {0};
 
@@ -191,12 +191,10 @@ TEST(lost_acks_last_for_one_turn_with_deliveries)
     b->ops->tell(b);
     assert_int_equal(b->ops->accept(b, &d, &err), OK);
     assert_int_equal(made->accepted, 1);
-    end(b);
 }
 
-TEST(a_crash_fails_one_turn)
+TEST_BETWEEN(looped, end, a_crash_fails_one_turn)
 {
-    struct broker *b = stage(true);
     struct delivery d = {.tag = 1};
     struct err err = {0};
 
@@ -205,46 +203,39 @@ TEST(a_crash_fails_one_turn)
     assert_true(staged_crashed(b));
     assert_false(staged_crashed(b));
     assert_int_equal(b->ops->accept(b, &d, &err), OK);
-    end(b);
 }
 
-TEST(the_next_one_knows_what_the_former_noted)
+TEST_BETWEEN(looped, end, the_next_one_knows_what_the_former_noted)
 {
-    struct broker *former = stage(true), *next;
+    struct broker *former = b;
     struct dummy *first = made;
     struct err err = {0};
 
-    put(former, 1, "a");
+    put(1, "a");
     assert_int_equal(staged_fail_next(former, "b", STAGED_NACK, &err), OK);
-    next = stage(true);
-    staged_inherit(next, former);
+    stage(true);
+    staged_inherit(b, former);
     assert_null(staged_published(former, 0));
     former->ops->free(&former);
     free(first);
-    put(next, 2, "b");
-    assert_true(slice_is(staged_published(next, 0)->message.type, "a"));
-    assert_true(slice_is(staged_published(next, 1)->message.type, "b"));
+    put(2, "b");
+    assert_true(slice_is(staged_published(b, 0)->message.type, "a"));
+    assert_true(slice_is(staged_published(b, 1)->message.type, "b"));
     assert_int_equal(made->published, 0);
-    end(next);
 }
 
-TEST(a_pace_is_passed_on)
+TEST_BETWEEN(looped, end, a_pace_is_passed_on)
 {
-    struct broker *b = stage(true);
-
     b->ops->pace(b, "q", PACE_ONE);
     assert_int_equal(made->paced, PACE_ONE);
-    end(b);
 }
 
-TEST(faults_have_a_ceiling)
+TEST_BETWEEN(looped, end, faults_have_a_ceiling)
 {
-    struct broker *b = stage(true);
     struct err err = {0};
     int rc = OK;
 
     for (int i = 0; i < 1000 && rc == OK; i++)
         rc = staged_fail_next(b, "a", STAGED_NACK, &err);
     assert_int_equal(rc, ERR_LIMIT);
-    end(b);
 }

@@ -28,7 +28,7 @@ static struct clock clock_of(struct world *w)
     return (struct clock){.wall_ms = wall, .mono_ms = wall, .arg = w};
 }
 
-static void begin(struct world *w, int64_t now_ms)
+static void open_at(struct world *w, int64_t now_ms)
 {
     struct err err = {0};
     struct db_settings settings = {.create = true, .unsynced = true};
@@ -46,7 +46,12 @@ static void begin(struct world *w, int64_t now_ms)
         fail_msg("%s", err.text);
 }
 
-static void end(struct world *w)
+static void world_setup(struct world *w)
+{
+    open_at(w, 0);
+}
+
+static void world_teardown(struct world *w)
 {
     char command[100];
 
@@ -76,54 +81,48 @@ static const char *ask(struct world *w, const char *sql)
     return out;
 }
 
-TEST(now_is_the_clocks)
+TEST_WITH(world, now_is_the_clocks)
 {
-    struct world w;
-
-    begin(&w, INT64_C(1767225600500));
-    assert_string_equal(ask(&w, "select datetime('now')"), "2026-01-01 00:00:00");
-    assert_string_equal(ask(&w, "select unixepoch()"), "1767225600");
-    assert_string_equal(ask(&w, "select strftime('%f', 'now')"), "00.500");
-    w.now_ms += 36 * 3600 * 1000;
-    assert_string_equal(ask(&w, "select datetime('now')"), "2026-01-02 12:00:00");
-    assert_string_equal(ask(&w, "select date(julianday('now'))"), "2026-01-02");
-    end(&w);
+    f->now_ms = INT64_C(1767225600500);
+    assert_string_equal(ask(f, "select datetime('now')"), "2026-01-01 00:00:00");
+    assert_string_equal(ask(f, "select unixepoch()"), "1767225600");
+    assert_string_equal(ask(f, "select strftime('%f', 'now')"), "00.500");
+    f->now_ms += 36 * 3600 * 1000;
+    assert_string_equal(ask(f, "select datetime('now')"), "2026-01-02 12:00:00");
+    assert_string_equal(ask(f, "select date(julianday('now'))"), "2026-01-02");
 }
 
-TEST(each_store_has_its_own)
+TEST_WITH(world, each_store_has_its_own)
 {
-    struct world a, b;
+    struct world b;
 
-    begin(&a, 0);
-    begin(&b, INT64_C(86400000));
-    assert_string_not_equal(virtual_time_name(a.time), virtual_time_name(b.time));
-    assert_string_equal(ask(&a, "select date('now')"), "1970-01-01");
+    open_at(&b, INT64_C(86400000));
+    assert_string_not_equal(virtual_time_name(f->time), virtual_time_name(b.time));
+    assert_string_equal(ask(f, "select date('now')"), "1970-01-01");
     assert_string_equal(ask(&b, "select date('now')"), "1970-01-02");
-    end(&a);
+    world_teardown(f);
     assert_string_equal(ask(&b, "select date('now')"), "1970-01-02");
-    end(&b);
+    world_teardown(&b);
+    world_setup(f);
 }
 
 /* The checkpoints of a router look into the file methods (lock_spy.c). */
-TEST(a_routers_own_handles_work_on_it)
+TEST_WITH(world, a_routers_own_handles_work_on_it)
 {
-    struct world w;
     struct err err = {0};
     struct db_settings settings = {.exclusive = true, .unsynced = true};
 
-    begin(&w, 0);
-    guest_close(&w.guest);
-    db_close(&w.db);
-    settings.path = w.path;
-    settings.clock = clock_of(&w);
-    settings.vfs = virtual_time_name(w.time);
-    if (db_open(&w.db, &settings, &err) != OK || guest_open(&w.guest, w.db, &err) != OK)
+    guest_close(&f->guest);
+    db_close(&f->db);
+    settings.path = f->path;
+    settings.clock = clock_of(f);
+    settings.vfs = virtual_time_name(f->time);
+    if (db_open(&f->db, &settings, &err) != OK || guest_open(&f->guest, f->db, &err) != OK)
         fail_msg("%s", err.text);
-    guest_begin(w.guest, slice_of("create table t (n)"));
-    assert_int_equal(guest_next(w.guest, &err), 1);
-    assert_int_equal(guest_step(w.guest, &err), 0);
-    assert_int_equal(guest_end(w.guest, &err), OK);
-    db_checkpoint(w.db, true);
-    assert_int_equal(db_wal_bytes(w.db), 0);
-    end(&w);
+    guest_begin(f->guest, slice_of("create table t (n)"));
+    assert_int_equal(guest_next(f->guest, &err), 1);
+    assert_int_equal(guest_step(f->guest, &err), 0);
+    assert_int_equal(guest_end(f->guest, &err), OK);
+    db_checkpoint(f->db, true);
+    assert_int_equal(db_wal_bytes(f->db), 0);
 }

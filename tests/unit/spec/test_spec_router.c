@@ -84,6 +84,12 @@ static void start(struct play *p)
     assert_done(p, rehearsal_new(&p->r, &p->settings, &p->err));
 }
 
+static void started(struct play *p)
+{
+    play_setup(p);
+    start(p);
+}
+
 static void deliver(struct play *p, const char *id, const char *type, const char *key)
 {
     const struct destination to = {EXCHANGE_DEFAULT, "", "q"};
@@ -119,18 +125,16 @@ static void assert_sql(struct play *p, const char *sql, const char *want)
     assert_string_equal(got, want);
 }
 
-TEST_WITH(play, nothing_happens_before_it_is_run)
+TEST_FROM(play, started, nothing_happens_before_it_is_run)
 {
-    start(f);
     deliver(f, "1", "note", "k");
     assert_sql(f, "select count(*) from effect", "0");
     assert_done(f, rehearsal_run(f->r, &f->err));
     assert_sql(f, "select key || ' ' || at from effect", "k 2026-01-01 00:00:00");
 }
 
-TEST_WITH(play, time_stops_where_something_is_due)
+TEST_FROM(play, started, time_stops_where_something_is_due)
 {
-    start(f);
     deliver(f, "1", "note", "bad");
     assert_done(f, rehearsal_advance(f->r, 15000, &f->err));
     assert_sql(f, "select attempts from herald_retry", "2");
@@ -142,9 +146,8 @@ TEST_WITH(play, time_stops_where_something_is_due)
     assert_sql(f, "select count(*) from effect", "0");
 }
 
-TEST_WITH(play, a_crash_before_the_commit_undoes_and_repeats)
+TEST_FROM(play, started, a_crash_before_the_commit_undoes_and_repeats)
 {
-    start(f);
     deliver(f, "1", "note", "k");
     rehearsal_crash(f->r, true);
     assert_done(f, rehearsal_run(f->r, &f->err));
@@ -153,9 +156,8 @@ TEST_WITH(play, a_crash_before_the_commit_undoes_and_repeats)
     assert_int_equal(rehearsal_counters(f->r)->duplicates, 0);
 }
 
-TEST_WITH(play, a_crash_after_the_commit_brings_it_again)
+TEST_FROM(play, started, a_crash_after_the_commit_brings_it_again)
 {
-    start(f);
     deliver(f, "1", "note", "k");
     rehearsal_crash(f->r, false);
     assert_done(f, rehearsal_run(f->r, &f->err));
@@ -166,12 +168,11 @@ TEST_WITH(play, a_crash_after_the_commit_brings_it_again)
 }
 
 /* docs/design.md#the-embedded-broker: publish and ack are part of the transaction. */
-TEST_WITH(play, what_was_published_outlives_a_crash)
+TEST_FROM(play, started, what_was_published_outlives_a_crash)
 {
     const struct message m = {.type = slice_of("echo"), .key = {slice_of("once")}};
     int64_t id;
 
-    start(f);
     assert_done(f, rehearsal_emit(f->r, &m, &id, &f->err));
     assert_done(f, rehearsal_run(f->r, &f->err));
     assert_sql(f, "select side || ' ' || type from herald_dead", "outbox note"); /* no route */
@@ -203,11 +204,10 @@ TEST_WITH(play, rules_that_do_not_load_leave_nothing)
     assert_non_null(strstr(f->err.text, "spec/rules/extra2.lua:1:"));
 }
 
-TEST_WITH(play, lines_are_json)
+TEST_FROM(play, started, lines_are_json)
 {
     struct buf lines;
 
-    start(f);
     deliver(f, "1", "note", "bad");
     assert_done(f, rehearsal_run(f->r, &f->err));
     buf_init(&lines, 1024 * 1024);
@@ -218,23 +218,21 @@ TEST_WITH(play, lines_are_json)
     buf_free(&lines);
 }
 
-TEST_WITH(play, a_queue_that_nobody_has_is_refused)
+TEST_FROM(play, started, a_queue_that_nobody_has_is_refused)
 {
     struct destination to = {EXCHANGE_DEFAULT, "", "none"};
     const struct message m = {.type = slice_of("t"), .body = slice_of("{}")};
 
-    start(f);
     assert_int_equal(rehearsal_deliver(f->r, &to, &m, &f->err), ERR_NOT_FOUND);
     to = (struct destination){EXCHANGE_FANOUT, "x", ""};
     assert_done(f, rehearsal_deliver(f->r, &to, &m, &f->err));
     assert_sql(f, "select queue || exchange from herald_queue_item", "qx");
 }
 
-TEST_WITH(play, a_spec_may_fail_as_often_as_it_likes)
+TEST_FROM(play, started, a_spec_may_fail_as_often_as_it_likes)
 {
     char id[16];
 
-    start(f);
     for (int i = 0; i < 60; i++) {
         snprintf(id, sizeof id, "m%d", i);
         deliver(f, id, "note", "bad");

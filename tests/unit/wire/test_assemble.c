@@ -19,30 +19,38 @@ static struct frame header(uint16_t channel, uint64_t size)
     return frame(FRAME_HEADER, channel, payload, sizeof payload);
 }
 
+static struct assemble a;
+static struct assembled out;
+static struct err err;
+static bool whole;
+
+static void init(void)
+{
+    assemble_init(&a, 100);
+    whole = false;
+}
+
+static void end(void)
+{
+    assemble_free(&a);
+}
+
 /* A content that has its method and its header. */
-static void begin(struct assemble *a, uint16_t channel, uint64_t size)
+static void begin(uint16_t channel, uint64_t size)
 {
     struct frame method = frame(FRAME_METHOD, channel, "\0\x3c\0\x3c", 4),
                  head = header(channel, size);
-    struct assembled out;
-    struct err err;
-    bool whole;
 
-    assert_int_equal(assemble_method(a, &method, &err), OK);
-    assert_int_equal(assemble_frame(a, &head, &out, &whole, &err), OK);
+    assert_int_equal(assemble_method(&a, &method, &err), OK);
+    assert_int_equal(assemble_frame(&a, &head, &out, &whole, &err), OK);
     assert_false(whole);
 }
 
-TEST(a_body_in_one_frame_is_lent_as_it_is)
+TEST_BETWEEN(init, end, a_body_in_one_frame_is_lent_as_it_is)
 {
     struct frame body = frame(FRAME_BODY, 1, "abc", 3);
-    struct assembled out;
-    struct assemble a;
-    struct err err;
-    bool whole;
 
-    assemble_init(&a, 100);
-    begin(&a, 1, 3);
+    begin(1, 3);
     assert_int_equal(assemble_frame(&a, &body, &out, &whole, &err), OK);
     assert_true(whole);
     assert_ptr_equal(out.body.data, body.payload.data);
@@ -51,52 +59,36 @@ TEST(a_body_in_one_frame_is_lent_as_it_is)
     assert_true(assemble_is_busy(&a, 1));
     assemble_done(&a, 1);
     assert_false(assemble_is_busy(&a, 1));
-    assemble_free(&a);
 }
 
-TEST(an_empty_body_is_whole_with_its_header)
+TEST_BETWEEN(init, end, an_empty_body_is_whole_with_its_header)
 {
     struct frame method = frame(FRAME_METHOD, 1, "\0\x3c\0\x3c", 4), head = header(1, 0);
-    struct assembled out;
-    struct assemble a;
-    struct err err;
-    bool whole;
 
-    assemble_init(&a, 100);
     assert_int_equal(assemble_method(&a, &method, &err), OK);
     assert_int_equal(assemble_frame(&a, &head, &out, &whole, &err), OK);
     assert_true(whole);
     assert_non_null(out.body.data); /* empty, not absent */
     assert_int_equal(out.body.len, 0);
-    assemble_free(&a);
 }
 
 /* The announced size is only believed as far as bytes come. */
-TEST(a_huge_announcement_takes_no_memory)
+TEST_BETWEEN(init, end, a_huge_announcement_takes_no_memory)
 {
     struct frame body = frame(FRAME_BODY, 1, "abc", 3);
-    struct assembled out;
-    struct assemble a;
-    struct err err;
-    bool whole;
 
     assemble_init(&a, SIZE_MAX / 4);
-    begin(&a, 1, SIZE_MAX / 4);
+    begin(1, SIZE_MAX / 4);
     assert_int_equal(assemble_frame(&a, &body, &out, &whole, &err), OK);
     assert_false(whole);
-    assemble_free(&a);
 }
 
 /* Nobody can ack what was not delivered. */
-TEST(what_could_not_be_kept_is_refused_before_it_comes)
+TEST_BETWEEN(init, end, what_could_not_be_kept_is_refused_before_it_comes)
 {
     const char header[] = "\0\x3c\0\0\0\0\0\0\0\0\0\x0c\0\0";
     struct frame method = frame(FRAME_METHOD, 1, "\0\x3c\0\x3c", 4);
     struct frame large = frame(FRAME_HEADER, 1, header, sizeof header - 1);
-    struct assembled out;
-    struct assemble a;
-    struct err err;
-    bool whole = false;
 
     assemble_init(&a, 11);
     assert_int_equal(assemble_method(&a, &method, &err), OK);
@@ -105,21 +97,15 @@ TEST(what_could_not_be_kept_is_refused_before_it_comes)
     assert_string_equal(err.text,
                         "a body of 12 bytes, but 11 can be kept at most: nothing is taken "
                         "as long as it is delivered, so move it to another queue");
-    assemble_free(&a);
 }
 
-TEST(a_dropped_content_leaves_the_others_alone)
+TEST_BETWEEN(init, end, a_dropped_content_leaves_the_others_alone)
 {
     struct frame first = frame(FRAME_BODY, 1, "ab", 2), last = frame(FRAME_BODY, 1, "cd", 2);
     struct frame gone = frame(FRAME_BODY, 2, "xx", 2);
-    struct assembled out;
-    struct assemble a;
-    struct err err;
-    bool whole;
 
-    assemble_init(&a, 100);
-    begin(&a, 2, 4);
-    begin(&a, 1, 4);
+    begin(2, 4);
+    begin(1, 4);
     assert_int_equal(assemble_frame(&a, &first, &out, &whole, &err), OK);
     assemble_drop(&a, 2);
     assemble_drop(&a, 9); /* nothing there */
@@ -129,5 +115,4 @@ TEST(a_dropped_content_leaves_the_others_alone)
     assert_memory_equal(out.body.data, "abcd", 4);
     assemble_reset(&a);
     assert_false(assemble_is_busy(&a, 1));
-    assemble_free(&a);
 }

@@ -6,9 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 
-TEST_WITH(probe, the_handshake_is_answered_step_by_step)
+static void up(struct probe *p)
 {
-    probe_up(f);
+    probe_setup(p);
+    probe_up(p);
+}
+
+TEST_FROM(probe, up, the_handshake_is_answered_step_by_step)
+{
     assert_string_equal(fake_heard(f->broker), "start-ok tune-ok open");
     assert_string_equal(f->story, "up");
     assert_string_equal(link_state_word(f->link), "up");
@@ -26,14 +31,15 @@ static bool look_at_tune_ok(void *arg, struct fake_conn *c, uint16_t channel,
     return false;
 }
 
-static amqp_connection_tune_ok_t tune(int ours, uint16_t theirs, uint32_t frame_max)
+static amqp_connection_tune_ok_t tune(struct probe *p, int ours, uint16_t theirs,
+                                      uint32_t frame_max)
 {
     amqp_connection_tune_ok_t seen = {0, 0, 0};
-    struct probe p;
 
-    probe_setup(&p);
-    p.settings.heartbeat_s = ours;
-    *fake_plan(p.broker) = (struct fake_plan){
+    probe_teardown(p);
+    probe_setup(p);
+    p->settings.heartbeat_s = ours;
+    *fake_plan(p->broker) = (struct fake_plan){
         .user = "guest",
         .password = "guest",
         .vhost = "/",
@@ -43,20 +49,19 @@ static amqp_connection_tune_ok_t tune(int ours, uint16_t theirs, uint32_t frame_
         .hooks = {.method = look_at_tune_ok},
         .arg = &seen,
     };
-    probe_up(&p);
-    probe_teardown(&p);
+    probe_up(p);
     return seen;
 }
 
-TEST(the_smaller_heartbeat_and_a_bounded_frame_are_agreed)
+TEST_WITH(probe, the_smaller_heartbeat_and_a_bounded_frame_are_agreed)
 {
-    assert_int_equal(tune(20, 60, 131072).heartbeat, 20);
-    assert_int_equal(tune(60, 20, 131072).heartbeat, 20);
-    assert_int_equal(tune(20, 0, 131072).heartbeat, 20);
-    assert_int_equal(tune(0, 60, 131072).heartbeat, 0);
-    assert_int_equal(tune(0, 0, 0).frame_max, 131072);
-    assert_int_equal(tune(0, 0, 8192).frame_max, 8192);
-    assert_int_equal(tune(0, 0, 1u << 30).frame_max, 1 << 20);
+    assert_int_equal(tune(f, 20, 60, 131072).heartbeat, 20);
+    assert_int_equal(tune(f, 60, 20, 131072).heartbeat, 20);
+    assert_int_equal(tune(f, 20, 0, 131072).heartbeat, 20);
+    assert_int_equal(tune(f, 0, 60, 131072).heartbeat, 0);
+    assert_int_equal(tune(f, 0, 0, 0).frame_max, 131072);
+    assert_int_equal(tune(f, 0, 0, 8192).frame_max, 8192);
+    assert_int_equal(tune(f, 0, 0, 1u << 30).frame_max, 1 << 20);
 }
 
 TEST_WITH(probe, a_frame_limit_that_is_too_small_is_refused)
@@ -157,12 +162,11 @@ TEST_WITH(probe, methods_go_both_ways)
     assert_string_equal(fake_heard(f->broker), "start-ok tune-ok open 1:channel.open");
 }
 
-TEST_WITH(probe, publishes_of_a_turn_go_out_in_one_write)
+TEST_FROM(probe, up, publishes_of_a_turn_go_out_in_one_write)
 {
     struct message m = {.id = slice_of("s:1"), .type = slice_of("t"), .body = slice_of("{}")};
     struct err err;
 
-    probe_up(f);
     fake_forget(f->broker);
     assert_int_equal(link_publish(f->link, 2, "x", "k", &m, &err), OK);
     m.id = slice_of("s:2");
@@ -190,14 +194,13 @@ TEST_WITH(probe, what_a_message_must_not_be_leaves_the_buffer_as_it_was)
     assert_int_equal(link_backlog(f->link), before);
 }
 
-TEST_WITH(probe, a_broker_that_does_not_read_fills_the_backlog_to_its_limit)
+TEST_FROM(probe, up, a_broker_that_does_not_read_fills_the_backlog_to_its_limit)
 {
     static char body[1 << 20];
     struct message m = {.type = slice_of("t"), .body = {body, sizeof body}};
     struct err err;
     int rc, n = 0;
 
-    probe_up(f);
     fake_plan(f->broker)->deaf = true;
     while ((rc = link_publish(f->link, 1, "x", "", &m, &err)) == OK && n < 100) {
         link_flush(f->link);
@@ -232,9 +235,8 @@ static void deliver(struct probe *p, uint16_t channel, const char *text, size_t 
                  slice_of(text), most + FRAME_OVERHEAD);
 }
 
-TEST_WITH(probe, contents_are_put_together_from_any_frames)
+TEST_FROM(probe, up, contents_are_put_together_from_any_frames)
 {
-    probe_up(f);
     deliver(f, 1, "whole", 100);
     deliver(f, 1, "in pieces", 2);
     deliver(f, 1, "", 1);
@@ -242,18 +244,16 @@ TEST_WITH(probe, contents_are_put_together_from_any_frames)
     assert_int_equal(f->reads, 2); /* the end of the handshake, and one for all of them */
 }
 
-TEST(reads_may_end_anywhere_in_a_frame)
+TEST_WITH(probe, reads_may_end_anywhere_in_a_frame)
 {
     for (size_t chunk = 1; chunk < 40; chunk++) {
-        struct probe p;
-
-        probe_setup(&p);
-        fake_plan(p.broker)->chunk = chunk;
-        probe_up(&p);
-        deliver(&p, 1, "whole", 100);
-        deliver(&p, 7, "in pieces", 2);
-        probe_until(&p, "up 1:content(whole) 7:content(in pieces)");
-        probe_teardown(&p);
+        probe_teardown(f);
+        probe_setup(f);
+        fake_plan(f->broker)->chunk = chunk;
+        probe_up(f);
+        deliver(f, 1, "whole", 100);
+        deliver(f, 7, "in pieces", 2);
+        probe_until(f, "up 1:content(whole) 7:content(in pieces)");
     }
 }
 
@@ -268,12 +268,11 @@ TEST_WITH(probe, a_body_that_cannot_be_kept_ends_the_connection)
     probe_until_error(f, "a body of 1001 bytes, but 1000 can be kept at most");
 }
 
-TEST_WITH(probe, blocked_and_unblocked_are_told)
+TEST_FROM(probe, up, blocked_and_unblocked_are_told)
 {
     amqp_connection_blocked_t blocked = {.reason = amqp_cstring_bytes("low on memory")};
     amqp_connection_unblocked_t unblocked = {0};
 
-    probe_up(f);
     fake_send(fake_conn(f->broker, NULL), 0, AMQP_CONNECTION_BLOCKED_METHOD, &blocked);
     probe_until(f, "blocked(low on memory)");
     assert_true(link_is_blocked(f->link));
@@ -286,21 +285,19 @@ TEST_WITH(probe, blocked_and_unblocked_are_told)
     assert_false(link_is_blocked(f->link));
 }
 
-TEST_WITH(probe, a_close_by_the_broker_is_answered_told_and_followed_by_a_new_connection)
+TEST_FROM(probe, up, a_close_by_the_broker_is_answered_told_and_followed_by_a_new_connection)
 {
     amqp_connection_close_t close = {.reply_code = 320,
                                      .reply_text = amqp_cstring_bytes("CONNECTION_FORCED - bye")};
 
-    probe_up(f);
     fake_forget(f->broker);
     fake_send(fake_conn(f->broker, NULL), 0, AMQP_CONNECTION_CLOSE_METHOD, &close);
     probe_until(f, "up down(fake:5672 closed the connection: 320 CONNECTION_FORCED - bye) up");
     assert_int_equal(fake_connects(f->broker), 2);
 }
 
-TEST_WITH(probe, closing_says_goodbye)
+TEST_FROM(probe, up, closing_says_goodbye)
 {
-    probe_up(f);
     fake_forget(f->broker);
     link_close(f->link);
     assert_false(link_is_up(f->link));
@@ -310,57 +307,44 @@ TEST_WITH(probe, closing_says_goodbye)
     assert_string_equal(f->story, "up");
 }
 
-TEST(closing_does_not_wait_for_ever_for_the_broker)
+TEST_FROM(probe, up, closing_does_not_wait_for_ever_for_the_broker)
 {
-    struct probe p;
-
-    probe_setup(&p);
-    probe_up(&p);
-    fake_plan(p.broker)->silent = true;
-    probe_teardown(&p); /* 2 s, within its patience */
+    fake_plan(f->broker)->silent = true; /* the teardown waits for 2 s, within its patience */
 }
 
-TEST(a_link_can_be_closed_in_every_state)
+TEST_WITH(probe, a_link_can_be_closed_in_every_state)
 {
-    struct probe p;
-
-    probe_setup(&p);
-    p.link = NULL;
-    probe_open(&p);
-    probe_teardown(&p); /* before the first step */
+    probe_open(f);
+    probe_teardown(f); /* before the first step */
     for (int steps = 1; steps < 12; steps++) {
-        probe_setup(&p);
-        fake_plan(p.broker)->chunk = 50;
-        probe_open(&p);
+        probe_setup(f);
+        fake_plan(f->broker)->chunk = 50;
+        probe_open(f);
         for (int i = 0; i < steps; i++)
-            uv_run(&p.loop, UV_RUN_NOWAIT);
-        probe_teardown(&p);
+            uv_run(&f->loop, UV_RUN_NOWAIT);
+        probe_teardown(f);
     }
-    probe_setup(&p);
-    fake_plan(p.broker)->refuse = true;
-    p.settings.backoff_min_ms = p.settings.backoff_max_ms = 100000;
-    probe_open(&p);
-    probe_until_error(&p, "refused");
-    probe_teardown(&p); /* while it waits */
+    probe_setup(f);
+    fake_plan(f->broker)->refuse = true;
+    f->settings.backoff_min_ms = f->settings.backoff_max_ms = 100000;
+    probe_open(f);
+    probe_until_error(f, "refused"); /* it is closed while it waits */
 }
 
-TEST(events_may_close_or_restart_the_link)
+TEST_FROM(probe, up, events_may_close_or_restart_the_link)
 {
-    struct probe p;
-
-    probe_setup(&p);
-    probe_up(&p);
-    deliver(&p, 1, "one", 100);
-    deliver(&p, 1, "two", 100);
-    p.restart_on_next = true;
-    probe_until(&p,
+    deliver(f, 1, "one", 100);
+    deliver(f, 1, "two", 100);
+    f->restart_on_next = true;
+    probe_until(f,
                 "up 1:content(one) down(connection to fake:5672 given up: the owner says so) up");
-    deliver(&p, 1, "three", 100);
-    deliver(&p, 1, "four", 100);
-    p.close_on_next = true;
-    probe_until(&p, "1:content(three)");
-    probe_teardown(&p);
-    assert_null(strstr(p.story, "four"));
+    deliver(f, 1, "three", 100);
+    deliver(f, 1, "four", 100);
+    f->close_on_next = true;
+    probe_until(f, "1:content(three)");
+    probe_teardown(f);
+    assert_null(strstr(f->story, "four"));
+    probe_setup(f); /* for the teardown */
 }
 
 TEST_WITH(probe, a_quiet_link_shows_signs_of_life)

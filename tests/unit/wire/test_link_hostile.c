@@ -10,23 +10,37 @@
 
 static amqp_basic_deliver_t deliver = {.consumer_tag = {1, (char[]){"c"}}, .delivery_tag = 1};
 
-/* The bytes break the protocol in this way, and the link is up again afterwards. */
-static void breaks(const char *bytes, size_t len, const char *why)
-{
-    char want[512];
-    struct probe p;
+static struct buf out; /* for the link */
+static struct err err;
 
-    probe_setup(&p);
-    probe_up(&p);
-    fake_raw(fake_conn(p.broker, NULL), bytes, len);
-    snprintf(want, sizeof want, "up down(fake:5672 broke the protocol: %s) up", why);
-    probe_until(&p, want);
-    probe_teardown(&p);
+static void begin(struct probe *p)
+{
+    probe_setup(p);
+    buf_init(&out, 1 << 20);
 }
 
-#define BREAKS(bytes, why) breaks(bytes, sizeof(bytes) - 1, why)
+static void end(struct probe *p)
+{
+    probe_teardown(p);
+    buf_free(&out);
+}
 
-TEST(bytes_that_are_no_frames_end_the_connection)
+/* The bytes break the protocol in this way, and the link is up again afterwards. */
+static void breaks(struct probe *p, const char *bytes, size_t len, const char *why)
+{
+    char want[512];
+
+    probe_teardown(p);
+    probe_setup(p);
+    probe_up(p);
+    fake_raw(fake_conn(p->broker, NULL), bytes, len);
+    snprintf(want, sizeof want, "up down(fake:5672 broke the protocol: %s) up", why);
+    probe_until(p, want);
+}
+
+#define BREAKS(bytes, why) breaks(f, bytes, sizeof(bytes) - 1, why)
+
+TEST_ON(struct probe, begin, end, bytes_that_are_no_frames_end_the_connection)
 {
     BREAKS("GARBAGE", "bytes that are no AMQP frame (type 71); is it an AMQP port?");
     BREAKS("\1\0\0\x7f\xff\xff\xff", "a frame of 2147483647 bytes is over the limit of 131072");
@@ -35,7 +49,7 @@ TEST(bytes_that_are_no_frames_end_the_connection)
     BREAKS("\4\0\0\0\0\0\0\xce", "bytes that are no AMQP frame (type 4); is it an AMQP port?");
 }
 
-TEST(methods_that_have_no_place_end_the_connection)
+TEST_ON(struct probe, begin, end, methods_that_have_no_place_end_the_connection)
 {
     BREAKS("\1\0\1\0\0\0\4\xff\xff\xff\xff\xce", "a method that no server sends (0xffffffff)");
     BREAKS("\1\0\1\0\0\0\4\0\x32\0\x0a\xce", "a method that no server sends (0x0032000a)");
@@ -49,7 +63,7 @@ TEST(methods_that_have_no_place_end_the_connection)
            "a method that cannot be decoded (0x003c0050, 5 bytes)");
 }
 
-TEST(contents_out_of_order_end_the_connection)
+TEST_ON(struct probe, begin, end, contents_out_of_order_end_the_connection)
 {
     BREAKS("\3\0\1\0\0\0\1x\xce", "a body frame without its method on channel 1");
     BREAKS("\2\0\1\0\0\0\x0e\0\x3c\0\0\0\0\0\0\0\0\0\1\0\0\xce",
@@ -57,60 +71,50 @@ TEST(contents_out_of_order_end_the_connection)
 }
 
 /* A delivery of a body of three bytes begins, then come these bytes. */
-static void breaks_after_header(const char *bytes, size_t len, const char *why)
+static void breaks_after_header(struct probe *p, const char *bytes, size_t len, const char *why)
 {
     amqp_basic_properties_t properties = {._flags = 0};
-    struct buf out;
-    struct err err;
 
-    buf_init(&out, 1 << 20);
+    buf_clear(&out);
     assert_int_equal(codec_method(&out, 1, AMQP_BASIC_DELIVER_METHOD, &deliver, &err), OK);
     assert_int_equal(codec_header(&out, 1, &properties, 3, &err), OK);
     buf_append(&out, bytes, len);
-    breaks(out.data, out.len, why);
-    buf_free(&out);
+    breaks(p, out.data, out.len, why);
 }
 
-TEST(contents_that_contradict_themselves_end_the_connection)
+TEST_ON(struct probe, begin, end, contents_that_contradict_themselves_end_the_connection)
 {
-    breaks_after_header("\3\0\1\0\0\0\4four\xce", 12,
+    breaks_after_header(f, "\3\0\1\0\0\0\4four\xce", 12,
                         "a body longer than the 3 bytes that were announced");
-    breaks_after_header("\2\0\1\0\0\0\x0e\0\x3c\0\0\0\0\0\0\0\0\0\3\0\0\xce", 22,
+    breaks_after_header(f, "\2\0\1\0\0\0\x0e\0\x3c\0\0\0\0\0\0\0\0\0\3\0\0\xce", 22,
                         "a second header for one content");
-    breaks_after_header("\1\0\1\0\0\0\4\0\x3c\0\x0b\xce", 12,
+    breaks_after_header(f, "\1\0\1\0\0\0\4\0\x3c\0\x0b\xce", 12,
                         "AMQP_BASIC_QOS_OK_METHOD in the middle of a content");
-    breaks_after_header("\2\0\1\0\0\0\x0d\0\x3c\0\0\0\0\0\0\0\0\0\3\0\xce", 21,
+    breaks_after_header(f, "\2\0\1\0\0\0\x0d\0\x3c\0\0\0\0\0\0\0\0\0\3\0\xce", 21,
                         "a content header that is none (13 bytes)");
 }
 
-TEST_WITH(probe, a_channel_close_takes_its_unfinished_content_with_it)
+TEST_ON(struct probe, begin, end, a_channel_close_takes_its_unfinished_content_with_it)
 {
     amqp_channel_close_t close = {.reply_code = 404, .reply_text = amqp_cstring_bytes("gone")};
     amqp_basic_properties_t properties = {._flags = 0};
-    struct buf out;
-    struct err err;
 
     probe_up(f);
-    buf_init(&out, 1 << 20);
     codec_method(&out, 1, AMQP_BASIC_DELIVER_METHOD, &deliver, &err);
     codec_header(&out, 1, &properties, 3, &err);
     codec_method(&out, 1, AMQP_CHANNEL_CLOSE_METHOD, &close, &err);
     fake_raw(fake_conn(f->broker, NULL), out.data, out.len);
     probe_until(f, "up 1:CHANNEL_CLOSE_METHOD");
-    buf_free(&out);
     fake_content(fake_conn(f->broker, NULL), 1, AMQP_BASIC_DELIVER_METHOD, &deliver, &properties,
                  slice_of("abc"), 0);
     probe_until(f, "1:content(abc)");
 }
 
-TEST_WITH(probe, contents_of_several_channels_may_interleave)
+TEST_ON(struct probe, begin, end, contents_of_several_channels_may_interleave)
 {
     amqp_basic_properties_t properties = {._flags = 0};
-    struct buf out;
-    struct err err;
 
     probe_up(f);
-    buf_init(&out, 1 << 20);
     for (uint16_t channel = 1; channel <= 3; channel++)
         codec_method(&out, channel, AMQP_BASIC_DELIVER_METHOD, &deliver, &err);
     for (uint16_t channel = 3; channel >= 1; channel--)
@@ -122,10 +126,9 @@ TEST_WITH(probe, contents_of_several_channels_may_interleave)
     codec_body(&out, 1, slice_of("1!"), 8192, &err);
     fake_raw(fake_conn(f->broker, NULL), out.data, out.len);
     probe_until(f, "up 2:content(ab2!) 3:content(ab3!) 1:content(ab1!)");
-    buf_free(&out);
 }
 
-TEST_WITH(probe, there_is_a_limit_to_unfinished_contents)
+TEST_ON(struct probe, begin, end, there_is_a_limit_to_unfinished_contents)
 {
     probe_up(f);
     for (uint16_t channel = 1; channel <= 300; channel++)
@@ -134,12 +137,11 @@ TEST_WITH(probe, there_is_a_limit_to_unfinished_contents)
 }
 
 /* A header frame whose table is nested so deep that it fills the frame. */
-TEST(deep_headers_are_one_messages_trouble_only)
+TEST_ON(struct probe, begin, end, deep_headers_are_one_messages_trouble_only)
 {
     const size_t levels = 18000, table = levels * 7;
     amqp_basic_properties_t properties = {._flags = 0};
     char *frame = malloc(table + 64), *at = frame;
-    struct probe p;
 
     assert_non_null(frame);
     at = put32(put16(put8(at, FRAME_HEADER), 1), (uint32_t)(12 + 2 + 4 + table + 3));
@@ -149,22 +151,19 @@ TEST(deep_headers_are_one_messages_trouble_only)
     for (size_t i = 0; i < levels; i++)
         at = put32(put_bytes(at, "\1aF", 3), (uint32_t)((levels - i - 1) * 7));
     at = put8(put_bytes(at, "\2id", 3), FRAME_END);
-    probe_setup(&p);
-    probe_up(&p);
-    fake_send(fake_conn(p.broker, NULL), 1, AMQP_BASIC_DELIVER_METHOD, &deliver);
-    fake_raw(fake_conn(p.broker, NULL), frame, (size_t)(at - frame));
-    fake_content(fake_conn(p.broker, NULL), 1, AMQP_BASIC_DELIVER_METHOD, &deliver, &properties,
+    probe_up(f);
+    fake_send(fake_conn(f->broker, NULL), 1, AMQP_BASIC_DELIVER_METHOD, &deliver);
+    fake_raw(fake_conn(f->broker, NULL), frame, (size_t)(at - frame));
+    fake_content(fake_conn(f->broker, NULL), 1, AMQP_BASIC_DELIVER_METHOD, &deliver, &properties,
                  slice_of("next"), 0);
-    probe_until(&p, "up 1:fault(headers nested deeper than 64) 1:content(next)");
-    probe_teardown(&p);
+    probe_until(f, "up 1:fault(headers nested deeper than 64) 1:content(next)");
     free(frame);
 }
 
-TEST(a_deep_table_in_the_first_method_ends_the_connection)
+TEST_ON(struct probe, begin, end, a_deep_table_in_the_first_method_ends_the_connection)
 {
     const size_t levels = 18000, table = levels * 7;
     char *frame = malloc(table + 64), *at = frame;
-    struct probe p;
 
     assert_non_null(frame);
     at = put32(put16(put8(at, FRAME_METHOD), 0), (uint32_t)(4 + 2 + 4 + table + 8));
@@ -172,16 +171,14 @@ TEST(a_deep_table_in_the_first_method_ends_the_connection)
     for (size_t i = 0; i < levels; i++)
         at = put32(put_bytes(at, "\1aF", 3), (uint32_t)((levels - i - 1) * 7));
     at = put8(put64(at, 0), FRAME_END);
-    probe_setup(&p);
-    fake_plan(p.broker)->silent = true;
-    probe_open(&p);
-    while (fake_conn(p.broker, NULL) == NULL || fake_heard(p.broker) == NULL)
-        uv_run(&p.loop, UV_RUN_ONCE);
-    fake_raw(fake_conn(p.broker, NULL), frame, (size_t)(at - frame));
-    probe_until_error(&p, "connection.start: headers nested deeper than 64");
-    fake_plan(p.broker)->silent = false;
-    probe_up(&p);
-    probe_teardown(&p);
+    fake_plan(f->broker)->silent = true;
+    probe_open(f);
+    while (fake_conn(f->broker, NULL) == NULL || fake_heard(f->broker) == NULL)
+        uv_run(&f->loop, UV_RUN_ONCE);
+    fake_raw(fake_conn(f->broker, NULL), frame, (size_t)(at - frame));
+    probe_until_error(f, "connection.start: headers nested deeper than 64");
+    fake_plan(f->broker)->silent = false;
+    probe_up(f);
     free(frame);
 }
 
@@ -215,68 +212,58 @@ static bool send_after_open(void *arg, struct fake_conn *c, uint16_t channel,
     return true;
 }
 
-TEST(a_stream_cut_at_any_byte_leads_to_a_new_connection)
+TEST_ON(struct probe, begin, end, a_stream_cut_at_any_byte_leads_to_a_new_connection)
 {
     size_t whole;
-    struct probe p;
 
-    probe_setup(&p);
-    fake_plan(p.broker)->hooks.method = send_after_open;
-    probe_open(&p);
-    probe_until(&p, "unblocked");
-    whole = fake_given(p.broker);
-    probe_teardown(&p);
+    fake_plan(f->broker)->hooks.method = send_after_open;
+    probe_open(f);
+    probe_until(f, "unblocked");
+    whole = fake_given(f->broker);
     assert_true(whole > 200);
     for (size_t cut = 1; cut <= whole; cut++) {
-        probe_setup(&p);
-        fake_plan(p.broker)->hooks.method = send_after_open;
-        fake_plan(p.broker)->cut_after = cut;
-        probe_open(&p);
-        while (fake_connects(p.broker) < 2)
-            uv_run(&p.loop, UV_RUN_ONCE);
-        fake_plan(p.broker)->cut_after = 0;
-        probe_until(&p, "up blocked(memory) 1:content(abcdef) 2:BASIC_ACK_METHOD unblocked");
-        probe_teardown(&p);
+        probe_teardown(f);
+        probe_setup(f);
+        fake_plan(f->broker)->hooks.method = send_after_open;
+        fake_plan(f->broker)->cut_after = cut;
+        probe_open(f);
+        while (fake_connects(f->broker) < 2)
+            uv_run(&f->loop, UV_RUN_ONCE);
+        fake_plan(f->broker)->cut_after = 0;
+        probe_until(f, "up blocked(memory) 1:content(abcdef) 2:BASIC_ACK_METHOD unblocked");
     }
 }
 
 /* Whatever bit is wrong, the link either goes on or drops the connection; it never
  * crashes, hangs, or stays away. */
-TEST(a_stream_bent_at_any_byte_does_no_harm)
+TEST_ON(struct probe, begin, end, a_stream_bent_at_any_byte_does_no_harm)
 {
     amqp_basic_properties_t properties = {
         ._flags = AMQP_BASIC_MESSAGE_ID_FLAG | AMQP_BASIC_HEADERS_FLAG,
         .message_id = amqp_cstring_bytes("id"),
     };
     amqp_table_entry_t entry = {.key = amqp_cstring_bytes("a")};
-    struct buf out;
-    struct err err;
-    struct probe p;
 
     entry.value.kind = AMQP_FIELD_KIND_I32;
     properties.headers = (amqp_table_t){1, &entry};
-    buf_init(&out, 1 << 20);
     codec_method(&out, 1, AMQP_BASIC_DELIVER_METHOD, &deliver, &err);
     codec_header(&out, 1, &properties, 6, &err);
     codec_body(&out, 1, slice_of("abcdef"), 12, &err);
-    probe_setup(&p);
-    probe_open(&p);
+    probe_open(f);
     for (size_t at = 0; at < out.len; at++) {
         for (int bit = 0; bit < 8; bit++) {
             size_t connects;
 
-            probe_up(&p);
-            connects = fake_connects(p.broker);
+            probe_up(f);
+            connects = fake_connects(f->broker);
             out.data[at] = (char)(out.data[at] ^ 1 << bit);
-            fake_raw(fake_conn(p.broker, NULL), out.data, out.len);
-            fake_cut(fake_conn(p.broker, NULL));
-            while (fake_connects(p.broker) == connects)
-                uv_run(&p.loop, UV_RUN_ONCE);
+            fake_raw(fake_conn(f->broker, NULL), out.data, out.len);
+            fake_cut(fake_conn(f->broker, NULL));
+            while (fake_connects(f->broker) == connects)
+                uv_run(&f->loop, UV_RUN_ONCE);
             out.data[at] = (char)(out.data[at] ^ 1 << bit);
-            p.story[0] = '\0';
+            f->story[0] = '\0';
         }
     }
-    probe_up(&p);
-    probe_teardown(&p);
-    buf_free(&out);
+    probe_up(f);
 }

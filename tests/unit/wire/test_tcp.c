@@ -11,7 +11,6 @@ struct play {
     uv_loop_t loop;
     uv_tcp_t server;
     uv_tcp_t peer; /* the one connection that it took */
-    bool listens;
     bool has_peer;
     bool mute; /* it takes the connection and reads nothing */
     uint16_t port;
@@ -105,13 +104,14 @@ static const struct stream_events events = {
     .closed = on_closed,
 };
 
-static void begin(struct play *p, bool listens)
+/* At whose port nobody listens. */
+static void deaf(struct play *p)
 {
     struct sockaddr_in any;
     struct sockaddr_storage bound;
     int size = sizeof bound;
 
-    *p = (struct play){.listens = listens};
+    *p = (struct play){.opened = false};
     buf_init(&p->got, 64 << 20);
     assert_int_equal(uv_loop_init(&p->loop), 0);
     assert_int_equal(uv_tcp_init(&p->loop, &p->server), 0);
@@ -120,8 +120,12 @@ static void begin(struct play *p, bool listens)
     assert_int_equal(uv_tcp_bind(&p->server, (const struct sockaddr *)&any, 0), 0);
     assert_int_equal(uv_tcp_getsockname(&p->server, (struct sockaddr *)&bound, &size), 0);
     p->port = ntohs(((struct sockaddr_in *)&bound)->sin_port);
-    if (listens)
-        assert_int_equal(uv_listen((uv_stream_t *)&p->server, 4, on_connection), 0);
+}
+
+static void play_setup(struct play *p)
+{
+    deaf(p);
+    assert_int_equal(uv_listen((uv_stream_t *)&p->server, 4, on_connection), 0);
 }
 
 static void open_to(struct play *p, const char *host)
@@ -139,7 +143,7 @@ static void run_until(struct play *p, const bool *flag)
         assert_int_not_equal(uv_run(&p->loop, UV_RUN_ONCE) == 0 && !*flag, 1);
 }
 
-static void end(struct play *p)
+static void play_teardown(struct play *p)
 {
     p->stream->ops->close(p->stream);
     assert_false(p->closed);
@@ -152,111 +156,91 @@ static void end(struct play *p)
     buf_free(&p->got);
 }
 
-TEST(bytes_go_out_in_order_and_come_back)
+TEST_WITH(play, bytes_go_out_in_order_and_come_back)
 {
-    struct play p;
     struct err err;
     struct buf given;
 
-    begin(&p, true);
-    open_to(&p, "127.0.0.1");
-    assert_int_equal(p.stream->ops->write(p.stream, "x", 1, &err), ERR_CLOSED); /* too early */
-    run_until(&p, &p.opened);
+    open_to(f, "127.0.0.1");
+    assert_int_equal(f->stream->ops->write(f->stream, "x", 1, &err), ERR_CLOSED); /* too early */
+    run_until(f, &f->opened);
     buf_init(&given, 1000);
     for (int i = 0; i < 20; i++) {
-        assert_int_equal(p.stream->ops->write(p.stream, "copied ", 7, &err), OK);
+        assert_int_equal(f->stream->ops->write(f->stream, "copied ", 7, &err), OK);
         buf_text(&given, "given ");
-        assert_int_equal(p.stream->ops->give(p.stream, &given, &err), OK);
+        assert_int_equal(f->stream->ops->give(f->stream, &given, &err), OK);
         assert_int_equal(given.len, 0);
         assert_int_equal(given.max, 1000); /* the ceiling stays its owner's */
     }
-    while (p.got.len < 20 * 13)
-        uv_run(&p.loop, UV_RUN_ONCE);
+    while (f->got.len < 20 * 13)
+        uv_run(&f->loop, UV_RUN_ONCE);
     for (int i = 0; i < 20; i++)
-        assert_memory_equal(p.got.data + i * 13, "copied given ", 13);
-    assert_int_equal(p.stream->ops->backlog(p.stream), 0);
-    assert_true(p.drained > 0);
+        assert_memory_equal(f->got.data + i * 13, "copied given ", 13);
+    assert_int_equal(f->stream->ops->backlog(f->stream), 0);
+    assert_true(f->drained > 0);
     buf_free(&given);
-    end(&p);
 }
 
-TEST(a_peer_that_does_not_read_makes_a_backlog)
+TEST_WITH(play, a_peer_that_does_not_read_makes_a_backlog)
 {
     static char bytes[1 << 20];
-    struct play p;
     struct err err;
 
-    begin(&p, true);
-    p.mute = true;
-    open_to(&p, "127.0.0.1");
-    run_until(&p, &p.opened);
+    f->mute = true;
+    open_to(f, "127.0.0.1");
+    run_until(f, &f->opened);
     for (int i = 0; i < 32; i++)
-        assert_int_equal(p.stream->ops->write(p.stream, bytes, sizeof bytes, &err), OK);
-    uv_run(&p.loop, UV_RUN_NOWAIT);
-    assert_true(p.stream->ops->backlog(p.stream) >= sizeof bytes);
-    end(&p); /* with writes under way */
+        assert_int_equal(f->stream->ops->write(f->stream, bytes, sizeof bytes, &err), OK);
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+    assert_true(f->stream->ops->backlog(f->stream) >= sizeof bytes);
+    /* and with writes under way it is closed */
 }
 
-TEST(a_refused_connection_names_host_and_port)
+TEST_FROM(play, deaf, a_refused_connection_names_host_and_port)
 {
     char want[100];
-    struct play p;
 
-    begin(&p, false);
-    open_to(&p, "127.0.0.1");
-    run_until(&p, &p.failed);
+    open_to(f, "127.0.0.1");
+    run_until(f, &f->failed);
     snprintf(want, sizeof want, "cannot connect to 127.0.0.1:%u: connection refused",
-             (unsigned)p.port);
-    assert_memory_equal(p.why.text, want, strlen(want));
-    end(&p);
+             (unsigned)f->port);
+    assert_memory_equal(f->why.text, want, strlen(want));
 }
 
-TEST(every_address_of_a_name_is_tried)
+TEST_WITH(play, every_address_of_a_name_is_tried)
 {
-    struct play p;
-
-    begin(&p, true); /* on 127.0.0.1 only, while localhost may be ::1 first */
-    open_to(&p, "localhost");
-    run_until(&p, &p.opened);
-    end(&p);
+    open_to(f, "localhost"); /* may be ::1 first, and it is on 127.0.0.1 only */
+    run_until(f, &f->opened);
 }
 
-TEST(a_name_without_address_is_an_error)
+TEST_FROM(play, deaf, a_name_without_address_is_an_error)
 {
-    struct play p;
-
-    begin(&p, false);
-    open_to(&p, "no-such-host.invalid");
-    run_until(&p, &p.failed);
-    assert_non_null(strstr(p.why.text, "cannot find the address of no-such-host.invalid:"));
-    end(&p);
+    open_to(f, "no-such-host.invalid");
+    run_until(f, &f->failed);
+    assert_non_null(strstr(f->why.text, "cannot find the address of no-such-host.invalid:"));
 }
 
-TEST(the_end_of_the_stream_is_told)
+TEST_WITH(play, the_end_of_the_stream_is_told)
 {
-    struct play p;
     struct err err;
 
-    begin(&p, true);
-    open_to(&p, "127.0.0.1");
-    run_until(&p, &p.opened);
-    run_until(&p, &p.has_peer);
-    uv_close((uv_handle_t *)&p.peer, NULL);
-    run_until(&p, &p.failed);
-    assert_non_null(strstr(p.why.text, "closed the connection"));
-    assert_int_equal(p.stream->ops->write(p.stream, "x", 1, &err), ERR_CLOSED);
-    end(&p);
+    open_to(f, "127.0.0.1");
+    run_until(f, &f->opened);
+    run_until(f, &f->has_peer);
+    uv_close((uv_handle_t *)&f->peer, NULL);
+    run_until(f, &f->failed);
+    assert_non_null(strstr(f->why.text, "closed the connection"));
+    assert_int_equal(f->stream->ops->write(f->stream, "x", 1, &err), ERR_CLOSED);
 }
 
-TEST(it_can_be_closed_in_every_state)
+TEST_WITH(play, it_can_be_closed_in_every_state)
 {
+    open_to(f, "127.0.0.1");
     for (int turns = 0; turns < 8; turns++) {
-        struct play p;
-
-        begin(&p, true);
-        open_to(&p, turns % 2 == 0 ? "localhost" : "no-such-host.invalid");
+        play_teardown(f);
+        play_setup(f);
+        open_to(f, turns % 2 == 0 ? "localhost" : "no-such-host.invalid");
         for (int i = 0; i < turns; i++)
-            uv_run(&p.loop, UV_RUN_NOWAIT);
-        end(&p);
+            uv_run(&f->loop, UV_RUN_NOWAIT);
     }
 }
