@@ -1,4 +1,4 @@
-"""load: paying orders steadily from a thread, while a test makes things fail."""
+"""load: work from a thread, such as paying orders steadily, while a test makes things fail."""
 
 import threading
 import time
@@ -6,14 +6,10 @@ import time
 import enrolment
 
 
-class Load:
-    """Pays orders `numbers` at about `rate` a second. `orders` is their router."""
+class Beside:
+    """A thread of its own for work(), which ends when it is told to."""
 
-    def __init__(self, orders, numbers, rate):
-        self.path = orders.store
-        self.numbers = numbers
-        self.rate = rate
-        self.paid = 0
+    def __init__(self):
         self.problem = None
         self.ending = threading.Event()
         self.thread = threading.Thread(target=self.work, daemon=True)
@@ -25,6 +21,17 @@ class Load:
     def __exit__(self, *_):
         self.ending.set()
         self.thread.join()
+
+
+class Load(Beside):
+    """Pays orders `numbers` at about `rate` a second. `orders` is their router."""
+
+    def __init__(self, orders, numbers, rate):
+        super().__init__()
+        self.path = orders.store
+        self.numbers = numbers
+        self.rate = rate
+        self.paid = 0
 
     def work(self):
         store = enrolment.connect(self.path)

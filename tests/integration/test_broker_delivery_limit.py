@@ -1,5 +1,5 @@
 """docs/faults.md#f21, docs/design.md#delivery-limits: what the broker gives up on, since the router
-died again and again with it in hand.
+died again and again with it unacked.
 
 Quorum queues have a delivery limit (20 by default from RabbitMQ 4.0). What reaches it goes to the
 queue's dead-letter queue, and from there into herald's dead letters.
@@ -51,7 +51,7 @@ class DeliveryLimit(Case):
         return keys
 
     def crash(self, router, times):
-        """Each time with all that it was given in hand: nothing of it is committed."""
+        """Each time with all that it was given unacked: nothing of it is committed."""
         for _ in range(times):
             router.die("begun:1:kill")
 
@@ -87,7 +87,7 @@ class DeliveryLimit(Case):
 
     def test_a_queue_of_a_person_is_taken_as_it_is_and_its_dead_letters_are_taken(self):
         """docs/faults.md#f21: nothing stated; a policy leads what the broker gives up on to a queue
-        made by hand. The router dies once more, with them in hand from there."""
+        made by hand. The router dies once more, with them unacked from there."""
         channel = self.peer().channel
         channel.queue_declare(self.queue, durable=True, arguments={"x-queue-type": "quorum"})
         World.node.ctl("eval", DECLARE.replace("QUEUE", self.queue))
@@ -104,7 +104,7 @@ class DeliveryLimit(Case):
 
     def test_a_queue_without_a_dead_letter_exchange_loses_nothing(self):
         """docs/faults.md#f61: it exists, and has a limit that is soon reached. A handler kills the
-        router again and again, with all the others in hand; the one that does is a dead letter in
+        router again and again, with all the others unacked; the one that does is a dead letter in
         time."""
         channel = self.peer().channel
         channel.queue_declare(self.queue, durable=True, arguments={
@@ -123,7 +123,7 @@ class DeliveryLimit(Case):
             self.assert_words(letter["error"], "crashed the router")
 
     def test_the_limit_of_20_that_nobody_has_set(self):
-        """docs/faults.md#f61: it is RabbitMQ's own from 4.0. 22 crashes with messages in hand."""
+        """docs/faults.md#f61: it is RabbitMQ's own from 4.0. 22 crashes with unacked messages."""
         if World.node.version < (4,):
             self.skipTest("RabbitMQ 4.0 is the first with a limit of its own")
         self.peer().channel.queue_declare(self.queue, durable=True,

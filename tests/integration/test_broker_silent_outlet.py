@@ -36,11 +36,11 @@ class Frames:
             yield channel, method, frame
 
 
-class Holder(proxy.Proxy):
-    """A broker of which one exchange confirms nothing, as long as `held` names it."""
+class Silencer(proxy.Proxy):
+    """A broker of which one exchange confirms nothing, as long as `outlet` names it."""
 
-    def __init__(self, port, held):
-        self.held = held
+    def __init__(self, port, outlet):
+        self.outlet = outlet
         self.streams = {}
         self.channels = {}  # of a connection: the channels that publish to the exchange
         super().__init__(port)
@@ -52,11 +52,11 @@ class Holder(proxy.Proxy):
         frames = self.streams.setdefault(carrier, Frames())
         if carrier.word == "up":
             for channel, method, frame in frames.of(data):
-                if method == PUBLISH and frame[14:14 + frame[13]].decode() == self.held:
+                if method == PUBLISH and frame[14:14 + frame[13]].decode() == self.outlet:
                     channels.add(channel)
             return data
         return b"".join(frame for channel, method, frame in frames.of(data)
-                        if not (self.held and method == ACK and channel in channels))
+                        if not (self.outlet and method == ACK and channel in channels))
 
 
 class SilentOutlet(Case):
@@ -86,7 +86,7 @@ class SilentOutlet(Case):
     def test_an_exchange_that_confirms_nothing(self):
         """docs/faults.md#f52: 3,000 rows for it, and what comes behind them goes out."""
         sick, well = self.bind("sick"), self.bind("exchange")
-        wire = Holder(World.node.port, self.names["sick"])
+        wire = Silencer(World.node.port, self.names["sick"])
         self.addCleanup(wire.close)
         url = World.node.url_for(rabbit.USER, rabbit.PASSWORD, port=wire.port)
         router = self.start(url, confirm_timeout="2s").start()
@@ -103,7 +103,7 @@ class SilentOutlet(Case):
         router.start()
         self.insert(router, "note", 100)
         self.wait_equal("what goes elsewhere", well, 300)
-        wire.held = None
+        wire.outlet = None
         self.wait_drained(router)
         self.assertGreaterEqual(sick(), 3000)
         self.assertEqual(router.dead(), [])

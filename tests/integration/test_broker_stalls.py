@@ -117,7 +117,7 @@ class Frozen(Case):
         self.assertEqual(router.dead(), [])
 
     def test_large_messages_and_a_locked_store(self):
-        """docs/faults.md#f59: what is in hand is bounded by bytes, whatever the prefetch allows;
+        """docs/faults.md#f59: what is unacked is bounded by bytes, whatever the prefetch allows;
         the broker has back what is too much, once, and in the end each takes effect once."""
         count, size = 20, 8 << 20
         router = self.router({**RECORDER, "rules/a.lua": KEYS}).start()

@@ -7,10 +7,10 @@ import re
 import signal
 import sqlite3
 import statistics
-import threading
 import time
 
 from harness import RECORD, Case, World, takes_long
+from load import Beside
 
 SUBSCRIBE = 'herald.subscribe { queue = "$queue", from = herald.fanout "$exchange" }\n'
 HEAD = """local herald = require "herald"
@@ -344,24 +344,14 @@ class Subscriptions(Reloads):
         self.check_mark("one", "two", "two")
 
 
-class Load:
+class Load(Beside):
     """Notes with keys 0, 1, ... into the outbox at `rate` a second, until it is told to end."""
 
     def __init__(self, path, rate):
+        super().__init__()
         self.path = path
         self.rate = rate
         self.sent = 0
-        self.problem = None
-        self.ending = threading.Event()
-        self.thread = threading.Thread(target=self.work, daemon=True)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ending.set()
-        self.thread.join()
 
     def work(self):
         try:

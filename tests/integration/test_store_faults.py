@@ -88,7 +88,7 @@ class Room(Case):
         self.assertLess(handled, 1000)
         time.sleep(0.5)
         self.assertEqual(len(router.effects()), handled)
-        # In hand, or given back by now: the rest is the broker's.
+        # Unacked, or given back by now: the rest is the broker's.
         self.wait_equal("the rest to be kept", lambda: (
             World.node.depth(self.names["queue"]) + router.status()["broker"]["unacked"]),
             1000 - handled)
@@ -97,8 +97,8 @@ class Room(Case):
         self.assertEqual(router.counter("duplicates"), 0)
 
     def test_disk_is_full_for_long(self):
-        """docs/design.md#trouble-of-the-store: nothing is held, and nothing goes to and fro until
-        there is room."""
+        """docs/design.md#trouble-of-the-store: nothing is unacked, and nothing goes to and fro
+        until there is room."""
         router, make_room, handled = self.full()
         self.wait_equal("all to be with the broker again",
                         lambda: World.node.depth(self.names["queue"]), 1000 - handled)
@@ -146,7 +146,7 @@ class Room(Case):
         time.sleep(1.5)  # checkpoints make some room once more, until the database is at its limit
         self.wait_paused(router, "ulimit -f")
         self.assertLess(len(router.effects()), 1000)
-        # The rest is held, or the broker has it back: it stops consuming after some seconds.
+        # The rest is unacked, or the broker has it back: it stops consuming after some seconds.
         self.wait_for("the rest", lambda: router.live().get("unacked")
                       or World.node.depth(self.names["queue"]))
         resource.prlimit(router.process.pid, resource.RLIMIT_FSIZE,
@@ -210,7 +210,7 @@ class Others(Case):
 
     def test_a_lock_that_is_held_for_long(self):
         """docs/design.md#trouble-of-the-store: when nothing can be processed the consuming channel
-        is closed once, and no deliveries are held."""
+        is closed once, and no deliveries are unacked."""
         router = self.router().start()
         peer = self.peer()
         other = sqlite3.connect(router.store, isolation_level=None)
@@ -220,7 +220,7 @@ class Others(Case):
         for number in range(100):
             peer.send(self.names["exchange"], '{"messageType":"note","businessKey1":"%d"}'
                       % number, message_id=f"m{number}")
-        self.wait_equal("them to be held", lambda: router.live().get("unacked"), 100)
+        self.wait_equal("them to be unacked", lambda: router.live().get("unacked"), 100)
         self.wait_equal("them to be with the broker again",
                         lambda: (World.node.depth(self.names["queue"]),
                                  router.status()["broker"]["unacked"]), (100, 0))

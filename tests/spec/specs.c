@@ -18,15 +18,10 @@ struct words {
     int code; /* exit code, once busted has run */
 };
 
-static void look_in_tree(lua_State *L)
-{
-    lua_getglobal(L, "package");
-    lua_pushliteral(L, HERALD_SOURCE "/scripts/?.lua;" HERALD_SOURCE "/tests/spec/?.lua;");
-    lua_getfield(L, -2, "path");
-    lua_concat(L, 2);
-    lua_setfield(L, -2, "path");
-    lua_pop(L, 1);
-}
+static const char busted[] =
+    "package.path = [[" HERALD_SOURCE "/scripts/?.lua;" HERALD_SOURCE "/tests/spec/?.lua;]]"
+    " .. package.path\n"
+    "return require 'herald.testing.run' { ... }";
 
 /* Under cli_protect. */
 static int run_busted(lua_State *L)
@@ -35,16 +30,12 @@ static int run_busted(lua_State *L)
 
     cli_open_libraries(L);
     luaL_requiref(L, "herald.core", cli_open_core, 0);
-    look_in_tree(L);
-    lua_getglobal(L, "require");
-    lua_pushliteral(L, "herald.testing.run");
-    lua_call(L, 1, 1);
-    lua_createtable(L, w->argc, 0);
-    for (int i = 1; i < w->argc; i++) {
+    luaL_checkstack(L, w->argc + 1, "too many words");
+    if (luaL_loadstring(L, busted) != LUA_OK)
+        return lua_error(L);
+    for (int i = 1; i < w->argc; i++)
         lua_pushstring(L, w->argv[i]);
-        lua_rawseti(L, -2, i);
-    }
-    lua_call(L, 1, 1);
+    lua_call(L, w->argc - 1, 1);
     w->code = (int)luaL_checkinteger(L, -1);
     return 0;
 }

@@ -86,7 +86,7 @@ TEST_FROM(scene, choked, what_waits_goes_first_and_in_order)
     emit(f, "a", 3);
     emit(f, "b", 1);
     live(f, 1000);
-    emit(f, "a", 2); /* later ones, which find a line */
+    emit(f, "a", 2); /* later ones, which find a backlog */
     fill(f, "");
     live(f, 100);
     assert_sent(f, "4>y 1>x 2>x 3>x 5>x 6>x ");
@@ -240,7 +240,7 @@ TEST_WITH(scene, a_lane_keeps_its_order_while_its_first_waits)
     assert_sent(f, "1>x 2>x 3>x ");
 }
 
-/* A row behind a flood is found long before the flood is worked off, or set aside. */
+/* A row behind a flood is found long before the flood is worked off, or in the backlog. */
 TEST_FROM(scene, choked, a_row_behind_a_flood_is_found_by_reading_ahead)
 {
     struct err err = {0};

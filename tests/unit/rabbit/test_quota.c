@@ -113,7 +113,7 @@ TEST_BETWEEN(begin, end, a_new_link_is_a_new_chance)
     assert_int_equal(fill(&to_x), 1);
 }
 
-/* A hundred queues on a node that is gone: who works is not held. */
+/* A hundred queues on a node that is gone: who works does not wait. */
 TEST_BETWEEN(begin, end, many_silent_ones_leave_room_to_who_confirms)
 {
     char name[16];
