@@ -1,8 +1,8 @@
 /* The driver without a server, and what a change of the rules does to it. */
 #include "broker/embedded.h"
 #include "check.h"
+#include "folder.h"
 
-#include <ftw.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,8 +77,7 @@ static void begin(void)
         .path = path, .create = true, .exclusive = true, .clock = clock_real()};
     struct err err = {.code = OK};
 
-    snprintf(folder, sizeof folder, "/tmp/herald-embedded-XXXXXX");
-    assert_non_null(mkdtemp(folder));
+    folder_make(folder);
     snprintf(path, sizeof path, "%s/herald.db", folder);
     if (db_open(&db, &settings, &err) != OK || embedded_new(&broker, db, on_wake, NULL, &err) != OK)
         fail_msg("%s", err.text);
@@ -87,18 +86,12 @@ static void begin(void)
     wakes = 0;
 }
 
-static int unlink_one(const char *path, const struct stat *sb, int kind, struct FTW *at)
-{
-    (void)sb, (void)kind, (void)at;
-    return remove(path);
-}
-
 static void end(void)
 {
     broker->ops->free(&broker);
     db_close(&db);
     free(in_force);
-    assert_int_equal(nftw(folder, unlink_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+    folder_remove(folder);
 }
 
 static void turn_begins(void)

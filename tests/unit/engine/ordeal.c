@@ -1,5 +1,6 @@
 /* ordeal - see ordeal.h. */
 #include "ordeal.h"
+#include "beside.h"
 
 #include "check.h"
 #include "store/sqlite/db_int.h"
@@ -31,24 +32,9 @@ static void exec(sqlite3 *db, const char *sql)
         fail_msg("%s: %s", sql, sqlite3_errmsg(db));
 }
 
-/* The first column of the first row. */
-static const char *look(struct ordeal *o, const char *sql)
-{
-    static char out[256];
-    sqlite3_stmt *st;
-    const unsigned char *text;
-
-    if (sqlite3_prepare_v2(o->reader, sql, -1, &st, NULL) != SQLITE_OK)
-        fail_msg("%s: %s", sql, sqlite3_errmsg(o->reader));
-    text = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_text(st, 0) : NULL;
-    snprintf(out, sizeof out, "%s", text ? (const char *)text : "");
-    assert_int_equal(sqlite3_finalize(st), SQLITE_OK);
-    return out;
-}
-
 static int64_t count(struct ordeal *o, const char *sql)
 {
-    return strtoll(look(o, sql), NULL, 10);
+    return strtoll(beside_ask(o->reader, sql), NULL, 10);
 }
 
 static sqlite3 *connect(struct ordeal *o, const char *vfs)
@@ -196,7 +182,7 @@ static void count_lost(struct ordeal *o)
 
 static void check_whole(struct ordeal *o)
 {
-    assert_string_equal(look(o, "pragma integrity_check"), "ok");
+    assert_string_equal(beside_ask(o->reader, "pragma integrity_check"), "ok");
     assert_int_equal(count(o, "select count(*) - count(distinct id) from effect"), 0);
     assert_int_equal(count(o, "select count(*) from herald_retry"), 0);
     assert_int_equal(count(o, "select count(*) from herald_dead"), 0);

@@ -1,15 +1,14 @@
 /* running - see running.h. */
 #include "running.h"
+#include "beside.h"
 #include "usual.h"
 
 #include "check.h"
+#include "folder.h"
 
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PATIENCE_MS = 60000, STEP_MS = 5 };
@@ -21,14 +20,7 @@ static void in_folder(struct running *r, const char *name, char path[128])
 
 void running_write(struct running *r, const char *name, const char *text)
 {
-    char path[128];
-    FILE *f;
-
-    in_folder(r, name, path);
-    f = fopen(path, "w");
-    assert_non_null(f);
-    assert_true(fputs(text, f) >= 0);
-    assert_int_equal(fclose(f), 0);
+    folder_write(r->folder, name, text);
 }
 
 void running_remove(struct running *r, const char *name)
@@ -37,20 +29,6 @@ void running_remove(struct running *r, const char *name)
 
     in_folder(r, name, path);
     assert_int_equal(remove(path), 0);
-}
-
-static void make_folder(struct running *r, const char *name)
-{
-    char path[128];
-
-    in_folder(r, name, path);
-    assert_int_equal(mkdir(path, 0700), 0);
-}
-
-static void require_ok(int rc, const struct err *err)
-{
-    if (rc != OK)
-        fail_msg("%s: %s", err_word(rc), err->text);
 }
 
 static void on_closed(void *arg)
@@ -115,11 +93,8 @@ void running_begin(struct running *r, const char *rules)
     char log[128];
 
     memset(r, 0, sizeof *r);
-    snprintf(r->folder, sizeof r->folder, "/tmp/herald-running-XXXXXX");
-    assert_non_null(mkdtemp(r->folder));
-    make_folder(r, "rules");
-    make_folder(r, "lib");
-    make_folder(r, "migrations");
+    folder_make(r->folder);
+    folder_add(r->folder, "lib");
     running_write(r, "migrations/001.sql", "create table t (id text, mark text);");
     running_write(r, "rules/rules.lua", rules);
     in_folder(r, "log", log);
@@ -151,16 +126,13 @@ void running_start(struct running *r)
 
 void running_teardown(struct running *r)
 {
-    char command[128];
-
     if (r->engine == NULL)
         return;
     running_stop(r);
     assert_int_equal(uv_loop_close(&r->loop), 0);
     log_free(&r->log);
     assert_int_equal(close(r->log_fd), 0);
-    snprintf(command, sizeof command, "rm -rf '%s'", r->folder);
-    assert_int_equal(system(command), 0);
+    folder_remove(r->folder);
 }
 
 static void on_time(uv_timer_t *timer)
@@ -193,23 +165,7 @@ void running_until(struct running *r, const char *sql, const char *wanted)
 
 const char *running_sql(struct running *r, const char *sql)
 {
-    static char out[256];
-    char path[128];
-    const unsigned char *text;
-    sqlite3_stmt *st;
-    sqlite3 *db;
-
-    in_folder(r, "herald.db", path);
-    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_busy_timeout(db, 2000), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "pragma wal_autocheckpoint=0", NULL, NULL, NULL), SQLITE_OK);
-    if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) != SQLITE_OK)
-        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-    text = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_text(st, 0) : NULL;
-    snprintf(out, sizeof out, "%s", text ? (const char *)text : "");
-    assert_int_equal(sqlite3_finalize(st), SQLITE_OK);
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-    return out;
+    return beside_sql(r->folder, sql);
 }
 
 const char *running_reload(struct running *r, int wanted_code)

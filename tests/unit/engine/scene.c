@@ -1,15 +1,15 @@
 /* scene - see scene.h. */
 #include "scene.h"
+#include "beside.h"
 #include "usual.h"
 
 #include "check.h"
+#include "folder.h"
 
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static struct scene *self(struct broker *b)
@@ -161,32 +161,6 @@ static const struct broker_ops ops = {
     .pace = pace,
 };
 
-static void write_file(struct scene *s, const char *name, const char *text)
-{
-    char path[128];
-    FILE *f;
-
-    snprintf(path, sizeof path, "%s/%s", s->folder, name);
-    f = fopen(path, "w");
-    assert_non_null(f);
-    assert_int_equal(fputs(text, f) >= 0, 1);
-    assert_int_equal(fclose(f), 0);
-}
-
-static void make_folder(struct scene *s, const char *name)
-{
-    char path[128];
-
-    snprintf(path, sizeof path, "%s/%s", s->folder, name);
-    assert_int_equal(mkdir(path, 0700), 0);
-}
-
-static void require_ok(int rc, const struct err *err)
-{
-    if (rc != OK)
-        fail_msg("%s: %s", err_word(rc), err->text);
-}
-
 static void open_store(struct scene *s, struct clock clock)
 {
     char path[128], migrations[128];
@@ -227,7 +201,7 @@ static struct script *load(struct scene *s)
 
 struct script *scene_load(struct scene *s, const char *rules)
 {
-    write_file(s, "rules/rules.lua", rules);
+    folder_write(s->folder, "rules/rules.lua", rules);
     return load(s);
 }
 
@@ -266,10 +240,7 @@ void scene_setup(struct scene *s)
     s->now_ms = INT64_C(1700000000000);
     s->room = 20;
     s->pace = PACE_FLOW;
-    snprintf(s->folder, sizeof s->folder, "/tmp/herald-scene-XXXXXX");
-    assert_non_null(mkdtemp(s->folder));
-    make_folder(s, "rules");
-    make_folder(s, "migrations");
+    folder_make(s->folder);
     snprintf(path, sizeof path, "%s/log", s->folder);
     s->log_fd = open(path, O_CREAT | O_RDWR | O_APPEND, 0600);
     assert_true(s->log_fd >= 0);
@@ -279,7 +250,7 @@ void scene_setup(struct scene *s)
 
 void scene_begin(struct scene *s, const char *rules, const char *migration)
 {
-    write_file(s, "migrations/001.sql", migration);
+    folder_write(s->folder, "migrations/001.sql", migration);
     open_store(s, clock_of(s));
     make_turn(s, clock_of(s));
     s->script = scene_load(s, rules);
@@ -362,16 +333,13 @@ const char *scene_log(struct scene *s)
 
 void scene_teardown(struct scene *s)
 {
-    char command[128];
-
     script_free(&s->script);
     turn_free(&s->turn);
     strike_close(&s->strike);
     db_close(&s->db);
     log_free(&s->log);
     assert_int_equal(close(s->log_fd), 0);
-    snprintf(command, sizeof command, "rm -rf '%s'", s->folder);
-    assert_int_equal(system(command), 0);
+    folder_remove(s->folder);
 }
 
 static const struct subscription *subscription_of(const struct scene *s, const char *queue)
@@ -441,21 +409,9 @@ size_t scene_acked(const struct scene *s)
     return n;
 }
 
-static sqlite3 *connect(struct scene *s)
-{
-    char path[128];
-    sqlite3 *db;
-
-    snprintf(path, sizeof path, "%s/herald.db", s->folder);
-    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_busy_timeout(db, 2000), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "pragma wal_autocheckpoint=0", NULL, NULL, NULL), SQLITE_OK);
-    return db;
-}
-
 struct sqlite3 *scene_lock(struct scene *s)
 {
-    sqlite3 *db = connect(s);
+    sqlite3 *db = beside_open(s->folder);
 
     assert_int_equal(sqlite3_exec(db, "begin immediate", NULL, NULL, NULL), SQLITE_OK);
     return db;
@@ -468,20 +424,7 @@ void scene_unlock(struct sqlite3 *db)
 
 const char *scene_sql(struct scene *s, const char *sql)
 {
-    static char out[4096];
-    sqlite3 *db = connect(s);
-    sqlite3_stmt *st;
-    const unsigned char *text;
-
-    if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) != SQLITE_OK)
-        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-    out[0] = '\0';
-    text = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_text(st, 0) : NULL;
-    if (text != NULL)
-        snprintf(out, sizeof out, "%s", (const char *)text);
-    sqlite3_finalize(st);
-    sqlite3_close(db);
-    return out;
+    return beside_sql(s->folder, sql);
 }
 
 void assert_sql(struct scene *s, const char *sql, const char *want)

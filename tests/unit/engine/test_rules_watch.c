@@ -1,6 +1,7 @@
 /* rules_watch: whatever editors and tools do to the files is told, once. */
 #include "check.h"
 #include "engine/rules_watch.h"
+#include "folder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,8 +36,7 @@ static void shell(struct scene *s, const char *command)
 
 static void scene_setup(struct scene *s)
 {
-    snprintf(s->folder, sizeof s->folder, "/tmp/herald-watch-XXXXXX");
-    assert_non_null(mkdtemp(s->folder));
+    folder_make(s->folder);
     shell(s, "mkdir -p rules lib/deep && echo 1 > rules/a.lua && echo 1 > lib/deep/b.lua");
     s->said = tmpfile();
     assert_non_null(s->said);
@@ -61,7 +61,7 @@ static void scene_teardown(struct scene *s)
     assert_int_equal(uv_loop_close(&s->loop), 0);
     log_free(&s->log);
     assert_int_equal(fclose(s->said), 0);
-    shell(s, "rm -rf \"$PWD\"");
+    folder_remove(s->folder);
 }
 
 static void on_time(uv_timer_t *timer)

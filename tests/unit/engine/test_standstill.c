@@ -1,4 +1,5 @@
 /* What files lack for a moment is not taken away: on a running engine, whose clock is moved. */
+#include "beside.h"
 #include "check.h"
 #include "running.h"
 
@@ -234,14 +235,9 @@ TEST_BETWEEN(begin, end, a_start_without_them_for_long_takes_what_there_is)
 
 TEST_BETWEEN(begin, end, what_passes_is_tried_again_without_being_told)
 {
-    char path[160];
-    sqlite3 *other;
+    sqlite3 *other = beside_open(scene.folder);
 
-    snprintf(path, sizeof path, "%s/herald.db", scene.folder);
-    assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
-    assert_int_equal(
-        sqlite3_exec(other, "pragma wal_autocheckpoint=0; begin immediate", NULL, NULL, NULL),
-        SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "begin immediate", NULL, NULL, NULL), SQLITE_OK);
     running_write(&scene, "rules/more.lua", HERALD "herald.subscribe { queue = 'q2' }\n");
     assert_has(running_reload(&scene, ERR_BUSY), "locked");
     assert_has(status().rules_wait, "they could not be taken: ");

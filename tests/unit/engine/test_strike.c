@@ -1,10 +1,10 @@
 /* Deaths are played by closing without leaving; a real one is in the integration tests. */
 #include "check.h"
+#include "folder.h"
 
 #include "engine/strike.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,8 +13,7 @@ static struct strike *s; /* of the life that goes on */
 
 static void begin(void)
 {
-    snprintf(folder, sizeof folder, "/tmp/herald-strike-XXXXXX");
-    assert_non_null(mkdtemp(folder));
+    folder_make(folder);
     snprintf(store, sizeof store, "%s/s.db", folder);
     snprintf(file, sizeof file, "%s/s.db-strike", folder);
 }
@@ -22,8 +21,7 @@ static void begin(void)
 static void end(void)
 {
     strike_close(&s);
-    unlink(file);
-    rmdir(folder);
+    folder_remove(folder);
 }
 
 /* The next life of the process. */

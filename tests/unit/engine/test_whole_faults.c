@@ -2,18 +2,18 @@
  * driver, and a broker in the process that behaves as badly as a broker may. Counted in the end:
  * every row of the outbox is gone and took effect exactly once per queue, whatever happened.
  * (Invariants I1 to I4) */
+#include "beside.h"
 #include "check.h"
 #include "engine/turn.h"
+#include "folder.h"
 #include "rabbit/rabbit.h"
 #include "store/sqlite/db.h"
 #include "usual.h"
 #include "wire/fake_queue.h"
 
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PATIENCE_MS = 60000, HURRY_MS = 400 };
@@ -64,26 +64,6 @@ static int64_t hurrying_mono(void *arg)
 
     (void)arg;
     return clock_mono(&real) + w.ahead_ms;
-}
-
-static void require_ok(int rc, const struct err *err)
-{
-    if (rc != OK)
-        fail_msg("%s: %s", err_word(rc), err->text);
-}
-
-static void write_file(const char *folder, const char *name, const char *text)
-{
-    char path[160];
-    FILE *f;
-
-    snprintf(path, sizeof path, "%s/%s", w.folder, folder);
-    assert_int_equal(mkdir(path, 0700), 0);
-    snprintf(path, sizeof path, "%s/%s/%s", w.folder, folder, name);
-    f = fopen(path, "w");
-    assert_non_null(f);
-    assert_true(fputs(text, f) >= 0);
-    assert_int_equal(fclose(f), 0);
 }
 
 static void open_store(struct clock clock)
@@ -164,10 +144,9 @@ static void begin(uint64_t seed)
     struct clock clock = {.wall_ms = hurrying, .mono_ms = hurrying_mono};
 
     memset(&w, 0, sizeof w);
-    snprintf(w.folder, sizeof w.folder, "/tmp/herald-whole-XXXXXX");
-    assert_non_null(mkdtemp(w.folder));
-    write_file("rules", "rules.lua", rules);
-    write_file("migrations", "001.sql", migration);
+    folder_make(w.folder);
+    folder_write(w.folder, "rules/rules.lua", rules);
+    folder_write(w.folder, "migrations/001.sql", migration);
     assert_int_equal(uv_loop_init(&w.loop), 0);
     w.log = log_new(STDERR_FILENO, LOG_ERROR, LOG_LOGFMT, clock_real());
     assert_non_null(w.log);
@@ -190,8 +169,8 @@ static bool is_stopped(void *arg)
 
 static void end(void)
 {
-    char command[128];
-
+    if (w.broker == NULL)
+        return;
     w.broker->ops->stop(w.broker, on_stopped, NULL);
     assert_true(fake_until(w.fake, is_stopped, NULL, PATIENCE_MS));
     turn_free(&w.turn);
@@ -202,25 +181,12 @@ static void end(void)
     fake_broker_free(&w.fake);
     log_free(&w.log);
     assert_int_equal(uv_loop_close(&w.loop), 0);
-    snprintf(command, sizeof command, "rm -rf '%s'", w.folder);
-    assert_int_equal(system(command), 0);
+    folder_remove(w.folder);
 }
 
 static int ask(const char *sql)
 {
-    sqlite3 *db;
-    sqlite3_stmt *st;
-    int answer;
-
-    assert_int_equal(sqlite3_open_v2(w.path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_busy_timeout(db, 2000), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "pragma wal_autocheckpoint=0", NULL, NULL, NULL), SQLITE_OK);
-    if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) != SQLITE_OK)
-        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-    answer = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int(st, 0) : 0;
-    assert_int_equal(sqlite3_finalize(st), SQLITE_OK);
-    sqlite3_close(db);
-    return answer;
+    return atoi(beside_sql(w.folder, sql));
 }
 
 static void insert(int n, const char *key)
@@ -293,7 +259,7 @@ static void behave_badly(void)
     w.queues->shuffle = true;
 }
 
-TEST(faults_43_confirms_of_all_kinds)
+TEST_BETWEEN(check_nothing, end, faults_43_confirms_of_all_kinds)
 {
     begin(11);
     w.queues->hold = 80;
@@ -302,10 +268,9 @@ TEST(faults_43_confirms_of_all_kinds)
     insert(200, "x");
     check(200);
     assert_true(turn_counters(w.turn)->nacked > 0 && turn_counters(w.turn)->returned > 0);
-    end();
 }
 
-TEST(faults_44_duplicates_and_another_order)
+TEST_BETWEEN(check_nothing, end, faults_44_duplicates_and_another_order)
 {
     begin(12);
     w.queues->twice = 50;
@@ -315,7 +280,6 @@ TEST(faults_44_duplicates_and_another_order)
     check(150);
     assert_true(turn_counters(w.turn)->duplicates > 50);
     assert_int_equal(turn_counters(w.turn)->failed, 2 * 50);
-    end();
 }
 
 static bool some_turns(void *arg)
@@ -360,7 +324,7 @@ static void run_seed(uint64_t seed)
     end();
 }
 
-TEST(faults_44_anything_at_any_time)
+TEST_BETWEEN(check_nothing, end, faults_44_anything_at_any_time)
 {
     for (uint64_t seed = 1; seed <= 4; seed++)
         run_seed(seed);
@@ -390,7 +354,7 @@ static void cut_at(size_t heard, size_t given)
     fake_plan(w.fake)->cut_heard = fake_plan(w.fake)->cut_after = 0;
 }
 
-TEST(faults_9_cut_all_over_the_conversation)
+TEST_BETWEEN(check_nothing, end, faults_9_cut_all_over_the_conversation)
 {
     int rows = 0;
 
@@ -401,5 +365,4 @@ TEST(faults_9_cut_all_over_the_conversation)
         rows += 6;
         check(rows);
     }
-    end();
 }

@@ -2,6 +2,7 @@
 #include "usual.h"
 
 #include "base/message.h"
+#include "check.h"
 #include "usual_retry.h"
 
 struct settings usual_settings(void)
@@ -25,4 +26,10 @@ struct settings usual_settings(void)
         .inbox_window_ms = 7 * INT64_C(86400000),
         .stop_timeout_ms = 1000,
     };
+}
+
+void require_ok(int rc, const struct err *err)
+{
+    if (rc != OK)
+        fail_msg("%s: %s", err_word(rc), err->text);
 }

@@ -1,13 +1,12 @@
 /* state - see state.h. */
 #include "state.h"
 
+#include "folder.h"
+
 #include <fcntl.h>
-#include <ftw.h>
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static void *allocate(void *arg, void *old, size_t old_size, size_t size)
@@ -31,8 +30,7 @@ static void *allocate(void *arg, void *old, size_t old_size, size_t size)
 
 void state_setup(struct state *s)
 {
-    snprintf(s->folder, sizeof s->folder, "/tmp/herald-state-XXXXXX");
-    assert_non_null(mkdtemp(s->folder));
+    folder_make(s->folder);
     s->home = open(".", O_RDONLY | O_DIRECTORY);
     assert_true(s->home >= 0);
     assert_int_equal(chdir(s->folder), 0);
@@ -43,20 +41,12 @@ void state_setup(struct state *s)
     lua_setglobal(s->L, "core");
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
-{
-    (void)st;
-    (void)type;
-    (void)where;
-    return remove(path);
-}
-
 void state_teardown(struct state *s)
 {
     lua_close(s->L);
     assert_int_equal(fchdir(s->home), 0);
     close(s->home);
-    nftw(s->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    folder_remove(s->folder);
 }
 
 const char *state_run(struct state *s, const char *lua)
@@ -80,17 +70,5 @@ const char *state_run(struct state *s, const char *lua)
 
 void state_write(const char *name, const char *text)
 {
-    char path[256];
-    FILE *f;
-
-    snprintf(path, sizeof path, "%s", name);
-    for (char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        (void)mkdir(path, 0700); /* may be there; fopen tells */
-        *slash = '/';
-    }
-    f = fopen(path, "w");
-    assert_non_null(f);
-    assert_int_equal(fwrite(text, 1, strlen(text), f), strlen(text));
-    assert_int_equal(fclose(f), 0);
+    folder_write(".", name, text);
 }

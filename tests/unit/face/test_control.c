@@ -1,6 +1,7 @@
 /* The router's socket, with clients that do what they should not. */
 #include "check.h"
 #include "face/control.h"
+#include "folder.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -54,8 +55,7 @@ static void desk_setup(struct desk *d)
 {
     signal(SIGPIPE, SIG_IGN); /* as main() */
     moved_ms = 0;
-    snprintf(d->folder, sizeof d->folder, "/tmp/herald-control-XXXXXX");
-    assert_non_null(mkdtemp(d->folder));
+    folder_make(d->folder);
     snprintf(d->path, sizeof d->path, "%s/herald.sock", d->folder);
     assert_int_equal(uv_loop_init(&d->loop), 0);
 }

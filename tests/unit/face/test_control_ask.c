@@ -1,9 +1,9 @@
 /* Asking a router that answers, or does otherwise. */
 #include "check.h"
 #include "face/control.h"
+#include "folder.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -29,8 +29,7 @@ static void router_setup(struct router *r)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-    snprintf(r->folder, sizeof r->folder, "/tmp/herald-ask-XXXXXX");
-    assert_non_null(mkdtemp(r->folder));
+    folder_make(r->folder);
     snprintf(r->path, sizeof r->path, "%s/herald.sock", r->folder);
     snprintf(address.sun_path, sizeof address.sun_path, "%s", r->path);
     r->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -18,6 +18,7 @@
 #define HERALD_TEST_FAKE_HOST_H
 
 #include "check.h"
+#include "folder.h"
 #include "script/script.h"
 #include "usual_retry.h"
 
@@ -296,26 +297,18 @@ struct scene {
 
 HELPER void write_rules(const struct scene *s, const char *name, const void *text, size_t len)
 {
-    char path[512];
-    FILE *file;
+    char path[128];
 
-    snprintf(path, sizeof path, "%s/rules/%s", s->dir, name);
-    file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(text, 1, len, file), len);
-    fclose(file);
+    snprintf(path, sizeof path, "rules/%s", name);
+    folder_put(s->dir, path, text, len);
 }
 
 HELPER void scene_setup(struct scene *s)
 {
-    char path[128];
-
     memset(s, 0, sizeof *s);
     fake_init(&s->fake);
-    snprintf(s->dir, sizeof s->dir, "/tmp/herald-script-XXXXXX");
-    assert_non_null(mkdtemp(s->dir));
-    snprintf(path, sizeof path, "%s/rules", s->dir);
-    assert_int_equal(mkdir(path, 0700), 0);
+    folder_make(s->dir);
+    folder_add(s->dir, "rules");
     s->folder = (struct script_folder){s->dir, ""};
     s->settings = (struct script_settings){.folders = &s->folder,
                                            .n_folders = 1,
@@ -337,12 +330,9 @@ HELPER void scene_setup(struct scene *s)
 
 HELPER void scene_teardown(struct scene *s)
 {
-    char command[128];
-
     script_free(&s->script);
     assert_int_equal(s->fake.open, 0);
-    snprintf(command, sizeof command, "rm -rf %s", s->dir);
-    assert_int_equal(system(command), 0);
+    folder_remove(s->dir);
 }
 
 /* Loads one file "a.lua" and says what came of it. */

@@ -3,26 +3,6 @@
 
 #include <sys/wait.h>
 
-static void write_file(const struct scene *s, const char *name, const char *text)
-{
-    char path[512];
-    FILE *file;
-
-    snprintf(path, sizeof path, "%s/%s", s->dir, name);
-    file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
-    fclose(file);
-}
-
-static void make_folder(const struct scene *s, const char *name)
-{
-    char path[512];
-
-    snprintf(path, sizeof path, "%s/%s", s->dir, name);
-    assert_int_equal(mkdir(path, 0700), 0);
-}
-
 /* A whole file, and what its load says. */
 static const struct {
     const char *text, *words;
@@ -190,15 +170,14 @@ TEST_WITH(scene, what_was_lent_is_dead_afterwards)
 
 TEST_WITH(scene, a_cycle_of_requires_is_named_whole)
 {
-    make_folder(f, "lib");
-    write_file(f, "lib/a.lua", "\nrequire 'lib.b'");
-    write_file(f, "lib/b.lua", "local c = require 'lib.c'");
-    write_file(f, "lib/c.lua", "require 'lib.a'");
+    folder_write(f->dir, "lib/a.lua", "\nrequire 'lib.b'");
+    folder_write(f->dir, "lib/b.lua", "local c = require 'lib.c'");
+    folder_write(f->dir, "lib/c.lua", "require 'lib.a'");
     assert_string_equal(load(f, "require 'lib.a'"),
                         "lib/c.lua:1: a cycle of requires: lib.a -> lib.b -> lib.c -> lib.a");
     assert_string_equal(load(f, "require 'lib.c'"),
                         "lib/b.lua:1: a cycle of requires: lib.c -> lib.a -> lib.b -> lib.c");
-    write_file(f, "lib/c.lua", "require 'lib.c'");
+    folder_write(f->dir, "lib/c.lua", "require 'lib.c'");
     assert_string_equal(load(f, "require 'lib.a'"),
                         "lib/c.lua:1: a cycle of requires: lib.c -> lib.c");
 }
@@ -228,7 +207,7 @@ TEST_WITH(scene, a_file_without_rights_is_named)
     const uid_t user = geteuid() == 0 ? 65534 : geteuid();
     char path[256], words[512];
 
-    write_file(f, "rules/b.lua", "");
+    folder_write(f->dir, "rules/b.lua", "");
     snprintf(path, sizeof path, "%s/rules", f->dir);
     assert_int_equal(chmod(f->dir, 0755), 0);
     assert_int_equal(chmod(path, 0755), 0);
@@ -256,7 +235,7 @@ TEST_WITH(scene, a_link_stays_in_the_folder)
              path, target);
     assert_string_equal(load(f, ""), words);
     assert_int_equal(unlink(path), 0);
-    write_file(f, "shared.lua", "error 'linked'");
+    folder_write(f->dir, "shared.lua", "error 'linked'");
     assert_int_equal(symlink("../shared.lua", path), 0);
     assert_string_equal(load(f, ""), "rules/out.lua:1: linked");
     assert_int_equal(unlink(path), 0);
@@ -268,7 +247,7 @@ TEST_WITH(scene, a_link_stays_in_the_folder)
 
 TEST_WITH(scene, one_files_globals_are_not_anothers)
 {
-    write_file(f, "rules/b.lua", "print(shared)");
+    folder_write(f->dir, "rules/b.lua", "print(shared)");
     assert_string_equal(load(f, "shared = 1 print(shared)"),
                         "rules/b.lua:1: undefined global 'shared'");
 }

@@ -1,11 +1,11 @@
 /* SQL's idea of now is the clock's that was given, in that store alone. */
 #include "check.h"
+#include "folder.h"
 #include "spec/spec_clock.h"
 #include "spec/spec_sql.h"
 #include "store/sqlite/db.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -34,8 +34,7 @@ static void open_at(struct world *w, int64_t now_ms)
     struct db_settings settings = {.create = true, .unsynced = true};
 
     memset(w, 0, sizeof *w);
-    snprintf(w->folder, sizeof w->folder, "/tmp/herald-vtime-XXXXXX");
-    assert_non_null(mkdtemp(w->folder));
+    folder_make(w->folder);
     snprintf(w->path, sizeof w->path, "%s/x.db", w->folder);
     w->now_ms = now_ms;
     assert_int_equal(virtual_time_new(&w->time, clock_of(w), &err), OK);
@@ -53,14 +52,11 @@ static void world_setup(struct world *w)
 
 static void world_teardown(struct world *w)
 {
-    char command[100];
-
     guest_close(&w->guest);
     db_close(&w->db);
     virtual_time_free(&w->time);
     assert_null(w->time);
-    snprintf(command, sizeof command, "rm -rf '%s'", w->folder);
-    assert_int_equal(system(command), 0);
+    folder_remove(w->folder);
 }
 
 static const char *ask(struct world *w, const char *sql)

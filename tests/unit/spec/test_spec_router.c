@@ -1,12 +1,11 @@
 /* A router on a stage: turns, time, crashes, and nothing left behind. */
 #include "check.h"
+#include "folder.h"
 #include "spec/spec_router.h"
 #include "usual_retry.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static const char rules[] =
     "local herald = require 'herald'\n"
@@ -32,26 +31,11 @@ struct play {
     struct err err;
 };
 
-static void write_file(const struct play *p, const char *folder, const char *name, const char *text)
-{
-    char path[160];
-    FILE *file;
-
-    snprintf(path, sizeof path, "%s/%s", p->folder, folder);
-    assert_int_equal(mkdir(path, 0700), 0);
-    snprintf(path, sizeof path, "%s/%s/%s", p->folder, folder, name);
-    file = fopen(path, "w");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-}
-
 static void play_setup(struct play *p)
 {
-    snprintf(p->folder, sizeof p->folder, "/tmp/herald-play-XXXXXX");
-    assert_non_null(mkdtemp(p->folder));
-    write_file(p, "rules", "a.lua", rules);
-    write_file(p, "migrations", "001.sql", table);
+    folder_make(p->folder);
+    folder_write(p->folder, "rules/a.lua", rules);
+    folder_write(p->folder, "migrations/001.sql", table);
     p->folders[0] = (struct script_folder){p->folder, ""};
     p->settings = (struct rehearsal_settings){.folders = p->folders,
                                               .n_folders = 1,
@@ -66,11 +50,8 @@ static void play_setup(struct play *p)
 
 static void play_teardown(struct play *p)
 {
-    char command[100];
-
     rehearsal_free(&p->r);
-    snprintf(command, sizeof command, "rm -rf '%s'", p->folder);
-    assert_int_equal(system(command), 0);
+    folder_remove(p->folder);
 }
 
 #define assert_done(p, call)                                                                       \

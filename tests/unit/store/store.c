@@ -1,12 +1,12 @@
 /* store - see store.h. */
 #include "store.h"
 
+#include "folder.h"
+
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static int64_t now(void *arg)
@@ -21,8 +21,7 @@ static struct clock clock_of(struct store *s)
 
 void store_setup(struct store *s)
 {
-    snprintf(s->folder, sizeof s->folder, "/tmp/herald-store-XXXXXX");
-    assert_non_null(mkdtemp(s->folder));
+    folder_make(s->folder);
     snprintf(s->path, sizeof s->path, "%s/store.db", s->folder);
     s->now_ms = 1000000;
     s->log_fd = open(store_file(s, "log"), O_RDWR | O_CREAT | O_APPEND, 0600);
@@ -31,21 +30,13 @@ void store_setup(struct store *s)
     assert_non_null(s->log);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
-{
-    (void)st;
-    (void)type;
-    (void)where;
-    return remove(path);
-}
-
 void store_teardown(struct store *s)
 {
     other_close(s);
     store_close(s);
     log_free(&s->log);
     close(s->log_fd);
-    nftw(s->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    folder_remove(s->folder);
 }
 
 int store_try(struct store *s, const char *path, bool create, bool exclusive, struct db **out)
@@ -212,11 +203,7 @@ const char *store_file(struct store *s, const char *name)
 
 void store_write(struct store *s, const char *name, const char *text)
 {
-    FILE *f = fopen(store_file(s, name), "w");
-
-    assert_non_null(f);
-    assert_int_equal(fwrite(text, 1, strlen(text), f), strlen(text));
-    assert_int_equal(fclose(f), 0);
+    folder_write(s->folder, name, text);
 }
 
 void store_copy(const char *from, const char *to)

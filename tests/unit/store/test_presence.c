@@ -2,11 +2,11 @@
 #include "store/sqlite/db.h"
 
 #include "check.h"
+#include "folder.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -54,8 +54,7 @@ static void place_setup(struct place *p)
 {
     struct err err = {0};
 
-    snprintf(p->folder, sizeof p->folder, "/tmp/herald-presence-XXXXXX");
-    assert_non_null(mkdtemp(p->folder));
+    folder_make(p->folder);
     snprintf(p->path, sizeof p->path, "%s/herald.db", p->folder);
     invite(p);
     assert_int_equal(
@@ -68,11 +67,8 @@ static void place_setup(struct place *p)
 
 static void place_teardown(struct place *p)
 {
-    char command[128];
-
     db_close(&p->db);
-    snprintf(command, sizeof command, "rm -rf '%s'", p->folder);
-    assert_int_equal(system(command), 0);
+    folder_remove(p->folder);
     close(p->to);
     close(p->from);
 }
