@@ -25,16 +25,10 @@
 #define HITS "create table hits (id text, attempt integer);"
 #define ALL_HITS "select group_concat(id, ' ') from (select id from hits order by rowid)"
 
-static void begin_with(struct scene *s, const char *rules)
+static void begin(struct scene *s, const char *rules)
 {
     scene_begin(s, rules, HITS);
     scene_remember_deaths(s);
-}
-
-static void begin(struct scene *s)
-{
-    scene_setup(s);
-    begin_with(s, RULES);
 }
 
 static void deliver(struct scene *s, const char *const *ids)
@@ -54,8 +48,9 @@ static size_t turn(struct scene *s)
 }
 
 /* docs/design.md#strikes: the first crash only earns a lone turn. */
-TEST_FROM(scene, begin, the_suspect_is_handled_alone)
+TEST_WITH(scene, the_suspect_is_handled_alone)
 {
+    begin(f, RULES);
     scene_die_in(f, "c");
     deliver(f, (const char *[]){"a", "b", "c", "d", "e", NULL});
     assert_int_equal(turn(f), 2);
@@ -66,8 +61,9 @@ TEST_FROM(scene, begin, the_suspect_is_handled_alone)
 }
 
 /* docs/design.md#strikes: only consecutive crashes count as strikes. */
-TEST_FROM(scene, begin, one_that_returned_is_a_suspect_no_more)
+TEST_WITH(scene, one_that_returned_is_a_suspect_no_more)
 {
+    begin(f, RULES);
     for (int n = 1; n < STRIKES_MAX; n++)
         scene_die_in(f, "a");
     deliver(f, (const char *[]){"a", NULL});
@@ -78,8 +74,9 @@ TEST_FROM(scene, begin, one_that_returned_is_a_suspect_no_more)
     assert_sql(f, ALL_HITS, "a b");
 }
 
-TEST_FROM(scene, begin, too_many_deaths_make_a_dead_letter)
+TEST_WITH(scene, too_many_deaths_make_a_dead_letter)
 {
+    begin(f, RULES);
     for (int n = 0; n < STRIKES_MAX; n++)
         scene_die_in(f, "b");
     deliver(f, (const char *[]){"a", "b", "c", NULL});
@@ -95,8 +92,9 @@ TEST_FROM(scene, begin, too_many_deaths_make_a_dead_letter)
     assert_sql(f, "select count(*) from herald_dead", "1");
 }
 
-TEST_FROM(scene, begin, a_retry_is_judged_as_a_delivery_is)
+TEST_WITH(scene, a_retry_is_judged_as_a_delivery_is)
 {
+    begin(f, RULES);
     scene_deliver(f, "a", "once", "{}");
     scene_deliver(f, "b", "once", "{}");
     scene_run(f);
@@ -114,7 +112,7 @@ TEST_FROM(scene, begin, a_retry_is_judged_as_a_delivery_is)
 /* The function that reads it returns each time; its handler does not. */
 TEST_WITH(scene, an_envelope_that_returns_clears_nobody)
 {
-    begin_with(f, ENVELOPE);
+    begin(f, ENVELOPE);
     for (int n = 0; n < STRIKES_MAX; n++) {
         strike_enter(f->strike, slice_of("q"), slice_of("a"), 0);
         strike_exit(f->strike);
@@ -126,11 +124,12 @@ TEST_WITH(scene, an_envelope_that_returns_clears_nobody)
     assert_sql_contains(f, "select error from herald_dead", "crashed the router");
 }
 
-TEST_FROM(scene, begin, an_undone_turn_keeps_the_strikes)
+TEST_WITH(scene, an_undone_turn_keeps_the_strikes)
 {
     struct err err = {0};
     struct sqlite3 *foreign;
 
+    begin(f, RULES);
     for (int n = 0; n < STRIKES_MAX; n++)
         scene_die_in(f, "a");
     deliver(f, (const char *[]){"a", NULL});

@@ -27,17 +27,12 @@ static void pass(struct scene *s, int64_t ms)
     scene_run(s);
 }
 
-static void begin(struct scene *s)
-{
-    scene_setup(s);
-    scene_begin(s, RULES, "select 1;");
-}
-
-TEST_FROM(scene, begin, every_error_of_every_attempt_is_kept)
+TEST_WITH(scene, every_error_of_every_attempt_is_kept)
 {
     char at[80];
     long long began;
 
+    scene_begin(f, RULES, "select 1;");
     began = (long long)f->now_ms;
     scene_deliver(f, "m", "t", "{}");
     scene_run(f);
@@ -56,8 +51,9 @@ TEST_FROM(scene, begin, every_error_of_every_attempt_is_kept)
     assert_sql(f, "select count(*) from herald_retry", "0");
 }
 
-TEST_FROM(scene, begin, a_letter_of_the_first_attempt_has_one)
+TEST_WITH(scene, a_letter_of_the_first_attempt_has_one)
 {
+    scene_begin(f, RULES, "select 1;");
     scene_deliver(f, "m", "t", "{\"businessKey1\":\"reject\"}");
     scene_deliver(f, "n", "t", "{");
     scene_run(f);
@@ -67,8 +63,9 @@ TEST_FROM(scene, begin, a_letter_of_the_first_attempt_has_one)
 }
 
 /* Nobody tried it, so nothing is added. */
-TEST_FROM(scene, begin, waiting_for_a_subscription_is_no_try)
+TEST_WITH(scene, waiting_for_a_subscription_is_no_try)
 {
+    scene_begin(f, RULES, "select 1;");
     scene_deliver(f, "m", "t", "{}");
     scene_run(f);
     scene_swap(f, scene_load(f, HEAD), 2);
@@ -80,8 +77,9 @@ TEST_FROM(scene, begin, waiting_for_a_subscription_is_no_try)
     assert_sql(f, EACH("herald_retry", "attempt"), "1,2");
 }
 
-TEST_FROM(scene, begin, a_retry_that_nobody_wants_any_more_keeps_them)
+TEST_WITH(scene, a_retry_that_nobody_wants_any_more_keeps_them)
 {
+    scene_begin(f, RULES, "select 1;");
     scene_deliver(f, "m", "t", "{}");
     scene_run(f);
     scene_swap(f, scene_load(f, HEAD SUBSCRIBE), 2);

@@ -58,12 +58,6 @@ static void begin(struct scene *s)
     scene_begin(s, ONCE MISSING, HITS);
 }
 
-static void begin_thrice(struct scene *s)
-{
-    scene_setup(s);
-    scene_begin(s, THRICE MISSING, HITS);
-}
-
 TEST_FROM(scene, begin, every_message_fails_alike_and_none_is_lost)
 {
     deliver(f, 50);
@@ -170,8 +164,9 @@ TEST_WITH(scene, what_handlers_decide_themselves_never_pauses)
     assert_sql(f, ROWS, "20");
 }
 
-TEST_FROM(scene, begin_thrice, rows_keep_attempts_and_error_while_they_wait)
+TEST_WITH(scene, rows_keep_attempts_and_error_while_they_wait)
 {
+    scene_begin(f, THRICE MISSING, HITS);
     deliver(f, 20);
     scene_run(f);
     assert_sql(f, "select group_concat(attempts, '') from herald_retry", "11110");
@@ -224,8 +219,9 @@ TEST_FROM(scene, begin, other_rules_are_tried_at_once)
     assert_sql(f, ROWS, "0");
 }
 
-TEST_FROM(scene, begin_thrice, a_probe_that_fails_otherwise_counts)
+TEST_WITH(scene, a_probe_that_fails_otherwise_counts)
 {
+    scene_begin(f, THRICE MISSING, HITS);
     deliver(f, 5);
     scene_run(f);
     scene_sql(f, ADD_COLUMN);

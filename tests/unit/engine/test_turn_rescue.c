@@ -26,16 +26,10 @@
     "')"                                                                                           \
     " from (select * from herald_retry order by id)"
 
-static void begin_with(struct scene *s, const char *rules)
+static void begin(struct scene *s, const char *rules)
 {
     scene_begin(s, rules, HITS);
     scene_remember_deaths(s);
-}
-
-static void begin(struct scene *s)
-{
-    scene_setup(s);
-    begin_with(s, RULES);
 }
 
 static void deliver(struct scene *s, const char *id, const char *key, bool endangered)
@@ -57,8 +51,9 @@ static void turn(struct scene *s, size_t acked)
     assert_int_equal(scene_acked(s) - before, acked);
 }
 
-TEST_FROM(scene, begin, the_endangered_are_acked_before_any_handler_runs)
+TEST_WITH(scene, the_endangered_are_acked_before_any_handler_runs)
 {
+    begin(f, RULES);
     deliver(f, "a", NULL, false);
     deliver(f, "b", NULL, true);
     deliver(f, "c", NULL, true);
@@ -74,8 +69,9 @@ TEST_FROM(scene, begin, the_endangered_are_acked_before_any_handler_runs)
 }
 
 /* A retry that is due would be a handler, too. */
-TEST_FROM(scene, begin, no_due_retry_runs_in_that_turn)
+TEST_WITH(scene, no_due_retry_runs_in_that_turn)
 {
+    begin(f, RULES);
     deliver(f, "bad", NULL, false);
     scene_run(f);
     f->now_ms += 1000;
@@ -87,8 +83,9 @@ TEST_FROM(scene, begin, no_due_retry_runs_in_that_turn)
     assert_sql(f, "select count(*) from herald_dead", "1");
 }
 
-TEST_FROM(scene, begin, it_keeps_its_lane)
+TEST_WITH(scene, it_keeps_its_lane)
 {
+    begin(f, RULES);
     deliver(f, "a", "16", true);
     deliver(f, "b", "16", true);
     deliver(f, "c", "16", false);
@@ -98,8 +95,9 @@ TEST_FROM(scene, begin, it_keeps_its_lane)
     assert_sql(f, ALL_HITS, "a b c");
 }
 
-TEST_FROM(scene, begin, what_was_handled_before_is_only_acked)
+TEST_WITH(scene, what_was_handled_before_is_only_acked)
 {
+    begin(f, RULES);
     deliver(f, "a", NULL, false);
     scene_run(f);
     deliver(f, "a", NULL, true);
@@ -110,8 +108,9 @@ TEST_FROM(scene, begin, what_was_handled_before_is_only_acked)
 }
 
 /* The suspect of a death is no danger where no handler runs; it is one when it is tried. */
-TEST_FROM(scene, begin, a_suspect_is_rescued_with_the_others_and_keeps_its_strikes)
+TEST_WITH(scene, a_suspect_is_rescued_with_the_others_and_keeps_its_strikes)
 {
+    begin(f, RULES);
     for (int n = 0; n < STRIKES_MAX; n++)
         scene_die_in(f, "a");
     deliver(f, "b", NULL, true);
@@ -128,7 +127,7 @@ TEST_FROM(scene, begin, a_suspect_is_rescued_with_the_others_and_keeps_its_strik
 /* What reads it is a function of the rules, and is not called for whom it killed. */
 TEST_WITH(scene, one_that_killed_its_envelope_is_a_dead_letter)
 {
-    begin_with(f, ENVELOPE);
+    begin(f, ENVELOPE);
     for (int n = 0; n < STRIKES_MAX; n++)
         scene_die_in(f, "a");
     deliver(f, "a", NULL, true);
