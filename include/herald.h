@@ -36,10 +36,11 @@ struct herald_message {
     const char *business_key3;
     const void *body;       /* sent as it is; NULL: a JSON object of type, keys and row id */
     size_t body_size;       /* bytes of body */
-    const char *headers;    /* JSON object of strings, integers and booleans */
+    const char *headers;    /* JSON object: a header each */
     const char *message_id; /* unique for ever; NULL: made by herald */
     sqlite3_int64 due_at;   /* not before; milliseconds since 1970 UTC; 0: at once */
     const char *key;        /* a name: takes the place of older ones of it; NULL: none */
+    const char *properties; /* JSON object of AMQP properties, such as {"priority":5}; NULL: none */
 };
 
 /*
@@ -87,7 +88,10 @@ static inline int herald_bind_message(sqlite3_stmt *stmt, const struct herald_me
         rc = herald_bind_text(stmt, i + 1, texts[i]);
     if (rc == SQLITE_OK && m->body != NULL)
         rc = sqlite3_bind_blob64(stmt, 8, m->body, m->body_size, SQLITE_STATIC);
-    return rc == SQLITE_OK ? sqlite3_bind_int64(stmt, 9, m->due_at) : rc;
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_int64(stmt, 9, m->due_at);
+    return rc == SQLITE_OK && m->properties != NULL ? herald_bind_text(stmt, 10, m->properties)
+                                                    : rc;
 }
 
 /*
@@ -97,7 +101,8 @@ static inline int herald_bind_message(sqlite3_stmt *stmt, const struct herald_me
  * roll back:
  *
  *   SQLITE_MISUSE      no transaction is open: the message would not be bound to anything
- *   SQLITE_ERROR       no table herald_outbox: this database is not a herald store
+ *   SQLITE_ERROR       no table herald_outbox: this database is not a herald store. No column
+ *                      properties: herald 0.1.0 has made it, and a newer one upgrades it
  *   SQLITE_CONSTRAINT  no type, a due time below 0, more than 16 MiB, or a key that is not of
  *                      1 to 255 bytes
  *   SQLITE_BUSY        somebody else is writing (not after BEGIN IMMEDIATE)
@@ -105,15 +110,19 @@ static inline int herald_bind_message(sqlite3_stmt *stmt, const struct herald_me
 static inline int herald_outbox_add(sqlite3 *db, const struct herald_message *m,
                                     sqlite3_int64 *id_out)
 {
-    static const char sql[] =
+    /* A store of a herald before 0.2.0 has no properties, and needs none for the others. */
+    static const char plain[] =
         "insert into herald_outbox(type, business_key1, business_key2, business_key3, headers, "
         "message_id, key, body, due_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    static const char with_properties[] =
+        "insert into herald_outbox(type, business_key1, business_key2, business_key3, headers, "
+        "message_id, key, body, due_at, properties) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     sqlite3_stmt *stmt = NULL;
     int rc, rc_end;
 
     if (sqlite3_get_autocommit(db))
         return SQLITE_MISUSE;
-    rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+    rc = sqlite3_prepare_v2(db, m->properties != NULL ? with_properties : plain, -1, &stmt, NULL);
     if (rc != SQLITE_OK)
         return rc;
     rc = herald_bind_message(stmt, m);

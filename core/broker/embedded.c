@@ -9,6 +9,7 @@
  */
 #include "broker/embedded.h"
 
+#include "base/properties.h"
 #include "store/queue.h"
 
 #include <stdlib.h>
@@ -29,7 +30,8 @@ static const char no_queue[] =
 struct embedded {
     struct broker broker;
     struct db *db;           /* lent */
-    struct buf content_type; /* of the message at hand, where a header names it */
+    struct buf content_type; /* of the message at hand, where a header or a property names it */
+    struct buf properties;   /* of it, as they come with it */
     broker_wake_fn *wake;    /* there is something to take */
     void *wake_arg;
     const struct topology *topology; /* lent; NULL before start */
@@ -205,6 +207,34 @@ static int accept(struct broker *b, struct delivery *d, struct err *err)
     return queue_remove(self(b)->db, (int64_t)d->tag, err);
 }
 
+/* What the row says of its message becomes what the message comes with, as on RabbitMQ. */
+static int label(struct embedded *e, struct message *m, struct err *err)
+{
+    struct properties p;
+    int rc;
+
+    if (message_content_type(m->headers, &e->content_type))
+        m->content_type = (struct slice){e->content_type.data, e->content_type.len};
+    if (m->properties.data == NULL)
+        return OK;
+    properties_init(&p);
+    rc = properties_read(&p, m->properties, err);
+    if (rc == OK && p.text[PROPERTY_CONTENT_TYPE].data != NULL) {
+        struct slice type = p.text[PROPERTY_CONTENT_TYPE];
+
+        buf_clear(&e->content_type);
+        if (buf_append(&e->content_type, type.data, type.len) != OK) /* there is room for any */
+            rc = err_set(err, ERR_NOMEM, "out of memory");
+        m->content_type = (struct slice){e->content_type.data, e->content_type.len};
+    }
+    buf_clear(&e->properties);
+    properties_write(&e->properties, &p);
+    m->properties =
+        (struct slice){e->properties.len > 0 ? e->properties.data : NULL, e->properties.len};
+    properties_free(&p);
+    return rc == OK && e->properties.failed ? err_set(err, ERR_NOMEM, "out of memory") : rc;
+}
+
 static int publish(struct broker *b, int64_t row, const struct destination *to,
                    const struct message *m, struct err *err)
 {
@@ -218,8 +248,9 @@ static int publish(struct broker *b, int64_t row, const struct destination *to,
     if (m->body.len > MESSAGE_BODY_MAX)
         return err_set(err, ERR_INPUT, "body of %zu bytes is over the limit of %d", m->body.len,
                        MESSAGE_BODY_MAX);
-    if (message_content_type(m->headers, &e->content_type))
-        labelled.content_type = (struct slice){e->content_type.data, e->content_type.len};
+    rc = label(e, &labelled, err);
+    if (rc != OK)
+        return rc;
     rc = queue_publish(e->db, to, &labelled, &queues, err);
     if (rc == ERR_BROKER) /* a function of the rules named it: it is made as on RabbitMQ */
         rc = queue_declare_exchange(e->db, to->exchange, to->kind, err);
@@ -336,6 +367,7 @@ static void free_embedded(struct broker **b)
 
     arena_free(&e->arena);
     buf_free(&e->content_type);
+    buf_free(&e->properties);
     free(e->deliveries);
     free(e->paces);
     free(e->settled);
@@ -373,6 +405,7 @@ int embedded_new(struct broker **b, struct db *db, broker_wake_fn *wake, void *w
     e->broker.ops = &ops;
     e->db = db;
     buf_init(&e->content_type, CONTENT_TYPE_MAX);
+    buf_init(&e->properties, PROPERTIES_JSON_MAX);
     e->pace = PACE_FLOW;
     e->wake = wake;
     e->wake_arg = wake_arg;

@@ -121,7 +121,7 @@ static void note_statement(struct transcript *r, const struct sql_stmt *s, int64
     buf_free(&text);
 }
 
-/* When it is due and its key follow only where there are some. */
+/* When it is due, its key and its properties follow only where there are some. */
 static void note_emit(struct transcript *r, const struct script_emit *e)
 {
     const struct message *m = &e->message;
@@ -140,6 +140,10 @@ static void note_emit(struct transcript *r, const struct script_emit *e)
     if (e->key.data != NULL) {
         json_add_string(&r->did, NULL, "key");
         bridge_add_text(&r->did, NULL, e->key);
+    }
+    if (m->properties.data != NULL) {
+        json_add_string(&r->did, NULL, "properties");
+        bridge_add_text(&r->did, NULL, m->properties);
     }
     bridge_end_deed(&r->did);
 }

@@ -100,7 +100,7 @@ static int fail(lua_State *L)
     return 0;
 }
 
-/* The table at `index`: id, type, business_key1 to 3, body, headers (JSON text),
+/* The table at `index`: id, type, business_key1 to 3, body, headers and properties (JSON texts),
  * content_type, timestamp. */
 static struct message check_message(lua_State *L, int index)
 {
@@ -114,6 +114,7 @@ static struct message check_message(lua_State *L, int index)
     m.key[2] = cli_get_slice(L, index, "business_key3");
     m.body = cli_get_slice(L, index, "body");
     m.headers = cli_get_slice(L, index, "headers");
+    m.properties = cli_get_slice(L, index, "properties");
     m.content_type = cli_get_slice(L, index, "content_type");
     m.timestamp_s = cli_get_integer(L, index, "timestamp", 0);
     return m;
@@ -269,7 +270,7 @@ static int published(lua_State *L)
 
     lua_newtable(L);
     for (size_t i = 0; (p = staged_published(b, i)) != NULL; i++) {
-        lua_createtable(L, 0, 10);
+        lua_createtable(L, 0, 11);
         set_destination(L, &p->to);
         convert_set_slice(L, "message_id", p->message.id);
         convert_set_slice(L, "type", p->message.type);
@@ -278,6 +279,7 @@ static int published(lua_State *L)
         convert_set_slice(L, "business_key3", p->message.key[2]);
         convert_set_slice(L, "body", p->message.body);
         convert_set_slice(L, "headers", p->message.headers);
+        convert_set_slice(L, "properties", p->message.properties);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     return 1;

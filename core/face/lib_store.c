@@ -4,6 +4,7 @@
  * These work on the store directly, beside a running router or without one.
  */
 #include "base/message.h"
+#include "base/properties.h"
 #include "face/cli_store.h"
 #include "script/convert.h"
 #include "store/dead.h"
@@ -14,10 +15,28 @@
 
 enum { SHORT_MAX = 255 }; /* bytes of what AMQP sends as a short text */
 
+static int check_properties(struct slice json, struct err *err)
+{
+    struct properties p;
+    int rc;
+
+    properties_init(&p);
+    rc = properties_read(&p, json, err);
+    properties_free(&p);
+    if (rc == ERR_INPUT) {
+        err_prefix(err, "--property");
+        rc = err->code = ERR_CONFIG; /* as any word of the command line */
+    }
+    return rc;
+}
+
 static int check_message(const struct message *m, struct err *err)
 {
     struct envelope e;
-    int rc = OK;
+    int rc = check_properties(m->properties, err);
+
+    if (rc != OK)
+        return rc;
 
     if (m->type.len == 0 || m->type.len > SHORT_MAX)
         return err_set(err, ERR_CONFIG, "--type must have 1 to %d bytes", SHORT_MAX);
@@ -57,7 +76,8 @@ static int64_t due_time(lua_State *L, int table)
     return delay > 0 ? clock_wall(&clock) + delay : cli_get_integer(L, table, "at", 0);
 }
 
-/* emit(path, {type, key1.., body, id, at, delay, key}, count) -> list of ids, or nil, kind, why */
+/* emit(path, {type, key1.., body, properties, id, at, delay, key}, count) -> list of ids, or nil,
+ * kind, why */
 static int emit(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -76,6 +96,7 @@ static int emit(lua_State *L)
     m.key[1] = cli_get_slice(L, 2, "key2");
     m.key[2] = cli_get_slice(L, 2, "key3");
     m.body = cli_get_slice(L, 2, "body");
+    m.properties = cli_get_slice(L, 2, "properties");
     m.id = cli_get_slice(L, 2, "id");
     if (m.id.data != NULL && count > 1)
         err_set(&err, ERR_CONFIG, "--id with --count %d: one id names one message", (int)count);

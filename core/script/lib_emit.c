@@ -2,6 +2,7 @@
  * by the encoder's buffer, for as long as the host needs them. */
 #include "script/lib_emit.h"
 
+#include "base/properties.h"
 #include "script/convert.h"
 #include "script/suggest.h"
 
@@ -12,7 +13,7 @@ enum { SPEC = 2, SHORT_MAX = 255 };
 
 static const char *const known[] = {
     "at",      "body", "business_key1", "business_key2", "business_key3", "delay",
-    "headers", "key",  "message_id",    "order_type",    "type",
+    "headers", "key",  "message_id",    "order_type",    "properties",    "type",
 };
 
 bool lib_emit_knows(struct slice name)
@@ -38,6 +39,11 @@ static void check_keys(lua_State *L)
         name = lua_tostring(L, -1);
         if (lib_emit_knows(slice_of(name)))
             continue;
+        if (properties_know(slice_of(name)))
+            luaL_error(L,
+                       "unknown key '%s' in tx:emit: it is one of the properties: properties = "
+                       "{ %s = ... }",
+                       name, name);
         suggest_push(L, name, known, n);
         luaL_error(L, "unknown key '%s' in tx:emit%s", name, lua_tostring(L, -1));
     }
@@ -63,15 +69,18 @@ static void check_header(lua_State *L)
 {
     struct slice number;
     size_t len = 0;
+    int type = lua_type(L, -1);
 
     if (lua_type(L, -2) != LUA_TSTRING)
         luaL_error(L, "tx:emit: headers are named; a key is a %s", luaL_typename(L, -2));
     lua_tolstring(L, -2, &len);
     if (len == 0 || len > SHORT_MAX)
         luaL_error(L, "tx:emit: a header's name has 1 to %d bytes", SHORT_MAX);
-    if (lua_type(L, -1) != LUA_TSTRING && lua_type(L, -1) != LUA_TBOOLEAN &&
-        !lua_isinteger(L, -1) && !convert_number_text(L, -1, &number))
-        luaL_error(L, "tx:emit: headers.%s is a %s: only strings, integers and booleans travel",
+    if (type != LUA_TSTRING && type != LUA_TBOOLEAN && type != LUA_TNUMBER && type != LUA_TTABLE &&
+        !convert_is_null(L, -1) && !convert_number_text(L, -1, &number))
+        luaL_error(L,
+                   "tx:emit: headers.%s is a %s: strings, numbers, booleans, herald.null and "
+                   "tables of them travel",
                    lua_tostring(L, -2), luaL_typename(L, -1));
 }
 
@@ -95,6 +104,34 @@ static struct slice take_headers(lua_State *L, struct script *s)
     if (!any)
         return text;
     encode_json(L, &s->encoder, -1, "headers");
+    text.data = lua_pushlstring(L, s->encoder.out.data, s->encoder.out.len);
+    text.len = s->encoder.out.len;
+    return text;
+}
+
+/* Pushes the JSON of the properties, which were read as the one who sends them reads them. */
+static struct slice take_properties(lua_State *L, struct script *s)
+{
+    struct slice text = {NULL, 0};
+    struct properties p;
+    struct err err;
+    int rc;
+
+    lua_getfield(L, SPEC, "properties");
+    if (lua_isnil(L, -1) || convert_is_null(L, -1))
+        return text;
+    if (lua_type(L, -1) != LUA_TTABLE)
+        luaL_error(L, "tx:emit: properties is a %s, not a table", luaL_typename(L, -1));
+    lua_pushnil(L);
+    if (!lua_next(L, -2))
+        return text;
+    lua_pop(L, 2);
+    encode_json(L, &s->encoder, -1, "properties");
+    properties_init(&p);
+    rc = properties_read(&p, (struct slice){s->encoder.out.data, s->encoder.out.len}, &err);
+    properties_free(&p);
+    if (rc != OK)
+        luaL_error(L, "tx:emit: %s", err.text);
     text.data = lua_pushlstring(L, s->encoder.out.data, s->encoder.out.len);
     text.len = s->encoder.out.len;
     return text;
@@ -196,6 +233,7 @@ static struct script_emit take_message(lua_State *L, struct script *s)
     if (emit.key.data != NULL && emit.key.len == 0)
         luaL_error(L, "tx:emit: key is empty; it has 1 to %d bytes", SHORT_MAX);
     m->headers = take_headers(L, s);
+    m->properties = take_properties(L, s);
     m->body = take_body(L, s);
     return emit;
 }

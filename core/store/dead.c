@@ -46,6 +46,8 @@ static int insert(struct db *db, const struct dead_letter *letter, const char *e
     query_slice(&q, letter->lane);
     query_int(&q, letter->holds);
     query_int(&q, letter->place);
+    query_text(&q, letter->format);
+    query_int(&q, letter->reply_until);
     query_slice(&q, tries);
     return query_run(&q, err);
 }
@@ -105,6 +107,8 @@ static void read_letter(sqlite3_stmt *stmt, struct dead_letter *letter)
     letter->lane = column_slice(stmt, c++);
     letter->holds = sqlite3_column_int(stmt, c++) != 0;
     letter->place = sqlite3_column_int64(stmt, c++);
+    letter->format = column_text(stmt, c++);
+    letter->reply_until = sqlite3_column_int64(stmt, c++);
     letter->tries = column_slice(stmt, c);
 }
 

@@ -30,7 +30,9 @@ struct dead_letter {
     struct slice lane;     /* it was in (lane.h); absent: in no order */
     bool holds;            /* the lane waits until it is replayed, dropped or released */
     int64_t place;         /* in the lane that it holds: the id of the retry it becomes; 0: none */
-    struct slice tries;    /* what each try came to (tries.h); absent: nobody knows */
+    const char *format;    /* side outbox, and the next one: as in outbox_row */
+    int64_t reply_until;
+    struct slice tries; /* what each try came to (tries.h); absent: nobody knows */
 };
 
 typedef bool dead_letter_fn(void *arg, const struct dead_letter *letter);

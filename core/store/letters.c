@@ -83,6 +83,8 @@ static void to_retry(struct work *w, const struct dead_letter *l)
 static void to_leg(struct work *w, const struct dead_letter *l, int64_t sent_at)
 {
     const struct outbox_row row = {.message = l->message,
+                                   .format = l->format,
+                                   .reply_until = l->reply_until,
                                    .created_at = sent_at > 0 ? sent_at : w->now_ms,
                                    .dated_at = sent_at};
     char exchange[256], key[256];
@@ -103,6 +105,8 @@ static void to_row(struct work *w, const struct dead_letter *l, int64_t sent_at)
     w->rc = outbox_add(w->db, &l->message, 0, &id, w->err);
     if (w->rc == OK && sent_at > 0)
         w->rc = outbox_age(w->db, id, sent_at, w->err);
+    if (w->rc == OK && l->format != NULL)
+        w->rc = outbox_keep_format(w->db, id, l->format, w->err);
 }
 
 /* Consumers that forgot the id judge by the time whether they may have seen the message, so

@@ -49,6 +49,7 @@ static const char outbox[] =
     "  order by above desc limit 1) || ':' || id) as message_id, type, " KEYS ","
     " leg_exchange as exchange, leg_routing_key as routing_key,"
     " iif(?2, body, null) as body, iif(?2, headers, null) as headers,"
+    " iif(?2, properties, null) as properties, nullif(format, '') as format,"
     " iif(?2, cast(iif(dated_at > 0, dated_at, created_at) as integer) / 1000, null) as timestamp"
     " from herald_outbox o where id = ?1";
 

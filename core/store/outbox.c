@@ -43,6 +43,7 @@ int outbox_add_named(struct db *db, const struct message *m, int64_t due_at, str
     query_int(&q, due_at);
     query_int(&q, clock_wall(&db->clock));
     query_slice(&q, key);
+    query_slice(&q, m->properties);
     rc = query_run(&q, err);
     if (rc == OK && id_out != NULL)
         *id_out = sqlite3_last_insert_rowid(db->work);
@@ -76,6 +77,9 @@ static void read_row(sqlite3_stmt *stmt, struct outbox_row *row)
     row->first_sent_at = sqlite3_column_int64(stmt, c++);
     row->dated_at = sqlite3_column_int64(stmt, c++);
     row->lane = column_slice(stmt, c++);
+    m->properties = column_slice(stmt, c++);
+    row->format = column_text(stmt, c++);
+    row->reply_until = sqlite3_column_int64(stmt, c++);
     m->timestamp_s = (row->dated_at > 0 ? row->dated_at : row->created_at) / 1000;
     row->leg_kind = column_text(stmt, c++);
     if (row->leg_kind == NULL)
@@ -135,6 +139,9 @@ int outbox_add_leg(struct db *db, const struct outbox_row *row, const struct des
     query_text(&q, to->routing_key);
     query_int(&q, row->id);
     query_slice(&q, lane);
+    query_slice(&q, m->properties);
+    query_text(&q, row->format);
+    query_int(&q, row->reply_until);
     return query_run(&q, err);
 }
 
@@ -437,6 +444,8 @@ static int dead_letter(struct db *db, int64_t id, const char *reason, int64_t no
         address_letter(&letter, &row);
         /* Whoever replays it must see that it may have been sent. */
         letter.attempts = row.attempts == 0 && row.first_sent_at > 0 ? 1 : row.attempts;
+        letter.reply_until = row.reply_until;
+        letter.format = row.format != NULL ? row.format : letter.attempts > 0 ? "" : NULL;
         if (rc == OK)
             rc = dead_add(db, &letter, NULL, NULL, err);
     }

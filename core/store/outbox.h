@@ -42,6 +42,8 @@ struct outbox_row {
     int64_t dated_at;      /* ms; what its publishes carry as their time; 0: created_at */
     const char *reason;    /* why it was postponed last; NULL: it never was */
     struct slice lane;     /* of which it is the first; absent: it is in none */
+    const char *format;    /* the one its message has by now; "": none, for good; NULL: open */
+    int64_t reply_until;   /* ms; so long it is wanted as an answer; 0: it is none */
     struct slice outlet;   /* for which it was set aside (outbox_backlog.h); absent: it was not */
     /* A leg has its destination written down; NULL: the rules say where it goes. */
     const char *leg_kind;     /* exchange_kind_word, "queue" for the default exchange */
@@ -107,6 +109,9 @@ int outbox_date(struct db *db, const int64_t *ids, size_t n, int64_t dated_at, s
 
 /* A row that stands for one that may have been sent at that time: it is as old. */
 int outbox_age(struct db *db, int64_t id, int64_t at, struct err *err);
+
+/* A row that stands for one whose message had a format has it already (outbox_row). */
+int outbox_keep_format(struct db *db, int64_t id, const char *format, struct err *err);
 
 /* Deletes confirmed rows; sorts `ids`; runs of neighbours are one statement. */
 int outbox_confirm(struct db *db, int64_t *ids, size_t n, struct err *err);

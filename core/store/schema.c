@@ -305,9 +305,24 @@ static const char version_9[] =
     "alter table herald_dead add column place integer not null default 0;"
     "create index herald_retry_queue on herald_retry(queue, due_at);";
 
-static const struct schema_step steps[] = {{version_1}, {version_2},      {version_3}, {version_4},
-                                           {version_5}, {version_6},      {version_7}, {version_8},
-                                           {version_9}, {schema_identity}};
+/* What a row sets of AMQP's properties, as the other columns within one limit. Which form of a
+ * framework a row has by now (herald.route's format), so that it is given once; '' : none, and none
+ * any more. Until when an answer (tx:reply) is wanted, ms; null: the row is none. */
+static const char version_11[] =
+    "alter table herald_outbox add column properties text check (properties is null"
+    "  or length(cast(properties as blob)) + ifnull(length(cast(body as blob)), 0)"
+    "    + ifnull(length(cast(headers as blob)), 0) + ifnull(length(cast(message_id as blob)), 0)"
+    "    + length(cast(type as blob)) + ifnull(length(cast(business_key1 as blob)), 0)"
+    "    + ifnull(length(cast(business_key2 as blob)), 0)"
+    "    + ifnull(length(cast(business_key3 as blob)), 0) <= 16777216);" /* MESSAGE_BODY_MAX */
+    "alter table herald_outbox add column format text;"
+    "alter table herald_outbox add column reply_until integer;"
+    "alter table herald_dead add column format text;"
+    "alter table herald_dead add column reply_until integer;";
+
+static const struct schema_step steps[] = {{version_1}, {version_2},       {version_3}, {version_4},
+                                           {version_5}, {version_6},       {version_7}, {version_8},
+                                           {version_9}, {schema_identity}, {version_11}};
 
 /* 0: herald has never been here. */
 static int read_version(struct db *db, int64_t *version_out, struct err *err)

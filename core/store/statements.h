@@ -14,9 +14,8 @@
 
 #define OUTBOX_COLUMNS                                                                             \
     "id, due_at, outlet, type, business_key1, business_key2, business_key3, body, headers, "       \
-    "message_id, created_at, attempts, reason, first_sent_at, dated_at, lane, leg_kind, "          \
-    "leg_exchange, "                                                                               \
-    "leg_routing_key"
+    "message_id, created_at, attempts, reason, first_sent_at, dated_at, lane, properties, "        \
+    "format, reply_until, leg_kind, leg_exchange, leg_routing_key"
 
 #define BACKLOG_TEXT "9223372036854775806" /* BACKLOG_DUE */
 
@@ -30,7 +29,7 @@
 #define DEAD_COLUMNS                                                                               \
     "id, side, queue, identity, fingerprint, fingerprint_version, attempts, error, traceback, "    \
     "generation, "                                                                                 \
-    "at, " MESSAGE_COLUMNS ", leg_kind, lane, holds, place, tries"
+    "at, " MESSAGE_COLUMNS ", leg_kind, lane, holds, place, format, reply_until, tries"
 
 /* A clock that went back must not enter rows that count as old already. */
 #define INBOX_AT "max(?, coalesce((select value from herald_meta where key = 'inbox_floor'), 0))"
@@ -49,12 +48,14 @@
     /* outbox */                                                                                   \
     X(OUTBOX_ADD, "add an outbox row",                                                             \
       "insert into herald_outbox(type, business_key1, business_key2, business_key3, body, "        \
-      "headers, message_id, due_at, created_at, key) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")       \
+      "headers, message_id, due_at, created_at, key, properties) values (?, ?, ?, ?, ?, ?, ?, ?, " \
+      "?, ?, ?)")                                                                                  \
     X(OUTBOX_ADD_LEG, "add a leg of an outbox row",                                                \
       "insert into herald_outbox(type, business_key1, business_key2, business_key3, body, "        \
       "headers, message_id, created_at, dated_at, leg_kind, leg_exchange, leg_routing_key, key, "  \
-      "lane, due_at) values (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, "                      \
-      "(select key from herald_outbox where id = ?), ?14, "                                        \
+      "lane, properties, format, reply_until, due_at) values "                                     \
+      "(?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, "                                           \
+      "(select key from herald_outbox where id = ?), ?14, ?, ?, nullif(?, 0), "                    \
       "iif(exists (select 1 from herald_outbox where lane = ?14), 9223372036854775807, 0))")       \
     X(OUTBOX_LAST, "look for the last outbox row",                                                 \
       "select id from herald_outbox where id > 0 order by id desc limit 1")                        \
@@ -192,9 +193,9 @@
       "insert into herald_dead(side, queue, identity, fingerprint, fingerprint_version, "          \
       "attempts, "                                                                                 \
       "error, traceback, generation, at, " MESSAGE_COLUMNS                                         \
-      ", error_group, leg_kind, lane, holds, place, tries) values "                                \
+      ", error_group, leg_kind, lane, holds, place, format, reply_until, tries) values "           \
       "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS                                              \
-      ", ?, ?, ?, ?, ?, ?) on conflict(side, queue, identity, fingerprint) "                       \
+      ", ?, ?, ?, ?, ?, ?, nullif(?, 0), ?) on conflict(side, queue, identity, fingerprint) "      \
       "where identity is not null "                                                                \
       "do nothing")                                                                                \
     X(DEAD_FIND, "look for a dead letter",                                                         \
@@ -216,6 +217,8 @@
       "'$.\"' || ? || '\"') where id = ?")                                                         \
     X(OUTBOX_AGE, "date an outbox row",                                                            \
       "update herald_outbox set created_at = ?1, dated_at = ?1 where id = ?2")                     \
+    X(OUTBOX_KEEP_FORMAT, "write an outbox row's format",                                          \
+      "update herald_outbox set format = ? where id = ?")                                          \
     X(OUTBOX_NOW, "make an outbox row due",                                                        \
       "update herald_outbox set due_at = ?, outlet = null where id = ? and due_at > ? "            \
       "and (lane is null or " LANE_FIRST ")")                                                      \

@@ -1,5 +1,6 @@
 /* codec_publish - codec_publish: the hot path, one look at the room and then straight
  * writing. See codec.h. */
+#include "base/properties.h"
 #include "wire/bytes.h"
 #include "wire/codec.h"
 #include "wire/table.h"
@@ -23,12 +24,14 @@ struct plan {
     struct slice exchange;     /* never absent */
     struct slice routing_key;  /* never absent */
     struct slice content_type; /* the one that counts */
+    struct properties own;     /* the row's own; not set, and not even read, where it has none */
     struct buf fields;         /* header fields out of m->headers; owned */
     struct buf type;           /* content type named by a header; owned */
     bool type_is_no_text;      /* that header is something else */
     size_t table;              /* bytes of the header table without its size */
     size_t method;             /* payload of the method frame */
     size_t header;             /* payload of the header frame */
+    bool mandatory;            /* what no queue takes comes back */
 };
 
 static bool is_present(struct slice s)
@@ -100,6 +103,31 @@ static int read_headers(struct plan *p, size_t frame_max, struct err *err)
                : rc;
 }
 
+/* A content type among them goes before a header's, which may be older than properties are. */
+static int read_own(struct plan *p, struct err *err)
+{
+    int rc = properties_read(&p->own, p->m->properties, err);
+
+    if (rc == OK && p->own.text[PROPERTY_CONTENT_TYPE].data != NULL)
+        p->content_type = p->own.text[PROPERTY_CONTENT_TYPE];
+    return rc;
+}
+
+/* The properties behind the delivery mode that are the row's own, in the order of the wire. */
+static const enum property_text own_texts[] = {PROPERTY_CORRELATION_ID, PROPERTY_REPLY_TO,
+                                               PROPERTY_EXPIRATION};
+enum { OWN_TEXTS = sizeof own_texts / sizeof own_texts[0] };
+
+static size_t own_size(const struct plan *p)
+{
+    size_t size = p->own.priority >= 0 ? 1 : 0;
+
+    for (int i = 0; i < PROPERTY_TEXTS; i++)
+        if (i != PROPERTY_CONTENT_TYPE)
+            size += short_size(p->own.text[i]);
+    return size;
+}
+
 static int measure(struct plan *p, size_t frame_max, struct err *err)
 {
     const struct message *m = p->m;
@@ -110,12 +138,14 @@ static int measure(struct plan *p, size_t frame_max, struct err *err)
             p->table += KEY_FIELD + m->key[i].len;
     p->method = 4 + 2 + 1 + p->exchange.len + 1 + p->routing_key.len + 1;
     p->header = 12 + 2 + short_size(p->content_type) + (p->table > 0 ? 4 + p->table : 0) + 1 +
-                short_size(m->id) + (m->timestamp_s > 0 ? 8 : 0) + short_size(m->type);
+                short_size(m->id) + (m->timestamp_s > 0 ? 8 : 0) + short_size(m->type) +
+                own_size(p);
     if (p->header + FRAME_OVERHEAD <= frame_max)
         return OK;
     return err_set(err, ERR_INPUT,
-                   "keys and headers of %zu bytes do not fit in the broker's frame of %zu",
-                   p->table, frame_max);
+                   "keys, headers and properties of %zu bytes do not fit in the broker's frame of "
+                   "%zu",
+                   p->table + own_size(p), frame_max);
 }
 
 static int make_plan(struct plan *p, size_t frame_max, struct err *err)
@@ -129,6 +159,8 @@ static int make_plan(struct plan *p, size_t frame_max, struct err *err)
     p->content_type = m->content_type.len > 0 ? m->content_type : slice_of("application/json");
     if (m->headers.len > 0 && !slice_is(m->headers, "{}"))
         rc = read_headers(p, frame_max, err);
+    if (rc == OK && m->properties.len > 0)
+        rc = read_own(p, err);
     if (rc == OK)
         rc = check_texts(p, err);
     return rc == OK ? measure(p, frame_max, err) : rc;
@@ -151,7 +183,7 @@ static char *put_method(char *at, const struct plan *p, uint16_t channel)
     at = put_prefix(at, FRAME_METHOD, channel, p->method);
     at = put16(put32(at, AMQP_BASIC_PUBLISH_METHOD), 0); /* a ticket: once had a meaning */
     at = put_short(put_short(at, p->exchange), p->routing_key);
-    return put8(put8(at, MANDATORY), FRAME_END);
+    return put8(put8(at, p->mandatory ? MANDATORY : 0), FRAME_END);
 }
 
 static char *put_table(char *at, const struct plan *p)
@@ -168,6 +200,32 @@ static char *put_table(char *at, const struct plan *p)
     return put_bytes(at, p->fields.data, p->fields.len);
 }
 
+/* What goes between the delivery mode and the message id. */
+static char *put_own(char *at, const struct plan *p)
+{
+    if (p->own.priority >= 0)
+        at = put8(at, (uint8_t)p->own.priority);
+    for (int i = 0; i < OWN_TEXTS; i++)
+        at = put_short(at, p->own.text[own_texts[i]]);
+    return at;
+}
+
+static int own_flags(const struct plan *p)
+{
+    static const int flags[PROPERTY_TEXTS] = {
+        [PROPERTY_CONTENT_ENCODING] = AMQP_BASIC_CONTENT_ENCODING_FLAG,
+        [PROPERTY_CORRELATION_ID] = AMQP_BASIC_CORRELATION_ID_FLAG,
+        [PROPERTY_REPLY_TO] = AMQP_BASIC_REPLY_TO_FLAG,
+        [PROPERTY_EXPIRATION] = AMQP_BASIC_EXPIRATION_FLAG,
+        [PROPERTY_APP_ID] = AMQP_BASIC_APP_ID_FLAG,
+    };
+    int all = p->own.priority >= 0 ? AMQP_BASIC_PRIORITY_FLAG : 0;
+
+    for (int i = 0; i < PROPERTY_TEXTS; i++)
+        all |= is_present(p->own.text[i]) ? flags[i] : 0;
+    return all;
+}
+
 static uint16_t flags_of(const struct plan *p)
 {
     const struct message *m = p->m;
@@ -177,7 +235,7 @@ static uint16_t flags_of(const struct plan *p)
     flags |= is_present(m->id) ? AMQP_BASIC_MESSAGE_ID_FLAG : 0;
     flags |= m->timestamp_s > 0 ? AMQP_BASIC_TIMESTAMP_FLAG : 0;
     flags |= is_present(m->type) ? AMQP_BASIC_TYPE_FLAG : 0;
-    return (uint16_t)flags;
+    return (uint16_t)(flags | own_flags(p));
 }
 
 static char *put_header(char *at, const struct plan *p, uint16_t channel)
@@ -187,12 +245,25 @@ static char *put_header(char *at, const struct plan *p, uint16_t channel)
     at = put_prefix(at, FRAME_HEADER, channel, p->header);
     at = put64(put16(put16(at, AMQP_BASIC_CLASS), 0), m->body.len);
     at = put_short(put16(at, flags_of(p)), p->content_type);
+    at = put_short(at, p->own.text[PROPERTY_CONTENT_ENCODING]);
     if (p->table > 0)
         at = put_table(at, p);
-    at = put_short(put8(at, PERSISTENT), m->id);
+    at = put8(at, (uint8_t)(p->own.delivery_mode > 0 ? p->own.delivery_mode : PERSISTENT));
+    at = put_short(put_own(at, p), m->id);
     if (m->timestamp_s > 0)
         at = put64(at, (uint64_t)m->timestamp_s);
-    return put8(put_short(at, m->type), FRAME_END);
+    at = put_short(put_short(at, m->type), p->own.text[PROPERTY_APP_ID]);
+    return put8(at, FRAME_END);
+}
+
+/* The name is no queue's for the broker, which would return what it hands over all the same
+ * (rabbitmq.com/docs/direct-reply-to). */
+static bool is_direct_reply(const struct plan *p)
+{
+    static const char prefix[] = "amq.rabbitmq.reply-to.";
+
+    return p->exchange.len == 0 && p->routing_key.len >= sizeof prefix - 1 &&
+           memcmp(p->routing_key.data, prefix, sizeof prefix - 1) == 0;
 }
 
 static int write_plan(struct buf *out, const struct plan *p, uint16_t channel, size_t frame_max,
@@ -222,10 +293,14 @@ int codec_publish(struct buf *out, uint16_t channel, const char *exchange, const
     struct plan p = {.m = m,
                      .exchange = slice_of(exchange != NULL ? exchange : ""),
                      .routing_key = slice_of(routing_key != NULL ? routing_key : "")};
-    int rc = make_plan(&p, frame_max, err);
+    int rc;
 
+    properties_init(&p.own);
+    p.mandatory = !is_direct_reply(&p);
+    rc = make_plan(&p, frame_max, err);
     if (rc == OK)
         rc = write_plan(out, &p, channel, frame_max, err);
+    properties_free(&p.own);
     buf_free(&p.fields);
     buf_free(&p.type);
     return rc;

@@ -226,6 +226,17 @@ function tx:row(sql, ...) end
 ---@return any
 function tx:value(sql, ...) end
 
+---AMQP's own, as a message is sent with them.
+---@class herald.emit_properties
+---@field correlation_id? string|integer
+---@field reply_to? string a queue
+---@field priority? integer 0 to 255
+---@field expiration? integer|string milliseconds that it may wait in a queue
+---@field content_type? string
+---@field content_encoding? string
+---@field app_id? string
+---@field delivery_mode? 1|2 1: transient
+
 ---@class herald.emit_spec
 ---@field type string
 ---@field order_type? string|integer the same as business_key2
@@ -233,7 +244,8 @@ function tx:value(sql, ...) end
 ---@field business_key2? string|integer
 ---@field business_key3? string|integer
 ---@field body? table|string a table is written as JSON; none: an object of the keys
----@field headers? table<string, string|integer|boolean>
+---@field headers? table<string, any>
+---@field properties? herald.emit_properties
 ---@field message_id? string
 ---@field delay? string send it that much later, such as "15m"; not with `at`
 ---@field at? integer|string send it then: ms since 1970 or "2026-01-31T12:00:00Z"

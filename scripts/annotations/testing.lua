@@ -29,7 +29,8 @@ function testing.start(options) end
 ---@field business_key2? string|integer
 ---@field business_key3? string|integer
 ---@field body? table|string without it the one that herald gives to an outbox row
----@field headers? table<string, string|integer|boolean>|string
+---@field headers? table<string, any>|string
+---@field properties? table<string, any>|string AMQP's own, such as correlation_id
 ---@field content_type? string
 ---@field timestamp? integer seconds since 1970 UTC
 

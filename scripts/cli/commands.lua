@@ -64,6 +64,22 @@ local function warn_unrouted(row)
       row.key2 and (", order type %q"):format(show.line(row.key2, 200)) or ""))
 end
 
+local NUMBERS <const> = { priority = true, delivery_mode = true } -- what AMQP has as numbers
+
+-- The JSON of each "NAME=VALUE", or nil and what is wrong; the core knows the names.
+local function read_properties(given)
+  local members, seen = {}, {}
+  for i, text in ipairs(given) do
+    local name, value = text:match("^([^=]+)=(.*)$")
+    if not name then return nil, ("--property is %q, but must be NAME=VALUE"):format(text) end
+    if not utf8.len(text) then return nil, "--property is not UTF-8 text" end
+    if seen[name] then return nil, ("--property gives %s twice"):format(name) end
+    seen[name] = true
+    members[i] = { name, NUMBERS[name] and math.tointeger(tonumber(value)) or value }
+  end
+  return #members > 0 and json.encode(json.object(members)) or nil
+end
+
 function commands.emit(args)
   local count, bad = whole_number(args.count, "--count", 1, 10000000)
   if not count then return USAGE, bad end
@@ -72,6 +88,8 @@ function commands.emit(args)
   if not bad and row.key and count > 1 then
     bad = "--key with --count " .. count .. ": each row would replace the one before"
   end
+  if bad then return USAGE, bad end
+  row.properties, bad = read_properties(args.properties or {})
   if bad then return USAGE, bad end
   local body, unreadable = read_body(args.body) -- before open changes the folder
   if unreadable then return FAILED, unreadable end

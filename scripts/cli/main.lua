@@ -59,6 +59,8 @@ local function build()
   end
   emit:option("--body", "JSON, @FILE, or - for standard input."):argname("JSON")
   emit:option("--id", "Message id; without it one is made."):argname("ID")
+  emit:option("--property", "Set an AMQP property, such as priority=5. May be given again.")
+    :argname("NAME=VALUE"):count("*"):target("properties")
   emit:option("--delay", "Send it only after this time, such as 30s, 15m or 7d."):argname("DURATION")
   emit:option("--at", "Send it at this time, such as 2026-01-31T12:00:00Z."):argname("TIME")
   emit:option("--key", "A name: the row replaces older ones of that name, and `herald outbox cancel` "

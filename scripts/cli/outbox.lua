@@ -108,6 +108,8 @@ end
 local function whole_json(r)
   local members = row_json(r)
   members[#members + 1] = { "headers", r.headers }
+  members[#members + 1] = { "properties", r.properties }
+  members[#members + 1] = { "format", r.format or json.null }
   members[#members + 1] = whole.body(r.body)
   return members
 end
@@ -118,7 +120,8 @@ local function row_pairs(r)
     { "due", time_of(r) and show.time(time_of(r)) or nil }, { "key", r.name }, { "lane", r.lane },
     { "message id", r.message_id }, { "type", r.type }, { "business keys", whole.keys(r) },
     { "exchange", r.exchange }, { "routing key", r.routing_key }, { "failed", r.attempts },
-    { "waits for", waits_for(r) }, { "headers", r.headers }, { "body", whole.body_text(r.body) },
+    { "waits for", waits_for(r) }, { "headers", r.headers }, { "properties", r.properties },
+    { "format", r.format }, { "body", whole.body_text(r.body) },
     { "reason", r.reason },
   }
 end

@@ -27,7 +27,7 @@ local START_KEYS <const> = { folder = true, rules = true, sql = true, sql_file =
   loopback = true }
 local MESSAGE_KEYS <const> = { type = true, id = true, message_id = true, order_type = true,
   business_key1 = true, business_key2 = true, business_key3 = true, body = true, headers = true,
-  content_type = true, timestamp = true }
+  properties = true, content_type = true, timestamp = true }
 local DELIVER_KEYS <const> = { queue = true, exchange = true, routing_key = true, times = true }
 
 local delivery_keys = {}
@@ -251,7 +251,7 @@ function router:time_out_next(type) ask(self, "fail", type, "time out") return s
 -- What there is to see ---------------------------------------------------------------
 
 local COLUMNS <const> = "type, business_key1, business_key2, business_key2 as order_type, "
-  .. "business_key3, body, headers, attempts"
+  .. "business_key3, body, headers, properties, attempts"
 
 function router:outbox()
   return (ask(self, "sql", "select id, message_id, due_at, reason, key, " .. COLUMNS
@@ -302,7 +302,7 @@ local function set(text)
   return names
 end
 
-local SHARED <const> = " type business_key1 business_key2 business_key3 order_type body headers message_id "
+local SHARED <const> = " type business_key1 business_key2 business_key3 order_type body headers properties message_id "
 
 -- Asks whether something of a list has the wanted fields.
 local function among(what, list, more)

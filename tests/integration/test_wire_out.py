@@ -68,6 +68,34 @@ class Published(Case):
         self.assertEqual(properties.headers, {"business-key-1": "1", "trace": "甲",
                                               "n": 9007199254740993, "yes": True})
 
+    def test_properties_of_its_own(self):
+        own = {"correlation_id": "c-7", "reply_to": "answers", "priority": 5, "expiration": 600000,
+               "content_type": "text/plain", "content_encoding": "utf-8", "app_id": "shop",
+               "delivery_mode": 1}
+        headers = {"priority": 9, "none": None, "deep": {"a": [1, {"b": "c"}]}}
+        self.insert("type, body, headers, properties", f"'payresult_notify', 'text', "
+                    f"'{json.dumps(headers)}', '{json.dumps(own)}'")
+        properties, body = self.get()
+        self.assertEqual(body, b"text")
+        for name, value in own.items():
+            self.assertEqual(getattr(properties, name), str(value) if name == "expiration" else value)
+        self.assertEqual(properties.type, "payresult_notify")
+        self.assertEqual(properties.headers, headers)
+        self.wait_drained(self.orders)
+
+    def test_bad_properties_park_the_row_in_words(self):
+        for bad in ('{"priority":256}', '{"prioritty":1}', "priority=1"):
+            self.insert("type, properties", f"'payresult_notify', '{bad}'")
+        self.insert("type", "'payresult_notify'")
+        self.assertEqual(json.loads(self.get()[1])["id"], 4)
+        self.wait_equal("dead letters", lambda: self.orders.rows(
+            "select properties, error from herald_dead order by id limit 2"), [
+                ('{"priority":256}', "properties: priority is 256: it must be a whole number from 0 "
+                                     "to 255"),
+                ('{"prioritty":1}', "properties: unknown property 'prioritty': did you mean "
+                                    "'priority'?")])
+        self.assertEqual(self.orders.rows("select count(*) from herald_dead"), [(3,)])
+
     def test_nothing_of_what_rolls_back(self):
         self.orders.sql("begin immediate; insert into herald_outbox(type, business_key1) "
                         "values ('payresult_notify', 'undone'); rollback;")

@@ -136,6 +136,26 @@ describe("herald", function()
       assert.same({ [1] = "close-16", [5] = ("k"):rep(255) }, names)
     end)
 
+    it("hands over properties as JSON", function()
+      assert.same({ type = "t", properties = '{"priority":5,"correlation_id":"16","reply_to":"a=b"}' },
+        row { properties = { "priority=5", "correlation_id=16", "reply_to=a=b" } })
+    end)
+
+    it("refuses bad properties", function()
+      for _, case in ipairs {
+        { { "priority" }, '--property is "priority", but must be NAME=VALUE' },
+        { { "=5" }, '--property is "=5", but must be NAME=VALUE' },
+        { { "app_id=a", "app_id=b" }, "--property gives app_id twice" },
+        { { "app_id=\xff" }, "--property is not UTF-8 text" },
+        { { "prio=5" }, "--property: properties: unknown property 'prio' (known: app_id, "
+          .. "content_encoding, content_type, correlation_id, delivery_mode, expiration, priority, reply_to)" },
+        { { "priority=high" }, '--property: properties: priority is "high": it must be a whole number '
+          .. "from 0 to 255" },
+      } do
+        assert.same({ 2, case[2] }, row { properties = case[1] })
+      end
+    end)
+
     it("refuses bad times and keys", function()
       local delay = "must be a whole number with ms, s, m, h or d, such as 15m, of 100 years at most"
       local at = "must be a time such as 2026-01-31T12:00:00Z or 2026-01-31T20:00:00+08:00, or ms since 1970, above 0 and before the year 10000"

@@ -77,12 +77,12 @@ describe("herald outbox", function()
     local _, out = herald("outbox", "show", "9")
     assert.same({ "shop.db", 9 }, { helper.call "outbox_get" })
     for _, line in ipairs { "id +9", "created +2025%-11%-24T16:00:00.123Z", "state +postponed",
-      "business keys +16  60201  %-", "headers +{\"x\":1}", "body +{\"a\":\"王\"}", "reason +no queue took it" } do
+      "business keys +16  60201  %-", "headers +{\"x\":1}", "properties +%-", "format +%-", "body +{\"a\":\"王\"}", "reason +no queue took it" } do
       assert.matches(line .. "\n", out)
     end
     helper.sql "update herald_outbox set body = x'ff'"
     _, out = herald("outbox", "show", "9", "--json")
-    assert.matches('"state":"postponed".*"headers":"{\\"x\\":1}","body_base64":"/w=="}\n$', out)
+    assert.matches('"state":"postponed".*"headers":"{\\"x\\":1}","format":null,"body_base64":"/w=="}\n$', out)
     assert.same({ 1, "", "herald: no outbox row 8: `herald outbox list` shows those there are\n" },
       { herald("outbox", "show", "8") })
     assert.equal(2, (herald("outbox", "show", "x")))

@@ -89,6 +89,33 @@ describe("herald test", function()
       assert.same({}, r:outbox())]], "{ loopback = false }")
   end)
 
+  it("shows the properties of what is published, and of what comes", function()
+    passes([[
+      r:deliver { type = "note", business_key1 = "k", body = {}, properties = { reply_to = "answers" } }
+      r:emit { type = "out", properties = { priority = 5, expiration = 1000 } }
+      assert.outbox(r, { type = "out", properties = { priority = 5, expiration = 1000 } })
+      r:run()
+      assert.published(r, { type = "out", properties = { priority = 5, expiration = 1000 } })
+      assert.is_not.published(r, { type = "out", properties = { priority = 6 } })]])
+  end)
+
+  it("carries properties from a row to the one who is given the message", function()
+    passes([[
+      r:emit { type = "asks", body = "b", properties = { correlation_id = "c", priority = 0,
+        content_type = "text/plain", expiration = 5 } }
+      r:emit { type = "asks", properties = { priority = 256 } }
+      r:run()
+      assert.logged(r, { text = "c 0 5 text/plain nil" })
+      assert.dead(r, { type = "asks", error = "priority is 256" })]], [==[{ rules = [[
+      local herald = require "herald"
+      herald.route { type = "asks", to = herald.queue "asked" }
+      herald.subscribe { queue = "asked", envelope = function(_, p)
+        herald.log.info(("%s %s %s %s %s"):format(p.correlation_id, p.priority, p.expiration,
+          p.content_type, p.delivery_mode))
+        return { type = p.type }
+      end }]] }]==])
+  end)
+
   it("says what no queue took", function()
     passes [[
       r:emit { type = "out" }

@@ -83,6 +83,7 @@ function words.message(given)
     business_key2 = text_of(given, given.business_key2 ~= nil and "business_key2" or "order_type"),
     business_key3 = text_of(given, "business_key3"),
     body = json_of(given, "body"), headers = json_of(given, "headers"),
+    properties = json_of(given, "properties"),
     content_type = given.content_type, timestamp = given.timestamp,
   }
 end
@@ -99,6 +100,10 @@ local function of_letter(found)
   return given
 end
 
+-- What RabbitMQ lists among the others, and a message has as its properties.
+local PROPERTIES <const> = { "content_encoding", "correlation_id", "reply_to", "expiration", "user_id",
+  "app_id", "cluster_id", "priority", "delivery_mode" }
+
 -- RabbitMQ's own form: properties and payload. Keys travel as headers there, and what the
 -- properties do not say is not there.
 local function of_broker(found)
@@ -109,7 +114,10 @@ local function of_broker(found)
     local header = type(given.headers) == "table" and given.headers["business-key-" .. i]
     if header then given["business_key" .. i] = header end
   end
-  for _, key in ipairs { "delivery_mode", "content_encoding", "priority" } do given[key] = nil end
+  local own = {}
+  for _, key in ipairs(PROPERTIES) do own[key], given[key] = given[key], nil end
+  if own.delivery_mode == 2 then own.delivery_mode = nil end -- it goes without saying
+  given.properties = next(own) ~= nil and own or nil
   return given
 end
 

@@ -213,6 +213,7 @@ HELPER int fake_emit(void *arg, const struct script_emit *e, int64_t *id, struct
     put_slice(f->emitted, sizeof f->emitted, "key", e->key);
     put_slice(f->emitted, sizeof f->emitted, "id", m->id);
     put_slice(f->emitted, sizeof f->emitted, "headers", m->headers);
+    put_slice(f->emitted, sizeof f->emitted, "properties", m->properties);
     put_slice(f->emitted, sizeof f->emitted, "body", m->body);
     *id = ++f->emits;
     return OK;

@@ -26,7 +26,21 @@ TEST_WITH(scene, an_emit_becomes_a_message)
     assert_string_equal(emitted(f, "{ type = 't', headers = {}, business_key1 = herald.null,\n"
                                    "body = herald.null }"),
                         " type=t");
+    assert_string_equal(emitted(f, "{ type = 't', headers = { f = 1.5, v = herald.null,\n"
+                                   "t = { a = herald.json.array { 1, { b = 2 } } } } }"),
+                        " type=t headers={\"f\":1.5,\"t\":{\"a\":[1,{\"b\":2}]},\"v\":null}");
     RUNS(f, "assert(tx:emit { type = 'x' } + 1 == tx:emit { type = 'x' })");
+}
+
+TEST_WITH(scene, an_emit_sets_properties)
+{
+    assert_string_equal(
+        emitted(f, "{ type = 't', body = 'b', headers = { priority = 9 }, properties = {\n"
+                   "priority = 5, expiration = 60000, correlation_id = 7, app_id = 'shop' } }"),
+        " type=t headers={\"priority\":9} properties={\"app_id\":\"shop\",\"correlation_id\":7,"
+        "\"expiration\":60000,\"priority\":5} body=b");
+    assert_string_equal(emitted(f, "{ type = 't', properties = {} }"), " type=t");
+    assert_string_equal(emitted(f, "{ type = 't', properties = herald.null }"), " type=t");
 }
 
 #define DELAY                                                                                      \
@@ -69,10 +83,19 @@ TEST_WITH(scene, mistakes_are_named)
         {"{ type = 't', body = { items = { { price = print } } } }",
          "cannot write body.items[1].price as JSON: it is a function"},
         {"{ type = 't', headers = 5 }", "tx:emit: headers is a number, not a table"},
-        {"{ type = 't', headers = { x = {} } }",
-         "tx:emit: headers.x is a table: only strings, integers and booleans travel"},
-        {"{ type = 't', headers = { x = 1.5 } }",
-         "tx:emit: headers.x is a number: only strings, integers and booleans travel"},
+        {"{ type = 't', headers = { x = print } }",
+         "tx:emit: headers.x is a function: strings, numbers, booleans, herald.null and tables of "
+         "them travel"},
+        {"{ type = 't', headers = { x = { y = print } } }",
+         "cannot write headers.x.y as JSON: it is a function"},
+        {"{ type = 't', headers = { x = math.huge } }", "cannot write headers.x as JSON: it is infinite"},
+        {"{ type = 't', priority = 5 }", "unknown key 'priority' in tx:emit: it is one of the "
+                                         "properties: properties = { priority = ... }"},
+        {"{ type = 't', properties = 5 }", "tx:emit: properties is a number, not a table"},
+        {"{ type = 't', properties = { priority = 256 } }",
+         "tx:emit: properties: priority is 256: it must be a whole number from 0 to 255"},
+        {"{ type = 't', properties = { replyto = 'q' } }",
+         "tx:emit: properties: unknown property 'replyto': did you mean 'reply_to'?"},
         {"{ type = 't', headers = { 'x' } }", "tx:emit: headers are named; a key is a number"},
         {"{ type = 't', headers = { [''] = 'x' } }", "tx:emit: a header's name has 1 to 255 bytes"},
         {"{ type = 't', delay = '-5s' }", DELAY},

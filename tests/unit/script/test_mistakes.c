@@ -133,7 +133,7 @@ static const struct {
     {"tx:emit { type = 'x', timetolive = '1m' }",
      "rules/a.lua:3: unknown key 'timetolive' in tx:emit (known: at, body, business_key1, "
      "business_key2, "
-     "business_key3, delay, headers, key, message_id, order_type, type)"},
+     "business_key3, delay, headers, key, message_id, order_type, properties, type)"},
     {"local function f() return 1 + f() end f()",
      "rules/a.lua:3: stack overflow: over 16000 calls deep, a fixed limit: does a function call "
      "itself for ever?"},

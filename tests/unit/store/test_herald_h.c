@@ -41,7 +41,8 @@ TEST_FROM(store, prepared, a_message_commits_with_its_cause)
                                      .headers = "{\"h\":1}",
                                      .message_id = "mine",
                                      .due_at = 77,
-                                     .key = "close-order-16"};
+                                     .key = "close-order-16",
+                                     .properties = "{\"priority\":5}"};
     sqlite3_int64 id = 0;
 
     other_exec(f, "begin immediate");
@@ -51,9 +52,10 @@ TEST_FROM(store, prepared, a_message_commits_with_its_cause)
     assert_int_equal(add(f, &m, NULL), SQLITE_OK);
     other_exec(f, "commit");
     assert_string_equal(other_rows(f, "select type, business_key1, business_key2, business_key3, "
-                                      "hex(body), headers, message_id, due_at, key "
-                                      "from herald_outbox"),
-                        "payresult_notify|16|60201|-|610062|{\"h\":1}|mine|77|close-order-16");
+                                      "hex(body), headers, message_id, due_at, key, "
+                                      "properties from herald_outbox"),
+                        "payresult_notify|16|60201|-|610062|{\"h\":1}|mine|77|close-order-16|"
+                        "{\"priority\":5}");
 }
 
 TEST_FROM(store, prepared, what_is_left_out_takes_the_default)

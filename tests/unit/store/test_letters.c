@@ -174,6 +174,23 @@ TEST_OPENED(a_row_that_was_never_sent_is_dated_anew)
     assert_int_equal(other_int(f, "select created_at > 900000 from herald_outbox"), 1);
 }
 
+TEST_OPENED(a_replayed_row_keeps_its_properties_and_its_format)
+{
+    other_exec(f, "insert into herald_outbox(type, body, properties, format, reply_until, leg_kind)"
+                  " values ('t', '1', '{\"priority\":5}', 'cap', null, null),"
+                  " ('t', '2', '{\"priority\":6}', null, 77, 'queue'),"
+                  " ('t', '3', null, null, null, null), ('t', '4', null, null, null, null);"
+                  "update herald_outbox set attempts = 1 where id = 3");
+    assert_ok(f, db_begin(f->db, &f->err));
+    for (int64_t id = 1; id <= 4; id++)
+        assert_ok(f, outbox_park(f->db, id, "no route", 5000, NULL, &f->err));
+    assert_ok(f, db_commit(f->db, &f->err));
+    assert_int_equal(once(f, &everything, letter_replay), 4);
+    assert_string_equal(other_rows(f, "select body, properties, format, reply_until from "
+                                      "herald_outbox order by body"),
+                        "1|{\"priority\":5}|cap|-, 2|{\"priority\":6}|-|77, 3|-||-, 4|-|-|-");
+}
+
 TEST_OPENED(a_parked_leg_stays_a_leg)
 {
     int64_t n;
@@ -255,7 +272,7 @@ TEST_OPENED(a_letter_that_is_gone_is_passed_over)
     assert_int_equal(other_int(f, "select count(*) from herald_retry"), 2);
 }
 
-TEST_WITH(store, large_letters_make_small_batches)
+TEST_OPENED(large_letters_make_small_batches)
 {
     struct dead_letter l = inbox_letter;
     const size_t large = PICK_BATCH_BYTES / 2 + 1;
@@ -263,7 +280,6 @@ TEST_WITH(store, large_letters_make_small_batches)
     size_t batches;
 
     assert_non_null(body);
-    store_open(f);
     l.message.body = (struct slice){body, large};
     l.identity = (struct slice){NULL, 0};
     for (int i = 0; i < 3; i++)
@@ -412,6 +428,11 @@ TEST_OPENED(letters_of_an_older_store_are_grouped_when_the_router_takes_it)
         "drop table herald_history; drop table herald_dead_group; drop index herald_dead_by_group;"
         "alter table herald_dead drop column error_group;"
         "alter table herald_dead drop column leg_kind;"
+        "alter table herald_outbox drop column properties;"
+        "alter table herald_outbox drop column format;"
+        "alter table herald_outbox drop column reply_until;"
+        "alter table herald_dead drop column format;"
+        "alter table herald_dead drop column reply_until;"
         "drop table herald_inbox_floor;"
         "drop index herald_inbox_old; alter table herald_outbox drop column dated_at;"
         "alter table herald_inbox drop column fingerprint_version;"

@@ -60,16 +60,18 @@ TEST_OPENED(an_outbox_row_is_shown_as_it_will_be_sent)
 
     other_exec(f, "insert into herald_outbox(type, business_key2, created_at) "
                   "values ('t\"q', 16, 'noon');"
-                  "insert into herald_outbox(type, body, headers, message_id, created_at, dated_at)"
-                  " values ('t', '[]', '{}', 'mine', 4000, 5000)");
+                  "insert into herald_outbox(type, body, headers, message_id, created_at, "
+                  "dated_at, properties, format)"
+                  " values ('t', '[]', '{}', 'mine', 4000, 5000, '{\"priority\":5}', 'cap')");
     snprintf(id, sizeof id, "%s:1", db_store_id(f->db, 1));
     assert_string_equal(store_listed(f, &one, "message_id"), id);
     assert_string_equal(
         store_listed(f, &one, "type key2 body headers timestamp created_at"),
         "t\"q|16|{\"businessKey2\":\"16\",\"id\":1,\"messageType\":\"t\\\"q\"}|-|0|0");
     one.id = 2;
-    assert_string_equal(store_listed(f, &one, "message_id body headers timestamp created_at"),
-                        "mine|[]|{}|5|4000");
+    assert_string_equal(
+        store_listed(f, &one, "message_id body headers timestamp created_at properties format"),
+        "mine|[]|{}|5|4000|{\"priority\":5}|cap");
     assert_string_equal(store_listed(f, &outbox, "id body headers timestamp"), "1|-|-|-, 2|-|-|-");
 }
 

@@ -205,6 +205,33 @@ TEST_OPENED(an_added_row_keeps_every_byte)
                         "t|k|-||610062|{}|-|77|1|0");
 }
 
+static bool see_properties(void *arg, const struct outbox_row *row)
+{
+    put_slice(arg, row->id > 1 ? " " : "", row->message.properties);
+    return true;
+}
+
+TEST_OPENED(properties_are_of_the_row_and_of_its_size)
+{
+    const struct message m = {.type = slice_of("t"), .properties = slice_of("{\"priority\":5}")};
+    struct claimed c = {.whole = false};
+    int64_t last;
+
+    other_exec(f, "insert into herald_outbox(type, properties) values ('t', '{\"app_id\":1}')");
+    begin(f);
+    assert_ok(f, outbox_add(f->db, &m, 0, NULL, &f->err));
+    commit(f);
+    assert_ok(f, outbox_claim(f->db, 0, 2, see_properties, &c, &last, &f->err));
+    assert_string_equal(c.text, "{\"app_id\":1} {\"priority\":5}");
+    other_exec(f, "insert into herald_outbox(type, body, properties) values ('t', "
+                  "zeroblob(16777216 - 3), '{}')");
+    assert_int_equal(sqlite3_exec(f->other,
+                                  "insert into herald_outbox(type, body, properties) values ('t', "
+                                  "zeroblob(16777216 - 2), '{}')",
+                                  NULL, NULL, NULL),
+                     SQLITE_CONSTRAINT);
+}
+
 TEST_OPENED(confirms_delete_in_any_order_and_with_gaps)
 {
     int64_t ids[] = {9, 1, 3, 2, 7, 3, 20};

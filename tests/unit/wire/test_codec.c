@@ -119,7 +119,6 @@ static const char *round_trip(const struct message *m)
         .body = {s.body.len > 0 ? s.body.data : "", s.body.len},
     };
     assert_int_equal(s.body_size, m->body.len);
-    assert_int_equal(s.properties->delivery_mode, 2);
     assert_int_equal(codec_message(&content, &back, &scratch, &err), OK);
     snprintf(out, sizeof out, "%s", spell(&back));
     end_seen(&s);
@@ -146,6 +145,34 @@ TEST(a_message_arrives_as_it_was_published)
     assert_string_equal(round_trip(&m), "id=shop:42 type=payresult_notify k1=16 k2=60201 k3= "
                                         "content=text/plain headers={\"a\":[1,{\"b\":null}],"
                                         "\"n\":9007199254740993} body={\"id\":1} at=1700000000");
+}
+
+TEST(properties_of_a_row_go_out_as_amqps)
+{
+    struct message m = {.id = slice_of("shop:42"),
+                        .key = {slice_of("16"), {NULL, 0}, {NULL, 0}},
+                        .type = slice_of("t"),
+                        .timestamp_s = 1700000000,
+                        .headers = slice_of("{\"priority\":9,\"content-type\":\"text/html\"}")};
+
+    m.properties = slice_of("{\"app_id\":\"shop\",\"priority\":5,\"expiration\":60000,"
+                            "\"correlation_id\":\"c\",\"reply_to\":\"r\",\"delivery_mode\":1,"
+                            "\"content_encoding\":\"utf-8\",\"content_type\":\"text/plain\"}");
+    assert_string_equal(
+        round_trip(&m),
+        "id=shop:42 type=t k1=16 content=text/plain headers={\"priority\":9} "
+        "properties={\"content_encoding\":\"utf-8\",\"correlation_id\":\"c\","
+        "\"reply_to\":\"r\",\"expiration\":\"60000\",\"app_id\":\"shop\",\"priority\":5,"
+        "\"delivery_mode\":1} body= at=1700000000");
+    m.properties = slice_of("{\"priority\":0,\"delivery_mode\":2}");
+    m.headers = (struct slice){NULL, 0};
+    assert_string_equal(round_trip(&m), "id=shop:42 type=t k1=16 content=application/json "
+                                        "properties={\"priority\":0} body= at=1700000000");
+    m.properties = slice_of("{\"priority\":256}");
+    assert_string_equal(round_trip(&m),
+                        "properties: priority is 256: it must be a whole number from 0 to 255");
+    m.properties = slice_of("");
+    assert_non_null(strstr(round_trip(&m), "content=application/json"));
 }
 
 TEST(what_is_absent_stays_absent)
@@ -252,6 +279,13 @@ TEST(publishes_are_mandatory)
     assert_false(publish->immediate);
     assert_memory_equal(publish->exchange.bytes, "exchange", 8);
     assert_memory_equal(publish->routing_key.bytes, "key", 3);
+    end_seen(&s);
+    buf_clear(&bytes);
+    /* What the broker hands over without a queue would come back. */
+    assert_int_equal(codec_publish(&bytes, 3, "", "amq.rabbitmq.reply-to.g1", &m, 8192, &err), OK);
+    look(&s, &bytes);
+    publish = s.method.decoded;
+    assert_false(publish->mandatory);
     end_seen(&s);
     buf_free(&bytes);
 }

@@ -1,0 +1,13 @@
+/* outbox_format - the form of a framework that a row's message has by now (outbox.h) */
+#include "store/outbox.h"
+
+#include "store/sqlite/db_int.h"
+
+int outbox_keep_format(struct db *db, int64_t id, const char *format, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_OUTBOX_KEEP_FORMAT);
+
+    query_text(&q, format);
+    query_int(&q, id);
+    return query_run(&q, err);
+}
