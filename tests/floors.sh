@@ -36,7 +36,7 @@ library amqp_tcp_socket.h:
 library amqp_ssl_socket.h:
 library yajl/:          base
 library uv.h:           wire broker rabbit engine face store/sqlite/commit_notice.c store/sqlite/commit_notice.h
-library openssl/:       wire
+library openssl/:       wire/tls_int.h wire/tls.c wire/tls_context.c wire/tls_words.c
 library microhttpd.h:   face
 
 # never CALL: the files that may make it all the same

@@ -1,8 +1,8 @@
 /*
  * stream - bytes in both directions, opened and closed without blocking
  *
- * The link sees only this, so TCP, TLS over memory BIOs and the tests' fake
- * broker fit in without change. Events come from the loop, never from inside a
+ * The link sees only this, so TCP, TLS on top of it and the tests' fake broker
+ * fit in without change. Events come from the loop, never from inside a
  * call to the stream.
  */
 #ifndef HERALD_WIRE_STREAM_H
@@ -43,15 +43,15 @@ struct stream {
     const struct stream_ops *ops; /* of the kind of stream that it is */
 };
 
-/* Makes streams: the TCP one is `tcp_streams` (wire/tcp.h). */
+/* Makes streams: see wire/tcp.h and wire/tls.h. */
 struct stream_factory {
     /* Starts resolving and connecting; `opened` or `failed` comes from the loop. NULL
      * when out of memory. host and events are lent until the call returns and for the
      * stream's life. */
     struct stream *(*open)(void *arg, uv_loop_t *loop, const char *host, uint16_t port,
                            const struct stream_events *events, void *events_arg, struct err *err);
-    void *arg; /* of open */
-    bool tls;  /* its streams speak TLS: for amqps:// and for nothing else */
+    void *arg;        /* of open */
+    bool certificate; /* its streams tell the peer by a certificate who we are */
 };
 
 #endif

@@ -422,4 +422,4 @@ static struct stream *tcp_open(void *arg, uv_loop_t *loop, const char *host, uin
     return &t->stream;
 }
 
-const struct stream_factory tcp_streams = {.open = tcp_open, .arg = NULL, .tls = false};
+const struct stream_factory tcp_streams = {.open = tcp_open, .arg = NULL, .certificate = false};

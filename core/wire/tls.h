@@ -1,0 +1,44 @@
+/*
+ * tls - streams that speak TLS, each on top of another stream
+ *
+ *            the stream below has opened       the broker's certificate is good
+ *   CONNECT -----------------------------> HANDSHAKE -----------------------> OPEN
+ *      |                                      |                                 |
+ *      | it failed                            | refused, or the stream failed   | error,
+ * close_notify, v                                      v                                 v the
+ * stream failed FAILED <-------------------------------- FAILED <---------------------- FAILED
+ *
+ * and from each of them, by close: CLOSING, then `closed`. OpenSSL works on memory only, so nothing
+ * blocks: what it has encrypted goes to the stream below at once, whose backlog is this one's.
+ *
+ * The files are read again for the next stream once they have changed.
+ */
+#ifndef HERALD_WIRE_TLS_H
+#define HERALD_WIRE_TLS_H
+
+#include "base/tls_settings.h"
+#include "wire/stream.h"
+
+struct tls;
+
+/* The texts of the settings and `below` are lent for life. NULL when out of memory. */
+struct tls *tls_new(const struct tls_settings *settings, const struct stream_factory *below);
+void tls_free(struct tls **t); /* after its streams; NULL is fine */
+
+/* Makes streams; valid as long as `t`. */
+const struct stream_factory *tls_streams(const struct tls *t);
+
+/* Differ from each other when the files are others now than for the last stream that was made. */
+uint64_t tls_used(const struct tls *t);
+uint64_t tls_there(const struct tls *t);
+
+/* Whether a stream could be made of what the files hold now. ERR_CONFIG with words. */
+int tls_look(const struct tls *t, struct err *err);
+
+/* Called with each thing that is wrong (`error`) or doubtful with the files. The text is lent. */
+typedef void tls_finding_fn(void *arg, bool error, const char *text);
+void tls_judge(const struct tls_settings *settings, tls_finding_fn *finding, void *arg);
+
+const char *tls_library_version(void);
+
+#endif
