@@ -8,6 +8,8 @@
 const struct setting settings_list[] = {
     {"store", SETTING_TEXT, AT(store), false, {NULL}},
     {"broker", SETTING_TEXT, AT(broker), false, {NULL}},
+    {"password_file", SETTING_TEXT, AT(password_file), false, {NULL}},
+    {"tls", SETTING_TLS, AT(tls), false, {NULL}},
     {"socket", SETTING_TEXT, AT(socket), false, {NULL}},
     {"name", SETTING_TEXT, AT(name), false, {NULL}},
     {"log_level", SETTING_CHOICE, AT(log_level), true, {"debug", "info", "warn", "error"}},
@@ -32,10 +34,9 @@ const struct setting settings_list[] = {
 };
 
 static const size_t size_of[] = {
-    [SETTING_TEXT] = sizeof(const char *),
-    [SETTING_NUMBER] = sizeof(int64_t),
-    [SETTING_CHOICE] = sizeof(int64_t),
-    [SETTING_POLICY] = sizeof(struct retry_policy),
+    [SETTING_TEXT] = sizeof(const char *),       [SETTING_NUMBER] = sizeof(int64_t),
+    [SETTING_CHOICE] = sizeof(int64_t),          [SETTING_POLICY] = sizeof(struct retry_policy),
+    [SETTING_TLS] = sizeof(struct tls_settings),
 };
 
 static bool text_differs(const void *a, const void *b)
@@ -55,6 +56,13 @@ static bool policy_differs(const struct retry_policy *a, const struct retry_poli
            a->factor != b->factor || a->jitter != b->jitter;
 }
 
+static bool tls_differs(const struct tls_settings *a, const struct tls_settings *b)
+{
+    return text_differs(&a->ca, &b->ca) || text_differs(&a->cert, &b->cert) ||
+           text_differs(&a->key, &b->key) || text_differs(&a->server_name, &b->server_name) ||
+           a->verify != b->verify || a->min_version != b->min_version;
+}
+
 bool settings_differ(const struct setting *s, const struct settings *a, const struct settings *b)
 {
     const void *x = (const char *)a + s->offset, *y = (const char *)b + s->offset;
@@ -64,6 +72,8 @@ bool settings_differ(const struct setting *s, const struct settings *a, const st
         return text_differs(x, y);
     case SETTING_POLICY:
         return policy_differs(x, y);
+    case SETTING_TLS:
+        return tls_differs(x, y);
     case SETTING_NUMBER:
     case SETTING_CHOICE:
         break;

@@ -8,6 +8,7 @@
 #ifndef HERALD_BASE_SETTINGS_H
 #define HERALD_BASE_SETTINGS_H
 
+#include "base/tls_settings.h"
 #include "base/topology.h"
 
 #include <stdbool.h>
@@ -19,12 +20,14 @@ enum removed_rules { REMOVED_WAIT, REMOVED_REFUSE };
 
 /* Times in milliseconds, sizes in bytes, texts lent for life. */
 struct settings {
-    const char *store;  /* path; made when absent */
-    const char *broker; /* "embedded" or an amqp:// URL */
-    const char *socket; /* where commands reach the router */
-    const char *name;   /* of the connections, for people who look at the broker */
-    int64_t log_level;  /* enum log_level */
-    int64_t log_format; /* enum log_format */
+    const char *store;         /* path; made when absent */
+    const char *broker;        /* "embedded" or an amqp:// or amqps:// URL */
+    const char *password_file; /* that of the broker; NULL: it is in the URL */
+    struct tls_settings tls;   /* for amqps:// */
+    const char *socket;        /* where commands reach the router */
+    const char *name;          /* of the connections, for people who look at the broker */
+    int64_t log_level;         /* enum log_level */
+    int64_t log_format;        /* enum log_format */
     int64_t publish_window;
     int64_t confirm_timeout_ms;
     int64_t prefetch_bytes; /* of all unacked deliveries, but for one that is larger */
@@ -48,6 +51,7 @@ enum setting_kind {
     SETTING_NUMBER, /* int64_t: a number, a time, a size */
     SETTING_CHOICE, /* int64_t: which of the choices */
     SETTING_POLICY, /* struct retry_policy */
+    SETTING_TLS,    /* struct tls_settings */
 };
 
 enum { SETTING_CHOICES_MAX = 4 };

@@ -155,6 +155,11 @@ struct broker_ops {
      * the topology is taken up, and may be out of date soon after. */
     enum broker_reach (*reach)(struct broker *b, const struct destination *to);
 
+    /* Between two turns, after start: what proves who is who (certificates, keys) may lie there
+     * anew. Connections that were made with other files are given up and made again. ERR_CONFIG:
+     * what lies there is of no use, and nothing has changed. NULL: a driver without any. */
+    int (*renew)(struct broker *b, struct err *err);
+
     /* Stops taking new deliveries; confirms still come in and acks still go out. */
     void (*drain)(struct broker *b);
 

@@ -113,6 +113,10 @@ int engine_reload(struct engine *e, const struct engine_reload *r, struct buf *a
  * answered about all of them yet. */
 bool engine_unreached(const struct engine *e, struct buf *lines);
 
+/* Certificates and keys that have changed are taken: connections are made anew. What is of no use
+ * is logged, and nothing changes. */
+int engine_renew(struct engine *e, struct err *err);
+
 /* A reload was refused before it came to the rules: keeps and logs why. */
 void engine_refuse(struct engine *e, const struct err *why);
 

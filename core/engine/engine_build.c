@@ -67,6 +67,8 @@ static int make_broker(struct engine *e, struct err *err)
                           .log = e->host.log,
                           .clock = e->host.clock,
                           .url = s->broker,
+                          .password_file = s->password_file,
+                          .tls = &s->tls,
                           .name = s->name,
                           .heartbeat_s = (int)(s->heartbeat_ms / 1000),
                           .window = (size_t)s->publish_window,

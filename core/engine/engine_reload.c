@@ -274,6 +274,22 @@ void engine_refuse(struct engine *e, const struct err *why)
                          log_text("what_now", "the rules from before work on")));
 }
 
+int engine_renew(struct engine *e, struct err *err)
+{
+    int rc;
+
+    REQUIRE(!e->in_turn);
+    if (e->broker->ops->renew == NULL)
+        return OK;
+    rc = e->broker->ops->renew(e->broker, err);
+    if (rc != OK)
+        log_event(e->host.log, LOG_ERROR, "broker.files_refused",
+                  LOG_FIELDS(log_text("reason", err->text),
+                             log_text("what_now", "connections stay as they are; a new one needs "
+                                                  "these files")));
+    return rc;
+}
+
 int engine_reload(struct engine *e, const struct engine_reload *r, struct buf *answer,
                   struct err *err)
 {

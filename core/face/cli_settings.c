@@ -47,6 +47,33 @@ static int64_t read_choice(lua_State *L, const struct setting *s)
     return n;
 }
 
+/* A text of the table on top, which keeps it; NULL: there is none. */
+static const char *text_or_null(lua_State *L, const char *name)
+{
+    const char *text;
+
+    lua_getfield(L, -1, name);
+    text = luaL_optstring(L, -1, NULL);
+    lua_pop(L, 1);
+    return text;
+}
+
+/* Of the table on top. */
+static struct tls_settings read_tls(lua_State *L)
+{
+    struct tls_settings tls = {.ca = text_or_null(L, "ca"),
+                               .cert = text_or_null(L, "cert"),
+                               .key = text_or_null(L, "key"),
+                               .server_name = text_or_null(L, "server_name")};
+    const char *version = text_or_null(L, "min_version");
+
+    tls.min_version = version != NULL && strcmp(version, "1.3") == 0 ? TLS_1_3 : TLS_1_2;
+    lua_getfield(L, -1, "verify");
+    tls.verify = lua_toboolean(L, -1) != 0;
+    lua_pop(L, 1);
+    return tls;
+}
+
 /* From the value on top. */
 static void read_setting(lua_State *L, const struct setting *s, struct settings *out)
 {
@@ -65,6 +92,10 @@ static void read_setting(lua_State *L, const struct setting *s, struct settings 
     case SETTING_POLICY:
         luaL_checktype(L, -1, LUA_TTABLE);
         *(struct retry_policy *)place = read_policy(L);
+        break;
+    case SETTING_TLS:
+        luaL_checktype(L, -1, LUA_TTABLE);
+        *(struct tls_settings *)place = read_tls(L);
         break;
     }
 }

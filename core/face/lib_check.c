@@ -4,10 +4,12 @@
 #include "base/json.h"
 #include "face/cli.h"
 #include "face/look.h"
+#include "rabbit/credentials.h"
 #include "script/convert.h"
 #include "script/decode.h"
 
 #include <lauxlib.h>
+#include <string.h>
 
 #define LOOK_CLASS "herald.cli.look"
 
@@ -99,13 +101,13 @@ static void set_said(lua_State *L, const char *name, const struct found *f)
 }
 
 /* inspect_rules(settings) -> what the rules declare and what is wrong with it, or nil, kind,
- * why. `settings` as for run; settings.live: the URL of a broker to compare with. */
+ * why. `settings` as for run; settings.live: to compare with the broker, too. */
 static int inspect_rules(lua_State *L)
 {
     struct settings settings = {.store = NULL};
     struct script_settings script;
-    const char *url;
     struct look *k;
+    bool live;
 
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
@@ -117,9 +119,9 @@ static int inspect_rules(lua_State *L)
     };
     script.folders = cli_push_folders(L, 1, &script.n_folders);
     lua_getfield(L, 1, "live");
-    url = luaL_optstring(L, -1, NULL);
+    live = lua_toboolean(L, -1) != 0;
     k = new_look(L);
-    look_run(k, &script, url, settings.store);
+    look_run(k, &script, live ? &settings : NULL, settings.store);
     if (k->store.code != OK)
         return cli_push_error(L, &k->store);
     lua_newtable(L);
@@ -137,8 +139,44 @@ static int inspect_rules(lua_State *L)
     return 1;
 }
 
+/* A credentials_finding_fn: a line of 'e' or 'w' and the words, which have no line end. */
+static void keep_judgement(void *arg, bool error, const char *text)
+{
+    struct buf *lines = arg;
+
+    (void)buf_printf(lines, "%c%s\n", error ? 'e' : 'w', text); /* a failure is remembered */
+}
+
+/* judge_credentials(settings) -> a list of {severity, text} */
+static int judge_credentials(lua_State *L)
+{
+    struct settings settings = {.store = NULL};
+    struct buf *lines = cli_push_buf(L, JSON_TAPE_MAX);
+    lua_Integer n = 0;
+
+    cli_read_settings(L, 1, &settings);
+    credentials_judge(settings.broker, settings.password_file, &settings.tls, keep_judgement,
+                      lines);
+    if (lines->failed)
+        return luaL_error(L, "out of memory for what is wrong with the credentials");
+    lua_newtable(L);
+    for (size_t at = 0; at < lines->len;) {
+        const char *line = lines->data + at;
+        const size_t len = (size_t)((const char *)memchr(line, '\n', lines->len - at) - line);
+
+        lua_createtable(L, 0, 2);
+        convert_set_slice(L, "severity", slice_of(line[0] == 'e' ? "error" : "warning"));
+        convert_set_slice(L, "text", (struct slice){line + 1, len - 1});
+        lua_rawseti(L, -2, ++n);
+        at += len + 1;
+    }
+    return 1;
+}
+
 void cli_add_check(lua_State *L)
 {
+    lua_pushcfunction(L, judge_credentials);
+    lua_setfield(L, -2, "judge_credentials");
     lua_pushcfunction(L, inspect_rules);
     lua_setfield(L, -2, "inspect_rules");
 }

@@ -125,6 +125,8 @@ static void push_libraries(lua_State *L)
     lua_setfield(L, -2, "sqlite");
     lua_pushstring(L, rabbit_codec_version());
     lua_setfield(L, -2, "rabbitmq-c");
+    lua_pushstring(L, rabbit_tls_version());
+    lua_setfield(L, -2, "openssl");
     lua_pushstring(L, uv_version_string());
     lua_setfield(L, -2, "libuv");
 }

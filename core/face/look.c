@@ -205,10 +205,16 @@ static void keep_finding(void *arg, enum inspect_severity severity, const char *
         f->kind = (int)severity;
 }
 
-static void ask_broker(struct look *k, const char *url)
+static void ask_broker(struct look *k, const struct settings *live)
 {
     struct inspect_settings settings = {
-        .log = NULL, .clock = clock_real(), .url = url, .timeout_ms = LIVE_MS};
+        .log = NULL,
+        .clock = clock_real(),
+        .url = live->broker,
+        .password_file = live->password_file,
+        .tls = &live->tls,
+        .timeout_ms = LIVE_MS,
+    };
     uv_loop_t loop;
 
     if (uv_loop_init(&loop) != 0) {
@@ -280,7 +286,8 @@ static void tell_body_ids(void *arg, const char *queue)
     }
 }
 
-void look_run(struct look *k, struct script_settings *settings, const char *url, const char *store)
+void look_run(struct look *k, struct script_settings *settings, const struct settings *live,
+              const char *store)
 {
     struct err older = {0};
 
@@ -296,8 +303,8 @@ void look_run(struct look *k, struct script_settings *settings, const char *url,
         return;
     (void)earlier_store_body_ids(store, tell_body_ids, k,
                                  &older); /* what cannot be read says nothing */
-    if (script_constants(k->script, keep_constant, k, &k->store) == OK && url != NULL)
-        ask_broker(k, url);
+    if (script_constants(k->script, keep_constant, k, &k->store) == OK && live != NULL)
+        ask_broker(k, live);
     if (k->full)
         err_set(&k->store, ERR_LIMIT, "the rules hold over 256 MiB of constants");
 }

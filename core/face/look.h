@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "base/settings.h"
 #include "script/script.h"
 #include "store/sql.h"
 
@@ -47,10 +48,12 @@ struct look {
 
 void look_init(struct look *k);
 
-/* Once for each look. `settings` without host and load_ms; `url` of a broker to compare with,
- * or NULL; `store` of the router, which is looked at and not changed. What was found is in *k: look
- * at k->store first, which tells of the machine's trouble; the other errors are the author's. */
-void look_run(struct look *k, struct script_settings *settings, const char *url, const char *store);
+/* Once for each look. `settings` without host and load_ms; `live` says how to reach a broker to
+ * compare with, or is NULL; `store` of the router, which is looked at and not changed. What was
+ * found is in *k: look at k->store first, which tells of the machine's trouble; the other errors
+ * are the author's. */
+void look_run(struct look *k, struct script_settings *settings, const struct settings *live,
+              const char *store);
 
 /* Frees everything and removes the store; may be called again. */
 void look_close(struct look *k);

@@ -156,12 +156,19 @@ static void put_status(struct router *r, struct buf *b)
     json_end_line(b, 0, "}");
 }
 
+/* Only who asks for it has connections made anew. */
+static int renew(struct router *r, const struct engine_reload *request, struct err *err)
+{
+    return request->dry_run || request->automatic ? OK : engine_renew(r->engine, err);
+}
+
 /* The settings first: a broken herald.lua refuses the reload as broken rules do. */
 static int reload(struct router *r, struct engine_reload *request, struct buf *answer,
                   struct err *err)
 {
     char restart[ROUTER_RESTART_MAX];
     struct settings settings = {.store = NULL};
+    struct err unusable = {.code = OK};
     int rc = r->start->reread(r->start->reread_arg, &settings, restart, err);
 
     if (rc != OK) {
@@ -170,7 +177,10 @@ static int reload(struct router *r, struct engine_reload *request, struct buf *a
         return rc;
     }
     request->settings = &settings;
+    (void)renew(r, request, &unusable); /* the log has it, and the answer */
     rc = engine_reload(r->engine, request, answer, err);
+    if (rc == OK && unusable.code != OK)
+        put_fact(answer, "unusable", unusable.text);
     if (rc != OK || restart[0] == '\0')
         return rc;
     put_fact(answer, "restart", restart);

@@ -384,6 +384,8 @@ static const struct link_events events = {
 
 static const struct stream_factory *base_streams(const struct inspection *in)
 {
+    if (in->tls != NULL)
+        return tls_streams(in->tls);
     return in->settings->streams != NULL ? in->settings->streams : &tcp_streams;
 }
 
@@ -399,11 +401,11 @@ static struct stream *open_stream(void *arg, uv_loop_t *loop, const char *host, 
 }
 
 /* A link tries for ever and tells nobody of a connection that did not come about: one
- * try for each host is enough here. None at all is made where none would ever do. */
+ * try for each host is enough here. */
 static bool is_hopeless(const struct inspection *in)
 {
     return strcmp(link_state_word(in->link), "waiting") == 0 && link_error(in->link)[0] != '\0' &&
-           (in->tries >= in->n_hosts || in->tries == 0);
+           in->tries >= in->n_hosts;
 }
 
 static void on_look(uv_timer_t *timer)
@@ -455,10 +457,11 @@ static int converse(struct inspection *in, const struct url *url)
         .backoff_min_ms = BACKOFF_MS,
         .backoff_max_ms = BACKOFF_MS,
         .body_max = MESSAGE_KEPT_MAX,
+        .password_file = s->password_file,
         .streams = &in->streams,
     };
 
-    in->streams = (struct stream_factory){open_stream, in, base_streams(in)->tls};
+    in->streams = (struct stream_factory){open_stream, in, base_streams(in)->certificate};
     in->n_hosts = url->n_hosts;
     in->link = link_new(&settings, &events, in);
     in->probes = in->link != NULL ? probes_new(in->link) : NULL;
@@ -482,6 +485,16 @@ static int converse(struct inspection *in, const struct url *url)
     return in->rc;
 }
 
+static int make_tls(struct inspection *in, const struct url *url)
+{
+    const struct inspect_settings *s = in->settings;
+
+    if (!url->tls)
+        return OK;
+    in->tls = tls_new(s->tls, s->streams != NULL ? s->streams : &tcp_streams);
+    return in->tls != NULL ? OK : ERR_NOMEM;
+}
+
 int inspect_run(const struct inspect_settings *settings, const struct topology *t,
                 inspect_finding_fn *finding, void *arg, struct err *err)
 {
@@ -491,7 +504,9 @@ int inspect_run(const struct inspect_settings *settings, const struct topology *
 
     if (rc != OK)
         return rc;
-    rc = inspect_list(&in, t);
+    rc = make_tls(&in, &url);
+    if (rc == OK)
+        rc = inspect_list(&in, t);
     if (rc == OK)
         rc = converse(&in, &url);
     else
@@ -499,6 +514,7 @@ int inspect_run(const struct inspect_settings *settings, const struct topology *
     if (rc == OK)
         tell_of_bindings(&in, t);
     free(in.questions);
+    tls_free(&in.tls);
     url_free(&url);
     return rc;
 }

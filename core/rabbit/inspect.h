@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/tls_settings.h"
 #include "base/topology.h"
 #include "wire/stream.h"
 
@@ -36,8 +37,10 @@ struct inspect_settings {
     struct log *log; /* lent; NULL is fine */
     struct clock clock;
     const char *url;                      /* lent: "amqp://..." */
+    const char *password_file;            /* as in rabbit.h, and the next */
+    const struct tls_settings *tls;       /* for amqps */
     int64_t timeout_ms;                   /* for all of it */
-    const struct stream_factory *streams; /* NULL: TCP */
+    const struct stream_factory *streams; /* NULL: TCP; below TLS, where that is spoken */
 };
 
 /* Called once per finding, in the order of the topology: exchanges, queues,

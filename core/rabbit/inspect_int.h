@@ -10,6 +10,7 @@
 #include "rabbit/inspect_probe.h"
 #include "rabbit/queue_probe.h"
 #include "wire/link.h"
+#include "wire/tls.h"
 
 enum question_kind { ASK_EXCHANGE, ASK_QUEUE, ASK_TARGET };
 
@@ -34,6 +35,7 @@ struct inspection {
     bool empty;               /* the queue under way seems to be */
     bool plain;               /* and without a dead-letter queue, since it has none or another */
     bool open;                /* channel.open was sent and nothing has closed it */
+    struct tls *tls;          /* owned; NULL where the URL asks for none */
     struct stream_factory streams; /* those of the settings, counted */
     size_t tries;                  /* connections begun */
     size_t n_hosts;                /* of the URL */

@@ -251,6 +251,28 @@ static void rabbit_drain(struct broker *b)
     rabbit_settle_down(r);
 }
 
+static void renew_half(const struct rabbit *r, const struct half *h)
+{
+    if (link_is_up(h->link) && h->tls_files != tls_there(r->tls))
+        link_restart(h->link, "the files of `tls` have changed");
+}
+
+static int rabbit_renew(struct broker *b, struct err *err)
+{
+    struct rabbit *r = rabbit_of(b);
+    int rc;
+
+    if (r->state != RABBIT_RUNNING || r->tls == NULL)
+        return OK;
+    rc = tls_look(r->tls, err);
+    if (rc != OK)
+        return rc;
+    renew_half(r, &r->publish);
+    renew_half(r, &r->consume);
+    rabbit_settle_down(r);
+    return OK;
+}
+
 static void on_handle_closed(uv_handle_t *handle)
 {
     rabbit_part_closed(handle->data);
@@ -297,6 +319,7 @@ static void rabbit_free(struct broker **b)
     consumer_free(&r->consumer);
     half_free(&r->publish);
     half_free(&r->consume);
+    tls_free(&r->tls);
     url_free(&r->url);
     free(r);
     *b = NULL;
@@ -318,6 +341,7 @@ static const struct broker_ops rabbit_ops = {
     .state = rabbit_report,
     .reach = reach,
     .trouble = rabbit_trouble,
+    .renew = rabbit_renew,
     .drain = rabbit_drain,
     .stop = rabbit_stop,
     .free = rabbit_free,
@@ -353,7 +377,10 @@ static int half_init(struct half *h, struct rabbit *r, const struct rabbit_setti
         .backoff_min_ms = s->backoff_min_ms,
         .backoff_max_ms = s->backoff_max_ms,
         .body_max = MESSAGE_KEPT_MAX,
-        .streams = s->streams != NULL ? s->streams : &tcp_streams,
+        .password_file = s->password_file,
+        .streams = r->tls != NULL       ? tls_streams(r->tls)
+                   : s->streams != NULL ? s->streams
+                                        : &tcp_streams,
     };
 
     snprintf(name, sizeof name, "%s %s", s->name, role);
@@ -409,10 +436,20 @@ static struct consumer *make_consumer(struct rabbit *r, const struct rabbit_sett
     return consumer_new(&settings);
 }
 
+static int make_tls(struct rabbit *r, const struct rabbit_settings *s)
+{
+    if (!r->url.tls)
+        return OK;
+    r->tls = tls_new(s->tls, s->streams != NULL ? s->streams : &tcp_streams);
+    return r->tls != NULL ? OK : ERR_NOMEM;
+}
+
 static int make_parts(struct rabbit *r, const struct rabbit_settings *s, struct err *err)
 {
-    int rc = half_init(&r->publish, r, s, "publish", &rabbit_publish_events);
+    int rc = make_tls(r, s);
 
+    if (rc == OK)
+        rc = half_init(&r->publish, r, s, "publish", &rabbit_publish_events);
     if (rc == OK)
         rc = half_init(&r->consume, r, s, "consume", &rabbit_consume_events);
     if (rc == OK)
@@ -456,6 +493,11 @@ int rabbit_new(struct broker **b, const struct rabbit_settings *s, struct err *e
     if (rc != OK)
         rabbit_free(b);
     return rc;
+}
+
+const char *rabbit_tls_version(void)
+{
+    return tls_library_version();
 }
 
 const char *rabbit_codec_version(void)

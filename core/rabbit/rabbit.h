@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/tls_settings.h"
 #include "broker/broker.h"
 #include "wire/stream.h"
 #include "wire/url.h"
@@ -30,21 +31,24 @@ struct rabbit_settings {
     uv_loop_t *loop; /* lent */
     struct log *log; /* lent */
     struct clock clock;
-    const char *url;  /* parsed and copied */
-    const char *name; /* connection_name gets " publish" or " consume" added */
-    int heartbeat_s;  /* where the URL gives none */
-    size_t window;    /* unconfirmed publishes at most */
+    const char *url;                /* parsed and copied */
+    const char *name;               /* connection_name gets " publish" or " consume" added */
+    int heartbeat_s;                /* where the URL gives none */
+    const char *password_file;      /* read at each login, instead of the URL's; NULL: none; lent */
+    const struct tls_settings *tls; /* for amqps; copied, its texts lent */
+    size_t window;                  /* unconfirmed publishes at most */
     int64_t confirm_timeout_ms;
     int64_t backoff_min_ms;
     int64_t backoff_max_ms;
     size_t prefetch_bytes;                /* consumer.h */
     int64_t rescue_after;                 /* consumer.h */
-    const struct stream_factory *streams; /* NULL: TCP */
+    const struct stream_factory *streams; /* NULL: TCP; below TLS, where that is spoken */
     broker_wake_fn *wake;
     void *wake_arg;
 };
 
 const char *rabbit_codec_version(void); /* rabbitmq-c's */
+const char *rabbit_tls_version(void);   /* OpenSSL's */
 
 /* What rabbit_new would say of a URL: OK, ERR_CONFIG, or ERR_NOMEM. */
 int rabbit_check_url(const char *url, struct err *err);

@@ -13,6 +13,7 @@
 #include "rabbit/rabbit.h"
 #include "rabbit/side_connection.h"
 #include "wire/link.h"
+#include "wire/tls.h"
 
 enum rabbit_state { RABBIT_NEW, RABBIT_RUNNING, RABBIT_STOPPING, RABBIT_STOPPED };
 
@@ -24,6 +25,7 @@ struct half {
     struct declare *declare;       /* owned */
     struct side_connections *side; /* owned; for what it leaves unanswered */
     bool opened;                   /* link_open was called, so it must be closed */
+    uint64_t tls_files;            /* what its connection was made with (tls_used) */
     bool stirred;                  /* an answer came that may move declarations or channels */
 };
 
@@ -34,6 +36,7 @@ struct rabbit {
     struct log *log; /* lent */
     struct clock clock;
     struct url url;                  /* owned; the links lend it */
+    struct tls *tls;                 /* owned; NULL where the URL asks for none */
     const struct topology *topology; /* in force; lent; NULL before start */
     broker_wake_fn *wake;            /* lent */
     void *wake_arg;

@@ -195,10 +195,17 @@ void rabbit_ack_now(struct rabbit *r)
     let_it_sleep(r);
 }
 
+static void note_files(struct half *h)
+{
+    if (h->rabbit->tls != NULL)
+        h->tls_files = tls_used(h->rabbit->tls);
+}
+
 static void on_publish_up(void *arg)
 {
     struct rabbit *r = ((struct half *)arg)->rabbit;
 
+    note_files(arg);
     if (!r->bound)
         r->bound_by_ms = clock_mono(&r->clock) + BOUND_WAIT_MS;
     declare_up(r->publish.declare);
@@ -210,6 +217,7 @@ static void on_consume_up(void *arg)
 {
     struct rabbit *r = ((struct half *)arg)->rabbit;
 
+    note_files(arg);
     declare_up(r->consume.declare);
     consumer_up(r->consumer);
 }

@@ -186,6 +186,10 @@ static void on_data(void *arg, const char *bytes, size_t len)
     int rc;
 
     heartbeat_heard(&l->heartbeat, now_ms(l));
+    if (l->state == LINK_HANDSHAKE && handshake_hears_tls(l, bytes, len, &err)) {
+        fail(l, &err);
+        return;
+    }
     rc = frame_reader_feed(&l->reader, bytes, len, dispatch_frame, l, &err);
     if (l->life != life)
         return;
@@ -249,7 +253,9 @@ static void connect_next(struct link *l)
 
 static void fail_late(struct link *l)
 {
-    const char *what = l->state == LINK_CONNECT ? "no connection to" : "no handshake with";
+    const char *what = l->state != LINK_CONNECT ? "no handshake with"
+                       : l->settings.url->tls   ? "no connection with TLS to"
+                                                : "no connection to";
     struct err err;
     char peer[300];
 
@@ -392,24 +398,10 @@ static void init_timer(struct link *l)
     (void)uv_timer_init(l->settings.loop, &l->timer); /* cannot fail */
 }
 
-/* No try would ever do, so none is made. */
-static void give_up_tls(struct link *l)
-{
-    err_set(&l->why, ERR_CONFIG,
-            "TLS is not built in yet: use amqp:// instead of amqps:// in `broker` in herald.lua");
-    l->state = LINK_WAIT;
-    log_event(l->settings.log, LOG_ERROR, "link.failed",
-              LOG_FIELDS(log_text("link", l->name), log_text("error", l->why.text)));
-}
-
 void link_open(struct link *l)
 {
     REQUIRE(l->state == LINK_IDLE);
     init_timer(l);
-    if (l->settings.url->tls && !l->settings.streams->tls) {
-        give_up_tls(l);
-        return;
-    }
     l->state = LINK_WAIT;
     set_timer(l, 0);
 }

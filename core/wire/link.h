@@ -15,9 +15,8 @@
  *
  * In RUN the owner opens channels by number, sends methods on them and gets what
  * the broker says as events. A link reconnects for ever, with exponential back-off
- * and jitter, over the hosts of its URL in turn; a URL that no stream can serve
- * (amqps without TLS) leaves it in WAIT for good, with the reason. What a channel
- * means is the owner's business (publisher, consumer, topology).
+ * and jitter, over the hosts of its URL in turn. What a channel means is the owner's
+ * business (publisher, consumer, topology).
  *
  * One link belongs to one loop and its thread.
  */
@@ -68,6 +67,7 @@ struct link_settings {
     struct log *log;            /* lent; may be NULL */
     struct clock clock;         /* copied */
     const struct url *url;      /* lent for life */
+    const char *password_file;  /* read at each login, instead of the URL's; NULL: none; lent */
     const char *name;           /* connection_name shown by the broker; copied */
     int heartbeat_s;            /* asked for where the URL says nothing; the smaller of both
                                  * sides' counts */
@@ -75,7 +75,7 @@ struct link_settings {
     int64_t backoff_min_ms;     /* first wait after a failure */
     int64_t backoff_max_ms;     /* the longest */
     size_t body_max;            /* what announces a larger body ends the connection */
-    const struct stream_factory *streams; /* how to make a stream; lent */
+    const struct stream_factory *streams; /* how to make a stream, with TLS for amqps; lent */
 };
 
 /* Returns NULL when out of memory. `events` and `arg` are lent for life. */

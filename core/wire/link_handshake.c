@@ -9,6 +9,7 @@
  *   tune-ok, open   ---->
  *                   <----  connection.open-ok     STEP_OPEN_OK  (or close 530)
  */
+#include "base/credential.h"
 #include "base/log.h"
 #include "wire/link_int.h"
 
@@ -41,16 +42,26 @@ static amqp_table_entry_t true_entry(const char *key)
     return e;
 }
 
-/* "\0user\0password": SASL's PLAIN. */
-static int put_response(const struct url *url, struct buf *out)
+/* "\0user\0password": SASL's PLAIN. The file is read each time, as the password may be another
+ * one now. */
+static int put_plain(const struct link *l, struct buf *out, struct err *err)
 {
+    const struct url *url = l->settings.url;
+    int rc;
+
     buf_append(out, "", 1);
     buf_text(out, url->user);
-    buf_append(out, "", 1);
-    return buf_text(out, url->password);
+    rc = buf_append(out, "", 1);
+    if (rc == OK && l->settings.password_file != NULL)
+        return credential_read("the password (password_file)", l->settings.password_file, out, err);
+    if (rc == OK)
+        rc = buf_text(out, url->password);
+    return rc == OK ? OK
+                    : err_set(err, rc, "user and password are longer than %d bytes", RESPONSE_MAX);
 }
 
-static int send_start_ok(struct link *l, amqp_bytes_t response, struct err *err)
+static int send_start_ok(struct link *l, const char *mechanism, amqp_bytes_t response,
+                         struct err *err)
 {
     /* Without consumer_cancel_notify a deleted queue means silence for ever, without
      * authentication_failure_close a wrong password is a connection that just ends. */
@@ -68,7 +79,7 @@ static int send_start_ok(struct link *l, amqp_bytes_t response, struct err *err)
     };
     amqp_connection_start_ok_t ok = {
         .client_properties = {sizeof properties / sizeof properties[0], properties},
-        .mechanism = amqp_cstring_bytes("PLAIN"),
+        .mechanism = amqp_cstring_bytes(mechanism),
         .response = response,
         .locale = amqp_cstring_bytes("en_US"),
     };
@@ -118,33 +129,57 @@ static void note_server(struct link *l, const amqp_table_t *properties)
              product.data, version.len < 24 ? (int)version.len : 24, version.data);
 }
 
-static int on_start(struct link *l, const amqp_connection_start_t *start, struct err *err)
+/* Who has a certificate and names no user is who the certificate says. */
+static const char *choose_mechanism(const struct link *l, amqp_bytes_t offered)
+{
+    const struct link_settings *s = &l->settings;
+
+    if (s->streams->certificate && s->url->anonymous && has_word(offered, "EXTERNAL"))
+        return "EXTERNAL";
+    return has_word(offered, "PLAIN") ? "PLAIN" : NULL;
+}
+
+static int refuse_mechanisms(const struct link *l, amqp_bytes_t offered, struct err *err)
+{
+    char peer[300];
+
+    return err_set(err, ERR_BROKER,
+                   "%s does not offer the login mechanism PLAIN (it offers \"%.*s\"): %s",
+                   link_peer(l, peer), (int)offered.len, (const char *)offered.bytes,
+                   has_word(offered, "EXTERNAL")
+                       ? "for EXTERNAL give a certificate by tls = { cert = ... }, and no user in "
+                         "`broker`"
+                       : "enable auth_mechanisms PLAIN on the broker");
+}
+
+static int log_in(struct link *l, const char *mechanism, struct err *err)
 {
     struct buf response;
+    int rc = OK;
+
+    buf_init(&response, RESPONSE_MAX);
+    l->by_certificate = strcmp(mechanism, "EXTERNAL") == 0;
+    if (!l->by_certificate)
+        rc = put_plain(l, &response, err);
+    if (rc == OK)
+        rc = send_start_ok(l, mechanism, (amqp_bytes_t){response.len, response.data}, err);
+    credential_wipe(&response);
+    return rc;
+}
+
+static int on_start(struct link *l, const amqp_connection_start_t *start, struct err *err)
+{
+    const char *mechanism = choose_mechanism(l, start->mechanisms);
     char peer[300];
-    int rc;
 
     if (start->version_major != 0 || start->version_minor != 9)
         return err_set(err, ERR_BROKER, "%s speaks AMQP %u-%u and not 0-9-1", link_peer(l, peer),
                        start->version_major, start->version_minor);
-    if (!has_word(start->mechanisms, "PLAIN"))
-        return err_set(err, ERR_BROKER,
-                       "%s does not offer the login mechanism PLAIN (it offers \"%.*s\"): enable "
-                       "auth_mechanisms PLAIN on the broker",
-                       link_peer(l, peer), (int)start->mechanisms.len,
-                       (const char *)start->mechanisms.bytes);
+    if (mechanism == NULL)
+        return refuse_mechanisms(l, start->mechanisms, err);
     note_server(l, &start->server_properties);
-    buf_init(&response, RESPONSE_MAX);
-    rc = put_response(l->settings.url, &response);
-    if (rc == OK)
-        rc = send_start_ok(l, (amqp_bytes_t){response.len, response.data}, err);
-    else
-        err_set(err, rc, "user and password are longer than %d bytes", RESPONSE_MAX);
-    if (response.data != NULL)
-        explicit_bzero(response.data, response.len);
-    buf_free(&response);
     l->step = STEP_TUNE;
-    return rc;
+    return log_in(l, mechanism, err);
 }
 
 /* A frame is kept in memory as a whole, so there is a limit to what we agree to. */
@@ -196,11 +231,19 @@ int handshake_begin(struct link *l, struct err *err)
 
 static int refuse_user(const struct link *l, const char *words, struct err *err)
 {
+    const char *file = l->settings.password_file;
     char peer[300];
 
+    if (l->by_certificate)
+        return err_set(err, ERR_BROKER,
+                       "the user of our certificate (tls.cert) was refused by %s (%s): make a user "
+                       "of that name there (see ssl_cert_login_from), or name one in `broker`",
+                       link_peer(l, peer), words);
     return err_set(err, ERR_BROKER,
-                   "user '%s' was refused by %s (%s): wrong user or password, " WHERE_TO_LOOK,
-                   l->settings.url->user, link_peer(l, peer), words);
+                   "user '%s' was refused by %s (%s): wrong user or password, %s%s",
+                   l->settings.url->user, link_peer(l, peer), words,
+                   file != NULL ? "check `broker` and the password_file " : WHERE_TO_LOOK,
+                   file != NULL ? file : "");
 }
 
 static int refuse_vhost(const struct link *l, const char *words, struct err *err)
@@ -248,7 +291,7 @@ int handshake_method(struct link *l, const amqp_method_t *m, struct err *err)
     if (m->id == AMQP_CONNECTION_CLOSE_METHOD)
         return handshake_closed(l, m->decoded, err);
     if (m->id == AMQP_CONNECTION_SECURE_METHOD)
-        return err_set(err, ERR_BROKER, "%s asks for more than PLAIN needs at login",
+        return err_set(err, ERR_BROKER, "%s asks for more than herald needs at login",
                        link_peer(l, peer));
     if (!is_awaited(l, m->id))
         return err_set(err, ERR_INPUT, "%s in the middle of the handshake",
@@ -261,15 +304,35 @@ int handshake_method(struct link *l, const amqp_method_t *m, struct err *err)
     return OK;
 }
 
+/* A listener for TLS answers what it does not understand by an alert. */
+bool handshake_hears_tls(const struct link *l, const char *bytes, size_t len, struct err *err)
+{
+    char peer[300];
+
+    if (l->step != STEP_START || len < 2 || (bytes[0] != 0x15 && bytes[0] != 0x16) || bytes[1] != 3)
+        return false;
+    err_set(err, ERR_BROKER,
+            "%s speaks TLS: use amqps:// instead of amqp:// in `broker`, or the port of its "
+            "listener without TLS (5672 unless it is set)",
+            link_peer(l, peer));
+    return true;
+}
+
 /* A broker that knows no authentication_failure_close, or no AMQP, just hangs up. */
 void handshake_explain(const struct link *l, struct err *why)
 {
     static const char *const hints[] = {
-        [STEP_START] = "before it said anything: is it an AMQP port, and one without TLS?",
+        [STEP_START] = "before it said anything: is it an AMQP port, and ",
         [STEP_TUNE] = "after the login: wrong user or password? " WHERE_TO_LOOK,
         [STEP_OPEN_OK] = "while the vhost was being opened: does it exist? " WHERE_TO_LOOK,
     };
+    const bool tls = l->settings.url->tls;
     struct err old = *why;
 
-    err_set(why, old.code, "%s %s", old.text, hints[l->step]);
+    if (old.code == ERR_BROKER)
+        return; /* TLS knows better */
+    err_set(why, old.code, "%s %s%s", old.text, hints[l->step],
+            l->step != STEP_START ? ""
+            : tls                 ? "one with TLS?"
+                                  : "one without TLS?");
 }

@@ -49,6 +49,7 @@ struct link {
     uv_timer_t timer;                 /* what it is for depends on the state: see on_timer */
     bool timer_closed;                /* its handle is gone (in CLOSED) */
     bool ending;                      /* link_close was called */
+    bool by_certificate;              /* the login is that of our certificate (EXTERNAL) */
     bool blocked;                     /* in RUN: connection.blocked was heard */
     size_t host;                      /* index of the host that is tried or used */
     unsigned failures;                /* in a row; decides the wait */
@@ -76,6 +77,10 @@ void link_run(struct link *l);
 /* link.c: RUN is over, found out inside a call of the owner: `down` comes later from
  * the loop. Nothing happens in another state. */
 void link_break(struct link *l, const struct err *why);
+
+/* link_handshake.c: whether the first bytes of the peer are those of TLS, which nobody has asked it
+ * for; with words. */
+bool handshake_hears_tls(const struct link *l, const char *bytes, size_t len, struct err *err);
 
 /* link_handshake.c: the first bytes; a method of the connection class; and better words for
  * a stream that failed meanwhile. */

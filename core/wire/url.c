@@ -127,6 +127,7 @@ static int parse_userinfo(struct part *authority, struct url *u, struct err *err
     while (at > authority->first && at[-1] != '@')
         at--;
     if (at == authority->first) {
+        u->anonymous = true;
         rc = copy_decoded(part_of("guest"), "user", &u->user, err);
         return rc != OK ? rc : copy_decoded(part_of("guest"), "password", &u->password, err);
     }

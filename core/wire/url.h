@@ -18,6 +18,7 @@ enum { URL_HOSTS_MAX = 16 };
 
 struct url {
     bool tls;       /* amqps */
+    bool anonymous; /* no user is given: it is that of a certificate, or guest */
     char *user;     /* owned, as all strings here; decoded */
     char *password; /* wiped when freed */
     char *vhost;    /* without the "/" that parts it from the host */

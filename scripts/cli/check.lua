@@ -98,13 +98,25 @@ local function judge_store(store, found)
   end
 end
 
+-- Files that a connection would use; returns whether one can be tried with them.
+local function judge_credentials(s, found)
+  local usable = true
+  for _, said in ipairs(s.broker == "embedded" and {} or core.judge_credentials(s)) do
+    local place = said.text:find("password_file", 1, true) and "password_file" or "tls"
+    found:add(said.severity, setting_place(place), said.text)
+    usable = usable and said.severity ~= "error"
+  end
+  return usable
+end
+
 -- Returns the line for people when nothing is wrong, or nil, kind, why.
 local function judge(args, s, found)
   s.folders = folder.parts(s)
   judge_store(s.store, found)
   local files = lint.files(s.folders)
   lint.luacheck(lint.syntax(files, found), found)
-  if args.live and s.broker ~= "embedded" then s.live = s.broker end
+  local usable = judge_credentials(s, found)
+  s.live = args.live and s.broker ~= "embedded" and usable
   local rules, kind, why = core.inspect_rules(s)
   if not rules then return nil, kind, why end
   local counts = judge_rules(rules, s, found)

@@ -111,7 +111,8 @@ local function print_json(r)
   end
   out(json.encode(json.object {
     { "outcome", r.outcome }, { "generation", r.generation }, { "hash", r.hash },
-    { "changes", changes }, { "takes_away", loses }, { "restart", r.restart or json.null }, { "nowhere", nowhere },
+    { "changes", changes }, { "takes_away", loses }, { "restart", r.restart or json.null },
+    { "unusable", r.unusable or json.null }, { "nowhere", nowhere },
     { "nowhere_more", r.nowhere.more or 0 },
     { "trial", r.trial and json.object {
       { "run", r.trial.run }, { "differing", r.trial.differing }, { "left_out", r.trial.left_out },
@@ -148,6 +149,7 @@ local function print_text(r)
     out(("  warning  takes away    %s %s"):format(l.what, show.line(l.name, 200)))
   end
   if r.restart then out("  changed, but needs a restart: " .. r.restart) end
+  if r.unusable then out("  error    files of the broker are not taken: " .. show.line(r.unusable, ERROR_MAX)) end
   for _, n in ipairs(r.nowhere) do
     out(("  warning  route         %s %s leads to %s: %s  (%s)"):format(show.line(n.type, 200),
       show.line(n.order_type, 200), show.line(n.to, 200), n.what_now, show.line(n.where, 200)))

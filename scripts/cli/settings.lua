@@ -13,6 +13,8 @@ local settings = {}
 settings.schema = {
   { name = "store", kind = "string", default = "herald.db" },
   { name = "broker", kind = "broker", default = "embedded" },
+  { name = "password_file", kind = "string" },
+  { name = "tls", kind = "tls", default = {} },
   { name = "include", kind = "names" },
   { name = "socket", kind = "string" },
   { name = "name", kind = "string", default = "herald" },
@@ -133,25 +135,68 @@ function kinds.durations(value, entry)
   return list
 end
 
-function kinds.policy(value, setting)
-  if type(value) ~= "table" then return nil, "a table such as { attempts = 5, delay = \"10s\" }" end
-  local policy, names, checked = settings.policy, {}, {}
-  for name in pairs(policy) do names[#names + 1] = name end
+-- What is wrong with the names in a table that may have those of `parts`, or nil.
+local function unknown_part(value, parts)
+  local names = {}
+  for name in pairs(parts) do names[#names + 1] = name end
   table.sort(names)
   for key in pairs(value) do
-    if not policy[key] then
+    if not parts[key] then
       local guess = nearest(tostring(key), names)
-      return nil, ("a table without '%s'%s (known: %s)"):format(tostring(key),
+      return ("a table without '%s'%s (known: %s)"):format(tostring(key),
         guess and (": did you mean '%s'?"):format(guess) or "", table.concat(names, ", "))
     end
   end
-  for name, entry in pairs(policy) do
+end
+
+function kinds.policy(value, setting)
+  if type(value) ~= "table" then return nil, "a table such as { attempts = 5, delay = \"10s\" }" end
+  local wrong = unknown_part(value, settings.policy)
+  if wrong then return nil, wrong end
+  local checked = {}
+  for name, entry in pairs(settings.policy) do
     local given = value[name]
     if given == nil then given = setting[name] or entry.default end
     local good, wanted = kinds[entry.kind](given, entry)
     if good == nil then return nil, wanted, name, given end
     checked[name == "delay" and "delays" or name] = good
   end
+  return checked
+end
+
+-- What `tls` may say. A key may stand in the file of its certificate.
+settings.tls = {
+  ca = { kind = "string" },
+  cert = { kind = "string" },
+  key = { kind = "string" },
+  server_name = { kind = "string" },
+  verify = { kind = "boolean", default = true },
+  min_version = { kind = "choice", default = "1.2", choices = { "1.2", "1.3" } },
+}
+
+function kinds.boolean(value)
+  if type(value) == "boolean" then return value end
+  return nil, "true or false"
+end
+
+function kinds.tls(value)
+  if type(value) ~= "table" then return nil, "a table such as { ca = \"ca.pem\" }" end
+  local wrong = unknown_part(value, settings.tls)
+  if wrong then return nil, wrong end
+  local checked = {}
+  for name, entry in pairs(settings.tls) do
+    local given = value[name]
+    if given == nil then given = entry.default end
+    if given ~= nil then
+      local good, wanted = kinds[entry.kind](given, entry)
+      if good == nil then return nil, wanted, name, given end
+      checked[name] = good
+    end
+  end
+  if checked.key and not checked.cert then
+    return nil, "a table with the certificate (cert) that the key belongs to"
+  end
+  checked.key = checked.key or checked.cert
   return checked
 end
 
@@ -245,9 +290,15 @@ function settings.again(now, before)
   return now
 end
 
+-- Whether somebody who reads the memory of a process with these settings learns a secret.
+function settings.hold_secrets(s)
+  return s.password_file ~= nil or s.tls.key ~= nil or s.broker:find("@", 1, true) ~= nil
+end
+
 -- Where a setting comes from that stands above the file.
-local options <const> = { store = "--store", broker = "--broker or HERALD_BROKER",
-                          log_level = "--log-level" }
+local options <const> = { store = "--store or HERALD_STORE", broker = "--broker or HERALD_BROKER",
+                          log_level = "--log-level or HERALD_LOG_LEVEL",
+                          log_format = "HERALD_LOG_FORMAT" }
 
 local INSTRUCTIONS_MAX <const> = 1000000
 

@@ -113,8 +113,13 @@ def processor_time(pid):
 
 
 def has_socket(pid):
+    """Of a process that guards its secrets only root is told; others have to believe it."""
     folder = f"/proc/{pid}/fd"
-    for fd in os.listdir(folder):
+    try:
+        fds = os.listdir(folder)
+    except PermissionError:
+        return True
+    for fd in fds:
         try:
             if os.readlink(os.path.join(folder, fd)).startswith("socket:"):
                 return True
@@ -140,6 +145,8 @@ def is_at_rest(pid):
 def lua(value):
     if isinstance(value, str):
         return json.dumps(value)
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {lua(v)}" for key, v in value.items()) + " }"
     if isinstance(value, (list, tuple)):
         return "{ " + ", ".join(lua(v) for v in value) + " }"
     return str(value).lower() if isinstance(value, bool) else str(value)

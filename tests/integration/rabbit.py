@@ -34,10 +34,11 @@ def connect(url):
 
 class Node:
     """A broker of tests/lib/rabbit.sh. `folder` None: one of our own in `scratch`, and with a
-    `peer` one of that node's cluster."""
+    `peer` one of that node's cluster; with `tls`, a folder of certificates, it listens with TLS, too."""
 
-    def __init__(self, folder, scratch, peer=None):
+    def __init__(self, folder, scratch, peer=None, tls=None):
         self.peer = peer
+        self.tls = tls
         self.ours = folder is None
         self.folder = folder or os.path.join(scratch, "rabbit")
         self.tidy = None  # connection for what belongs to no test
@@ -49,6 +50,9 @@ class Node:
         self.port = int(self.environment()["RABBIT_PORT"])
         self.url = self.url_for(USER, PASSWORD)
         self.add_user(USER, PASSWORD)
+        if self.tls:
+            self.tls_port = int(self.environment()["RABBIT_TLS_PORT"])
+            self.tls_url = self.url_for(USER, PASSWORD, port=self.tls_port, scheme="amqps")
 
     def environment(self):
         """What rabbit.sh has written; a restart writes it anew."""
@@ -71,14 +75,15 @@ class Node:
         self.needs_alone()
         return int(self.environment()["RABBIT_PID"])
 
-    def url_for(self, user, password, vhost="", port=None):
-        return (f"amqp://{user}:{quote(password, safe='')}@127.0.0.1:{port or self.port}/"
+    def url_for(self, user, password, vhost="", port=None, scheme="amqp"):
+        return (f"{scheme}://{user}:{quote(password, safe='')}@127.0.0.1:{port or self.port}/"
                 + quote(vhost, safe=""))
 
     def script(self, verb, *words):
-        peer = {"RABBIT_PEER": self.peer.folder} if self.peer else {}
+        more = {"RABBIT_PEER": self.peer.folder} if self.peer else {}
+        more |= {"RABBIT_TLS": self.tls} if self.tls else {}
         done = subprocess.run(["sh", SCRIPT, verb, self.folder, *words], text=True,
-                              env={**os.environ, **peer}, capture_output=True,
+                              env={**os.environ, **more}, capture_output=True,
                               timeout=CONTROL_SECONDS, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"rabbit.sh {verb} {words}: {done.stderr}{done.stdout}")

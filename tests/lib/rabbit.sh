@@ -15,6 +15,9 @@
 # RABBIT_PEER=DIR makes the node that starts a member of the cluster of the one in that folder,
 # which must run longer, since its epmd serves both.
 #
+# RABBIT_TLS=FOLDER gives it a listener with TLS, too, with the files ca.pem, cert.pem and key.pem of
+# that folder, and with the settings of its file rabbitmq.conf, where there is one: RABBIT_TLS_PORT.
+#
 # RABBIT_BROKER=4.0 or 4.3 starts the one of another release of Debian, in a root of its own
 # (root.sh). It is made once, in the folder that HERALD_ROOTS names, which takes some minutes.
 set -eu
@@ -78,7 +81,7 @@ listening() {
 pick_port() {
     while :; do
         port=$((20000 + $(od -An -N2 -tu2 /dev/urandom) % 12000))
-        case " ${RABBIT_PORT:-} ${RABBIT_EPMD_PORT:-} " in *" $port "*) continue ;; esac
+        case " ${RABBIT_PORT:-} ${RABBIT_EPMD_PORT:-} ${RABBIT_DIST_PORT:-} " in *" $port "*) continue ;; esac
         listening "$port" || return 0
     done
 }
@@ -137,6 +140,7 @@ as_node() {
 
 load_env() {
     RABBIT_ROOT=''
+    RABBIT_TLS=''
     [ -f "$dir/env" ] || fail "no node was ever started in $dir"
     . "$dir/env"
 }
@@ -153,6 +157,10 @@ save_env() {
         echo "RABBIT_NODE=$RABBIT_NODE"
         echo "RABBIT_EPMD_PORT=$RABBIT_EPMD_PORT"
         echo "RABBIT_DIST_PORT=$RABBIT_DIST_PORT"
+        [ -z "${RABBIT_TLS:-}" ] || {
+            echo "RABBIT_TLS_PORT=$RABBIT_TLS_PORT"
+            printf 'RABBIT_TLS=%s\n' "$(quoted "$RABBIT_TLS")"
+        }
         printf 'RABBIT_DIR=%s\n' "$(quoted "$dir")"
         printf 'RABBIT_ROOT=%s\n' "$(quoted "$RABBIT_ROOT")"
     } >"$dir/env.new"
@@ -180,9 +188,11 @@ join_peer() {
 choose_ports() {
     RABBIT_PORT=''
     RABBIT_EPMD_PORT=''
+    RABBIT_DIST_PORT=''
     pick_port && RABBIT_PORT=$port
     pick_port && RABBIT_EPMD_PORT=$port
     pick_port && RABBIT_DIST_PORT=$port
+    pick_port && RABBIT_TLS_PORT=$port
     [ -z "${RABBIT_PEER:-}" ] || RABBIT_EPMD_PORT=$(peer RABBIT_EPMD_PORT)
     RABBIT_NODE=herald-$RABBIT_PORT@localhost
 }
@@ -195,6 +205,17 @@ listeners.tcp.1 = 127.0.0.1:$RABBIT_PORT
 loopback_users = none
 log.file.level = warning
 END
+    [ -z "${RABBIT_TLS:-}" ] || configure_tls
+}
+
+configure_tls() {
+    cat >>"$dir/rabbitmq.conf" <<END
+listeners.ssl.1 = 127.0.0.1:$RABBIT_TLS_PORT
+ssl_options.cacertfile = $RABBIT_TLS/ca.pem
+ssl_options.certfile = $RABBIT_TLS/cert.pem
+ssl_options.keyfile = $RABBIT_TLS/key.pem
+END
+    [ ! -f "$RABBIT_TLS/rabbitmq.conf" ] || cat "$RABBIT_TLS/rabbitmq.conf" >>"$dir/rabbitmq.conf"
 }
 
 # The node must outlive this script and hold nothing of its caller's: a session of its own,
@@ -271,6 +292,7 @@ boot() {
 start() {
     mkdir -p "$dir"
     dir=$(cd "$dir" && pwd)
+    [ -z "${RABBIT_TLS:-}" ] || RABBIT_TLS=$(cd "$RABBIT_TLS" && pwd)
     # The broker's own scripts split such a path.
     case $dir in *[[:space:]]*) fail "the path of the folder must have no space: $dir" ;; esac
     find_members

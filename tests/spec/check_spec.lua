@@ -443,6 +443,59 @@ describe("herald check", function()
     assert.is_nil(out:find("secret", 1, true))
   end)
 
+  local function credentials(settings, files)
+    files = files or {}
+    files["herald.lua"] = settings
+    return router(files)
+  end
+
+  it("judges the files of TLS and of the password", function()
+    local r = credentials([[return {
+      broker = "amqps://user@host/",
+      password_file = "password",
+      tls = { ca = "ca.pem" },
+    }]], { password = "secret\n" })
+    r:shell "chmod 644 password"
+    local code, out = r:herald "check"
+    assert.equal(1, code)
+    has(out, "herald.lua:4:7: error: the authorities' certificate (tls.ca) ca.pem is not there: put it there")
+    has(out, "herald.lua:3:7: warning: the password (password_file) password can be read by every user")
+    assert.is_nil(out:find("secret", 1, true))
+    r:shell "chmod 600 password; mkdir credentials; mv password credentials; touch password"
+    code, out = r:herald "check"
+    has(out, "herald.lua:3:7: error: the password (password_file) password is empty")
+    r:shell "rm password"
+    has(select(2, r:herald "check"), "herald.lua:3:7: error: the password (password_file) password is not there")
+    r.env = "CREDENTIALS_DIRECTORY=" .. r.path .. "/credentials"
+    assert.is_nil(select(2, r:herald "check"):find("(password_file)", 1, true))
+  end)
+
+  it("says where TLS is meant and not spoken", function()
+    local r = credentials 'return { broker = "amqp://host/", tls = { ca = "/dev/null" } }'
+    local code, out = r:herald "check"
+    assert.equal(0, code)
+    has(out, "herald.lua:1:35: warning: tls says how, but `broker` is amqp://, which is without TLS: write amqps://")
+  end)
+
+  it("tries no connection with files that are of no use", function()
+    local r = credentials 'return { broker = "amqps://host.invalid/", tls = { ca = "/dev/null" } }'
+    local code, out = r:herald("check", "--live")
+    assert.equal(1, code)
+    has(out, "herald.lua:1:44: error: the authorities' certificate (tls.ca) /dev/null is no file: give the path of one")
+    assert.is_nil(out:find("--live", 1, true))
+  end)
+
+  it("takes settings from the environment, which stands above the file", function()
+    local r = credentials 'return { store = "a.db", log_level = "nonsense" }'
+    has(select(2, r:herald "check"), "herald.lua:1:26: error: setting 'log_level' is \"nonsense\"")
+    r.env = "HERALD_LOG_LEVEL=warn HERALD_LOG_FORMAT=json HERALD_STORE=b.db"
+    assert.equal(0, (r:herald "check"))
+    r.env = "HERALD_LOG_LEVEL=warn HERALD_LOG_FORMAT=xml"
+    has(select(3, r:herald "status"), "herald: HERALD_LOG_FORMAT: setting 'log_format' is \"xml\", but must be")
+    r.env = "HERALD_LOG_LEVEL=warn HERALD_STORE=no/b.db"
+    has(select(2, r:herald "check"), "herald.lua:1:10: error: the store's folder no is not there")
+  end)
+
   -- The list of globals is written by hand; the sandbox is asked here what it has.
   it("knows what the sandbox has", function()
     local known = {}

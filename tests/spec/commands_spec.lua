@@ -17,13 +17,13 @@ describe("herald", function()
   describe("version", function()
     it("prints herald's own and the libraries', as text and as JSON", function()
       local _, _, text = run { command = "version" }
-      for _, name in ipairs { "libuv", "rabbitmq-c", "sqlite" } do
+      for _, name in ipairs { "libuv", "openssl", "rabbitmq-c", "sqlite" } do
         assert.matches(name:gsub("%p", "%%%0") .. " +" .. core.libraries[name]:gsub("%p", "%%%0") .. "\n", text)
       end
       assert.matches("herald +" .. core.version:gsub("%p", "%%%0") .. "\n", text)
       local _, _, out = run { command = "version", json = true }
-      assert.equal(('{"herald":"%s","libuv":"%s","lua":"5.4","rabbitmq-c":"%s","sqlite":"%s"}\n'):format(core.version,
-        core.libraries.libuv, core.libraries["rabbitmq-c"], core.libraries.sqlite), out)
+      assert.equal(('{"herald":"%s","libuv":"%s","lua":"5.4","openssl":"%s","rabbitmq-c":"%s","sqlite":"%s"}\n'):format(core.version,
+        core.libraries.libuv, core.libraries.openssl, core.libraries["rabbitmq-c"], core.libraries.sqlite), out)
     end)
   end)
 

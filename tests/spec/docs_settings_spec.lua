@@ -39,6 +39,7 @@ local bounds = {
   choice = function(entry) return '`"' .. table.concat(entry.choices, '"`, `"') .. '"`' end,
 }
 bounds.durations = bounds.duration
+bounds.boolean = function() return "`true`, `false`" end
 
 local function bounded(entry, cell)
   if bounds[entry.kind] then
@@ -99,6 +100,23 @@ describe("docs/settings.md", function()
       local entry = settings.policy[row[1]]
       local given = value(row[2])
       assert.equal(entry.default, given)
+      bounded(entry, row[3])
+    end)
+  end
+
+  local tls = rows "## TLS"
+
+  it("names every part of tls", function()
+    local known, there = {}, {}
+    for name in pairs(settings.tls) do known[name] = true end
+    for _, row in ipairs(tls) do there[row[1]] = true end
+    assert.same(known, there)
+  end)
+
+  for _, row in ipairs(tls) do
+    it("says the default and the bounds of tls." .. row[1], function()
+      local entry = settings.tls[row[1]]
+      assert.equal(entry.default, value(row[2]))
       bounded(entry, row[3])
     end)
   end

@@ -123,10 +123,10 @@ describe("herald reload", function()
     local _, _, out = run({ reloaded, changed("added", "subscription", "q2", "rules/a.lua:7"),
       { restart = "store" } }, { json = true })
     assert.equal('{"outcome":"reloaded","generation":5,"hash":"def","changes":[{"change":"added",'
-      .. '"what":"subscription","name":"q2","where":"rules/a.lua:7"}],"takes_away":[],"restart":"store",'
+      .. '"what":"subscription","name":"q2","where":"rules/a.lua:7"}],"takes_away":[],"restart":"store","unusable":null,'
       .. '"nowhere":[],"nowhere_more":0,"trial":null}\n', out)
     _, _, out = run({ unchanged }, { json = true })
-    assert.equal('{"outcome":"unchanged","generation":4,"hash":"abc","changes":[],"takes_away":[],"restart":null,'
+    assert.equal('{"outcome":"unchanged","generation":4,"hash":"abc","changes":[],"takes_away":[],"restart":null,"unusable":null,'
       .. '"nowhere":[],"nowhere_more":0,"trial":null}\n', out)
     _, _, out = run(TRIAL, { json = true })
     assert.truthy(out:find('"trial":{"run":50,"differing":1,"left_out":2,"differs":[{"message_id":'

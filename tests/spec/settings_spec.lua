@@ -10,7 +10,7 @@ describe("settings.check", function()
       rescue_after = 2,
       heartbeat = 15000, handler_timeout = 5000, watchdog = 30000, handler_memory = 64 << 20,
       message_max = 16 << 20, recent_messages = 100, inbox_window = 7 * 86400000, history = 0, stop_timeout = 8000,
-      removed_rules = "wait",
+      removed_rules = "wait", tls = { verify = true, min_version = "1.2" },
       retry = { attempts = 10, delays = { 1000 }, factor = 2, max_delay = 3600000, jitter = 0.1, max_age = 0 },
       publish_retry = { attempts = 50, delays = { 1000 }, factor = 2, max_delay = 300000, jitter = 0.2,
         max_age = 0 },
@@ -45,8 +45,31 @@ describe("settings.check", function()
     assert.not_equal(given, s.include)
   end)
 
+  it("finds the key in the certificate's file where no other is named", function()
+    assert.equal("a.pem", settings.check { tls = { cert = "a.pem" } }.tls.key)
+    assert.equal("b.key", settings.check { tls = { cert = "a.pem", key = "b.key" } }.tls.key)
+    assert.is_false(settings.check { tls = { verify = false } }.tls.verify)
+  end)
+
+  it("knows where a secret is held", function()
+    local function hold(given) return settings.hold_secrets(assert(settings.check(given))) end
+    assert.is_false(hold {})
+    assert.is_false(hold { broker = "amqps://host/", tls = { ca = "ca.pem" } })
+    assert.is_true(hold { broker = "amqp://user:password@host/" })
+    assert.is_true(hold { password_file = "password" })
+    assert.is_true(hold { tls = { cert = "a.pem" } })
+  end)
+
   -- given, and what the message must be
   local wrong = {
+    { { tls = true }, "setting 'tls' is true, but must be a table such as { ca = \"ca.pem\" }" },
+    { { tls = { ca = "" } }, "setting 'tls.ca' is \"\", but must be a text" },
+    { { tls = { verify = 1 } }, "setting 'tls.verify' is 1, but must be true or false" },
+    { { tls = { min_version = 1.2 } }, "setting 'tls.min_version' is 1.2, but must be one of 1.2, 1.3" },
+    { { tls = { key = "a.key" } },
+      "setting 'tls' is a table, but must be a table with the certificate (cert) that the key belongs to" },
+    { { tls = { certt = "a" } }, "setting 'tls' is a table, but must be a table without 'certt': did you "
+      .. "mean 'cert'? (known: ca, cert, key, min_version, server_name, verify)" },
     { { store = 1 }, "setting 'store' is 1, but must be a text" },
     { { store = "" }, "setting 'store' is \"\", but must be a text" },
     { { store = true }, "setting 'store' is true, but must be a text" },
@@ -269,7 +292,7 @@ describe("settings.load", function()
   it("checks overrides, too", function()
     local s, why = load_text("return {}", { log_level = "loud" })
     assert.is_nil(s)
-    assert.matches("^%-%-log%-level: setting 'log_level' is \"loud\"", why)
+    assert.matches("^%-%-log%-level or HERALD_LOG_LEVEL: setting 'log_level' is \"loud\"", why)
     s, why = load_text('return { log_level = "loud" }', { broker = "embedded" })
     assert.is_nil(s)
     assert.matches("^herald.lua: setting 'log_level' is \"loud\"", why)

@@ -23,6 +23,9 @@ static void change(const struct setting *s, struct settings *of)
     case SETTING_POLICY:
         *(struct retry_policy *)place = policy;
         break;
+    case SETTING_TLS:
+        ((struct tls_settings *)place)->server_name = "another";
+        break;
     }
 }
 
@@ -48,6 +51,23 @@ TEST(a_reload_takes_up_what_is_live)
         settings_take_live(&now, &next);
         if (settings_differ(s, &now, &next) == s->live)
             fail_msg("%s is %staken up", s->name, s->live ? "not " : "");
+    }
+}
+
+TEST(each_part_of_tls_makes_a_difference)
+{
+    const struct tls_settings parts[] = {{.ca = "a"},      {.cert = "a"},
+                                         {.key = "a"},     {.server_name = "a"},
+                                         {.verify = true}, {.min_version = 1}};
+    const struct setting *s = settings_list;
+
+    while (s->kind != SETTING_TLS)
+        s++;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        struct settings a = {.tls = parts[i]}, b = a, none = {.store = NULL};
+
+        assert_false(settings_differ(s, &a, &b));
+        assert_true(settings_differ(s, &a, &none));
     }
 }
 

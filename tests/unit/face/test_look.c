@@ -176,7 +176,9 @@ TEST_WITH(scene, the_migrations_of_the_routers_store_are_compared)
 
 TEST_WITH(scene, a_broker_that_is_away_is_told)
 {
-    look_run(&f->look, &f->settings, "amqp://127.0.0.1:1/", "herald.db");
+    const struct settings live = {.broker = "amqp://127.0.0.1:1/"};
+
+    look_run(&f->look, &f->settings, &live, "herald.db");
     assert_int_equal(f->look.store.code, OK);
     assert_true(f->look.broker.code != OK);
     assert_true(f->look.broker.text[0] != '\0');

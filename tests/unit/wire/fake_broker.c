@@ -158,15 +158,23 @@ static void keep_name(struct fake_conn *c, const amqp_table_t *properties)
     }
 }
 
+static bool is_good_login(const struct fake_plan *plan, const amqp_connection_start_ok_t *ok)
+{
+    char want[256];
+    int n = snprintf(want, sizeof want, "%c%s%c%s", 0, plan->user, 0, plan->password);
+
+    if (ok->mechanism.len == 8 && memcmp(ok->mechanism.bytes, "EXTERNAL", 8) == 0)
+        return plan->certificate && ok->response.len == 0;
+    return ok->response.len == (size_t)n && memcmp(ok->response.bytes, want, (size_t)n) == 0;
+}
+
 static void on_start_ok(struct fake_conn *c, const amqp_connection_start_ok_t *ok)
 {
     const struct fake_plan *plan = &c->broker->plan;
     amqp_connection_tune_t tune = {plan->channel_max, plan->frame_max, plan->heartbeat_s};
-    char want[256];
-    int n = snprintf(want, sizeof want, "%c%s%c%s", 0, plan->user, 0, plan->password);
 
     keep_name(c, &ok->client_properties);
-    if (ok->response.len == (size_t)n && memcmp(ok->response.bytes, want, (size_t)n) == 0)
+    if (is_good_login(plan, ok))
         fake_send(c, 0, AMQP_CONNECTION_TUNE_METHOD, &tune);
     else if (plan->hang_up)
         fake_cut(c);

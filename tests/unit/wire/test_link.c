@@ -3,6 +3,7 @@
 #include "link_probe.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -102,9 +103,91 @@ TEST_WITH(probe, an_unknown_vhost_is_named)
 
 TEST_WITH(probe, a_broker_without_plain_is_told_what_to_enable)
 {
-    fake_plan(f->broker)->mechanisms = "EXTERNAL XPLAIN PLAINER";
+    fake_plan(f->broker)->mechanisms = "AMQPLAIN XPLAIN PLAINER";
     probe_open(f);
     probe_until_error(f, "enable auth_mechanisms PLAIN");
+    fake_plan(f->broker)->mechanisms = "EXTERNAL";
+    probe_until_error(f, "for EXTERNAL give a certificate");
+}
+
+/* A stream that has told who we are. */
+static void with_certificate(struct probe *f, struct stream_factory *streams)
+{
+    *streams = *fake_broker_streams(f->broker);
+    streams->certificate = true;
+    f->settings.streams = streams;
+    fake_plan(f->broker)->mechanisms = "PLAIN EXTERNAL";
+}
+
+TEST_WITH(probe, who_names_no_user_logs_in_by_the_certificate)
+{
+    struct stream_factory streams;
+
+    with_certificate(f, &streams);
+    probe_url(f, "amqp://fake");
+    probe_open(f);
+    probe_until_error(f, "the user of our certificate (tls.cert) was refused by fake:5672");
+    fake_plan(f->broker)->certificate = true;
+    probe_up(f);
+    probe_teardown(f); /* before `streams` goes */
+    probe_setup(f);
+}
+
+TEST_WITH(probe, a_user_who_is_named_or_a_broker_without_external_wants_the_password)
+{
+    struct stream_factory streams;
+
+    with_certificate(f, &streams);
+    probe_up(f);
+    probe_teardown(f);
+    probe_setup(f);
+    with_certificate(f, &streams);
+    fake_plan(f->broker)->mechanisms = "PLAIN";
+    probe_url(f, "amqp://fake");
+    probe_up(f);
+    probe_teardown(f);
+    probe_setup(f);
+}
+
+static void write_password(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+TEST_WITH(probe, a_password_in_a_file_is_read_at_each_login)
+{
+    char path[] = "/tmp/herald-password-XXXXXX";
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    assert_int_equal(close(fd), 0);
+    probe_url(f, "amqp://guest@fake");
+    f->settings.password_file = path;
+    probe_open(f);
+    probe_until_error(f, "is empty: write the secret into it");
+    write_password(path, "wrong\n");
+    probe_until_error(f, "wrong user or password, check `broker` and the password_file /tmp/");
+    write_password(path, "guest\r\n");
+    probe_up(f);
+    assert_int_equal(unlink(path), 0);
+    fake_cut(fake_conn(f->broker, NULL));
+    probe_until_error(f, "is not there");
+}
+
+TEST_WITH(probe, a_listener_with_tls_is_known_by_its_alert)
+{
+    struct fake_conn *c;
+
+    fake_plan(f->broker)->silent = true;
+    probe_open(f);
+    while ((c = fake_conn(f->broker, NULL)) == NULL)
+        uv_run(&f->loop, UV_RUN_ONCE);
+    fake_raw(c, "\x15\x03\x03\x00\x02\x02\x46", 7);
+    probe_until_error(f, "fake:5672 speaks TLS: use amqps://");
 }
 
 TEST_WITH(probe, a_refused_connection_is_tried_again_until_it_succeeds)
@@ -134,16 +217,6 @@ TEST_WITH(probe, hosts_are_tried_in_turn)
     probe_until_error(f, "refused by a:5672");
     probe_until_error(f, "refused by b:1");
     probe_until_error(f, "refused by a:5672");
-}
-
-TEST_WITH(probe, tls_that_no_stream_speaks_is_an_error_and_no_loop)
-{
-    probe_url(f, "amqps://guest:guest@fake");
-    probe_open(f);
-    fake_run(f->broker, 20);
-    assert_non_null(strstr(link_error(f->link), "TLS is not built in yet"));
-    assert_string_equal(link_state_word(f->link), "waiting");
-    assert_int_equal(fake_connects(f->broker), 0);
 }
 
 TEST_WITH(probe, methods_go_both_ways)

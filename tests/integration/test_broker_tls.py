@@ -1,0 +1,187 @@
+"""RabbitMQ over TLS, with certificates that are made here."""
+
+import datetime
+import os
+import shutil
+import time
+
+import rabbit
+from certificates import Authority
+from harness import Case, takes_long
+
+DAY = datetime.timedelta(days=1)
+
+# A broker that wants to know who is there, and takes the certificate's word for it.
+MUTUAL = """
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = true
+auth_mechanisms.1 = PLAIN
+auth_mechanisms.2 = EXTERNAL
+ssl_cert_login_from = common_name
+"""
+
+
+class Tls(Case):
+    def setUp(self):
+        super().setUp()
+        self.authority = Authority(os.path.join(self.folder, "authority"))
+        self.node = None
+
+    def secure(self, more=""):
+        """A broker with TLS."""
+        tls, scratch = (os.path.join(self.folder, name) for name in ("tls", "scratch"))
+        os.mkdir(tls)
+        os.mkdir(scratch)
+        shutil.copy(self.authority.cert, os.path.join(tls, "ca.pem"))
+        with open(os.path.join(tls, "rabbitmq.conf"), "w", encoding="ascii") as file:
+            file.write(more)
+        self.node = rabbit.Node(None, scratch, tls=tls)
+        self.show(*self.authority.issue("broker"))
+        self.addCleanup(self.node.script, "kill")
+        self.node.start()
+        self.node.alone = True
+
+    def show(self, cert, key):
+        """The broker's certificate from now on. Erlang keeps what it has read for two minutes."""
+        shutil.copy(cert, os.path.join(self.node.tls, "cert.pem"))
+        shutil.copy(key, os.path.join(self.node.tls, "key.pem"))
+        if hasattr(self.node, "tls_port"):
+            self.node.ctl("eval", "ssl:clear_pem_cache().")
+
+    def trusting(self, name="router", broker=None, **tls):
+        return self.router(name=name, broker=broker or self.node.tls_url,
+                           tls={"ca": self.authority.cert, **tls})
+
+    def set_tls(self, router, **tls):
+        pairs = ", ".join(f'{key} = "{value}"' for key, value in tls.items())
+        router.write("herald.lua", f"return {{ tls = {{ {pairs} }} }}\n")
+
+    def check_refused(self, router, *words):
+        """`check --live` says so."""
+        self.assert_words(router.run("check", "--live", code=1).out, *words)
+
+    def wait_refused(self, router, *words):
+        def said():
+            error = router.live().get("broker_error", "")
+            return all(word in error for word in words)
+        self.wait_for(f"the reason {words}", said, lambda: router.live().get("broker_error"))
+
+    def works(self, router, key):
+        router.emit("note", key)
+        self.wait_for(f"{key} to be handled", lambda: key in router.effects())
+
+    @takes_long
+    def test_who_the_broker_is(self):
+        """docs/faults.md#f69: each doubt is an error that says what to do; it is tried again with
+        patience, and once the doubt is gone all goes on."""
+        self.secure()
+        authority, other = self.authority, Authority(os.path.join(self.folder, "other"))
+        router = self.trusting()
+        ways = (
+            ("wrong", {"names": "DNS:mq.example"}, "DNS:mq.example, not for 127.0.0.1"),
+            ("none", {"names": None}, "is for /CN=none, not for 127.0.0.1"),
+            ("expired", {"first": -2 * DAY, "last": -DAY}, "its certificate expired at 2"),
+            ("early", {"first": DAY, "last": 2 * DAY}, "is valid from 2.* is the clock"),
+        )
+        for name, how, words in ways:
+            self.show(*authority.issue(name, **how))
+            self.check_refused(router, "is not trusted: ", words)
+        self.show(*other.issue("broker"))
+        self.check_refused(router, "is signed by no authority in .*ca.pem: give")
+        plain = self.node.url_for(rabbit.USER, rabbit.PASSWORD, port=self.node.port, scheme="amqps")
+        self.check_refused(self.trusting("plain", plain),
+                           "does not speak TLS but plain AMQP: use the port of its TLS listener")
+        mixed = self.node.url_for(rabbit.USER, rabbit.PASSWORD, port=self.node.tls_port)
+        self.check_refused(self.trusting("mixed", mixed), "speaks TLS: use amqps://")
+        router.start(ready=False)
+        router.emit("note", "early")
+        self.wait_refused(router, "is signed by no authority")
+        self.wait_resting(router)
+        self.assertEqual(len(router.events("link.failed")), 2)  # once for each link
+        self.show(*authority.issue("broker"))
+        self.wait_equal("it to go on", router.effects, ["early"])
+        name = self.trusting("name", broker=self.node.tls_url.replace("127.0.0.1", "localhost"),
+                             min_version="1.3")
+        self.assertEqual(name.run("check", "--live").code, 0)
+
+    @takes_long
+    def test_who_we_are(self):
+        """docs/faults.md#f70: a broker that asks for a certificate gets words or a good one, which
+        may be who we are, and is taken anew when it has changed."""
+        self.secure(MUTUAL)
+        self.node.script("plugins", "enable", "rabbitmq_auth_mechanism_ssl")
+        authority = self.authority
+        router = self.trusting(broker=f"amqps://127.0.0.1:{self.node.tls_port}")
+        self.check_refused(router, "wants to know by a certificate who herald is: give one by tls")
+        other = Authority(os.path.join(self.folder, "other"), "Another")
+        for made, words in ((other.issue("stranger"), "does not know the authority that signed it"),
+                            (authority.issue("late", first=-2 * DAY, last=-DAY), "has expired")):
+            self.set_tls(router, ca=authority.cert, cert=made[0], key=made[1])
+            router.start(ready=False)
+            self.wait_refused(router, words)
+            router.stop()
+        cert, key = (os.path.join(router.folder, name) for name in ("our.pem", "our.key"))
+        made = authority.issue("first"), authority.issue("second")
+        self.put(made[0], cert, key)
+        self.set_tls(router, ca=authority.cert, cert="our.pem", key="our.key")
+        self.check_refused(router, "the user of our certificate .* was refused",
+                           "make a user of that name")
+        for name in "first", "second":
+            self.node.add_user(name, rabbit.PASSWORD)
+        router.start()
+        self.works(router, "by certificate")
+        self.assertEqual(self.users(), {"first"})
+        self.put(made[1], cert, key)
+        self.assertEqual(self.users(), {"first"})
+        router.run("reload")
+        self.wait_equal("the connections of another user", self.users, {"second"})
+        self.assert_words("\n".join(router.events("link.down")), "files of `tls` have changed")
+        self.works(router, "by another")
+        shutil.copy(made[0][1], key)
+        self.assert_words(router.run("reload").out, "are not taken: the key .* does not belong")
+        self.assert_words("\n".join(router.events("broker.files_refused")), "does not belong")
+        self.works(router, "as before")
+        shutil.copy(made[1][1], key)
+        os.chmod(key, 0o644)
+        self.assert_words(router.run("check").out, "can be read by every user of this machine")
+
+    def put(self, made, cert, key):
+        shutil.copy(made[0], cert)
+        shutil.copy(made[1], key)
+        os.chmod(key, 0o600)
+
+    def users(self):
+        """Who is logged in over TLS."""
+        lines = self.node.ctl("list_connections", "user", "ssl", "state").splitlines()
+        return {line.split()[0] for line in lines if line.split()[1:] == ["true", "running"]}
+
+    @takes_long
+    def test_an_authority_that_is_replaced(self):
+        """docs/faults.md#f71: the new one's certificate is taken without a restart. What was large,
+        and what lay still, goes over TLS as over TCP."""
+        self.secure()
+        ca = os.path.join(self.folder, "ca.pem")
+        shutil.copy(self.authority.cert, ca)
+        relay = rabbit.Relay(self.node.tls_port)
+        relay.open()
+        self.addCleanup(relay.close)
+        url = self.node.url_for(rabbit.USER, rabbit.PASSWORD, port=relay.port, scheme="amqps")
+        router = self.trusting(broker=url + "?heartbeat=2", ca=ca)
+        router.start()
+        self.works(router, "first")
+        body = '{"messageType":"note","businessKey1":"large","text":"' + "x" * (5 << 20) + '"}'
+        router.run("emit", "--type", "note", "--key1", "large", "--body", "-", stdin=body.encode())
+        self.wait_for("a large one", lambda: router.value(
+            "select count(*) from effect where length(raw) > ?", 5 << 20))
+        time.sleep(5)  # more than two heartbeats in which nothing is said
+        self.assertEqual(router.events("link.down"), [])
+        relay.mute()
+        self.wait_for("the silence to be noticed",
+                      lambda: "is silent" in "\n".join(router.events("link.down")))
+        new = Authority(os.path.join(self.folder, "new"))
+        self.show(*new.issue("broker"))
+        relay.close()
+        relay.open()
+        self.wait_refused(router, "is signed by no authority")
+        shutil.copy(new.cert, ca)
+        self.works(router, "of the new authority")
