@@ -1,6 +1,7 @@
-/* lib_system - herald.core for the command line: the folder, the terminal, durations, URLs, texts
- * (cli.h). */
+/* lib_system - herald.core for the command line: the folder, the terminal, secrets, durations,
+ * URLs, texts (cli.h). */
 #include "base/buf.h"
+#include "base/credential.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -59,6 +60,14 @@ static int broker_url(lua_State *L)
     }
     lua_pushboolean(L, 1);
     return 1;
+}
+
+/* guard_secrets(): this process holds some */
+static int guard_secrets(lua_State *L)
+{
+    (void)L;
+    credential_guard();
+    return 0;
 }
 
 /* sleep(ms); a signal makes it shorter */
@@ -123,6 +132,7 @@ void cli_add_system(lua_State *L)
                                          {"getcwd", current_folder},
                                          {"duration", duration},
                                          {"broker_url", broker_url},
+                                         {"guard_secrets", guard_secrets},
                                          {"utc", utc},
                                          {"sleep", sleep_ms},
                                          {"stderr_is_terminal", stderr_is_terminal},

@@ -13,14 +13,17 @@ function folder.exit_code(kind)
   return kind == "config" and folder.USAGE or folder.FAILED
 end
 
--- Settings with what the words override, or nil and what is wrong. The current folder is
--- the router's.
+-- Settings with what the words and the environment override, or nil and what is wrong. The current
+-- folder is the router's.
 function folder.settings(args)
-  return settings.load(args.directory or ".", {
-    store = args.store,
-    broker = args.broker or os.getenv("HERALD_BROKER"),
-    log_level = args.log_level,
+  local loaded, why = settings.load(args.directory or ".", {
+    store = args.store or os.getenv "HERALD_STORE",
+    broker = args.broker or os.getenv "HERALD_BROKER",
+    log_level = args.log_level or os.getenv "HERALD_LOG_LEVEL",
+    log_format = os.getenv "HERALD_LOG_FORMAT",
   })
+  if loaded and settings.hold_secrets(loaded) then core.guard_secrets() end
+  return loaded, why
 end
 
 -- The folders whose rules and migrations belong to the router: {path, namespace}.

@@ -4,6 +4,6 @@ return {
   store = "herald.db",
 
   -- "embedded" needs no server. A RabbitMQ is "amqp://user@host/vhost"; its password need not
-  -- stand here: the environment's HERALD_BROKER goes before this line.
+  -- stand here: password_file names a file that holds it.
   broker = "embedded",
 }
