@@ -121,7 +121,7 @@ static void note_statement(struct transcript *r, const struct sql_stmt *s, int64
     buf_free(&text);
 }
 
-/* When it is due, its key and its properties follow only where there are some. */
+/* When it is due, its key, whom it answers and its properties follow only where there are some. */
 static void note_emit(struct transcript *r, const struct script_emit *e)
 {
     const struct message *m = &e->message;
@@ -140,6 +140,10 @@ static void note_emit(struct transcript *r, const struct script_emit *e)
     if (e->key.data != NULL) {
         json_add_string(&r->did, NULL, "key");
         bridge_add_text(&r->did, NULL, e->key);
+    }
+    if (e->reply_to.data != NULL) {
+        json_add_string(&r->did, NULL, "reply_to");
+        bridge_add_text(&r->did, NULL, e->reply_to);
     }
     if (m->properties.data != NULL) {
         json_add_string(&r->did, NULL, "properties");
@@ -192,8 +196,12 @@ static void finish(void *arg, void *stmt)
 static int emit(void *arg, const struct script_emit *e, int64_t *id_out, struct err *err)
 {
     struct bridge *b = arg;
-    int rc = outbox_add_named(b->db, &e->message, e->due_at, e->key, id_out, err);
+    int rc;
 
+    if (e->reply_to.data != NULL)
+        rc = outbox_add_reply(b->db, &e->message, e->reply_to, e->reply_until, id_out, err);
+    else
+        rc = outbox_add_named(b->db, &e->message, e->due_at, e->key, id_out, err);
     if (rc == OK)
         b->counters->emitted++;
     if (rc == OK && b->transcript != NULL)

@@ -29,6 +29,7 @@
     X(confirmed, "publishes confirmed by the broker")                                              \
     X(returned, "publishes that no queue took")                                                    \
     X(dropped, "unroutable messages dropped as their route says")                                  \
+    X(unwanted, "answers that nobody waits for any more, or that no queue took")                   \
     X(nacked, "publishes the broker refused")                                                      \
     X(timed_out, "publishes without an answer in time")                                            \
     X(interrupted, "publishes whose channel went away first")                                      \

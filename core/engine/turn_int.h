@@ -204,6 +204,7 @@ enum decision_kind {
     DECIDE_SPLIT,
     DECIDE_ORDER,
     DECIDE_BACKLOG,
+    DECIDE_UNWANTED,
 };
 
 /* Notes what is to be written about a row once the walk is over. */
@@ -266,5 +267,7 @@ int settle_refusal(struct turn *t, int64_t row, enum outbox_trouble trouble, con
                    struct err *err);
 int settle_put_off(struct turn *t, int64_t row, const char *reason, struct err *err);
 int settle_park(struct turn *t, int64_t row, const char *reason, struct err *err);
+/* An answer that nobody waits for: it is gone. */
+int settle_unwanted(struct turn *t, int64_t row, const char *reason, struct err *err);
 
 #endif

@@ -103,6 +103,15 @@ static bool is_too_old(struct turn *t, const struct outbox_row *row)
     return true;
 }
 
+/* Whoever asked has given up by then. */
+static bool is_late_answer(struct turn *t, const struct outbox_row *row)
+{
+    if (row->reply_until == 0 || t->now_ms <= row->reply_until)
+        return false;
+    publish_decide(t, row, DECIDE_UNWANTED, "the request has expired");
+    return true;
+}
+
 /* A row that was never tried takes its place before anything is asked about it, so that what
  * fails then keeps the ones behind it waiting. */
 static bool is_for_a_lane(struct turn *t, const struct outbox_row *row, const struct route *route)
@@ -225,7 +234,8 @@ bool publish_row(void *arg, const struct outbox_row *row)
         return false;
     }
     route = publish_route(t, row);
-    if (is_for_a_lane(t, row, route) || is_too_old(t, row) || !target_find(t, row, route, &target))
+    if (is_late_answer(t, row) || is_for_a_lane(t, row, route) || is_too_old(t, row) ||
+        !target_find(t, row, route, &target))
         return true;
     if (needs_legs(t, row, &target)) {
         publish_decide(t, row, DECIDE_SPLIT, "");
@@ -294,6 +304,8 @@ static int decided(struct turn *t, const struct decision *d, struct err *err)
         return lane_join(t->parts.db, d->row, (struct slice){d->reason, d->len}, err);
     case DECIDE_BACKLOG:
         return backlog_set(t->parts.db, d->row, (struct slice){d->reason, d->len}, err);
+    case DECIDE_UNWANTED:
+        return settle_unwanted(t, d->row, d->reason, err);
     case DECIDE_PUT_OFF:
         break;
     }

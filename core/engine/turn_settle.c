@@ -3,7 +3,7 @@
  *
  *   confirmed            deleted
  *   nacked               an attempt: postponed as publish_retry says, parked when it gives up
- *   returned             as the route says: an attempt, parked or dropped
+ *   returned             as the route says: an attempt, parked or dropped; an answer is unwanted
  *   refused              parked: the broker will never take it
  *   unknown              no attempt: postponed for a moment, at once the first time; since when
  *                        the broker may have it is written down
@@ -50,6 +50,20 @@ int settle_park(struct turn *t, int64_t row, const char *reason, struct err *err
     t->delta.parked++;
     t->more = true; /* the next one of its lane may be due */
     log_event(t->parts.log, LOG_WARN, "outbox.parked",
+              LOG_FIELDS(log_int("id", row), log_text("reason", reason)));
+    return OK;
+}
+
+int settle_unwanted(struct turn *t, int64_t row, const char *reason, struct err *err)
+{
+    int rc = turn_history_rows(t, &row, 1, "unwanted", err);
+
+    if (rc == OK)
+        rc = outbox_confirm(t->parts.db, &row, 1, err);
+    if (rc != OK)
+        return rc;
+    t->delta.unwanted++;
+    log_event(t->parts.log, LOG_INFO, "outbox.unwanted",
               LOG_FIELDS(log_int("id", row), log_text("reason", reason)));
     return OK;
 }
@@ -132,6 +146,7 @@ static int settle_silence(struct turn *t, int64_t row, struct err *err)
 struct returned {
     struct turn *turn;
     enum unroutable unroutable;
+    bool answer; /* whose asker is gone */
 };
 
 static bool look_up_returned(void *arg, const struct outbox_row *row)
@@ -141,6 +156,7 @@ static bool look_up_returned(void *arg, const struct outbox_row *row)
     const struct route *route = rules_route(script_rules(*r->turn->script), m->type, m->key[1]);
 
     r->unroutable = route ? route->unroutable : UNROUTABLE_PARK;
+    r->answer = row->reply_until > 0;
     return false;
 }
 
@@ -153,6 +169,8 @@ static int settle_returned(struct turn *t, const struct settlement *s, struct er
     if (rc != OK)
         return rc == ERR_NOT_FOUND ? OK : rc;
     t->delta.returned++;
+    if (r.answer)
+        return settle_unwanted(t, row, s->why, err);
     switch (r.unroutable) {
     case UNROUTABLE_DROP:
         t->delta.dropped++;

@@ -237,7 +237,7 @@ static void search_file(struct search *s, const struct source *f)
             look_for_emit(s);
         else if (method && runs_sql(&t))
             look_for_sql(s);
-        else if (dot && (runs_sql(&t) || token_is(&t, "emit")))
+        else if (dot && (runs_sql(&t) || token_is(&t, "emit") || token_is(&t, "reply")))
             look_for_dot(s, &t);
         method = token_is(&t, ":");
         dot = tx && token_is(&t, ".");

@@ -24,6 +24,8 @@ struct script_emit {
     struct message message; /* type, keys, body (absent: the default one), headers, id */
     int64_t due_at;         /* ms since 1970 UTC; 0: at once */
     struct slice key;       /* replaces older rows of that key; absent: none */
+    struct slice reply_to;  /* an answer, which goes to this queue; absent: the rules say where */
+    int64_t reply_until;    /* so long it is wanted, ms since 1970 UTC; INT64_MAX: for ever */
 };
 
 struct script_host {

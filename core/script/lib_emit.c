@@ -2,14 +2,27 @@
  * by the encoder's buffer, for as long as the host needs them. */
 #include "script/lib_emit.h"
 
+#include "base/json.h"
 #include "base/properties.h"
 #include "script/convert.h"
 #include "script/suggest.h"
 
 #include <lauxlib.h>
+#include <stdarg.h>
 #include <string.h>
 
-enum { SPEC = 2, SHORT_MAX = 255 };
+enum { SPEC = 2, CALL, SHORT_MAX = 255 }; /* CALL: the name of what was called */
+
+/* RAISES. The format is of lua_pushvfstring. */
+static int wrong(lua_State *L, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    lua_pushvfstring(L, format, args);
+    va_end(args);
+    return luaL_error(L, "%s: %s", lua_tostring(L, CALL), lua_tostring(L, -1));
+}
 
 static const char *const known[] = {
     "at",      "body", "business_key1", "business_key2", "business_key3", "delay",
@@ -56,12 +69,11 @@ static struct slice take_text(lua_State *L, const char *name, size_t max)
 
     lua_getfield(L, SPEC, name);
     if (!convert_to_key(L, lua_gettop(L), &s))
-        luaL_error(L, "tx:emit: %s is a %s, not a string or an integer", name,
-                   luaL_typename(L, -1));
+        wrong(L, "%s is a %s, not a string or an integer", name, luaL_typename(L, -1));
     if (s.data != NULL && !text_is_utf8(s.data, s.len))
-        luaL_error(L, "tx:emit: %s is not UTF-8 text", name);
+        wrong(L, "%s is not UTF-8 text", name);
     if (max > 0 && s.len > max)
-        luaL_error(L, "tx:emit: %s is longer than %d bytes", name, (int)max);
+        wrong(L, "%s is longer than %d bytes", name, (int)max);
     return s;
 }
 
@@ -72,10 +84,10 @@ static void check_header(lua_State *L)
     int type = lua_type(L, -1);
 
     if (lua_type(L, -2) != LUA_TSTRING)
-        luaL_error(L, "tx:emit: headers are named; a key is a %s", luaL_typename(L, -2));
+        wrong(L, "headers are named; a key is a %s", luaL_typename(L, -2));
     lua_tolstring(L, -2, &len);
     if (len == 0 || len > SHORT_MAX)
-        luaL_error(L, "tx:emit: a header's name has 1 to %d bytes", SHORT_MAX);
+        wrong(L, "a header's name has 1 to %d bytes", SHORT_MAX);
     if (type != LUA_TSTRING && type != LUA_TBOOLEAN && type != LUA_TNUMBER && type != LUA_TTABLE &&
         !convert_is_null(L, -1) && !convert_number_text(L, -1, &number))
         luaL_error(L,
@@ -94,7 +106,7 @@ static struct slice take_headers(lua_State *L, struct script *s)
     if (lua_isnil(L, -1) || convert_is_null(L, -1))
         return text;
     if (lua_type(L, -1) != LUA_TTABLE)
-        luaL_error(L, "tx:emit: headers is a %s, not a table", luaL_typename(L, -1));
+        wrong(L, "headers is a %s, not a table", luaL_typename(L, -1));
     lua_pushnil(L);
     while (lua_next(L, -2)) {
         check_header(L);
@@ -121,7 +133,7 @@ static struct slice take_properties(lua_State *L, struct script *s)
     if (lua_isnil(L, -1) || convert_is_null(L, -1))
         return text;
     if (lua_type(L, -1) != LUA_TTABLE)
-        luaL_error(L, "tx:emit: properties is a %s, not a table", luaL_typename(L, -1));
+        wrong(L, "properties is a %s, not a table", luaL_typename(L, -1));
     lua_pushnil(L);
     if (!lua_next(L, -2))
         return text;
@@ -131,7 +143,7 @@ static struct slice take_properties(lua_State *L, struct script *s)
     rc = properties_read(&p, (struct slice){s->encoder.out.data, s->encoder.out.len}, &err);
     properties_free(&p);
     if (rc != OK)
-        luaL_error(L, "tx:emit: %s", err.text);
+        wrong(L, "%s", err.text);
     text.data = lua_pushlstring(L, s->encoder.out.data, s->encoder.out.len);
     text.len = s->encoder.out.len;
     return text;
@@ -147,12 +159,11 @@ static struct slice take_body(lua_State *L, struct script *s)
     if (lua_type(L, -1) == LUA_TSTRING) {
         body.data = lua_tolstring(L, -1, &body.len);
         if (body.len > MESSAGE_BODY_MAX)
-            luaL_error(L, "tx:emit: the body is over the limit of %d bytes", MESSAGE_BODY_MAX);
+            wrong(L, "the body is over the limit of %d bytes", MESSAGE_BODY_MAX);
         return body;
     }
     if (lua_type(L, -1) != LUA_TTABLE)
-        luaL_error(L, "tx:emit: body is a %s, not a table (written as JSON) or a string",
-                   luaL_typename(L, -1));
+        wrong(L, "body is a %s, not a table (written as JSON) or a string", luaL_typename(L, -1));
     encode_json(L, &s->encoder, -1, "body");
     return (struct slice){s->encoder.out.data, s->encoder.out.len};
 }
@@ -163,8 +174,8 @@ static struct slice take_order_type(lua_State *L)
     struct slice key = take_text(L, "business_key2", 0), order = take_text(L, "order_type", 0);
 
     if (key.data != NULL && order.data != NULL && !slice_equal(key, order))
-        luaL_error(L, "tx:emit: order_type and business_key2 are two names of one thing, and "
-                      "differ here");
+        wrong(L, "order_type and business_key2 are two names of one thing, and "
+                 "differ here");
     return order.data ? order : key;
 }
 
@@ -180,19 +191,19 @@ static int64_t take_at(lua_State *L)
     if (lua_isinteger(L, -1)) {
         at = lua_tointeger(L, -1);
         if (at > 0 && at < TEXT_TIME_MS_MIN)
-            luaL_error(L,
-                       "tx:emit: at is %I, which is a time in seconds: it takes milliseconds "
-                       "since 1970 (times 1000), or a text such as \"2026-01-31T12:00:00Z\"",
-                       (LUAI_UACINT)at);
+            wrong(L,
+                  "at is %I, which is a time in seconds: it takes milliseconds "
+                  "since 1970 (times 1000), or a text such as \"2026-01-31T12:00:00Z\"",
+                  (LUAI_UACINT)at);
         if (at <= 0 || at > TEXT_TIME_MAX)
-            luaL_error(L, "tx:emit: at is in ms since 1970, above 0 and before the year 10000");
+            wrong(L, "at is in ms since 1970, above 0 and before the year 10000");
         return at;
     }
     if (lua_type(L, -1) == LUA_TSTRING)
         s.data = lua_tolstring(L, -1, &s.len);
     if (s.data == NULL || text_utc_ms(s, &at) != OK)
-        luaL_error(L, "tx:emit: at is ms since 1970 or a time such as \"2026-01-31T12:00:00Z\" or "
-                      "\"2026-01-31T20:00:00.000+08:00\"");
+        wrong(L, "at is ms since 1970 or a time such as \"2026-01-31T12:00:00Z\" or "
+                 "\"2026-01-31T20:00:00.000+08:00\"");
     return at > 0 ? at : 1;
 }
 
@@ -206,12 +217,12 @@ static int64_t take_due(lua_State *L, const struct script_host *host)
     if (lua_isnil(L, -1))
         return at;
     if (at > 0)
-        luaL_error(L, "tx:emit: delay and at exclude each other");
+        wrong(L, "delay and at exclude each other");
     if (lua_type(L, -1) == LUA_TSTRING)
         s.data = lua_tolstring(L, -1, &s.len);
     if (s.data == NULL || text_duration_ms(s, &ms) != OK)
-        luaL_error(L, "tx:emit: delay is a whole number with ms, s, m, h or d, such as \"15m\", "
-                      "of 100 years at most");
+        wrong(L, "delay is a whole number with ms, s, m, h or d, such as \"15m\", "
+                 "of 100 years at most");
     return ms > 0 ? host->now_ms(host->arg) + ms : 0;
 }
 
@@ -231,29 +242,196 @@ static struct script_emit take_message(lua_State *L, struct script *s)
     emit.due_at = take_due(L, s->settings.host);
     emit.key = take_text(L, "key", SHORT_MAX);
     if (emit.key.data != NULL && emit.key.len == 0)
-        luaL_error(L, "tx:emit: key is empty; it has 1 to %d bytes", SHORT_MAX);
+        wrong(L, "key is empty; it has 1 to %d bytes", SHORT_MAX);
     m->headers = take_headers(L, s);
     m->properties = take_properties(L, s);
     m->body = take_body(L, s);
     return emit;
 }
 
-int lib_emit(lua_State *L, struct script *s)
+static int add(lua_State *L, struct script *s, const struct script_emit *emit)
 {
     const struct script_host *host = s->settings.host;
-    struct script_emit emit;
     struct err err;
     int64_t id = 0;
 
-    luaL_checktype(L, SPEC, LUA_TTABLE);
-    lua_settop(L, SPEC);
-    check_keys(L);
-    emit = take_message(L, s);
-    if (host->emit(host->arg, &emit, &id, &err) != OK) {
+    if (host->emit(host->arg, emit, &id, &err) != OK) {
         if (err.code == ERR_TX_LOST || err_is_environment(err.code))
             state_end(L, &err);
-        return luaL_error(L, "tx:emit: %s", err.text);
+        return wrong(L, "%s", err.text);
     }
     lua_pushinteger(L, id);
     return 1;
+}
+
+int lib_emit(lua_State *L, struct script *s)
+{
+    struct script_emit emit;
+
+    luaL_checktype(L, SPEC, LUA_TTABLE);
+    lua_settop(L, SPEC);
+    lua_pushliteral(L, "tx:emit");
+    check_keys(L);
+    emit = take_message(L, s);
+    return add(L, s, &emit);
+}
+
+/* Pushes a text of the request's properties, or nil where there is none. */
+static struct slice push_asked(lua_State *L, const struct json *j, const char *name)
+{
+    const struct json_token *t = json_member(j, j->tape, name);
+    struct slice text = {NULL, 0};
+
+    if (t == NULL) {
+        lua_pushnil(L);
+        return text;
+    }
+    if (t->kind != JSON_STRING)
+        wrong(L, "the message's %s is not UTF-8 text", name);
+    text = json_text(j, t);
+    lua_pushlstring(L, text.data, text.len);
+    text.data = lua_tostring(L, -1);
+    return text;
+}
+
+/* What a request says about its answer. */
+struct request {
+    struct slice reply_to; /* lent by the stack, as the next one */
+    struct slice correlation_id;
+    int64_t expires_ms; /* after that time nobody waits for the answer; -1: it does not say */
+};
+
+/* Pushes what it gives. */
+static struct request take_request(lua_State *L, struct script *s)
+{
+    const struct message *m = s->call.message->message;
+    struct request r = {.expires_ms = -1};
+    struct slice expiration;
+    struct json j;
+    struct err err;
+
+    if (m->properties.data != NULL) {
+        if (json_parse(&j, &s->tape, m->properties.data, m->properties.len, &err) != OK)
+            wrong(L, "the message's properties: %s", err.text);
+        r.reply_to = push_asked(L, &j, "reply_to");
+        r.correlation_id = push_asked(L, &j, "correlation_id");
+        expiration = push_asked(L, &j, "expiration");
+        if (expiration.data == NULL || !json_integer(expiration, &r.expires_ms) ||
+            r.expires_ms > PROPERTY_EXPIRATION_MAX)
+            r.expires_ms = -1;
+    }
+    if (r.reply_to.len == 0)
+        wrong(L, "the message has no reply_to: whoever sent it waits for no answer");
+    if (r.reply_to.len > SHORT_MAX || memchr(r.reply_to.data, '\0', r.reply_to.len) != NULL)
+        wrong(L, "the message's reply_to is no name of a queue");
+    return r;
+}
+
+enum { OPTIONS = 3, COPY, ANSWER };
+
+static const char *const reply_known[] = {"headers", "properties", "type"};
+
+static void check_reply_keys(lua_State *L)
+{
+    const size_t n = sizeof reply_known / sizeof reply_known[0];
+
+    lua_pushnil(L);
+    while (lua_next(L, OPTIONS)) {
+        const char *name = luaL_tolstring(L, -2, NULL);
+        bool there = false;
+
+        for (size_t i = 0; i < n; i++)
+            there = there || strcmp(name, reply_known[i]) == 0;
+        if (!there) {
+            suggest_push(L, name, reply_known, n);
+            luaL_error(L, "unknown key '%s' in the options of tx:reply%s", name,
+                       lua_tostring(L, -1));
+        }
+        lua_pop(L, 2);
+    }
+}
+
+/* The properties of the options with the correlation id of the message take their place. */
+static void add_correlation_id(lua_State *L, struct slice id)
+{
+    lua_newtable(L);
+    lua_getfield(L, SPEC, "properties");
+    if (lua_istable(L, -1)) {
+        lua_pushnil(L);
+        while (lua_next(L, -2)) {
+            lua_pushvalue(L, -2);
+            lua_insert(L, -2);
+            lua_rawset(L, -5);
+        }
+    } else if (!lua_isnil(L, -1) && !convert_is_null(L, -1)) {
+        wrong(L, "properties is a %s, not a table", luaL_typename(L, -1));
+    }
+    lua_pop(L, 1);
+    lua_getfield(L, -1, "correlation_id");
+    if (!lua_isnil(L, -1))
+        wrong(L, "properties.correlation_id is that of the message: leave it out");
+    lua_pop(L, 1);
+    convert_set_slice(L, "correlation_id", id);
+    lua_setfield(L, SPEC, "properties");
+}
+
+/* Pushes nothing: the body is at `index`. */
+static struct slice take_answer(lua_State *L, struct script *s, int index)
+{
+    struct slice body;
+
+    if (lua_type(L, index) != LUA_TSTRING) {
+        encode_json(L, &s->encoder, index, "body");
+        return (struct slice){s->encoder.out.data, s->encoder.out.len};
+    }
+    body.data = lua_tolstring(L, index, &body.len);
+    if (body.len > MESSAGE_BODY_MAX)
+        wrong(L, "the body is over the limit of %d bytes", MESSAGE_BODY_MAX);
+    return body;
+}
+
+/* From (tx, body, options) to a table like that of tx:emit at SPEC, and the body at ANSWER. */
+static void arrange_reply(lua_State *L)
+{
+    lua_settop(L, OPTIONS);
+    if (lua_isnil(L, 2))
+        luaL_error(L, "tx:reply needs a body: a string goes as it is, anything else is written as "
+                      "JSON");
+    if (lua_isnil(L, OPTIONS)) {
+        lua_newtable(L);
+        lua_replace(L, OPTIONS);
+    }
+    luaL_checktype(L, OPTIONS, LUA_TTABLE);
+    check_reply_keys(L);
+    lua_newtable(L); /* what is added is not its author's */
+    for (size_t i = 0; i < sizeof reply_known / sizeof reply_known[0]; i++) {
+        lua_getfield(L, OPTIONS, reply_known[i]);
+        lua_setfield(L, COPY, reply_known[i]);
+    }
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, COPY);
+    lua_replace(L, SPEC);
+    lua_pushliteral(L, "tx:reply");
+    lua_replace(L, CALL);
+}
+
+int lib_reply(lua_State *L, struct script *s)
+{
+    const struct script_host *host = s->settings.host;
+    struct script_emit emit = {.message = {.timestamp_s = 0}, .reply_until = INT64_MAX};
+    struct request request;
+
+    arrange_reply(L);
+    request = take_request(L, s);
+    add_correlation_id(L, request.correlation_id);
+    emit.message.type = take_text(L, "type", SHORT_MAX);
+    if (emit.message.type.len == 0)
+        emit.message.type = slice_of("reply");
+    emit.reply_to = request.reply_to;
+    if (request.expires_ms >= 0)
+        emit.reply_until = host->now_ms(host->arg) + request.expires_ms;
+    emit.message.headers = take_headers(L, s);
+    emit.message.properties = take_properties(L, s);
+    emit.message.body = take_answer(L, s, ANSWER);
+    return add(L, s, &emit);
 }

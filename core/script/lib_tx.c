@@ -72,6 +72,11 @@ static int tx_emit(lua_State *L)
     return lib_emit(L, check_tx(L));
 }
 
+static int tx_reply(lua_State *L)
+{
+    return lib_reply(L, check_tx(L));
+}
+
 static int tx_cancel(lua_State *L)
 {
     struct script *s = check_tx(L);
@@ -98,12 +103,12 @@ static int tx_cancel(lua_State *L)
 
 static const luaL_Reg methods[] = {{"cancel", tx_cancel}, {"exec", tx_exec},   {"row", tx_row},
                                    {"value", tx_value},   {"query", tx_query}, {"emit", tx_emit},
-                                   {NULL, NULL}};
+                                   {"reply", tx_reply},   {NULL, NULL}};
 
 /* Upvalue 1: the methods. */
 static int tx_index(lua_State *L)
 {
-    const char *known[] = {"cancel", "emit", "exec", "query", "row", "value"};
+    const char *known[] = {"cancel", "emit", "exec", "query", "reply", "row", "value"};
     const char *name;
 
     lua_settop(L, 2);

@@ -50,6 +50,25 @@ int outbox_add_named(struct db *db, const struct message *m, int64_t due_at, str
     return rc;
 }
 
+int outbox_add_reply(struct db *db, const struct message *m, struct slice queue, int64_t until,
+                     int64_t *id_out, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_OUTBOX_ADD_REPLY);
+    int rc;
+
+    query_slice(&q, m->type);
+    query_blob(&q, m->body);
+    query_slice(&q, m->headers);
+    query_slice(&q, m->properties);
+    query_int(&q, clock_wall(&db->clock));
+    query_slice(&q, queue);
+    query_int(&q, until);
+    rc = query_run(&q, err);
+    if (rc == OK)
+        *id_out = sqlite3_last_insert_rowid(db->work);
+    return rc;
+}
+
 static const char *text_or_none(sqlite3_stmt *stmt, int column)
 {
     const char *text = column_text(stmt, column);

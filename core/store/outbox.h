@@ -63,6 +63,11 @@ int outbox_add(struct db *db, const struct message *m, int64_t due_at, int64_t *
 int outbox_add_named(struct db *db, const struct message *m, int64_t due_at, struct slice key,
                      int64_t *id_out, struct err *err);
 
+/* An answer: a leg from the start, to this queue. After `until` (ms since 1970) nobody waits for
+ * it. */
+int outbox_add_reply(struct db *db, const struct message *m, struct slice queue, int64_t until,
+                     int64_t *id_out, struct err *err);
+
 /* The highest id there is; 0: none. */
 int outbox_last(struct db *db, int64_t *id_out, struct err *err);
 

@@ -57,6 +57,9 @@
       "(?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, "                                           \
       "(select key from herald_outbox where id = ?), ?14, ?, ?, nullif(?, 0), "                    \
       "iif(exists (select 1 from herald_outbox where lane = ?14), 9223372036854775807, 0))")       \
+    X(OUTBOX_ADD_REPLY, "add an answer to the outbox",                                             \
+      "insert into herald_outbox(type, body, headers, properties, created_at, leg_kind, "          \
+      "leg_exchange, leg_routing_key, reply_until) values (?, ?, ?, ?, ?, 'queue', '', ?, ?)")     \
     X(OUTBOX_LAST, "look for the last outbox row",                                                 \
       "select id from herald_outbox where id > 0 order by id desc limit 1")                        \
     X(OUTBOX_KEY_SENT, "look for a key in the outbox",                                             \

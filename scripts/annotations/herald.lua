@@ -251,6 +251,18 @@ function tx:value(sql, ...) end
 ---@field at? integer|string send it then: ms since 1970 or "2026-01-31T12:00:00Z"
 ---@field key? string|integer of 1 to 255 bytes; replaces older rows of that key
 
+---@class herald.reply_options
+---@field headers? table<string, any>
+---@field properties? herald.emit_properties without correlation_id, which is that of the message
+---@field type? string the message type of the answer; "reply" unless it is said
+
+---Answers the message, in the handler's transaction: to its reply_to, with its correlation id. An
+---error where it has no reply_to.
+---@param body any a string goes as it is; anything else is written as JSON
+---@param options? herald.reply_options
+---@return integer id of the row in the outbox
+function tx:reply(body, options) end
+
 ---Takes back what was emitted with this key, in the handler's transaction.
 ---@param key string|integer
 ---@return boolean? in_time true: it had not been sent; false: it may have been; nil: there was none

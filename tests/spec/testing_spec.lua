@@ -116,6 +116,22 @@ describe("herald test", function()
       end }]] }]==])
   end)
 
+  it("sees answers, and whom nobody waits for", function()
+    passes([[
+      r:deliver { type = "price", body = {}, properties = { reply_to = "answers", correlation_id = "c" } }
+      r:deliver { type = "price", body = {} }
+      r:run()
+      assert.published(r, { kind = "queue", routing_key = "answers", type = "reply", body = { ok = true },
+        properties = { correlation_id = "c" } })
+      assert.retry(r, { type = "price", error = "the message has no reply_to" })
+      assert.same({}, r:outbox())
+      assert.equal(1, r:counters().unwanted)]], [==[{ rules = [[
+      local herald = require "herald"
+      herald.subscribe { queue = "prices" }
+      herald.on("price", "*", function(_, tx) tx:reply { ok = true } end)]] }]==],
+      { ["rules/a.lua"] = "" })
+  end)
+
   it("says what no queue took", function()
     passes [[
       r:emit { type = "out" }

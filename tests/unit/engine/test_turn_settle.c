@@ -206,3 +206,63 @@ TEST_FROM(scene, begin, a_person_may_send_it_all_the_same)
     scene_run(f);
     assert_sql(f, "select (select count(*) from herald_outbox) + count(*) from herald_dead", "0");
 }
+
+#define ASKED                                                                                      \
+    HEAD "herald.subscribe { queue = 'q' }\n"                                                      \
+         "herald.on('ask', '*', function(msg, tx) tx:reply({ ok = true }) end)\n"
+
+static void ask(struct scene *s, const char *properties)
+{
+    scene_begin(s, ASKED, "select 1;");
+    s->settings.publish_retry = thrice;
+    s->settings.history_ms = DAY;
+    scene_deliver(s, "m", "ask", "{}");
+    s->deliveries[0].delivery.message.properties = slice_of(properties);
+}
+
+TEST_WITH(scene, an_answer_is_sent_to_its_queue)
+{
+    ask(f, "{\"reply_to\":\"answers\",\"correlation_id\":\"c\"}");
+    scene_run(f);
+    assert_int_equal(scene_acked(f), 1);
+    assert_string_equal(f->published, "1>answers ");
+    assert_sql(f,
+               "select type || body || properties || leg_routing_key || leg_exchange "
+               "from herald_outbox",
+               "reply{\"ok\":true}{\"correlation_id\":\"c\"}answers");
+    answer(f, PUBLISH_NACKED, NULL);
+    f->now_ms += 1000;
+    scene_run(f);
+    assert_string_equal(f->published, "1>answers 1>answers "); /* by the same id */
+    answer(f, PUBLISH_CONFIRMED, NULL);
+    assert_sql(f, "select outcome || routing_key from herald_history where side = 'outbox'",
+               "confirmedanswers");
+    assert_int_equal(turn_counters(f->turn)->unwanted, 0);
+}
+
+TEST_WITH(scene, an_answer_that_no_queue_takes_is_unwanted)
+{
+    ask(f, "{\"reply_to\":\"answers\"}");
+    scene_run(f);
+    answer(f, PUBLISH_RETURNED, "no queue took it");
+    assert_sql(f,
+               "select (select count(*) from herald_outbox) || (select count(*) from herald_dead)",
+               "00");
+    assert_sql(f, "select outcome || routing_key from herald_history where side = 'outbox'",
+               "unwantedanswers");
+    assert_int_equal(turn_counters(f->turn)->unwanted, 1);
+    assert_non_null(strstr(scene_log(f), "outbox.unwanted"));
+}
+
+TEST_WITH(scene, an_answer_that_comes_too_late_is_not_sent)
+{
+    ask(f, "{\"reply_to\":\"answers\",\"expiration\":\"1000\"}");
+    f->room = 0; /* the broker is away */
+    scene_run(f);
+    f->now_ms += 1001;
+    f->room = 10;
+    scene_run(f);
+    assert_string_equal(f->published, "");
+    assert_sql(f, "select outcome from herald_history where side = 'outbox'", "unwanted");
+    assert_int_equal(turn_counters(f->turn)->unwanted, 1);
+}

@@ -215,6 +215,9 @@ HELPER int fake_emit(void *arg, const struct script_emit *e, int64_t *id, struct
     put_slice(f->emitted, sizeof f->emitted, "headers", m->headers);
     put_slice(f->emitted, sizeof f->emitted, "properties", m->properties);
     put_slice(f->emitted, sizeof f->emitted, "body", m->body);
+    put_slice(f->emitted, sizeof f->emitted, "to", e->reply_to);
+    if (e->reply_until != 0 && e->reply_until != INT64_MAX)
+        put(f->emitted, sizeof f->emitted, " until=%lld", (long long)e->reply_until);
     *id = ++f->emits;
     return OK;
 }

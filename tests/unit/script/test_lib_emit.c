@@ -88,7 +88,8 @@ TEST_WITH(scene, mistakes_are_named)
          "them travel"},
         {"{ type = 't', headers = { x = { y = print } } }",
          "cannot write headers.x.y as JSON: it is a function"},
-        {"{ type = 't', headers = { x = math.huge } }", "cannot write headers.x as JSON: it is infinite"},
+        {"{ type = 't', headers = { x = math.huge } }",
+         "cannot write headers.x as JSON: it is infinite"},
         {"{ type = 't', priority = 5 }", "unknown key 'priority' in tx:emit: it is one of the "
                                          "properties: properties = { priority = ... }"},
         {"{ type = 't', properties = 5 }", "tx:emit: properties is a number, not a table"},
@@ -122,6 +123,85 @@ TEST_WITH(scene, mistakes_are_named)
         snprintf(body, sizeof body, "tx:emit(%s)", cases[i].spec);
         snprintf(words, sizeof words, "rules/a.lua:3: %s", cases[i].words);
         FAILS(f, body, words);
+    }
+    assert_int_equal(f->fake.emits, 0);
+}
+
+static const char *replied(struct scene *s, const char *properties, const char *arguments)
+{
+    char body[1024];
+
+    s->message.properties = slice_of(properties);
+    s->fake.emitted[0] = '\0';
+    snprintf(body, sizeof body, "assert(tx:reply(%s))", arguments);
+    return run(s, body) == SCRIPT_DONE ? s->fake.emitted : s->out.error;
+}
+
+#define ASKED "{\"correlation_id\":\"c-7\",\"reply_to\":\"answers\"}"
+
+TEST_WITH(scene, an_answer_goes_to_who_asked)
+{
+    static const char same[] = " type=reply properties={\"correlation_id\":\"c-7\"} body=";
+    char want[200];
+
+    snprintf(want, sizeof want, "%s%s to=answers", same, "{\"price\":99}");
+    assert_string_equal(replied(f, ASKED, "{ price = 99 }"), want);
+    snprintf(want, sizeof want, "%s%s to=answers", same, "as it is");
+    assert_string_equal(replied(f, ASKED, "'as it is', nil"), want);
+    snprintf(want, sizeof want, "%s%s to=answers", same, "null");
+    assert_string_equal(replied(f, ASKED, "herald.null, {}"), want);
+    snprintf(want, sizeof want, "%s%s to=answers", same, "12");
+    assert_string_equal(replied(f, ASKED, "12, { properties = herald.null }"), want);
+    assert_string_equal(replied(f, ASKED,
+                                "true, { type = 'priced', headers = { a = 1 },\n"
+                                "properties = { priority = 1, content_type = 'text/plain' } }"),
+                        " type=priced headers={\"a\":1} properties={\"content_type\":"
+                        "\"text/plain\",\"correlation_id\":\"c-7\",\"priority\":1} body=true "
+                        "to=answers");
+    assert_string_equal(replied(f, "{\"reply_to\":\"amq.rabbitmq.reply-to.g1\"}", "''"),
+                        " type=reply body= to=amq.rabbitmq.reply-to.g1");
+}
+
+TEST_WITH(scene, an_answer_is_wanted_as_long_as_its_request)
+{
+    assert_non_null(
+        strstr(replied(f, "{\"reply_to\":\"a\",\"expiration\":\"0\"}", "''"), " until="));
+    assert_null(
+        strstr(replied(f, "{\"reply_to\":\"a\",\"expiration\":\"soon\"}", "''"), " until="));
+    assert_null(
+        strstr(replied(f, "{\"reply_to\":\"a\",\"expiration\":\"99999999999\"}", "''"), " until="));
+}
+
+TEST_WITH(scene, who_asks_for_no_answer_gets_none)
+{
+    static const char *const cases[][3] = {
+        {NULL, "{}", "tx:reply: the message has no reply_to: whoever sent it waits for no answer"},
+        {"{\"correlation_id\":\"c\"}", "{}",
+         "tx:reply: the message has no reply_to: whoever sent it waits for no answer"},
+        {"{\"reply_to\":\"\"}", "{}",
+         "tx:reply: the message has no reply_to: whoever sent it waits for no answer"},
+        {"{\"reply_to\":\"a\\u0000b\"}", "{}",
+         "tx:reply: the message's reply_to is no name of a queue"},
+        {"{\"reply_to\":{\"base64\":\"/w==\"}}", "{}",
+         "tx:reply: the message's reply_to is not UTF-8 text"},
+        {ASKED, "",
+         "tx:reply needs a body: a string goes as it is, anything else is written as JSON"},
+        {ASKED, "{ x = print }", "cannot write body.x as JSON: it is a function"},
+        {ASKED, "{}, { header = {} }",
+         "unknown key 'header' in the options of tx:reply: did you mean 'headers'?"},
+        {ASKED, "{}, { headers = 5 }", "tx:reply: headers is a number, not a table"},
+        {ASKED, "{}, { properties = 5 }", "tx:reply: properties is a number, not a table"},
+        {ASKED, "{}, { properties = { priority = -1 } }",
+         "tx:reply: properties: priority is -1: it must be a whole number from 0 to 255"},
+        {ASKED, "{}, { properties = { correlation_id = 'mine' } }",
+         "tx:reply: properties.correlation_id is that of the message: leave it out"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char words[300];
+
+        snprintf(words, sizeof words, "rules/a.lua:3: %s", cases[i][2]);
+        assert_string_equal(replied(f, cases[i][0], cases[i][1]), words);
     }
     assert_int_equal(f->fake.emits, 0);
 }
