@@ -66,12 +66,14 @@ struct subscription {
     bool hold;                 /* a dead letter keeps its lane waiting until a person comes */
     enum envelope_kind envelope;
     /* Handles of the rules' functions, for the script floor alone; 0: there is none */
-    int before, after;     /* around each handler (script_call) */
-    int envelope_function; /* script_envelope */
-    int identity;          /* names messages that came without an id: script_identity */
-    bool identity_in_body; /* the id of the body does, whether or not it is an envelope */
-    const char *json;      /* all of that, functions by their text: what tells it from another */
-    const char *origin;    /* "rules/orders.lua:12", for messages to people */
+    int before, after;         /* around each handler (script_call) */
+    int envelope_function;     /* script_envelope */
+    const char *envelope_name; /* of a named one: "celery"; NULL: the rules' own function */
+    int identity;              /* names messages that came without an id: script_identity */
+    const char *key_path[3];   /* where business keys are (message_keys.h); NULL: not said */
+    bool identity_in_body;     /* the id of the body does, whether or not it is an envelope */
+    const char *json;   /* all of that, functions by their text: what tells it from another */
+    const char *origin; /* "rules/orders.lua:12", for messages to people */
 };
 
 enum unroutable { UNROUTABLE_RETRY, UNROUTABLE_PARK, UNROUTABLE_DROP };

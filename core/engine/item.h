@@ -33,6 +33,7 @@ struct item {
     struct slice lane;        /* absent: in no order */
     char lane_text[LANE_MAX]; /* holds `lane` of a delivery */
     int attempt;              /* this try; the first is 1 */
+    int64_t due_at;           /* its sender wants it no earlier; 0: at once */
     int64_t first_at;         /* wall clock of the first try */
     int64_t retry_id;         /* 0: a delivery */
     bool redelivered;
@@ -102,6 +103,9 @@ int item_failed(struct turn *t, const struct item *i, const struct script_outcom
 
 /* An earlier message of its lane waits: so does this one, untried, behind it. */
 int item_behind(struct turn *t, const struct item *i, struct err *err);
+
+/* Its sender wants it later: it waits here, untried, in its place of its lane. */
+int item_postpone(struct turn *t, const struct item *i, struct err *err);
 
 /* The broker may give up on it: it waits here instead, untried, in its place of its lane. */
 #define RESCUED                                                                                    \

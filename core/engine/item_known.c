@@ -86,7 +86,7 @@ int item_enter(struct turn *t, struct item *i, bool *go_on, struct err *err)
 /* Its key may have been there once and gone: nobody can tell a repeat from a late one. */
 int item_floor(const struct turn *t, const struct item *i, int64_t *floor_out, struct err *err)
 {
-    int64_t sent_s = i->message.timestamp_s;
+    int64_t sent_s = i->received.timestamp_s;
     int rc;
 
     *floor_out = 0;
@@ -102,7 +102,7 @@ int item_bury_old(struct turn *t, const struct item *i, int64_t floor, struct er
 {
     char sent[32], since[32], why[320];
 
-    clock_iso8601(i->message.timestamp_s * 1000, sent, sizeof sent);
+    clock_iso8601(i->received.timestamp_s * 1000, sent, sizeof sent);
     clock_iso8601(floor, since, sizeof since);
     snprintf(why, sizeof why,
              "too old to tell: sent at %s, and ids are remembered since %s only, so it may have "

@@ -188,6 +188,14 @@ static int hold(struct turn *t, const struct item *i, int64_t due_at, const char
                     : rc;
 }
 
+int item_postpone(struct turn *t, const struct item *i, struct err *err)
+{
+    static const char why[] = "postponed: its sender wants it handled no earlier";
+
+    item_log(t, LOG_DEBUG, "message.postponed", i, why);
+    return hold(t, i, i->due_at, why, err);
+}
+
 int item_rescue(struct turn *t, const struct item *i, struct err *err)
 {
     t->delta.rescued++;

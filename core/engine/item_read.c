@@ -2,6 +2,8 @@
  * which it is known (item.h). Both may be asked of functions of the rules. */
 #include "engine/item.h"
 
+#include "base/message_keys.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +13,7 @@ struct script_message item_as_seen(const struct item *i)
     return (struct script_message){
         .message = &i->message,
         .raw = i->received.body,
+        .content_type = i->received.content_type,
         .subscription = i->subscription,
         .queue = i->queue,
         .exchange = i->exchange,
@@ -95,10 +98,21 @@ static int condemned_unread(struct err *err)
     return err->code = ERR_INPUT;
 }
 
-/* What the rules' own function says of the message as it was received. */
+static int check_expiry(const struct turn *t, int64_t expires_at, struct err *err)
+{
+    char at[32];
+
+    if (expires_at == 0 || expires_at > t->now_ms)
+        return OK;
+    clock_iso8601(expires_at, at, sizeof at);
+    return err_set(err, ERR_INPUT, "expired: its sender wanted nothing of it from %s on", at);
+}
+
+/* What the function says of the message as it was received. */
 static int ask_envelope(struct turn *t, struct item *i, struct err *err)
 {
     const struct script_message m = item_as_seen(i);
+    struct script_reading reading;
     int rc;
 
     if (is_condemned_unread(t))
@@ -106,15 +120,55 @@ static int ask_envelope(struct turn *t, struct item *i, struct err *err)
     if (i->condemned)
         return condemned_unread(err);
     item_begin_call(t, i);
-    rc = script_envelope(*t->script, &m, &i->message, err);
+    rc = script_envelope(*t->script, &m, &reading, err);
     item_end_call(t, false);
-    return rc == OK ? OK : asked_in_vain(t, rc, err);
+    if (rc == ERR_INPUT)
+        return err->code;
+    if (rc != OK)
+        return asked_in_vain(t, rc, err);
+    i->message = reading.message;
+    i->due_at = reading.due_at;
+    return check_expiry(t, reading.expires_at, err);
+}
+
+static int read_raw(struct item *i, struct err *err)
+{
+    if (i->message.type.len == 0)
+        i->message.type = i->routing_key.len > 0 ? i->routing_key : i->exchange;
+    return i->message.type.len > 0 ? OK
+                                   : err_set(err, ERR_INPUT,
+                                             "no type: neither the property `type` nor a routing "
+                                             "key nor an exchange says what it is");
+}
+
+static int read_envelope(struct turn *t, struct item *i, struct err *err)
+{
+    switch (i->subscription ? i->subscription->envelope : ENVELOPE_AUTO) {
+    case ENVELOPE_FUNCTION:
+        return ask_envelope(t, i, err);
+    case ENVELOPE_RAW:
+        return read_raw(i, err);
+    case ENVELOPE_AUTO:
+        break;
+    }
+    if (message_resolve(&i->message, &t->envelope, err) != OK)
+        return err->code;
+    i->in_body = t->envelope.id;
+    i->enveloped = t->envelope.type.data != NULL;
+    return OK;
+}
+
+static bool has_key_paths(const struct item *i)
+{
+    const struct subscription *s = i->subscription;
+
+    return s != NULL && (s->key_path[0] || s->key_path[1] || s->key_path[2]);
 }
 
 /* Fills type, keys and id. ERR_INPUT: nobody can read it, a dead letter with these words. */
 int item_read(struct turn *t, struct item *i, struct err *err)
 {
-    enum envelope_kind kind = i->subscription ? i->subscription->envelope : ENVELOPE_AUTO;
+    int rc;
 
     i->in_body = (struct slice){NULL, 0};
     i->enveloped = false;
@@ -123,21 +177,10 @@ int item_read(struct turn *t, struct item *i, struct err *err)
                        "body of %zu bytes is over the limit of %zu (message_max): it is kept here, "
                        "and no rule is asked about it",
                        i->message.body.len, (size_t)t->settings->message_max);
-    if (kind == ENVELOPE_FUNCTION)
-        return ask_envelope(t, i, err);
-    if (kind == ENVELOPE_RAW) {
-        if (i->message.type.len == 0)
-            i->message.type = i->routing_key;
-        return i->message.type.len > 0 ? OK
-                                       : err_set(err, ERR_INPUT,
-                                                 "no type: neither the property `type` nor a "
-                                                 "routing key says what it is");
-    }
-    if (message_resolve(&i->message, &t->envelope, err) != OK)
-        return err->code;
-    i->in_body = t->envelope.id;
-    i->enveloped = t->envelope.type.data != NULL;
-    return OK;
+    rc = read_envelope(t, i, err);
+    return rc == OK && has_key_paths(i)
+               ? message_keys_find(&i->message, i->subscription->key_path, t->key_tapes, err)
+               : rc;
 }
 
 /* Names a message that came without an id, by the rules' own function, whose words are

@@ -2,6 +2,7 @@
 #include "engine/turn_int.h"
 
 #include "base/failpoint.h"
+#include "base/json.h"
 #include "store/inbox.h"
 #include "store/outbox.h"
 #include "store/rules_taken.h"
@@ -30,6 +31,8 @@ int turn_new(struct turn **t_out, const struct turn_parts *parts, const struct s
     t->settings = settings;
     t->unhandled.max = UNHANDLED_TOLD_MAX;
     envelope_init(&t->envelope);
+    buf_init(&t->key_tapes[0], JSON_TAPE_MAX);
+    buf_init(&t->key_tapes[1], JSON_TAPE_MAX);
     arena_init(&t->arena, ARENA_MAX);
     chance_seed(&t->chance, parts->seed);
     if (settings->recent_max > 0)
@@ -62,6 +65,8 @@ void turn_free(struct turn **t)
     free((*t)->recent);
     arena_free(&(*t)->arena);
     envelope_free(&(*t)->envelope);
+    buf_free(&(*t)->key_tapes[0]);
+    buf_free(&(*t)->key_tapes[1]);
     free(*t);
     *t = NULL;
 }

@@ -224,19 +224,21 @@ static int unread(struct turn *t, struct item *i, bool dead_lettered, const stru
     return fail_unnamed(t, i, why->text, err);
 }
 
-/* Runs the handler inside the open savepoint, or lets the message wait: behind its lane, or
- * because no handler may run in this turn. */
+/* Runs the handler inside the open savepoint, or lets the message wait: until it is due, behind
+ * its lane, or because no handler may run in this turn. */
 static int run_in_order(struct turn *t, struct item *i, const struct handler *h, struct err *err)
 {
-    bool busy = false;
+    bool early = i->due_at > t->now_ms, busy = false;
     int rc = OK;
 
-    if (i->lane.data != NULL && !t->rescuing)
+    if (i->lane.data != NULL && !t->rescuing && !early)
         rc = lane_is_busy(db_of(t), i->queue, i->lane, INT64_MAX, &busy, err);
-    if (rc == OK && !busy && !t->rescuing)
+    if (rc == OK && !busy && !t->rescuing && !early)
         return run_handler(t, i, h, err);
     if (rc == OK)
-        rc = t->rescuing ? item_rescue(t, i, err) : item_behind(t, i, err);
+        rc = early         ? item_postpone(t, i, err)
+             : t->rescuing ? item_rescue(t, i, err)
+                           : item_behind(t, i, err);
     return rc == OK ? db_release(db_of(t), err) : rc;
 }
 

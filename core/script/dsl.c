@@ -97,11 +97,16 @@ static int add_handler(lua_State *L)
 static void read_functions(const struct declared *d, struct subscription *s)
 {
     static const char *const envelopes[] = {"auto", "raw", "function", NULL};
+    static const char *const key_paths[MESSAGE_KEYS] = {"business_key1", "business_key2",
+                                                        "business_key3"};
 
     s->before = declared_function(d, "before");
     s->after = declared_function(d, "after");
     s->envelope = (enum envelope_kind)declared_word(d, "envelope", envelopes);
     s->envelope_function = declared_function(d, "envelope_function");
+    s->envelope_name = declared_text(d, "envelope_name").data;
+    for (int i = 0; i < MESSAGE_KEYS; i++)
+        s->key_path[i] = declared_text(d, key_paths[i]).data;
     s->identity = declared_function(d, "identity");
     s->identity_in_body = declared_flag(d, "identity_in_body");
 }

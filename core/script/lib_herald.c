@@ -133,6 +133,15 @@ static void add_declarations(lua_State *L, int module)
     lua_pop(L, 1);
 }
 
+static void push_envelopes(lua_State *L)
+{
+    lua_pushcfunction(L, json_decode);
+    lua_pushcfunction(L, json_encode);
+    lua_pushcfunction(L, herald_time);
+    convert_push_null(L);
+    run_embedded(L, "herald.envelopes", "=[herald.envelopes]", 4);
+}
+
 void lib_herald_open(lua_State *L)
 {
     int module;
@@ -157,7 +166,8 @@ void lib_herald_open(lua_State *L)
     dsl_push_native(L);
     lua_pushvalue(L, module - 1); /* nearest */
     convert_push_null(L);
-    run_embedded(L, "herald.rules", "=[herald.rules]", 3);
+    push_envelopes(L);
+    run_embedded(L, "herald.rules", "=[herald.rules]", 4);
     add_declarations(L, module);
     globals_watch_fields(L, "herald");
     sandbox_lock(L, "herald");

@@ -10,7 +10,7 @@
 
 #define MSG_CLASS "herald.msg"
 
-enum { BODY_VALUE = 1, HEADERS_VALUE, USER_VALUES = HEADERS_VALUE };
+enum { BODY_VALUE = 1, HEADERS_VALUE, PROPERTIES_VALUE, USER_VALUES = PROPERTIES_VALUE };
 
 enum field {
     ID,
@@ -28,6 +28,15 @@ enum field {
     ROUTING_KEY,
     TIMESTAMP,
     REDELIVERED,
+    CONTENT_TYPE,
+    /* what else AMQP says of a message: members of its properties */
+    CONTENT_ENCODING,
+    CORRELATION_ID,
+    REPLY_TO,
+    PRIORITY,
+    EXPIRATION,
+    APP_ID,
+    USER_ID,
     FIELDS
 };
 
@@ -47,6 +56,14 @@ static const char *const names[FIELDS] = {
     [ROUTING_KEY] = "routing_key",
     [TIMESTAMP] = "timestamp",
     [REDELIVERED] = "redelivered",
+    [CONTENT_TYPE] = "content_type",
+    [CONTENT_ENCODING] = "content_encoding",
+    [CORRELATION_ID] = "correlation_id",
+    [REPLY_TO] = "reply_to",
+    [PRIORITY] = "priority",
+    [EXPIRATION] = "expiration",
+    [APP_ID] = "app_id",
+    [USER_ID] = "user_id",
 };
 
 /* envelope = "raw" in herald.subscribe. */
@@ -71,16 +88,44 @@ static void push_body(lua_State *L, struct script *s, const struct message *m)
     lua_setiuservalue(L, 1, BODY_VALUE);
 }
 
+/* A header that is null is as one that is absent. */
+void lib_msg_push_headers(lua_State *L, struct script *s, const struct message *m)
+{
+    if (m->headers.data == NULL) {
+        lua_newtable(L);
+        return;
+    }
+    decode_json(L, &s->tape, m->headers, "message headers");
+    lua_pushnil(L);
+    while (lua_next(L, -2)) {
+        if (convert_is_null(L, -1)) {
+            lua_pushvalue(L, -2);
+            lua_pushnil(L);
+            lua_rawset(L, -5);
+        }
+        lua_pop(L, 1);
+    }
+}
+
 static void push_headers(lua_State *L, struct script *s, const struct message *m)
 {
     if (lua_getiuservalue(L, 1, HEADERS_VALUE) != LUA_TNIL)
         return;
-    if (m->headers.data != NULL)
-        decode_json(L, &s->tape, m->headers, "message headers");
-    else
-        lua_newtable(L);
+    lib_msg_push_headers(L, s, m);
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, 1, HEADERS_VALUE);
+}
+
+/* Pushes a property by its AMQP name, or nil. */
+static void push_property(lua_State *L, struct script *s, const struct message *m, const char *name)
+{
+    if (lua_getiuservalue(L, 1, PROPERTIES_VALUE) == LUA_TNIL && m->properties.data != NULL) {
+        decode_json(L, &s->tape, m->properties, "message properties");
+        lua_pushvalue(L, -1);
+        lua_setiuservalue(L, 1, PROPERTIES_VALUE);
+    }
+    if (lua_istable(L, -1))
+        lua_getfield(L, -1, name);
 }
 
 static void push_timestamp(lua_State *L, const struct message *m)
@@ -140,10 +185,13 @@ static void push_field(lua_State *L, struct script *s, enum field field)
     case REDELIVERED:
         lua_pushboolean(L, sm->redelivered);
         return;
-    case FIELDS:
-        break;
+    case CONTENT_TYPE:
+        convert_push_slice(L, sm->content_type);
+        return;
+    default:
+        push_property(L, s, m, names[field]);
+        return;
     }
-    err_bug("an unknown field", __FILE__, __LINE__);
 }
 
 /* Upvalue 1: name to number. */

@@ -37,11 +37,11 @@ void script_call(struct script *s, const struct handler *h, const struct script_
 int script_route(struct script *s, const struct route *r, const struct message *m,
                  const struct destination **to_out, size_t *n_out, struct err *err);
 
-/* For a subscription with ENVELOPE_FUNCTION: asks it for type, keys, id and body of a
- * message as received, and fills `m` with what it says (lent until the next call of this
- * function). Codes as script_route; ERR_SCRIPT makes a dead letter with these words. */
-int script_envelope(struct script *s, const struct script_message *received, struct message *m,
-                    struct err *err);
+/* For a subscription with ENVELOPE_FUNCTION: asks it what a message as received is, and fills in
+ * what it says (lent until the next call of this function). Codes as script_route; ERR_INPUT: a
+ * named envelope cannot read it, with words: no later try will. */
+int script_envelope(struct script *s, const struct script_message *received,
+                    struct script_reading *out, struct err *err);
 
 /* For a subscription with an `identity`: the name of a resolved message that came without
  * an id. Lent until the next call of this function; absent when it returned nil. */

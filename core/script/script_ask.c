@@ -16,8 +16,9 @@ struct question {
     struct arena *answers; /* emptied before it is asked */
     int function;          /* its handle */
     const char *origin;    /* where it was declared: the place of an error that has none */
-    struct message envelope;
-    struct buf nowhere; /* without room */
+    struct script_reading reading;
+    const char *refusal; /* lent by the answers: a named envelope cannot read it; NULL: it can */
+    struct buf nowhere;  /* without room */
     struct slice id;
     struct destination *chosen;
     size_t n_chosen;
@@ -92,10 +93,7 @@ static void push_properties(lua_State *L, struct script *s)
     convert_set_slice(L, "queue", sm->queue);
     if (m->timestamp_s != 0)
         convert_set_integer(L, "timestamp", m->timestamp_s);
-    if (m->headers.data != NULL)
-        decode_json(L, &s->tape, m->headers, "message headers");
-    else
-        lua_newtable(L);
+    lib_msg_push_headers(L, s, m);
     lua_setfield(L, -2, "headers");
 }
 
@@ -121,15 +119,20 @@ static void keep_body(const struct declared *answer, struct encoder *encoder, in
 static int ask_envelope(lua_State *L)
 {
     struct question *q = lua_touserdata(L, 1);
-    struct message *m = &q->envelope;
+    struct message *m = &q->reading.message;
     struct declared answer;
-    struct slice id;
+    struct slice id, content_type;
+    int64_t timestamp_s;
 
     call_push_function(L, q->function);
     convert_push_slice(L, m->body);
     push_properties(L, q->script);
     lua_call(L, 2, 2);
     answer = answer_at(q, L, lua_gettop(L) - 1);
+    if (lua_isnil(L, answer.table)) {
+        q->refusal = declared_keep(&answer, slice_of(lua_tostring(L, -1))).data;
+        return 0;
+    }
     m->type = declared_text(&answer, "type");
     m->key[0] = declared_text(&answer, "business_key1");
     m->key[1] = declared_text(&answer, "business_key2");
@@ -137,22 +140,33 @@ static int ask_envelope(lua_State *L)
     id = declared_text(&answer, "id");
     if (id.data != NULL)
         m->id = id;
+    timestamp_s = declared_integer(&answer, "timestamp");
+    if (timestamp_s != 0)
+        m->timestamp_s = timestamp_s;
+    q->reading.due_at = declared_integer(&answer, "due_at");
+    q->reading.expires_at = declared_integer(&answer, "expires_at");
     keep_body(&answer, &q->script->encoder, lua_gettop(L), m);
+    content_type = declared_text(&answer, "content_type");
+    if (content_type.data != NULL)
+        m->content_type = content_type;
     return 0;
 }
 
-int script_envelope(struct script *s, const struct script_message *received, struct message *m,
-                    struct err *err)
+int script_envelope(struct script *s, const struct script_message *received,
+                    struct script_reading *out, struct err *err)
 {
     struct question q = {.script = s,
                          .answers = &s->answers,
                          .function = received->subscription->envelope_function,
                          .origin = received->subscription->origin,
-                         .envelope = *received->message};
+                         .reading = {.message = *received->message}};
     int rc = ask(&q, received, ask_envelope, err);
 
+    if (rc == OK && q.refusal != NULL)
+        return err_set(err, ERR_INPUT, "envelope = \"%s\": %s",
+                       received->subscription->envelope_name, q.refusal);
     if (rc == OK)
-        *m = q.envelope;
+        *out = q.reading;
     return rc;
 }
 

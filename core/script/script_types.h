@@ -35,10 +35,18 @@ struct script_settings {
     void *memory_arg;
 };
 
+/* What a function that is an envelope says of a message. */
+struct script_reading {
+    struct message message; /* type, keys, id, body, timestamp; the rest as received */
+    int64_t due_at;         /* ms since 1970 UTC: not to be handled earlier; 0: at once */
+    int64_t expires_at;     /* not to be handled from then on; 0: never */
+};
+
 /* What a handler sees of a message. Lent for the call. */
 struct script_message {
     const struct message *message;           /* resolved */
     struct slice raw;                        /* body as it came; absent: it is the message's */
+    struct slice content_type;               /* as it came */
     const struct subscription *subscription; /* its before and after hooks run around the handler */
     struct slice queue;
     struct slice exchange;

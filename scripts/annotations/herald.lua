@@ -80,6 +80,10 @@ function herald.route(route) end
 ---@field business_key2? string|integer
 ---@field business_key3? string|integer
 ---@field body? any what msg.body will be
+---@field content_type? string of that body
+---@field timestamp? integer seconds since 1970
+---@field due_at? integer ms since 1970: it waits until then, untried
+---@field expires_at? integer ms since 1970: from then on it is a dead letter
 
 ---@class herald.subscription_spec
 ---@field queue string
@@ -90,7 +94,11 @@ function herald.route(route) end
 ---@field unhandled? "ack"|"dead" what no handler wants
 ---@field before? fun(msg: herald.msg, tx: herald.tx) called before each handler, in its transaction
 ---@field after? fun(msg: herald.msg, tx: herald.tx) called after it, in its transaction
----@field envelope? "auto"|"raw"|fun(raw: string, properties: herald.properties): herald.envelope
+---@field envelope? "auto"|"raw"|"cap"|"celery"|"cloudevents"|"masstransit"|"moleculer"|"nestjs"|"node-ts"|"nservicebus"|"spring"|"symfony"|fun(raw: string, properties: herald.properties): herald.envelope
+---@field order_type? string where it is: "body.kind", "headers.kind"
+---@field business_key1? string where it is: "body.order.id", "headers.order"
+---@field business_key2? string the same as order_type
+---@field business_key3? string
 ---@field identity? "body.id"|fun(msg: herald.msg): string|integer|nil names a message that came without an id; nil: it has none
 ---@field order_by? "business_key1"|"business_key2"|"business_key3" while one waits, later ones of its key do, too
 ---@field on_dead? "release"|"hold" whether a dead letter lets the later ones of its key go on
@@ -195,6 +203,14 @@ function log.error(text, fields) end
 ---@field routing_key string
 ---@field timestamp? integer seconds since 1970
 ---@field redelivered boolean
+---@field content_type? string
+---@field content_encoding? string
+---@field correlation_id? string
+---@field reply_to? string
+---@field priority? integer
+---@field expiration? string milliseconds, as AMQP has them
+---@field app_id? string
+---@field user_id? string
 
 ---What SQL takes: nil and herald.null are NULL. A table of names fills :name, @name and $name.
 ---@alias herald.sql_value string|number|boolean|nil|herald.null|userdata

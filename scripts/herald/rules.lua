@@ -7,7 +7,7 @@
 -- whose text a reload tells what changed. `calls` has what is called in their place. C reads each
 -- field once, in core/script/dsl.c.
 
-local native, nearest, null = ...
+local native, nearest, null, envelopes = ...
 
 local NAME_MAX = 255 -- AMQP's short strings
 local YEARS_100 = 36525 * 24 * 3600
@@ -265,7 +265,9 @@ end
 
 local SUBSCRIBE_KEYS = { queue = true, from = true, retry = true, queue_type = true, on_dead = true,
                          prefetch = true, unhandled = true, before = true, after = true,
-                         envelope = true, identity = true, order_by = true, pause_after = true }
+                         envelope = true, identity = true, order_by = true, pause_after = true,
+                         order_type = true, business_key1 = true, business_key2 = true,
+                         business_key3 = true }
 local RETRY_KEYS = { attempts = true, delay = true, factor = true, max_delay = true,
                      jitter = true, max_age = true }
 local DELAYS_MAX = 16
@@ -341,7 +343,8 @@ local function check_function(origin, what, value)
 end
 
 local ENVELOPE_KEYS = { type = true, id = true, order_type = true, business_key1 = true,
-                        business_key2 = true, business_key3 = true, body = true }
+                        business_key2 = true, business_key3 = true, body = true,
+                        content_type = true, timestamp = true, due_at = true, expires_at = true }
 local ENVELOPE = "the envelope of herald.subscribe"
 local BODY_MAX = 16 << 20 -- as of any message
 local function is_big(value) return getmetatable(value) == "herald.number" end -- it is its text
@@ -382,10 +385,19 @@ local function envelope_body(origin, found)
   return body
 end
 
--- What C calls for a message: the texts of the envelope, and the body.
-local function reader(origin, envelope)
+local function envelope_time(origin, found, key)
+  local value = found[key]
+  if value == nil or value == null then return nil end
+  if math.type(value) == "integer" then return value end
+  fail(origin, "%s returned %s as %s, not an integer", ENVELOPE, article(value), key)
+end
+
+-- What C calls for a message: the texts of the envelope, and the body; or nil and why it cannot be
+-- read, which named envelopes can tell.
+local function reader(origin, envelope, named)
   return function(raw, properties)
-    local found = envelope(raw, properties)
+    local found, why = envelope(raw, properties)
+    if named and found == nil then return nil, why end
     if type(found) ~= "table" then
       fail(origin, "%s returned %s, not a table with type, id, order_type, business_key1 to 3, "
         .. "body", ENVELOPE, article(found))
@@ -397,6 +409,10 @@ local function reader(origin, envelope)
       business_key1 = envelope_text(origin, found, "business_key1"),
       business_key2 = envelope_order_type(origin, found),
       business_key3 = envelope_text(origin, found, "business_key3"),
+      content_type = envelope_name(origin, found, "content_type"),
+      timestamp = envelope_time(origin, found, "timestamp"),
+      due_at = envelope_time(origin, found, "due_at"),
+      expires_at = envelope_time(origin, found, "expires_at"),
     }
     if not texts.type then
       fail(origin, "%s returned no type: that of the message is in properties.type", ENVELOPE)
@@ -405,14 +421,40 @@ local function reader(origin, envelope)
   end
 end
 
-local function check_envelope(origin, envelope)
-  if envelope == nil then return "auto" end
-  if type(envelope) == "function" then return "function", reader(origin, envelope) end
-  if type(envelope) ~= "string" then
-    fail(origin, "envelope in herald.subscribe is %s, not \"auto\", \"raw\" or a function",
-      article(envelope))
+-- Where a business key is: "body.order.id", "headers.tenant"; nil: where the envelope has it.
+local function check_path(origin, spec, key)
+  local path = spec[key]
+  if path == nil then return nil end
+  local what = key .. " in herald.subscribe"
+  if type(path) ~= "string" then fail(origin, "%s is %s, not a path such as \"body.order.id\"", what,
+    article(path)) end
+  local place, rest = path:match("^(%a+)(%..+)$")
+  if place ~= "body" and place ~= "headers" or rest:find("..", 1, true) or rest:sub(-1) == "." then
+    fail(origin, "%s is \"%s\": write a path such as \"body.order.id\" or \"headers.tenant\"", what,
+      path)
   end
-  return check_word(origin, "envelope in herald.subscribe", envelope, { "auto", "raw" })
+  return path
+end
+
+local function check_order_type_path(origin, spec)
+  if spec.order_type ~= nil and spec.business_key2 ~= nil then
+    fail(origin, "herald.subscribe has order_type and business_key2: they are two names of one thing")
+  end
+  return check_path(origin, spec, spec.order_type ~= nil and "order_type" or "business_key2")
+end
+
+local envelope_names = sorted_keys(envelopes)
+
+-- The kind for C, the function that is asked, what C calls for it, and the name of a named one.
+local function check_envelope(origin, envelope)
+  if envelope == nil or envelope == "auto" or envelope == "raw" then return envelope or "auto" end
+  if type(envelope) == "function" then return "function", envelope, reader(origin, envelope) end
+  local named = envelopes[envelope]
+  if named then return "function", named, reader(origin, named, true), envelope end
+  local guess = type(envelope) == "string" and nearest(envelope, envelope_names)
+  fail(origin, "envelope in herald.subscribe is %s%s: write \"auto\", \"raw\", a function, or one "
+    .. "of \"%s\"", type(envelope) == "string" and ("%q"):format(envelope) or article(envelope),
+    guess and (" (did you mean %q?)"):format(guess) or "", table.concat(envelope_names, '", "'))
 end
 
 -- What C calls for a message without an id: a text or nil.
@@ -445,7 +487,7 @@ function M.subscribe(origin, spec)
   if spec.queue_type ~= nil then
     check_word(origin, "queue_type in herald.subscribe", spec.queue_type, { "quorum", "classic" })
   end
-  local envelope, read = check_envelope(origin, spec.envelope)
+  local envelope, asked, read, envelope_name = check_envelope(origin, spec.envelope)
   local identity = spec.identity ~= "body.id" and check_function(origin,
     "identity in herald.subscribe", spec.identity) or nil
   local unhandled = default(spec.unhandled, "ack")
@@ -461,7 +503,11 @@ function M.subscribe(origin, spec)
     before = check_function(origin, "before in herald.subscribe", spec.before),
     after = check_function(origin, "after in herald.subscribe", spec.after),
     envelope = envelope,
-    envelope_function = read and spec.envelope,
+    envelope_function = asked,
+    envelope_name = envelope_name,
+    business_key1 = check_path(origin, spec, "business_key1"),
+    business_key2 = check_order_type_path(origin, spec),
+    business_key3 = check_path(origin, spec, "business_key3"),
     identity = identity,
     identity_in_body = spec.identity == "body.id",
     order_by = check_order_by(origin, "herald.subscribe", spec.order_by),

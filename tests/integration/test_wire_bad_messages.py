@@ -36,16 +36,17 @@ class BadMessages(Case):
         return letter
 
     def test_no_json(self):
-        letter = self.bury("not json", "JSON", message_id="m1", type="note")
+        said = {"message_id": "m1", "type": "note", "content_type": "application/json"}
+        letter = self.bury("not json", "JSON", **said)
         self.assertEqual((letter["body"], letter["message_id"]), ("not json", "m1"))
-        self.send("not json", message_id="m1", type="note")
+        self.send("not json", **said)
         self.wait_equal("the same again to be known",
                         lambda: self.target.counter("duplicates"), 1)
         self.assertEqual(len(self.target.dead()), 1)
 
     def test_empty_body(self):
         """docs/faults.md#f40"""
-        self.assertIn(self.bury("", "JSON|empty", type="note")["body"], ("", None))
+        self.assertIn(self.bury("", "JSON|empty", type="note", content_type="application/json")["body"], ("", None))
 
     def test_not_utf8(self):
         """docs/faults.md#f40"""
@@ -164,7 +165,7 @@ herald.on("fails", "*", function() error("no") end, { retry = { attempts = 2, de
     def test_many_at_once(self):
         """All of them bad, but a few: none spins, none is lost."""
         for number in range(300):
-            self.send("x" if number % 3 else GOOD % number, type="note", message_id=f"m{number}")
+            self.send("{x" if number % 3 else GOOD % number, type="note", message_id=f"m{number}")
         self.wait_dead(self.target, 200)
         self.wait_equal("the good ones", self.target.effects,
                         [str(n) for n in range(0, 300, 3)])

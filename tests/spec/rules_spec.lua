@@ -19,7 +19,10 @@ for _, kind in ipairs { "route", "subscription", "handler" } do
 end
 
 local path = assert(package.searchpath("herald.rules", package.path))
-local rules = assert(loadfile(path, "t", _G))(native, nearest, null)
+local envelopes_path = assert(package.searchpath("herald.envelopes", package.path))
+local envelopes = assert(loadfile(envelopes_path, "t", _G))(function() return {} end,
+  function() return "" end, function() return 0 end, null)
+local rules = assert(loadfile(path, "t", _G))(native, nearest, null, envelopes)
 
 local AT = "rules/a.lua:7"
 
@@ -201,8 +204,26 @@ describe("herald.subscribe", function()
       refused(name .. " in herald.subscribe is a table, not a function", "subscribe",
         { queue = "q", [name] = {} })
     end
-    refused('envelope in herald.subscribe is a boolean, not "auto", "raw" or a function',
-      "subscribe", { queue = "q", envelope = true })
+    local names = 'write "auto", "raw", a function, or one of "cap", "celery", "cloudevents", '
+      .. '"masstransit", "moleculer", "nestjs", "node-ts", "nservicebus", "spring", "symfony"'
+    refused("envelope in herald.subscribe is a boolean: " .. names, "subscribe",
+      { queue = "q", envelope = true })
+    refused('envelope in herald.subscribe is "selery" (did you mean "celery"?): ' .. names,
+      "subscribe", { queue = "q", envelope = "selery" })
+  end)
+
+  it("takes a named envelope and paths of keys", function()
+    local s, calls = subscribed { queue = "q", envelope = "celery", order_type = "body.kind",
+      business_key1 = "headers.tenant" }
+    assert.same({ "function", "celery", envelopes.celery, "headers.tenant", "body.kind" },
+      { s.envelope, s.envelope_name, s.envelope_function, s.business_key1, s.business_key2 })
+    assert.is_function(calls.envelope_function)
+    for _, path in ipairs { "kind", "body", "body.", "body..x", "body.x.", "query.x", "" } do
+      refused(('business_key3 in herald.subscribe is "%s": write a path such as "body.order.id" or '
+        .. '"headers.tenant"'):format(path), "subscribe", { queue = "q", business_key3 = path })
+    end
+    refused("herald.subscribe has order_type and business_key2: they are two names of one thing",
+      "subscribe", { queue = "q", order_type = "body.a", business_key2 = "body.b" })
   end)
 
   it("takes how many failures make a pause", function()

@@ -106,9 +106,9 @@ TEST_FROM(scene, begin, handlers_decide_retry_and_reject_themselves)
 
 TEST_FROM(scene, begin, what_cannot_be_read_never_reaches_lua)
 {
-    scene_deliver(f, "a", "t", "no json");
+    scene_deliver(f, "a", "t", "{no json");
     scene_deliver(f, "b", NULL, "{}");
-    scene_deliver(f, "c", "t", "\"\xff\"");
+    scene_deliver(f, "c", "t", "[\"\xff\"]");
     scene_deliver(f, NULL, NULL, "{}");
     scene_deliver(f, "d", "t", "{}");
     scene_run(f);

@@ -137,8 +137,9 @@ static const struct {
     {"herald.subscribe { qeue = 'q' }",
      "unknown key 'qeue' in herald.subscribe: did you mean 'queue'?"},
     {"herald.subscribe { queue = 'q', zzzzzz = 1 }",
-     "unknown key 'zzzzzz' in herald.subscribe (known: after, before, envelope, from, identity, "
-     "on_dead, order_by, pause_after, prefetch, queue, queue_type, retry, unhandled)"},
+     "unknown key 'zzzzzz' in herald.subscribe (known: after, before, business_key1, "
+     "business_key2, business_key3, envelope, from, identity, on_dead, order_by, order_type, "
+     "pause_after, prefetch, queue, queue_type, retry, unhandled)"},
     {"herald.subscribe { queue = 'q', retry = { atempts = 3 } }",
      "unknown key 'atempts' in the retry of herald.subscribe: did you mean 'attempts'?"},
     {"herald.route { typ = 't' }", "unknown key 'typ' in herald.route: did you mean 'type'?"},

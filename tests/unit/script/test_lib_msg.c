@@ -33,6 +33,30 @@ TEST_WITH(scene, what_is_absent_is_nil)
             "assert(tostring(msg) == 'herald.msg (without id)')");
 }
 
+TEST_WITH(scene, the_properties_of_amqp_are_there)
+{
+    f->lent.content_type = slice_of("text/csv");
+    f->message.properties =
+        slice_of("{\"content_encoding\":\"gzip\",\"correlation_id\":\"c\",\"reply_to\":\"r\","
+                 "\"priority\":5,\"expiration\":\"60000\",\"app_id\":\"shop\",\"user_id\":\"u\"}");
+    RUNS(f, "assert(msg.content_type == 'text/csv' and msg.content_encoding == 'gzip')\n"
+            "assert(msg.correlation_id == 'c' and msg.reply_to == 'r' and msg.priority == 5)\n"
+            "assert(msg.expiration == '60000' and msg.app_id == 'shop' and msg.user_id == 'u')");
+    f->message.properties = slice_of("{\"priority\":0}");
+    RUNS(f, "assert(msg.priority == 0 and msg.reply_to == nil and msg.user_id == nil)");
+    f->message.properties = (struct slice){NULL, 0};
+    f->lent.content_type = (struct slice){NULL, 0};
+    RUNS(f, "assert(msg.priority == nil and msg.content_type == nil)");
+}
+
+TEST_WITH(scene, a_header_that_is_null_is_nil)
+{
+    f->message.headers = slice_of("{\"a\":null,\"b\":1,\"c\":null,\"d\":{\"e\":null}}");
+    RUNS(f, "local n = 0 for _ in pairs(msg.headers) do n = n + 1 end\n"
+            "assert(n == 2 and msg.headers.a == nil and msg.headers.b == 1)\n"
+            "assert(msg.headers.d.e == herald.null)");
+}
+
 TEST_WITH(scene, a_body_that_is_not_json_is_raw_only)
 {
     f->message.body = (struct slice){"\0\xff", 2};

@@ -82,7 +82,7 @@ static bool ask(struct scene *s)
 {
     const struct topology *t = rules_topology(script_rules(s->script));
     const struct destination *to;
-    struct message m;
+    struct script_reading reading;
     struct slice id;
     size_t n;
     int rc;
@@ -96,9 +96,9 @@ static bool ask(struct scene *s)
     if (rc == OK)
         assert_true(slice_is(id, "i-16"));
     if (rc == OK)
-        rc = script_envelope(s->script, &s->lent, &m, &s->err);
+        rc = script_envelope(s->script, &s->lent, &reading, &s->err);
     if (rc == OK)
-        assert_true(slice_is(m.body, "[{\"source\":\"shop\"}]"));
+        assert_true(slice_is(reading.message.body, "[{\"source\":\"shop\"}]"));
     else
         assert_int_equal(rc, ERR_NOMEM);
     return rc == OK;

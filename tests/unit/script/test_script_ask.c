@@ -133,7 +133,8 @@ TEST_WITH(scene, nothing_but_the_message_is_lent_to_a_question)
 
 TEST_WITH(scene, an_envelope_is_read_by_a_function)
 {
-    struct message m;
+    struct script_reading reading;
+    const struct message *const m = &reading.message;
 
     f->message.type = slice_of("xml");
     f->message.content_type = slice_of("text/xml");
@@ -148,34 +149,35 @@ TEST_WITH(scene, an_envelope_is_read_by_a_function)
                  "\nbusiness_key1 = 16, business_key3 = herald.json.decode('1e400'),"
                  "\nbody = { a = { 1, 2 } } } end");
     assert_int_equal(f->lent.subscription->envelope, ENVELOPE_FUNCTION);
-    assert_int_equal(script_envelope(f->script, &f->lent, &m, &f->err), OK);
-    assert_true(slice_is(m.type, "paid"));
-    assert_true(slice_is(m.id, "9007199254740993"));
-    assert_true(slice_is(m.key[0], "16"));
-    assert_true(slice_is(m.key[1], "7"));
-    assert_true(slice_is(m.key[2], "1e400"));
-    assert_true(slice_is(m.body, "{\"a\":[1,2]}"));
-    assert_null(m.content_type.data); /* JSON now */
-    assert_int_equal(m.timestamp_s, 1700000000);
+    assert_int_equal(script_envelope(f->script, &f->lent, &reading, &f->err), OK);
+    assert_true(slice_is(m->type, "paid"));
+    assert_true(slice_is(m->id, "9007199254740993"));
+    assert_true(slice_is(m->key[0], "16"));
+    assert_true(slice_is(m->key[1], "7"));
+    assert_true(slice_is(m->key[2], "1e400"));
+    assert_true(slice_is(m->body, "{\"a\":[1,2]}"));
+    assert_null(m->content_type.data); /* JSON now */
+    assert_int_equal(m->timestamp_s, 1700000000);
 }
 
 TEST_WITH(scene, what_an_envelope_leaves_out_stays_as_received)
 {
-    struct message m;
+    struct script_reading reading;
+    const struct message *const m = &reading.message;
 
     f->message.content_type = slice_of("text/csv");
     f->message.body = slice_of("a;b\xff");
     subscribe(f, "envelope = function(raw, p) return { type = p.type, business_key3 = "
                  "herald.null } end");
-    assert_int_equal(script_envelope(f->script, &f->lent, &m, &f->err), OK);
-    assert_true(slice_is(m.id, "m-1"));
-    assert_null(m.key[0].data);
-    assert_true(slice_is(m.body, "a;b\xff"));
-    assert_true(slice_is(m.content_type, "text/csv"));
+    assert_int_equal(script_envelope(f->script, &f->lent, &reading, &f->err), OK);
+    assert_true(slice_is(m->id, "m-1"));
+    assert_null(m->key[0].data);
+    assert_true(slice_is(m->body, "a;b\xff"));
+    assert_true(slice_is(m->content_type, "text/csv"));
     subscribe(f, "envelope = function(raw) return { type = 't', body = raw .. '!' } end");
-    assert_int_equal(script_envelope(f->script, &f->lent, &m, &f->err), OK);
-    assert_true(slice_is(m.body, "a;b\xff!"));
-    assert_true(slice_is(m.content_type, "text/csv"));
+    assert_int_equal(script_envelope(f->script, &f->lent, &reading, &f->err), OK);
+    assert_true(slice_is(m->body, "a;b\xff!"));
+    assert_true(slice_is(m->content_type, "text/csv"));
 }
 
 TEST_WITH(scene, a_bad_envelope_is_an_error_with_words)
@@ -208,17 +210,18 @@ TEST_WITH(scene, a_bad_envelope_is_an_error_with_words)
          "rules/a.lua:2: cannot write body as JSON: it is a function"},
         {"function(raw) error 'not ours' end", "rules/a.lua:2: not ours"},
     };
-    struct message m = {.timestamp_s = 5};
+    struct script_reading reading = {.message = {.timestamp_s = 5}};
+    const struct message *const m = &reading.message;
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char fields[512];
 
         snprintf(fields, sizeof fields, "envelope = %s", cases[i].function);
         subscribe(f, fields);
-        assert_int_equal(script_envelope(f->script, &f->lent, &m, &f->err), ERR_SCRIPT);
+        assert_int_equal(script_envelope(f->script, &f->lent, &reading, &f->err), ERR_SCRIPT);
         if (strncmp(f->err.text, cases[i].words, strlen(cases[i].words)) != 0)
             fail_msg("%s\n%s", f->err.text, cases[i].words);
-        assert_int_equal(m.timestamp_s, 5); /* untouched */
+        assert_int_equal(m->timestamp_s, 5); /* untouched */
     }
 }
 
@@ -258,7 +261,8 @@ TEST_WITH(scene, an_identity_is_a_text_or_nothing)
 TEST_WITH(scene, answers_do_not_add_up)
 {
     const struct destination *to;
-    struct message m;
+    struct script_reading reading;
+    const struct message *const m = &reading.message;
     struct slice id;
     size_t n;
 
@@ -269,12 +273,12 @@ TEST_WITH(scene, answers_do_not_add_up)
     assert_in_range(f->script->answers.used, 200, 1000);
     subscribe(f, "identity = function() return ('i'):rep(200) end,\n"
                  "envelope = function() return { type = 't', business_key1 = ('k'):rep(200) } end");
-    assert_int_equal(script_envelope(f->script, &f->lent, &m, &f->err), OK);
+    assert_int_equal(script_envelope(f->script, &f->lent, &reading, &f->err), OK);
     for (int i = 0; i < 100; i++)
         assert_int_equal(script_identity(f->script, &f->lent, &id, &f->err), OK);
     assert_in_range(f->script->identities.used, 200, 1000);
-    assert_int_equal(m.key[0].len, 200); /* an envelope's answer outlives them */
-    assert_int_equal(m.key[0].data[199], 'k');
+    assert_int_equal(m->key[0].len, 200); /* an envelope's answer outlives them */
+    assert_int_equal(m->key[0].data[199], 'k');
 }
 
 TEST_WITH(scene, a_rebuilt_script_answers_as_before)
@@ -288,7 +292,8 @@ TEST_WITH(scene, a_rebuilt_script_answers_as_before)
                "for i = 1, 50 do herald.on('t', i, function() end) end";
     const struct topology *t;
     const struct destination *to;
-    struct message m;
+    struct script_reading reading;
+    const struct message *const m = &reading.message;
     struct slice id;
     size_t n;
 
@@ -300,8 +305,8 @@ TEST_WITH(scene, a_rebuilt_script_answers_as_before)
         assert_string_equal(to->routing_key, "x");
         assert_int_equal(script_identity(f->script, &f->lent, &id, &f->err), OK);
         assert_true(slice_is(id, "i"));
-        assert_int_equal(script_envelope(f->script, &f->lent, &m, &f->err), OK);
-        assert_true(slice_is(m.type, "e"));
+        assert_int_equal(script_envelope(f->script, &f->lent, &reading, &f->err), OK);
+        assert_true(slice_is(m->type, "e"));
         assert_int_equal(script_rebuild(&f->script, &f->err), OK);
         assert_ptr_equal(topology(f), t);
     }
