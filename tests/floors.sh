@@ -35,6 +35,7 @@ library rabbitmq-c/:
 library amqp_tcp_socket.h:
 library amqp_ssl_socket.h:
 library yajl/:          base
+library zlib.h:         base/unpack.c
 library uv.h:           wire broker rabbit engine face store/sqlite/commit_notice.c store/sqlite/commit_notice.h
 library openssl/:       wire/tls_int.h wire/tls.c wire/tls_context.c wire/tls_words.c
 library microhttpd.h:   face

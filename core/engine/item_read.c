@@ -3,6 +3,7 @@
 #include "engine/item.h"
 
 #include "base/message_keys.h"
+#include "base/unpack.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -158,6 +159,20 @@ static int read_envelope(struct turn *t, struct item *i, struct err *err)
     return OK;
 }
 
+/* What was received stays as it came. */
+static int unpack(struct turn *t, struct item *i, struct err *err)
+{
+    bool raw = i->subscription != NULL && i->subscription->envelope == ENVELOPE_RAW;
+    int rc;
+
+    if (raw || !unpack_is_due(&i->received))
+        return OK;
+    rc = unpack_body(&t->unpacked, i->received.body, (size_t)t->settings->message_max, err);
+    if (rc == OK)
+        i->message.body = (struct slice){t->unpacked.data, t->unpacked.len};
+    return rc;
+}
+
 static bool has_key_paths(const struct item *i)
 {
     const struct subscription *s = i->subscription;
@@ -177,7 +192,9 @@ int item_read(struct turn *t, struct item *i, struct err *err)
                        "body of %zu bytes is over the limit of %zu (message_max): it is kept here, "
                        "and no rule is asked about it",
                        i->message.body.len, (size_t)t->settings->message_max);
-    rc = read_envelope(t, i, err);
+    rc = unpack(t, i, err);
+    if (rc == OK)
+        rc = read_envelope(t, i, err);
     return rc == OK && has_key_paths(i)
                ? message_keys_find(&i->message, i->subscription->key_path, t->key_tapes, err)
                : rc;

@@ -31,6 +31,7 @@ int turn_new(struct turn **t_out, const struct turn_parts *parts, const struct s
     t->settings = settings;
     t->unhandled.max = UNHANDLED_TOLD_MAX;
     envelope_init(&t->envelope);
+    buf_init(&t->unpacked, MESSAGE_BODY_MAX);
     buf_init(&t->key_tapes[0], JSON_TAPE_MAX);
     buf_init(&t->key_tapes[1], JSON_TAPE_MAX);
     arena_init(&t->arena, ARENA_MAX);
@@ -65,6 +66,7 @@ void turn_free(struct turn **t)
     free((*t)->recent);
     arena_free(&(*t)->arena);
     envelope_free(&(*t)->envelope);
+    buf_free(&(*t)->unpacked);
     buf_free(&(*t)->key_tapes[0]);
     buf_free(&(*t)->key_tapes[1]);
     free(*t);

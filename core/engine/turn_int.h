@@ -87,6 +87,7 @@ struct turn {
     int64_t last_letter;             /* id of the dead letter that was written last */
     struct caution caution;
     struct envelope envelope;      /* memory for the message at hand, used again */
+    struct buf unpacked;           /* the same, of a body that came compressed (unpack.h) */
     struct buf key_tapes[2];       /* the same, of its keys (message_keys.h) */
     struct script_outcome outcome; /* of the handler at hand: large, so it lives here */
 

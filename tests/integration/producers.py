@@ -6,7 +6,9 @@ A row: the producer, the envelope, where it is published to ("queue": the defaul
 "fanout": an exchange, with an empty routing key), the properties, the body, and (type, id, body)
 as a handler sees them, or the words of a refusal. An id of None: the message has none."""
 
+import gzip
 import json
+import zlib
 
 import rabbit
 
@@ -116,6 +118,14 @@ ROWS = [
     ("kombu dict", "raw", "queue",
      {"content_type": "application/json", "content_encoding": "utf-8", "delivery_mode": 2,
       "priority": 0, "headers": {}}, '{"a": 1}', ("QUEUE", None, "RAW")),
+    ("kombu, compressed by zlib", "celery", "queue",
+     {**CELERY_SENT, "headers": {**CELERY, "id": "t-3", "compression": "application/x-gzip"}},
+     zlib.compress(CELERY_BODY.encode()), ("shop.paid", "t-3", CELERY_SEEN)),
+    ("cloudamqp with the coder gzip", "auto", "queue",
+     {"content_type": "application/json", "content_encoding": "gzip", "delivery_mode": 2,
+      "type": "paid"}, gzip.compress(PAID.encode()), ("paid", None, {"id": 1})),
+    ("a body that is no gzip", "auto", "queue", {"content_encoding": "gzip", "type": "paid"}, PAID,
+     "the body is neither gzip nor zlib"),
     ("pika basic_publish", "raw", "queue", {}, b"bytes", ("QUEUE", None, "RAW")),
     ("bunny publish, JSON text, with a type", "auto", "queue",
      {"content_type": "application/octet-stream", "delivery_mode": 2, "priority": 0,

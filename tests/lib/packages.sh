@@ -9,7 +9,7 @@ set -eu
 
 packages_build() {
     echo gcc libc6-dev make cmake pkg-config liblua5.4-dev lua5.4 librabbitmq-dev libssl-dev \
-        libsqlite3-dev libuv1-dev libyajl-dev lua-argparse sqlite3
+        libsqlite3-dev libuv1-dev libyajl-dev lua-argparse sqlite3 zlib1g-dev
 }
 
 # libgcc-12-dev, which gcc brings, holds the sanitizers' libraries.
