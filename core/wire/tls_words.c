@@ -232,6 +232,11 @@ void tls_explain_end(const struct tls_peer *peer, bool open, struct err *err)
         return; /* an end like any other */
     if (peer->asked)
         (void)want_certificate(peer, err);
+    else if (open && peer->settings->cert != NULL) /* with TLS 1.3 it is judged this late */
+        (void)err_set(err, ERR_BROKER,
+                      "%s right after the TLS handshake: it may have refused our certificate "
+                      "(tls.cert), its log says why",
+                      old.text);
     else if (!open)
         (void)err_set(err, old.code,
                       "%s during the TLS handshake: is it a port with TLS (5671 unless it is set)? "

@@ -375,6 +375,35 @@ TEST_WITH(scene, a_certificate_of_ours_is_shown)
     assert_non_null(SSL_get0_peer_certificate(f->server));
 }
 
+TEST_WITH(scene, a_server_that_knows_our_authority_not_says_so)
+{
+    f->settings.cert = f->made.cert;
+    f->settings.key = f->made.key;
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        serve(f);
+        assert_int_equal(SSL_CTX_set_max_proto_version(f->context, version), 1);
+        SSL_CTX_set_verify(f->context, SSL_VERIFY_PEER, NULL);
+        connect_to(f, "mq.example");
+        carry(f, 1 << 17);
+        require_failure(f, "the broker does not know the authority that signed it");
+        again(f);
+    }
+}
+
+/* The alert is lost where the peer's system throws away what it had not sent yet. */
+TEST_WITH(scene, an_end_right_after_the_handshake_may_be_about_our_certificate)
+{
+    struct err why;
+
+    f->settings.cert = f->made.cert;
+    f->settings.key = f->made.key;
+    err_set(&why, ERR_IO, "lost the connection to mq.example:5671: connection reset by peer");
+    connect_to(f, "mq.example");
+    carry(f, 1 << 17);
+    f->below.events->failed(f->below.arg, &why);
+    require_failure(f, "may have refused our certificate");
+}
+
 TEST_WITH(scene, an_older_version_is_refused)
 {
     f->settings.min_version = TLS_1_3;
