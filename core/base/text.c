@@ -80,22 +80,35 @@ bool text_is_utf8(const char *data, size_t len)
     return text_utf8_prefix(data, len) == len;
 }
 
-void text_redact_url(const char *url, char *out, size_t size)
+/* Where the password of the URL at `url` lies: from the colon to the "@". */
+static const char *find_password(const char *url, const char **at_out)
 {
     const char *scheme = strstr(url, "://");
     const char *start = scheme ? scheme + 3 : url;
     const char *end = start + strcspn(start, "/?");
-    const char *at = NULL;
-    const char *colon = NULL;
-    size_t used = 0;
 
+    *at_out = NULL;
     for (const char *p = start; p < end; p++)
         if (*p == '@')
-            at = p; /* the last one: a password may hold an unescaped "@" */
-    if (at != NULL)
-        colon = memchr(start, ':', (size_t)(at - start));
+            *at_out = p; /* the last one: a password may hold an unescaped "@" */
+    return *at_out != NULL ? memchr(start, ':', (size_t)(*at_out - start)) : NULL;
+}
+
+static bool begins_url(const char *p)
+{
+    return strncmp(p, " amqp://", 8) == 0 || strncmp(p, " amqps://", 9) == 0;
+}
+
+void text_redact_url(const char *url, char *out, size_t size)
+{
+    const char *at;
+    const char *colon = find_password(url, &at);
+    size_t used = 0;
+
     for (const char *p = url; *p != '\0' && used + 4 < size; p++) {
         out[used++] = *p;
+        if (begins_url(p))
+            colon = find_password(p + 1, &at);
         if (p == colon) {
             memcpy(out + used, "***", 3);
             used += 3;

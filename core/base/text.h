@@ -26,7 +26,8 @@ bool text_is_utf8(const char *data, size_t len);
 /* How many bytes from the start are well-formed: the place of the first bad one. */
 size_t text_utf8_prefix(const char *data, size_t len);
 
-/* Copies a URL with its password replaced by "***" and cut to `size`. */
+/* Copies a URL, or several parted by spaces, with its password replaced by "***" and cut to `size`.
+ */
 void text_redact_url(const char *url, char *out, size_t size);
 
 /* "250ms", "30s", "15m", "24h", "7d" to milliseconds, at most 100 years.

@@ -371,6 +371,7 @@ static int half_init(struct half *h, struct rabbit *r, const struct rabbit_setti
         .log = s->log,
         .clock = s->clock,
         .url = &r->url,
+        .shuffled = true,
         .name = name,
         .heartbeat_s = r->url.heartbeat_s >= 0 ? r->url.heartbeat_s : s->heartbeat_s,
         .connect_timeout_ms = CONNECT_TIMEOUT_MS,

@@ -40,8 +40,9 @@ static void check(const struct link *l)
 
 const char *link_peer(const struct link *l, char out[static 300])
 {
-    const char *name = l->settings.url->host[l->host].name;
-    const unsigned port = l->settings.url->host[l->host].port;
+    const size_t host = host_order_host(&l->hosts);
+    const char *name = l->settings.url->host[host].name;
+    const unsigned port = l->settings.url->host[host].port;
 
     if (strchr(name, ':') != NULL)
         snprintf(out, 300, "[%s]:%u", name, port);
@@ -119,6 +120,7 @@ static void log_failure(struct link *l, const char *event, int64_t wait_ms)
 static void fail(struct link *l, const struct err *why)
 {
     const bool was_up = l->state == LINK_RUN || l->state == LINK_BROKEN;
+    const bool served = was_up && now_ms(l) - l->run_since_ms >= LINK_STEADY_MS;
     int64_t wait_ms;
 
     if (l->ending) {
@@ -127,11 +129,11 @@ static void fail(struct link *l, const struct err *why)
     }
     l->why = *why;
     drop_stream(l);
-    if (was_up && now_ms(l) - l->run_since_ms >= LINK_STEADY_MS)
+    if (served)
         l->failures = 0;
     /* It grows with every round over all hosts. */
     wait_ms = backoff_after(&l->backoff, l->failures++ / (unsigned)l->settings.url->n_hosts);
-    l->host = (l->host + 1) % l->settings.url->n_hosts;
+    host_order_failed(&l->hosts, served);
     l->state = LINK_WAIT;
     set_timer(l, wait_ms);
     check(l);
@@ -237,10 +239,11 @@ static void connect_next(struct link *l)
 {
     const struct stream_factory *streams = l->settings.streams;
     const struct url *url = l->settings.url;
+    const size_t host = host_order_host(&l->hosts);
     struct err err = {.code = OK};
 
-    l->stream = streams->open(streams->arg, l->settings.loop, url->host[l->host].name,
-                              url->host[l->host].port, &stream_events, l, &err);
+    l->stream = streams->open(streams->arg, l->settings.loop, url->host[host].name,
+                              url->host[host].port, &stream_events, l, &err);
     if (l->stream == NULL) {
         fail(l, &err);
         return;
@@ -355,6 +358,7 @@ struct link *link_new(const struct link_settings *settings, const struct link_ev
                       void *arg)
 {
     struct link *l = calloc(1, sizeof *l);
+    const uint64_t seed = uv_hrtime() ^ (uint64_t)(uintptr_t)l;
 
     if (l == NULL)
         return NULL;
@@ -367,8 +371,8 @@ struct link *link_new(const struct link_settings *settings, const struct link_ev
     l->settings.name = l->name;
     l->events = events;
     l->arg = arg;
-    backoff_init(&l->backoff, settings->backoff_min_ms, settings->backoff_max_ms,
-                 uv_hrtime() ^ (uint64_t)(uintptr_t)l);
+    host_order_init(&l->hosts, settings->url->n_hosts, settings->shuffled ? seed : 0);
+    backoff_init(&l->backoff, settings->backoff_min_ms, settings->backoff_max_ms, seed);
     frame_reader_init(&l->reader);
     assemble_init(&l->assemble, settings->body_max);
     init_amqp_pool(&l->pool, LINK_POOL_PAGE);

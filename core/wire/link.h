@@ -15,7 +15,7 @@
  *
  * In RUN the owner opens channels by number, sends methods on them and gets what
  * the broker says as events. A link reconnects for ever, with exponential back-off
- * and jitter, over the hosts of its URL in turn. What a channel means is the owner's
+ * and jitter, over the hosts of its URL (host_order.h). What a channel means is the owner's
  * business (publisher, consumer, topology).
  *
  * One link belongs to one loop and its thread.
@@ -68,6 +68,7 @@ struct link_settings {
     struct clock clock;         /* copied */
     const struct url *url;      /* lent for life */
     const char *password_file;  /* read at each login, instead of the URL's; NULL: none; lent */
+    bool shuffled;              /* its hosts are tried in an order of this link's own */
     const char *name;           /* connection_name shown by the broker; copied */
     int heartbeat_s;            /* asked for where the URL says nothing; the smaller of both
                                  * sides' counts */

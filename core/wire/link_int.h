@@ -10,6 +10,7 @@
 #include "wire/codec.h"
 #include "wire/frame.h"
 #include "wire/heartbeat.h"
+#include "wire/host_order.h"
 #include "wire/link.h"
 
 enum {
@@ -51,7 +52,7 @@ struct link {
     bool ending;                      /* link_close was called */
     bool by_certificate;              /* the login is that of our certificate (EXTERNAL) */
     bool blocked;                     /* in RUN: connection.blocked was heard */
-    size_t host;                      /* index of the host that is tried or used */
+    struct host_order hosts;          /* the one in turn is tried or used */
     unsigned failures;                /* in a row; decides the wait */
     struct backoff backoff;
     int64_t run_since_ms;       /* when RUN was reached */

@@ -260,12 +260,67 @@ static int parse(struct part rest, struct url *u, struct err *err)
     return rc;
 }
 
-int url_parse(const char *text, struct url *out, struct err *err)
+/* Where another URL begins: a space in one, unescaped as it may be, is no end of it. */
+static const char *find_next(const char *text)
 {
+    const char *plain = strstr(text, " amqp://"), *tls = strstr(text, " amqps://");
+
+    return plain == NULL || (tls != NULL && tls < plain) ? tls : plain;
+}
+
+static bool is_same_broker(const struct url *a, const struct url *b)
+{
+    return a->tls == b->tls && strcmp(a->user, b->user) == 0 &&
+           strcmp(a->password, b->password) == 0 && strcmp(a->vhost, b->vhost) == 0 &&
+           a->heartbeat_s == b->heartbeat_s;
+}
+
+/* Takes the hosts of `more` over. */
+static int add_hosts(struct url *u, struct url *more, struct err *err)
+{
+    if (!is_same_broker(u, more))
+        return err_set(err, ERR_CONFIG,
+                       "broker URL: several may differ in their hosts only, not in amqp or amqps, "
+                       "user, password, vhost or heartbeat");
+    if (u->n_hosts + more->n_hosts > URL_HOSTS_MAX)
+        return err_set(err, ERR_CONFIG, "broker URL: more than %d hosts", URL_HOSTS_MAX);
+    for (size_t i = 0; i < more->n_hosts; i++)
+        u->host[u->n_hosts++] = more->host[i];
+    more->n_hosts = 0;
+    return OK;
+}
+
+/* One URL of several; the first one fills *u. */
+static int parse_one(struct part text, bool first, struct url *u, struct err *err)
+{
+    struct url more = {.heartbeat_s = -1};
     int rc;
 
+    if (first)
+        return parse(text, u, err);
+    rc = parse(text, &more, err);
+    if (rc == OK)
+        rc = add_hosts(u, &more, err);
+    url_free(&more);
+    return rc;
+}
+
+int url_parse(const char *text, struct url *out, struct err *err)
+{
+    const char *next;
+    int rc = OK;
+
     *out = (struct url){.heartbeat_s = -1};
-    rc = parse(part_of(text), out, err);
+    for (const char *at = text; rc == OK && at != NULL; at = next != NULL ? next + 1 : NULL) {
+        struct part one = part_of(at);
+
+        next = find_next(at);
+        if (next != NULL)
+            one.end = next;
+        while (next != NULL && one.end > one.first && one.end[-1] == ' ')
+            one.end--;
+        rc = parse_one(one, at == text, out, err);
+    }
     if (rc != OK)
         url_free(out);
     return rc;

@@ -1,9 +1,10 @@
 /*
- * url - amqp://user:password@host:port,host:port/vhost?heartbeat=10
+ * url - amqp://user:password@host:port,host:port/vhost?heartbeat=10, or several
  *
  * After the RabbitMQ URI specification: percent-encoding, an absent path is the
  * vhost "/", an empty one ("amqp://host/") is taken as "/" too, because that is
- * what people mean. Several hosts are tried in turn.
+ * what people mean. Several hosts are tried in turn. Several URLs, parted by spaces,
+ * are one with all of their hosts: they must not differ in anything else.
  */
 #ifndef HERALD_WIRE_URL_H
 #define HERALD_WIRE_URL_H

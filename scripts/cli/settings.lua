@@ -50,9 +50,25 @@ function kinds.string(value)
   return value
 end
 
+local HOSTS_MAX <const> = 16
+
+-- Several URLs as one text, or nil where it is no list of them.
+local function joined(list)
+  local n = 0
+  for key, url in pairs(list) do
+    n = n + 1
+    if math.type(key) ~= "integer" or type(url) ~= "string" or not url:match "^amqps?://%S+$" then return nil end
+  end
+  return n == #list and n > 0 and n <= HOSTS_MAX and table.concat(list, " ") or nil
+end
+
 -- Its value is never shown: it may hold a password.
 function kinds.broker(value)
   if value == "embedded" then return value end
+  if type(value) == "table" then
+    value = joined(value)
+    if not value then return nil, '"embedded", a URL, or a list of 1 to 16 URLs without spaces' end
+  end
   local good, why
   if type(value) == "string" then good, why = core.broker_url(value) end
   if good then return value end

@@ -41,6 +41,23 @@ class Away(Case):
         relay.open()
         self.wait_equal("the rest", router.effects, ["early"] * 4 + ["between"])
 
+    def test_members_that_come_and_go(self):
+        """docs/faults.md#f73: whichever is there is used."""
+        relays = [self.relay() for _ in range(3)]
+        router = self.router(broker=None)
+        urls = ", ".join(f'"{url}"' for _, url in relays)
+        router.write("herald.lua", f"return {{ broker = {{ {urls} }} }}\n")
+        relays[1][0].open()
+        router.start()
+        for relay, _ in relays:  # each is once the only one
+            relay.open()
+            for other, _ in relays:
+                if other is not relay:
+                    other.close()
+            router.emit("note", str(relay.port))
+            self.wait_for("it to go over", lambda r=relay: str(r.port) in router.effects())
+        self.assertEqual(len(router.effects()), 3)
+
     def test_wrong_password(self):
         """docs/faults.md#f16: harness looks for the password in everything that is said."""
         user = f"{self.tag}-user"

@@ -60,8 +60,18 @@ describe("settings.check", function()
     assert.is_true(hold { tls = { cert = "a.pem" } })
   end)
 
+  it("takes a broker's URLs as a list", function()
+    local s = assert(settings.check { broker = { "amqps://u:p@a/v", "amqps://u:p@b:1/v" } })
+    assert.equal("amqps://u:p@a/v amqps://u:p@b:1/v", s.broker)
+  end)
+
   -- given, and what the message must be
   local wrong = {
+    { { broker = {} }, "setting 'broker' must be \"embedded\", a URL, or a list of 1 to 16 URLs without spaces" },
+    { { broker = { "amqp://a/", "embedded" } },
+      "setting 'broker' must be \"embedded\", a URL, or a list of 1 to 16 URLs without spaces" },
+    { { broker = { "amqp://a/", "amqp://u:secret@b/" } }, "setting 'broker' must be \"embedded\" or a URL: several may "
+      .. "differ in their hosts only, not in amqp or amqps, user, password, vhost or heartbeat" },
     { { tls = true }, "setting 'tls' is true, but must be a table such as { ca = \"ca.pem\" }" },
     { { tls = { ca = "" } }, "setting 'tls.ca' is \"\", but must be a text" },
     { { tls = { verify = 1 } }, "setting 'tls.verify' is 1, but must be true or false" },

@@ -56,6 +56,8 @@ TEST(a_password_never_shows)
     assert_redacted("amqp://host:5672/a:b@c", "amqp://host:5672/a:b@c");
     assert_redacted("bob:secret@host", "bob:***@host");
     assert_redacted("embedded", "embedded");
+    assert_redacted("amqp://a:b c@h/ amqps://d:e@i amqp://j",
+                    "amqp://a:***@h/ amqps://d:***@i amqp://j");
 }
 
 TEST(a_long_url_is_cut)

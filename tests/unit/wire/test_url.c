@@ -85,6 +85,13 @@ TEST(a_bad_url_is_explained_with_an_example)
         {"amqp://h?heartbeat=65536", "heartbeat must be 0 to 65535"},
         {"amqp://h?heartbeet=1", "only heartbeat=SECONDS is known"},
         {"amqp://h?", "only heartbeat=SECONDS is known"},
+        {"amqp://h amqps://i", "several may differ in their hosts only"},
+        {"amqp://h amqp://tom@i", "several may differ in their hosts only"},
+        {"amqp://h amqp://i/v", "several may differ in their hosts only"},
+        {"amqp://h/?heartbeat=1 amqp://i", "several may differ in their hosts only"},
+        {"amqp://t:a@h amqp://t:b@i", "several may differ in their hosts only"},
+        {"amqp://h amqp://", "host 1 has no name"},
+        {"amqp://1,2,3,4,5,6,7,8,9 amqp://a,b,c,d,e,f,g,h", "more than 16 hosts"},
     };
 
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
@@ -92,14 +99,32 @@ TEST(a_bad_url_is_explained_with_an_example)
             fail_msg("%s gives \"%s\", not \"%s\"", bad[i][0], read_url(bad[i][0]), bad[i][1]);
 }
 
+TEST(several_urls_are_one_with_all_hosts)
+{
+    assert_string_equal(read_url("amqp://tom:p@h:1/v amqp://tom:p@i,j:2/v  amqp://tom:p@[::1]/v"),
+                        "tom:p@h:1,i:5672,j:2,::1:5672|v|-1");
+    assert_string_equal(read_url("amqps://h amqps://i"), "tls guest:guest@h:5671,i:5671|/|-1");
+    assert_string_equal(read_url("amqp://tom:a b@h"), "tom:a b@h:5672|/|-1"); /* one, as ever */
+}
+
 TEST(a_password_never_shows_in_an_error)
 {
     static const char *const bad[] = {
-        "amqp://tom:s3cret",          "amqp://tom:s3cret@",     "amqp://tom:s3cret@h:x",
-        "amqp://tom:a/s3cret@h",      "amqp://tom:a?s3cret@h",  "amqp://tom:a,s3cret",
-        "amqp://tom:%s3cret@h",       "amqp://tom:s3cret@h/%x", "tom:s3cret@h",
-        "amqp://tom:s3cret@h/a/b",    "amqp://tom:s3cret,@h:b", "amqp://tom:s3cret@h?x",
+        "amqp://tom:s3cret",
+        "amqp://tom:s3cret@",
+        "amqp://tom:s3cret@h:x",
+        "amqp://tom:a/s3cret@h",
+        "amqp://tom:a?s3cret@h",
+        "amqp://tom:a,s3cret",
+        "amqp://tom:%s3cret@h",
+        "amqp://tom:s3cret@h/%x",
+        "tom:s3cret@h",
+        "amqp://tom:s3cret@h/a/b",
+        "amqp://tom:s3cret,@h:b",
+        "amqp://tom:s3cret@h?x",
         "amqp://tom:[s3cret@h:70000",
+        "amqp://h amqp://tom:s3cret@h",
+        "amqp://tom:s3cret@h amqp://h",
     };
 
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
