@@ -481,6 +481,12 @@ void json_add_text(struct buf *b, const char *name, struct slice text)
     json_put_string(b, text.data, text.len);
 }
 
+void json_add_raw(struct buf *b, const char *name, struct slice json)
+{
+    add_name(b, name);
+    buf_append(b, json.data, json.len);
+}
+
 void json_add_string(struct buf *b, const char *name, const char *text)
 {
     json_add_text(b, name, slice_of(text));

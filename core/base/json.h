@@ -102,6 +102,7 @@ void json_add_array(struct buf *b, const char *name);
 void json_end(struct buf *b, const char *brackets);
 void json_add_text(struct buf *b, const char *name, struct slice text);
 void json_add_string(struct buf *b, const char *name, const char *text);
+void json_add_raw(struct buf *b, const char *name, struct slice json); /* as it is */
 void json_add_int(struct buf *b, const char *name, int64_t value);
 void json_add_real(struct buf *b, const char *name, double value);
 void json_add_bool(struct buf *b, const char *name, bool value);

@@ -207,22 +207,21 @@ int properties_read(struct properties *p, struct slice json, struct err *err)
     return rc;
 }
 
-void properties_write(struct buf *out, const struct properties *p)
+void properties_write(struct buf *out, const struct properties *p, bool received)
 {
-    bool numbers = p->priority >= 0 || (p->delivery_mode > 0 && p->delivery_mode != PERSISTENT);
-    bool texts = false;
+    bool mode = p->delivery_mode > 0 && (!received || p->delivery_mode != PERSISTENT);
+    size_t before = out->len;
 
-    for (int i = PROPERTY_CONTENT_TYPE + 1; i < PROPERTY_TEXTS; i++)
-        texts = texts || p->text[i].data != NULL;
-    if (!numbers && !texts)
-        return;
     json_add_object(out, NULL);
-    for (int i = PROPERTY_CONTENT_TYPE + 1; i < PROPERTY_TEXTS; i++)
+    for (int i = received ? PROPERTY_CONTENT_TYPE + 1 : 0; i < PROPERTY_TEXTS; i++)
         if (p->text[i].data != NULL)
             json_add_text(out, names[i], p->text[i]);
     if (p->priority >= 0)
         json_add_int(out, names[PROPERTY_TEXTS], p->priority);
-    if (p->delivery_mode > 0 && p->delivery_mode != PERSISTENT)
+    if (mode)
         json_add_int(out, names[PROPERTY_TEXTS + 1], p->delivery_mode);
-    json_end(out, "}");
+    if (out->len == before + 1) /* the brace alone */
+        out->len = before;
+    else
+        json_end(out, "}");
 }

@@ -49,10 +49,10 @@ void properties_free(struct properties *p);
  * text sets nothing. */
 int properties_read(struct properties *p, struct slice json, struct err *err);
 
-/* Appends them as a JSON object, as a message that came with them has it (struct message): without
- * the content type, which is a part of its own, and without a delivery mode that goes without
- * saying. Nothing where none is left. */
-void properties_write(struct buf *out, const struct properties *p);
+/* Appends them as a JSON object, nothing where there is none. `received`: as a message that came
+ * with them has it (struct message), without the content type, which is a part of its own, and
+ * without a delivery mode that goes without saying. */
+void properties_write(struct buf *out, const struct properties *p, bool received);
 
 /* False: `name` is none of them. */
 bool properties_know(struct slice name);

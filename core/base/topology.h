@@ -76,6 +76,19 @@ struct subscription {
     const char *origin; /* "rules/orders.lua:12", for messages to people */
 };
 
+/* What the consumers of a framework need of a message (format.h). */
+enum message_format {
+    FORMAT_NONE, /* herald's own: nothing is done to it */
+    FORMAT_NESTJS,
+    FORMAT_CELERY,
+    FORMAT_CLOUDEVENTS,
+    FORMAT_MASSTRANSIT,
+    FORMAT_CAP,
+    FORMAT_SYMFONY,
+    FORMAT_SPRING,
+    FORMATS
+};
+
 enum unroutable { UNROUTABLE_RETRY, UNROUTABLE_PARK, UNROUTABLE_DROP };
 
 struct route {
@@ -85,7 +98,8 @@ struct route {
     size_t n_to;
     int to_function; /* a handle for script_route; 0: there is none */
     enum unroutable unroutable;
-    int order_by;     /* business key 1 to 3 that names a row's lane; 0: none */
+    int order_by;               /* business key 1 to 3 that names a row's lane; 0: none */
+    enum message_format format; /* what its messages are sent as */
     const char *json; /* all of that, functions by their text: what tells it from another */
     const char *origin;
 };

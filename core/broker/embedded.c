@@ -228,7 +228,7 @@ static int label(struct embedded *e, struct message *m, struct err *err)
         m->content_type = (struct slice){e->content_type.data, e->content_type.len};
     }
     buf_clear(&e->properties);
-    properties_write(&e->properties, &p);
+    properties_write(&e->properties, &p, true);
     m->properties =
         (struct slice){e->properties.len > 0 ? e->properties.data : NULL, e->properties.len};
     properties_free(&p);

@@ -207,11 +207,17 @@ enum decision_kind {
     DECIDE_ORDER,
     DECIDE_BACKLOG,
     DECIDE_UNWANTED,
+    DECIDE_FORMAT,
 };
 
 /* Notes what is to be written about a row once the walk is over. */
 void publish_decide(struct turn *t, const struct outbox_row *row, enum decision_kind kind,
                     const char *reason);
+
+/* turn_format.c. A row whose route has a format, and which has none yet, is brought into it when
+ * the walk is over; one that may have been sent stays as it is. */
+bool format_is_due(struct turn *t, const struct outbox_row *row, const struct route *route);
+int format_row(struct turn *t, int64_t row, const char *format, struct err *err);
 
 /* turn_target.c. Destinations are lent until the next row. */
 struct target {

@@ -235,7 +235,7 @@ bool publish_row(void *arg, const struct outbox_row *row)
     }
     route = publish_route(t, row);
     if (is_late_answer(t, row) || is_for_a_lane(t, row, route) || is_too_old(t, row) ||
-        !target_find(t, row, route, &target))
+        format_is_due(t, row, route) || !target_find(t, row, route, &target))
         return true;
     if (needs_legs(t, row, &target)) {
         publish_decide(t, row, DECIDE_SPLIT, "");
@@ -304,6 +304,8 @@ static int decided(struct turn *t, const struct decision *d, struct err *err)
         return lane_join(t->parts.db, d->row, (struct slice){d->reason, d->len}, err);
     case DECIDE_BACKLOG:
         return backlog_set(t->parts.db, d->row, (struct slice){d->reason, d->len}, err);
+    case DECIDE_FORMAT:
+        return format_row(t, d->row, d->reason, err);
     case DECIDE_UNWANTED:
         return settle_unwanted(t, d->row, d->reason, err);
     case DECIDE_PUT_OFF:

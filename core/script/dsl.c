@@ -2,6 +2,7 @@
  * is lost when something raises. */
 #include "script/dsl.h"
 
+#include "base/format.h"
 #include "base/text.h"
 #include "script/convert.h"
 #include "script/declared.h"
@@ -57,6 +58,7 @@ static int add_route(lua_State *L)
     r.to_function = declared_function(&d, "to_function");
     r.unroutable = (enum unroutable)declared_word(&d, "unroutable", unroutable);
     r.order_by = (int)declared_integer(&d, "order_by");
+    r.format = format_of(declared_text(&d, "format").data);
     r.json = declared_end(&d);
     r.origin = keep_origin(&d);
     check_added(L, rules_add_route(script_of(L)->loading, &r, &err), &err);

@@ -115,6 +115,13 @@ int outbox_date(struct db *db, const int64_t *ids, size_t n, int64_t dated_at, s
 /* A row that stands for one that may have been sent at that time: it is as old. */
 int outbox_age(struct db *db, int64_t id, int64_t at, struct err *err);
 
+/* What a row sends is fixed before its first send, so that rules which change meanwhile send no
+ * other bytes under its id. Gives it its format and what that makes of it; its message id stays.
+ * Or none, where it may have been sent without one. It is due at once then. */
+int outbox_set_format(struct db *db, int64_t id, const char *format, const struct message *m,
+                      struct err *err);
+int outbox_set_no_format(struct db *db, int64_t id, struct err *err);
+
 /* A row that stands for one whose message had a format has it already (outbox_row). */
 int outbox_keep_format(struct db *db, int64_t id, const char *format, struct err *err);
 

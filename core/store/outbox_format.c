@@ -11,3 +11,24 @@ int outbox_keep_format(struct db *db, int64_t id, const char *format, struct err
     query_int(&q, id);
     return query_run(&q, err);
 }
+
+int outbox_set_format(struct db *db, int64_t id, const char *format, const struct message *m,
+                      struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_OUTBOX_FORMAT);
+
+    query_text(&q, format);
+    query_blob(&q, m->body);
+    query_slice(&q, m->headers);
+    query_slice(&q, m->properties);
+    query_int(&q, id);
+    return query_run(&q, err);
+}
+
+int outbox_set_no_format(struct db *db, int64_t id, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_OUTBOX_NO_FORMAT);
+
+    query_int(&q, id);
+    return query_run(&q, err);
+}

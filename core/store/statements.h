@@ -220,6 +220,12 @@
       "'$.\"' || ? || '\"') where id = ?")                                                         \
     X(OUTBOX_AGE, "date an outbox row",                                                            \
       "update herald_outbox set created_at = ?1, dated_at = ?1 where id = ?2")                     \
+    X(OUTBOX_FORMAT, "bring an outbox row into its format",                                        \
+      "update herald_outbox set format = ?, body = ?, headers = ?, properties = ?, due_at = 1, "   \
+      "outlet = null where id = ?")                                                                \
+    X(OUTBOX_NO_FORMAT, "note that an outbox row has no format",                                   \
+      "update herald_outbox set format = '', due_at = 1, outlet = null, "                          \
+      "dated_at = coalesce(dated_at, created_at) where id = ?")                                    \
     X(OUTBOX_KEEP_FORMAT, "write an outbox row's format",                                          \
       "update herald_outbox set format = ? where id = ?")                                          \
     X(OUTBOX_NOW, "make an outbox row due",                                                        \

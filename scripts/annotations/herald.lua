@@ -55,6 +55,7 @@ function herald.queue(name) end
 ---@field to herald.destination|herald.destination[]|fun(msg: herald.msg): herald.destination|herald.destination[]
 ---@field unroutable? "retry"|"park"|"drop" what becomes of a message that no queue took
 ---@field order_by? "business_key1"|"business_key2"|"business_key3" one at a time for each key: none is overtaken
+---@field format? "nestjs"|"celery"|"cloudevents"|"masstransit"|"cap"|"symfony"|"spring" what consumers of a framework need
 
 ---Where a message type goes.
 ---@param route herald.route_spec

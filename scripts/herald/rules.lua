@@ -184,7 +184,8 @@ end
 
 local UNROUTABLE = { "retry", "park", "drop" }
 local ROUTE_KEYS = { type = true, order_type = true, to = true, unroutable = true,
-                     order_by = true }
+                     order_by = true, format = true }
+local FORMATS = { "nestjs", "celery", "cloudevents", "masstransit", "cap", "symfony", "spring" }
 
 local TARGETS_MAX = 64 -- also of what a queue is bound to
 
@@ -250,6 +251,7 @@ function M.route(origin, spec)
   end
   local unroutable = spec.unroutable == nil and "retry" or spec.unroutable
   check_word(origin, "unroutable in herald.route", unroutable, UNROUTABLE)
+  if spec.format ~= nil then check_word(origin, "format in herald.route", spec.format, FORMATS) end
   local chooses = type(spec.to) == "function"
   native.add_route(origin, {
     type = type_name,
@@ -258,6 +260,7 @@ function M.route(origin, spec)
     to_function = chooses and spec.to or nil,
     unroutable = unroutable,
     order_by = check_order_by(origin, "herald.route", spec.order_by),
+    format = spec.format,
   }, chooses and { to_function = chooser(origin, spec.to) } or nil)
 end
 

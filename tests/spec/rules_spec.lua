@@ -99,9 +99,11 @@ describe("herald.route", function()
   it("refuses what it does not know, and suggests", function()
     refused("herald.route takes a table, not a string", "route", "t")
     refused("unknown key 'typ' in herald.route: did you mean 'type'?", "route", { typ = "t" })
-    refused("unknown key 'zzzzzzz' in herald.route (known: order_by, order_type, to, type, unroutable)",
+    refused("unknown key 'zzzzzzz' in herald.route (known: format, order_by, order_type, to, type, unroutable)",
       "route", { zzzzzzz = 1 })
     refused("herald.route takes named fields: there is an integer among the keys", "route", { "t" })
+    refused('format in herald.route is "nest", not one of "nestjs", "celery", "cloudevents", '
+      .. '"masstransit", "cap", "symfony", "spring"', "route", { type = "t", to = to, format = "nest" })
     refused('unroutable in herald.route is "dorp", not one of "retry", "park", "drop"', "route",
       { type = "t", to = to, unroutable = "dorp" })
   end)

@@ -18,7 +18,7 @@ static const char *read(const char *json)
     if (properties_read(&p, slice_of(json), &err) == OK) {
         struct slice type = p.text[PROPERTY_CONTENT_TYPE];
 
-        properties_write(&text, &p);
+        properties_write(&text, &p, true);
         snprintf(out, sizeof out, "%.*s%s%.*s", (int)text.len, text.data ? text.data : "",
                  type.data != NULL ? " " : "", (int)type.len, type.data ? type.data : "");
     } else {

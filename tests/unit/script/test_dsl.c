@@ -289,7 +289,7 @@ TEST_WITH(scene, a_place_is_known_even_in_a_tail_call_or_a_pcall)
 {
     assert_string_equal(
         load(f, PREFIX "return herald.route { type = 't' , x = 1}"),
-        "rules/a.lua:2: unknown key 'x' in herald.route (known: order_by, order_type, to, "
+        "rules/a.lua:2: unknown key 'x' in herald.route (known: format, order_by, order_type, to, "
         "type, unroutable)");
     assert_string_equal(load(f, PREFIX "local ok, e = pcall(herald.queue)\nerror(e, 0)"),
                         "rules/a.lua:2: the name in herald.queue is missing");

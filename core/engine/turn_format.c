@@ -1,0 +1,74 @@
+/* turn_format - rows whose route has a format are brought into it, once, before they are sent
+ * (turn_int.h) */
+#include "engine/turn_int.h"
+
+#include "base/format.h"
+#include "store/outbox.h"
+
+/* Also of what the process before this one had in flight. */
+static bool may_be_sent(const struct turn *t, const struct outbox_row *row)
+{
+    return row->first_sent_at > 0 || row->dated_at > 0 ||
+           (row->due_at == 0 && row->id <= db_sent_before(t->parts.db));
+}
+
+bool format_is_due(struct turn *t, const struct outbox_row *row, const struct route *route)
+{
+    if (route == NULL || route->format == FORMAT_NONE || row->format != NULL)
+        return false;
+    publish_decide(t, row, DECIDE_FORMAT, may_be_sent(t, row) ? "" : format_name(route->format));
+    return true;
+}
+
+struct forming {
+    enum message_format format;
+    struct formatted made;
+    int rc;
+    struct err *err;
+};
+
+static bool form(void *arg, const struct outbox_row *row)
+{
+    struct forming *f = arg;
+
+    f->rc = format_message(&f->made, f->format, &row->message, row->created_at, f->err);
+    return false;
+}
+
+static struct slice made_of(const struct buf *b)
+{
+    return (struct slice){b->len > 0 ? b->data : NULL, b->len};
+}
+
+static int give_format(struct turn *t, int64_t row, const char *format, struct err *err)
+{
+    struct forming f = {.format = format_of(format), .rc = OK, .err = err};
+    int rc;
+
+    formatted_init(&f.made);
+    rc = outbox_look(t->parts.db, row, form, &f, err);
+    if (rc == OK)
+        rc = f.rc;
+    if (rc == OK)
+        rc = outbox_set_format(t->parts.db, row, format,
+                               &(struct message){.body = made_of(&f.made.body),
+                                                 .headers = made_of(&f.made.headers),
+                                                 .properties = made_of(&f.made.properties)},
+                               err);
+    formatted_free(&f.made);
+    return rc;
+}
+
+/* What cannot have its format never will. */
+int format_row(struct turn *t, int64_t row, const char *format, struct err *err)
+{
+    int rc;
+
+    t->more = true; /* it goes out in the next turn */
+    if (format[0] == '\0')
+        return outbox_set_no_format(t->parts.db, row, err);
+    rc = give_format(t, row, format, err);
+    if (rc == ERR_INPUT)
+        return settle_park(t, row, err->text, err);
+    return rc == ERR_NOT_FOUND ? OK : rc; /* somebody deleted it meanwhile */
+}
