@@ -67,7 +67,7 @@ static void set_rules(lua_State *L, const struct rules *rules)
 
 static void set_constants(lua_State *L, const struct found *f)
 {
-    static const char *const kinds[] = {"sql", "emit", "dot", "field"};
+    static const char *const kinds[] = {"sql", "emit", "dot", "field", "header"};
 
     lua_newtable(L);
     for (lua_Integer n = 1; f != NULL; f = f->next, n++) {

@@ -3,6 +3,7 @@
  * Patterns over the words of a file, no parser: `:row(` and one literal is enough to see
  * tx:row("select ...", ...). What is computed is not seen, which is why this finds
  * mistakes and proves nothing. */
+#include "base/properties.h"
 #include "script/lexer.h"
 #include "script/lib_emit.h"
 #include "script/script_int.h"
@@ -149,6 +150,7 @@ static bool take_literal(struct search *s, struct token *literal, struct buf *va
 struct emit {
     struct token type;
     bool has_type, has_order;
+    bool in_headers; /* at the fields of the table that is its headers */
 };
 
 static void take_emit_field(struct search *s, struct emit *e, const struct token *t)
@@ -166,6 +168,22 @@ static void take_emit_field(struct search *s, struct emit *e, const struct token
         e->has_order = take_literal(s, &literal, &s->order);
     else if (field && !lib_emit_knows(slice_of_buf(&name)))
         report(s, CONSTANT_FIELD, t, slice_of_buf(&name), (struct slice){NULL, 0}, 0);
+    e->in_headers = field && slice_is(slice_of_buf(&name), "headers") && token_is(&s->ahead, "{");
+    buf_free(&name);
+}
+
+/* A header that bears a property's name; content_type is one that herald knows. */
+static void take_header(struct search *s, const struct token *t)
+{
+    struct buf name;
+    struct slice text;
+
+    buf_init(&name, SOURCES_FILE_MAX);
+    if (take_field(s, t, &name)) {
+        text = slice_of_buf(&name);
+        if (properties_know(text) && !slice_is(text, "content_type"))
+            report(s, CONSTANT_HEADER, t, text, (struct slice){NULL, 0}, 0);
+    }
     buf_free(&name);
 }
 
@@ -182,13 +200,15 @@ static void look_for_emit(struct search *s)
         take(s);
     while (depth > 0 || token_is(&s->ahead, "{")) {
         struct token t = take(s);
-        bool begins = depth == 1 && (token_is(&before, "{") || ends_field(&before));
+        bool begins = token_is(&before, "{") || ends_field(&before);
 
         if (t.kind == TOKEN_END)
             break;
         before = t;
-        if (begins)
+        if (begins && depth == 1)
             take_emit_field(s, &e, &t);
+        else if (begins && depth == 2 && e.in_headers)
+            take_header(s, &t);
         if (token_is(&t, "{") || token_is(&t, "("))
             depth++;
         else if (token_is(&t, "}") || token_is(&t, ")"))

@@ -65,7 +65,13 @@ struct script_constant {
     int line;         /* of the literal, from 1 */
     int column;       /* in bytes, from 1 */
     /* Two kinds are mistakes by themselves: tx.exec(...), a field that tx:emit does not know. */
-    enum constant_kind { CONSTANT_SQL, CONSTANT_EMIT, CONSTANT_DOT, CONSTANT_FIELD } kind;
+    enum constant_kind {
+        CONSTANT_SQL,
+        CONSTANT_EMIT,
+        CONSTANT_DOT,
+        CONSTANT_FIELD,
+        CONSTANT_HEADER,
+    } kind;
     struct slice text;       /* the string's value: SQL, or the emitted type; or the name */
     struct slice order_type; /* CONSTANT_EMIT: absent when it is none or not literal */
     int values;              /* CONSTANT_SQL: given behind it; -1: nobody can tell how many */

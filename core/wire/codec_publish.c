@@ -122,6 +122,8 @@ static size_t own_size(const struct plan *p)
 {
     size_t size = p->own.priority >= 0 ? 1 : 0;
 
+    if (p->m->properties.len == 0)
+        return 0;
     for (int i = 0; i < PROPERTY_TEXTS; i++)
         if (i != PROPERTY_CONTENT_TYPE)
             size += short_size(p->own.text[i]);
@@ -203,6 +205,8 @@ static char *put_table(char *at, const struct plan *p)
 /* What goes between the delivery mode and the message id. */
 static char *put_own(char *at, const struct plan *p)
 {
+    if (p->m->properties.len == 0)
+        return at;
     if (p->own.priority >= 0)
         at = put8(at, (uint8_t)p->own.priority);
     for (int i = 0; i < OWN_TEXTS; i++)
@@ -221,6 +225,8 @@ static int own_flags(const struct plan *p)
     };
     int all = p->own.priority >= 0 ? AMQP_BASIC_PRIORITY_FLAG : 0;
 
+    if (p->m->properties.len == 0)
+        return 0;
     for (int i = 0; i < PROPERTY_TEXTS; i++)
         all |= is_present(p->own.text[i]) ? flags[i] : 0;
     return all;
@@ -257,7 +263,7 @@ static char *put_header(char *at, const struct plan *p, uint16_t channel)
 }
 
 /* The name is no queue's for the broker, which would return what it hands over all the same
- * (rabbitmq.com/docs/direct-reply-to). */
+ * (docs/field-notes.md#direct-replies). */
 static bool is_direct_reply(const struct plan *p)
 {
     static const char prefix[] = "amq.rabbitmq.reply-to.";

@@ -297,6 +297,14 @@ describe("herald check", function()
         'rules/a.lua:3:1: note: no handler takes from "q": all its messages become dead letters')
     end)
 
+    it("asks of a header that bears a property's name whether that was meant", function()
+      local out = handler '  tx:emit { type = "order_paid", headers = { priority = 5, x = 1 } }'
+      has(out, ": warning: priority is a header here: was the property meant? It is set by "
+        .. "properties = { priority = ... }")
+      assert.matches("^ok: ", handler
+        '  tx:emit { type = "order_paid", headers = { ["content_type"] = "text/plain" }, properties = { priority = 5 } }')
+    end)
+
     it("warns of a type that is emitted and has no route", function()
       has(handler '  tx:emit { type = "order_payd" }',
         'rules/a.lua:5:20: warning: no herald.route for "order_payd" (did you mean "order_paid"?): the message will be parked')

@@ -7,12 +7,16 @@ local WORDS <const> = {
   field = "tx:emit knows no field '%s'",
 }
 
+local HEADER <const> = "%s is a header here: was the property meant? It is set by "
+  .. "properties = { %s = ... }"
+
 function calls.judge(constants, found)
   for _, constant in ipairs(constants) do
     local words = WORDS[constant.kind]
-    if words then
-      found:error({ file = constant.file, line = constant.line, column = constant.column },
-        words:format(constant.text, constant.text))
+    local place = { file = constant.file, line = constant.line, column = constant.column }
+    if words then found:error(place, words:format(constant.text, constant.text)) end
+    if constant.kind == "header" then
+      found:warn(place, HEADER:format(constant.text, constant.text))
     end
   end
 end

@@ -105,7 +105,7 @@ TEST_WITH(scene, all_files_are_searched_until_it_is_enough)
 
 static bool note_mistake(void *arg, const struct script_constant *c)
 {
-    static const char *const kinds[] = {"sql", "emit", "dot", "field"};
+    static const char *const kinds[] = {"sql", "emit", "dot", "field", "header"};
 
     put(arg, 1024, "%d %s [%.*s] %d\n", c->column, kinds[c->kind], (int)c->text.len, c->text.data,
         c->values);
@@ -140,4 +140,14 @@ TEST_WITH(scene, calls_that_must_fail_are_found)
     finds_mistakes(f, "a.exec('x')", "");
     finds_mistakes(f, "tx:emit { type = 't', bodi = { nix = 1 }, body = a, delay = b }",
                    "23 field [bodi] 0\n18 emit [t] 0\n");
+}
+
+TEST_WITH(scene, headers_that_bear_a_propertys_name_are_found)
+{
+    finds_mistakes(f, "tx:emit { type = 't', headers = { priority = 1, ['reply_to'] = a, x = 1 } }",
+                   "35 header [priority] 0\n49 header [reply_to] 0\n18 emit [t] 0\n");
+    finds_mistakes(f,
+                   "tx:emit { headers = { content_type = 'x', x = { app_id = 1 } },\n"
+                   "properties = { priority = 1 }, body = { priority = 1 } }",
+                   "");
 }
