@@ -44,6 +44,11 @@ bool properties_know(struct slice name)
     return index_of(name) >= 0;
 }
 
+const char *properties_name(int i)
+{
+    return i < NAMES ? names[i] : NULL;
+}
+
 /* How many letters differ, as one row of Levenshtein's table after the other. */
 static size_t distance(struct slice a, const char *b)
 {

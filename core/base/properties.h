@@ -56,5 +56,7 @@ void properties_write(struct buf *out, const struct properties *p, bool received
 
 /* False: `name` is none of them. */
 bool properties_know(struct slice name);
+/* By number, from 0; NULL beyond the last. */
+const char *properties_name(int i);
 
 #endif

@@ -25,8 +25,26 @@ static int wrong(lua_State *L, const char *format, ...)
 }
 
 static const char *const known[] = {
-    "at",      "body", "business_key1", "business_key2", "business_key3", "delay",
-    "headers", "key",  "message_id",    "order_type",    "properties",    "type",
+    "app_id",
+    "at",
+    "body",
+    "business_key1",
+    "business_key2",
+    "business_key3",
+    "content_encoding",
+    "content_type",
+    "correlation_id",
+    "delay",
+    "delivery_mode",
+    "expiration",
+    "headers",
+    "key",
+    "message_id",
+    "order_type",
+    "priority",
+    "properties",
+    "reply_to",
+    "type",
 };
 
 bool lib_emit_knows(struct slice name)
@@ -52,11 +70,6 @@ static void check_keys(lua_State *L)
         name = lua_tostring(L, -1);
         if (lib_emit_knows(slice_of(name)))
             continue;
-        if (properties_know(slice_of(name)))
-            luaL_error(L,
-                       "unknown key '%s' in tx:emit: it is one of the properties: properties = "
-                       "{ %s = ... }",
-                       name, name);
         suggest_push(L, name, known, n);
         luaL_error(L, "unknown key '%s' in tx:emit%s", name, lua_tostring(L, -1));
     }
@@ -121,6 +134,44 @@ static struct slice take_headers(lua_State *L, struct script *s)
     return text;
 }
 
+/* Puts the fields of the table at `from` into the one on top. */
+static void copy_fields(lua_State *L, int from)
+{
+    int to = lua_gettop(L);
+
+    lua_pushnil(L);
+    while (lua_next(L, from)) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, to);
+    }
+}
+
+/* Pushes a table of the properties: fields of their names, and those of `properties`. */
+static void push_properties(lua_State *L)
+{
+    int given = lua_gettop(L) + 1;
+    const char *name;
+
+    lua_getfield(L, SPEC, "properties");
+    if (!lua_isnil(L, given) && !convert_is_null(L, given) && !lua_istable(L, given))
+        wrong(L, "properties is a %s, not a table", luaL_typename(L, given));
+    lua_newtable(L);
+    if (lua_istable(L, given))
+        copy_fields(L, given);
+    for (int i = 0; (name = properties_name(i)) != NULL; i++) {
+        if (lua_getfield(L, SPEC, name) == LUA_TNIL) {
+            lua_pop(L, 1);
+            continue;
+        }
+        if (lua_getfield(L, -2, name) != LUA_TNIL)
+            wrong(L, "%s is given twice, as a field and in properties", name);
+        lua_pop(L, 1);
+        lua_setfield(L, -2, name);
+    }
+    lua_remove(L, given);
+}
+
 /* Pushes the JSON of the properties, which were read as the one who sends them reads them. */
 static struct slice take_properties(lua_State *L, struct script *s)
 {
@@ -129,11 +180,7 @@ static struct slice take_properties(lua_State *L, struct script *s)
     struct err err;
     int rc;
 
-    lua_getfield(L, SPEC, "properties");
-    if (lua_isnil(L, -1) || convert_is_null(L, -1))
-        return text;
-    if (lua_type(L, -1) != LUA_TTABLE)
-        wrong(L, "properties is a %s, not a table", luaL_typename(L, -1));
+    push_properties(L);
     lua_pushnil(L);
     if (!lua_next(L, -2))
         return text;
@@ -329,7 +376,9 @@ static struct request take_request(lua_State *L, struct script *s)
 
 enum { OPTIONS = 3, COPY, ANSWER };
 
-static const char *const reply_known[] = {"headers", "properties", "type"};
+static const char *const reply_known[] = {
+    "app_id",  "content_encoding", "content_type", "delivery_mode", "expiration",
+    "headers", "priority",         "properties",   "reply_to",      "type"};
 
 static void check_reply_keys(lua_State *L)
 {
@@ -338,7 +387,7 @@ static void check_reply_keys(lua_State *L)
     lua_pushnil(L);
     while (lua_next(L, OPTIONS)) {
         const char *name = luaL_tolstring(L, -2, NULL);
-        bool there = false;
+        bool there = properties_know(slice_of(name));
 
         for (size_t i = 0; i < n; i++)
             there = there || strcmp(name, reply_known[i]) == 0;
@@ -351,28 +400,15 @@ static void check_reply_keys(lua_State *L)
     }
 }
 
-/* The properties of the options with the correlation id of the message take their place. */
+/* Of the options, which say nothing of it. */
 static void add_correlation_id(lua_State *L, struct slice id)
 {
-    lua_newtable(L);
-    lua_getfield(L, SPEC, "properties");
-    if (lua_istable(L, -1)) {
-        lua_pushnil(L);
-        while (lua_next(L, -2)) {
-            lua_pushvalue(L, -2);
-            lua_insert(L, -2);
-            lua_rawset(L, -5);
-        }
-    } else if (!lua_isnil(L, -1) && !convert_is_null(L, -1)) {
-        wrong(L, "properties is a %s, not a table", luaL_typename(L, -1));
-    }
-    lua_pop(L, 1);
-    lua_getfield(L, -1, "correlation_id");
-    if (!lua_isnil(L, -1))
-        wrong(L, "properties.correlation_id is that of the message: leave it out");
-    lua_pop(L, 1);
-    convert_set_slice(L, "correlation_id", id);
-    lua_setfield(L, SPEC, "properties");
+    push_properties(L);
+    if (lua_getfield(L, -1, "correlation_id") != LUA_TNIL)
+        wrong(L, "the correlation_id is that of the message: leave it out");
+    lua_pop(L, 2);
+    convert_push_slice(L, id);
+    lua_setfield(L, SPEC, "correlation_id");
 }
 
 /* Pushes nothing: the body is at `index`. */
@@ -404,10 +440,7 @@ static void arrange_reply(lua_State *L)
     luaL_checktype(L, OPTIONS, LUA_TTABLE);
     check_reply_keys(L);
     lua_newtable(L); /* what is added is not its author's */
-    for (size_t i = 0; i < sizeof reply_known / sizeof reply_known[0]; i++) {
-        lua_getfield(L, OPTIONS, reply_known[i]);
-        lua_setfield(L, COPY, reply_known[i]);
-    }
+    copy_fields(L, OPTIONS);
     lua_pushvalue(L, 2);
     lua_pushvalue(L, COPY);
     lua_replace(L, SPEC);

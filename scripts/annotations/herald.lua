@@ -262,7 +262,15 @@ function tx:value(sql, ...) end
 ---@field business_key3? string|integer
 ---@field body? table|string a table is written as JSON; none: an object of the keys
 ---@field headers? table<string, any>
----@field properties? herald.emit_properties
+---@field correlation_id? string|integer
+---@field reply_to? string a queue
+---@field priority? integer 0 to 255
+---@field expiration? integer|string milliseconds that it may wait in a queue
+---@field content_type? string
+---@field content_encoding? string
+---@field app_id? string
+---@field delivery_mode? 1|2 1: transient
+---@field properties? herald.emit_properties the same in a table
 ---@field message_id? string
 ---@field delay? string send it that much later, such as "15m"; not with `at`
 ---@field at? integer|string send it then: ms since 1970 or "2026-01-31T12:00:00Z"
@@ -270,7 +278,14 @@ function tx:value(sql, ...) end
 
 ---@class herald.reply_options
 ---@field headers? table<string, any>
----@field properties? herald.emit_properties without correlation_id, which is that of the message
+---@field reply_to? string a queue
+---@field priority? integer 0 to 255
+---@field expiration? integer|string milliseconds that it may wait in a queue
+---@field content_type? string
+---@field content_encoding? string
+---@field app_id? string
+---@field delivery_mode? 1|2 1: transient
+---@field properties? herald.emit_properties the same in a table; the correlation id is that of the message
 ---@field type? string the message type of the answer; "reply" unless it is said
 
 ---Answers the message, in the handler's transaction: to its reply_to, with its correlation id. An

@@ -30,7 +30,16 @@ function testing.start(options) end
 ---@field business_key3? string|integer
 ---@field body? table|string without it the one that herald gives to an outbox row
 ---@field headers? table<string, any>|string
----@field properties? table<string, any>|string AMQP's own, such as correlation_id
+---@field properties? table<string, any>|string AMQP's own; each may stand beside it, too
+---@field correlation_id? string
+---@field reply_to? string
+---@field expiration? string|integer
+---@field priority? integer
+---@field content_encoding? string
+---@field app_id? string
+---@field user_id? string
+---@field cluster_id? string
+---@field delivery_mode? integer
 ---@field content_type? string
 ---@field timestamp? integer seconds since 1970 UTC
 

@@ -27,7 +27,9 @@ local START_KEYS <const> = { folder = true, rules = true, sql = true, sql_file =
   loopback = true }
 local MESSAGE_KEYS <const> = { type = true, id = true, message_id = true, order_type = true,
   business_key1 = true, business_key2 = true, business_key3 = true, body = true, headers = true,
-  properties = true, content_type = true, timestamp = true }
+  properties = true, content_type = true, timestamp = true, content_encoding = true,
+  correlation_id = true, reply_to = true, expiration = true, user_id = true, app_id = true,
+  cluster_id = true, priority = true, delivery_mode = true }
 local DELIVER_KEYS <const> = { queue = true, exchange = true, routing_key = true, times = true }
 
 local delivery_keys = {}
@@ -202,7 +204,7 @@ end
 -- Adds an outbox row as the business would; returns its id.
 function router:emit(message)
   words.check_keys("router:emit", message, MESSAGE_KEYS)
-  return ask(self, "emit", words.message(message))
+  return ask(self, "emit", words.message(message, true))
 end
 
 -- Time -------------------------------------------------------------------------------
@@ -268,10 +270,19 @@ function router:dead()
     .. COLUMNS .. " from herald_dead order by id"))
 end
 
+-- Those that a row sets; none where they are no JSON object.
+local function properties_of(message)
+  local ok, found = pcall(core.json_decode, message.properties or "{}", "properties")
+  return ok and type(found) == "table" and found or {}
+end
+
 -- What the broker was given, each time it was.
 function router:published()
   local list = ask(self, "published")
-  for _, message in ipairs(list) do message.order_type = message.business_key2 end
+  for _, message in ipairs(list) do
+    message.order_type = message.business_key2
+    for name, value in pairs(properties_of(message)) do message[name] = value end
+  end
   return list
 end
 
@@ -315,7 +326,7 @@ end
 
 -- assert.X(router, ...): its words, and a function that returns the answer and both sides.
 local MATCHERS <const> = {
-  published = { "a publish with", among("assert.published", router.published, "kind exchange routing_key") },
+  published = { "a publish with", among("assert.published", router.published, "kind exchange routing_key content_type " .. table.concat(words.PROPERTIES, " ")) },
   outbox = { "an outbox row with", among("assert.outbox", router.outbox, "id due_at reason key attempts") },
   retry = { "a retry with", among("assert.retry", router.retries, "id queue due_at error attempts") },
   dead = { "a dead letter with",

@@ -299,10 +299,10 @@ describe("herald check", function()
 
     it("asks of a header that bears a property's name whether that was meant", function()
       local out = handler '  tx:emit { type = "order_paid", headers = { priority = 5, x = 1 } }'
-      has(out, ": warning: priority is a header here: was the property meant? It is set by "
-        .. "properties = { priority = ... }")
+      has(out, "rules/a.lua:5:46: warning: priority is a header here: was the property meant? That stands "
+        .. "beside headers: priority = ...")
       assert.matches("^ok: ", handler
-        '  tx:emit { type = "order_paid", headers = { ["content_type"] = "text/plain" }, properties = { priority = 5 } }')
+        '  tx:emit { type = "order_paid", headers = { ["content_type"] = "text/plain" }, priority = 5 }')
     end)
 
     it("warns of a type that is emitted and has no route", function()

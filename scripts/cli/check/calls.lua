@@ -7,8 +7,8 @@ local WORDS <const> = {
   field = "tx:emit knows no field '%s'",
 }
 
-local HEADER <const> = "%s is a header here: was the property meant? It is set by "
-  .. "properties = { %s = ... }"
+local HEADER <const> = "%s is a header here: was the property meant? That stands "
+  .. "beside headers: %s = ..."
 
 function calls.judge(constants, found)
   for _, constant in ipairs(constants) do

@@ -62,14 +62,31 @@ local function text_of(given, name)
   words.fail(("%s is a %s, but must be a text or a whole number"):format(name, type(value)))
 end
 
+-- What a message has as its properties.
+local PROPERTIES <const> = { "content_encoding", "correlation_id", "reply_to", "expiration", "user_id",
+  "app_id", "cluster_id", "priority", "delivery_mode" }
+words.PROPERTIES = PROPERTIES
+
+-- The properties table, or JSON, with those that stand beside it; of a row that is its content type,
+-- too.
+local function properties_of(given, row)
+  local beside = {}
+  for _, name in ipairs(PROPERTIES) do beside[name] = given[name] end
+  if row then beside.content_type = given.content_type end
+  if next(beside) == nil then return given.properties end
+  if type(given.properties) == "string" then words.fail(next(beside) .. " beside properties that are a text") end
+  for key, value in pairs(given.properties or {}) do beside[key] = value end
+  return beside
+end
+
 local function json_of(given, name)
   local value = given[name]
   if type(value) ~= "table" then return value end
   return core.json_encode(value, name)
 end
 
--- What a spec wrote as the core takes it: texts only. `id` false: none.
-function words.message(given)
+-- What a spec wrote as the core takes it: texts only. `id` false: none. `row`: it is one of the outbox.
+function words.message(given, row)
   if given.order_type ~= nil and given.business_key2 ~= nil
     and tostring(given.order_type) ~= tostring(given.business_key2) then
     words.fail("order_type and business_key2 are two names of one thing, but differ here")
@@ -83,7 +100,7 @@ function words.message(given)
     business_key2 = text_of(given, given.business_key2 ~= nil and "business_key2" or "order_type"),
     business_key3 = text_of(given, "business_key3"),
     body = json_of(given, "body"), headers = json_of(given, "headers"),
-    properties = json_of(given, "properties"),
+    properties = json_of({ properties = properties_of(given, row) }, "properties"),
     content_type = given.content_type, timestamp = given.timestamp,
   }
 end
@@ -100,10 +117,6 @@ local function of_letter(found)
   return given
 end
 
--- What RabbitMQ lists among the others, and a message has as its properties.
-local PROPERTIES <const> = { "content_encoding", "correlation_id", "reply_to", "expiration", "user_id",
-  "app_id", "cluster_id", "priority", "delivery_mode" }
-
 -- RabbitMQ's own form: properties and payload. Keys travel as headers there, and what the
 -- properties do not say is not there.
 local function of_broker(found)
@@ -114,10 +127,7 @@ local function of_broker(found)
     local header = type(given.headers) == "table" and given.headers["business-key-" .. i]
     if header then given["business_key" .. i] = header end
   end
-  local own = {}
-  for _, key in ipairs(PROPERTIES) do own[key], given[key] = given[key], nil end
-  if own.delivery_mode == 2 then own.delivery_mode = nil end -- it goes without saying
-  given.properties = next(own) ~= nil and own or nil
+  if given.delivery_mode == 2 then given.delivery_mode = nil end -- it goes without saying
   return given
 end
 

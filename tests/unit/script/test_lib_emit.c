@@ -39,6 +39,11 @@ TEST_WITH(scene, an_emit_sets_properties)
                    "priority = 5, expiration = 60000, correlation_id = 7, app_id = 'shop' } }"),
         " type=t headers={\"priority\":9} properties={\"app_id\":\"shop\",\"correlation_id\":7,"
         "\"expiration\":60000,\"priority\":5} body=b");
+    assert_string_equal(
+        emitted(f, "{ type = 't', reply_to = 'q', delivery_mode = 1, app_id = herald.null,\n"
+                   "properties = { content_type = 'text/plain', content_encoding = 'utf-8' } }"),
+        " type=t properties={\"app_id\":null,\"content_encoding\":\"utf-8\",\"content_type\":"
+        "\"text/plain\",\"delivery_mode\":1,\"reply_to\":\"q\"}");
     assert_string_equal(emitted(f, "{ type = 't', properties = {} }"), " type=t");
     assert_string_equal(emitted(f, "{ type = 't', properties = herald.null }"), " type=t");
 }
@@ -90,8 +95,13 @@ TEST_WITH(scene, mistakes_are_named)
          "cannot write headers.x.y as JSON: it is a function"},
         {"{ type = 't', headers = { x = math.huge } }",
          "cannot write headers.x as JSON: it is infinite"},
-        {"{ type = 't', priority = 5 }", "unknown key 'priority' in tx:emit: it is one of the "
-                                         "properties: properties = { priority = ... }"},
+        {"{ type = 't', replyto = 'q' }",
+         "unknown key 'replyto' in tx:emit: did you mean 'reply_to'?"},
+        {"{ type = 't', expiration = '1m' }",
+         "tx:emit: properties: expiration is \"1m\": it must be a whole number of milliseconds "
+         "from 0 to 4294967295"},
+        {"{ type = 't', priority = 5, properties = { priority = 5 } }",
+         "tx:emit: priority is given twice, as a field and in properties"},
         {"{ type = 't', properties = 5 }", "tx:emit: properties is a number, not a table"},
         {"{ type = 't', properties = { priority = 256 } }",
          "tx:emit: properties: priority is 256: it must be a whole number from 0 to 255"},
@@ -154,7 +164,7 @@ TEST_WITH(scene, an_answer_goes_to_who_asked)
     assert_string_equal(replied(f, ASKED, "12, { properties = herald.null }"), want);
     assert_string_equal(replied(f, ASKED,
                                 "true, { type = 'priced', headers = { a = 1 },\n"
-                                "properties = { priority = 1, content_type = 'text/plain' } }"),
+                                "priority = 1, properties = { content_type = 'text/plain' } }"),
                         " type=priced headers={\"a\":1} properties={\"content_type\":"
                         "\"text/plain\",\"correlation_id\":\"c-7\",\"priority\":1} body=true "
                         "to=answers");
@@ -193,8 +203,10 @@ TEST_WITH(scene, who_asks_for_no_answer_gets_none)
         {ASKED, "{}, { properties = 5 }", "tx:reply: properties is a number, not a table"},
         {ASKED, "{}, { properties = { priority = -1 } }",
          "tx:reply: properties: priority is -1: it must be a whole number from 0 to 255"},
+        {ASKED, "{}, { correlation_id = 'mine' }",
+         "tx:reply: the correlation_id is that of the message: leave it out"},
         {ASKED, "{}, { properties = { correlation_id = 'mine' } }",
-         "tx:reply: properties.correlation_id is that of the message: leave it out"},
+         "tx:reply: the correlation_id is that of the message: leave it out"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

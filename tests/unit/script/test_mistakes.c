@@ -131,9 +131,10 @@ static const struct {
      "rules/a.lua:3: tx:emit: order_type and business_key2 are two names of one thing, and differ "
      "here"},
     {"tx:emit { type = 'x', timetolive = '1m' }",
-     "rules/a.lua:3: unknown key 'timetolive' in tx:emit (known: at, body, business_key1, "
-     "business_key2, "
-     "business_key3, delay, headers, key, message_id, order_type, properties, type)"},
+     "rules/a.lua:3: unknown key 'timetolive' in tx:emit (known: app_id, at, body, business_key1, "
+     "business_key2, business_key3, content_encoding, content_type, correlation_id, delay, "
+     "delivery_mode, expiration, headers, key, message_id, order_type, priority, properties, "
+     "reply_to, type)"},
     {"local function f() return 1 + f() end f()",
      "rules/a.lua:3: stack overflow: over 16000 calls deep, a fixed limit: does a function call "
      "itself for ever?"},
