@@ -323,6 +323,8 @@ int lib_emit(lua_State *L, struct script *s)
     return add(L, s, &emit);
 }
 
+enum { OPTIONS = 3, COPY, ANSWER };
+
 /* Pushes a text of the request's properties, or nil where there is none. */
 static struct slice push_asked(lua_State *L, const struct json *j, const char *name)
 {
@@ -374,10 +376,8 @@ static struct request take_request(lua_State *L, struct script *s)
     return r;
 }
 
-enum { OPTIONS = 3, COPY, ANSWER };
-
 static const char *const reply_known[] = {
-    "app_id",  "content_encoding", "content_type", "delivery_mode", "expiration",
+    "app_id",  "content_encoding", "content_type", "delivery_mode", "expiration", "format",
     "headers", "priority",         "properties",   "reply_to",      "type"};
 
 static void check_reply_keys(lua_State *L)
@@ -409,6 +409,28 @@ static void add_correlation_id(lua_State *L, struct slice id)
     lua_pop(L, 2);
     convert_push_slice(L, id);
     lua_setfield(L, SPEC, "correlation_id");
+}
+
+/* What a client of NestJS takes for its answer, in the place of the body. */
+static void wrap_answer(lua_State *L, struct slice correlation_id)
+{
+    const char *format;
+
+    if (lua_getfield(L, SPEC, "format") == LUA_TNIL) {
+        lua_pop(L, 1);
+        return;
+    }
+    format = luaL_tolstring(L, -1, NULL);
+    if (strcmp(format, "nestjs") != 0)
+        wrong(L, "format is %s, not \"nestjs\": others take the answer as it is", format);
+    lua_createtable(L, 0, 3);
+    lua_pushvalue(L, ANSWER);
+    lua_setfield(L, -2, "response");
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, "isDisposed");
+    convert_set_slice(L, "id", correlation_id);
+    lua_replace(L, ANSWER);
+    lua_pop(L, 2);
 }
 
 /* Pushes nothing: the body is at `index`. */
@@ -457,6 +479,7 @@ int lib_reply(lua_State *L, struct script *s)
     arrange_reply(L);
     request = take_request(L, s);
     add_correlation_id(L, request.correlation_id);
+    wrap_answer(L, request.correlation_id);
     emit.message.type = take_text(L, "type", SHORT_MAX);
     if (emit.message.type.len == 0)
         emit.message.type = slice_of("reply");

@@ -286,6 +286,7 @@ function tx:value(sql, ...) end
 ---@field app_id? string
 ---@field delivery_mode? 1|2 1: transient
 ---@field properties? herald.emit_properties the same in a table; the correlation id is that of the message
+---@field format? "nestjs" what its clients take for an answer
 ---@field type? string the message type of the answer; "reply" unless it is said
 
 ---Answers the message, in the handler's transaction: to its reply_to, with its correlation id. An

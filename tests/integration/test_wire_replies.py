@@ -16,7 +16,7 @@ herald.subscribe {
 }
 herald.on("price", "*", function(msg, tx)
   tx:exec("insert into asked (course) values (?)", msg.body.course)
-  tx:reply { response = { price = msg.body.course * 2 }, isDisposed = true }
+  tx:reply({ price = msg.body.course * 2 }, { format = "nestjs" })
 end)
 """
 
@@ -40,7 +40,8 @@ class Replies(Case):
                          correlation_id=f"c-{course}", **more)
 
     def check(self, properties, body, course):
-        self.assertEqual(json.loads(body), {"response": {"price": course * 2}, "isDisposed": True})
+        self.assertEqual(json.loads(body), {"response": {"price": course * 2}, "isDisposed": True,
+                                            "id": f"c-{course}"})
         self.assertEqual(properties.correlation_id, f"c-{course}")
         self.assertEqual(properties.content_type, "application/json")
         self.assertRegex(properties.message_id, r"^[^:\s]+:\d+$")

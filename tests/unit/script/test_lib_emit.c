@@ -168,6 +168,11 @@ TEST_WITH(scene, an_answer_goes_to_who_asked)
                         " type=priced headers={\"a\":1} properties={\"content_type\":"
                         "\"text/plain\",\"correlation_id\":\"c-7\",\"priority\":1} body=true "
                         "to=answers");
+    assert_string_equal(replied(f, ASKED, "{ price = 99 }, { format = 'nestjs' }"),
+                        " type=reply properties={\"correlation_id\":\"c-7\"} body={\"id\":"
+                        "\"c-7\",\"isDisposed\":true,\"response\":{\"price\":99}} to=answers");
+    assert_non_null(strstr(replied(f, ASKED, "'text', { format = 'nestjs' }"),
+                           "\"isDisposed\":true,\"response\":\"text\"} to=answers"));
     assert_string_equal(replied(f, "{\"reply_to\":\"amq.rabbitmq.reply-to.g1\"}", "''"),
                         " type=reply body= to=amq.rabbitmq.reply-to.g1");
 }
@@ -199,6 +204,8 @@ TEST_WITH(scene, who_asks_for_no_answer_gets_none)
         {ASKED, "{ x = print }", "cannot write body.x as JSON: it is a function"},
         {ASKED, "{}, { header = {} }",
          "unknown key 'header' in the options of tx:reply: did you mean 'headers'?"},
+        {ASKED, "{}, { format = 'spring' }",
+         "tx:reply: format is spring, not \"nestjs\": others take the answer as it is"},
         {ASKED, "{}, { headers = 5 }", "tx:reply: headers is a number, not a table"},
         {ASKED, "{}, { properties = 5 }", "tx:reply: properties is a number, not a table"},
         {ASKED, "{}, { properties = { priority = -1 } }",
