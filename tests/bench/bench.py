@@ -7,7 +7,8 @@
     bench.py latency URL NAME COUNT [DB]    until a message arrives: from the commit into DB's
                                             outbox, or without DB from a plain publish
     bench.py report [--json] FILE           figures, ratios of each round, their medians; `to_it`
-                                            is the ratio to the other build
+                                            is the ratio to the other build, `of_tls` that of
+                                            TLS to plain AMQP
 
 Figures are lines of key=value words, as the bare programs print them.
 """
@@ -69,7 +70,7 @@ def has_ended(pid):
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
             return stat.read().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # before it was opened, or before it was read
         return True
 
 
@@ -232,6 +233,8 @@ def summary_of(measure, figure, rounds):
             of_round["ratio"] = round(of_round["herald"] / of_round["bare"], 3)
         if "against" in of_round and "herald" in of_round:
             of_round["to_it"] = round(of_round["herald"] / of_round["against"], 3)
+        if "tls" in of_round and "herald" in of_round:
+            of_round["of_tls"] = round(of_round["tls"] / of_round["herald"], 3)
         for who, value in of_round.items():
             columns.setdefault(who, []).append(value)
     return {
@@ -247,7 +250,7 @@ def report(*args):
     summaries = [summary_of(*key, rounds) for key, rounds in read_figures(path).items()]
     if not summaries:
         die("nothing was measured")
-    columns = ("bare", "herald", "ratio", "against", "to_it")
+    columns = ("bare", "herald", "ratio", "against", "to_it", "bare_tls", "tls", "of_tls")
     print(f"{'measure':<10} {'figure':<11} {'':<7}" + "".join(f" {c:>10}" for c in columns))
     for s in summaries:
         for of_round in s["rounds"] + [dict(round="median", **s["median"])]:

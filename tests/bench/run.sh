@@ -2,6 +2,7 @@
 # Measures herald against what rabbitmq-c alone does on the same broker in the same minutes.
 #
 #   sh tests/bench/run.sh [--json] [--messages N] [--rounds N] [--bare] [--against HERALD]
+#                           [--tls]
 #
 # drain    herald publishes N outbox rows               bare: bare_publish, window 1000
 # handle   herald handles N messages, one insert each   bare: bare_consume, which does nothing
@@ -11,7 +12,8 @@
 # Messages are 256 bytes, persistent, mandatory, confirmed, on quorum queues of a private
 # RabbitMQ. Rounds alternate, since a machine's speed drifts; only the ratio of one round means
 # much. --bare measures the yardstick alone; HERALD names a binary to measure instead of a build;
-# --against names one of another build, which drains and handles in the same rounds. How long
+# --against names one of another build, which drains and handles in the same rounds. With --tls herald
+# drains and handles over TLS, too, in the same rounds. How long
 # others wait while something never ends is measured by fairness.py.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -24,10 +26,11 @@ rounds=3
 latencies=200
 json=
 with_herald=yes
+with_tls=
 against=
 
 usage() {
-    echo "usage: run.sh [--json] [--messages N] [--rounds N] [--bare] [--against HERALD]" >&2
+    echo "usage: run.sh [--json] [--messages N] [--rounds N] [--bare] [--against HERALD] [--tls]" >&2
     exit 2
 }
 
@@ -35,6 +38,7 @@ while [ $# -gt 0 ]; do
     case $1 in
     --json) json=--json ;;
     --bare) with_herald=no ;;
+    --tls) with_tls=yes ;;
     --against)
         [ $# -ge 2 ] && [ -x "$2" ] || usage
         against=$2
@@ -124,12 +128,22 @@ publish_bare() {
     exec build/bench/bare_publish --prefix "$1" "$RABBIT_URL" "$2" "$messages"
 }
 
+# One that has signed itself, and so is its own authority.
+make_certificate() {
+    mkdir "$work/tls"
+    quietly openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
+        -subj /CN=bench -addext subjectAltName=IP:127.0.0.1 -keyout "$work/tls/key.pem" \
+        -out "$work/tls/cert.pem"
+    cp "$work/tls/cert.pem" "$work/tls/ca.pem"
+    export RABBIT_TLS="$work/tls"
+}
+
 # --- routers ---------------------------------------------------------------------------------
 
 # make_router DIR; the rules come from standard input.
 make_router() {
     mkdir -p "$1/rules" "$1/migrations"
-    printf 'return { store = "herald.db", broker = "%s" }\n' "$RABBIT_URL" >"$1/herald.lua"
+    echo "return { store = \"herald.db\", $connection }" >"$1/herald.lua"
     cat >"$1/rules/bench.lua"
     echo 'create table seen (id integer primary key, business_key1 text not null);' \
         >"$1/migrations/001_seen.sql"
@@ -197,6 +211,15 @@ measure_drain() {
     [ "$with_herald" = yes ] || return 0
     drain_with "$1" herald
     [ -z "$against" ] || as_the_other drain_with "$1" against
+    [ -z "$with_tls" ] || over_tls drain_with "$1" tls
+}
+
+# The same over TLS.
+over_tls() {
+    plain=$connection
+    connection="broker = \"$tls_url\", tls = { ca = \"$work/tls/ca.pem\" }"
+    "$@"
+    connection=$plain
 }
 
 # The same with the other binary.
@@ -226,6 +249,15 @@ measure_handle() {
     [ "$with_herald" = yes ] || return 0
     handle_with "$1" herald
     [ -z "$against" ] || as_the_other handle_with "$1" against
+    [ -z "$with_tls" ] || consume_bare_over_tls "$1"
+    [ -z "$with_tls" ] || over_tls handle_with "$1" tls
+}
+
+# What the broker gives over TLS to whoever does nothing with it.
+consume_bare_over_tls() {
+    declare_queue handle
+    quietly publish_bare "handle-$1-c" handle
+    note "$1" handle bare_tls build/bench/bare_consume "$tls_url" handle "$messages"
 }
 
 handle_with() {
@@ -254,8 +286,11 @@ measure_latency() {
 
 build
 say "starting a private RabbitMQ"
+[ -z "$with_tls" ] || make_certificate
 quietly sh tests/lib/rabbit.sh start "$work/rabbit"
 . "$work/rabbit/env"
+connection="broker = \"$RABBIT_URL\"" # of herald.lua
+tls_url=amqps://guest:guest@127.0.0.1:${RABBIT_TLS_PORT:-}/
 round=1
 while [ "$round" -le "$rounds" ]; do
     measure_drain "$round"
