@@ -173,7 +173,7 @@ static bool set_up(SSL_CTX *context, const struct tls_settings *s)
     const int version = s->min_version == TLS_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
 
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(context, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     (void)SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); /* gives what it was */
     SSL_CTX_set_verify(context, s->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, tls_note_refusal);
     SSL_CTX_set_client_cert_cb(context, tls_note_asked);
