@@ -24,7 +24,7 @@ struct plan {
     struct slice exchange;     /* never absent */
     struct slice routing_key;  /* never absent */
     struct slice content_type; /* the one that counts */
-    struct properties own;     /* the row's own; not set, and not even read, where it has none */
+    struct properties *own;    /* lent: what the row sets; NULL: nothing, as most do */
     struct buf fields;         /* header fields out of m->headers; owned */
     struct buf type;           /* content type named by a header; owned */
     bool type_is_no_text;      /* that header is something else */
@@ -106,10 +106,10 @@ static int read_headers(struct plan *p, size_t frame_max, struct err *err)
 /* A content type among them goes before a header's, which may be older than properties are. */
 static int read_own(struct plan *p, struct err *err)
 {
-    int rc = properties_read(&p->own, p->m->properties, err);
+    int rc = properties_read(p->own, p->m->properties, err);
 
-    if (rc == OK && p->own.text[PROPERTY_CONTENT_TYPE].data != NULL)
-        p->content_type = p->own.text[PROPERTY_CONTENT_TYPE];
+    if (rc == OK && p->own->text[PROPERTY_CONTENT_TYPE].data != NULL)
+        p->content_type = p->own->text[PROPERTY_CONTENT_TYPE];
     return rc;
 }
 
@@ -120,13 +120,14 @@ enum { OWN_TEXTS = sizeof own_texts / sizeof own_texts[0] };
 
 static size_t own_size(const struct plan *p)
 {
-    size_t size = p->own.priority >= 0 ? 1 : 0;
+    size_t size;
 
-    if (p->m->properties.len == 0)
+    if (p->own == NULL)
         return 0;
+    size = p->own->priority >= 0 ? 1 : 0;
     for (int i = 0; i < PROPERTY_TEXTS; i++)
         if (i != PROPERTY_CONTENT_TYPE)
-            size += short_size(p->own.text[i]);
+            size += short_size(p->own->text[i]);
     return size;
 }
 
@@ -161,7 +162,7 @@ static int make_plan(struct plan *p, size_t frame_max, struct err *err)
     p->content_type = m->content_type.len > 0 ? m->content_type : slice_of("application/json");
     if (m->headers.len > 0 && !slice_is(m->headers, "{}"))
         rc = read_headers(p, frame_max, err);
-    if (rc == OK && m->properties.len > 0)
+    if (rc == OK && p->own != NULL)
         rc = read_own(p, err);
     if (rc == OK)
         rc = check_texts(p, err);
@@ -202,15 +203,16 @@ static char *put_table(char *at, const struct plan *p)
     return put_bytes(at, p->fields.data, p->fields.len);
 }
 
-/* What goes between the delivery mode and the message id. */
+/* The delivery mode, and what goes between it and the message id. */
 static char *put_own(char *at, const struct plan *p)
 {
-    if (p->m->properties.len == 0)
-        return at;
-    if (p->own.priority >= 0)
-        at = put8(at, (uint8_t)p->own.priority);
+    if (p->own == NULL)
+        return put8(at, PERSISTENT);
+    at = put8(at, (uint8_t)(p->own->delivery_mode > 0 ? p->own->delivery_mode : PERSISTENT));
+    if (p->own->priority >= 0)
+        at = put8(at, (uint8_t)p->own->priority);
     for (int i = 0; i < OWN_TEXTS; i++)
-        at = put_short(at, p->own.text[own_texts[i]]);
+        at = put_short(at, p->own->text[own_texts[i]]);
     return at;
 }
 
@@ -223,12 +225,13 @@ static int own_flags(const struct plan *p)
         [PROPERTY_EXPIRATION] = AMQP_BASIC_EXPIRATION_FLAG,
         [PROPERTY_APP_ID] = AMQP_BASIC_APP_ID_FLAG,
     };
-    int all = p->own.priority >= 0 ? AMQP_BASIC_PRIORITY_FLAG : 0;
+    int all;
 
-    if (p->m->properties.len == 0)
+    if (p->own == NULL)
         return 0;
+    all = p->own->priority >= 0 ? AMQP_BASIC_PRIORITY_FLAG : 0;
     for (int i = 0; i < PROPERTY_TEXTS; i++)
-        all |= is_present(p->own.text[i]) ? flags[i] : 0;
+        all |= is_present(p->own->text[i]) ? flags[i] : 0;
     return all;
 }
 
@@ -251,14 +254,16 @@ static char *put_header(char *at, const struct plan *p, uint16_t channel)
     at = put_prefix(at, FRAME_HEADER, channel, p->header);
     at = put64(put16(put16(at, AMQP_BASIC_CLASS), 0), m->body.len);
     at = put_short(put16(at, flags_of(p)), p->content_type);
-    at = put_short(at, p->own.text[PROPERTY_CONTENT_ENCODING]);
+    if (p->own != NULL)
+        at = put_short(at, p->own->text[PROPERTY_CONTENT_ENCODING]);
     if (p->table > 0)
         at = put_table(at, p);
-    at = put8(at, (uint8_t)(p->own.delivery_mode > 0 ? p->own.delivery_mode : PERSISTENT));
     at = put_short(put_own(at, p), m->id);
     if (m->timestamp_s > 0)
         at = put64(at, (uint64_t)m->timestamp_s);
-    at = put_short(put_short(at, m->type), p->own.text[PROPERTY_APP_ID]);
+    at = put_short(at, m->type);
+    if (p->own != NULL)
+        at = put_short(at, p->own->text[PROPERTY_APP_ID]);
     return put8(at, FRAME_END);
 }
 
@@ -299,14 +304,19 @@ int codec_publish(struct buf *out, uint16_t channel, const char *exchange, const
     struct plan p = {.m = m,
                      .exchange = slice_of(exchange != NULL ? exchange : ""),
                      .routing_key = slice_of(routing_key != NULL ? routing_key : "")};
+    struct properties own;
     int rc;
 
-    properties_init(&p.own);
+    if (m->properties.len > 0) {
+        properties_init(&own);
+        p.own = &own;
+    }
     p.mandatory = !is_direct_reply(&p);
     rc = make_plan(&p, frame_max, err);
     if (rc == OK)
         rc = write_plan(out, &p, channel, frame_max, err);
-    properties_free(&p.own);
+    if (p.own != NULL)
+        properties_free(p.own);
     buf_free(&p.fields);
     buf_free(&p.type);
     return rc;
