@@ -1,5 +1,5 @@
-/* format - see format.h. The facts are of the frameworks' consumers, tried with NestJS 11, Celery
- * 5.2 and Symfony 5.4, and read of the others. */
+/* format - see format.h. Tried with NestJS 11, Celery 5.2 and the CloudEvents SDK 10 of Node; of
+ * the others their source was read. */
 #include "base/format.h"
 
 #include "base/clock.h"
