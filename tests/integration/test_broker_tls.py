@@ -29,9 +29,9 @@ class Tls(Case):
 
     def secure(self, more=""):
         """A broker with TLS."""
-        tls, scratch = (os.path.join(self.folder, name) for name in ("tls", "scratch"))
-        os.mkdir(tls)
-        os.mkdir(scratch)
+        scratch = os.path.join(self.folder, "scratch")
+        tls = os.path.join(scratch, "rabbit", "tls")  # where a broker in another root sees it, too
+        os.makedirs(tls)
         shutil.copy(self.authority.cert, os.path.join(tls, "ca.pem"))
         with open(os.path.join(tls, "rabbitmq.conf"), "w", encoding="ascii") as file:
             file.write(more)
@@ -144,8 +144,20 @@ class Tls(Case):
         self.wait_logged(router, "broker.files_refused", "does not belong")
         self.works(router, "as before")
         shutil.copy(made[1][1], key)
+        self.check_untold(router, key)
         os.chmod(key, 0o644)
         self.assert_words(router.run("check").out, "can be read by every user of this machine")
+
+    def check_untold(self, router, key):
+        """No line of a key is in what others may see."""
+        with open(key, encoding="ascii") as file:
+            secret = file.read().splitlines()[1]
+        told = [router.said(0), router.said(1), router.run("status", "--json").out,
+                router.run("check").out, repr(router.ask('{"ask":"status"}'))]
+        for name in "herald.db", "herald.db-wal":
+            with open(os.path.join(router.folder, name), encoding="latin-1") as file:
+                told.append(file.read())
+        self.assertFalse(any(secret in text for text in told), "a key was told")
 
     def put(self, made, cert, key):
         shutil.copy(made[0], cert)

@@ -17,6 +17,7 @@
 #
 # RABBIT_TLS=FOLDER gives it a listener with TLS, too, with the files ca.pem, cert.pem and key.pem of
 # that folder, and with the settings of its file rabbitmq.conf, where there is one: RABBIT_TLS_PORT.
+# A node of another release sees what lies in DIR alone.
 #
 # RABBIT_BROKER=4.0 or 4.3 starts the one of another release of Debian, in a root of its own
 # (root.sh). It is made once, in the folder that HERALD_ROOTS names, which takes some minutes.

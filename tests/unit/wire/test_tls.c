@@ -1,4 +1,5 @@
 /* TLS on a stream that the test plays, against OpenSSL as a server in memory. */
+#include "base/chance.h"
 #include "check.h"
 #include "made_certificates.h"
 #include "wire/tls.h"
@@ -571,6 +572,64 @@ TEST_WITH(scene, bytes_that_were_changed_on_the_way_do_no_harm)
         again(f);
         ERR_clear_error();
     }
+}
+
+/* What the server says next, as it comes on its way through a bad wire: changed, twice, cut. */
+static size_t spoil(char *bytes, size_t n, struct chance *chance)
+{
+    const size_t at = (size_t)(chance_draw(chance) * (double)n);
+    const double kind = chance_draw(chance);
+
+    if (kind < 0.5)
+        bytes[at] = (char)(bytes[at] ^ (1 << (int)(chance_draw(chance) * 8)));
+    else if (kind < 0.75)
+        memmove(bytes + at / 2, bytes + at, n - at);
+    else
+        n = at + 1;
+    return n;
+}
+
+/* One conversation in which something is spoilt with each tenth thing that the server says. */
+static void converse_badly(struct scene *f, struct chance *chance)
+{
+    static char bytes[1 << 17];
+    struct err err;
+
+    for (int turn = 0; turn < 30 && !f->failed; turn++) {
+        int n;
+
+        (void)BIO_write(SSL_get_rbio(f->server), f->below.sent.data, (int)f->below.sent.len);
+        buf_clear(&f->below.sent);
+        (void)SSL_read(f->server, bytes, sizeof bytes);
+        (void)SSL_write(f->server, "a thing to say", 14);
+        n = BIO_read(SSL_get_wbio(f->server), bytes, sizeof bytes);
+        if (n > 0 && chance_draw(chance) < 0.1)
+            n = (int)spoil(bytes, (size_t)n, chance);
+        if (n > 0)
+            f->below.events->data(f->below.arg, bytes, (size_t)n);
+        if (f->opened && !f->failed)
+            (void)f->stream->ops->write(f->stream, "an answer", 9, &err);
+    }
+    assert_true(!f->failed || f->why.text[0] != '\0');
+    ERR_clear_error();
+}
+
+TEST_WITH(scene, a_bad_wire_ends_a_connection_and_nothing_else)
+{
+    struct chance chance;
+    int failed = 0;
+
+    chance_seed(&chance, 1);
+    f->settings.verify = false;
+    for (int i = 0; i < 300; i++) {
+        connect_to(f, "mq.example");
+        converse_badly(f, &chance);
+        failed += f->failed;
+        for (size_t at = 0; at < f->got.len; at += 14) /* no byte of it was taken for true */
+            assert_memory_equal(f->got.data + at, "a thing to say", 14);
+        again(f);
+    }
+    assert_true(failed > 100);
 }
 
 struct said {
