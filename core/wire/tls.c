@@ -309,8 +309,8 @@ static const struct stream_ops tls_ops = {
 };
 
 /* A host name is told to the peer (SNI), an address is not; each is what its certificate must
- * have. */
-static bool want_name(SSL *ssl, const char *name)
+ * have. `name` is not const for OpenSSL's macro alone. */
+static bool want_name(SSL *ssl, char *name)
 {
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
 
