@@ -10,6 +10,8 @@ const char *exchange_kind_word(enum exchange_kind kind)
         return "fanout";
     case EXCHANGE_TOPIC:
         return "topic";
+    case EXCHANGE_HEADERS:
+        return "headers";
     case EXCHANGE_DEFAULT:
     case EXCHANGE_DIRECT:
         break;
@@ -19,7 +21,8 @@ const char *exchange_kind_word(enum exchange_kind kind)
 
 enum exchange_kind exchange_kind_of(const char *word)
 {
-    static const enum exchange_kind kinds[] = {EXCHANGE_FANOUT, EXCHANGE_DIRECT, EXCHANGE_TOPIC};
+    static const enum exchange_kind kinds[] = {EXCHANGE_FANOUT, EXCHANGE_DIRECT, EXCHANGE_TOPIC,
+                                               EXCHANGE_HEADERS};
 
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (strcmp(word, exchange_kind_word(kinds[i])) == 0)

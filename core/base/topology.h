@@ -7,6 +7,8 @@
 #ifndef HERALD_BASE_TOPOLOGY_H
 #define HERALD_BASE_TOPOLOGY_H
 
+#include "base/arguments.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,9 +18,10 @@ enum exchange_kind {
     EXCHANGE_FANOUT,
     EXCHANGE_DIRECT,
     EXCHANGE_TOPIC,
+    EXCHANGE_HEADERS, /* looks at headers and at the arguments of bindings */
 };
 
-/* AMQP's word for the kind: "fanout", "direct", "topic"; "direct" for the default. */
+/* AMQP's word for the kind: "fanout", "direct", "topic", "headers"; "direct" for the default. */
 const char *exchange_kind_word(enum exchange_kind kind);
 /* Back again; any other word, such as "queue", is of the default exchange. */
 enum exchange_kind exchange_kind_of(const char *word);
@@ -57,13 +60,17 @@ struct subscription {
     const char *queue;
     struct destination *from; /* the exchanges the queue is bound to */
     size_t n_from;
+    struct arguments *from_arguments; /* of each of these bindings; NULL: none has any */
     enum queue_type queue_type;
-    int prefetch;              /* deliveries held unacked at most, 1 to 65535 */
-    struct retry_policy retry; /* for its handlers that have none of their own */
-    size_t pause_after;        /* messages that fail alike in a row until it pauses; 0: never */
-    bool unhandled_dead;       /* what no handler wants: true dead letter, false ack */
-    int order_by;              /* business key 1 to 3 that names a message's lane; 0: none */
-    bool hold;                 /* a dead letter keeps its lane waiting until a person comes */
+    struct arguments arguments; /* what it is made with, besides what herald gives it */
+    int priority;               /* of the consumer, among others of the queue */
+    bool exclusive;             /* no other consumer beside it */
+    int prefetch;               /* deliveries held unacked at most, 1 to 65535 */
+    struct retry_policy retry;  /* for its handlers that have none of their own */
+    size_t pause_after;         /* messages that fail alike in a row until it pauses; 0: never */
+    bool unhandled_dead;        /* what no handler wants: true dead letter, false ack */
+    int order_by;               /* business key 1 to 3 that names a message's lane; 0: none */
+    bool hold;                  /* a dead letter keeps its lane waiting until a person comes */
     enum envelope_kind envelope;
     /* Handles of the rules' functions, for the script floor alone; 0: there is none */
     int before, after;         /* around each handler (script_call) */

@@ -59,13 +59,21 @@ int ask_exchange(struct link *l, uint16_t channel, const char *name, enum exchan
     return link_send(l, channel, AMQP_EXCHANGE_DECLARE_METHOD, &m, err);
 }
 
-enum queue_form ask_queue_form(const char *name, enum queue_type type)
+static bool is_dead_lettered(const struct arguments *a)
+{
+    return arguments_find(a, "x-dead-letter-exchange") != NULL ||
+           arguments_find(a, "x-dead-letter-routing-key") != NULL ||
+           arguments_find(a, "x-dead-letter-strategy") != NULL;
+}
+
+enum queue_form ask_queue_form(const char *name, enum queue_type type, const struct arguments *a)
 {
     char dead[DEAD_LETTER_QUEUE_NAME_MAX];
 
     if (type == QUEUE_CLASSIC)
         return QUEUE_CLASSIC_STATED;
-    return dead_letter_queue_name(name, dead) ? QUEUE_QUORUM_DEAD_LETTERING : QUEUE_QUORUM_PLAIN;
+    return dead_letter_queue_name(name, dead) && !is_dead_lettered(a) ? QUEUE_QUORUM_DEAD_LETTERING
+                                                                      : QUEUE_QUORUM_PLAIN;
 }
 
 static amqp_table_entry_t text_argument(const char *name, const char *value)
@@ -76,35 +84,71 @@ static amqp_table_entry_t text_argument(const char *name, const char *value)
     };
 }
 
-/* Safe dead-lettering (at-least-once) keeps a message in its queue until its dead-letter queue
- * has confirmed it, and is had only together with reject-publish; the other kind may lose it on
- * the way. A dead-letter queue has no further one, so its own limit is out of reach; -1 for
- * "none" would be 0 to a broker before 4.0. */
-static int queue_arguments(const char *dead, enum queue_form form, amqp_table_entry_t out[static 5])
+amqp_table_entry_t channel_argument(const struct argument *a)
 {
-    out[0] = text_argument("x-queue-type", form == QUEUE_CLASSIC_STATED ? "classic" : "quorum");
-    if (form == QUEUE_OF_DEAD) {
-        out[1] = (amqp_table_entry_t){
-            .key = amqp_cstring_bytes("x-delivery-limit"),
-            .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = DELIVERIES_MAX}};
-        return 2;
+    amqp_table_entry_t entry = text_argument(a->name, a->text);
+
+    if (a->kind == ARGUMENT_FLAG) {
+        entry.value =
+            (amqp_field_value_t){.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = a->number != 0};
+    } else if (a->kind == ARGUMENT_INTEGER && a->number >= INT32_MIN && a->number <= INT32_MAX) {
+        entry.value =
+            (amqp_field_value_t){.kind = AMQP_FIELD_KIND_I32, .value.i32 = (int32_t)a->number};
+    } else if (a->kind == ARGUMENT_INTEGER) {
+        entry.value = (amqp_field_value_t){.kind = AMQP_FIELD_KIND_I64, .value.i64 = a->number};
     }
-    if (form != QUEUE_QUORUM_DEAD_LETTERING)
-        return 1;
-    out[1] = text_argument("x-dead-letter-exchange", "");
-    out[2] = text_argument("x-dead-letter-routing-key", dead);
-    out[3] = text_argument("x-dead-letter-strategy", "at-least-once");
-    out[4] = text_argument("x-overflow", "reject-publish");
-    return 5;
+    return entry;
 }
 
-/* A classic queue is declared with its type alone, which is as good as plain to every broker: the
- * declarations of the services that exist still match (docs/field-notes.md#topology). */
+enum { HERALDS_ARGUMENTS = 5 };
+
+/* Safe dead-lettering (at-least-once) keeps a message in its queue until its dead-letter queue
+ * has confirmed it, and is had only together with reject-publish; the other kind may lose it on
+ * the way, and is what a rule gets that wants another overflow. */
+static int dead_lettering(const char *dead, const struct arguments *a, amqp_table_entry_t *out)
+{
+    const struct argument *overflow = arguments_find(a, "x-overflow");
+    int n = 0;
+
+    out[n++] = text_argument("x-dead-letter-exchange", "");
+    out[n++] = text_argument("x-dead-letter-routing-key", dead);
+    if (overflow == NULL || strcmp(overflow->text, "reject-publish") == 0)
+        out[n++] = text_argument("x-dead-letter-strategy", "at-least-once");
+    if (overflow == NULL)
+        out[n++] = text_argument("x-overflow", "reject-publish");
+    return n;
+}
+
+/* A dead-letter queue has no further one, so its own limit is out of reach; -1 for "none" would be
+ * 0 to a broker before 4.0. */
+static int queue_arguments(const char *dead, enum queue_form form, const struct arguments *a,
+                           amqp_table_entry_t out[static HERALDS_ARGUMENTS + ARGUMENTS_MAX])
+{
+    int n = 0;
+
+    out[n++] = text_argument("x-queue-type", form == QUEUE_CLASSIC_STATED ? "classic" : "quorum");
+    if (form == QUEUE_OF_DEAD) {
+        out[n++] = channel_argument(&(struct argument){.name = "x-delivery-limit",
+                                                       .kind = ARGUMENT_INTEGER,
+                                                       .text = "",
+                                                       .number = DELIVERIES_MAX});
+        return n;
+    }
+    if (form == QUEUE_QUORUM_DEAD_LETTERING)
+        n += dead_lettering(dead, a, &out[n]);
+    for (size_t i = 0; i < a->n && i < ARGUMENTS_MAX; i++)
+        out[n++] = channel_argument(&a->list[i]);
+    return n;
+}
+
+/* A classic queue is declared with its type and what its rule says, which is as good as plain to
+ * every broker: the declarations of the services that exist still match
+ * (docs/field-notes.md#topology). */
 int ask_queue(struct link *l, uint16_t channel, const char *name, enum queue_form form,
-              struct err *err)
+              const struct arguments *a, struct err *err)
 {
     char dead[DEAD_LETTER_QUEUE_NAME_MAX];
-    amqp_table_entry_t arguments[5];
+    amqp_table_entry_t arguments[HERALDS_ARGUMENTS + ARGUMENTS_MAX];
     amqp_queue_declare_t m = {
         .queue = amqp_cstring_bytes(name),
         .passive = form == QUEUE_AS_IT_IS,
@@ -114,22 +158,25 @@ int ask_queue(struct link *l, uint16_t channel, const char *name, enum queue_for
 
     REQUIRE(dead_letter_queue_name(name, dead) || form != QUEUE_QUORUM_DEAD_LETTERING);
     if (form != QUEUE_AS_IT_IS) {
-        m.arguments.num_entries = queue_arguments(dead, form, arguments);
+        m.arguments.num_entries = queue_arguments(dead, form, a, arguments);
         m.arguments.entries = arguments;
     }
     return link_send(l, channel, AMQP_QUEUE_DECLARE_METHOD, &m, err);
 }
 
 int ask_binding(struct link *l, uint16_t channel, const char *exchange, const char *queue,
-                const char *routing_key, struct err *err)
+                const char *routing_key, const struct arguments *a, struct err *err)
 {
+    amqp_table_entry_t entries[ARGUMENTS_MAX];
     amqp_queue_bind_t m = {
         .queue = amqp_cstring_bytes(queue),
         .exchange = amqp_cstring_bytes(exchange),
         .routing_key = amqp_cstring_bytes(routing_key),
-        .arguments = amqp_empty_table,
+        .arguments = {.entries = entries},
     };
 
+    for (size_t i = 0; i < a->n && i < ARGUMENTS_MAX; i++)
+        entries[m.arguments.num_entries++] = channel_argument(&a->list[i]);
     return link_send(l, channel, AMQP_QUEUE_BIND_METHOD, &m, err);
 }
 

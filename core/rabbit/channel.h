@@ -42,14 +42,19 @@ enum queue_form {
     QUEUE_OF_DEAD,               /* such a dead-letter queue itself */
 };
 
-/* What a queue of this name and stated type is created as. */
-enum queue_form ask_queue_form(const char *name, enum queue_type type);
+/* What a queue of this name and stated type is created as. One that its rule has dead-lettered
+ * elsewhere gets no dead-letter queue of herald's. */
+enum queue_form ask_queue_form(const char *name, enum queue_type type, const struct arguments *a);
 
+/* `a`: those of its rule, which go before herald's; of no meaning for a dead-letter queue. */
 int ask_queue(struct link *l, uint16_t channel, const char *name, enum queue_form form,
-              struct err *err);
+              const struct arguments *a, struct err *err);
 
 int ask_binding(struct link *l, uint16_t channel, const char *exchange, const char *queue,
-                const char *routing_key, struct err *err);
+                const char *routing_key, const struct arguments *a, struct err *err);
+
+/* An argument as AMQP has it; lent by `a`. */
+amqp_table_entry_t channel_argument(const struct argument *a);
 
 /* Whether a queue can be consumed: a consumer that takes one message at most. */
 int ask_consumer(struct link *l, uint16_t channel, const char *queue, struct err *err);

@@ -245,6 +245,25 @@ static int prefetch_of(const struct consume_channel *f, const struct subscriptio
     return f->dead[0] != '\0' ? DEAD_PREFETCH : s->prefetch;
 }
 
+/* That of a dead-letter queue is like any other. */
+static int32_t priority_of(const struct consume_channel *f, const struct subscription *s)
+{
+    return f->dead[0] != '\0' ? 0 : s->priority;
+}
+
+static bool is_exclusive(const struct consume_channel *f, const struct subscription *s)
+{
+    return f->dead[0] == '\0' && s->exclusive;
+}
+
+/* What a consumer is told once, when it begins: basic.qos is for consumers to come. */
+static bool consumes_alike(const struct consume_channel *f, const struct subscription *a,
+                           const struct subscription *b)
+{
+    return prefetch_of(f, a) == prefetch_of(f, b) && priority_of(f, a) == priority_of(f, b) &&
+           is_exclusive(f, a) == is_exclusive(f, b);
+}
+
 static void enter_queue(struct consume_channel *f)
 {
     const struct subscription *before = f->subscription;
@@ -253,8 +272,7 @@ static void enter_queue(struct consume_channel *f)
     f->next = NULL;
     for (struct unacked *h = f->first; h != NULL; h = h->next_on_channel)
         h->delivery.subscription = f->subscription;
-    /* basic.qos is for consumers to come. */
-    if (before != NULL && prefetch_of(f, before) != prefetch_of(f, f->subscription))
+    if (before != NULL && !consumes_alike(f, before, f->subscription))
         consume_channel_renew(f);
 }
 
@@ -319,12 +337,14 @@ static int send_consume(struct consume_channel *f, struct err *err)
 {
     uint16_t prefetch = consume_channel_room_prefetch(f, (uint16_t)prefetch_of(f, f->subscription));
     amqp_basic_qos_t qos = {.prefetch_count = pace_of(f) == PACE_ONE ? 1 : prefetch};
-    /* As it is without; but a stream takes no such argument, and refuses to be consumed. */
-    amqp_table_entry_t priority = {.key = amqp_cstring_bytes("x-priority"),
-                                   .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = 0}};
+    /* 0 is as without; but a stream takes no such argument, and refuses to be consumed. */
+    amqp_table_entry_t priority = {
+        .key = amqp_cstring_bytes("x-priority"),
+        .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = priority_of(f, f->subscription)}};
     amqp_basic_consume_t consume = {
         .queue = amqp_cstring_bytes(consumed(f)),
         .consumer_tag = amqp_cstring_bytes(CONSUMER_TAG),
+        .exclusive = is_exclusive(f, f->subscription),
         .arguments = {.num_entries = 1, .entries = &priority},
     };
     int rc = channel_open(f->context->link, f->channel, err);

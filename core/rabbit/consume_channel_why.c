@@ -12,13 +12,22 @@ const char *consume_channel_why_closed(const struct consume_channel *f,
 {
     char broker[240];
 
-    if (words_of(channel_why(close, broker, sizeof broker)) != WORDS_STREAM)
+    switch (words_of(channel_why(close, broker, sizeof broker))) {
+    case WORDS_STREAM:
+        snprintf(out, size,
+                 "queue \"%s\" is a stream: herald takes messages from classic and quorum queues; "
+                 "name a queue in herald.subscribe (broker: %s)",
+                 consume_channel_queue(f), broker);
+        return out;
+    case WORDS_IN_USE:
+        snprintf(out, size,
+                 "queue \"%s\" has another consumer, and one of the two is exclusive: it is tried "
+                 "again until that one is gone (broker: %s)",
+                 consume_channel_queue(f), broker);
+        return out;
+    default:
         return channel_why(close, out, size);
-    snprintf(out, size,
-             "queue \"%s\" is a stream: herald takes messages from classic and quorum queues; name "
-             "a queue in herald.subscribe (broker: %s)",
-             consume_channel_queue(f), broker);
-    return out;
+    }
 }
 
 /* The broker does not say why. From RabbitMQ 4.3 a time-out for acks ends like this, too, on a
@@ -48,8 +57,8 @@ bool consume_channel_is_absent(const struct consume_channel *f)
 
 void consume_channel_warn_unguarded(struct consume_channel *f)
 {
-    if (f->warned)
-        return;
+    if (f->warned || arguments_find(&f->subscription->arguments, "x-dead-letter-exchange") != NULL)
+        return; /* its rule says where they go */
     f->warned = true;
     log_event(f->context->log, LOG_WARN, "broker.no_dead_letter_queue",
               LOG_FIELDS(log_text("queue", consume_channel_queue(f)),

@@ -155,23 +155,24 @@ static enum queue_form form_of(const struct declare_item *item, enum item_step s
 {
     if (step != STEP_CREATING || item->kind == ITEM_EXCHANGE)
         return QUEUE_AS_IT_IS;
-    return item->kind == ITEM_DEAD ? QUEUE_OF_DEAD
-                                   : ask_queue_form(item->name, item->rule.queue_type);
+    return item->kind == ITEM_DEAD
+               ? QUEUE_OF_DEAD
+               : ask_queue_form(item->name, item->rule.queue_type, &item->rule.arguments);
 }
 
 static int ask(const struct declare_channel *dc, const struct declare_item *item, struct err *err)
 {
     if (item->step == STEP_CONSUMING)
         return ask_consumer(dc->link, dc->channel, item->name, err);
-    if (item->kind == ITEM_LIMIT)
+    if (item->kind == ITEM_LIMIT || item->step == STEP_PROBING)
         return queue_probe_ask(item->probe, dc->link, dc->channel, err);
     if (item->kind == ITEM_BINDING)
         return ask_binding(dc->link, dc->channel, item->exchange->name, item->queue->name,
-                           item->name, err);
+                           item->name, &item->bound_with, err);
     if (item->kind == ITEM_EXCHANGE)
         return ask_exchange(dc->link, dc->channel, item->name, item->rule.exchange_kind,
                             item->step == STEP_ASKING, err);
-    return ask_queue(dc->link, dc->channel, item->name, item->form, err);
+    return ask_queue(dc->link, dc->channel, item->name, item->form, &item->rule.arguments, err);
 }
 
 static void send_item(struct declare *d, struct declare_item *item, enum item_step step,
@@ -330,6 +331,56 @@ static void go_on_probing(struct declare *d, struct declare_item *item, const ch
     declare_item_release(d, item);
 }
 
+/* It is there with other arguments than its rule says, which are of no concern to what exists; its
+ * type, which the broker compares last, is. */
+static bool differs_in_arguments(const struct declare_item *item, const char *text)
+{
+    struct words_difference d;
+
+    return item->kind == ITEM_QUEUE && item->step == STEP_CREATING && item->rule.arguments.n > 0 &&
+           words_difference(text, &d) && !slice_is(d.argument, "x-queue-type");
+}
+
+static void begin_probing(struct declare *d, struct declare_item *item, const char *text)
+{
+    log_event(d->log, LOG_WARN, "broker.other_arguments",
+              LOG_FIELDS(log_text("queue", item->name), log_text("why", text)));
+    if (declare_item_probe(item) == OK) {
+        begin_item(d, item, STEP_PROBING);
+        return;
+    }
+    refuse(d, item, "out of memory");
+    declare_item_release(d, item);
+}
+
+/* One whose type is not known is not that of another type. */
+static void end_probing(struct declare *d, struct declare_item *item)
+{
+    const char *stated = explain_queue_type(item->rule.queue_type), *type = item->probe->type;
+    char why[TEXT_MAX];
+
+    snprintf(
+        why, sizeof why,
+        "queue \"%s\" exists with type = %s, but queue_type = \"%s\" at %s asks for another; "
+        "leave queue_type out of the subscription, or delete the queue so that it is made anew",
+        item->name, type, stated, item->rule.origin != NULL ? item->rule.origin : "");
+    if (stated[0] != '\0' && type[0] != '\0' && strcmp(type, stated) != 0)
+        refuse(d, item, why);
+    else
+        finish(d, item);
+    declare_item_release(d, item);
+}
+
+static void go_on_probing_queue(struct declare *d, struct declare_item *item, const char *text)
+{
+    if (words_of(text) != WORDS_DIFFERENT)
+        begin_item(d, item, STEP_ASKING); /* it went meanwhile */
+    else if (queue_probe_hear(item->probe, text))
+        begin_item(d, item, STEP_PROBING);
+    else
+        end_probing(d, item);
+}
+
 /* A no that leads on: what is absent is created, what is there is taken as it is. */
 static bool try_otherwise(struct declare *d, struct declare_item *item,
                           const amqp_channel_close_t *close)
@@ -344,6 +395,8 @@ static bool try_otherwise(struct declare *d, struct declare_item *item,
     item->absent = item->absent || (asking && meaning == WORDS_ABSENT);
     if (item->kind == ITEM_LIMIT)
         go_on_probing(d, item, text);
+    else if (item->step == STEP_PROBING)
+        go_on_probing_queue(d, item, text);
     else if (asking && item->kind == ITEM_TARGET)
         find_target(d, item);
     else if (absent && item->kind == ITEM_DEAD && !item->seen && !item->queue->dead_letters)
@@ -352,6 +405,8 @@ static bool try_otherwise(struct declare *d, struct declare_item *item,
         begin_item(d, item, STEP_CREATING);
     else if (item->form == QUEUE_QUORUM_DEAD_LETTERING && explain_is_of_dead_letters(text))
         declare_plain(d, item, text);
+    else if (differs_in_arguments(item, text))
+        begin_probing(d, item, text);
     else if (item->form == QUEUE_OF_DEAD && close->reply_code == AMQP_PRECONDITION_FAILED)
         begin_item(d, item, STEP_ASKING); /* somebody made it meanwhile, otherwise */
     else

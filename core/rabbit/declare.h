@@ -35,9 +35,10 @@
  *
  * An exchange or a queue of any type goes through ASKING; a queue whose type the
  * rule states goes straight to CREATING, so that a mismatch is a 406 and is
- * explained. A binding waits for its exchange and its queue. declare_step starts
- * what can be started, declare_method hears the answers. A refusal is logged once, keeps
- * its words, and holds up nobody else.
+ * explained. One that is there and differs in an argument of its rule is taken as it is, too, once
+ * queue_probe.h has told its type. A binding waits for its exchange and its queue. declare_step
+ * starts what can be started, declare_method hears the answers. A refusal is logged once, keeps its
+ * words, and holds up nobody else.
  *
  * A quorum queue is created with a dead-letter queue (dead_letter_queue.h). One that is there
  * without, made before or by somebody else, refuses that with a 406 and is declared
@@ -89,7 +90,8 @@ struct declare_item *declare_queue(struct declare *d, const struct subscription 
 struct declare_item *declare_dead_queue(struct declare *d, struct declare_item *queue,
                                         const char *name);
 struct declare_item *declare_binding(struct declare *d, struct declare_item *exchange,
-                                     struct declare_item *queue, const char *routing_key);
+                                     struct declare_item *queue, const char *routing_key,
+                                     const struct arguments *a);
 
 /* The same for all exchanges that a subscription's queue is bound to. OK or ERR_NOMEM. */
 int declare_bindings(struct declare *d, struct declare_item *queue, const struct subscription *s);

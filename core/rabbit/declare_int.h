@@ -16,7 +16,14 @@
 #include "rabbit/reason.h"
 
 enum item_kind { ITEM_EXCHANGE, ITEM_QUEUE, ITEM_BINDING, ITEM_TARGET, ITEM_DEAD, ITEM_LIMIT };
-enum item_step { STEP_IDLE, STEP_ASKING, STEP_CREATING, STEP_BINDING, STEP_CONSUMING };
+enum item_step {
+    STEP_IDLE,
+    STEP_ASKING,
+    STEP_CREATING,
+    STEP_BINDING,
+    STEP_CONSUMING,
+    STEP_PROBING, /* a queue that is there with other arguments: of which type it is */
+};
 
 enum {
     DECLARE_CHANNELS_MAX = 128, /* with those that wait for a late answer */
@@ -40,6 +47,7 @@ struct item_rule {
     char *origin;                     /* where they name it; owned; NULL */
     enum exchange_kind exchange_kind; /* ITEM_EXCHANGE: created as this */
     enum queue_type queue_type;       /* ITEM_QUEUE: what is stated */
+    struct arguments arguments;       /* ITEM_QUEUE: what it is made with; owned */
 };
 
 struct declare_item {
@@ -55,6 +63,7 @@ struct declare_item {
     struct item_rule next;            /* of the plan under way, when `named` */
     struct declare_item *exchange;    /* ITEM_BINDING: from */
     struct declare_item *queue;       /* ITEM_BINDING: to; ITEM_DEAD: whose */
+    struct arguments bound_with;      /* ITEM_BINDING: its arguments; owned */
     bool absent;                      /* asked for passively, it was not there */
     bool planned;                     /* named by the rules */
     bool named;                       /* named by the plan under way */
@@ -66,7 +75,7 @@ struct declare_item {
     enum queue_form form;             /* ITEM_QUEUE, _DEAD: what the broker was asked for last */
     bool dead_letters;                /* ITEM_QUEUE: the broker took it with a dead-letter queue */
     bool seen;                        /* it was there: ITEM_DEAD is made again when it goes */
-    struct queue_probe *probe;        /* ITEM_LIMIT: owned */
+    struct queue_probe *probe;        /* ITEM_LIMIT, and STEP_PROBING: owned */
     struct reason *why;               /* of the last refusal, kept to log it only once */
 };
 
@@ -95,6 +104,9 @@ const char *declare_item_name(const struct declare_item *item);
 
 /* Keeps the words of a trouble; true when they are others than before. */
 bool declare_item_blame(struct declare_item *item, const char *why);
+
+/* Begins to ask what a queue is. OK or ERR_NOMEM. */
+int declare_item_probe(struct declare_item *item);
 
 /* declare.c: its first question, on the channel that it has; nothing is under way any more; what
  * came on its channel. */

@@ -11,13 +11,21 @@
 /* Between two connections of its own for an item that goes unanswered. */
 enum { BACKOFF_MIN_MS = 2 * 1000, BACKOFF_MAX_MS = 60 * 1000 };
 
+static void rule_clear(struct item_rule *rule)
+{
+    free(rule->origin);
+    arguments_free(&rule->arguments);
+    *rule = (struct item_rule){.origin = NULL};
+}
+
 void declare_item_free(struct declare_item **item)
 {
     if (*item == NULL)
         return;
     free((*item)->name);
-    free((*item)->rule.origin);
-    free((*item)->next.origin);
+    rule_clear(&(*item)->rule);
+    rule_clear(&(*item)->next);
+    arguments_free(&(*item)->bound_with);
     free((*item)->probe);
     reason_drop(&(*item)->why);
     free(*item);
@@ -68,7 +76,8 @@ static struct declare_item *find(const struct declare *d, const struct declare_i
         struct declare_item *item = d->items[i];
 
         if (item->kind == like->kind && item->exchange == like->exchange &&
-            item->queue == like->queue && strcmp(item->name, like->name) == 0)
+            item->queue == like->queue && strcmp(item->name, like->name) == 0 &&
+            arguments_same(&item->bound_with, &like->bound_with))
             return item;
     }
     return NULL;
@@ -76,13 +85,16 @@ static struct declare_item *find(const struct declare *d, const struct declare_i
 
 static int copy_rule(const struct item_rule *from, struct item_rule *to)
 {
-    char *origin = from->origin != NULL ? strdup(from->origin) : NULL;
+    struct item_rule copy = *from;
 
-    if (from->origin != NULL && origin == NULL)
+    copy.origin = from->origin != NULL ? strdup(from->origin) : NULL;
+    if ((from->origin != NULL && copy.origin == NULL) ||
+        arguments_copy(&from->arguments, &copy.arguments) != OK) {
+        free(copy.origin);
         return ERR_NOMEM;
-    free(to->origin);
-    *to = *from;
-    to->origin = origin;
+    }
+    rule_clear(to);
+    *to = copy;
     return OK;
 }
 
@@ -94,9 +106,11 @@ static struct declare_item *item_new(const struct declare_item *like)
     if (item == NULL)
         return NULL;
     *item = *like;
-    item->rule.origin = NULL;
+    item->rule = (struct item_rule){.origin = NULL};
+    item->bound_with = (struct arguments){.n = 0};
     item->name = strdup(like->name);
-    if (item->name == NULL || copy_rule(&like->rule, &item->rule) != OK)
+    if (item->name == NULL || copy_rule(&like->rule, &item->rule) != OK ||
+        arguments_copy(&like->bound_with, &item->bound_with) != OK)
         declare_item_free(&item);
     return item;
 }
@@ -175,7 +189,9 @@ struct declare_item *declare_queue(struct declare *d, const struct subscription 
     const struct declare_item like = {
         .kind = ITEM_QUEUE,
         .name = (char *)(uintptr_t)s->queue,
-        .rule = {.origin = (char *)(uintptr_t)s->origin, .queue_type = s->queue_type},
+        .rule = {.origin = (char *)(uintptr_t)s->origin,
+                 .queue_type = s->queue_type,
+                 .arguments = s->arguments},
         .planned = true,
     };
 
@@ -183,10 +199,14 @@ struct declare_item *declare_queue(struct declare *d, const struct subscription 
 }
 
 struct declare_item *declare_binding(struct declare *d, struct declare_item *exchange,
-                                     struct declare_item *queue, const char *routing_key)
+                                     struct declare_item *queue, const char *routing_key,
+                                     const struct arguments *a)
 {
-    struct declare_item like = {
-        .kind = ITEM_BINDING, .exchange = exchange, .queue = queue, .planned = true};
+    struct declare_item like = {.kind = ITEM_BINDING,
+                                .exchange = exchange,
+                                .queue = queue,
+                                .bound_with = *a,
+                                .planned = true};
     struct declare_item *item;
 
     like.name = strdup(routing_key);
@@ -212,13 +232,21 @@ struct declare_item *declare_limit(struct declare *d, const char *queue)
 
     if (item == NULL || item->probe != NULL)
         return item;
-    item->probe = malloc(sizeof *item->probe);
-    if (item->probe == NULL) {
+    if (declare_item_probe(item) != OK) {
         item->dropped = true;
         return NULL;
     }
-    queue_probe_begin(item->probe, item->name);
     return item;
+}
+
+int declare_item_probe(struct declare_item *item)
+{
+    if (item->probe == NULL)
+        item->probe = malloc(sizeof *item->probe);
+    if (item->probe == NULL)
+        return ERR_NOMEM;
+    queue_probe_begin(item->probe, item->name);
+    return OK;
 }
 
 int64_t declare_limit_found(const struct declare_item *limit)
@@ -244,13 +272,17 @@ struct declare_item *declare_dead_queue(struct declare *d, struct declare_item *
 
 int declare_bindings(struct declare *d, struct declare_item *queue, const struct subscription *s)
 {
+    const struct arguments none = {.n = 0};
+
     for (size_t i = 0; i < s->n_from; i++) {
+        const struct arguments *a = s->from_arguments != NULL ? &s->from_arguments[i] : &none;
         struct declare_item *exchange;
 
         if (s->from[i].kind == EXCHANGE_DEFAULT)
             continue; /* every queue is bound to it by its name */
         exchange = declare_exchange(d, &s->from[i], true);
-        if (exchange == NULL || declare_binding(d, exchange, queue, s->from[i].routing_key) == NULL)
+        if (exchange == NULL ||
+            declare_binding(d, exchange, queue, s->from[i].routing_key, a) == NULL)
             return ERR_NOMEM;
     }
     return OK;
@@ -284,8 +316,7 @@ static void end_plan(struct declare *d)
     for (size_t i = 0; i < d->n_items; i++) {
         struct declare_item *item = d->items[i];
 
-        free(item->next.origin);
-        item->next = (struct item_rule){.origin = NULL};
+        rule_clear(&item->next);
         item->named = item->fresh = false;
     }
     d->planning = false;
@@ -310,9 +341,9 @@ static void renew(struct declare *d, struct declare_item *item)
 {
     const bool other_type = item->rule.queue_type != item->next.queue_type;
 
-    free(item->rule.origin);
+    rule_clear(&item->rule);
     item->rule = item->next;
-    item->next.origin = NULL;
+    item->next = (struct item_rule){.origin = NULL};
     item->planned = true;
     item->absent = false; /* others may have bound to what was made for an earlier plan */
     if (item->kind == ITEM_TARGET)

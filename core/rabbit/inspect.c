@@ -5,6 +5,7 @@
 #include "rabbit/channel.h"
 #include "rabbit/dead_letter_queue.h"
 #include "rabbit/explain.h"
+#include "rabbit/inspect_arguments.h"
 #include "rabbit/inspect_queue.h"
 #include "rabbit/words.h"
 #include "wire/tcp.h"
@@ -74,7 +75,7 @@ static void tell_silent(struct inspection *in)
     end(in);
 }
 
-static void tell(struct inspection *in, enum inspect_severity severity, const char *text)
+static void tell(const struct inspection *in, enum inspect_severity severity, const char *text)
 {
     in->finding(in->arg, severity, in->questions[in->at].origin, text);
 }
@@ -85,7 +86,9 @@ static enum queue_form form_of(const struct inspection *in)
 
     if (!in->stating)
         return QUEUE_AS_IT_IS;
-    return in->plain ? QUEUE_QUORUM_PLAIN : ask_queue_form(q->name, q->queue_type);
+    if (in->plain || q->kind != ASK_QUEUE)
+        return QUEUE_QUORUM_PLAIN;
+    return ask_queue_form(q->name, q->queue_type, &q->rule->arguments);
 }
 
 static int send_question(struct inspection *in, struct err *err)
@@ -99,9 +102,10 @@ static int send_question(struct inspection *in, struct err *err)
     if (q->kind == ASK_EXCHANGE)
         return ask_exchange(in->link, CHANNEL_DECLARE, q->name, q->exchange_kind, !in->stating,
                             err);
-    if (inspect_is_of_any_type(in) && in->stating)
+    if (inspect_is_probed(in) && in->stating)
         return inspect_ask_queue(in, err);
-    return ask_queue(in->link, CHANNEL_DECLARE, q->name, form_of(in), err);
+    return ask_queue(in->link, CHANNEL_DECLARE, q->name, form_of(in),
+                     q->rule != NULL ? &q->rule->arguments : &(struct arguments){.n = 0}, err);
 }
 
 /* A router opens a channel for each queue, one for the dead-letter queue beside it, and one to
@@ -207,35 +211,53 @@ static void on_exchange(struct inspection *in)
         ask(in, true);
 }
 
+static void tell_absent_exchange(const struct inspection *in)
+{
+    const struct question *q = &in->questions[in->at];
+    char text[TEXT_MAX];
+
+    snprintf(text, sizeof text, "exchange \"%s\" will be created as durable %s%s", q->name,
+             exchange_kind_word(q->exchange_kind),
+             q->sent_to_alone ? ", and a route leads there where no queue is bound: subscribe "
+                                "to it, or start the service that listens there"
+                              : "");
+    tell(in, q->sent_to_alone ? INSPECT_WARNING : INSPECT_NOTE, text);
+}
+
+/* ", with dead-letter queue "q.herald-dead", and x-max-length = 10" */
+static void tell_absent_queue(const struct inspection *in)
+{
+    const struct question *q = &in->questions[in->at];
+    const enum queue_type type = q->queue_type == QUEUE_ANY ? QUEUE_QUORUM : q->queue_type;
+    const struct arguments *a = &q->rule->arguments;
+    const bool guarded = ask_queue_form(q->name, type, a) == QUEUE_QUORUM_DEAD_LETTERING;
+    char text[TEXT_MAX], dead[DEAD_LETTER_QUEUE_NAME_MAX], words[ARGUMENT_WORDS_MAX];
+
+    snprintf(text, sizeof text, "queue \"%s\" will be created as %s%s%s%s%s%s", q->name,
+             explain_queue_type(type), guarded ? ", with dead-letter queue \"" : "",
+             guarded && dead_letter_queue_name(q->name, dead) ? dead : "", guarded ? "\"" : "",
+             a->n > 0 ? ", with " : "", arguments_words(a, words, sizeof words));
+    tell(in, INSPECT_NOTE, text);
+    inspect_tell_refused_arguments(in, type);
+    inspect_tell_exclusive(in, type == QUEUE_QUORUM);
+}
+
 static void tell_absent(struct inspection *in)
 {
     const struct question *q = &in->questions[in->at];
-    char text[TEXT_MAX], dead[DEAD_LETTER_QUEUE_NAME_MAX];
+    char text[TEXT_MAX];
 
-    if (q->kind == ASK_EXCHANGE)
-        snprintf(text, sizeof text, "exchange \"%s\" will be created as durable %s%s", q->name,
-                 exchange_kind_word(q->exchange_kind),
-                 q->sent_to_alone ? ", and a route leads there where no queue is bound: subscribe "
-                                    "to it, or start the service that listens there"
-                                  : "");
-    else if (q->kind == ASK_QUEUE &&
-             ask_queue_form(q->name, q->queue_type) == QUEUE_QUORUM_DEAD_LETTERING)
-        snprintf(text, sizeof text,
-                 "queue \"%s\" will be created as quorum, with dead-letter queue \"%s\"", q->name,
-                 dead_letter_queue_name(q->name, dead) ? dead : "");
-    else if (q->kind == ASK_QUEUE)
-        snprintf(text, sizeof text, "queue \"%s\" will be created as %s", q->name,
-                 explain_queue_type(q->queue_type == QUEUE_ANY ? QUEUE_QUORUM : q->queue_type));
-    else
+    if (q->kind == ASK_EXCHANGE) {
+        tell_absent_exchange(in);
+    } else if (q->kind == ASK_QUEUE) {
+        tell_absent_queue(in);
+    } else {
         snprintf(text, sizeof text,
                  "route to queue \"%s\", which does not exist: subscribe to it, or have it made by "
                  "the service that takes from it",
                  q->name);
-    tell(in,
-         q->kind == ASK_TARGET ? INSPECT_ERROR
-         : q->sent_to_alone    ? INSPECT_WARNING
-                               : INSPECT_NOTE,
-         text);
+        tell(in, INSPECT_ERROR, text);
+    }
 }
 
 static void tell_refused(struct inspection *in, uint16_t code, const char *broker)
@@ -284,7 +306,7 @@ static void on_refusal(struct inspection *in, const amqp_channel_close_t *close)
     char broker[TEXT_MAX / 2], text[TEXT_MAX];
 
     channel_why(close, broker, sizeof broker);
-    if (inspect_is_of_any_type(in) && in->stating) {
+    if (inspect_is_probed(in) && in->stating) {
         hear_queue(in, broker);
         return;
     }

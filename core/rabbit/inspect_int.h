@@ -1,7 +1,8 @@
 /*
  * inspect_int - the inside of inspect, for its own files
  *
- * inspect_list.c lists what is to be asked, inspect.c asks it and tells what it finds.
+ * inspect_list.c lists what is to be asked, inspect.c asks it and tells what it finds, with the
+ * help of inspect_queue.c and inspect_arguments.c.
  */
 #ifndef HERALD_RABBIT_INSPECT_INT_H
 #define HERALD_RABBIT_INSPECT_INT_H
@@ -21,6 +22,7 @@ struct question {
     enum exchange_kind exchange_kind; /* ASK_EXCHANGE */
     bool sent_to_alone;               /* ASK_EXCHANGE: no subscription here binds to it */
     enum queue_type queue_type;       /* ASK_QUEUE */
+    const struct subscription *rule;  /* ASK_QUEUE; lent by the topology */
 };
 
 struct inspection {
@@ -31,7 +33,7 @@ struct inspection {
     size_t n_questions;
     size_t at;                /* the one under way */
     bool stating;             /* it was asked actively */
-    struct queue_probe found; /* of a queue whose type no rule states */
+    struct queue_probe found; /* of a queue whose type no rule states, or with arguments */
     bool empty;               /* the queue under way seems to be */
     bool plain;               /* and without a dead-letter queue, since it has none or another */
     bool open;                /* channel.open was sent and nothing has closed it */

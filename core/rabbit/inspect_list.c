@@ -66,7 +66,8 @@ int inspect_list(struct inspection *in, const struct topology *t)
         add(in, (struct question){.kind = ASK_QUEUE,
                                   .name = t->subscriptions[i].queue,
                                   .origin = t->subscriptions[i].origin,
-                                  .queue_type = t->subscriptions[i].queue_type});
+                                  .queue_type = t->subscriptions[i].queue_type,
+                                  .rule = &t->subscriptions[i]});
     for (size_t i = 0; i < t->n_routes; i++)
         add_destinations(in, ASK_TARGET, t->routes[i].origin, t->routes[i].to, t->routes[i].n_to,
                          false);

@@ -2,6 +2,8 @@
 #include "rabbit/inspect_queue.h"
 
 #include "rabbit/channel.h"
+#include "rabbit/explain.h"
+#include "rabbit/inspect_arguments.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -110,18 +112,39 @@ void inspect_tell_unguarded(const struct inspection *in)
     tell(in, INSPECT_NOTE, text);
 }
 
-bool inspect_is_of_any_type(const struct inspection *in)
+bool inspect_is_probed(const struct inspection *in)
 {
     const struct question *q = &in->questions[in->at];
 
-    return q->kind == ASK_QUEUE && q->queue_type == QUEUE_ANY;
+    return q->kind == ASK_QUEUE && (q->queue_type == QUEUE_ANY || q->rule->arguments.n > 0);
 }
 
 int inspect_ask_queue(struct inspection *in, struct err *err)
 {
-    if (in->found.queue == NULL)
-        queue_probe_begin(&in->found, in->questions[in->at].name);
+    const struct question *q = &in->questions[in->at];
+
+    if (in->found.queue == NULL) {
+        queue_probe_begin(&in->found, q->name);
+        queue_probe_state(&in->found, &q->rule->arguments);
+    }
     return queue_probe_ask(&in->found, in->link, CHANNEL_DECLARE, err);
+}
+
+/* What a router refuses, whatever else it is. */
+static bool tell_other_type(const struct inspection *in)
+{
+    const struct question *q = &in->questions[in->at];
+    const char *stated = explain_queue_type(q->queue_type);
+    char text[TEXT_MAX];
+
+    if (stated[0] == '\0' || in->found.type[0] == '\0' || strcmp(in->found.type, stated) == 0)
+        return false;
+    snprintf(text, sizeof text,
+             "queue \"%s\" exists with type = %s, but queue_type = \"%s\" asks for another; leave "
+             "queue_type out of the subscription, or delete the queue so that it is made anew",
+             q->name, in->found.type, stated);
+    tell(in, INSPECT_ERROR, text);
+    return true;
 }
 
 void inspect_tell_queue(const struct inspection *in)
@@ -132,6 +155,10 @@ void inspect_tell_queue(const struct inspection *in)
     enum inspect_severity severity;
     char text[TEXT_MAX];
 
+    if (tell_other_type(in))
+        return;
+    inspect_tell_differences(in);
+    inspect_tell_exclusive(in, strcmp(in->found.type, "quorum") == 0);
     for (size_t i = 0; i < FINDINGS; i++)
         if (finds[i](&in->found, &severity, text, sizeof text))
             tell(in, severity, text);

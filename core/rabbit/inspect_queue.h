@@ -1,6 +1,6 @@
 /*
- * inspect_queue - a queue that exists and whose type no rule states: what it is, and what may end
- * it
+ * inspect_queue - a queue that exists and whose type no rule states, or whose rule has arguments:
+ * what it is, where it differs, and what may end it
  */
 #ifndef HERALD_RABBIT_INSPECT_QUEUE_H
 #define HERALD_RABBIT_INSPECT_QUEUE_H
@@ -8,7 +8,7 @@
 #include "rabbit/inspect_int.h"
 
 /* Whether the question under way is about such a queue. */
-bool inspect_is_of_any_type(const struct inspection *in);
+bool inspect_is_probed(const struct inspection *in);
 
 /* Asks the next bit of what it is (queue_probe.h). OK or the link's code. */
 int inspect_ask_queue(struct inspection *in, struct err *err);

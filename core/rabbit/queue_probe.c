@@ -1,6 +1,7 @@
 /* queue_probe - see queue_probe.h. */
 #include "rabbit/queue_probe.h"
 
+#include "rabbit/channel.h"
 #include "rabbit/words.h"
 
 #include <stdio.h>
@@ -25,6 +26,47 @@ static amqp_table_entry_t number_entry(const char *name, int64_t number)
                                 .value = {.kind = AMQP_FIELD_KIND_I64, .value.i64 = number}};
 }
 
+/* The delivery limit is asked for in its own way. */
+static bool can_be_stated(const struct argument *a)
+{
+    return strlen(a->name) < sizeof((struct queue_probe_argument *)0)->name &&
+           strlen(a->text) < QUEUE_PROBE_TEXT_MAX && strcmp(a->name, "x-delivery-limit") != 0;
+}
+
+void queue_probe_state(struct queue_probe *p, const struct arguments *a)
+{
+    for (size_t i = 0; i < a->n && p->n_arguments < ARGUMENTS_MAX; i++) {
+        struct queue_probe_argument *to = &p->arguments[p->n_arguments];
+
+        if (!can_be_stated(&a->list[i]))
+            continue;
+        *to = (struct queue_probe_argument){
+            .kind = a->list[i].kind, .number = a->list[i].number, .stated = true};
+        snprintf(to->name, sizeof to->name, "%s", a->list[i].name);
+        snprintf(to->text, sizeof to->text, "%s", a->list[i].text);
+        p->n_arguments++;
+    }
+}
+
+bool queue_probe_differs(const struct queue_probe *p, const struct argument *a)
+{
+    const struct queue_probe_argument *found = queue_probe_find(p, a->name);
+
+    if (strcmp(a->name, "x-delivery-limit") == 0)
+        return p->asking_limit && p->limit != a->number;
+    if (!can_be_stated(a))
+        return false;
+    return found == NULL || found->kind != a->kind || found->number != a->number ||
+           (a->kind == ARGUMENT_TEXT && strcmp(found->text, a->text) != 0);
+}
+
+static amqp_table_entry_t entry_of(const struct queue_probe_argument *a)
+{
+    const struct argument argument = {a->name, a->kind, a->text, a->number};
+
+    return channel_argument(&argument);
+}
+
 int queue_probe_ask(const struct queue_probe *p, struct link *l, uint16_t channel, struct err *err)
 {
     amqp_table_entry_t entries[QUEUE_PROBE_ARGUMENTS_MAX + 3];
@@ -34,11 +76,8 @@ int queue_probe_ask(const struct queue_probe *p, struct link *l, uint16_t channe
                               .arguments.entries = entries};
     int n = 0;
 
-    for (size_t i = 0; i < p->n_arguments; i++) {
-        const struct queue_probe_argument *a = &p->arguments[i];
-
-        entries[n++] = a->is_text ? text_entry(a->name, a->text) : number_entry(a->name, a->number);
-    }
+    for (size_t i = 0; i < p->n_arguments; i++)
+        entries[n++] = entry_of(&p->arguments[i]);
     entries[n++] = text_entry("x-queue-type", p->asking_limit ? "quorum" : "none");
     if (p->asking_limit) {
         entries[n++] = text_entry("x-delivery-limit", "none");
@@ -61,18 +100,52 @@ static void copy(char *out, size_t size, struct slice from)
     snprintf(out, size, "%.*s", (int)from.len, from.data);
 }
 
-/* One that it has and that was not stated. */
+/* Where the broker does not say of which kind the value is, it is of the kind that was asked for.
+ */
+static void take_value(struct queue_probe_argument *a, const struct words_difference *d)
+{
+    if (d->type.data != NULL)
+        a->kind = slice_is(d->type, "longstr") ? ARGUMENT_TEXT
+                  : slice_is(d->type, "bool")  ? ARGUMENT_FLAG
+                                               : ARGUMENT_INTEGER;
+    copy(a->text, sizeof a->text, d->there);
+    a->number = a->kind == ARGUMENT_FLAG      ? strcmp(a->text, "true") == 0
+                : a->kind == ARGUMENT_INTEGER ? strtoll(a->text, NULL, 10)
+                                              : 0;
+    a->stated = false;
+}
+
+/* One that was stated, and that it has not, or otherwise. */
+static bool correct(struct queue_probe *p, struct queue_probe_argument *a,
+                    const struct words_difference *d)
+{
+    const size_t at = (size_t)(a - p->arguments);
+
+    if (!a->stated || d->there.len >= sizeof a->text)
+        return false;
+    if (d->type.data != NULL || !slice_is(d->there, "none")) {
+        take_value(a, d);
+        return true;
+    }
+    p->n_arguments--;
+    memmove(a, a + 1, (p->n_arguments - at) * sizeof *a);
+    return true;
+}
+
+/* One that it has. */
 static bool learn(struct queue_probe *p, const char *name, const struct words_difference *d)
 {
     struct queue_probe_argument *a = &p->arguments[p->n_arguments];
 
+    for (size_t i = 0; i < p->n_arguments; i++)
+        if (strcmp(p->arguments[i].name, name) == 0)
+            return correct(p, &p->arguments[i], d);
     if (d->type.data == NULL || p->n_arguments == QUEUE_PROBE_ARGUMENTS_MAX ||
-        queue_probe_find(p, name) != NULL || d->there.len >= sizeof a->text)
+        d->there.len >= sizeof a->text)
         return false;
-    *a = (struct queue_probe_argument){.is_text = slice_is(d->type, "longstr")};
+    *a = (struct queue_probe_argument){.number = 0};
     snprintf(a->name, sizeof a->name, "%s", name);
-    copy(a->text, sizeof a->text, d->there);
-    a->number = strtoll(a->text, NULL, 10);
+    take_value(a, d);
     p->n_arguments++;
     return true;
 }

@@ -14,20 +14,23 @@
 #ifndef HERALD_RABBIT_QUEUE_PROBE_H
 #define HERALD_RABBIT_QUEUE_PROBE_H
 
+#include "base/arguments.h"
 #include "wire/link.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { QUEUE_PROBE_ARGUMENTS_MAX = 16, QUEUE_PROBE_TEXT_MAX = 256 };
+enum { QUEUE_PROBE_ARGUMENTS_MAX = 16 + ARGUMENTS_MAX, QUEUE_PROBE_TEXT_MAX = 256 };
 
-/* An argument that the queue was found to have. */
+/* An argument that the queue was found to have, or one of its rule that nothing was said against.
+ */
 struct queue_probe_argument {
     char name[40];
-    bool is_text;
-    char text[QUEUE_PROBE_TEXT_MAX]; /* of a text */
-    int64_t number;                  /* of another */
+    enum argument_kind kind;
+    char text[QUEUE_PROBE_TEXT_MAX]; /* the value in words */
+    int64_t number;                  /* of an integer, or a flag */
+    bool stated;                     /* not compared yet, as far as is known */
 };
 
 struct queue_probe {
@@ -42,6 +45,14 @@ struct queue_probe {
 };
 
 void queue_probe_begin(struct queue_probe *p, const char *queue);
+
+/* Before it is asked: what a rule says of it, so that the broker tells what differs. In the end
+ * those that it does not have are gone from the list, and those that are otherwise have their
+ * value; what a broker does not compare stays. */
+void queue_probe_state(struct queue_probe *p, const struct arguments *a);
+
+/* Whether it differs from what was stated, when no more can be known. */
+bool queue_probe_differs(const struct queue_probe *p, const struct argument *a);
 
 /* Sends the next declaration. OK or the link's code. */
 int queue_probe_ask(const struct queue_probe *p, struct link *l, uint16_t channel, struct err *err);

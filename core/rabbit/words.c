@@ -27,6 +27,7 @@ static const struct phrase phrases[] = {
     {"ACCESS_REFUSED - write access to queue '", WORDS_NO_RIGHT},       /* 4.x */
     {"ACCESS_REFUSED - cannot publish to internal exchange '", WORDS_NO_EXCHANGE},
     {"PRECONDITION_FAILED - invalid arg 'x-priority' for queue '", WORDS_STREAM},
+    {"ACCESS_REFUSED - queue '", WORDS_IN_USE},
     {"PRECONDITION_FAILED - message size ", WORDS_MESSAGE_REFUSED},
     {"PRECONDITION_FAILED - invalid expiration '", WORDS_MESSAGE_REFUSED},
     {"PRECONDITION_FAILED - user_id property set to '", WORDS_MESSAGE_REFUSED},

@@ -21,6 +21,7 @@ enum words {
     WORDS_NO_TOPIC,        /* ... not with that routing key */
     WORDS_NO_RIGHT,        /* ... or may not make it, bind it or take from it */
     WORDS_STREAM,          /* what was to be consumed is a stream, which takes no x-priority */
+    WORDS_IN_USE,          /* ... has another consumer, and one of the two is exclusive */
     WORDS_MESSAGE_REFUSED, /* no message like this one is taken: its size, a property, a header */
 };
 

@@ -135,37 +135,94 @@ int declared_function(const struct declared *d, const char *name)
     return luaL_ref(d->L, LUA_REGISTRYINDEX);
 }
 
-static void read_destination(const struct declared *d, struct destination *out)
+/* The {name, value} on top. */
+static void read_argument(const struct declared *d, struct argument *out)
 {
-    static const char *const words[] = {"queue", "fanout", "direct", "topic", NULL};
+    lua_State *L = d->L;
+    struct slice s;
+
+    lua_getfield(L, -1, "name");
+    s.data = lua_tolstring(L, -1, &s.len);
+    *out = (struct argument){.name = declared_keep(d, s).data, .text = ""};
+    lua_getfield(L, -2, "value");
+    if (lua_isboolean(L, -1)) {
+        out->kind = ARGUMENT_FLAG;
+        out->number = lua_toboolean(L, -1);
+        json_add_bool(d->json, out->name, out->number != 0);
+    } else if (lua_isinteger(L, -1)) {
+        out->kind = ARGUMENT_INTEGER;
+        out->number = lua_tointeger(L, -1);
+        json_add_int(d->json, out->name, out->number);
+    } else {
+        s.data = lua_tolstring(L, -1, &s.len);
+        out->text = declared_keep(d, s).data;
+        json_add_string(d->json, out->name, out->text);
+    }
+    lua_pop(L, 2);
+}
+
+void declared_arguments(const struct declared *d, const char *name, struct arguments *out)
+{
+    struct argument *list;
+
+    *out = (struct arguments){.n = 0};
+    if (!push_field(d, name))
+        return;
+    out->n = (size_t)lua_rawlen(d->L, -1);
+    list = declared_take(d, (out->n + 1) * sizeof *list);
+    out->list = list;
+    json_add_object(d->json, name);
+    for (size_t i = 0; i < out->n; i++) {
+        lua_rawgeti(d->L, -1, (lua_Integer)i + 1);
+        read_argument(d, &list[i]);
+        lua_pop(d->L, 1);
+    }
+    json_end(d->json, "}");
+    lua_pop(d->L, 1);
+}
+
+static void read_destination(const struct declared *d, struct destination *out,
+                             struct arguments *arguments)
+{
+    static const char *const words[] = {"queue", "fanout", "direct", "topic", "headers", NULL};
     static const enum exchange_kind kinds[] = {EXCHANGE_DEFAULT, EXCHANGE_FANOUT, EXCHANGE_DIRECT,
-                                               EXCHANGE_TOPIC};
+                                               EXCHANGE_TOPIC, EXCHANGE_HEADERS};
 
     json_add_object(d->json, NULL);
     out->kind = kinds[declared_word(d, "kind", words)];
     out->exchange = declared_text(d, "exchange").data;
     out->routing_key = declared_text(d, "routing_key").data;
+    if (arguments != NULL)
+        declared_arguments(d, "arguments", arguments);
     json_end(d->json, "}");
 }
 
-struct destination *declared_destinations(const struct declared *d, const char *name, size_t *n_out)
+struct destination *declared_destinations(const struct declared *d, const char *name, size_t *n_out,
+                                          struct arguments **arguments)
 {
     struct destination *list = NULL;
+    struct arguments *bound = NULL;
     struct declared item = *d;
+    bool any = false;
 
     lua_getfield(d->L, d->table, name);
     *n_out = (size_t)lua_rawlen(d->L, -1);
     if (*n_out > 0)
         list = declared_take(d, *n_out * sizeof *list);
+    if (*n_out > 0 && arguments != NULL)
+        bound = declared_take(d, *n_out * sizeof *bound);
     json_add_array(d->json, name);
     item.table = lua_gettop(d->L) + 1;
     for (size_t i = 0; i < *n_out; i++) {
         lua_rawgeti(d->L, -1, (lua_Integer)i + 1);
-        read_destination(&item, &list[i]);
+        read_destination(&item, &list[i], bound != NULL ? &bound[i] : NULL);
+        any = any || (bound != NULL && bound[i].n > 0);
         lua_pop(d->L, 1);
     }
     json_end(d->json, "]");
     lua_pop(d->L, 1);
+    if (arguments != NULL)
+        *arguments = any ? bound : NULL;
     return list;
 }
 

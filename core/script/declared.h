@@ -43,9 +43,13 @@ int declared_word(const struct declared *d, const char *name, const char *const 
  * that one that only moved is the same. */
 int declared_function(const struct declared *d, const char *name);
 
-/* The list of destinations, NULL when it is empty. */
-struct destination *declared_destinations(const struct declared *d, const char *name,
-                                          size_t *n_out);
+/* The list of destinations, NULL when it is empty. *arguments: those of each binding, NULL where
+ * none has any; `arguments` may be NULL where there are no bindings. */
+struct destination *declared_destinations(const struct declared *d, const char *name, size_t *n_out,
+                                          struct arguments **arguments);
+
+/* A list of {name, value}; empty where there is none. */
+void declared_arguments(const struct declared *d, const char *name, struct arguments *out);
 
 /* False: there is none, and *out is as it was. */
 bool declared_retry(const struct declared *d, const char *name, struct retry_policy *out);

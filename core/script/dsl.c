@@ -54,7 +54,7 @@ static int add_route(lua_State *L)
 
     r.type = declared_text(&d, "type").data;
     r.order_type = declared_text(&d, "order_type").data;
-    r.to = declared_destinations(&d, "to", &r.n_to);
+    r.to = declared_destinations(&d, "to", &r.n_to, NULL);
     r.to_function = declared_function(&d, "to_function");
     r.unroutable = (enum unroutable)declared_word(&d, "unroutable", unroutable);
     r.order_by = (int)declared_integer(&d, "order_by");
@@ -122,8 +122,11 @@ static int add_subscription(lua_State *L)
     struct err err;
 
     s.queue = declared_text(&d, "queue").data;
-    s.from = declared_destinations(&d, "from", &s.n_from);
+    s.from = declared_destinations(&d, "from", &s.n_from, &s.from_arguments);
     s.queue_type = (enum queue_type)declared_word(&d, "queue_type", types);
+    declared_arguments(&d, "arguments", &s.arguments);
+    s.priority = (int)declared_integer(&d, "priority");
+    s.exclusive = declared_flag(&d, "exclusive");
     s.prefetch = (int)declared_integer(&d, "prefetch");
     (void)declared_retry(&d, "retry", &s.retry); /* always there */
     s.unhandled_dead = declared_word(&d, "unhandled", ends) == 1;

@@ -26,7 +26,9 @@ static enum exchange_kind built_in(const char *name)
         enum exchange_kind kind;
     } list[] = {{"amq.fanout", EXCHANGE_FANOUT},
                 {"amq.direct", EXCHANGE_DIRECT},
-                {"amq.topic", EXCHANGE_TOPIC}};
+                {"amq.topic", EXCHANGE_TOPIC},
+                {"amq.headers", EXCHANGE_HEADERS},
+                {"amq.match", EXCHANGE_HEADERS}};
 
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
         if (strcmp(name, list[i].name) == 0)

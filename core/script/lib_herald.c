@@ -167,7 +167,9 @@ void lib_herald_open(lua_State *L)
     lua_pushvalue(L, module - 1); /* nearest */
     convert_push_null(L);
     push_envelopes(L);
-    run_embedded(L, "herald.rules", "=[herald.rules]", 4);
+    lua_pushvalue(L, module - 1);
+    run_embedded(L, "herald.arguments", "=[herald.arguments]", 1);
+    run_embedded(L, "herald.rules", "=[herald.rules]", 5);
     add_declarations(L, module);
     globals_watch_fields(L, "herald");
     sandbox_lock(L, "herald");

@@ -58,7 +58,7 @@ static int ask_route(lua_State *L)
     lib_msg_push(L);
     lua_call(L, 1, 1);
     answer = answer_at(q, L, lua_gettop(L));
-    q->chosen = declared_destinations(&answer, "to", &q->n_chosen);
+    q->chosen = declared_destinations(&answer, "to", &q->n_chosen, NULL);
     return 0;
 }
 

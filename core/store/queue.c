@@ -50,6 +50,11 @@ int queue_declare_exchange(struct db *db, const char *exchange, enum exchange_ki
 
     if (kind == EXCHANGE_DEFAULT) /* is always there */
         return OK;
+    if (kind == EXCHANGE_HEADERS)
+        return err_set(err, ERR_BROKER,
+                       "exchange %s is a headers exchange, which the embedded broker has not: it "
+                       "needs RabbitMQ (the setting broker), or a topic exchange",
+                       exchange);
     rc = find_exchange(db, exchange, &there, err);
     if (rc != OK)
         return rc;

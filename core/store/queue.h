@@ -8,7 +8,8 @@
 #include "base/topology.h"
 #include "store/sqlite/db.h"
 
-/* Declaring what exists is fine; an exchange of another kind is ERR_BROKER with words. */
+/* Declaring what exists is fine; an exchange of another kind, or a headers exchange, is ERR_BROKER
+ * with words. */
 int queue_declare(struct db *db, const char *queue, struct err *err);
 int queue_declare_exchange(struct db *db, const char *exchange, enum exchange_kind kind,
                            struct err *err);

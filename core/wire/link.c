@@ -555,6 +555,11 @@ uint16_t link_channel_max(const struct link *l)
     return l->channel_max;
 }
 
+const char *link_server(const struct link *l)
+{
+    return l->server;
+}
+
 amqp_method_number_t link_fault(const struct link *l)
 {
     return l->fault;

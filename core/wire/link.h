@@ -98,6 +98,7 @@ const char *link_state_word(const struct link *l); /* "connecting", "up", "waiti
 const char *link_error(const struct link *l);      /* why it is not up; "" when up */
 uint32_t link_frame_max(const struct link *l);     /* negotiated, valid in RUN */
 uint16_t link_channel_max(const struct link *l);   /* likewise: channels are 1 to this */
+const char *link_server(const struct link *l);     /* "RabbitMQ 3.10.8", as the broker says; lent */
 
 /* The method over which the broker has closed the connection, valid in events.down; 0: none,
  * or it did not say. */

@@ -18,7 +18,7 @@ local herald = {}
 
 ---Where a message goes, or where a queue takes from.
 ---@class herald.destination
----@field kind "fanout"|"direct"|"topic"|"queue"
+---@field kind "fanout"|"direct"|"topic"|"headers"|"queue"
 ---@field exchange string
 ---@field routing_key string
 
@@ -27,14 +27,19 @@ local herald = {}
 function herald.fanout(exchange) end
 
 ---@param exchange string
----@param routing_key string
+---@param routing_key string|string[] a list in herald.subscribe
 ---@return herald.destination
 function herald.direct(exchange, routing_key) end
 
 ---@param exchange string
----@param routing_key string `*` is one word and `#` any number, in herald.subscribe
+---@param routing_key string|string[] in herald.subscribe `*` is one word, `#` any number, or a list
 ---@return herald.destination
 function herald.topic(exchange, routing_key) end
+
+---@param exchange string
+---@param arguments? table<string, string|integer|boolean> of the binding, in herald.subscribe: `{ ["x-match"] = "all", tenant = "acme" }`
+---@return herald.destination
+function herald.headers(exchange, arguments) end
 
 ---@param name string
 ---@return herald.destination
@@ -91,6 +96,9 @@ function herald.route(route) end
 ---@field from? herald.destination|herald.destination[] exchanges the queue is bound to; none: as it is
 ---@field retry? herald.retry_policy what is left out is as the settings say
 ---@field queue_type? "quorum"|"classic"
+---@field arguments? table<string, string|integer|boolean> what the queue is made with: `{ ["x-max-length"] = 1000 }`
+---@field priority? integer of its consumer, among others of the queue
+---@field exclusive? boolean no other consumer beside it; of a classic queue
 ---@field prefetch? integer deliveries in hand at most, 1 to 65535
 ---@field unhandled? "ack"|"dead" what no handler wants
 ---@field before? fun(msg: herald.msg, tx: herald.tx) called before each handler, in its transaction

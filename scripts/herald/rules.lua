@@ -7,7 +7,7 @@
 -- whose text a reload tells what changed. `calls` has what is called in their place. C reads each
 -- field once, in core/script/dsl.c.
 
-local native, nearest, null, envelopes = ...
+local native, nearest, null, envelopes, arguments_of = ...
 
 local NAME_MAX = 255 -- AMQP's short strings
 local YEARS_100 = 36525 * 24 * 3600
@@ -18,6 +18,8 @@ local destinations = setmetatable({}, { __mode = "k" })
 local function fail(origin, text, ...)
   error((origin or native.place()) .. ": " .. text:format(...), 0)
 end
+
+local arguments = arguments_of(fail, native.is_text)
 
 local function sorted_keys(t)
   local keys = {}
@@ -129,16 +131,36 @@ function class.__tostring(handle)
   return ("herald.%s \"%s\""):format(d.kind, d.kind == "queue" and d.routing_key or d.exchange)
 end
 
--- What a script holds is empty; the fields that count stay here.
-local function destination(kind, exchange, routing_key)
+-- What a script holds is empty; the fields that count stay here. Where `keys` are given, it stands
+-- for one of each, which is for `from` alone; as `bound` is, arguments of a binding.
+local function destination(kind, exchange, routing_key, keys, bound)
   local handle = setmetatable({}, class)
-  destinations[handle] = { kind = kind, exchange = exchange, routing_key = routing_key }
+  destinations[handle] = { kind = kind, exchange = exchange, routing_key = routing_key, keys = keys,
+    arguments = bound }
   return handle
 end
 
 local function check_routing_key(origin, what, key)
   if key == "" then return key end
   return check_name(origin, what, key)
+end
+
+-- One key, or a list of them for `from`.
+local function keyed(kind, origin, exchange, key)
+  check_name(origin, "the exchange of herald." .. kind, exchange)
+  local what = "the routing key of herald." .. kind
+  if type(key) ~= "table" then
+    return destination(kind, exchange, check_routing_key(origin, what, key))
+  end
+  local keys, count = {}, 0
+  for i, item in ipairs(key) do
+    keys[i] = check_routing_key(origin, ("item %d of the routing keys of herald.%s"):format(i, kind), item)
+  end
+  for _ in pairs(key) do count = count + 1 end
+  if count ~= #keys or count == 0 then
+    fail(origin, "%s is a table, not a text or a list of them", what)
+  end
+  return destination(kind, exchange, nil, keys)
 end
 
 local M = {}
@@ -150,16 +172,13 @@ function M.fanout(origin, exchange, key)
   return destination("fanout", check_name(origin, "the exchange of herald.fanout", exchange), "")
 end
 
-function M.direct(origin, exchange, key)
-  check_name(origin, "the exchange of herald.direct", exchange)
-  return destination("direct", exchange,
-    check_routing_key(origin, "the routing key of herald.direct", key))
-end
+function M.direct(origin, exchange, key) return keyed("direct", origin, exchange, key) end
 
-function M.topic(origin, exchange, key)
-  check_name(origin, "the exchange of herald.topic", exchange)
-  return destination("topic", exchange,
-    check_routing_key(origin, "the routing key of herald.topic", key))
+function M.topic(origin, exchange, key) return keyed("topic", origin, exchange, key) end
+
+function M.headers(origin, exchange, bound)
+  return destination("headers", check_name(origin, "the exchange of herald.headers", exchange), "",
+    nil, arguments.binding(origin, bound))
 end
 
 function M.queue(origin, name)
@@ -167,7 +186,7 @@ function M.queue(origin, name)
 end
 
 local HOW = "write herald.fanout \"exchange\", herald.topic(\"exchange\", \"key\"), "
-  .. "herald.direct(\"exchange\", \"key\") or herald.queue \"name\""
+  .. "herald.direct(\"exchange\", \"key\"), herald.headers \"exchange\" or herald.queue \"name\""
 
 -- Order --------------------------------------------------------------------------
 
@@ -194,9 +213,17 @@ local function same_destination(a, b)
   return a.exchange == b.exchange and a.routing_key == b.routing_key
 end
 
+local function check_target(origin, what, fields)
+  if fields.keys or fields.arguments then
+    fail(origin, "%s herald.%s with %s: those are of bindings, for from in herald.subscribe", what,
+      fields.kind, fields.keys and "a list of routing keys" or "arguments")
+  end
+  return fields
+end
+
 -- One destination or a list of them, as a list of their fields. `what` begins the words.
 local function check_targets(origin, what, to)
-  if destinations[to] then return { destinations[to] } end
+  if destinations[to] then return { check_target(origin, what, destinations[to]) } end
   if to == nil then fail(origin, "%s nil, not a destination: %s", what, HOW) end
   if type(to) ~= "table" then
     fail(origin, "%s %s, not a destination: %s", what, article(to), HOW)
@@ -214,7 +241,7 @@ local function check_targets(origin, what, to)
         fail(origin, "%s a list whose items %d and %d are the same: %s", what, j, i, tostring(item))
       end
     end
-    list[i] = fields
+    list[i] = check_target(origin, what, fields)
   end
   if count ~= #list then
     fail(origin, "%s a table, not a destination or a list of them: %s", what, HOW)
@@ -270,7 +297,8 @@ local SUBSCRIBE_KEYS = { queue = true, from = true, retry = true, queue_type = t
                          prefetch = true, unhandled = true, before = true, after = true,
                          envelope = true, identity = true, order_by = true, pause_after = true,
                          order_type = true, business_key1 = true, business_key2 = true,
-                         business_key3 = true }
+                         business_key3 = true, arguments = true, priority = true,
+                         exclusive = true }
 local RETRY_KEYS = { attempts = true, delay = true, factor = true, max_delay = true,
                      jitter = true, max_age = true }
 local DELAYS_MAX = 16
@@ -287,17 +315,28 @@ local function check_source(origin, from)
   return fields
 end
 
+-- Adds a destination, or one for each of its keys.
+local function add_sources(list, fields)
+  for _, key in ipairs(fields.keys or {}) do
+    list[#list + 1] = { kind = fields.kind, exchange = fields.exchange, routing_key = key }
+  end
+  if not fields.keys then list[#list + 1] = fields end
+end
+
 local function check_from(origin, from)
   if from == nil then return {} end
-  if destinations[from] or type(from) ~= "table" then return { check_source(origin, from) } end
   local list, count = {}, 0
-  for i, item in ipairs(from) do list[i] = check_source(origin, item) end
-  for _ in pairs(from) do count = count + 1 end
-  if count ~= #list or count == 0 then
+  if destinations[from] or type(from) ~= "table" then from = { from } end
+  for _, item in ipairs(from) do
+    add_sources(list, check_source(origin, item))
+    count = count + 1
+  end
+  for _ in pairs(from) do count = count - 1 end
+  if count ~= 0 or #list == 0 then
     fail(origin, "from in herald.subscribe is one destination or a list of them")
   end
-  if count > TARGETS_MAX then
-    fail(origin, "from in herald.subscribe is a list of %d: it takes at most %d", count, TARGETS_MAX)
+  if #list > TARGETS_MAX then
+    fail(origin, "from in herald.subscribe is a list of %d: it takes at most %d", #list, TARGETS_MAX)
   end
   return list
 end
@@ -484,6 +523,31 @@ local function check_pause(origin, after) -- 0: never
     2, 1000)
 end
 
+local PRIORITY_MAX = 2 ^ 31 - 1
+
+-- nil: as it is without.
+local function check_priority(origin, priority)
+  if priority == nil then return nil end
+  return check_integer(origin, "priority in herald.subscribe", priority, -PRIORITY_MAX, PRIORITY_MAX)
+end
+
+local function check_exclusive(origin, spec)
+  local exclusive = spec.exclusive
+  if exclusive == nil or exclusive == false then return nil end
+  if exclusive ~= true then
+    fail(origin, "exclusive in herald.subscribe is %s, not a boolean", article(exclusive))
+  end
+  if spec.queue_type == "quorum" then
+    fail(origin, "exclusive in herald.subscribe is for classic queues: a quorum queue keeps nobody "
+      .. "out; use arguments = { [\"x-single-active-consumer\"] = true }")
+  end
+  if type(spec.arguments) == "table" and spec.arguments["x-single-active-consumer"] then
+    fail(origin, "herald.subscribe has exclusive and x-single-active-consumer: the broker refuses "
+      .. "an exclusive consumer there; leave one of them out")
+  end
+  return true
+end
+
 function M.subscribe(origin, spec)
   check_spec(origin, "herald.subscribe", spec, SUBSCRIBE_KEYS)
   local queue = check_name(origin, "queue in herald.subscribe", spec.queue)
@@ -516,6 +580,9 @@ function M.subscribe(origin, spec)
     order_by = check_order_by(origin, "herald.subscribe", spec.order_by),
     hold = check_on_dead(origin, spec),
     pause_after = check_pause(origin, spec.pause_after),
+    arguments = arguments.queue(origin, spec.arguments),
+    priority = check_priority(origin, spec.priority),
+    exclusive = check_exclusive(origin, spec),
   }, {
     before = spec.before,
     after = spec.after,

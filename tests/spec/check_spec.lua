@@ -323,6 +323,20 @@ describe("herald check", function()
       assert.matches("^ok: ", emits '{ type = "closed", business_key2 = msg.business_key2 }')
     end)
 
+    it("knows what the embedded broker has not", function()
+      local out = check { ["rules/a.lua"] = [[
+local herald = require "herald"
+herald.route { type = "t", to = herald.headers "h" }
+herald.subscribe { queue = "q", from = herald.headers("h", { k = "v" }), priority = 5,
+  arguments = { ["x-max-length"] = 5 } }
+herald.on("t", "*", function() end)
+]] }
+      has(out, 'rules/a.lua:2:1: error: "h" is a headers exchange, which the embedded broker has not')
+      has(out, 'rules/a.lua:3:1: error: "h" is a headers exchange, which the embedded broker has not')
+      has(out, 'rules/a.lua:3:1: note: arguments of "q": the embedded broker takes no notice of it')
+      has(out, 'rules/a.lua:3:1: note: priority of "q": the embedded broker takes no notice of it')
+    end)
+
     it("knows that the embedded broker has nobody else", function()
       local out = check { ["rules/a.lua"] = HEAD .. ROUTE
         .. 'herald.subscribe { queue = "learning", from = herald.fanout "order" }\n'

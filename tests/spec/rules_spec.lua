@@ -22,7 +22,9 @@ local path = assert(package.searchpath("herald.rules", package.path))
 local envelopes_path = assert(package.searchpath("herald.envelopes", package.path))
 local envelopes = assert(loadfile(envelopes_path, "t", _G))(function() return {} end,
   function() return "" end, function() return 0 end, null)
-local rules = assert(loadfile(path, "t", _G))(native, nearest, null, envelopes)
+local arguments_path = assert(package.searchpath("herald.arguments", package.path))
+local arguments_of = assert(loadfile(arguments_path, "t", _G))(nearest)
+local rules = assert(loadfile(path, "t", _G))(native, nearest, null, envelopes, arguments_of)
 
 local AT = "rules/a.lua:7"
 
@@ -39,6 +41,7 @@ describe("a destination", function()
     assert.equal('herald.fanout "e"', tostring(rules.fanout(AT, "e")))
     assert.equal('herald.direct "e"', tostring(rules.direct(AT, "e", "k")))
     assert.equal('herald.topic "e"', tostring(rules.topic(AT, "e", "a.#")))
+    assert.equal('herald.headers "e"', tostring(rules.headers(AT, "e", { k = "v" })))
     assert.equal('herald.queue "q"', tostring(rules.queue(AT, "q")))
   end)
 
@@ -176,6 +179,32 @@ describe("herald.subscribe", function()
     assert.same({}, calls)
   end)
 
+  it("passes arguments on, well-known or not, in order of name", function()
+    local given = { ["x-message-deduplication"] = true, ["x-max-length"] = 5,
+      ["x-delivery-limit"] = -1, ["x-dead-letter-routing-key"] = "" }
+    assert.same({ { name = "x-dead-letter-routing-key", value = "" },
+      { name = "x-delivery-limit", value = -1 }, { name = "x-max-length", value = 5 },
+      { name = "x-message-deduplication", value = true } },
+      subscribed({ queue = "q", arguments = given }).arguments)
+    assert.is_nil(subscribed({ queue = "q", arguments = {} }).arguments)
+  end)
+
+  it("binds once for each pattern of a list, and with arguments", function()
+    local from = subscribed({ queue = "q", from = { rules.topic(AT, "t", { "a.*", "b.#" }),
+      rules.headers(AT, "h", { ["x-match"] = "any", k = "v" }) } }).from
+    assert.same({ { kind = "topic", exchange = "t", routing_key = "a.*" },
+      { kind = "topic", exchange = "t", routing_key = "b.#" },
+      { kind = "headers", exchange = "h", routing_key = "", arguments = {
+        { name = "k", value = "v" }, { name = "x-match", value = "any" } } } }, from)
+  end)
+
+  it("has a consumer with a priority, or alone", function()
+    local s = subscribed { queue = "q", priority = 5, exclusive = true, queue_type = "classic" }
+    assert.same({ 5, true }, { s.priority, s.exclusive })
+    s = subscribed { queue = "q", exclusive = false }
+    assert.same({}, { s.priority, s.exclusive })
+  end)
+
   it("listens to one exchange or to several", function()
     local a, b = rules.fanout(AT, "a"), rules.topic(AT, "b", "#")
     assert.equal("a", subscribed({ queue = "q", from = a }).from[1].exchange)
@@ -271,6 +300,13 @@ describe("herald.subscribe", function()
 
   local wrong = {
     { "queue in herald.subscribe is missing", {} },
+    { "unknown argument 'x-message-tll' in arguments in herald.subscribe: did you mean "
+      .. "'x-message-ttl'?", { queue = "q", arguments = { ["x-message-tll"] = 1 } } },
+    { "x-single-active-consumer in arguments in herald.subscribe is an integer: it takes a boolean",
+      { queue = "q", arguments = { ["x-single-active-consumer"] = 1 } } },
+    { "x-delivery-limit in arguments in herald.subscribe is -2: it is at least -1",
+      { queue = "q", arguments = { ["x-delivery-limit"] = -2 } } },
+    { "priority in herald.subscribe is 1.5, not a whole number", { queue = "q", priority = 1.5 } },
     { "unknown key 'quue' in herald.subscribe: did you mean 'queue'?", { quue = "q" } },
     { "unknown key 'attempt' in the retry of herald.subscribe: did you mean 'attempts'?",
       { queue = "q", retry = { attempt = 3 } } },

@@ -82,7 +82,7 @@ local function reaches(to, subscription)
   if to.kind == "queue" then return to.routing_key == subscription.queue end
   for _, from in ipairs(subscription.from) do
     if from.exchange == to.exchange then
-      if to.kind == "fanout" then return true end
+      if to.kind == "fanout" or to.kind == "headers" then return true end
       if to.kind == "direct" and from.routing_key == to.routing_key then return true end
       if to.kind == "topic" and match_words(split(from.routing_key), 1, split(to.routing_key), 1) then
         return true
@@ -142,6 +142,7 @@ end
 -- The embedded broker has one router.
 local function judge_order(subscription, found)
   if not subscription.order_by then return end
+  if (subscription.arguments or {})["x-single-active-consumer"] then return end
   found:note(found.place(subscription.origin), ("order_by keeps the order within one router: where "
     .. "several take from %s, declare it with x-single-active-consumer"):format(
     quoted(subscription.queue)))
@@ -243,6 +244,30 @@ local function names_types_itself(subscriptions)
   return false
 end
 
+local function judge_headers(rule, destinations, found)
+  for _, d in ipairs(destinations) do
+    if d.kind == "headers" then
+      found:error(found.place(rule.origin), ("%s is a headers exchange, which the embedded broker "
+        .. "has not: it needs RabbitMQ (the setting broker), or a topic exchange"):format(
+        quoted(d.exchange)))
+    end
+  end
+end
+
+-- What the embedded broker has not, or takes no notice of.
+local function judge_for_rabbitmq(rules, found)
+  for _, route in ipairs(rules.routes) do judge_headers(route, route.to, found) end
+  for _, subscription in ipairs(rules.subscriptions) do
+    judge_headers(subscription, subscription.from, found)
+    for _, name in ipairs { "arguments", "priority", "exclusive" } do
+      if subscription[name] then
+        found:note(found.place(subscription.origin), ("%s of %s: the embedded broker takes no notice "
+          .. "of it"):format(name, quoted(subscription.queue)))
+      end
+    end
+  end
+end
+
 -- A folder that only sends or only listens is one of several services; on the embedded broker
 -- it is incomplete on purpose.
 local function judge_embedded(rules, told, known, found)
@@ -325,7 +350,10 @@ function topology.judge(rules, broker, found)
   if broker ~= "embedded" then
     for _, subscription in ipairs(rules.subscriptions) do judge_order(subscription, found) end
   end
-  if broker == "embedded" then judge_embedded(rules, told, known, found) end
+  if broker == "embedded" then
+    judge_for_rabbitmq(rules, found)
+    judge_embedded(rules, told, known, found)
+  end
 end
 
 return topology

@@ -223,6 +223,9 @@ TEST_BETWEEN(begin, end, what_cannot_be_taken_up_changes_nothing)
     assert_int_equal(take_up(broker->ops->change, make_rules("r", EXCHANGE_TOPIC, "x"), &err),
                      ERR_BROKER);
     assert_non_null(strstr(err.text, "fanout, not topic"));
+    assert_int_equal(take_up(broker->ops->change, make_rules("r", EXCHANGE_HEADERS, "h"), &err),
+                     ERR_BROKER);
+    assert_non_null(strstr(err.text, "it needs RabbitMQ"));
     takes("a", "q");
     turn_begins(); /* no transaction was left open */
     turn_ends();

@@ -66,37 +66,94 @@ static void sent(const char *want)
 
 #define BYTES(b) (int)(b).len, (const char *)(b).bytes
 
+static bool is_named(const amqp_table_entry_t *e, const char *name)
+{
+    return e->key.len == strlen(name) && memcmp(e->key.bytes, name, e->key.len) == 0;
+}
+
+/* " x-max-length=10" */
+static void add_argument(char *out, size_t size, const amqp_table_entry_t *e)
+{
+    const size_t used = strlen(out);
+
+    if (e->value.kind == AMQP_FIELD_KIND_UTF8)
+        snprintf(out + used, size - used, " %.*s=%.*s", BYTES(e->key), BYTES(e->value.value.bytes));
+    else if (e->value.kind == AMQP_FIELD_KIND_BOOLEAN)
+        snprintf(out + used, size - used, " %.*s=%s", BYTES(e->key),
+                 e->value.value.boolean ? "true" : "false");
+    else
+        snprintf(out + used, size - used, " %.*s=%lld", BYTES(e->key),
+                 e->value.kind == AMQP_FIELD_KIND_I64 ? (long long)e->value.value.i64
+                                                      : (long long)e->value.value.i32);
+}
+
+/* Of a declaration with `dead`, what goes with a dead-letter queue of herald's goes without saying.
+ */
+static bool goes_without_saying(const amqp_table_entry_t *e, const char *dead)
+{
+    if (is_named(e, "x-queue-type"))
+        return true;
+    return dead != NULL &&
+           (is_named(e, "x-dead-letter-exchange") || is_named(e, "x-dead-letter-routing-key") ||
+            is_named(e, "x-dead-letter-strategy") ||
+            (is_named(e, "x-overflow") && e->value.value.bytes.len == 14));
+}
+
 static void note_declare(uint16_t channel, const amqp_queue_declare_t *m)
 {
-    const char *type = "plain";
-    char quoted[64];
+    const amqp_table_t *a = &m->arguments;
+    const char *dead = NULL;
+    char type[256] = "plain", more[200] = "";
 
-    if (m->arguments.num_entries > 0) {
-        const amqp_table_entry_t *first = m->arguments.entries, *more = &first[1];
-        const bool is_text = first->value.kind == AMQP_FIELD_KIND_UTF8;
+    for (int i = 0; i < a->num_entries; i++) {
+        const amqp_bytes_t text = a->entries[i].value.value.bytes;
 
-        snprintf(quoted, sizeof quoted, "%.*s", is_text ? (int)first->value.value.bytes.len : 1,
-                 is_text ? (const char *)first->value.value.bytes.bytes : "?");
-        type = quoted;
-        if (m->arguments.num_entries == 2)
-            snprintf(quoted, sizeof quoted, "quorum %d", more->value.value.i32);
-        if (m->arguments.num_entries == 5 && more[1].value.kind == AMQP_FIELD_KIND_UTF8)
-            snprintf(quoted, sizeof quoted, "quorum -> %.*s", BYTES(more[1].value.value.bytes));
+        if (is_named(&a->entries[i], "x-queue-type"))
+            snprintf(type, sizeof type, "%.*s", BYTES(text));
+        if (is_named(&a->entries[i], "x-dead-letter-routing-key"))
+            dead = text.bytes;
     }
+    for (int i = 0; i < a->num_entries; i++)
+        if (a->num_entries == 2 && is_named(&a->entries[i], "x-delivery-limit"))
+            snprintf(more, sizeof more, " %d", a->entries[i].value.value.i32);
+        else if (!goes_without_saying(&a->entries[i], dead))
+            add_argument(more, sizeof more, &a->entries[i]);
     if (m->passive)
         note_said("%u:queue.declare?(%.*s)", channel, BYTES(m->queue));
     else
-        note_said("%u:queue.declare(%.*s,%s,%s)", channel, BYTES(m->queue), type,
+        note_said("%u:queue.declare(%.*s,%s%s%s%s,%s)", channel, BYTES(m->queue), type,
+                  dead != NULL ? " -> " : "", dead != NULL ? dead : "", more,
                   m->durable ? "durable" : "transient");
+}
+
+static void note_bind(uint16_t channel, const amqp_queue_bind_t *m)
+{
+    char more[200] = "";
+
+    for (int i = 0; i < m->arguments.num_entries; i++)
+        add_argument(more, sizeof more, &m->arguments.entries[i]);
+    note_said("%u:bind(%.*s,%.*s,%.*s%s)", channel, BYTES(m->queue), BYTES(m->exchange),
+              BYTES(m->routing_key), more);
+}
+
+/* "1:consume(q)", and " priority 5", " exclusive" */
+static void note_consume(uint16_t channel, const amqp_basic_consume_t *m)
+{
+    const bool first = m->arguments.num_entries == 1;
+    const int priority = first ? m->arguments.entries[0].value.value.i32 : 0;
+    char words[40] = "";
+
+    if (priority != 0)
+        snprintf(words, sizeof words, " priority %d", priority);
+    note_said("%u:consume(%.*s%s%s)", channel, BYTES(m->queue), words,
+              m->exclusive ? " exclusive" : "");
 }
 
 int link_send(struct link *l, uint16_t channel, amqp_method_number_t id, void *method,
               struct err *err)
 {
     const amqp_exchange_declare_t *exchange = method;
-    const amqp_queue_bind_t *bind = method;
     const amqp_basic_qos_t *qos = method;
-    const amqp_basic_consume_t *consume = method;
     const amqp_basic_ack_t *ack = method;
 
     if (!l->up)
@@ -125,14 +182,13 @@ int link_send(struct link *l, uint16_t channel, amqp_method_number_t id, void *m
         note_declare(channel, method);
         break;
     case AMQP_QUEUE_BIND_METHOD:
-        note_said("%u:bind(%.*s,%.*s,%.*s)", channel, BYTES(bind->queue), BYTES(bind->exchange),
-                  BYTES(bind->routing_key));
+        note_bind(channel, method);
         break;
     case AMQP_BASIC_QOS_METHOD:
         note_said("%u:qos(%u,%s)", channel, qos->prefetch_count, qos->global ? "global" : "each");
         break;
     case AMQP_BASIC_CONSUME_METHOD:
-        note_said("%u:consume(%.*s)", channel, BYTES(consume->queue));
+        note_consume(channel, method);
         break;
     case AMQP_BASIC_CANCEL_METHOD:
         note_said("%u:cancel", channel);

@@ -33,13 +33,20 @@ static void free_rules(struct subscription *s, size_t n)
     free(s);
 }
 
+/* Of all subscriptions that are made. */
+static int consumer_priority;
+static bool consumer_is_exclusive;
+
 static struct subscription *make_rules(const struct rule *from, size_t n)
 {
     struct subscription *s = calloc(n + 1, sizeof *s);
 
     assert_non_null(s);
     for (size_t i = 0; i < n; i++) {
-        s[i] = (struct subscription){.queue = strdup(from[i].queue), .prefetch = from[i].prefetch};
+        s[i] = (struct subscription){.queue = strdup(from[i].queue),
+                                     .prefetch = from[i].prefetch,
+                                     .priority = consumer_priority,
+                                     .exclusive = consumer_is_exclusive};
         if (from[i].exchange[0] == '\0')
             continue;
         s[i].from = malloc(sizeof *s[i].from);
@@ -466,7 +473,7 @@ static void ask_limit(const char *limit)
     closed(1, 406,
            "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': "
            "received 'none' but current is 'quorum'");
-    sent("1:close-ok 1:open 1:queue.declare(q,quorum,durable)");
+    sent("1:close-ok 1:open 1:queue.declare(q,quorum x-delivery-limit=none x-max-priority=1,durable)");
     snprintf(text, sizeof text,
              "PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit' for queue 'q' in vhost "
              "'/': received 'none' but current is %s",
@@ -855,6 +862,31 @@ TEST_BETWEEN(begin, end, another_prefetch_consumes_again_at_once)
     sent("2:open 2:qos(10,each) 2:consume(q)");
     method(2, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
     assert_true(consumer_is_ready(consumer));
+}
+
+TEST_BETWEEN(begin, end, another_priority_consumes_again_and_so_does_an_exclusive_consumer)
+{
+    consumer_priority = 5;
+    CHANGE_TO({"q", "x", 100});
+    fake_link.said[0] = '\0';
+    method(2, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    sent("2:open 2:qos(100,each) 2:consume(q priority 5)");
+    method(2, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    consumer_is_exclusive = true;
+    CHANGE_TO({"q", "x", 100});
+    sent("2:close");
+    method(2, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    sent("2:open 2:qos(100,each) 2:consume(q priority 5 exclusive)");
+    CHANGE_TO({"q", "x", 100}); /* no change */
+    sent("");
+    consumer_priority = 0;
+    consumer_is_exclusive = false;
+}
+
+TEST_BETWEEN(begin, end, a_queue_that_another_has_for_itself_is_told)
+{
+    closed(2, 403, "ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use");
+    assert_non_null(strstr(consumer_trouble(consumer), "one of the two is exclusive"));
 }
 
 TEST_BETWEEN(begin, end, a_change_while_the_channel_opens_closes_what_is_not_wanted)

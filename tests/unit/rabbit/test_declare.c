@@ -5,6 +5,7 @@
 
 static char x_name[] = "x", y_name[] = "y", key[] = "k", q_name[] = "q", none[] = "";
 static char origin[] = "rules/a.lua:3";
+static const struct arguments no_arguments;
 
 static struct channels *channels;
 static struct declare *d;
@@ -39,6 +40,17 @@ static struct declare_item *exchange(char *name)
 static struct declare_item *queue(enum queue_type type)
 {
     struct subscription s = {.queue = q_name, .queue_type = type, .origin = origin};
+
+    return declare_queue(d, &s);
+}
+
+static const struct argument long_and_single[] = {
+    {"x-max-length", ARGUMENT_INTEGER, "", 10}, {"x-single-active-consumer", ARGUMENT_FLAG, "", 1}};
+
+static struct declare_item *queue_with(enum queue_type type, const struct argument *list, size_t n)
+{
+    struct subscription s = {
+        .queue = q_name, .queue_type = type, .origin = origin, .arguments = {list, n}};
 
     return declare_queue(d, &s);
 }
@@ -127,6 +139,100 @@ TEST_BETWEEN(begin, end, a_stated_type_is_declared_at_once)
     assert_non_null(strstr(declare_why(q), "exists with type = classic"));
     assert_non_null(strstr(declare_why(q), "rules/a.lua:3"));
     assert_ptr_equal(declare_trouble(d), declare_why(q));
+}
+
+TEST_BETWEEN(begin, end, a_queue_is_made_with_the_arguments_of_its_rule)
+{
+    const struct argument dropping[] = {{"x-overflow", ARGUMENT_TEXT, "drop-head", 0}};
+    const struct argument elsewhere[] = {{"x-dead-letter-exchange", ARGUMENT_TEXT, "dlx", 0}};
+
+    queue_with(QUEUE_ANY, long_and_single, 2);
+    declare_up(d);
+    sent("1:open 1:queue.declare?(q)");
+    no(404, "NOT_FOUND - no queue 'q' in vhost '/'");
+    sent("1:close-ok 1:open 1:queue.declare(q,quorum -> q.herald-dead x-max-length=10 "
+         "x-single-active-consumer=true,durable)");
+    end();
+    begin();
+    queue_with(QUEUE_CLASSIC, long_and_single, 1);
+    declare_up(d);
+    sent("1:open 1:queue.declare(q,classic x-max-length=10,durable)");
+    end();
+    begin();
+    queue_with(QUEUE_QUORUM, dropping, 1); /* which cannot be had with safe dead-lettering */
+    declare_up(d);
+    sent("1:open 1:queue.declare(q,quorum -> q.herald-dead x-overflow=drop-head,durable)");
+    end();
+    begin();
+    queue_with(QUEUE_QUORUM, elsewhere, 1);
+    declare_up(d);
+    sent("1:open 1:queue.declare(q,quorum x-dead-letter-exchange=dlx,durable)");
+}
+
+#define OTHER_LENGTH                                                                               \
+    "PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'q' in vhost '/': received "  \
+    "the value '10' of type 'signedint' but current is none"
+
+TEST_BETWEEN(begin, end, a_queue_with_other_arguments_is_taken_as_it_is)
+{
+    struct declare_item *q = queue_with(QUEUE_CLASSIC, long_and_single, 1);
+
+    declare_up(d);
+    sent("1:open 1:queue.declare(q,classic x-max-length=10,durable)");
+    no(406, OTHER_LENGTH);
+    sent("1:close-ok 1:open 1:queue.declare(q,none,durable)");
+    assert_int_equal(declare_state(q), DECLARE_WAITING);
+    no(406, "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': "
+            "received 'none' but current is 'classic'");
+    sent("1:close-ok");
+    assert_int_equal(declare_state(q), DECLARE_READY);
+    assert_null(declare_trouble(d));
+}
+
+TEST_BETWEEN(begin, end, a_queue_with_other_arguments_is_of_the_stated_type_all_the_same)
+{
+    struct declare_item *q = queue_with(QUEUE_CLASSIC, long_and_single, 1);
+
+    declare_up(d);
+    no(406, OTHER_LENGTH);
+    no(406, "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': "
+            "received 'none' but current is 'quorum'");
+    no(406, "PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit' for queue 'q' in vhost "
+            "'/': received the value 'none' of type 'longstr' but current is none");
+    assert_int_equal(declare_state(q), DECLARE_REFUSED);
+    assert_non_null(strstr(declare_why(q), "exists with type = quorum"));
+    assert_non_null(strstr(declare_why(q), "rules/a.lua:3"));
+}
+
+TEST_BETWEEN(begin, end, a_queue_that_goes_while_it_is_probed_is_asked_for_again)
+{
+    queue_with(QUEUE_CLASSIC, long_and_single, 1);
+    declare_up(d);
+    no(406, OTHER_LENGTH);
+    fake_link.said[0] = '\0';
+    no(404, "NOT_FOUND - no queue 'q' in vhost '/'");
+    sent("1:close-ok 1:open 1:queue.declare?(q)");
+    no(404, "NOT_FOUND - no queue 'q' in vhost '/'");
+    sent("1:close-ok 1:open 1:queue.declare(q,classic x-max-length=10,durable)");
+}
+
+TEST_BETWEEN(begin, end, bindings_differ_by_their_arguments)
+{
+    const struct argument all[] = {{"k", ARGUMENT_TEXT, "v", 0},
+                                   {"x-match", ARGUMENT_TEXT, "all", 0}};
+    const struct arguments some = {all, 2}, fewer = {all, 1};
+    struct declare_item *x = exchange(x_name), *q = queue(QUEUE_ANY);
+    struct declare_item *one = declare_binding(d, x, q, none, &some);
+
+    assert_ptr_equal(declare_binding(d, x, q, none, &some), one);
+    assert_ptr_not_equal(declare_binding(d, x, q, none, &fewer), one);
+    declare_up(d);
+    ok(AMQP_EXCHANGE_DECLARE_OK_METHOD);
+    fake_link.said[0] = '\0';
+    ok(AMQP_QUEUE_DECLARE_OK_METHOD);
+    sent("1:bind(q,x, k=v x-match=all)");
+    ok(AMQP_QUEUE_BIND_OK_METHOD);
+    sent("1:bind(q,x, k=v)");
 }
 
 #define NO_DEAD_LETTERS                                                                            \
@@ -245,7 +351,7 @@ TEST_BETWEEN(begin, end, a_refused_dead_letter_queue_is_tried_again_and_is_nobod
 TEST_BETWEEN(begin, end, a_binding_waits_for_both_its_ends)
 {
     struct declare_item *q = queue(QUEUE_ANY), *x = exchange(x_name);
-    struct declare_item *b = declare_binding(d, x, q, key);
+    struct declare_item *b = declare_binding(d, x, q, key, &no_arguments);
 
     declare_up(d);
     ok(AMQP_QUEUE_DECLARE_OK_METHOD);
@@ -259,7 +365,7 @@ TEST_BETWEEN(begin, end, a_binding_waits_for_both_its_ends)
 TEST_BETWEEN(begin, end, a_refusal_holds_up_nobody_else_and_is_tried_again)
 {
     struct declare_item *x = exchange(x_name), *y = exchange(y_name);
-    struct declare_item *q = queue(QUEUE_ANY), *b = declare_binding(d, x, q, key);
+    struct declare_item *q = queue(QUEUE_ANY), *b = declare_binding(d, x, q, key, &no_arguments);
     int64_t due;
 
     declare_up(d);
@@ -352,7 +458,7 @@ TEST_BETWEEN(begin, end, what_is_gone_is_declared_again_with_its_bindings)
 {
     struct declare_item *q = queue(QUEUE_ANY), *x = exchange(x_name);
 
-    assert_non_null(declare_binding(d, x, q, key));
+    assert_non_null(declare_binding(d, x, q, key, &no_arguments));
     declare_up(d);
     ok(AMQP_QUEUE_DECLARE_OK_METHOD);
     ok(AMQP_EXCHANGE_DECLARE_OK_METHOD);
@@ -383,8 +489,10 @@ TEST_BETWEEN(begin, end, what_is_asked_for_twice_is_one_item)
 
     assert_ptr_equal(exchange(x_name), x);
     assert_ptr_equal(queue(QUEUE_ANY), q);
-    assert_ptr_equal(declare_binding(d, x, q, key), declare_binding(d, x, q, key));
-    assert_ptr_not_equal(declare_binding(d, x, q, none), declare_binding(d, x, q, key));
+    assert_ptr_equal(declare_binding(d, x, q, key, &no_arguments),
+                     declare_binding(d, x, q, key, &no_arguments));
+    assert_ptr_not_equal(declare_binding(d, x, q, none, &no_arguments),
+                         declare_binding(d, x, q, key, &no_arguments));
 }
 
 TEST_BETWEEN(begin, end, answers_that_tell_of_no_consumer_are_counted)
@@ -412,7 +520,7 @@ static struct declare_item *bound(char *exchange_name, enum queue_type type)
 {
     struct declare_item *q = queue(type), *x = exchange(exchange_name);
 
-    return declare_binding(d, x, q, key);
+    return declare_binding(d, x, q, key, &no_arguments);
 }
 
 TEST_BETWEEN(begin, end, a_plan_asks_for_nothing_before_it_is_adopted)

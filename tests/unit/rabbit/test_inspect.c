@@ -24,6 +24,7 @@ struct answer {
 
 static const struct answer *answers;
 static size_t n_answers;
+static unsigned given; /* of them: a bit each */
 
 static char x_name[] = "x", y_name[] = "y", q_name[] = "q", r_name[] = "r", empty[] = "";
 static char type[] = "t", origin_a[] = "rules/a.lua:1", origin_b[] = "rules/b.lua:2";
@@ -46,12 +47,21 @@ static void on_finding(void *arg, enum inspect_severity severity, const char *or
     snprintf(found + used, sizeof found - used, "%s %s %s\n", words[severity], origin, text);
 }
 
+/* One after the other where there are several; the last one stays. */
 static const struct answer *answer_to(const char *question)
 {
-    for (size_t i = 0; i < n_answers; i++)
-        if (strcmp(answers[i].question, question) == 0)
-            return &answers[i];
-    return NULL;
+    const struct answer *last = NULL;
+
+    for (size_t i = 0; i < n_answers; i++) {
+        if (strcmp(answers[i].question, question) != 0)
+            continue;
+        last = &answers[i];
+        if (!(given & 1U << i))
+            break;
+    }
+    if (last != NULL)
+        given |= 1U << (last - answers);
+    return last;
 }
 
 static void put_question(char *out, size_t size, bool passive, amqp_bytes_t name, const char *sort)
@@ -99,6 +109,7 @@ static void prepare(void)
     found[0] = '\0';
     answers = NULL;
     n_answers = 0;
+    given = 0;
     subscription = (struct subscription){
         .queue = q_name, .from = &from_x, .n_from = 1, .prefetch = 10, .origin = origin_a};
     route = (struct route){.type = type, .to = targets, .n_to = 3, .origin = origin_b};
@@ -240,6 +251,98 @@ TEST_BETWEEN(prepare, finish, a_queue_without_its_dead_letter_queue_is_told)
            "PRECONDITION_FAILED - inequivalent arg 'x-dead-letter-exchange' for queue 'q' in "
            "vhost '/': received the value '' of type 'longstr' but current is none",
            0});
+}
+
+static const struct argument long_and_lazy[] = {{"x-max-length", ARGUMENT_INTEGER, "", 10},
+                                                {"x-queue-mode", ARGUMENT_TEXT, "lazy", 0}};
+static const struct argument located[] = {
+    {"x-consumer-timeout", ARGUMENT_INTEGER, "", 60000},
+    {"x-queue-master-locator", ARGUMENT_TEXT, "min-masters", 0}};
+
+TEST_BETWEEN(prepare, finish, arguments_that_would_be_refused_are_told_before)
+{
+    subscription.n_from = 0;
+    topology.n_routes = 0;
+    fake_plan(fake)->version = "3.10.8";
+    subscription.arguments = (struct arguments){long_and_lazy, 2};
+    FINDS("NOTE rules/a.lua:1 queue \"q\" will be created as quorum, with dead-letter queue "
+          "\"q.herald-dead\", with x-max-length = 10, x-queue-mode = \"lazy\"\n"
+          "ERROR rules/a.lua:1 queue \"q\" cannot be made: RabbitMQ 3.10.8 refuses x-queue-mode "
+          "for a quorum queue; leave it out, or say queue_type = \"classic\"\n",
+          {"?q:", 404, "NOT_FOUND - no queue 'q' in vhost '/'", 0});
+    found[0] = '\0';
+    subscription.queue_type = QUEUE_CLASSIC;
+    subscription.arguments = (struct arguments){located, 2};
+    FINDS("NOTE rules/a.lua:1 queue \"q\" will be created as classic, with x-consumer-timeout = "
+          "60000, x-queue-master-locator = \"min-masters\"\n",
+          {"?q:", 404, "NOT_FOUND - no queue 'q' in vhost '/'", 0});
+    found[0] = '\0';
+    given = 0;
+    fake_plan(fake)->version = "4.3.6";
+    FINDS("NOTE rules/a.lua:1 queue \"q\" will be created as classic, with x-consumer-timeout = "
+          "60000, x-queue-master-locator = \"min-masters\"\n"
+          "ERROR rules/a.lua:1 queue \"q\" cannot be made: RabbitMQ 4.3.6 refuses "
+          "x-consumer-timeout for a classic queue; leave it out\n"
+          "ERROR rules/a.lua:1 queue \"q\" cannot be made: RabbitMQ 4.3.6 refuses "
+          "x-queue-master-locator for a classic queue, and ends the connection over it; leave it "
+          "out\n",
+          {"?q:", 404, "NOT_FOUND - no queue 'q' in vhost '/'", 0});
+}
+
+#define IS_CLASSIC                                                                                 \
+    {                                                                                              \
+        "!q:", 406,                                                                                \
+            "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': "   \
+            "received 'none' but current is 'classic'",                                            \
+            0                                                                                      \
+    }
+
+TEST_BETWEEN(prepare, finish, a_queue_with_other_arguments_is_told)
+{
+    subscription.n_from = 0;
+    topology.n_routes = 0;
+    subscription.queue_type = QUEUE_CLASSIC;
+    subscription.arguments = (struct arguments){long_and_lazy, 2};
+    FINDS("WARNING rules/a.lua:1 queue \"q\" is there with x-max-length = 20, and its rule has "
+          "x-max-length = 10: it is taken as it is; delete it so that it is made anew, or set a "
+          "policy\n"
+          "WARNING rules/a.lua:1 queue \"q\" is there without x-queue-mode, and its rule has "
+          "x-queue-mode = \"lazy\": it is taken as it is; delete it so that it is made anew, or "
+          "set a policy\n",
+          {"!q:", 406,
+           "PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'q' in vhost '/': "
+           "received '10' but current is '20'",
+           0},
+          {"!q:", 406,
+           "PRECONDITION_FAILED - inequivalent arg 'x-queue-mode' for queue 'q' in vhost '/': "
+           "received the value 'lazy' of type 'longstr' but current is none",
+           0},
+          IS_CLASSIC);
+}
+
+TEST_BETWEEN(prepare, finish, a_queue_with_arguments_is_of_the_stated_type)
+{
+    subscription.n_from = 0;
+    topology.n_routes = 0;
+    subscription.queue_type = QUEUE_QUORUM;
+    subscription.arguments = (struct arguments){long_and_lazy, 1};
+    FINDS("ERROR rules/a.lua:1 queue \"q\" exists with type = classic, but queue_type = \"quorum\" "
+          "asks for another; leave queue_type out of the subscription, or delete the queue so that "
+          "it is made anew\n",
+          IS_CLASSIC);
+}
+
+TEST_BETWEEN(prepare, finish, an_exclusive_consumer_of_a_quorum_queue_is_told)
+{
+    subscription.n_from = 0;
+    topology.n_routes = 0;
+    subscription.exclusive = true;
+    FINDS(
+        "NOTE rules/a.lua:1 queue \"q\" will be created as quorum, with dead-letter queue "
+        "\"q.herald-dead\"\n"
+        "WARNING rules/a.lua:1 queue \"q\" is a quorum queue, which keeps nobody out: exclusive = "
+        "true has no effect; use x-single-active-consumer, or a classic queue\n",
+        {"?q:", 404, "NOT_FOUND - no queue 'q' in vhost '/'", 0});
 }
 
 TEST_BETWEEN(prepare, finish, a_queue_with_consumers_is_told)

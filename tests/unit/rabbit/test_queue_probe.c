@@ -65,6 +65,43 @@ TEST_BETWEEN(begin, check_nothing, a_quorum_queue_is_asked_for_its_limit)
     assert_int_equal(probe.limit, -1);
 }
 
+TEST_BETWEEN(begin, check_nothing, what_a_rule_states_is_compared)
+{
+    const struct argument list[] = {{"x-delivery-limit", ARGUMENT_INTEGER, "", 5},
+                                    {"x-max-length", ARGUMENT_INTEGER, "", 10},
+                                    {"x-message-ttl", ARGUMENT_INTEGER, "", 1000},
+                                    {"x-overflow", ARGUMENT_TEXT, "drop-head", 0},
+                                    {"x-plugin", ARGUMENT_TEXT, "a", 0},
+                                    {"x-single-active-consumer", ARGUMENT_FLAG, "", 1}};
+    const struct arguments stated = {list, 6};
+
+    queue_probe_state(&probe, &stated);
+    assert_true(hears("x-max-length", "'10' but current is '20'")); /* of the same kind */
+    sent("1:queue.declare(q,none x-max-length=10 x-message-ttl=1000 x-overflow=drop-head "
+         "x-plugin=a x-single-active-consumer=true,durable)");
+    assert_true(hears("x-message-ttl", "the value '1000' of type 'signedint' but current is none"));
+    assert_true(hears("x-expires", "none but current is the value '7' of type 'signedint'"));
+    assert_true(hears("x-queue-type", "'none' but current is 'quorum'"));
+    fake_link.said[0] = '\0';
+    assert_false(hears("x-delivery-limit", "'none' but current is '3'"));
+    sent("1:queue.declare(q,quorum x-max-length=20 x-overflow=drop-head x-plugin=a "
+         "x-single-active-consumer=true x-expires=7 x-delivery-limit=none x-max-priority=1,"
+         "durable)");
+    for (size_t i = 0; i < stated.n; i++)
+        assert_int_equal(queue_probe_differs(&probe, &list[i]), i < 3);
+    assert_int_equal(queue_probe_find(&probe, "x-max-length")->number, 20);
+    assert_false(hears("x-max-length", "'20' but current is '30'")); /* it ends */
+}
+
+TEST_BETWEEN(begin, check_nothing, a_flag_is_learned_as_one)
+{
+    assert_true(
+        hears("x-single-active-consumer", "none but current is the value 'true' of type 'bool'"));
+    fake_link.said[0] = '\0';
+    assert_false(hears("x-queue-type", "'none' but current is 'classic'"));
+    sent("1:queue.declare(q,none x-single-active-consumer=true,durable)");
+}
+
 /* It ends whatever is said. */
 TEST_BETWEEN(begin, check_nothing, what_leads_nowhere_ends_it)
 {

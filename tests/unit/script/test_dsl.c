@@ -58,6 +58,47 @@ TEST_WITH(scene, declarations_become_rules)
     assert_true(t->subscriptions[1].hold);
 }
 
+TEST_WITH(scene, a_queue_and_its_bindings_have_arguments)
+{
+    const struct subscription *s;
+    const struct argument *a;
+
+    assert_string_equal(load(f, PREFIX
+                             "herald.subscribe { queue = 'q', priority = -5, exclusive = true,\n"
+                             "  arguments = { ['x-queue-mode'] = 'lazy', ['x-max-length'] = 10,\n"
+                             "    ['x-plugin'] = true },\n"
+                             "  from = { herald.topic('t', { 'a.*', 'b.#' }),\n"
+                             "    herald.headers('h', { ['x-match'] = 'any', n = 5 }),\n"
+                             "    herald.headers 'h' } }\n"
+                             "herald.subscribe { queue = 'r', from = herald.fanout 'x' }\n"
+                             "herald.route { type = 't', to = herald.headers 'h' }"),
+                        "");
+    s = rules_topology(script_rules(f->script))->subscriptions;
+    assert_int_equal(s->priority, -5);
+    assert_true(s->exclusive);
+    assert_int_equal(s->arguments.n, 3); /* in order of name */
+    a = s->arguments.list;
+    assert_string_equal(a[0].name, "x-max-length");
+    assert_true(a[0].kind == ARGUMENT_INTEGER && a[0].number == 10);
+    assert_true(a[1].kind == ARGUMENT_FLAG && a[1].number == 1);
+    assert_true(a[2].kind == ARGUMENT_TEXT);
+    assert_string_equal(a[2].text, "lazy");
+    assert_int_equal(s->n_from, 4);
+    assert_string_equal(s->from[0].routing_key, "a.*");
+    assert_string_equal(s->from[1].routing_key, "b.#");
+    assert_int_equal(s->from[2].kind, EXCHANGE_HEADERS);
+    assert_int_equal(s->from_arguments[0].n, 0);
+    assert_int_equal(s->from_arguments[2].n, 2);
+    assert_string_equal(s->from_arguments[2].list[0].name, "n");
+    assert_int_equal(s->from_arguments[2].list[0].number, 5);
+    assert_int_equal(s->from_arguments[3].n, 0);
+    assert_non_null(strstr(s->json, "\"arguments\":{\"x-max-length\":10,\"x-plugin\":true,"
+                                    "\"x-queue-mode\":\"lazy\"}"));
+    assert_int_equal(s[1].arguments.n + (size_t)s[1].priority, 0);
+    assert_null(s[1].from_arguments);
+    assert_null(strstr(s[1].json, "arguments"));
+}
+
 TEST_WITH(scene, defaults_are_the_documented_ones)
 {
     const struct subscription *sub;
@@ -137,9 +178,10 @@ static const struct {
     {"herald.subscribe { qeue = 'q' }",
      "unknown key 'qeue' in herald.subscribe: did you mean 'queue'?"},
     {"herald.subscribe { queue = 'q', zzzzzz = 1 }",
-     "unknown key 'zzzzzz' in herald.subscribe (known: after, before, business_key1, "
-     "business_key2, business_key3, envelope, from, identity, on_dead, order_by, order_type, "
-     "pause_after, prefetch, queue, queue_type, retry, unhandled)"},
+     "unknown key 'zzzzzz' in herald.subscribe (known: after, arguments, before, "
+     "business_key1, business_key2, business_key3, envelope, exclusive, from, identity, on_dead, "
+     "order_by, order_type, pause_after, prefetch, priority, queue, queue_type, retry, "
+     "unhandled)"},
     {"herald.subscribe { queue = 'q', retry = { atempts = 3 } }",
      "unknown key 'atempts' in the retry of herald.subscribe: did you mean 'attempts'?"},
     {"herald.route { typ = 't' }", "unknown key 'typ' in herald.route: did you mean 'type'?"},
@@ -172,7 +214,10 @@ static const struct {
     {"herald.fanout('x', 'k')",
      "herald.fanout takes an exchange and no routing key: a fanout ignores it"},
     {"herald.topic('x')", "the routing key of herald.topic is missing"},
-    {"herald.direct('x', {})", "the routing key of herald.direct is a table, not a string"},
+    {"herald.direct('x', {})",
+     "the routing key of herald.direct is a table, not a text or a list of them"},
+    {"herald.topic('x', { 'a', 5 })",
+     "item 2 of the routing keys of herald.topic is an integer, not a string"},
     {"herald.queue {}", "the name in herald.queue is a table, not a string"},
     /* routes */
     {"herald.route { to = herald.fanout 'x' }", "type in herald.route is missing"},
@@ -247,6 +292,48 @@ static const struct {
      "jitter in the retry of herald.subscribe is 1.1: it must be between 0 and 1"},
     {"herald.subscribe { queue = 'q', retry = { max_age = 'old' } }",
      "max_age in the retry of herald.subscribe is \"old\", not a duration"},
+    {"herald.subscribe { queue = 'q', priority = 'high' }",
+     "priority in herald.subscribe is a string, not a number"},
+    {"herald.subscribe { queue = 'q', priority = 1 << 31 }",
+     "priority in herald.subscribe is 2147483648: it must be between"},
+    {"herald.subscribe { queue = 'q', exclusive = 1 }",
+     "exclusive in herald.subscribe is an integer, not a boolean"},
+    {"herald.subscribe { queue = 'q', exclusive = true, queue_type = 'quorum' }",
+     "exclusive in herald.subscribe is for classic queues"},
+    {"herald.subscribe { queue = 'q', exclusive = true,"
+     " arguments = { ['x-single-active-consumer'] = true } }",
+     "herald.subscribe has exclusive and x-single-active-consumer"},
+    /* arguments */
+    {"herald.subscribe { queue = 'q', arguments = 'x' }",
+     "arguments in herald.subscribe: write a table { [\"name\"] = value }, not a string"},
+    {"herald.subscribe { queue = 'q', arguments = { 'x-max-length' } }",
+     "arguments in herald.subscribe has an integer among its names"},
+    {"herald.subscribe { queue = 'q', arguments = { ['x-max-lenght'] = 5 } }",
+     "unknown argument 'x-max-lenght' in arguments in herald.subscribe: did you mean "
+     "'x-max-length'?"},
+    {"herald.subscribe { queue = 'q', arguments = { ['ha-policy'] = 'all' } }",
+     "arguments in herald.subscribe has 'ha-policy': the arguments of a queue begin with x-"},
+    {"herald.subscribe { queue = 'q', arguments = { ['x-max-length'] = '5' } }",
+     "x-max-length in arguments in herald.subscribe is a string: it takes a whole number"},
+    {"herald.subscribe { queue = 'q', arguments = { ['x-max-length'] = -5 } }",
+     "x-max-length in arguments in herald.subscribe is -5: it is at least 0"},
+    {"herald.subscribe { queue = 'q', arguments = { ['x-plugin'] = 1.5 } }",
+     "x-plugin in arguments in herald.subscribe is a float: it takes a string, an integer or a "
+     "boolean"},
+    {"herald.subscribe { queue = 'q', arguments = { ['x-plugin'] = {} } }",
+     "x-plugin in arguments in herald.subscribe is a table"},
+    {"herald.subscribe { queue = 'q', arguments = { ['x-overflow'] = 'drop' } }",
+     "x-overflow in arguments in herald.subscribe is \"drop\", not one of \"drop-head\", "},
+    {"herald.subscribe { queue = 'q', arguments = { ['x-queue-type'] = 'quorum' } }",
+     "arguments in herald.subscribe has x-queue-type: write queue_type = "},
+    {"herald.headers('x', { ['x-match'] = 'some' })",
+     "x-match in the arguments of herald.headers is \"some\", not one of \"all\", "},
+    {"herald.headers('x', 5)", "the arguments of herald.headers: write a table"},
+    {"herald.route { type = 't', to = herald.headers('x', { k = 'v' }) }",
+     "to in herald.route is herald.headers with arguments: those are of bindings, for from in "
+     "herald.subscribe"},
+    {"herald.route { type = 't', to = { herald.topic('x', { 'a', 'b' }) } }",
+     "to in herald.route is herald.topic with a list of routing keys"},
     /* handlers */
     {"herald.on()", "the type of herald.on is missing"},
     {"herald.on('t', function() end)",

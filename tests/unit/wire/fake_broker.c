@@ -128,6 +128,7 @@ static void refuse(struct fake_conn *c, uint16_t code, const char *text)
 
 static void say_start(struct fake_conn *c)
 {
+    const char *version = c->broker->plan.version;
     amqp_table_entry_t properties[] = {
         {.key = amqp_cstring_bytes("product")},
         {.key = amqp_cstring_bytes("version")},
@@ -141,8 +142,8 @@ static void say_start(struct fake_conn *c)
     };
 
     properties[0].value.kind = properties[1].value.kind = AMQP_FIELD_KIND_UTF8;
-    properties[0].value.value.bytes = amqp_cstring_bytes("FakeMQ");
-    properties[1].value.value.bytes = amqp_cstring_bytes("1.0");
+    properties[0].value.value.bytes = amqp_cstring_bytes(version != NULL ? "RabbitMQ" : "FakeMQ");
+    properties[1].value.value.bytes = amqp_cstring_bytes(version != NULL ? version : "1.0");
     fake_send(c, 0, AMQP_CONNECTION_START_METHOD, &start);
 }
 

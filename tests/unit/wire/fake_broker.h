@@ -50,6 +50,7 @@ struct fake_plan {
     const char *password;    /* likewise */
     const char *vhost;       /* others are refused with 530 */
     const char *mechanisms;  /* offered at the start */
+    const char *version;     /* of RabbitMQ, which it says it is; NULL: it is another product */
     bool certificate;        /* whoever logs in by EXTERNAL has a good one */
     uint16_t channel_max;    /* offered */
     uint32_t frame_max;      /* offered */
