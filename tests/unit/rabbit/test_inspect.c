@@ -258,6 +258,8 @@ static const struct argument long_and_lazy[] = {{"x-max-length", ARGUMENT_INTEGE
 static const struct argument located[] = {
     {"x-consumer-timeout", ARGUMENT_INTEGER, "", 60000},
     {"x-queue-master-locator", ARGUMENT_TEXT, "min-masters", 0}};
+static const struct argument old_and_new[] = {{"x-queue-version", ARGUMENT_INTEGER, "", 1},
+                                              {"x-queue-version", ARGUMENT_INTEGER, "", 2}};
 
 TEST_BETWEEN(prepare, finish, arguments_that_would_be_refused_are_told_before)
 {
@@ -286,6 +288,25 @@ TEST_BETWEEN(prepare, finish, arguments_that_would_be_refused_are_told_before)
           "ERROR rules/a.lua:1 queue \"q\" cannot be made: RabbitMQ 4.3.6 refuses "
           "x-queue-master-locator for a classic queue, and ends the connection over it; leave it "
           "out\n",
+          {"?q:", 404, "NOT_FOUND - no queue 'q' in vhost '/'", 0});
+}
+
+/* Of some arguments it is the value. */
+TEST_BETWEEN(prepare, finish, a_value_that_would_be_refused_is_told_before)
+{
+    subscription.n_from = 0;
+    topology.n_routes = 0;
+    fake_plan(fake)->version = "4.3.6";
+    subscription.queue_type = QUEUE_CLASSIC;
+    subscription.arguments = (struct arguments){&old_and_new[0], 1};
+    FINDS(
+        "NOTE rules/a.lua:1 queue \"q\" will be created as classic, with x-queue-version = 1\n"
+        "ERROR rules/a.lua:1 queue \"q\" cannot be made: RabbitMQ 4.3.6 refuses x-queue-version = "
+        "1 for a classic queue; leave it out\n",
+        {"?q:", 404, "NOT_FOUND - no queue 'q' in vhost '/'", 0});
+    found[0] = '\0';
+    subscription.arguments = (struct arguments){&old_and_new[1], 1};
+    FINDS("NOTE rules/a.lua:1 queue \"q\" will be created as classic, with x-queue-version = 2\n",
           {"?q:", 404, "NOT_FOUND - no queue 'q' in vhost '/'", 0});
 }
 
