@@ -1,13 +1,13 @@
 #!/bin/sh
 # Every test there is, in one go; the last line is the sum.
 #
-#   sh tests/run.sh [--only floors|format|tidy|unit|spec|examples|clang|integration] [--long]
-#                   [--broker 4.0|4.3]
+#   sh tests/run.sh [--only floors|format|tidy|unit|spec|examples|clang|integration|fuzz]
+#                   [--long]                   [--broker 4.0|4.3]
 #
 # Missing packages are installed, herald is built with sanitizers into build-ci/, and private
 # RabbitMQs run as long as they are needed. --long adds the release build in build/, the long
 # integration tests against it, the long runs of unit tests, and all of them once more under
-# valgrind, with the share of lines of core/ that they run. --broker runs the integration
+# valgrind, with the share of lines of core/ that they run, and fuzzes for some minutes. --broker runs the integration
 # suite on another release's RabbitMQ (lib/rabbit.sh). A suite that crashes, or in which nothing
 # ran, has failed; one that this machine cannot run is left out, with words, and counts as nothing.
 # Nothing has a limit of length: what writes nothing for STANDSTILL seconds is ended.
@@ -22,7 +22,7 @@ long=no
 STANDSTILL=900
 
 usage() {
-    echo "usage: run.sh [--only floors|format|tidy|unit|spec|examples|clang|integration] [--long]" \
+    echo "usage: run.sh [--only floors|format|tidy|unit|spec|examples|clang|integration|fuzz] [--long]" \
         "[--broker 4.0|4.3]" >&2
     exit 2
 }
@@ -40,7 +40,7 @@ while [ $# -gt 0 ]; do
         ;;
     --only)
         case ${2:-} in
-        floors | format | tidy | unit | spec | examples | clang | integration) suites=$2 ;;
+        floors | format | tidy | unit | spec | examples | clang | integration | fuzz) suites=$2 ;;
         *) usage ;;
         esac
         shift
@@ -383,6 +383,13 @@ suite_clang() {
     check "the build with clang" "$work/build.log" "$status"
 }
 
+# A minute for each reader of other people's bytes; more is `sh tests/fuzz/run.sh SECONDS`.
+suite_fuzz() {
+    status=0
+    run "$work/log" sh tests/fuzz/run.sh || status=$?
+    judge_last_line fuzz "$work/log" "$status"
+}
+
 suite_integration() {
     need_ci_build || return 0
     integration "$root/build-ci/herald"
@@ -407,6 +414,7 @@ integration() { # HERALD [OPTION]
 
 if [ "$long" = yes ]; then
     sh tests/lib/packages.sh build test long
+    case $suites in *' '*) suites="$suites fuzz" ;; esac
 else
     sh tests/lib/packages.sh build test
 fi

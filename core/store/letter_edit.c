@@ -119,8 +119,11 @@ static int check_said_twice(const char *option, const char *member, struct slice
 static int check_result(struct mended *m, const struct letter_edit *edit, struct err *err)
 {
     struct message *r = &m->message;
-    int rc = message_resolve(r, &m->envelope, err);
+    int rc;
 
+    if (edit->body.data != NULL && edit->body.len == 0) /* of a variable that was not set */
+        return err_set(err, ERR_INPUT, "--body: it is empty");
+    rc = message_resolve(r, &m->envelope, err);
     if (rc != OK)
         return edit->body.data != NULL ? err_prefix(err, "--body") : rc;
     rc = check_said_twice("--type", "messageType", edit->type, r->type, err);

@@ -258,64 +258,83 @@ static int put_value(struct buf *out, const amqp_field_value_t *v)
     }
 }
 
-static bool same_name(const amqp_table_t *table, int i, int j)
-{
-    amqp_bytes_t one = table->entries[i].key, other = table->entries[j].key;
+enum { NAMES_MAX = 16 * 1024 * 1024 }; /* bytes, escaped: six times what a frame may hold */
 
-    return one.len == other.len && (one.len == 0 || memcmp(one.bytes, other.bytes, one.len) == 0);
+/* The name of a field, as JSON has it: names that are no UTF-8 may become the same text. */
+struct shown {
+    size_t at, len; /* of the text of all names */
+    bool repeated;  /* a later field has the same */
+};
+
+static bool same_name(const char *text, const struct shown *one, const struct shown *other)
+{
+    return one->len == other->len && memcmp(text + one->at, text + other->at, one->len) == 0;
 }
 
-/* Which fields are left out: strict readers refuse an object with a name twice, and the last one
- * counts. A hash table of the names that were met, from the end on. NULL: out of memory. */
-static bool *find_repeated(const amqp_table_t *table)
+/* Strict readers refuse an object with a name twice, and the last one counts. `met` is a hash table
+ * of the names that were met, index + 1, from the end on. */
+static void find_repeated(struct shown *names, int n, const char *text, int *met, size_t cap)
+{
+    for (int i = n - 1; i >= 0; i--) {
+        size_t at = (size_t)text_hash(TEXT_HASH_START, text + names[i].at, names[i].len);
+
+        for (at &= cap - 1; met[at] != 0; at = (at + 1) & (cap - 1))
+            if (same_name(text, &names[i], &names[met[at] - 1]))
+                break;
+        names[i].repeated = met[at] != 0;
+        met[at] = met[at] != 0 ? met[at] : i + 1;
+    }
+}
+
+/* Writes the names into `text`. NULL: out of memory. */
+static struct shown *show_names(const amqp_table_t *table, struct buf *text)
 {
     size_t n = (size_t)table->num_entries, cap = 16;
-    bool *repeated = calloc(n + 1, 1);
-    int *met; /* index + 1 */
+    struct shown *names = calloc(n + 1, sizeof *names);
+    int *met;
 
     while (cap < 2 * n)
         cap *= 2;
-    met = repeated != NULL ? calloc(cap, sizeof *met) : NULL;
-    if (met == NULL) {
-        free(repeated);
-        return NULL;
+    met = calloc(cap, sizeof *met);
+    for (size_t i = 0; names != NULL && i < n; i++) {
+        names[i].at = text->len;
+        json_put_string(text, table->entries[i].key.bytes, table->entries[i].key.len);
+        names[i].len = text->len - names[i].at;
     }
-    for (int i = table->num_entries - 1; i >= 0; i--) {
-        amqp_bytes_t name = table->entries[i].key;
-        size_t at = (size_t)text_hash(TEXT_HASH_START, name.bytes, name.len) & (cap - 1);
-
-        while (met[at] != 0 && !same_name(table, i, met[at] - 1))
-            at = (at + 1) & (cap - 1);
-        repeated[i] = met[at] != 0;
-        met[at] = met[at] != 0 ? met[at] : i + 1;
+    if (met == NULL || text->failed) {
+        free(names);
+        names = NULL;
     }
+    if (names != NULL)
+        find_repeated(names, (int)n, text->data, met, cap);
     free(met);
-    return repeated;
+    return names;
 }
 
 int table_to_json(struct buf *out, const amqp_table_t *table, table_skip_fn *skip_entry, void *arg)
 {
-    bool *repeated = find_repeated(table);
+    struct shown *names;
     bool first = true;
+    struct buf text;
 
-    if (repeated == NULL) {
-        out->failed = true;
-        return ERR_NOMEM;
-    }
+    buf_init(&text, NAMES_MAX);
+    names = show_names(table, &text);
+    out->failed = out->failed || names == NULL;
     buf_text(out, "{");
-    for (int i = 0; i < table->num_entries; i++) {
+    for (int i = 0; names != NULL && i < table->num_entries; i++) {
         const amqp_table_entry_t *e = &table->entries[i];
 
-        if (repeated[i] || (skip_entry != NULL && skip_entry(arg, e)))
+        if (names[i].repeated || (skip_entry != NULL && skip_entry(arg, e)))
             continue;
         if (!first)
             buf_text(out, ",");
         first = false;
-        json_put_string(out, e->key.bytes, e->key.len);
+        buf_append(out, text.data + names[i].at, names[i].len);
         buf_text(out, ":");
         put_value(out, &e->value);
     }
-    free(repeated);
     buf_text(out, "}");
+    free(names);
+    buf_free(&text);
     return !out->failed ? OK : out->cap > out->max / 2 ? ERR_LIMIT : ERR_NOMEM;
 }

@@ -1,12 +1,12 @@
 /*
  * tls - streams that speak TLS, each on top of another stream
  *
- *            the stream below has opened       the broker's certificate is good
- *   CONNECT -----------------------------> HANDSHAKE -----------------------> OPEN
- *      |                                      |                                 |
- *      | it failed                            | refused, or the stream failed   | error,
- * close_notify, v                                      v                                 v the
- * stream failed FAILED <-------------------------------- FAILED <---------------------- FAILED
+ *            stream below opened       certificate is good
+ *   CONNECT --------------------> HANDSHAKE ----------------> OPEN
+ *      |                              |                        |
+ *      | it failed                    | refused, or it failed  | an error, its end
+ *      v                              v                        v
+ *    FAILED                         FAILED                   FAILED
  *
  * and from each of them, by close: CLOSING, then `closed`. OpenSSL works on memory only, so nothing
  * blocks: what it has encrypted goes to the stream below at once, whose backlog is this one's.

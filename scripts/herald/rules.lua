@@ -434,32 +434,44 @@ local function envelope_time(origin, found, key)
   fail(origin, "%s returned %s as %s, not an integer", ENVELOPE, article(value), key)
 end
 
--- What C calls for a message: the texts of the envelope, and the body; or nil and why it cannot be
--- read, which named envelopes can tell.
-local function reader(origin, envelope, named)
+-- What an envelope found, checked: its texts and times, and its body.
+local function envelope_result(origin, found)
+  if type(found) ~= "table" then
+    fail(origin, "%s returned %s, not a table with type, id, order_type, business_key1 to 3, "
+      .. "body", ENVELOPE, article(found))
+  end
+  check_keys(origin, "what " .. ENVELOPE .. " returned", found, ENVELOPE_KEYS)
+  local texts = {
+    type = envelope_name(origin, found, "type"),
+    id = envelope_name(origin, found, "id"),
+    business_key1 = envelope_text(origin, found, "business_key1"),
+    business_key2 = envelope_order_type(origin, found),
+    business_key3 = envelope_text(origin, found, "business_key3"),
+    content_type = envelope_name(origin, found, "content_type"),
+    timestamp = envelope_time(origin, found, "timestamp"),
+    due_at = envelope_time(origin, found, "due_at"),
+    expires_at = envelope_time(origin, found, "expires_at"),
+  }
+  if not texts.type then
+    fail(origin, "%s returned no type: that of the message is in properties.type", ENVELOPE)
+  end
+  return texts, envelope_body(origin, found)
+end
+
+-- What C calls for a message, for a function of the rules: an error is one of theirs.
+local function reader(origin, envelope)
+  return function(raw, properties) return envelope_result(origin, envelope(raw, properties)) end
+end
+
+-- The same for a named one, which gives nil and why it cannot read the message: what is wrong is
+-- in the message, and no later try will mend it.
+local function named_reader(origin, envelope)
   return function(raw, properties)
     local found, why = envelope(raw, properties)
-    if named and found == nil then return nil, why end
-    if type(found) ~= "table" then
-      fail(origin, "%s returned %s, not a table with type, id, order_type, business_key1 to 3, "
-        .. "body", ENVELOPE, article(found))
-    end
-    check_keys(origin, "what " .. ENVELOPE .. " returned", found, ENVELOPE_KEYS)
-    local texts = {
-      type = envelope_name(origin, found, "type"),
-      id = envelope_name(origin, found, "id"),
-      business_key1 = envelope_text(origin, found, "business_key1"),
-      business_key2 = envelope_order_type(origin, found),
-      business_key3 = envelope_text(origin, found, "business_key3"),
-      content_type = envelope_name(origin, found, "content_type"),
-      timestamp = envelope_time(origin, found, "timestamp"),
-      due_at = envelope_time(origin, found, "due_at"),
-      expires_at = envelope_time(origin, found, "expires_at"),
-    }
-    if not texts.type then
-      fail(origin, "%s returned no type: that of the message is in properties.type", ENVELOPE)
-    end
-    return texts, envelope_body(origin, found)
+    if found == nil then return nil, why end
+    local ok, texts, body = pcall(envelope_result, origin, found)
+    if not ok then return nil, tostring(texts):gsub("^.-: " .. ENVELOPE .. " returned", "it has") end
+    return texts, body
   end
 end
 
@@ -492,7 +504,7 @@ local function check_envelope(origin, envelope)
   if envelope == nil or envelope == "auto" or envelope == "raw" then return envelope or "auto" end
   if type(envelope) == "function" then return "function", envelope, reader(origin, envelope) end
   local named = envelopes[envelope]
-  if named then return "function", named, reader(origin, named, true), envelope end
+  if named then return "function", named, named_reader(origin, named), envelope end
   local guess = type(envelope) == "string" and nearest(envelope, envelope_names)
   fail(origin, "envelope in herald.subscribe is %s%s: write \"auto\", \"raw\", a function, or one "
     .. "of \"%s\"", type(envelope) == "string" and ("%q"):format(envelope) or article(envelope),

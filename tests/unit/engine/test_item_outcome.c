@@ -159,10 +159,12 @@ TEST_WITH(scene, raw_bodies_are_any_bytes)
     scene_deliver(f, "a", "t", "\xff{ no json");
     scene_deliver(f, "b", NULL, "{\"messageType\":\"in body\",\"businessKey1\":\"16\"}");
     f->deliveries[1].delivery.routing_key = slice_of("by.key");
-    scene_deliver(f, "c", NULL, "neither");
+    scene_deliver(f, "c", NULL, "by its exchange");
+    scene_deliver(f, "d", NULL, "by nothing");
+    f->deliveries[3].delivery.exchange = slice_of("");
     scene_run(f);
-    assert_sql(f, WHAT, "t/-/a by.key/-/b");
-    assert_sql_contains(f, "select message_id || error from herald_dead", "c");
+    assert_sql(f, WHAT, "t/-/a by.key/-/b x/-/c");
+    assert_sql_contains(f, "select message_id || error from herald_dead", "d");
     assert_sql_contains(f, "select error from herald_dead", "routing key");
 }
 

@@ -16,7 +16,9 @@ static const struct {
     {"require 'herald'.subscribe { queue = 'q', before = 'x' }",
      "rules/a.lua:1: before in herald.subscribe is a string, not a function"},
     {"require 'herald'.subscribe { queue = 'q', envelope = 'xml' }",
-     "rules/a.lua:1: envelope in herald.subscribe is \"xml\", not one of \"auto\", \"raw\""},
+     "rules/a.lua:1: envelope in herald.subscribe is \"xml\": write \"auto\", \"raw\", a function, "
+     "or one of \"cap\", \"celery\", \"cloudevents\", \"masstransit\", \"moleculer\", \"nestjs\", "
+     "\"node-ts\", \"nservicebus\", \"spring\", \"symfony\""},
     {"require 'herald'.on('t', '*', function() end, { timeout = '1h' })",
      "rules/a.lua:1: timeout in herald.on is 1h: it must be between 10ms and 5m"},
     {"require 'herald'.on('t', '*', function() end, { timeout = false })",

@@ -34,7 +34,7 @@ TEST_WITH(scene, a_slip_of_the_pen_finds_its_word)
 
 TEST_WITH(scene, a_word_like_no_other_gets_the_whole_list)
 {
-    static const char *const words[] = {"x", "payload", "correlation", "['']", "destination"};
+    static const char *const words[] = {"x", "payload", "sequence", "['']", "destination"};
 
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         char body[128];

@@ -166,6 +166,10 @@ TEST(every_kind_of_value_has_a_json_form)
 TEST(of_two_fields_of_one_name_the_last_counts)
 {
     assert_string_equal(VALUE("B\1\1aB\2\1bB\3\1aB\4"), "{\"b\":3,\"a\":4}");
+    /* as they can be told apart in JSON */
+    assert_string_equal(VALUE("B\1\1\xffT1234567\0\1\xfe"
+                              "B\3"),
+                        "{\"a\":1,\"\xef\xbf\xbd\":3}");
 }
 
 TEST(damaged_tables_are_found_before_they_are_decoded)
