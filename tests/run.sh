@@ -2,15 +2,16 @@
 # Every test there is, in one go; the last line is the sum.
 #
 #   sh tests/run.sh [--only floors|format|tidy|unit|spec|examples|clang|integration|fuzz]
-#                   [--long]                   [--broker 4.0|4.3]
+#                   [--long] [--broker 4.0|4.3]
 #
 # Missing packages are installed, herald is built with sanitizers into build-ci/, and private
 # RabbitMQs run as long as they are needed. --long adds the release build in build/, the long
 # integration tests against it, the long runs of unit tests, and all of them once more under
-# valgrind, with the share of lines of core/ that they run, and fuzzes for some minutes. --broker runs the integration
-# suite on another release's RabbitMQ (lib/rabbit.sh). A suite that crashes, or in which nothing
-# ran, has failed; one that this machine cannot run is left out, with words, and counts as nothing.
-# Nothing has a limit of length: what writes nothing for STANDSTILL seconds is ended.
+# valgrind, with the share of lines of core/ that they run, and fuzzes for some minutes.
+# --broker runs the integration suite on another release's RabbitMQ (lib/rabbit.sh). A suite that
+# crashes, or in which nothing ran, has failed; one that this machine cannot run is left out, with
+# words, and counts as nothing. Nothing has a limit of length: what writes nothing for STANDSTILL
+# seconds is ended.
 set -eu
 cd "$(dirname "$0")/.."
 root=$PWD
