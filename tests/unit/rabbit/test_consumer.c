@@ -473,7 +473,8 @@ static void ask_limit(const char *limit)
     closed(1, 406,
            "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': "
            "received 'none' but current is 'quorum'");
-    sent("1:close-ok 1:open 1:queue.declare(q,quorum x-delivery-limit=none x-max-priority=1,durable)");
+    sent("1:close-ok 1:open 1:queue.declare(q,quorum x-delivery-limit=none "
+         "x-max-priority=1,durable)");
     snprintf(text, sizeof text,
              "PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit' for queue 'q' in vhost "
              "'/': received 'none' but current is %s",
