@@ -3,11 +3,13 @@
 #
 #   sh tests/fuzz/run.sh [SECONDS]     each for so long (60 by default), one after the other
 #
-# Needs clang and its runtime (libclang-rt, which comes with Debian's clang). What it finds stays in build-fuzz/; exit code 0 when that is nothing.
+# Installs clang and its runtime where they are missing. What it finds stays in build-fuzz/; exit
+# code 0 when that is nothing.
 set -eu
 cd "$(dirname "$0")/../.."
 
 seconds=${1:-60}
+sh tests/lib/packages.sh build clang libclang-rt-dev
 cmake -S . -B build-fuzz -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo \
     -DHERALD_TESTS=OFF -DHERALD_FUZZ=ON >build-fuzz.log 2>&1 &&
     cmake --build build-fuzz -j2 --target fuzz_envelope fuzz_table fuzz_tls >>build-fuzz.log 2>&1 || {
