@@ -2,8 +2,8 @@
 #include "engine/item.h"
 
 #include "base/failpoint.h"
-#include "store/dead.h"
 #include "store/inbox.h"
+#include "store/letter.h"
 #include "store/retry.h"
 #include "store/tries.h"
 
@@ -47,8 +47,8 @@ struct message item_as_kept(const struct item *i)
 static int add_dead(struct turn *t, const struct item *i, int attempts, const char *error,
                     const char *traceback, int64_t generation, struct err *err)
 {
-    struct dead_letter letter = {
-        .side = DEAD_INBOX,
+    struct letter letter = {
+        .side = LETTER_INBOX,
         .queue = i->queue,
         .identity = i->identity,
         .message = item_as_kept(i),
@@ -72,7 +72,7 @@ static int add_dead(struct turn *t, const struct item *i, int attempts, const ch
     if (rc == OK && letter.holds)
         rc = retry_place(db_of(t), i->retry_id, &letter.place, err);
     if (rc == OK)
-        rc = dead_add(db_of(t), &letter, &t->last_letter, &added, err);
+        rc = letter_add(db_of(t), &letter, &t->last_letter, &added, err);
     t->delta.dead += added;
     buf_free(&tries);
     return rc;

@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 #include "engine/item.h"
-#include "store/dead.h"
+#include "store/letter.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +47,7 @@ static bool keep(void *arg, const struct recent *r)
     return true;
 }
 
-static bool keep_letter(void *arg, const struct dead_letter *l)
+static bool keep_letter(void *arg, const struct letter *l)
 {
     const struct recent r = {.at = l->at,
                              .queue = l->queue,
@@ -55,7 +55,7 @@ static bool keep_letter(void *arg, const struct dead_letter *l)
                              .exchange = l->exchange,
                              .routing_key = l->routing_key};
 
-    return l->side != DEAD_INBOX || keep(arg, &r);
+    return l->side != LETTER_INBOX || keep(arg, &r);
 }
 
 static int compare_age(const void *a, const void *b)
@@ -78,7 +78,7 @@ static int collect(struct trial *x, size_t n, struct err *err)
     rc = recent_list(db, n, keep, x, err);
     x->room = x->n + n;
     if (rc == OK)
-        rc = dead_newest(db, n, keep_letter, x, err);
+        rc = letter_newest(db, n, keep_letter, x, err);
     if (x->n > 1)
         qsort(x->messages, x->n, sizeof *x->messages, compare_age);
     x->n = x->n < n ? x->n : n;

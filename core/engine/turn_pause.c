@@ -2,7 +2,7 @@
 #include "engine/item.h"
 
 #include "base/error_group.h"
-#include "store/letters.h"
+#include "store/letter_replay.h"
 
 static struct pause *pause_of(const struct turn *t, const struct item *i)
 {

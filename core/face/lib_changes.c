@@ -6,7 +6,7 @@
 #include "face/cli_store.h"
 #include "store/lane.h"
 #include "store/letter_edit.h"
-#include "store/letters.h"
+#include "store/letter_replay.h"
 #include "store/rows.h"
 
 #include <lauxlib.h>
@@ -65,14 +65,14 @@ static const struct {
     enum pick_table table;
     pick_fn *fn;
 } changes[] = {
-    {"dead_replay", PICK_DEAD, letter_replay},
-    {"dead_drop", PICK_DEAD, letter_drop},
+    {"dead_replay", PICK_LETTERS, letter_replay},
+    {"dead_drop", PICK_LETTERS, letter_drop},
     {"retries_now", PICK_RETRY, retry_now},
     {"retries_drop", PICK_RETRY, retry_drop},
     {"outbox_retry", PICK_OUTBOX, outbox_now},
     {"outbox_drop", PICK_OUTBOX, outbox_drop},
     {"lanes_release_retry", PICK_RETRY, lane_release_retry},
-    {"lanes_release_letter", PICK_DEAD, lane_release_letter},
+    {"lanes_release_letter", PICK_LETTERS, lane_release_letter},
     {"lanes_release_row", PICK_OUTBOX, lane_release_row},
 };
 

@@ -53,11 +53,11 @@ static const struct {
     enum list_view view;
     const char *what, *where, *command; /* words where there is no such row */
 } lists[] = {
-    {"dead_list", "dead_get", LIST_DEAD, "dead letter", "", "dead"},
+    {"dead_list", "dead_get", LIST_LETTERS, "dead letter", "", "dead"},
     {"retries_list", "retries_get", LIST_RETRIES, "retry", "", "retries"},
     {"outbox_list", "outbox_get", LIST_OUTBOX, "outbox row", "", "outbox"},
     {"history_list", "history_get", LIST_HISTORY, "message", " in the history", "history"},
-    {"dead_groups", NULL, LIST_GROUPS, "", "", ""},
+    {"dead_groups", NULL, LIST_LETTER_GROUPS, "", "", ""},
     {"lanes_list", NULL, LIST_LANES, "", "", ""},
 };
 

@@ -7,7 +7,7 @@
 #include "base/properties.h"
 #include "face/cli_store.h"
 #include "script/convert.h"
-#include "store/dead.h"
+#include "store/letter.h"
 #include "store/outbox.h"
 #include "store/retry.h"
 
@@ -170,7 +170,7 @@ static int counts(lua_State *L)
     if (err.code == OK)
         retry_count(h->db, &retries, &err);
     if (err.code == OK)
-        dead_count(h->db, &dead, &err);
+        letter_count(h->db, &dead, &err);
     if (err.code == OK)
         wal = db_wal_bytes(h->db);
     db_close(&h->db);

@@ -15,12 +15,12 @@ static const char *const members[] = {"businessKey1", "businessKey2", "businessK
 struct mended {
     struct arena arena;
     struct envelope envelope; /* lends what the body says */
-    enum dead_side side;
+    enum letter_side side;
     struct message message;
     bool kept; /* it fitted */
 };
 
-static bool keep(void *arg, const struct dead_letter *letter)
+static bool keep(void *arg, const struct letter *letter)
 {
     struct mended *m = arg;
 
@@ -67,7 +67,7 @@ static int check_header(const struct header_edit *h, struct err *err)
 static int set_header(struct db *db, int64_t id, const struct header_edit *h, struct err *err)
 {
     bool set = h->value.data != NULL;
-    struct query q = query_start(db, set ? STATEMENT_DEAD_HEADER : STATEMENT_DEAD_NO_HEADER);
+    struct query q = query_start(db, set ? STATEMENT_LETTER_HEADER : STATEMENT_LETTER_NO_HEADER);
 
     query_slice(&q, h->name);
     if (set)
@@ -144,7 +144,7 @@ static int check_result(struct mended *m, const struct letter_edit *edit, struct
 
 static int write_back(struct db *db, int64_t id, const struct message *m, struct err *err)
 {
-    struct query q = query_start(db, STATEMENT_DEAD_EDIT);
+    struct query q = query_start(db, STATEMENT_LETTER_EDIT);
 
     query_slice(&q, m->type);
     for (int i = 0; i < MESSAGE_KEYS; i++)
@@ -160,7 +160,7 @@ static int mend(struct db *db, int64_t id, const struct letter_edit *edit, struc
     int rc = set_headers(db, id, edit, err);
 
     if (rc == OK)
-        rc = dead_get(db, id, keep, m, err);
+        rc = letter_get(db, id, keep, m, err);
     if (rc == OK && !m->kept)
         rc = err_set(err, ERR_NOMEM, "out of memory");
     if (rc == OK)

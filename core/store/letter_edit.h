@@ -7,7 +7,7 @@
 #ifndef HERALD_STORE_LETTER_EDIT_H
 #define HERALD_STORE_LETTER_EDIT_H
 
-#include "store/dead.h"
+#include "store/letter.h"
 
 struct header_edit {
     struct slice name;

@@ -108,11 +108,11 @@ static const struct view {
     enum pick_table table; /* and */
     complete_fn *complete; /* what SQL cannot say; NULL: nothing */
 } views[LIST_VIEWS] = {
-    [LIST_DEAD] = {"list dead letters", dead, true, PICK_DEAD, NULL},
+    [LIST_LETTERS] = {"list dead letters", dead, true, PICK_LETTERS, NULL},
     [LIST_RETRIES] = {"list retries", retries, true, PICK_RETRY, see_inside},
     [LIST_OUTBOX] = {"list outbox rows", outbox, true, PICK_OUTBOX, make_body},
     [LIST_HISTORY] = {"list the history", history, true, PICK_HISTORY, NULL},
-    [LIST_GROUPS] = {.doing = "list groups of dead letters", .sql = groups},
+    [LIST_LETTER_GROUPS] = {.doing = "list groups of dead letters", .sql = groups},
     [LIST_LANES] = {.doing = "list lanes", .sql = lanes},
     [LIST_TRIES] = {.doing = "list tries", .sql = tries},
 };

@@ -18,13 +18,14 @@
 #include "store/pick.h"
 
 enum list_view {
-    LIST_DEAD,
+    LIST_LETTERS,
     LIST_RETRIES,
     LIST_OUTBOX,
-    LIST_HISTORY, /* the newest first */
-    LIST_GROUPS,  /* dead letters whose errors differ only in what varies, the largest first */
-    LIST_LANES,   /* in which something waits or failed: of retries, of letters, of the outbox */
-    LIST_TRIES,   /* by list_inner alone: what each try of a message came to (tries.h) */
+    LIST_HISTORY,       /* the newest first */
+    LIST_LETTER_GROUPS, /* dead letters whose errors differ only in what varies, the largest first
+                         */
+    LIST_LANES, /* in which something waits or failed: of retries, of letters, of the outbox */
+    LIST_TRIES, /* by list_inner alone: what each try of a message came to (tries.h) */
     LIST_VIEWS,
 };
 

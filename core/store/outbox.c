@@ -7,8 +7,8 @@
  * outbox runs empty. Up to FEW rows are counted, so a small number is always exact. */
 #include "store/outbox.h"
 
-#include "store/dead.h"
 #include "store/lane.h"
+#include "store/letter.h"
 #include "store/sqlite/db_int.h"
 
 #include <stdio.h>
@@ -425,7 +425,7 @@ int outbox_postpone(struct db *db, int64_t id, enum outbox_trouble trouble, cons
 }
 
 /* Legs of one message are letters of their own, which say where they were to go. */
-static void address_letter(struct dead_letter *letter, const struct outbox_row *row)
+static void address_letter(struct letter *letter, const struct outbox_row *row)
 {
     uint64_t hash = message_hash(&row->message);
 
@@ -446,7 +446,7 @@ static int dead_letter(struct db *db, int64_t id, const char *reason, int64_t no
                        struct err *err)
 {
     struct query q = query_start(db, STATEMENT_OUTBOX_GET);
-    struct dead_letter letter = {.side = DEAD_OUTBOX, .error = reason, .at = now_ms};
+    struct letter letter = {.side = LETTER_OUTBOX, .error = reason, .at = now_ms};
     struct outbox_row row;
     struct filler f;
     int rc;
@@ -466,7 +466,7 @@ static int dead_letter(struct db *db, int64_t id, const char *reason, int64_t no
         letter.reply_until = row.reply_until;
         letter.format = row.format != NULL ? row.format : letter.attempts > 0 ? "" : NULL;
         if (rc == OK)
-            rc = dead_add(db, &letter, NULL, NULL, err);
+            rc = letter_add(db, &letter, NULL, NULL, err);
     }
     query_end(&q);
     filler_free(&f);

@@ -14,7 +14,7 @@ static const struct {
     const char *error; /* column; NULL: none */
     const char *age;   /* column, ms since 1970 UTC */
 } tables[] = {
-    [PICK_DEAD] = {"herald_dead", "error", "at"},
+    [PICK_LETTERS] = {"herald_dead", "error", "at"},
     [PICK_RETRY] = {"herald_retry", "error", "first_at"},
     [PICK_OUTBOX] = {"herald_outbox", "reason", "created_at"},
     [PICK_HISTORY] = {"herald_history", NULL, "at"},
@@ -110,7 +110,7 @@ static void write_where(struct writer *w, enum pick_table table, const struct pi
     else
         begin_where(w, p, after);
     these_ids(w, p);
-    number_condition(w, "error_group", " = ?", p->group, table == PICK_DEAD && p->group >= 0);
+    number_condition(w, "error_group", " = ?", p->group, table == PICK_LETTERS && p->group >= 0);
     text_condition(w, "side", p->side);
     text_condition(w, "queue", p->queue);
     if (!looks_inside(table, p)) {

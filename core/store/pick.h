@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "store/sqlite/db.h"
 
-enum pick_table { PICK_DEAD, PICK_RETRY, PICK_OUTBOX, PICK_HISTORY };
+enum pick_table { PICK_LETTERS, PICK_RETRY, PICK_OUTBOX, PICK_HISTORY };
 
 enum { PICK_IDS_MAX = 10000, PICK_BATCH = 500, PICK_BATCH_BYTES = 16 * 1024 * 1024 };
 

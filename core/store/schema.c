@@ -466,7 +466,7 @@ static struct slice text_value(sqlite3_value *value)
 }
 
 /* herald_error_group(side, queue, error), for the step that needs it: the group that
- * dead_add would write. */
+ * letter_add would write. */
 static void give_group(sqlite3_context *context, int n, sqlite3_value **values)
 {
     const char *side = slice_is(text_value(values[0]), "inbox") ? "inbox" : "outbox";

@@ -26,7 +26,7 @@
 /* Why a lane waits. */
 #define LANE_FIRST "due_at < 9223372036854775807"
 
-#define DEAD_COLUMNS                                                                               \
+#define LETTER_COLUMNS                                                                             \
     "id, side, queue, identity, fingerprint, fingerprint_version, attempts, error, traceback, "    \
     "generation, "                                                                                 \
     "at, " MESSAGE_COLUMNS ", leg_kind, lane, holds, place, format, reply_until, tries"
@@ -191,8 +191,8 @@
       "update herald_retry set due_at = ?1 where id in (select id from herald_retry "              \
       "where due_at > ?1 and due_at <= ?2 and error glob 'orphaned:*' order by due_at limit ?3)")  \
     X(COUNT_GET, "read a count", "select n from herald_count where name = ?")                      \
-    /* dead */                                                                                     \
-    X(DEAD_ADD, "add a dead letter",                                                               \
+    /* dead letters */                                                                             \
+    X(LETTER_ADD, "add a dead letter",                                                             \
       "insert into herald_dead(side, queue, identity, fingerprint, fingerprint_version, "          \
       "attempts, "                                                                                 \
       "error, traceback, generation, at, " MESSAGE_COLUMNS                                         \
@@ -201,21 +201,21 @@
       ", ?, ?, ?, ?, ?, ?, nullif(?, 0), ?) on conflict(side, queue, identity, fingerprint) "      \
       "where identity is not null "                                                                \
       "do nothing")                                                                                \
-    X(DEAD_FIND, "look for a dead letter",                                                         \
+    X(LETTER_FIND, "look for a dead letter",                                                       \
       "select id from herald_dead "                                                                \
       "where side = ? and queue = ? and identity = ? and fingerprint = ?")                         \
-    X(DEAD_GET, "read a dead letter", "select " DEAD_COLUMNS " from herald_dead where id = ?")     \
-    X(DEAD_NEWEST, "read dead letters",                                                            \
-      "select " DEAD_COLUMNS " from herald_dead order by id desc limit ?")                         \
-    /* what people do: letters.c, letter_edit.c, rows.c */                                         \
-    X(DEAD_REMOVE, "remove a dead letter", "delete from herald_dead where id = ?")                 \
-    X(DEAD_EDIT, "edit a dead letter",                                                             \
+    X(LETTER_GET, "read a dead letter", "select " LETTER_COLUMNS " from herald_dead where id = ?") \
+    X(LETTER_NEWEST, "read dead letters",                                                          \
+      "select " LETTER_COLUMNS " from herald_dead order by id desc limit ?")                       \
+    /* what people do: letter_replay.c, letter_edit.c, rows.c */                                   \
+    X(LETTER_REMOVE, "remove a dead letter", "delete from herald_dead where id = ?")               \
+    X(LETTER_EDIT, "edit a dead letter",                                                           \
       "update herald_dead set type = ?, business_key1 = ?, business_key2 = ?, "                    \
       "business_key3 = ?, body = ? where id = ?")                                                  \
-    X(DEAD_HEADER, "edit a dead letter's headers",                                                 \
+    X(LETTER_HEADER, "edit a dead letter's headers",                                               \
       "update herald_dead set headers = json_set(coalesce(headers, '{}'), "                        \
       "'$.\"' || ? || '\"', ?) where id = ?")                                                      \
-    X(DEAD_NO_HEADER, "edit a dead letter's headers",                                              \
+    X(LETTER_NO_HEADER, "edit a dead letter's headers",                                            \
       "update herald_dead set headers = json_remove(coalesce(headers, '{}'), "                     \
       "'$.\"' || ? || '\"') where id = ?")                                                         \
     X(OUTBOX_AGE, "date an outbox row",                                                            \

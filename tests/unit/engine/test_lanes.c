@@ -3,7 +3,7 @@
 
 #include "check.h"
 #include "store/lane.h"
-#include "store/letters.h"
+#include "store/letter_replay.h"
 #include "store/rows.h"
 
 #include <sqlite3.h>

@@ -3,7 +3,7 @@
 #include "scene.h"
 
 #include "check.h"
-#include "store/letters.h"
+#include "store/letter_replay.h"
 
 #include <stdio.h>
 #include <string.h>

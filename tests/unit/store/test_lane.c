@@ -1,8 +1,8 @@
 /* What a lane is called, and how the lanes that wait are listed. */
 #include "store.h"
 
-#include "store/dead.h"
 #include "store/lane.h"
+#include "store/letter.h"
 #include "store/outbox.h"
 #include "store/retry.h"
 
@@ -75,12 +75,12 @@ static const char *lanes(struct store *s, size_t limit)
 
 TEST_OPENED(lanes_are_listed_with_what_they_wait_for)
 {
-    const struct dead_letter holder = {.queue = slice_of("q"),
-                                       .identity = slice_of("h"),
-                                       .message = {.body = slice_of("b")},
-                                       .error = "no",
-                                       .lane = slice_of("3"),
-                                       .holds = true};
+    const struct letter holder = {.queue = slice_of("q"),
+                                  .identity = slice_of("h"),
+                                  .message = {.body = slice_of("b")},
+                                  .error = "no",
+                                  .lane = slice_of("3"),
+                                  .holds = true};
 
     assert_string_equal(lanes(f, 10), "");
     add_retry(f, "q", NULL, 5);
@@ -89,7 +89,7 @@ TEST_OPENED(lanes_are_listed_with_what_they_wait_for)
     add_retry(f, "q", "1", LANE_BEHIND);
     add_retry(f, "r", "1", 9);
     add_retry(f, "q", "3", LANE_BEHIND);
-    assert_ok(f, dead_add(f->db, &holder, NULL, NULL, &f->err));
+    assert_ok(f, letter_add(f->db, &holder, NULL, NULL, &f->err));
     other_exec(f,
                "insert into herald_outbox(type, lane, due_at) values ('t', '4', 0),"
                " ('t', '4', 9223372036854775807), ('t', '5', 0), ('t', null, 0);"
@@ -103,16 +103,16 @@ TEST_OPENED(lanes_are_listed_with_what_they_wait_for)
 
 TEST_OPENED(a_lane_is_busy_with_its_first_row_or_a_holding_letter)
 {
-    const struct dead_letter holder = {.queue = slice_of("q"),
-                                       .identity = slice_of("h"),
-                                       .message = {.body = slice_of("b")},
-                                       .error = "no",
-                                       .lane = slice_of("3"),
-                                       .holds = true};
+    const struct letter holder = {.queue = slice_of("q"),
+                                  .identity = slice_of("h"),
+                                  .message = {.body = slice_of("b")},
+                                  .error = "no",
+                                  .lane = slice_of("3"),
+                                  .holds = true};
     bool busy;
 
     add_retry(f, "q", "1", 7);
-    assert_ok(f, dead_add(f->db, &holder, NULL, NULL, &f->err));
+    assert_ok(f, letter_add(f->db, &holder, NULL, NULL, &f->err));
     assert_ok(f, lane_is_busy(f->db, slice_of("q"), slice_of("1"), 1, &busy, &f->err));
     assert_true(busy);
     assert_ok(f, lane_is_busy(f->db, slice_of("r"), slice_of("1"), INT64_MAX, &busy, &f->err));

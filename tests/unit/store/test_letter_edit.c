@@ -2,13 +2,13 @@
 #include "store.h"
 
 #include "store/letter_edit.h"
-#include "store/letters.h"
+#include "store/letter_replay.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static const struct dead_letter letter = {
-    .side = DEAD_INBOX,
+static const struct letter letter = {
+    .side = LETTER_INBOX,
     .queue = {"q", 1},
     .identity = {"m", 1},
     .message = {.id = {"m", 1},
@@ -20,9 +20,9 @@ static const struct dead_letter letter = {
     .error = "no choice '16'",
 };
 
-static void add(struct store *s, const struct dead_letter *l)
+static void add(struct store *s, const struct letter *l)
 {
-    assert_ok(s, dead_add(s->db, l, NULL, NULL, &s->err));
+    assert_ok(s, letter_add(s->db, l, NULL, NULL, &s->err));
 }
 
 static void with_letter(struct store *s)
@@ -137,7 +137,7 @@ TEST_OPENED(a_letter_that_is_not_there_is_said_so)
 
 TEST_OPENED(a_body_that_is_no_json_may_stay_so)
 {
-    struct dead_letter binary = letter;
+    struct letter binary = letter;
     const struct letter_edit edit = {.body = {"\xff\0\xfe", 3}};
 
     binary.message.content_type = slice_of("application/octet-stream");
@@ -149,7 +149,7 @@ TEST_OPENED(a_body_that_is_no_json_may_stay_so)
 /* The message nobody could read is the one that needs mending most. */
 TEST_OPENED(an_unreadable_letter_is_mended_by_a_body)
 {
-    struct dead_letter broken = letter;
+    struct letter broken = letter;
     struct letter_edit edit = {.key = {{"1", 1}, {NULL, 0}, {NULL, 0}}};
     const int64_t first = 1;
     struct picked done;

@@ -11,7 +11,7 @@ static const struct list_of outbox = {.view = LIST_OUTBOX, .pick = {.group = -1}
 /* Groups are sorted by their size, and of each kind of lane there are as many as fit a page. */
 static bool may_sort(enum list_view view, const char *detail)
 {
-    return view == LIST_GROUPS || (view == LIST_TRIES && strcmp(detail, "SCAN line") == 0) ||
+    return view == LIST_LETTER_GROUPS || (view == LIST_TRIES && strcmp(detail, "SCAN line") == 0) ||
            strstr(detail, "(subquery") != NULL || strstr(detail, "CONSTANT ROW") != NULL;
 }
 

@@ -1,7 +1,7 @@
 /* Rows of the outbox from their insert to the broker's word. */
 #include "store.h"
 
-#include "store/dead.h"
+#include "store/letter.h"
 #include "store/outbox.h"
 
 #include <stdio.h>

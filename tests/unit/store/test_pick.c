@@ -35,12 +35,12 @@ TEST_OPENED(no_page_scans_or_sorts)
         struct pick pick;
         const char *by;
     } cases[] = {
-        {PICK_DEAD, {.group = -1}, "INTEGER PRIMARY KEY (rowid>?)"},
+        {PICK_LETTERS, {.group = -1}, "INTEGER PRIMARY KEY (rowid>?)"},
         {PICK_RETRY, {.group = -1}, "INTEGER PRIMARY KEY (rowid>?)"},
         {PICK_OUTBOX, {.group = -1}, "INTEGER PRIMARY KEY (rowid>?)"},
-        {PICK_DEAD, {.group = -1, .ids = ids, .n_ids = 2}, "INTEGER PRIMARY KEY (rowid=?)"},
-        {PICK_DEAD, {.group = 5}, "herald_dead_by_group (error_group=? AND rowid>?)"},
-        {PICK_DEAD,
+        {PICK_LETTERS, {.group = -1, .ids = ids, .n_ids = 2}, "INTEGER PRIMARY KEY (rowid=?)"},
+        {PICK_LETTERS, {.group = 5}, "herald_dead_by_group (error_group=? AND rowid>?)"},
+        {PICK_LETTERS,
          {.group = -1,
           .type = {"t", 1},
           .order_type = {"o", 1},

@@ -265,7 +265,7 @@ static bool may_scan(enum statement which, const char *detail)
     return which == STATEMENT_OUTBOX_FEW || which == STATEMENT_OUTBOX_REMOVED ||
            which == STATEMENT_OUTBOX_OLDEST || which == STATEMENT_OUTBOX_NEXT_DUE ||
            which == STATEMENT_RETRY_NEXT_DUE || which == STATEMENT_RECENT_LIST ||
-           which == STATEMENT_RECENT_TRIM || which == STATEMENT_DEAD_NEWEST ||
+           which == STATEMENT_RECENT_TRIM || which == STATEMENT_LETTER_NEWEST ||
            which == STATEMENT_TAKEN_TYPES || strstr(detail, "sqlite_sequence") != NULL ||
            strstr(detail, "(subquery") != NULL;
 }
@@ -318,6 +318,6 @@ TEST_OPENED(claims_and_due_look_ups_use_rowid_and_index)
     assert_contains(plan_of(f, STATEMENT_RETRY_DUE), "INDEX herald_retry_queue");
     assert_contains(plan_of(f, STATEMENT_RETRY_QUEUE), "INDEX herald_retry_queue");
     assert_contains(plan_of(f, STATEMENT_RETRY_NEXT_DUE), "INDEX herald_retry_due");
-    assert_contains(plan_of(f, STATEMENT_DEAD_FIND), "INDEX herald_dead_once");
+    assert_contains(plan_of(f, STATEMENT_LETTER_FIND), "INDEX herald_dead_once");
     assert_contains(plan_of(f, STATEMENT_ITEM_LIST), "INDEX herald_queue_item_queue");
 }

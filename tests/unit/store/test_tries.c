@@ -1,9 +1,9 @@
 /* What each try came to: kept within bounds, with retries and with dead letters. */
 #include "store.h"
 
-#include "store/dead.h"
+#include "store/letter.h"
 #include "store/letter_edit.h"
-#include "store/letters.h"
+#include "store/letter_replay.h"
 #include "store/retry.h"
 #include "store/tries.h"
 
@@ -214,8 +214,8 @@ TEST_ON(struct store, store_setup_open, end, what_is_no_line_of_ours_is_passed_o
 #define TRIES "select tries from "
 #define FIRST "{\"at\":1,\"attempt\":1,\"generation\":2,\"error\":\"first\"}\n"
 
-static const struct dead_letter letter = {
-    .side = DEAD_INBOX,
+static const struct letter letter = {
+    .side = LETTER_INBOX,
     .queue = {"q", 1},
     .identity = {"m", 1},
     .message = {.id = {"m", 1}, .type = {"t", 1}, .body = {"{}", 2}},
@@ -232,15 +232,15 @@ static const struct dead_letter letter = {
 
 TEST_OPENED(the_last_try_of_a_letter_is_its_death)
 {
-    struct dead_letter l = letter;
+    struct letter l = letter;
 
-    assert_ok(f, dead_add(f->db, &l, NULL, NULL, &f->err));
+    assert_ok(f, letter_add(f->db, &l, NULL, NULL, &f->err));
     assert_string_equal(other_rows(f, TRIES "herald_dead"), LAST);
     l.identity = slice_of("another");
     l.tries = slice_of(FIRST);
     l.error = "";
     l.traceback = NULL;
-    assert_ok(f, dead_add(f->db, &l, NULL, NULL, &f->err));
+    assert_ok(f, letter_add(f->db, &l, NULL, NULL, &f->err));
     assert_string_equal(other_rows(f, TRIES "herald_dead where id = 2"),
                         FIRST "{\"at\":9,\"attempt\":2,\"generation\":3,"
                               "\"error\":\"(no reason given)\"}\n");
@@ -249,11 +249,11 @@ TEST_OPENED(the_last_try_of_a_letter_is_its_death)
 TEST_OPENED(replay_takes_the_tries_along)
 {
     const struct letter_edit edit = {.key[0] = slice_of("16")};
-    struct dead_letter l = letter;
+    struct letter l = letter;
     struct picked done = {.changed = 0};
 
     l.tries = slice_of(FIRST);
-    assert_ok(f, dead_add(f->db, &l, NULL, NULL, &f->err));
+    assert_ok(f, letter_add(f->db, &l, NULL, NULL, &f->err));
     assert_ok(f, letter_edit(f->db, 1, &edit, false, &f->err));
     assert_string_equal(other_rows(f, TRIES "herald_dead"), FIRST LAST);
     assert_ok(f, letter_replay(f->db, 1, 50, &done, &f->err));

@@ -4,7 +4,7 @@
 #include "base/error_group.h"
 #include "store/inbox.h"
 #include "store/lane.h"
-#include "store/letters.h"
+#include "store/letter_replay.h"
 #include "store/outbox.h"
 #include "store/retry.h"
 #include "store/sqlite/db_int.h"
@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct dead_letter inbox_letter = {
-    .side = DEAD_INBOX,
+static const struct letter inbox_letter = {
+    .side = LETTER_INBOX,
     .queue = {"q", 1},
     .identity = {"m", 1},
     .message = {.id = {"m", 1},
@@ -35,12 +35,12 @@ static const struct dead_letter inbox_letter = {
 static const struct pick everything = {.group = -1};
 
 /* As the engine leaves it: the letter, and its inbox row. */
-static int64_t bury(struct store *s, const struct dead_letter *l)
+static int64_t bury(struct store *s, const struct letter *l)
 {
     int64_t id;
 
-    assert_ok(s, dead_add(s->db, l, &id, NULL, &s->err));
-    if (l->side == DEAD_INBOX && l->identity.data != NULL)
+    assert_ok(s, letter_add(s->db, l, &id, NULL, &s->err));
+    if (l->side == LETTER_INBOX && l->identity.data != NULL)
         assert_ok(
             s, inbox_set(s->db, l->queue, l->identity, l->fingerprint, INBOX_DEAD, l->at, &s->err));
     return id;
@@ -49,7 +49,7 @@ static int64_t bury(struct store *s, const struct dead_letter *l)
 /* Letters m0, m1, ... */
 static void bury_many(struct store *s, int n, const char *error)
 {
-    struct dead_letter l = inbox_letter;
+    struct letter l = inbox_letter;
     char id[24];
 
     other_exec(s, "select 1"); /* opens the other handle before the transaction */
@@ -70,7 +70,7 @@ static size_t pass(struct store *s, const struct pick *p, pick_fn *fn, size_t *b
     struct picked done;
     int64_t *ids;
 
-    assert_ok(s, pick_ids(s->db, PICK_DEAD, p, 0, SIZE_MAX, &ids, &n, &s->err));
+    assert_ok(s, pick_ids(s->db, PICK_LETTERS, p, 0, SIZE_MAX, &ids, &n, &s->err));
     for (size_t at = 0; at < n; at += passed, batches++) {
         assert_ok(s, pick_batch(s->db, ids + at, n - at, fn, &passed, &done, &s->err));
         assert_true(passed > 0 && passed <= PICK_BATCH);
@@ -118,7 +118,7 @@ TEST_OPENED(a_second_replay_finds_nothing)
 
 TEST_OPENED(a_letter_without_identity_has_no_inbox_row)
 {
-    struct dead_letter l = inbox_letter;
+    struct letter l = inbox_letter;
 
     l.identity = (struct slice){NULL, 0};
     (void)bury(f, &l);
@@ -130,11 +130,11 @@ TEST_OPENED(a_letter_without_identity_has_no_inbox_row)
 /* docs/design.md#identity, "id used twice": the inbox row is the first message's. */
 TEST_OPENED(a_letter_whose_id_another_has_leaves_the_inbox_alone)
 {
-    struct dead_letter l = inbox_letter;
+    struct letter l = inbox_letter;
 
     assert_ok(f, inbox_set(f->db, l.queue, l.identity, (struct fingerprint){99, 2}, INBOX_DONE, 1,
                            &f->err));
-    assert_ok(f, dead_add(f->db, &l, NULL, NULL, &f->err));
+    assert_ok(f, letter_add(f->db, &l, NULL, NULL, &f->err));
     assert_int_equal(once(f, &everything, letter_replay), 1);
     assert_string_equal(other_rows(f, "select state, fingerprint from herald_inbox"), "0|99");
     assert_string_equal(other_rows(f, "select identity, message_id from herald_retry"), "-|m");
@@ -142,16 +142,16 @@ TEST_OPENED(a_letter_whose_id_another_has_leaves_the_inbox_alone)
 
 TEST_OPENED(an_inbox_row_that_was_lost_is_made_anew)
 {
-    assert_ok(f, dead_add(f->db, &inbox_letter, NULL, NULL, &f->err));
+    assert_ok(f, letter_add(f->db, &inbox_letter, NULL, NULL, &f->err));
     assert_int_equal(once(f, &everything, letter_replay), 1);
     assert_string_equal(other_rows(f, "select message_id, state from herald_inbox"), "m|1");
 }
 
 TEST_OPENED(a_replayed_row_goes_into_the_outbox)
 {
-    struct dead_letter l = inbox_letter;
+    struct letter l = inbox_letter;
 
-    l.side = DEAD_OUTBOX;
+    l.side = LETTER_OUTBOX;
     l.queue = (struct slice){NULL, 0};
     (void)bury(f, &l);
     assert_int_equal(once(f, &everything, letter_replay), 1);
@@ -165,9 +165,9 @@ TEST_OPENED(a_replayed_row_goes_into_the_outbox)
 
 TEST_OPENED(a_row_that_was_never_sent_is_dated_anew)
 {
-    struct dead_letter l = inbox_letter;
+    struct letter l = inbox_letter;
 
-    l.side = DEAD_OUTBOX;
+    l.side = LETTER_OUTBOX;
     l.attempts = 0;
     (void)bury(f, &l);
     assert_int_equal(once(f, &everything, letter_replay), 1);
@@ -200,7 +200,7 @@ TEST_OPENED(a_parked_leg_stays_a_leg)
                   "('t', 'm', 'queue', '', 'q', null)");
     for (int64_t id = 1; id <= 2; id++)
         assert_ok(f, outbox_park(f->db, id, "no such exchange", 5, NULL, &f->err));
-    assert_ok(f, dead_count(f->db, &n, &f->err));
+    assert_ok(f, letter_count(f->db, &n, &f->err));
     assert_int_equal(n, 2);
     assert_int_equal(once(f, &everything, letter_replay), 2);
     assert_string_equal(other_rows(f, "select message_id, leg_kind, leg_exchange, leg_routing_key, "
@@ -211,7 +211,7 @@ TEST_OPENED(a_parked_leg_stays_a_leg)
 /* One that became a letter while another one was the first of its lane. */
 TEST_OPENED(a_letter_keeps_its_place_in_the_lane_that_it_holds)
 {
-    struct dead_letter l = inbox_letter;
+    struct letter l = inbox_letter;
     struct retry_row row = {.queue = slice_of("q"), .due_at = 1, .error = "e", .unnamed = true};
 
     row.lane = l.lane = slice_of("k");
@@ -274,7 +274,7 @@ TEST_OPENED(a_letter_that_is_gone_is_passed_over)
 
 TEST_OPENED(large_letters_make_small_batches)
 {
-    struct dead_letter l = inbox_letter;
+    struct letter l = inbox_letter;
     const size_t large = PICK_BATCH_BYTES / 2 + 1;
     char *body = calloc(1, large);
     size_t batches;
@@ -312,15 +312,15 @@ TEST_OPENED(a_batch_that_fails_changes_nothing)
 
 TEST_OPENED(filters_choose_letters)
 {
-    const struct dead_letter three[] = {
+    const struct letter three[] = {
         inbox_letter,
-        {.side = DEAD_INBOX,
+        {.side = LETTER_INBOX,
          .queue = {"r", 1},
          .identity = {"n", 1},
          .message = {.type = {"u", 1}},
          .error = "no course '17'",
          .at = 2000},
-        {.side = DEAD_OUTBOX, .identity = {"o", 1}, .error = "no route", .at = 3000},
+        {.side = LETTER_OUTBOX, .identity = {"o", 1}, .error = "no route", .at = 3000},
     };
     const int64_t ids[] = {3, 1, 9};
     const struct {
@@ -342,7 +342,7 @@ TEST_OPENED(filters_choose_letters)
         {{.group = error_group("inbox", slice_of("r"), slice_of("no course '99'"))}, "2"},
         {{.group = 12345}, ""},
     };
-    struct list_of page = {.view = LIST_DEAD, .limit = 10};
+    struct list_of page = {.view = LIST_LETTERS, .limit = 10};
 
     for (size_t i = 0; i < 3; i++)
         (void)bury(f, &three[i]);
@@ -350,20 +350,20 @@ TEST_OPENED(filters_choose_letters)
         page.pick = cases[i].pick;
         assert_string_equal(store_listed(f, &page, "id"), cases[i].want);
     }
-    page = (struct list_of){.view = LIST_DEAD, .pick = everything, .after = 1, .limit = 1};
+    page = (struct list_of){.view = LIST_LETTERS, .pick = everything, .after = 1, .limit = 1};
     assert_string_equal(store_listed(f, &page, "id"), "2");
 }
 
 static const char *groups(struct store *s)
 {
-    const struct list_of all = {.view = LIST_GROUPS, .limit = 10};
+    const struct list_of all = {.view = LIST_LETTER_GROUPS, .limit = 10};
 
     return store_listed(s, &all, "side queue count first_at last_at error");
 }
 
 TEST_OPENED(groups_count_their_letters)
 {
-    struct dead_letter l = inbox_letter;
+    struct letter l = inbox_letter;
     const int64_t second = 2;
     const struct pick one = {.ids = &second, .n_ids = 1, .group = -1};
 
@@ -374,7 +374,7 @@ TEST_OPENED(groups_count_their_letters)
     l.at = 1500;
     (void)bury(f, &l);
     (void)bury(f, &l); /* the same once more: kept once */
-    l.side = DEAD_OUTBOX;
+    l.side = LETTER_OUTBOX;
     l.error = "no route";
     (void)bury(f, &l);
     assert_string_equal(groups(f), "inbox|q|2|1234|1500|no choice '16', "
@@ -389,12 +389,12 @@ TEST_OPENED(groups_count_their_letters)
 /* What version 3 and later ones added is taken away again. */
 TEST_OPENED(letters_of_an_older_store_are_grouped_when_the_router_takes_it)
 {
-    struct dead_letter l = inbox_letter;
+    struct letter l = inbox_letter;
     char before[1024];
 
     bury_many(f, 3, "no choice '1'");
     l.error = "no route";
-    l.side = DEAD_OUTBOX;
+    l.side = LETTER_OUTBOX;
     l.queue = (struct slice){NULL, 0};
     (void)bury(f, &l);
     snprintf(before, sizeof before, "%s", groups(f));

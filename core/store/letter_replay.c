@@ -1,5 +1,5 @@
-/* letters - see letters.h. */
-#include "store/letters.h"
+/* letter_replay - see letter_replay.h. */
+#include "store/letter_replay.h"
 
 #include "store/inbox.h"
 #include "store/lane.h"
@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-/* What is done with the letter that dead_get lends. */
+/* What is done with the letter that letter_get lends. */
 struct work {
     struct db *db;
     int64_t now_ms;
@@ -22,7 +22,7 @@ struct work {
 
 /* False: the inbox row under the letter's id is another message's ("id used twice"), and
  * stays as it is. *seen says what was there. */
-static bool owns_key(struct work *w, const struct dead_letter *l, struct inbox_seen *seen)
+static bool owns_key(struct work *w, const struct letter *l, struct inbox_seen *seen)
 {
     *seen = (struct inbox_seen){.known = false};
     if (l->identity.data == NULL)
@@ -31,13 +31,13 @@ static bool owns_key(struct work *w, const struct dead_letter *l, struct inbox_s
     return w->rc == OK && (!seen->known || seen->fingerprint.bits == l->fingerprint.bits);
 }
 
-static void set_key(struct work *w, const struct dead_letter *l, enum inbox_state state)
+static void set_key(struct work *w, const struct letter *l, enum inbox_state state)
 {
     w->rc = inbox_set(w->db, l->queue, l->identity, l->fingerprint, state, w->now_ms, w->err);
 }
 
 /* A letter that holds its lane is the first of it again; one that let it go is the last. */
-static void join_lane(struct work *w, const struct dead_letter *l, struct retry_row *row)
+static void join_lane(struct work *w, const struct letter *l, struct retry_row *row)
 {
     bool busy;
 
@@ -48,7 +48,7 @@ static void join_lane(struct work *w, const struct dead_letter *l, struct retry_
         row->due_at = LANE_BEHIND;
 }
 
-static void to_retry(struct work *w, const struct dead_letter *l)
+static void to_retry(struct work *w, const struct letter *l)
 {
     struct retry_row row = {
         .id = w->row != 0 ? w->row
@@ -80,7 +80,7 @@ static void to_retry(struct work *w, const struct dead_letter *l)
 }
 
 /* A leg goes where it was to go, and not to all destinations of its route again. */
-static void to_leg(struct work *w, const struct dead_letter *l, int64_t sent_at)
+static void to_leg(struct work *w, const struct letter *l, int64_t sent_at)
 {
     const struct outbox_row row = {.message = l->message,
                                    .format = l->format,
@@ -98,7 +98,7 @@ static void to_leg(struct work *w, const struct dead_letter *l, int64_t sent_at)
     w->rc = outbox_add_leg(w->db, &row, &to, l->lane, w->err);
 }
 
-static void to_row(struct work *w, const struct dead_letter *l, int64_t sent_at)
+static void to_row(struct work *w, const struct letter *l, int64_t sent_at)
 {
     int64_t id;
 
@@ -111,7 +111,7 @@ static void to_row(struct work *w, const struct dead_letter *l, int64_t sent_at)
 
 /* Consumers that forgot the id judge by the time whether they may have seen the message, so
  * one that may have been sent keeps its time. */
-static void to_outbox(struct work *w, const struct dead_letter *l)
+static void to_outbox(struct work *w, const struct letter *l)
 {
     bool sent = l->attempts > 0 && l->message.timestamp_s > 0;
     int64_t sent_at = sent ? l->message.timestamp_s * 1000 : 0;
@@ -122,14 +122,14 @@ static void to_outbox(struct work *w, const struct dead_letter *l)
         to_row(w, l, sent_at);
 }
 
-static bool replay(void *arg, const struct dead_letter *l)
+static bool replay(void *arg, const struct letter *l)
 {
     struct work *w = arg;
 
     w->too_large = l->message.body.len > MESSAGE_BODY_MAX; /* no handler is given it */
     if (w->too_large)
         return false;
-    if (l->side == DEAD_INBOX)
+    if (l->side == LETTER_INBOX)
         to_retry(w, l);
     else
         to_outbox(w, l);
@@ -138,23 +138,23 @@ static bool replay(void *arg, const struct dead_letter *l)
 }
 
 /* DONE rather than DEAD: only what is done is pruned one day. */
-static bool drop(void *arg, const struct dead_letter *l)
+static bool drop(void *arg, const struct letter *l)
 {
     struct work *w = arg;
     struct inbox_seen seen;
 
-    if (l->side == DEAD_INBOX && owns_key(w, l, &seen) && seen.known && seen.state == INBOX_DEAD)
+    if (l->side == LETTER_INBOX && owns_key(w, l, &seen) && seen.known && seen.state == INBOX_DEAD)
         set_key(w, l, INBOX_DONE);
     return false;
 }
 
 /* The letter goes after the query that lends it has ended. One that is gone was replayed
  * or dropped by somebody else. */
-static int take_away(struct work *w, int64_t id, dead_letter_fn *fn, struct picked *done)
+static int take_away(struct work *w, int64_t id, letter_fn *fn, struct picked *done)
 {
     struct err *err = w->err;
     struct query q;
-    int rc = dead_get(w->db, id, fn, w, err);
+    int rc = letter_get(w->db, id, fn, w, err);
 
     if (rc == ERR_NOT_FOUND) {
         *err = (struct err){.code = OK};
@@ -168,7 +168,7 @@ static int take_away(struct work *w, int64_t id, dead_letter_fn *fn, struct pick
         done->too_large++;
         return OK;
     }
-    q = query_start(w->db, STATEMENT_DEAD_REMOVE);
+    q = query_start(w->db, STATEMENT_LETTER_REMOVE);
     query_int(&q, id);
     done->bytes += w->bytes;
     done->changed++;

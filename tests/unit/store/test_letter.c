@@ -1,13 +1,13 @@
 /* Letters nobody will try again by itself. */
 #include "store.h"
 
-#include "store/dead.h"
+#include "store/letter.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static const struct dead_letter letter = {
-    .side = DEAD_INBOX,
+static const struct letter letter = {
+    .side = LETTER_INBOX,
     .queue = {"q", 1},
     .identity = {"id", 2},
     .message = {.id = {"m", 1}, .type = {"t", 1}, .body = {"{}", 2}},
@@ -19,15 +19,15 @@ static const struct dead_letter letter = {
     .at = 1234,
 };
 
-static int64_t add(struct store *s, const struct dead_letter *d)
+static int64_t add(struct store *s, const struct letter *d)
 {
     int64_t id;
 
-    assert_ok(s, dead_add(s->db, d, &id, NULL, &s->err));
+    assert_ok(s, letter_add(s->db, d, &id, NULL, &s->err));
     return id;
 }
 
-static bool note(void *arg, const struct dead_letter *d)
+static bool note(void *arg, const struct letter *d)
 {
     char *text = arg;
 
@@ -49,13 +49,13 @@ static int64_t count(struct store *s)
 {
     int64_t n;
 
-    assert_ok(s, dead_count(s->db, &n, &s->err));
+    assert_ok(s, letter_count(s->db, &n, &s->err));
     return n;
 }
 
 TEST_OPENED(the_same_letter_is_kept_once)
 {
-    struct dead_letter d = letter;
+    struct letter d = letter;
 
     assert_int_equal(add(f, &letter), 1);
     d.error = "told again after a crash";
@@ -66,7 +66,7 @@ TEST_OPENED(the_same_letter_is_kept_once)
 
 TEST_OPENED(letters_that_differ_are_kept_apart)
 {
-    struct dead_letter d = letter;
+    struct letter d = letter;
     int64_t outbox;
 
     (void)add(f, &letter);
@@ -75,7 +75,7 @@ TEST_OPENED(letters_that_differ_are_kept_apart)
     d.queue = slice_of("r");
     (void)add(f, &d);
     assert_int_equal(count(f), 3);
-    d.side = DEAD_OUTBOX;
+    d.side = LETTER_OUTBOX;
     d.queue = (struct slice){NULL, 0};
     outbox = add(f, &d);
     assert_int_equal(add(f, &d), outbox);
@@ -88,8 +88,9 @@ TEST_OPENED(letters_that_differ_are_kept_apart)
 
 TEST_OPENED(letters_are_listed_page_by_page)
 {
-    const struct list_of page = {.view = LIST_DEAD, .pick = {.group = -1}, .after = 1, .limit = 2};
-    struct dead_letter d = letter;
+    const struct list_of page = {
+        .view = LIST_LETTERS, .pick = {.group = -1}, .after = 1, .limit = 2};
+    struct letter d = letter;
 
     d.identity = (struct slice){NULL, 0};
     for (int i = 0; i < 5; i++)
@@ -97,30 +98,30 @@ TEST_OPENED(letters_are_listed_page_by_page)
     assert_string_equal(store_listed(f, &page, "id error"), "2|no choice 16, 3|no choice 16");
 }
 
-static bool without_queue(void *arg, const struct dead_letter *d)
+static bool without_queue(void *arg, const struct letter *d)
 {
-    *(bool *)arg = d->queue.data == NULL && d->side == DEAD_OUTBOX && d->traceback == NULL;
+    *(bool *)arg = d->queue.data == NULL && d->side == LETTER_OUTBOX && d->traceback == NULL;
     return true;
 }
 
 TEST_OPENED(one_letter_is_found_or_not)
 {
-    const struct dead_letter d = {.side = DEAD_OUTBOX, .identity = {"i", 1}, .error = ""};
+    const struct letter d = {.side = LETTER_OUTBOX, .identity = {"i", 1}, .error = ""};
     char text[256] = "";
     bool as_put = false;
 
     (void)add(f, &letter);
     (void)add(f, &d);
-    assert_ok(f, dead_get(f->db, 1, note, text, &f->err));
+    assert_ok(f, letter_get(f->db, 1, note, text, &f->err));
     assert_string_equal(text, "1 no choice 16");
-    assert_ok(f, dead_get(f->db, 2, note, text, &f->err));
+    assert_ok(f, letter_get(f->db, 2, note, text, &f->err));
     assert_contains(text, "2 (no reason given)");
-    assert_ok(f, dead_get(f->db, 2, without_queue, &as_put, &f->err));
+    assert_ok(f, letter_get(f->db, 2, without_queue, &as_put, &f->err));
     assert_true(as_put);
     other_exec(f, "delete from herald_dead where id = 1");
-    assert_refused(f, dead_get(f->db, 1, note, text, &f->err), ERR_NOT_FOUND, "no dead letter 1");
-    assert_int_equal(dead_get(f->db, 3, note, text, &f->err), ERR_NOT_FOUND);
-    assert_int_equal(dead_get(f->db, -1, note, text, &f->err), ERR_NOT_FOUND);
+    assert_refused(f, letter_get(f->db, 1, note, text, &f->err), ERR_NOT_FOUND, "no dead letter 1");
+    assert_int_equal(letter_get(f->db, 3, note, text, &f->err), ERR_NOT_FOUND);
+    assert_int_equal(letter_get(f->db, -1, note, text, &f->err), ERR_NOT_FOUND);
 }
 
 TEST_OPENED(numbers_are_never_given_twice)

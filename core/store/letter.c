@@ -1,23 +1,23 @@
-/* dead - see dead.h. */
-#include "store/dead.h"
+/* letter - see letter.h. */
+#include "store/letter.h"
 
 #include "base/error_group.h"
 #include "store/sqlite/db_int.h"
 #include "store/tries.h"
 
-static const char *const sides[] = {[DEAD_INBOX] = "inbox", [DEAD_OUTBOX] = "outbox"};
+static const char *const sides[] = {[LETTER_INBOX] = "inbox", [LETTER_OUTBOX] = "outbox"};
 
 /* An absent queue is kept as '': nulls are never equal, and a letter of side outbox
  * must be kept once, too. */
-static struct slice queue_of(const struct dead_letter *letter)
+static struct slice queue_of(const struct letter *letter)
 {
     return letter->queue.data != NULL ? letter->queue : slice_of("");
 }
 
 /* The id of the letter that was there first. */
-static int find(struct db *db, const struct dead_letter *letter, int64_t *id_out, struct err *err)
+static int find(struct db *db, const struct letter *letter, int64_t *id_out, struct err *err)
 {
-    struct query q = query_start(db, STATEMENT_DEAD_FIND);
+    struct query q = query_start(db, STATEMENT_LETTER_FIND);
 
     query_text(&q, sides[letter->side]);
     query_slice(&q, queue_of(letter));
@@ -26,10 +26,10 @@ static int find(struct db *db, const struct dead_letter *letter, int64_t *id_out
     return query_get_int(&q, id_out, err);
 }
 
-static int insert(struct db *db, const struct dead_letter *letter, const char *error,
-                  struct slice tries, struct err *err)
+static int insert(struct db *db, const struct letter *letter, const char *error, struct slice tries,
+                  struct err *err)
 {
-    struct query q = query_start(db, STATEMENT_DEAD_ADD);
+    struct query q = query_start(db, STATEMENT_LETTER_ADD);
 
     query_text(&q, sides[letter->side]);
     query_slice(&q, queue_of(letter));
@@ -52,8 +52,8 @@ static int insert(struct db *db, const struct dead_letter *letter, const char *e
     return query_run(&q, err);
 }
 
-int dead_add(struct db *db, const struct dead_letter *letter, int64_t *id_out, bool *added_out,
-             struct err *err)
+int letter_add(struct db *db, const struct letter *letter, int64_t *id_out, bool *added_out,
+               struct err *err)
 {
     bool added;
     const char *error = letter->error;
@@ -83,12 +83,12 @@ int dead_add(struct db *db, const struct dead_letter *letter, int64_t *id_out, b
     return added ? OK : find(db, letter, id_out, err);
 }
 
-static void read_letter(sqlite3_stmt *stmt, struct dead_letter *letter)
+static void read_letter(sqlite3_stmt *stmt, struct letter *letter)
 {
     int c = 0;
 
     letter->id = sqlite3_column_int64(stmt, c++);
-    letter->side = slice_is(column_slice(stmt, c++), "outbox") ? DEAD_OUTBOX : DEAD_INBOX;
+    letter->side = slice_is(column_slice(stmt, c++), "outbox") ? LETTER_OUTBOX : LETTER_INBOX;
     letter->queue = column_slice(stmt, c++);
     if (letter->queue.len == 0)
         letter->queue = (struct slice){NULL, 0};
@@ -112,10 +112,10 @@ static void read_letter(sqlite3_stmt *stmt, struct dead_letter *letter)
     letter->tries = column_slice(stmt, c);
 }
 
-int dead_newest(struct db *db, size_t limit, dead_letter_fn *fn, void *arg, struct err *err)
+int letter_newest(struct db *db, size_t limit, letter_fn *fn, void *arg, struct err *err)
 {
-    struct query q = query_start(db, STATEMENT_DEAD_NEWEST);
-    struct dead_letter letter = {.id = 0};
+    struct query q = query_start(db, STATEMENT_LETTER_NEWEST);
+    struct letter letter = {.id = 0};
     int rc;
 
     query_int(&q, (int64_t)limit);
@@ -128,10 +128,10 @@ int dead_newest(struct db *db, size_t limit, dead_letter_fn *fn, void *arg, stru
     return rc < 0 ? rc : OK;
 }
 
-int dead_get(struct db *db, int64_t id, dead_letter_fn *fn, void *arg, struct err *err)
+int letter_get(struct db *db, int64_t id, letter_fn *fn, void *arg, struct err *err)
 {
-    struct query q = query_start(db, STATEMENT_DEAD_GET);
-    struct dead_letter letter = {.id = 0};
+    struct query q = query_start(db, STATEMENT_LETTER_GET);
+    struct letter letter = {.id = 0};
     int rc;
 
     query_int(&q, id);
@@ -146,7 +146,7 @@ int dead_get(struct db *db, int64_t id, dead_letter_fn *fn, void *arg, struct er
     return rc == 1 ? OK : rc;
 }
 
-int dead_count(struct db *db, int64_t *count_out, struct err *err)
+int letter_count(struct db *db, int64_t *count_out, struct err *err)
 {
     struct query q = query_start(db, STATEMENT_COUNT_GET);
 

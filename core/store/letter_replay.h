@@ -1,5 +1,5 @@
 /*
- * letters - what people do with dead letters: replay, drop
+ * letter_replay - what people do with dead letters: replay, drop
  *
  *   dead letter --replay--> side inbox: a retry that is due now (inbox: WAITING)
  *        |                  side outbox: an outbox row
@@ -9,10 +9,10 @@
  * replayed once, whoever asks and however often. They work beside a running router, which
  * takes the retry or the row as any other.
  */
-#ifndef HERALD_STORE_LETTERS_H
-#define HERALD_STORE_LETTERS_H
+#ifndef HERALD_STORE_LETTER_REPLAY_H
+#define HERALD_STORE_LETTER_REPLAY_H
 
-#include "store/dead.h"
+#include "store/letter.h"
 #include "store/pick.h"
 
 /* Keeps message, message id, error and what the tries came to; attempts begin anew. */

@@ -1,20 +1,20 @@
 /*
- * dead - dead letters: messages nobody will try again by itself, kept whole
+ * letter - dead letters: messages nobody will try again by itself, kept whole
  *
  * side "inbox": a handler gave up on a delivery; "outbox": a row that could not
  * be published.
  */
-#ifndef HERALD_STORE_DEAD_H
-#define HERALD_STORE_DEAD_H
+#ifndef HERALD_STORE_LETTER_H
+#define HERALD_STORE_LETTER_H
 
 #include "base/message.h"
 #include "store/sqlite/db.h"
 
-enum dead_side { DEAD_INBOX, DEAD_OUTBOX };
+enum letter_side { LETTER_INBOX, LETTER_OUTBOX };
 
-struct dead_letter {
+struct letter {
     int64_t id;
-    enum dead_side side;
+    enum letter_side side;
     struct slice queue;     /* side inbox */
     struct slice identity;  /* the inbox key's id; absent: none */
     struct message message; /* type and keys resolved where they could be read */
@@ -35,21 +35,21 @@ struct dead_letter {
     struct slice tries; /* what each try came to (tries.h); absent: nobody knows */
 };
 
-typedef bool dead_letter_fn(void *arg, const struct dead_letter *letter);
+typedef bool letter_fn(void *arg, const struct letter *letter);
 
 /* To the tries that the letter comes with, its death is added as the last one.
  * A letter with the same side, queue, identity and fingerprint is kept once: the
  * second one changes nothing (a redelivery after a crash), which *added_out says. Both may be
  * NULL. */
-int dead_add(struct db *db, const struct dead_letter *letter, int64_t *id_out, bool *added_out,
-             struct err *err);
+int letter_add(struct db *db, const struct letter *letter, int64_t *id_out, bool *added_out,
+               struct err *err);
 
 /* The newest first. */
-int dead_newest(struct db *db, size_t limit, dead_letter_fn *fn, void *arg, struct err *err);
+int letter_newest(struct db *db, size_t limit, letter_fn *fn, void *arg, struct err *err);
 /* ERR_NOT_FOUND when there is no such letter. */
-int dead_get(struct db *db, int64_t id, dead_letter_fn *fn, void *arg, struct err *err);
+int letter_get(struct db *db, int64_t id, letter_fn *fn, void *arg, struct err *err);
 
 /* Kept up to date by the rows themselves: O(1). */
-int dead_count(struct db *db, int64_t *count_out, struct err *err);
+int letter_count(struct db *db, int64_t *count_out, struct err *err);
 
 #endif
