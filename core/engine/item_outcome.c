@@ -193,6 +193,8 @@ int item_postpone(struct turn *t, const struct item *i, struct err *err)
     static const char why[] = "postponed: its sender wants it handled no earlier";
 
     item_log(t, LOG_DEBUG, "message.postponed", i, why);
+    if (i->retry_id != 0) /* it could not be read before; it keeps its place */
+        return write_retry(t, i, i->attempt - 1, i->due_at, why, (struct slice){NULL, 0}, err);
     return hold(t, i, i->due_at, why, err);
 }
 

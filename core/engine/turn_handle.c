@@ -292,13 +292,17 @@ int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
     return rc == OK && go_on ? item_unhandled(t, &i, err) : rc;
 }
 
-/* Runs the handler of a retry. One that has its name only now may have been handled under it. */
+/* Runs the handler of a retry. One that has its name only now may have been handled under it, and
+ * may be early: it enters the inbox when it is due, since it would not know its own entry again. */
 static int try_again(struct turn *t, struct item *i, struct err *err)
 {
     const struct handler *h = handler_of(t, i);
     bool go_on = true;
-    int rc = db_savepoint(db_of(t), err);
+    int rc;
 
+    if (i->unnamed && h != NULL && i->due_at > t->now_ms)
+        return item_postpone(t, i, err);
+    rc = db_savepoint(db_of(t), err);
     if (rc == OK && i->unnamed)
         rc = item_enter(t, i, &go_on, err);
     if (rc == OK && go_on && h != NULL)

@@ -115,6 +115,29 @@ TEST_WITH(scene, one_that_gets_its_name_late_may_be_a_duplicate)
     assert_sql(f, "select count(*) from herald_retry", "0");
 }
 
+#define LATE                                                                                       \
+    SUBSCRIBE(", envelope = function(raw) return { type = 't', due_at = 1700007200000 } end,"      \
+              " pause_after = 5")                                                                  \
+    HANDLER
+
+TEST_WITH(scene, one_that_could_not_be_read_at_first_waits_until_its_sender_wants_it)
+{
+    scene_begin(f, BROKEN, DID);
+    deliver(f, "m", NULL, "raw");
+    scene_swap(f, scene_load(f, LATE), 2);
+    f->now_ms += 3600000;
+    scene_run(f);
+    assert_sql(f, COUNT, "0");
+    assert_sql(f, "select due_at || ' ' || attempts || ' ' || error from herald_retry",
+               "1700007200000 1 postponed: its sender wants it handled no earlier");
+    f->now_ms += 3600000;
+    scene_run(f);
+    assert_sql(f, COUNT, "1");
+    assert_sql(f, "select count(*) from herald_retry", "0");
+    deliver(f, "m", NULL, "raw");
+    assert_sql(f, COUNT, "1");
+}
+
 static void assert_times(struct scene *s, const char *want)
 {
     assert_string_equal(s->times, want);
