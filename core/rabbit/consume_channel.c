@@ -125,7 +125,7 @@ static void on_close(struct consume_channel *f, const amqp_channel_close_t *clos
     back_off(f);
 }
 
-/* With the channel go its consumer and whatever is held of it. */
+/* With the channel go its consumer and whatever is unacked of it. */
 static void close_channel(struct consume_channel *f)
 {
     struct err err = {0};
@@ -270,8 +270,8 @@ static void enter_queue(struct consume_channel *f)
 
     f->subscription = f->next;
     f->next = NULL;
-    for (struct unacked *h = f->first; h != NULL; h = h->next_on_channel)
-        h->delivery.subscription = f->subscription;
+    for (struct unacked *u = f->unacked.first; u != NULL; u = u->next_on_channel)
+        u->delivery.subscription = f->subscription;
     if (before != NULL && !consumes_alike(f, before, f->subscription))
         consume_channel_renew(f);
 }
@@ -295,7 +295,7 @@ void consume_channel_pace(struct consume_channel *f, const char *queue, enum bro
         return;
     if (queue != NULL)
         f->pace = pace;
-    if (!f->context->holding && f->opened_at != pace_of(f))
+    if (!f->context->acks_wait && f->opened_at != pace_of(f))
         consume_channel_renew(f);
 }
 
@@ -479,7 +479,7 @@ bool consume_channel_is_ready(const struct consume_channel *f)
 
 size_t consume_channel_unacked(const struct consume_channel *f)
 {
-    return f->unacked;
+    return f->unacked.n;
 }
 
 /* The answer takes longer than is usual. */
@@ -514,136 +514,71 @@ bool consume_channel_has_channel(const struct consume_channel *f)
     return f->state == CONSUME_CHANNEL_CONSUMING || f->state == CONSUME_CHANNEL_OPENING;
 }
 
-/* Takes the oldest one off its list. */
-static struct unacked *pop(struct consume_channel *f)
+static void sweep(struct consume_channel *f, bool some_are_stale)
 {
-    struct unacked *h = f->first;
-
-    f->first = h->next_on_channel;
-    if (f->first == NULL)
-        f->last = NULL;
-    f->unacked--;
-    f->bytes -= h->size;
-    return h;
-}
-
-/* From *at on, nothing will ever be acked. */
-static void abandon(struct consume_channel *f, struct unacked **at)
-{
-    bool stale = false;
-
-    while (*at != NULL) {
-        struct unacked *h = *at;
-
-        *at = h->next_on_channel;
-        f->unacked--;
-        f->bytes -= h->size;
-        if (h->state == UNACKED_TOLD) {
-            unacked_free(h);
-            continue;
-        }
-        h->stale = true;
-        stale = true;
-    }
-    if (stale)
+    if (some_are_stale)
         f->context->stale(f->context->stale_arg);
 }
 
 void consume_channel_end_epoch(struct consume_channel *f)
 {
-    abandon(f, &f->first);
-    f->last = NULL;
+    sweep(f, unacked_abandon(&f->unacked));
     consume_channel_room_leave(f);
 }
 
 struct unacked *consume_channel_deliver(struct consume_channel *f, struct delivery *d)
 {
-    struct unacked *h;
+    struct unacked *u;
 
     if (f->draining || !consume_channel_has_channel(f))
         return NULL;
     d->subscription = f->subscription;
     d->incarnation = f->incarnation;
     d->owner = f;
-    h = unacked_new(d, &f->context->unacked_bytes);
-    if (h == NULL) {
+    u = unacked_new(d, &f->context->unacked_bytes);
+    if (u == NULL) {
         /* The broker keeps it; a new connection asks for it again. */
         f->context->broken = "out of memory for a delivery";
         return NULL;
     }
-    h->came_ms = clock_mono(&f->context->clock);
-    if (f->last != NULL)
-        f->last->next_on_channel = h;
-    else
-        f->first = h;
-    f->last = h;
-    f->unacked++;
-    f->bytes += h->size;
-    return h;
+    u->came_ms = clock_mono(&f->context->clock);
+    unacked_tag(&f->unacked, u);
+    return u;
+}
+
+static void send_ack(struct consume_channel *f, uint64_t tag, bool multiple)
+{
+    amqp_basic_ack_t ack = {.delivery_tag = tag, .multiple = multiple};
+    struct err err = {0};
+
+    if (link_send(f->context->link, f->channel, AMQP_BASIC_ACK_METHOD, &ack, &err) != OK)
+        f->context->broken = "an ack could not be sent";
+}
+
+static void ack_one(void *arg, const struct unacked *u)
+{
+    send_ack(arg, u->delivery.tag, false);
 }
 
 void consume_channel_ack(struct consume_channel *f)
 {
-    amqp_basic_ack_t ack = {.multiple = true};
-    struct err err = {0};
+    const uint64_t tag = unacked_pop_told(&f->unacked);
 
-    while (f->first != NULL && f->first->state == UNACKED_TOLD) {
-        struct unacked *h = pop(f);
-
-        ack.delivery_tag = h->delivery.tag;
-        unacked_free(h);
-    }
-    if (ack.delivery_tag == 0)
-        return;
-    if (link_send(f->context->link, f->channel, AMQP_BASIC_ACK_METHOD, &ack, &err) != OK)
-        f->context->broken = "an ack could not be sent";
-}
-
-static void ack_one(struct consume_channel *f, const struct unacked *h)
-{
-    amqp_basic_ack_t ack = {.delivery_tag = h->delivery.tag};
-    struct err err = {0};
-
-    if (link_send(f->context->link, f->channel, AMQP_BASIC_ACK_METHOD, &ack, &err) != OK)
-        f->context->broken = "an ack could not be sent";
+    if (tag != 0)
+        send_ack(f, tag, true);
 }
 
 void consume_channel_ack_rescued(struct consume_channel *f)
 {
-    struct unacked **at = &f->first;
-
-    f->last = NULL;
-    while (*at != NULL) {
-        struct unacked *h = *at;
-
-        if (h->state != UNACKED_TOLD || !h->delivery.endangered) {
-            f->last = h;
-            at = &h->next_on_channel;
-            continue;
-        }
-        ack_one(f, h);
-        *at = h->next_on_channel;
-        f->unacked--;
-        f->bytes -= h->size;
-        unacked_free(h);
-    }
+    unacked_pop_rescued(&f->unacked, ack_one, f);
 }
 
 void consume_channel_ack_beyond_gaps(struct consume_channel *f)
 {
-    for (struct unacked *h = f->first; h != NULL; h = h->next_on_channel)
-        if (h->state == UNACKED_TOLD)
-            ack_one(f, h);
+    unacked_each_told(&f->unacked, ack_one, f);
 }
 
 void consume_channel_drop_queued(struct consume_channel *f)
 {
-    struct unacked **at = &f->first;
-
-    f->last = NULL;
-    while (*at != NULL && (*at)->state != UNACKED_QUEUED) {
-        f->last = *at;
-        at = &(*at)->next_on_channel;
-    }
-    abandon(f, at);
+    sweep(f, unacked_abandon_queued(&f->unacked));
 }

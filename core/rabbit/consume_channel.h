@@ -1,5 +1,5 @@
 /*
- * consume_channel - one subscription: a channel that consumes a queue, and what it holds unacked
+ * consume_channel - one subscription: a channel that consumes a queue, and what it has unacked
  *
  *          consume_channel_up             queue READY               consume-ok
  *   DOWN ---------> DECLARING -------------> OPENING ----------------> CONSUMING
@@ -48,11 +48,11 @@ struct consume_channel_context {
     int64_t backoff_max_ms;    /* ceiling of that wait */
     uint64_t incarnation;      /* last one given to a channel */
     const char *broken;        /* set when the broker broke the protocol: reconnect */
-    void (*stale)(void *arg);  /* some in the line became stale: sweep it */
+    void (*stale)(void *arg);  /* some became stale: sweep those that wait */
     void *stale_arg;           /* lent to it */
     enum broker_pace pace;     /* of all channels: the slower one counts */
-    bool holding;              /* nothing is acked for now (consumer_hold) */
-    size_t bytes_max;          /* of all deliveries that are held; one alone may be larger */
+    bool acks_wait;            /* nothing is acked for now (consumer_let_acks_wait) */
+    size_t bytes_max;          /* of all unacked deliveries; one alone may be larger */
     size_t unacked_bytes; /* of all channels, and of what is still lent of channels that are gone */
     size_t reserved;      /* by narrow channels (consume_channel_room.c) */
     uint64_t tickets;     /* given so far to those that wait for room */
@@ -64,15 +64,15 @@ struct consume_channel;
 /* One without a subscription. `context` is lent for life. NULL when out of memory. */
 struct consume_channel *consume_channel_new(struct consume_channel_context *context);
 void consume_channel_free(
-    struct consume_channel **f); /* leaves what stands in the line as stale; NULL is fine */
+    struct consume_channel **f); /* what is lent of it stays, as stale; NULL is fine */
 
 /* The next plan has this subscription for it, lent until the plan after it is adopted:
  * asks for what it needs. With `dead`, the name of the subscription's dead-letter queue, it
  * consumes that one, where there is one (dead_letter_queue.h). OK or ERR_NOMEM. */
 int consume_channel_plan(struct consume_channel *f, const struct subscription *s, const char *dead);
 
-/* The plan is in force: with its subscription, all that is held belongs to that one;
- * without one, what is settled is acked and the channel is closed. */
+/* The plan is in force: with its subscription, all that is unacked belongs to that one;
+ * without one, what is accepted is acked and the channel is closed. */
 void consume_channel_adopt(struct consume_channel *f);
 
 /* The plan is not to be. */
@@ -93,13 +93,12 @@ void consume_channel_down(struct consume_channel *f);
 /* What the broker said on its channel. */
 void consume_channel_method(struct consume_channel *f, const amqp_method_t *method);
 
-/* A delivery that came; its identity (subscription, incarnation, owner) is filled in here.
- * Returns the copy, which the caller puts into the line, or NULL when it is dropped
- * unacked. */
+/* A delivery that came; subscription, incarnation and owner are filled in here. Returns the
+ * copy, which the caller puts where it waits, or NULL when it is dropped unacked. */
 struct unacked *consume_channel_deliver(struct consume_channel *f, struct delivery *d);
 
-/* Before a delivery of this size is taken from `f`: while all channels would hold more than they
- * may, the one that holds most, which may be `f`, gives back what no turn has, once, and consumes
+/* Before a delivery of this size is taken from `f`: while all channels would have more than they
+ * may, the one that has most, which may be `f`, gives back what no turn has, once, and consumes
  * with a smaller prefetch for as long as large messages come. */
 void consume_channels_make_room(struct consume_channel *const *all, size_t n,
                                 struct consume_channel *f, size_t size);
@@ -111,7 +110,7 @@ void consume_channels_serve(struct consume_channel_context *c, struct consume_ch
 /* Its place among those that wait for room; 0: it does not wait. */
 uint64_t consume_channel_ticket(const struct consume_channel *f);
 
-/* Sends one ack that covers all that is settled without a gap. */
+/* Sends one ack that covers all that is accepted, up to the first gap. */
 void consume_channel_ack(struct consume_channel *f);
 
 /* And those that were endangered one by one where they stand behind a gap: none of them waits for
@@ -120,7 +119,7 @@ void consume_channel_ack_rescued(struct consume_channel *f);
 
 /* Between two turns: its own pace, when it consumes this queue; for a NULL queue the context
  * has changed. Another pace needs another channel, since basic.qos is for consumers to come:
- * what is settled is acked, the rest goes back, and at PACE_STOP no channel is opened. */
+ * what is accepted is acked, the rest goes back, and at PACE_STOP no channel is opened. */
 void consume_channel_pace(struct consume_channel *f, const char *queue, enum broker_pace pace);
 
 /* Cancels the consumer for good. */
@@ -129,7 +128,7 @@ void consume_channel_drain(struct consume_channel *f);
 void consume_channel_step(struct consume_channel *f);
 int64_t consume_channel_due(const struct consume_channel *f); /* monotonic; INT64_MAX: never */
 
-/* True when it does what it should: one that ends or is held back has nothing to do, and what
+/* True when it does what it should: one that ends or is kept back has nothing to do, and what
  * the broker gave up on can wait. */
 bool consume_channel_is_ready(const struct consume_channel *f);
 size_t consume_channel_unacked(const struct consume_channel *f);

@@ -41,11 +41,8 @@ struct consume_channel {
     struct declare_item *limit;            /* of deliveries, once it was asked for; NULL */
     unsigned deserted;                     /* declare_deserted when the channel was opened */
     uint64_t incarnation;                  /* of this life of the channel */
-    struct unacked *first;                 /* unacked ones in order of tag; owned */
-    struct unacked *last;
-    size_t unacked;                   /* how many of them */
-    size_t bytes;                     /* their sizes */
-    struct consume_channel_room room; /* how much it may hold */
+    struct unacked_tags unacked;
+    struct consume_channel_room room; /* how much it may have */
     bool draining;                    /* no further deliveries */
     bool warned;                      /* that its queue has no dead-letter queue */
     bool renewing;                    /* CLOSING: consumes again at once */
@@ -61,7 +58,7 @@ const char *consume_channel_why_closed(const struct consume_channel *f,
                                        const amqp_channel_close_t *close, char *out, size_t size);
 const char *consume_channel_why_cancelled(const struct consume_channel *f, char *out, size_t size);
 
-/* Closes the channel: what is settled is acked, the rest goes back, and it is opened again. */
+/* Closes the channel: what is accepted is acked, the rest goes back, and it is opened again. */
 void consume_channel_renew(struct consume_channel *f);
 
 /* consume_channel_room.c: the prefetch for the channel that is opened next; whether it may be
@@ -80,11 +77,11 @@ bool consume_channel_has_channel(const struct consume_channel *f);
 /* The channel is gone, and with it every tag: nothing of it will ever be acked. */
 void consume_channel_end_epoch(struct consume_channel *f);
 
-/* What is settled behind a gap is acked one by one, since nothing will close the gap. */
+/* What is accepted behind a gap is acked one by one, since nothing will close the gap. */
 void consume_channel_ack_beyond_gaps(struct consume_channel *f);
 
-/* What no turn has goes. A turn takes from the front, so these are the last ones on
- * the channel, and the acks of the others never cover them. */
+/* Drops what no turn has. A turn takes from the front, so these are the last ones on the channel,
+ * and no ack of another one covers them. */
 void consume_channel_drop_queued(struct consume_channel *f);
 
 #endif

@@ -1,17 +1,17 @@
 /*
- * consume_channel_room - how many bytes a channel may hold, so that all of them hold no more than
+ * consume_channel_room - how many bytes a channel may have, so that all of them have no more than
  * the limit
  *
- * AMQP limits what is in hand by a number of messages, not of bytes. So all is well until large
- * messages come. Then the channel that holds most is narrowed: its channel is closed, once, which
+ * AMQP limits what is unacked by a number of messages, not of bytes. So all is well until large
+ * messages come. Then the channel that has most is narrowed: its channel is closed, once, which
  * gives its messages back, and it consumes with a prefetch that fits the largest message it has
  * seen. Narrow channels have half of the limit between them, each reserves what it may need, and
- * those for whom nothing is left take turns: one that has nothing in hand makes room.
+ * those for whom nothing is left take turns: one that has nothing unacked makes room.
  *
- *            all hold more than the limit, and this one most
+ *            all have more than the limit, and this one most
  *   WIDE ------------------------------------------------------> NARROW
  *     ^                                                            |
- *     '---- no large message for a minute, and none in hand -------'
+ *     '---- no large message for a minute, and none unacked -------'
  */
 #include "rabbit/consume_channel_int.h"
 
@@ -20,7 +20,7 @@ enum {
     WIDE_AGAIN_MS = 60 * 1000,
     LOOK_AGAIN_MS = 1000,
     TURN_MS =
-        100, /* a narrow channel with nothing in hand may stay for so long while others wait */
+        100, /* a narrow channel with nothing unacked may stay for so long while others wait */
 };
 
 static size_t part(const struct consume_channel *f)
@@ -120,11 +120,11 @@ void consume_channel_room_step(struct consume_channel *f)
 
     if (room->narrow == 0 || f->state != CONSUME_CHANNEL_CONSUMING || f->draining)
         return;
-    if (f->unacked > 0 && over)
+    if (f->unacked.n > 0 && over)
         room->large_ms += LOOK_AGAIN_MS;
-    else if (f->unacked == 0 && over)
+    else if (f->unacked.n == 0 && over)
         widen(f);
-    else if (f->unacked == 0 && f->context->served != 0 && now - room->open_ms >= TURN_MS)
+    else if (f->unacked.n == 0 && f->context->served != 0 && now - room->open_ms >= TURN_MS)
         consume_channel_renew(f);
 }
 
@@ -158,7 +158,8 @@ static struct consume_channel *widest(struct consume_channel *const *all, size_t
     struct consume_channel *most = NULL;
 
     for (size_t i = 0; i < n; i++)
-        if (all[i]->room.narrow == 0 && all[i]->bytes > (most != NULL ? most->bytes : 0))
+        if (all[i]->room.narrow == 0 &&
+            all[i]->unacked.bytes > (most != NULL ? most->unacked.bytes : 0))
             most = all[i];
     return most;
 }

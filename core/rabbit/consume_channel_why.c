@@ -35,9 +35,9 @@ const char *consume_channel_why_closed(const struct consume_channel *f,
 const char *consume_channel_why_cancelled(const struct consume_channel *f, char *out, size_t size)
 {
     const int64_t held_ms =
-        f->first != NULL ? clock_mono(&f->context->clock) - f->first->came_ms : 0;
+        f->unacked.first != NULL ? clock_mono(&f->context->clock) - f->unacked.first->came_ms : 0;
 
-    if (f->first == NULL)
+    if (f->unacked.first == NULL)
         snprintf(out, size,
                  "the broker cancelled the consumer: the queue was deleted or is unavailable");
     else

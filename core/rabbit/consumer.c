@@ -1,7 +1,6 @@
 /* consumer - see consumer.h. */
 #include "rabbit/consumer.h"
 
-#include "rabbit/arrivals.h"
 #include "rabbit/channel.h"
 #include "rabbit/consume_channel.h"
 #include "rabbit/dead_letter_queue.h"
@@ -18,22 +17,22 @@ struct consumer {
     struct consume_channel_context context;
     struct consume_channel **all; /* owned */
     size_t n_all;
-    struct line line;       /* what waits to be handled */
-    struct line endangered; /* what is to be rescued first */
-    struct line undecided;  /* which of the two, depends on an answer of the broker */
-    int64_t rescue_after;   /* of the settings */
-    struct buf scratch;     /* text of headers while a message is read */
-    bool draining;          /* no further deliveries */
-    bool rescued;           /* endangered ones may be settled and not acked yet */
+    struct arrivals waiting;    /* what waits to be handled */
+    struct arrivals endangered; /* what is to be rescued first */
+    struct arrivals undecided;  /* which of the two, depends on an answer of the broker */
+    int64_t rescue_after;       /* of the settings */
+    struct buf scratch;         /* text of headers while a message is read */
+    bool draining;              /* no further deliveries */
+    bool rescued;               /* endangered ones may be accepted and not acked yet */
 };
 
 static void on_stale(void *arg)
 {
     struct consumer *c = arg;
 
-    line_sweep(&c->line);
-    line_sweep(&c->endangered);
-    line_sweep(&c->undecided);
+    unacked_sweep(&c->waiting);
+    unacked_sweep(&c->endangered);
+    unacked_sweep(&c->undecided);
 }
 
 struct consumer *consumer_new(const struct consumer_settings *s)
@@ -56,9 +55,9 @@ struct consumer *consumer_new(const struct consumer_settings *s)
         .bytes_max = s->bytes_max > 0 ? s->bytes_max : SIZE_MAX,
     };
     c->rescue_after = s->rescue_after;
-    line_sweep(&c->line);
-    line_sweep(&c->endangered);
-    line_sweep(&c->undecided);
+    unacked_sweep(&c->waiting);
+    unacked_sweep(&c->endangered);
+    unacked_sweep(&c->undecided);
     buf_init(&c->scratch, MESSAGE_BODY_MAX);
     return c;
 }
@@ -69,9 +68,9 @@ void consumer_free(struct consumer **c)
         return;
     for (size_t i = 0; i < (*c)->n_all; i++)
         consume_channel_free(&(*c)->all[i]);
-    line_free(&(*c)->line);
-    line_free(&(*c)->endangered);
-    line_free(&(*c)->undecided);
+    unacked_free_all(&(*c)->waiting);
+    unacked_free_all(&(*c)->endangered);
+    unacked_free_all(&(*c)->undecided);
     buf_free(&(*c)->scratch);
     free((*c)->all);
     free(*c);
@@ -159,17 +158,17 @@ void consumer_abandon(struct consumer *c)
 
 bool consumer_pending(const struct consumer *c)
 {
-    return !c->draining && (line_waits(&c->line) || line_waits(&c->endangered));
+    return !c->draining && (unacked_waits(&c->waiting) || unacked_waits(&c->endangered));
 }
 
 size_t consumer_take(struct consumer *c, struct delivery **out, size_t max)
 {
-    return c->draining ? 0 : line_lend(&c->line, out, max);
+    return c->draining ? 0 : unacked_lend(&c->waiting, out, max);
 }
 
 size_t consumer_take_endangered(struct consumer *c, struct delivery **out, size_t max)
 {
-    return c->draining ? 0 : line_lend(&c->endangered, out, max);
+    return c->draining ? 0 : unacked_lend(&c->endangered, out, max);
 }
 
 /* A stale one is accepted too: the store has its effect, and the broker's second
@@ -181,7 +180,7 @@ void consumer_accept(struct consumer *c, struct delivery *d)
     unacked_of(d)->state = UNACKED_ACCEPTED;
 }
 
-static void ack_settled(struct consumer *c)
+static void ack_accepted(struct consumer *c)
 {
     for (size_t i = 0; i < c->n_all; i++) {
         consume_channel_ack(c->all[i]);
@@ -194,28 +193,28 @@ static void ack_settled(struct consumer *c)
 void consumer_tell(struct consumer *c)
 {
     c->rescued = c->rescued || c->endangered.first != NULL;
-    line_take_back(&c->line, true);
-    line_take_back(&c->endangered, true);
-    if (!c->context.holding)
-        ack_settled(c);
+    unacked_take_back(&c->waiting, true);
+    unacked_take_back(&c->endangered, true);
+    if (!c->context.acks_wait)
+        ack_accepted(c);
 }
 
-void consumer_hold(struct consumer *c, bool hold)
+void consumer_let_acks_wait(struct consumer *c, bool wait)
 {
-    const bool over = c->context.holding && !hold;
+    const bool over = c->context.acks_wait && !wait;
 
-    c->context.holding = hold;
+    c->context.acks_wait = wait;
     if (!over)
         return;
-    ack_settled(c);
+    ack_accepted(c);
     for (size_t i = 0; i < c->n_all; i++)
         consume_channel_pace(c->all[i], NULL, c->context.pace);
 }
 
 void consumer_forget(struct consumer *c)
 {
-    line_take_back(&c->line, false);
-    line_take_back(&c->endangered, false);
+    unacked_take_back(&c->waiting, false);
+    unacked_take_back(&c->endangered, false);
 }
 
 void consumer_pace(struct consumer *c, const char *queue, enum broker_pace pace)
@@ -357,19 +356,19 @@ static void look_for_guard(const struct consumer *c, struct consume_channel *f, 
         consume_channel_ask_limit(f);
 }
 
-/* Puts it into its line; where that is not decided yet, it waits with all behind it. */
+/* Puts it where it waits; while that is undecided, with all that come after it. */
 static void place(struct consumer *c, struct unacked *h)
 {
     const struct consume_channel *f = h->delivery.owner;
 
     h->next = NULL;
     if (consume_channel_is_undecided(f)) {
-        line_append(&c->undecided, h);
+        unacked_arrive(&c->undecided, h);
         return;
     }
     h->delivery.endangered =
         h->returned > 0 && h->returned >= consume_channel_rescue_after(f, c->rescue_after);
-    line_append(h->delivery.endangered ? &c->endangered : &c->line, h);
+    unacked_arrive(h->delivery.endangered ? &c->endangered : &c->waiting, h);
 }
 
 static void place_undecided(struct consumer *c)
@@ -378,8 +377,8 @@ static void place_undecided(struct consumer *c)
 
     if (h == NULL)
         return;
-    c->undecided = (struct line){.first = NULL};
-    line_sweep(&c->undecided);
+    c->undecided = (struct arrivals){.first = NULL};
+    unacked_sweep(&c->undecided);
     while (h != NULL) {
         struct unacked *behind = h->next;
 

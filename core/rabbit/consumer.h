@@ -1,14 +1,14 @@
 /*
  * consumer - the consuming half of the rabbit driver: deliveries in, acks out
  *
- * Deliveries of all subscriptions stand in one line in the order in which they came
- * (unacked.h has the states of one). A turn lends from its front; what it accepts is
- * acked by tell, with one ack(multiple) per channel at the highest tag below which
- * nothing is missing; what it took and did not accept stays in front and is lent
- * again. How long the line can get is the sum of the prefetches.
+ * Deliveries of all subscriptions wait in the order in which they came (unacked.h has the
+ * states of one). A turn lends from the front; what it accepts is acked by tell, with one
+ * ack(multiple) per channel at the highest tag below which nothing is missing; what it took
+ * and did not accept stays in front and is lent again. How many can wait is the sum of the
+ * prefetches.
  *
- * What came back so often that a delivery limit may end it at the next crash stands in a line of
- * its own, which is lent by consumer_take_endangered alone.
+ * What came back so often that a delivery limit may end it at the next crash waits apart, and is
+ * lent by consumer_take_endangered alone.
  *
  * A channel whose subscription is gone serves the next new one, under the same number,
  * once its channel is closed on both sides: so a late frame never meets another queue.
@@ -30,7 +30,7 @@ struct consumer_settings {
     struct declare *declare;   /* of the same link; lent for life */
     int64_t backoff_min_ms;    /* wait after a channel died */
     int64_t backoff_max_ms;    /* ceiling of that wait */
-    size_t bytes_max;          /* that are held at most, but for one that is larger; 0: no limit */
+    size_t bytes_max;          /* of unacked deliveries, but for one that is larger; 0: no limit */
     int64_t rescue_after;      /* what came back so often is endangered */
 };
 
@@ -44,7 +44,7 @@ void consumer_free(struct consumer **c); /* NULL is fine */
 int consumer_plan(struct consumer *c, const struct subscription *s, size_t n, struct err *err);
 
 /* The plan takes the place of the former: a queue that stays goes on with all that is
- * held of it, the others are left. Or it is not to be, and all is as it was. */
+ * unacked of it, the others are left. Or it is not to be, and all is as it was. */
 void consumer_adopt(struct consumer *c);
 void consumer_abandon(struct consumer *c);
 
@@ -55,17 +55,17 @@ void consumer_accept(struct consumer *c, struct delivery *d);
 void consumer_tell(struct consumer *c);
 void consumer_forget(struct consumer *c);
 
-/* While true, what is settled is not acked, and no other pace is taken up: the broker may have said
- * something that is not read yet, such as that the consumer is cancelled, and an ack after that
- * would revive it. */
-void consumer_hold(struct consumer *c, bool hold);
+/* While true, what is accepted is not acked, and no other pace is taken up: the broker may have
+ * said something that is not read yet, such as that the consumer is cancelled, and an ack after
+ * that would revive it. */
+void consumer_let_acks_wait(struct consumer *c, bool wait);
 void consumer_pace(struct consumer *c, const char *queue, enum broker_pace pace);
 void consumer_drain(struct consumer *c);
 
 /* True when one of the takes would give something. */
 bool consumer_pending(const struct consumer *c);
 
-/* Deliveries that are held unacked, and the bytes of all that is held. */
+/* Unacked deliveries, and the bytes of them all, stale ones that are lent among them. */
 size_t consumer_unacked(const struct consumer *c);
 size_t consumer_bytes(const struct consumer *c);
 

@@ -161,19 +161,19 @@ int publish_channel_usable(const struct publish_channel *o, struct err *err)
     room = window_room(o->window);
     if (o->careful > 0)
         room = window_waiting(o->window) == 0 ? 1 : 0;
-    if (o->held >= room)
+    if (o->reserved >= room)
         return err_set(err, ERR_BUSY, "exchange \"%s\" has no room now", o->exchange);
     return OK;
 }
 
-void publish_channel_hold(struct publish_channel *o)
+void publish_channel_reserve(struct publish_channel *o)
 {
-    o->held++;
+    o->reserved++;
 }
 
 void publish_channel_release(struct publish_channel *o)
 {
-    o->held--;
+    o->reserved--;
 }
 
 void publish_channel_sent(struct publish_channel *o, int64_t row, struct quota *quota,

@@ -109,9 +109,8 @@ void publish_channel_give_way(struct publish_channel *o);
 bool publish_channel_gives_way(const struct publish_channel *o);
 bool publish_channel_is_open(const struct publish_channel *o);
 
-/* A place in its window is held for a publish that is not sent yet; every hold ends
- * with a release. */
-void publish_channel_hold(struct publish_channel *o);
+/* Reserves a place in its window for a publish that is not sent yet; a release ends it. */
+void publish_channel_reserve(struct publish_channel *o);
 void publish_channel_release(struct publish_channel *o);
 
 /* A publish of `row` was handed to the link: its window takes it. Only when usable. */

@@ -30,7 +30,7 @@ struct publish_channel {
     int64_t used_ms;                 /* when it was last asked for */
     struct declare_item *item;       /* its declaration; NULL for the default exchange */
     struct window *window;           /* rows in flight; empty but in OPEN */
-    size_t held;                     /* places for publishes that are not sent yet */
+    size_t reserved;                 /* places for publishes that are not sent yet */
     size_t careful;                  /* rows still to be sent one by one */
     bool refused;                    /* the broker closed the channel over the exchange itself */
     enum publish_outcome dropped_as; /* what rows without a word become that are dropped now */

@@ -21,7 +21,7 @@ bool publish_channel_is_short(const struct publish_channel *o)
 
 bool publish_channel_is_idle(const struct publish_channel *o)
 {
-    return window_waiting(o->window) == 0 && o->held == 0;
+    return window_waiting(o->window) == 0 && o->reserved == 0;
 }
 
 bool publish_channel_is_open(const struct publish_channel *o)

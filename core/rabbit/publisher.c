@@ -251,7 +251,7 @@ int publisher_publish(struct publisher *p, int64_t row, const struct destination
         rc = encode(p, o, to, m, err);
     if (rc != OK)
         return rc;
-    publish_channel_hold(o);
+    publish_channel_reserve(o);
     quota_take(p->context.quotas, quota);
     p->pending[p->n_pending++] = (struct pending){
         .outlet = o,

@@ -47,7 +47,7 @@ struct rabbit {
     uv_timer_t timer;            /* for the next thing that is due */
     int64_t armed_ms;            /* when it fires; INT64_MAX: not armed */
     bool overdue;                /* it fired: what is due is judged after the next reads */
-    bool held;                   /* acks wait until all is read that has come */
+    bool acks_wait;              /* until all is read that has come */
     uv_check_t after_read;       /* while one of the two is so */
     uv_idle_t no_sleep;          /* beside it, so that poll does not block */
     bool heard;                  /* the consuming link has read something since the last look */

@@ -128,7 +128,7 @@ void rabbit_side_stirred(void *half)
 
 static void let_it_sleep(struct rabbit *r)
 {
-    if (r->overdue || r->held)
+    if (r->overdue || r->acks_wait)
         return;
     uv_check_stop(&r->after_read);
     uv_idle_stop(&r->no_sleep);
@@ -140,7 +140,7 @@ static void on_after_read(uv_check_t *check)
 
     if (r->overdue)
         judge(r);
-    if (r->held && !r->heard) {
+    if (r->acks_wait && !r->heard) {
         rabbit_ack_now(r);
         rabbit_flush(r);
         rabbit_settle_down(r);
@@ -182,16 +182,16 @@ void rabbit_read_first(struct rabbit *r)
 {
     if (unread_ms(r) < LONG_TURN_MS)
         return;
-    r->held = true;
-    consumer_hold(r->consumer, true);
+    r->acks_wait = true;
+    consumer_let_acks_wait(r->consumer, true);
     look_after_read(r);
     r->heard = true; /* what the next poll finds is to be read at least */
 }
 
 void rabbit_ack_now(struct rabbit *r)
 {
-    r->held = false;
-    consumer_hold(r->consumer, false);
+    r->acks_wait = false;
+    consumer_let_acks_wait(r->consumer, false);
     let_it_sleep(r);
 }
 
