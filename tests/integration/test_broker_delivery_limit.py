@@ -6,15 +6,14 @@ queue's dead-letter queue, and from there into herald's dead letters.
 """
 
 import json
+import os
+import re
+import shlex
 
-from harness import RECORDER, Case, World
+from harness import RECORDER, ROOT, Case, World
 from rabbit import DEAD, PASSWORD
 
 LIMIT = 3
-# As docs/wire.md says: on brokers of every version.
-DECLARE = """rabbit_amqqueue:declare(rabbit_misc:r(<<"/">>, queue, <<"QUEUE.herald-dead">>),
-    true, false, [{<<"x-queue-type">>, longstr, <<"quorum">>},
-    {<<"x-delivery-limit">>, signedint, 1000000000}], none, <<"herald">>)."""
 GIVEN_UP = "delivery limit"
 STATED = """
 local herald = require "herald"
@@ -85,16 +84,23 @@ class DeliveryLimit(Case):
         self.check_replay(router, keys)
         self.assertTrue(router.events("message.dead"))
 
+    def commands_of_the_paper(self):
+        """The block of docs/wire.md#the-delivery-limit, which holds for brokers of every version."""
+        with open(os.path.join(ROOT, "docs", "wire.md"), encoding="utf-8") as paper:
+            block, = re.findall(r"```sh\n(.*?)```", paper.read(), re.DOTALL)
+        words = shlex.split(block.replace("QUEUE", self.queue))
+        second = words.index("rabbitmqctl", 1)
+        return words[:second], words[second:]
+
     def test_a_queue_of_a_person_is_taken_as_it_is_and_its_dead_letters_are_taken(self):
         """docs/faults.md#f21: nothing stated; a policy leads what the broker gives up on to a queue
         made by hand. The router dies once more, with them unacked from there."""
         channel = self.peer().channel
         channel.queue_declare(self.queue, durable=True, arguments={"x-queue-type": "quorum"})
-        World.node.ctl("eval", DECLARE.replace("QUEUE", self.queue))
-        policy = {"delivery-limit": LIMIT, "dead-letter-exchange": "",
-                  "dead-letter-routing-key": self.queue + DEAD,
-                  "dead-letter-strategy": "at-least-once", "overflow": "reject-publish"}
-        self.set_policy(**policy)
+        declare, policy = self.commands_of_the_paper()
+        World.node.ctl(*declare[1:])
+        self.assertEqual(policy[:4], ["rabbitmqctl", "set_policy", self.queue + "-dead", f"^{self.queue}$"])
+        self.set_policy(**json.loads(policy[-1]), **{"delivery-limit": LIMIT})
         router = self.router().start()
         router.stop()
         keys = self.send(10)
