@@ -1,21 +1,385 @@
-/* rabbit - see rabbit.h. What the engine calls, and the making of the whole. */
+/* rabbit - see rabbit.h. What the engine calls; which event of which link concerns whom; and one
+ * timer for all that waits. */
+#include "rabbit/channel.h"
 #include "rabbit/rabbit_int.h"
 
-#include "wire/rabbitmq.h"
-#include "wire/tcp.h"
-
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum {
-    CONNECT_TIMEOUT_MS = 10 * 1000,
-    WINDOW_MAX = 65536, /* window.h */
+    BOUND_WAIT_MS = 10 * 1000, /* patience with the consuming link */
+    LONG_TURN_MS = 100,        /* in so long a broker may have cancelled a consumer, unheard */
 };
 
 static struct rabbit *rabbit_of(struct broker *b)
 {
     return (struct rabbit *)b;
+}
+
+static void on_timer(uv_timer_t *timer);
+
+/* One timer serves all: it is set to the earliest due time and, since deadlines move
+ * on with every confirm, only ever moved to an earlier one here. */
+static void arm(struct rabbit *r)
+{
+    const int64_t dues[] = {publisher_due(r->publisher),
+                            consumer_due(r->consumer),
+                            declare_due(r->publish.declare),
+                            declare_due(r->consume.declare),
+                            side_connections_due(r->publish.side),
+                            side_connections_due(r->consume.side),
+                            r->bound_by_ms};
+    int64_t due = INT64_MAX;
+    int64_t wait;
+
+    if (r->state != RABBIT_RUNNING || r->overdue)
+        return;
+    for (size_t i = 0; i < sizeof dues / sizeof dues[0]; i++)
+        due = dues[i] < due ? dues[i] : due;
+    if (due >= r->armed_ms)
+        return;
+    wait = due - clock_mono(&r->clock);
+    /* Fails only for a closing handle, which RUNNING rules out. */
+    if (uv_timer_start(&r->timer, on_timer, wait > 1 ? (uint64_t)wait : 1, 0) == 0)
+        r->armed_ms = due;
+}
+
+static void mend(struct half *h, const char *broken)
+{
+    if (broken != NULL && link_is_up(h->link))
+        link_restart(h->link, broken);
+}
+
+/* What every event and every turn ends with. */
+static void settle_down(struct rabbit *r)
+{
+    mend(&r->publish, publisher_broken(r->publisher));
+    mend(&r->consume, consumer_broken(r->consumer));
+    if (r->state == RABBIT_RUNNING) {
+        side_connections_step(r->publish.side);
+        side_connections_step(r->consume.side);
+    }
+    arm(r);
+    if (r->news && r->wake != NULL)
+        r->wake(r->wake_arg);
+    r->news = false;
+}
+
+static void flush(struct rabbit *r)
+{
+    if (link_is_up(r->publish.link))
+        link_flush(r->publish.link);
+    if (link_is_up(r->consume.link))
+        link_flush(r->consume.link);
+}
+
+/* A new router, or one with a new queue, would have its first messages returned by an
+ * exchange that its own queues are not bound to yet. So publishing waits for the
+ * consuming link to have declared, but not for ever: that link may be the one in
+ * trouble. */
+static void begin_wait(struct rabbit *r)
+{
+    r->bound = false;
+    r->bound_by_ms =
+        link_is_up(r->publish.link) ? clock_mono(&r->clock) + BOUND_WAIT_MS : INT64_MAX;
+}
+
+static void end_wait(struct rabbit *r)
+{
+    if (r->bound)
+        return;
+    r->bound = true;
+    r->bound_by_ms = INT64_MAX;
+    r->news = true;
+}
+
+/* Whatever has moved, it may move others. */
+static void step_all(struct rabbit *r)
+{
+    publisher_step(r->publisher);
+    consumer_step(r->consumer);
+    if (declare_is_settled(r->consume.declare))
+        end_wait(r);
+    flush(r);
+    r->news = true;
+    settle_down(r);
+}
+
+static void judge(struct rabbit *r)
+{
+    r->overdue = false;
+    if (r->bound_by_ms <= clock_mono(&r->clock))
+        end_wait(r);
+    step_all(r);
+}
+
+/* A link or a handle is closed for good; the last one ends the stop. */
+static void part_closed(struct rabbit *r)
+{
+    if (--r->open > 0)
+        return;
+    r->state = RABBIT_STOPPED;
+    r->done(r->done_arg);
+}
+
+void rabbit_side_opened(void *half)
+{
+    ((struct half *)half)->rabbit->open++;
+}
+
+void rabbit_side_closed(void *half)
+{
+    struct rabbit *r = ((struct half *)half)->rabbit;
+
+    if (r->state == RABBIT_RUNNING)
+        settle_down(r); /* its place is free for another */
+    part_closed(r);
+}
+
+void rabbit_side_stirred(void *half)
+{
+    step_all(((struct half *)half)->rabbit);
+}
+
+static void let_it_sleep(struct rabbit *r)
+{
+    if (r->overdue || r->acks_wait)
+        return;
+    uv_check_stop(&r->after_read);
+    uv_idle_stop(&r->no_sleep);
+}
+
+static void ack_now(struct rabbit *r)
+{
+    r->acks_wait = false;
+    consumer_let_acks_wait(r->consumer, false);
+    let_it_sleep(r);
+}
+
+static void on_after_read(uv_check_t *check)
+{
+    struct rabbit *r = check->data;
+
+    if (r->overdue)
+        judge(r);
+    if (r->acks_wait && !r->heard) {
+        ack_now(r);
+        flush(r);
+        settle_down(r);
+    }
+    r->heard = false;
+    let_it_sleep(r);
+}
+
+static void stay_awake(uv_idle_t *idle)
+{
+    (void)idle;
+}
+
+/* Neither start can fail: the callbacks are there. */
+static void look_after_read(struct rabbit *r)
+{
+    uv_check_start(&r->after_read, on_after_read);
+    uv_idle_start(&r->no_sleep, stay_awake);
+}
+
+/* A loop that was busy for long has what would have been in time still unread, and some libuv
+ * (before 1.45) runs timers before it reads: so what is due is judged after the next reads. */
+static void on_timer(uv_timer_t *timer)
+{
+    struct rabbit *r = timer->data;
+
+    r->armed_ms = INT64_MAX;
+    r->overdue = true;
+    look_after_read(r);
+}
+
+/* For how long this iteration of the loop has lasted. */
+static int64_t unread_ms(const struct rabbit *r)
+{
+    return (int64_t)(uv_hrtime() / 1000000) - (int64_t)uv_now(r->loop);
+}
+
+static void read_first(struct rabbit *r)
+{
+    if (unread_ms(r) < LONG_TURN_MS)
+        return;
+    r->acks_wait = true;
+    consumer_let_acks_wait(r->consumer, true);
+    look_after_read(r);
+    r->heard = true; /* what the next poll finds is to be read at least */
+}
+
+static void note_files(struct half *h)
+{
+    if (h->rabbit->tls != NULL)
+        h->tls_files = tls_used(h->rabbit->tls);
+}
+
+static void on_publish_up(void *arg)
+{
+    struct rabbit *r = ((struct half *)arg)->rabbit;
+
+    note_files(arg);
+    if (!r->bound)
+        r->bound_by_ms = clock_mono(&r->clock) + BOUND_WAIT_MS;
+    declare_up(r->publish.declare);
+    publisher_up(r->publisher);
+    r->news = true;
+}
+
+static void on_consume_up(void *arg)
+{
+    struct rabbit *r = ((struct half *)arg)->rabbit;
+
+    note_files(arg);
+    declare_up(r->consume.declare);
+    consumer_up(r->consumer);
+}
+
+static void on_publish_down(void *arg, const struct err *why)
+{
+    struct rabbit *r = ((struct half *)arg)->rabbit;
+
+    r->blocked[0] = '\0';
+    declare_blame(r->publish.declare, link_fault(r->publish.link), why->text);
+    declare_down(r->publish.declare);
+    publisher_down(r->publisher, why);
+    channels_down(r->publish.channels);
+    r->news = true;
+    settle_down(r);
+}
+
+static void on_consume_down(void *arg, const struct err *why)
+{
+    struct rabbit *r = ((struct half *)arg)->rabbit;
+
+    declare_blame(r->consume.declare, link_fault(r->consume.link), why->text);
+    if (link_fault(r->consume.link) == AMQP_BASIC_CONSUME_METHOD)
+        consumer_blame(r->consumer, why->text);
+    declare_down(r->consume.declare);
+    consumer_down(r->consumer);
+    channels_down(r->consume.channels);
+    settle_down(r);
+}
+
+static void on_publish_method(void *arg, uint16_t channel, const amqp_method_t *method)
+{
+    struct half *h = arg;
+
+    h->rabbit->news = true;
+    if (channels_hear(h->channels, channel, method))
+        h->stirred = true;
+    else if (channels_owner(h->channels, CHANNELS_OF_DECLARE, channel) != NULL)
+        declare_method(h->declare, channel, method);
+    else
+        publisher_method(h->rabbit->publisher, channel, method);
+    if (method->id != AMQP_BASIC_ACK_METHOD && method->id != AMQP_BASIC_NACK_METHOD)
+        h->stirred = true;
+}
+
+static void on_consume_method(void *arg, uint16_t channel, const amqp_method_t *method)
+{
+    struct half *h = arg;
+
+    h->stirred = true;
+    if (channels_hear(h->channels, channel, method))
+        return;
+    if (channels_owner(h->channels, CHANNELS_OF_DECLARE, channel) != NULL)
+        declare_method(h->declare, channel, method);
+    else
+        consumer_method(h->rabbit->consumer, channel, method);
+}
+
+static void on_publish_content(void *arg, const struct link_content *content)
+{
+    publisher_content(((struct half *)arg)->rabbit->publisher, content);
+}
+
+static void on_consume_content(void *arg, const struct link_content *content)
+{
+    struct rabbit *r = ((struct half *)arg)->rabbit;
+
+    consumer_content(r->consumer, content);
+    r->news = true;
+}
+
+static void on_publish_blocked(void *arg, const char *reason)
+{
+    struct rabbit *r = ((struct half *)arg)->rabbit;
+
+    snprintf(r->blocked, sizeof r->blocked, "the broker takes no messages: %s",
+             reason != NULL ? reason : "");
+    if (reason == NULL)
+        r->blocked[0] = '\0';
+    publisher_blocked(r->publisher, reason);
+    r->news = true;
+}
+
+/* A link that only consumes is never blocked (docs/field-notes.md#alarms). */
+static void on_consume_blocked(void *arg, const char *reason)
+{
+    (void)arg;
+    (void)reason;
+}
+
+static void on_publish_read(void *arg)
+{
+    struct half *h = arg;
+
+    if (h->stirred)
+        publisher_step(h->rabbit->publisher);
+    h->stirred = false;
+    settle_down(h->rabbit);
+}
+
+static void on_consume_read(void *arg)
+{
+    struct half *h = arg;
+
+    h->rabbit->heard = true;
+    if (h->stirred)
+        consumer_step(h->rabbit->consumer);
+    h->rabbit->news = h->rabbit->news || consumer_pending(h->rabbit->consumer);
+    if (h->stirred && declare_is_settled(h->declare))
+        end_wait(h->rabbit);
+    h->stirred = false;
+    settle_down(h->rabbit);
+}
+
+static void on_link_closed(void *arg)
+{
+    part_closed(((struct half *)arg)->rabbit);
+}
+
+const struct link_events rabbit_publish_events = {
+    .up = on_publish_up,
+    .down = on_publish_down,
+    .method = on_publish_method,
+    .content = on_publish_content,
+    .blocked = on_publish_blocked,
+    .read_done = on_publish_read,
+    .closed = on_link_closed,
+};
+
+const struct link_events rabbit_consume_events = {
+    .up = on_consume_up,
+    .down = on_consume_down,
+    .method = on_consume_method,
+    .content = on_consume_content,
+    .blocked = on_consume_blocked,
+    .read_done = on_consume_read,
+    .closed = on_link_closed,
+};
+
+/* Bindings went with the exchange, and the consuming link does not hear of it. */
+void rabbit_exchange_gone(void *arg, const char *exchange)
+{
+    struct rabbit *r = arg;
+
+    declare_exchange_again(r->consume.declare, exchange);
+    declare_step(r->consume.declare);
+    if (link_is_up(r->consume.link))
+        link_flush(r->consume.link);
 }
 
 static void open_link(struct rabbit *r, struct half *h)
@@ -25,59 +389,12 @@ static void open_link(struct rabbit *r, struct half *h)
     link_open(h->link);
 }
 
-/* AMQP does not show bindings. A queue can be looked for by name; an exchange that was not there
- * until now has only the bindings that this router makes. */
-static bool is_subscribed(const struct topology *t, const char *queue)
-{
-    for (size_t i = 0; i < t->n_subscriptions; i++)
-        if (strcmp(t->subscriptions[i].queue, queue) == 0)
-            return true;
-    return false;
-}
-
-static bool is_bound(const struct topology *t, const char *exchange)
-{
-    for (size_t i = 0; i < t->n_subscriptions; i++)
-        for (size_t k = 0; k < t->subscriptions[i].n_from; k++)
-            if (strcmp(t->subscriptions[i].from[k].exchange, exchange) == 0)
-                return true;
-    return false;
-}
-
-static int plan_reach(struct rabbit *r, const struct topology *t, const struct destination *to,
-                      struct err *err)
-{
-    if (to->kind != EXCHANGE_DEFAULT || is_subscribed(t, to->routing_key))
-        return OK; /* an exchange is declared by whoever publishes */
-    if (declare_target(r->publish.declare, to->routing_key) == NULL)
-        return err_set(err, ERR_NOMEM, "out of memory for a queue");
-    return OK;
-}
-
-static enum broker_reach reach(struct broker *b, const struct destination *to)
-{
-    struct rabbit *r = (struct rabbit *)b;
-    const bool direct = to->kind == EXCHANGE_DEFAULT;
-    const struct declare_item *item;
-
-    if (direct ? is_subscribed(r->topology, to->routing_key) : is_bound(r->topology, to->exchange))
-        return REACH_OPEN;
-    item = direct ? declare_target(r->publish.declare, to->routing_key)
-                  : declare_exchange(r->publish.declare, to, true);
-    if (item == NULL)
-        return REACH_OPEN;
-    if (declare_state(item) == DECLARE_WAITING)
-        return REACH_ASKING;
-    return declare_state(item) == DECLARE_READY && declare_was_absent(item) ? REACH_NO_QUEUE
-                                                                            : REACH_OPEN;
-}
-
 static int plan_destination(struct rabbit *r, const struct topology *t,
                             const struct destination *to, struct err *err)
 {
     int rc = publisher_plan(r->publisher, to, err);
 
-    return rc == OK ? plan_reach(r, t, to, err) : rc;
+    return rc == OK ? rabbit_plan_reach(r, t, to, err) : rc;
 }
 
 static int plan(struct rabbit *r, const struct topology *t, struct err *err)
@@ -113,9 +430,9 @@ static void adopt(struct rabbit *r, const struct topology *t)
     if (t->n_subscriptions > 0 && !r->consume.opened)
         open_link(r, &r->consume);
     if (fresh)
-        rabbit_begin_wait(r);
+        begin_wait(r);
     else if (declare_is_settled(r->consume.declare))
-        rabbit_end_wait(r); /* what was waited for is not wanted any more */
+        end_wait(r); /* what was waited for is not wanted any more */
 }
 
 static int rabbit_start(struct broker *b, const struct topology *t, struct err *err)
@@ -156,9 +473,9 @@ static int rabbit_change(struct broker *b, const struct topology *t, struct err 
     adopt(r, t);
     publisher_step(r->publisher);
     consumer_step(r->consumer);
-    rabbit_flush(r);
+    flush(r);
     r->news = true;
-    rabbit_settle_down(r);
+    settle_down(r);
     return OK;
 }
 
@@ -209,11 +526,11 @@ static void rabbit_tell(struct broker *b)
 {
     struct rabbit *r = rabbit_of(b);
 
-    rabbit_read_first(r);
+    read_first(r);
     consumer_tell(r->consumer);
     publisher_tell(r->publisher);
-    rabbit_flush(r);
-    rabbit_settle_down(r);
+    flush(r);
+    settle_down(r);
 }
 
 static void rabbit_forget(struct broker *b)
@@ -222,8 +539,8 @@ static void rabbit_forget(struct broker *b)
 
     consumer_forget(r->consumer);
     publisher_forget(r->publisher);
-    rabbit_flush(r); /* a new exchange may have asked for a channel */
-    rabbit_settle_down(r);
+    flush(r); /* a new exchange may have asked for a channel */
+    settle_down(r);
 }
 
 static void rabbit_pace(struct broker *b, const char *queue, enum broker_pace pace)
@@ -231,8 +548,8 @@ static void rabbit_pace(struct broker *b, const char *queue, enum broker_pace pa
     struct rabbit *r = rabbit_of(b);
 
     consumer_pace(r->consumer, queue, pace);
-    rabbit_flush(r);
-    rabbit_settle_down(r);
+    flush(r);
+    settle_down(r);
 }
 
 static bool rabbit_pending(struct broker *b)
@@ -247,8 +564,8 @@ static void rabbit_drain(struct broker *b)
     struct rabbit *r = rabbit_of(b);
 
     consumer_drain(r->consumer);
-    rabbit_flush(r);
-    rabbit_settle_down(r);
+    flush(r);
+    settle_down(r);
 }
 
 static void renew_half(const struct rabbit *r, const struct half *h)
@@ -269,13 +586,13 @@ static int rabbit_renew(struct broker *b, struct err *err)
         return rc;
     renew_half(r, &r->publish);
     renew_half(r, &r->consume);
-    rabbit_settle_down(r);
+    settle_down(r);
     return OK;
 }
 
 static void on_handle_closed(uv_handle_t *handle)
 {
-    rabbit_part_closed(handle->data);
+    part_closed(handle->data);
 }
 
 static void rabbit_stop(struct broker *b, void (*done)(void *arg), void *arg)
@@ -286,7 +603,7 @@ static void rabbit_stop(struct broker *b, void (*done)(void *arg), void *arg)
     r->state = RABBIT_STOPPING;
     r->done = done;
     r->done_arg = arg;
-    rabbit_ack_now(r);
+    ack_now(r);
     link_close(r->publish.link);
     if (r->consume.opened)
         link_close(r->consume.link);
@@ -299,33 +616,7 @@ static void rabbit_stop(struct broker *b, void (*done)(void *arg), void *arg)
     uv_close((uv_handle_t *)&r->timer, on_handle_closed);
 }
 
-static void half_free(struct half *h)
-{
-    side_connections_free(&h->side);
-    declare_free(&h->declare);
-    channels_free(&h->channels);
-    link_free(&h->link);
-}
-
-static void rabbit_free(struct broker **b)
-{
-    struct rabbit *r;
-
-    if (*b == NULL)
-        return;
-    r = rabbit_of(*b);
-    REQUIRE(r->state == RABBIT_NEW || r->state == RABBIT_STOPPED);
-    publisher_free(&r->publisher);
-    consumer_free(&r->consumer);
-    half_free(&r->publish);
-    half_free(&r->consume);
-    tls_free(&r->tls);
-    url_free(&r->url);
-    free(r);
-    *b = NULL;
-}
-
-static const struct broker_ops rabbit_ops = {
+const struct broker_ops rabbit_ops = {
     .start = rabbit_start,
     .change = rabbit_change,
     .room = rabbit_room,
@@ -339,169 +630,10 @@ static const struct broker_ops rabbit_ops = {
     .pace = rabbit_pace,
     .pending = rabbit_pending,
     .state = rabbit_report,
-    .reach = reach,
+    .reach = rabbit_reach,
     .trouble = rabbit_trouble,
     .renew = rabbit_renew,
     .drain = rabbit_drain,
     .stop = rabbit_stop,
     .free = rabbit_free,
 };
-
-static struct side_connections *new_side_connections(struct half *h,
-                                                     const struct link_settings *link)
-{
-    const struct side_connections_settings settings = {
-        .link = *link,
-        .declare = h->declare,
-        .opened = rabbit_side_opened,
-        .closed = rabbit_side_closed,
-        .stirred = rabbit_side_stirred,
-        .arg = h,
-    };
-
-    return side_connections_new(&settings);
-}
-
-static int half_init(struct half *h, struct rabbit *r, const struct rabbit_settings *s,
-                     const char *role, const struct link_events *events)
-{
-    char name[200];
-    struct link_settings settings = {
-        .loop = s->loop,
-        .log = s->log,
-        .clock = s->clock,
-        .url = &r->url,
-        .shuffled = true,
-        .name = name,
-        .heartbeat_s = r->url.heartbeat_s >= 0 ? r->url.heartbeat_s : s->heartbeat_s,
-        .connect_timeout_ms = CONNECT_TIMEOUT_MS,
-        .backoff_min_ms = s->backoff_min_ms,
-        .backoff_max_ms = s->backoff_max_ms,
-        .body_max = MESSAGE_KEPT_MAX,
-        .password_file = s->password_file,
-        .streams = r->tls != NULL       ? tls_streams(r->tls)
-                   : s->streams != NULL ? s->streams
-                                        : &tcp_streams,
-    };
-
-    snprintf(name, sizeof name, "%s %s", s->name, role);
-    h->rabbit = r;
-    h->link = link_new(&settings, events, h);
-    if (h->link == NULL)
-        return ERR_NOMEM;
-    h->channels = channels_new(h->link);
-    if (h->channels == NULL)
-        return ERR_NOMEM;
-    h->declare = declare_new(h->channels, s->log, s->clock);
-    if (h->declare == NULL)
-        return ERR_NOMEM;
-    h->side = new_side_connections(h, &settings);
-    return h->side != NULL ? OK : ERR_NOMEM;
-}
-
-static struct publisher *make_publisher(struct rabbit *r, const struct rabbit_settings *s,
-                                        struct err *err)
-{
-    const size_t window = s->window < 1 ? 1 : s->window;
-    struct publisher_settings settings = {
-        .link = r->publish.link,
-        .channels = r->publish.channels,
-        .log = s->log,
-        .clock = s->clock,
-        .declare = r->publish.declare,
-        .window = window > WINDOW_MAX ? WINDOW_MAX : window,
-        .confirm_timeout_ms = s->confirm_timeout_ms,
-        .backoff_min_ms = s->backoff_min_ms,
-        .backoff_max_ms = s->backoff_max_ms,
-        .gone = rabbit_exchange_gone,
-        .gone_arg = r,
-    };
-
-    return publisher_new(&settings, err);
-}
-
-static struct consumer *make_consumer(struct rabbit *r, const struct rabbit_settings *s)
-{
-    struct consumer_settings settings = {
-        .link = r->consume.link,
-        .channels = r->consume.channels,
-        .log = s->log,
-        .clock = s->clock,
-        .declare = r->consume.declare,
-        .backoff_min_ms = s->backoff_min_ms,
-        .backoff_max_ms = s->backoff_max_ms,
-        .bytes_max = s->prefetch_bytes,
-        .rescue_after = s->rescue_after,
-    };
-
-    return consumer_new(&settings);
-}
-
-static int make_tls(struct rabbit *r, const struct rabbit_settings *s)
-{
-    if (!r->url.tls)
-        return OK;
-    r->tls = tls_new(s->tls, s->streams != NULL ? s->streams : &tcp_streams);
-    return r->tls != NULL ? OK : ERR_NOMEM;
-}
-
-static int make_parts(struct rabbit *r, const struct rabbit_settings *s, struct err *err)
-{
-    int rc = make_tls(r, s);
-
-    if (rc == OK)
-        rc = half_init(&r->publish, r, s, "publish", &rabbit_publish_events);
-    if (rc == OK)
-        rc = half_init(&r->consume, r, s, "consume", &rabbit_consume_events);
-    if (rc == OK)
-        r->publisher = make_publisher(r, s, err);
-    if (rc == OK)
-        r->consumer = make_consumer(r, s);
-    if (rc == OK && (r->publisher == NULL || r->consumer == NULL))
-        rc = ERR_NOMEM;
-    return rc == OK ? OK : err_set(err, rc, "out of memory for the broker's links");
-}
-
-int rabbit_check_url(const char *url, struct err *err)
-{
-    struct url parsed;
-    int rc = url_parse(url, &parsed, err);
-
-    if (rc == OK)
-        url_free(&parsed);
-    return rc;
-}
-
-int rabbit_new(struct broker **b, const struct rabbit_settings *s, struct err *err)
-{
-    struct rabbit *r = calloc(1, sizeof *r);
-    int rc;
-
-    *b = NULL;
-    if (r == NULL)
-        return err_set(err, ERR_NOMEM, "out of memory for the broker's links");
-    r->base.ops = &rabbit_ops;
-    r->loop = s->loop;
-    r->log = s->log;
-    r->clock = s->clock;
-    r->wake = s->wake;
-    r->wake_arg = s->wake_arg;
-    r->armed_ms = r->bound_by_ms = INT64_MAX;
-    *b = &r->base;
-    rc = url_parse(s->url, &r->url, err);
-    if (rc == OK)
-        rc = make_parts(r, s, err);
-    if (rc != OK)
-        rabbit_free(b);
-    return rc;
-}
-
-const char *rabbit_tls_version(void)
-{
-    return tls_library_version();
-}
-
-const char *rabbit_codec_version(void)
-{
-    return amqp_version();
-}

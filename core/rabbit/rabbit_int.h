@@ -1,7 +1,7 @@
 /*
  * rabbit_int - the inside of the rabbit driver, for its own files
  *
- * rabbit.c is what the engine calls, rabbit_links.c what the links and the timer call.
+ * rabbit.c is the driver at work, rabbit_build.c makes it, rabbit_state.c tells of it.
  */
 #ifndef HERALD_RABBIT_RABBIT_INT_H
 #define HERALD_RABBIT_RABBIT_INT_H
@@ -61,41 +61,28 @@ struct rabbit {
     void *done_arg;
 };
 
-/* What connections of their own say; the arg is the half that they are for. */
+/* rabbit.c: what the engine calls, and what the links say; the arg is their half. */
+extern const struct broker_ops rabbit_ops;
+extern const struct link_events rabbit_publish_events;
+extern const struct link_events rabbit_consume_events;
+
+/* What side connections say; the arg is the half that they are for. */
 void rabbit_side_opened(void *half);
 void rabbit_side_closed(void *half);
 void rabbit_side_stirred(void *half);
 
-/* What the links say; the arg is their half. */
-extern const struct link_events rabbit_publish_events;
-extern const struct link_events rabbit_consume_events;
-
 /* For the publisher: an exchange was deleted. The arg is the rabbit. */
 void rabbit_exchange_gone(void *arg, const char *exchange);
 
-/* Hands to the streams what both links have encoded. */
-void rabbit_flush(struct rabbit *r);
-
-/* What every event and every turn ends with: a link whose broker broke the protocol
- * starts over, the timer is set, and the engine is woken where there is news. */
-void rabbit_settle_down(struct rabbit *r);
-
-/* Nothing is published until the own queues are bound, or that took too long. */
-void rabbit_begin_wait(struct rabbit *r);
-void rabbit_end_wait(struct rabbit *r);
-
-/* After a turn that was long, acks wait until all is read that came meanwhile; not any longer. */
-void rabbit_read_first(struct rabbit *r);
-void rabbit_ack_now(struct rabbit *r);
-
-/* A link or a handle is closed for good; the last one ends the stop. */
-void rabbit_part_closed(struct rabbit *r);
-
-/* rabbit_state.c: ops->state and ops->trouble. */
+/* rabbit_state.c: ops->state, ops->trouble, ops->reach. The plan asks for what the last one needs
+ * to know of a destination. OK or ERR_NOMEM. */
 void rabbit_report(struct broker *b, struct broker_state *out);
 bool rabbit_trouble(struct broker *b, size_t n, struct broker_trouble *out);
+enum broker_reach rabbit_reach(struct broker *b, const struct destination *to);
+int rabbit_plan_reach(struct rabbit *r, const struct topology *t, const struct destination *to,
+                      struct err *err);
 
-/* A link that was never asked for counts as up. */
-bool rabbit_half_is_up(const struct half *h);
+/* rabbit_build.c: ops->free. */
+void rabbit_free(struct broker **b);
 
 #endif
