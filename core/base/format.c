@@ -3,7 +3,7 @@
 #include "base/format.h"
 
 #include "base/clock.h"
-#include "base/json.h"
+#include "base/json_bytes.h"
 #include "base/properties.h"
 
 #include <stdio.h>

@@ -544,31 +544,3 @@ void json_put_line(struct buf *b, const char *name, const struct json_string *me
         json_add_string(b, members[i].name, members[i].text);
     json_end_line(b, from, "}}");
 }
-
-int json_put_base64(struct buf *b, const char *data, size_t len)
-{
-    const unsigned char *bytes = (const unsigned char *)data;
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-    for (size_t i = 0; i < len; i += 3) {
-        size_t n = len - i < 3 ? len - i : 3;
-        uint32_t three = (uint32_t)bytes[i] << 16;
-        char four[4];
-
-        three |= n > 1 ? (uint32_t)bytes[i + 1] << 8 : 0;
-        three |= n > 2 ? bytes[i + 2] : 0;
-        for (size_t k = 0; k < 4; k++)
-            four[k] = k <= n ? digits[three >> (18 - 6 * k) & 63] : '=';
-        buf_append(b, four, 4);
-    }
-    return b->failed ? ERR_LIMIT : OK;
-}
-
-int json_put_bytes(struct buf *b, const char *bytes, size_t len)
-{
-    if (text_is_utf8(bytes, len))
-        return json_put_string(b, bytes, len);
-    buf_text(b, "{\"base64\":\"");
-    json_put_base64(b, bytes, len);
-    return buf_text(b, "\"}");
-}

@@ -124,10 +124,4 @@ int json_put_string(struct buf *b, const char *text, size_t len);
 /* Appends a finite number in its shortest form, which always looks like a real one: 1.0. */
 void json_put_real(struct buf *b, double value);
 
-/* Appends the digits of bytes (RFC 4648, section 4). */
-int json_put_base64(struct buf *b, const char *data, size_t len);
-
-/* Appends bytes so that none is lost: UTF-8 as a string, others as {"base64":"..."}. */
-int json_put_bytes(struct buf *b, const char *bytes, size_t len);
-
 #endif

@@ -3,7 +3,7 @@
 #include "base/buf.h"
 #include "base/credential.h"
 #include "base/err.h"
-#include "base/json.h"
+#include "base/json_bytes.h"
 #include "base/text.h"
 #include "face/cli.h"
 #include "rabbit/rabbit.h"

@@ -41,11 +41,10 @@ static int number_concat(lua_State *L)
     return 1;
 }
 
-/* Asked of two userdata that are not the same one. */
-static int number_eq(lua_State *L)
+/* Asked of two userdata that are not the same one: by the texts of two of this class. */
+static int same_text(lua_State *L, const char *class)
 {
-    bool both =
-        luaL_testudata(L, 1, NUMBER_CLASS) != NULL && luaL_testudata(L, 2, NUMBER_CLASS) != NULL;
+    bool both = luaL_testudata(L, 1, class) != NULL && luaL_testudata(L, 2, class) != NULL;
 
     if (both) {
         lua_getiuservalue(L, 1, 1);
@@ -53,6 +52,16 @@ static int number_eq(lua_State *L)
     }
     lua_pushboolean(L, both && lua_rawequal(L, -1, -2));
     return 1;
+}
+
+static int number_eq(lua_State *L)
+{
+    return same_text(L, NUMBER_CLASS);
+}
+
+static int blob_eq(lua_State *L)
+{
+    return same_text(L, BLOB_CLASS);
 }
 
 static void make_number_class(lua_State *L)
@@ -84,38 +93,59 @@ void convert_open(lua_State *L)
     luaL_newmetatable(L, BLOB_CLASS);
     lua_pushcfunction(L, blob_tostring);
     lua_setfield(L, -2, "__tostring");
+    lua_pushcfunction(L, blob_eq);
+    lua_setfield(L, -2, "__eq");
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
     lua_pop(L, 1);
     make_number_class(L);
 }
 
-void convert_make_number(lua_State *L)
+/* In the place of the string on top. */
+static void make_of_text(lua_State *L, const char *class)
 {
     lua_newuserdatauv(L, 0, 1);
-    luaL_setmetatable(L, NUMBER_CLASS);
+    luaL_setmetatable(L, class);
     lua_insert(L, -2);
     lua_setiuservalue(L, -2, 1);
 }
 
-bool convert_number_text(lua_State *L, int index, struct slice *out)
+static bool text_in(lua_State *L, int index, const char *class, struct slice *out)
 {
-    if (luaL_testudata(L, index, NUMBER_CLASS) == NULL)
+    if (luaL_testudata(L, index, class) == NULL)
         return false;
     lua_getiuservalue(L, index, 1);
     out->data = lua_tolstring(L, -1, &out->len);
-    lua_pop(L, 1); /* the number still holds it */
+    lua_pop(L, 1); /* the value still holds it */
     return true;
+}
+
+void convert_make_number(lua_State *L)
+{
+    make_of_text(L, NUMBER_CLASS);
+}
+
+bool convert_number_text(lua_State *L, int index, struct slice *out)
+{
+    return text_in(L, index, NUMBER_CLASS, out);
+}
+
+bool convert_blob_bytes(lua_State *L, int index, struct slice *out)
+{
+    return text_in(L, index, BLOB_CLASS, out);
 }
 
 int convert_blob(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TSTRING);
-    lua_newuserdatauv(L, 0, 1);
-    luaL_setmetatable(L, BLOB_CLASS);
     lua_pushvalue(L, 1);
-    lua_setiuservalue(L, -2, 1);
+    convert_make_blob(L);
     return 1;
+}
+
+void convert_make_blob(lua_State *L)
+{
+    make_of_text(L, BLOB_CLASS);
 }
 
 void convert_push_null(lua_State *L)
@@ -185,15 +215,11 @@ static void number_to_value(lua_State *L, int index, struct value *out)
         *out = (struct value){.kind = VALUE_REAL, .real = lua_tonumber(L, index)};
 }
 
-/* The string stays where it is, in the blob's own value. */
 static bool blob_to_value(lua_State *L, int index, struct value *out)
 {
-    if (luaL_testudata(L, index, BLOB_CLASS) == NULL)
+    if (!convert_blob_bytes(L, index, &out->bytes))
         return false;
-    lua_getiuservalue(L, index, 1);
     out->kind = VALUE_BLOB;
-    out->bytes.data = lua_tolstring(L, -1, &out->bytes.len);
-    lua_pop(L, 1);
     return true;
 }
 

@@ -37,6 +37,10 @@ bool convert_number_text(lua_State *L, int index, struct slice *out);
 
 /* Lua: herald.blob(s). RAISES. */
 int convert_blob(lua_State *L);
+/* Puts a herald.blob in the place of the string on top. RAISES only for want of memory. */
+void convert_make_blob(lua_State *L);
+/* The bytes of a herald.blob, lent by it. False: it is something else. Never raises. */
+bool convert_blob_bytes(lua_State *L, int index, struct slice *out);
 
 /* RAISES only for want of memory. */
 void convert_push(lua_State *L, const struct value *v);

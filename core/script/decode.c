@@ -1,7 +1,7 @@
 /* decode - see decode.h. */
 #include "script/decode.h"
 
-#include "base/json.h"
+#include "base/json_bytes.h"
 #include "base/message.h"
 #include "script/convert.h"
 #include "script/state.h"
@@ -68,10 +68,16 @@ static void push_real(lua_State *L, struct slice text)
         push_as_text(L, text);
 }
 
-static const struct json_token *push(lua_State *L, const struct json *j,
+/* A text that was read. */
+struct reading {
+    struct json json;
+    bool blobs; /* it may hold byte arrays */
+};
+
+static const struct json_token *push(lua_State *L, const struct reading *r,
                                      const struct json_token *t);
 
-static void push_array(lua_State *L, const struct json *j, const struct json_token *t)
+static void push_array(lua_State *L, const struct reading *r, const struct json_token *t)
 {
     lua_Integer n = t->len;
 
@@ -81,12 +87,12 @@ static void push_array(lua_State *L, const struct json *j, const struct json_tok
     lua_setmetatable(L, -2);
     t++;
     for (lua_Integer i = 1; i <= n; i++) {
-        t = push(L, j, t);
+        t = push(L, r, t);
         lua_rawseti(L, -2, i);
     }
 }
 
-static void push_object(lua_State *L, const struct json *j, const struct json_token *t)
+static void push_object(lua_State *L, const struct reading *r, const struct json_token *t)
 {
     uint32_t n = t->len;
 
@@ -94,15 +100,33 @@ static void push_object(lua_State *L, const struct json *j, const struct json_to
     lua_createtable(L, 0, (int)n);
     t++;
     for (; n > 0; n--) {
-        t = push(L, j, t); /* the key, a string */
-        t = push(L, j, t);
+        t = push(L, r, t); /* the key, a string */
+        t = push(L, r, t);
         lua_rawset(L, -3);
     }
 }
 
-/* Returns the next token. */
-static const struct json_token *push(lua_State *L, const struct json *j, const struct json_token *t)
+/* RAISES only for want of memory. */
+static bool push_blob(lua_State *L, const struct json *j, const struct json_token *t)
 {
+    struct slice digits;
+    luaL_Buffer b;
+
+    if (!json_bytes(j, t, &digits))
+        return false;
+    luaL_checkstack(L, STACK_A_LEVEL, TOO_DEEP);
+    json_bytes_get(digits, luaL_buffinitsize(L, &b, json_bytes_size(digits)));
+    luaL_pushresultsize(&b, json_bytes_size(digits));
+    convert_make_blob(L);
+    return true;
+}
+
+/* Returns the next token. */
+static const struct json_token *push(lua_State *L, const struct reading *r,
+                                     const struct json_token *t)
+{
+    const struct json *j = &r->json;
+
     switch ((enum json_kind)t->kind) {
     case JSON_NULL:
         convert_push_null(L);
@@ -121,10 +145,11 @@ static const struct json_token *push(lua_State *L, const struct json *j, const s
         lua_pushlstring(L, json_text(j, t).data, t->len);
         break;
     case JSON_ARRAY:
-        push_array(L, j, t);
+        push_array(L, r, t);
         break;
     case JSON_OBJECT:
-        push_object(L, j, t);
+        if (!r->blobs || !push_blob(L, j, t))
+            push_object(L, r, t);
         break;
     }
     return json_next(j, t);
@@ -147,11 +172,24 @@ static void parse(lua_State *L, struct json *j, struct buf *tape, struct slice t
         luaL_error(L, "%s: %s", what, err.text);
 }
 
+static void decode(lua_State *L, struct buf *tape, struct slice text, const char *what, bool blobs)
+{
+    struct reading r = {.blobs = blobs};
+
+    parse(L, &r.json, tape, text, what);
+    luaL_checkstack(L, STACK_A_LEVEL, TOO_DEEP);
+    if (r.json.tape->kind == JSON_OBJECT)
+        push_object(L, &r, r.json.tape); /* never a byte array itself */
+    else
+        push(L, &r, r.json.tape);
+}
+
 void decode_json(lua_State *L, struct buf *tape, struct slice text, const char *what)
 {
-    struct json j;
+    decode(L, tape, text, what, false);
+}
 
-    parse(L, &j, tape, text, what);
-    luaL_checkstack(L, STACK_A_LEVEL, TOO_DEEP);
-    push(L, &j, j.tape);
+void decode_headers(lua_State *L, struct buf *tape, struct slice text, const char *what)
+{
+    decode(L, tape, text, what, true);
 }

@@ -29,4 +29,7 @@ void decode_push_array_mark(lua_State *L);
  * JSON at byte ...", or for want of memory. */
 void decode_json(lua_State *L, struct buf *tape, struct slice text, const char *what);
 
+/* The same of headers and properties: {"base64": "..."} is a byte array, a herald.blob. */
+void decode_headers(lua_State *L, struct buf *tape, struct slice text, const char *what);
+
 #endif

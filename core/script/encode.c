@@ -1,7 +1,7 @@
 /* encode - see encode.h. */
 #include "script/encode.h"
 
-#include "base/json.h"
+#include "base/json_bytes.h"
 #include "base/message.h"
 #include "base/text.h"
 #include "script/convert.h"
@@ -282,6 +282,12 @@ static void encode_value(lua_State *L, struct encoder *e, int index, struct plac
         buf_append(&e->out, s.data, s.len);
         return;
     }
+    if (convert_blob_bytes(L, index, &s)) {
+        if (!e->blobs)
+            refuse(L, e, here, "it is a herald.blob, and JSON has no bytes");
+        json_put_bytes(&e->out, s.data, s.len);
+        return;
+    }
     snprintf(why, sizeof why, "it is a %s", luaL_typename(L, index));
     refuse(L, e, here, why);
 }
@@ -293,13 +299,24 @@ static void empty(struct buf *b)
     buf_clear(b);
 }
 
-void encode_json(lua_State *L, struct encoder *e, int index, const char *name)
+static void encode(lua_State *L, struct encoder *e, int index, const char *name, bool blobs)
 {
     struct place root = {.key = slice_of(name)};
 
+    e->blobs = blobs;
     empty(&e->out);
     empty(&e->keys);
     luaL_checkstack(L, 6, NULL);
     encode_value(L, e, lua_absindex(L, index), &root);
     check_room(L, e);
+}
+
+void encode_json(lua_State *L, struct encoder *e, int index, const char *name)
+{
+    encode(L, e, index, name, false);
+}
+
+void encode_headers(lua_State *L, struct encoder *e, int index, const char *name)
+{
+    encode(L, e, index, name, true);
 }

@@ -17,11 +17,13 @@
 #include "base/buf.h"
 
 #include <lua.h>
+#include <stdbool.h>
 
 /* Working memory, owned by the script, so that an error loses nothing. */
 struct encoder {
     struct buf out;  /* the text */
     struct buf keys; /* of the objects being written: struct slice each */
+    bool blobs;      /* byte arrays may be written */
 };
 
 void encoder_init(struct encoder *e);
@@ -30,5 +32,8 @@ void encoder_free(struct encoder *e);
 /* Writes the value at `index` into e->out, which is emptied first. RAISES; `name` is
  * what the value is called in messages. Runs no metamethod. */
 void encode_json(lua_State *L, struct encoder *e, int index, const char *name);
+
+/* The same of headers, which may hold a herald.blob: {"base64": "..."}. */
+void encode_headers(lua_State *L, struct encoder *e, int index, const char *name);
 
 #endif

@@ -92,7 +92,7 @@ static struct slice take_text(lua_State *L, const char *name, size_t max)
 
 static void check_header(lua_State *L)
 {
-    struct slice number;
+    struct slice held;
     size_t len = 0;
     int type = lua_type(L, -1);
 
@@ -102,10 +102,11 @@ static void check_header(lua_State *L)
     if (len == 0 || len > SHORT_MAX)
         wrong(L, "a header's name has 1 to %d bytes", SHORT_MAX);
     if (type != LUA_TSTRING && type != LUA_TBOOLEAN && type != LUA_TNUMBER && type != LUA_TTABLE &&
-        !convert_is_null(L, -1) && !convert_number_text(L, -1, &number))
+        !convert_is_null(L, -1) && !convert_number_text(L, -1, &held) &&
+        !convert_blob_bytes(L, -1, &held))
         luaL_error(L,
-                   "tx:emit: headers.%s is a %s: strings, numbers, booleans, herald.null and "
-                   "tables of them travel",
+                   "tx:emit: headers.%s is a %s: strings, numbers, booleans, herald.blob, "
+                   "herald.null and tables of them travel",
                    lua_tostring(L, -2), luaL_typename(L, -1));
 }
 
@@ -128,7 +129,7 @@ static struct slice take_headers(lua_State *L, struct script *s)
     }
     if (!any)
         return text;
-    encode_json(L, &s->encoder, -1, "headers");
+    encode_headers(L, &s->encoder, -1, "headers");
     text.data = lua_pushlstring(L, s->encoder.out.data, s->encoder.out.len);
     text.len = s->encoder.out.len;
     return text;

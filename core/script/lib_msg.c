@@ -95,7 +95,7 @@ void lib_msg_push_headers(lua_State *L, struct script *s, const struct message *
         lua_newtable(L);
         return;
     }
-    decode_json(L, &s->tape, m->headers, "message headers");
+    decode_headers(L, &s->tape, m->headers, "message headers");
     lua_pushnil(L);
     while (lua_next(L, -2)) {
         if (convert_is_null(L, -1)) {
@@ -120,7 +120,7 @@ static void push_headers(lua_State *L, struct script *s, const struct message *m
 static void push_property(lua_State *L, struct script *s, const struct message *m, const char *name)
 {
     if (lua_getiuservalue(L, 1, PROPERTIES_VALUE) == LUA_TNIL && m->properties.data != NULL) {
-        decode_json(L, &s->tape, m->properties, "message properties");
+        decode_headers(L, &s->tape, m->properties, "message properties");
         lua_pushvalue(L, -1);
         lua_setiuservalue(L, 1, PROPERTIES_VALUE);
     }

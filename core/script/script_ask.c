@@ -82,7 +82,7 @@ static void push_properties(lua_State *L, struct script *s)
     const struct message *m = sm->message;
 
     if (m->properties.data != NULL)
-        decode_json(L, &s->tape, m->properties, "message properties");
+        decode_headers(L, &s->tape, m->properties, "message properties");
     else
         lua_createtable(L, 0, 8);
     convert_set_slice(L, "message_id", m->id);

@@ -1,6 +1,6 @@
 /* codec_received - codec_message: what the broker delivered, as herald's message. See
  * codec.h. */
-#include "base/json.h"
+#include "base/json_bytes.h"
 #include "wire/codec.h"
 #include "wire/link.h"
 #include "wire/table.h"
@@ -122,7 +122,7 @@ static void keep_properties(const struct link_content *content, struct buf *scra
     for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
         if ((p->_flags & kept[i].flag) != 0) {
             buf_printf(scratch, "%s\"%s\":", scratch->len == at ? "{" : ",", kept[i].name);
-            json_put_bytes(scratch, slice_in(kept[i].value).data, kept[i].value.len);
+            json_put_text_or_bytes(scratch, slice_in(kept[i].value).data, kept[i].value.len);
         }
     if ((p->_flags & AMQP_BASIC_PRIORITY_FLAG) != 0)
         buf_printf(scratch, "%s\"priority\":%u", scratch->len == at ? "{" : ",",
@@ -132,7 +132,7 @@ static void keep_properties(const struct link_content *content, struct buf *scra
                    (unsigned)p->delivery_mode);
     if (content->damaged.data != NULL) {
         buf_printf(scratch, "%s\"headers\":", scratch->len == at ? "{" : ",");
-        json_put_bytes(scratch, content->damaged.data, content->damaged.len);
+        json_put_text_or_bytes(scratch, content->damaged.data, content->damaged.len);
     }
     if (scratch->len == at)
         return;

@@ -1,7 +1,7 @@
 /* table - see table.h: the walk that comes before the decoder, and the way to JSON. */
 #include "wire/table.h"
 
-#include "base/json.h"
+#include "base/json_bytes.h"
 #include "wire/bytes.h"
 
 #include <inttypes.h>
@@ -247,6 +247,7 @@ static int put_value(struct buf *out, const amqp_field_value_t *v)
     case AMQP_FIELD_KIND_DECIMAL:
         return put_decimal(out, v->value.decimal);
     case AMQP_FIELD_KIND_UTF8:
+        return json_put_text_or_bytes(out, v->value.bytes.bytes, v->value.bytes.len);
     case AMQP_FIELD_KIND_BYTES:
         return json_put_bytes(out, v->value.bytes.bytes, v->value.bytes.len);
     case AMQP_FIELD_KIND_TABLE:

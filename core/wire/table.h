@@ -9,6 +9,7 @@
  * | JSON             | AMQP                     | back to JSON                        |
  * | ---------------- | ------------------------ | ----------------------------------- |
  * | string           | S                        | string; of bytes that are not UTF-8 as x |
+ * | {"base64": "..."} | x                       | the same                            |
  * | 64-bit integer   | I where it fits, else l  | integer (also b B s u I i l L T)    |
  * | larger integer   | S, its digits            | string                              |
  * | real             | d                        | shortest text that reads the same   |
@@ -16,7 +17,6 @@
  * | null             | V                        | null                                |
  * | object, array    | F, A                     | object, array                       |
  * | -                | D                        | number with its decimals            |
- * | -                | x                        | string, or {"base64": "..."}        |
  * | -                | d, f that are no numbers | "nan", "inf", "-inf"                |
  */
 #ifndef HERALD_WIRE_TABLE_H

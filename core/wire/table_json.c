@@ -2,7 +2,7 @@
  *
  * The tokens of the JSON text become bytes. A size is only known at the end of its table, and
  * is filled in then. Depth is bounded by TABLE_DEPTH_MAX, so the walk may recurse. */
-#include "base/json.h"
+#include "base/json_bytes.h"
 #include "wire/bytes.h"
 #include "wire/table.h"
 
@@ -52,6 +52,16 @@ static bool put_string(struct writer *w, struct slice text)
 
     if (p != NULL)
         put_bytes(put32(p, (uint32_t)text.len), text.data, text.len);
+    return p != NULL;
+}
+
+static bool put_byte_array(struct writer *w, struct slice digits)
+{
+    size_t size = json_bytes_size(digits);
+    char *p = begin_value(w, AMQP_FIELD_KIND_BYTES, size + 4);
+
+    if (p != NULL)
+        json_bytes_get(digits, put32(p, (uint32_t)size));
     return p != NULL;
 }
 
@@ -180,6 +190,8 @@ static bool put_nested(struct writer *w, const struct json_token *t, int depth)
 
 static bool put_value(struct writer *w, const struct json_token *t, int depth)
 {
+    struct slice digits;
+
     switch ((enum json_kind)t->kind) {
     case JSON_NULL:
         return begin_value(w, AMQP_FIELD_KIND_VOID, 0) != NULL;
@@ -193,7 +205,10 @@ static bool put_value(struct writer *w, const struct json_token *t, int depth)
     case JSON_STRING:
         return put_string(w, json_text(w->json, t));
     case JSON_ARRAY:
+        break;
     case JSON_OBJECT:
+        if (json_bytes(w->json, t, &digits))
+            return put_byte_array(w, digits);
         break;
     }
     return put_nested(w, t, depth);

@@ -151,7 +151,7 @@ function herald.time(text) end
 ---@return string?
 function herald.env(name) end
 
----Bytes that SQL must take as a blob, also where they are UTF-8.
+---Bytes that SQL must take as a blob, also where they are UTF-8, and headers as a byte array.
 ---@param bytes string
 ---@return userdata
 function herald.blob(bytes) end

@@ -150,6 +150,38 @@ class Emitted(Case):
         self.assertEqual(router.counter("emitted"), 2)
 
 
+    def test_byte_arrays_go_on_as_byte_arrays(self):
+        self.use_names("spy", "next")
+        peer = self.peer()
+        peer.listen(self.names["spy"], self.names["next"])
+        router = self.recorder("""
+            herald.route { type = "forwarded", to = herald.fanout "$next" }
+            herald.on("signed", "*", function(msg, tx)
+              assert(msg.headers.signature == herald.blob "\\0\\xff")
+              if msg.headers.wrong then herald.reject("sent again by a person") end
+              tx:emit { type = "forwarded", headers = msg.headers }
+            end)
+            """).start()
+        headers = {"signature": b"\0\xff", "latin": "é".encode(), "deep": {"list": [b"a", "a"]}}
+        peer.send(self.names["exchange"], "{}", type="signed", headers=headers)
+        self.assertEqual(peer.get(self.names["spy"])[0].headers, headers)
+        peer.send(self.names["exchange"], "{}", type="signed", headers={**headers, "wrong": True})
+        self.wait_dead(router, 1)
+        router.run("dead", "edit", "1", "--header", "wrong")
+        router.run("dead", "replay", "1")
+        self.assertEqual(peer.get(self.names["spy"])[0].headers, headers)
+
+    def test_a_row_has_byte_arrays(self):
+        self.use_names("spy")
+        client = self.peer()
+        client.listen(self.names["spy"], self.names["exchange"])
+        orders = enrolment.make_orders(self).start()
+        orders.sql("""insert into herald_outbox (type, headers) values ('payresult_notify',
+                   '{"a":{"base64":"AP8="},"b":{"base64":"AP8=","c":1},"d":{"base64":"AP8"}}')""")
+        self.assertEqual(client.get(self.names["spy"])[0].headers, {
+            "a": b"\0\xff", "b": {"base64": "AP8=", "c": 1}, "d": {"base64": "AP8"}})
+
+
 class Declared(Case):
     """Who declares first does not matter."""
 

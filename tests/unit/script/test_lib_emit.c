@@ -29,6 +29,10 @@ TEST_WITH(scene, an_emit_becomes_a_message)
     assert_string_equal(emitted(f, "{ type = 't', headers = { f = 1.5, v = herald.null,\n"
                                    "t = { a = herald.json.array { 1, { b = 2 } } } } }"),
                         " type=t headers={\"f\":1.5,\"t\":{\"a\":[1,{\"b\":2}]},\"v\":null}");
+    assert_string_equal(emitted(f, "{ type = 't', headers = { s = herald.blob '\\xff\"', t = {\n"
+                                   "herald.blob 'a' }, u = { base64 = 'YQ==' } } }"),
+                        " type=t headers={\"s\":{\"base64\":\"/yI=\"},\"t\":[{\"base64\":"
+                        "\"YQ==\"}],\"u\":{\"base64\":\"YQ==\"}}");
     RUNS(f, "assert(tx:emit { type = 'x' } + 1 == tx:emit { type = 'x' })");
 }
 
@@ -89,7 +93,8 @@ TEST_WITH(scene, mistakes_are_named)
          "cannot write body.items[1].price as JSON: it is a function"},
         {"{ type = 't', headers = 5 }", "tx:emit: headers is a number, not a table"},
         {"{ type = 't', headers = { x = print } }",
-         "tx:emit: headers.x is a function: strings, numbers, booleans, herald.null and tables of "
+         "tx:emit: headers.x is a function: strings, numbers, booleans, herald.blob, herald.null "
+         "and tables of "
          "them travel"},
         {"{ type = 't', headers = { x = { y = print } } }",
          "cannot write headers.x.y as JSON: it is a function"},

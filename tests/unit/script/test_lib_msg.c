@@ -57,6 +57,23 @@ TEST_WITH(scene, a_header_that_is_null_is_nil)
             "assert(msg.headers.d.e == herald.null)");
 }
 
+TEST_WITH(scene, a_byte_array_among_the_headers_is_a_blob)
+{
+    f->message.headers = slice_of("{\"a\":{\"base64\":\"/2E=\"},\"b\":[{\"base64\":\"\"}],"
+                                  "\"base64\":\"YQ==\",\"c\":{\"base64\":\"YQ==\",\"d\":1}}");
+    RUNS(f, "local h = msg.headers\n"
+            "assert(tostring(h.a) == '\\xffa' and h.a == herald.blob '\\xffa')\n"
+            "assert(h.a ~= herald.blob 'a' and h.a ~= '\\xffa' and h.b[1] == herald.blob '')\n"
+            "assert(h.base64 == 'YQ==' and h.c.base64 == 'YQ==')");
+    f->message.headers = slice_of("{\"base64\":\"YQ==\"}");
+    f->message.properties = slice_of("{\"correlation_id\":{\"base64\":\"/w==\"}}");
+    RUNS(f, "assert(msg.headers.base64 == 'YQ==')\n"
+            "assert(msg.correlation_id == herald.blob '\\xff')");
+    FAILS(
+        f, "herald.json.encode({ msg.correlation_id })",
+        "rules/a.lua:3: cannot write value[1] as JSON: it is a herald.blob, and JSON has no bytes");
+}
+
 TEST_WITH(scene, a_body_that_is_not_json_is_raw_only)
 {
     f->message.body = (struct slice){"\0\xff", 2};

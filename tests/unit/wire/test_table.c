@@ -56,6 +56,9 @@ TEST(values_come_back_as_they_went)
     unchanged("{\"a\":2147483648,\"b\":9223372036854775807,\"c\":-9223372036854775808}");
     unchanged("{\"a\":true,\"b\":false,\"c\":null}");
     unchanged("{\"a\":99.9,\"b\":-0.5,\"c\":1.0,\"d\":1e+300,\"e\":0.1}");
+    unchanged(
+        "{\"a\":{\"base64\":\"Yf8i\"},\"b\":[{\"base64\":\"\"}],\"c\":{\"base64\":\"w6k=\"}}");
+    unchanged("{\"a\":{\"base64\":\"Yf8\"},\"base64\":\"Yf8i\"}"); /* no byte arrays */
     unchanged("{\"a\":{\"b\":{\"c\":[]}},\"d\":[1,[2,[\"x\",null]],{\"e\":{}}]}");
 }
 
@@ -159,7 +162,7 @@ TEST(every_kind_of_value_has_a_json_form)
     assert_string_equal(VALUE("x\0\0\0\3a\xff\""), "{\"a\":{\"base64\":\"Yf8i\"}}");
     assert_string_equal(VALUE("S\0\0\0\2\xff\xfe"), "{\"a\":{\"base64\":\"//4=\"}}");
     assert_string_equal(VALUE("S\0\0\0\1\xff"), "{\"a\":{\"base64\":\"/w==\"}}");
-    assert_string_equal(VALUE("x\0\0\0\2\xc3\xa9"), "{\"a\":\"\xc3\xa9\"}");
+    assert_string_equal(VALUE("x\0\0\0\2\xc3\xa9"), "{\"a\":{\"base64\":\"w6k=\"}}");
     assert_string_equal(VALUE("V"), "{\"a\":null}");
 }
 
