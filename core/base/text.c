@@ -21,6 +21,22 @@ bool slice_is(struct slice s, const char *text)
     return slice_equal(s, slice_of(text));
 }
 
+size_t text_int(char out[TEXT_INT_MAX], int64_t n)
+{
+    uint64_t left = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+    char digits[TEXT_INT_MAX];
+    size_t at = TEXT_INT_MAX;
+
+    do {
+        digits[--at] = (char)('0' + left % 10);
+        left /= 10;
+    } while (left > 0);
+    if (n < 0)
+        digits[--at] = '-';
+    memcpy(out, digits + at, TEXT_INT_MAX - at);
+    return TEXT_INT_MAX - at;
+}
+
 /* Length of the well-formed sequence at p, or 0. The ranges are those of the
  * table in RFC 3629, section 4. */
 static size_t sequence_length(const unsigned char *p, size_t left)

@@ -105,6 +105,7 @@ struct route {
     size_t n_to;
     int to_function; /* a handle for script_route; 0: there is none */
     enum unroutable unroutable;
+    bool has_siblings;          /* of any order type, and others of its type name one */
     int order_by;               /* business key 1 to 3 that names a row's lane; 0: none */
     enum message_format format; /* what its messages are sent as */
     const char *json; /* all of that, functions by their text: what tells it from another */

@@ -105,6 +105,7 @@ struct turn {
     size_t n_dated;
     size_t budget; /* rows that the walk at hand may still hand to the broker */
     struct backlogs backlogs;
+    const struct route *route; /* of the last row that was asked about in this turn; NULL: none */
 
     int64_t cursor;                /* outbox ids at or below are in flight, postponed or gone */
     int64_t next_cursor;           /* becomes the cursor when the turn commits */
@@ -228,7 +229,7 @@ struct target {
 
 /* The rules' route for a row; NULL: there is none, or it is a leg, which goes where it went
  * before, whatever the rules say by now. */
-const struct route *publish_route(const struct turn *t, const struct outbox_row *row);
+const struct route *publish_route(struct turn *t, const struct outbox_row *row);
 
 /* `route` is the row's. False: it goes nowhere now, which has been decided. */
 bool target_find(struct turn *t, const struct outbox_row *row, const struct route *route,
@@ -238,7 +239,7 @@ outbox_row_fn publish_row;
 
 /* Where a row goes that the rules send to one outlet without asking a function, and that has no
  * lane; NULL: nobody can tell yet. `leg` holds the destination of a leg. */
-const struct destination *publish_glance(const struct turn *t, const struct outbox_row *row,
+const struct destination *publish_glance(struct turn *t, const struct outbox_row *row,
                                          struct destination *leg);
 /* The row joins this line when the walk is over. */
 void publish_to_backlog(struct turn *t, const struct outbox_row *row, struct slice line);

@@ -396,8 +396,11 @@ int publish_rows(struct turn *t, struct err *err)
     size_t left = room(t);
     int first = left < SOURCES ? (int)(t->total.turns % SOURCES) : 0, more = 0;
     bool has[SOURCES];
-    int rc = left > 0 ? look_for_rows(t, has, err) : OK;
+    int rc = OK;
 
+    t->route = NULL; /* other rules may be in force since the turn before */
+    if (left > 0)
+        rc = look_for_rows(t, has, err);
     if (left == 0 || rc != OK)
         return rc;
     for (int i = 0; i < SOURCES; i++)

@@ -6,11 +6,16 @@
 
 #include <stdio.h>
 
-const struct route *publish_route(const struct turn *t, const struct outbox_row *row)
+/* Most rows are of the type of the one before. */
+const struct route *publish_route(struct turn *t, const struct outbox_row *row)
 {
+    const struct message *m = &row->message;
+
     if (row->leg_kind != NULL)
         return NULL;
-    return rules_route(script_rules(*t->script), row->message.type, row->message.key[1]);
+    if (t->route == NULL || !route_is_for(t->route, m->type, m->key[1]))
+        t->route = rules_route(script_rules(*t->script), m->type, m->key[1]);
+    return t->route;
 }
 
 /* A route that the rules had until just now may return: then nothing is to be parked. */
@@ -71,7 +76,7 @@ static struct destination leg_of(const struct outbox_row *row)
                                 .routing_key = row->leg_routing_key};
 }
 
-const struct destination *publish_glance(const struct turn *t, const struct outbox_row *row,
+const struct destination *publish_glance(struct turn *t, const struct outbox_row *row,
                                          struct destination *leg)
 {
     const struct route *route;

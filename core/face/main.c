@@ -1,5 +1,6 @@
 /* main - see cli.h for the command line and run.c for the router. */
 #include "face/cli.h"
+#include "store/sqlite/db.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,5 +24,6 @@ int main(int argc, char **argv)
      * them, not reasons to be killed (docs/field-notes.md#limits-of-files). */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
+    db_library_start();
     return cli_main(argc, argv);
 }

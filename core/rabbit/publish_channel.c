@@ -43,7 +43,7 @@ static void on_settled(void *arg, int64_t row, void *quota, enum window_outcome 
     struct reason *why = NULL;
 
     o->context->in_flight--;
-    quota_settle(o->context->quotas, quota, became);
+    quota_settle(o->context->quotas, quota, became, o->settled_ms);
     if (outcome != WINDOW_UNKNOWN) {
         o->careful -= o->careful > 0;
         o->refused = false;
@@ -119,6 +119,7 @@ static void drop_rows(struct publish_channel *o, enum publish_outcome as, const 
 {
     set_why(&o->why, why);
     o->dropped_as = as;
+    o->settled_ms = clock_mono(&o->context->clock);
     window_drop(o->window);
 }
 
@@ -177,9 +178,9 @@ void publish_channel_release(struct publish_channel *o)
 }
 
 void publish_channel_sent(struct publish_channel *o, int64_t row, struct quota *quota,
-                          uint64_t mark)
+                          uint64_t mark, int64_t now)
 {
-    int64_t deadline = clock_mono(&o->context->clock) + o->context->confirm_timeout_ms;
+    int64_t deadline = now + o->context->confirm_timeout_ms;
 
     REQUIRE(window_add(o->window, row, quota, mark, deadline) != 0);
     o->context->in_flight++;
@@ -290,6 +291,7 @@ static void on_answer(struct publish_channel *o, uint64_t tag, bool multiple, bo
 
     if (o->state != PUBLISH_CHANNEL_OPEN)
         return;
+    o->settled_ms = clock_mono(&o->context->clock);
     rc = positive ? window_ack(o->window, tag, multiple) : window_nack(o->window, tag, multiple);
     if (rc != 0)
         o->context->broken = "the broker confirmed a publish that never was";
@@ -394,8 +396,10 @@ static void open_channel(struct publish_channel *o)
 static void expire(struct publish_channel *o, int64_t now)
 {
     struct err err = {0};
-    size_t late = window_expire(o->window, now);
+    size_t late;
 
+    o->settled_ms = now;
+    late = window_expire(o->window, now);
     if (late == 0 || (window_is_read(o->window) && window_timed_out(o->window) < LATE_MAX))
         return;
     log_event(o->context->log, LOG_INFO, "broker.channel_silent",

@@ -94,8 +94,9 @@ bool publish_channel_is_dropped(const struct publish_channel *o);
  * something that is not the exchange's fault. */
 int publish_channel_usable(const struct publish_channel *o, struct err *err);
 
-/* Something is to be published to it: it opens as soon as it can. False: it is open. */
-bool publish_channel_ask(struct publish_channel *o);
+/* Something is to be published to it now (monotonic): it opens as soon as it can. False: it is
+ * open. */
+bool publish_channel_ask(struct publish_channel *o, int64_t now);
 
 /* It was asked for and there is no channel for it. */
 bool publish_channel_is_short(const struct publish_channel *o);
@@ -113,9 +114,10 @@ bool publish_channel_is_open(const struct publish_channel *o);
 void publish_channel_reserve(struct publish_channel *o);
 void publish_channel_release(struct publish_channel *o);
 
-/* A publish of `row` was handed to the link: its window takes it. Only when usable. */
+/* A publish of `row` was handed to the link now (monotonic): its window takes it. Only when
+ * usable. */
 void publish_channel_sent(struct publish_channel *o, int64_t row, struct quota *quota,
-                          uint64_t mark);
+                          uint64_t mark, int64_t now);
 
 void publish_channel_up(struct publish_channel *o);
 void publish_channel_down(struct publish_channel *o, const char *why);

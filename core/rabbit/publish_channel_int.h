@@ -34,6 +34,7 @@ struct publish_channel {
     size_t careful;                  /* rows still to be sent one by one */
     bool refused;                    /* the broker closed the channel over the exchange itself */
     enum publish_outcome dropped_as; /* what rows without a word become that are dropped now */
+    int64_t settled_ms;              /* when the outcomes at hand came, monotonic */
     int64_t due_ms;                  /* RESTING: end of it; OPENING, CLOSING: answer is due */
     struct backoff backoff;          /* how long to wait */
     struct reason *why;              /* last trouble: words for rows that are dropped */

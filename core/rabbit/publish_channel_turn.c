@@ -7,9 +7,9 @@ bool publish_channel_is_declared(const struct publish_channel *o)
     return o->item == NULL || declare_state(o->item) == DECLARE_READY;
 }
 
-bool publish_channel_ask(struct publish_channel *o)
+bool publish_channel_ask(struct publish_channel *o, int64_t now)
 {
-    o->used_ms = clock_mono(&o->context->clock);
+    o->used_ms = now;
     o->asked = o->state != PUBLISH_CHANNEL_OPEN || o->gives_way;
     return o->asked;
 }

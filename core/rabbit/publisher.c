@@ -231,6 +231,7 @@ int publisher_publish(struct publisher *p, int64_t row, const struct destination
 {
     size_t at = p->frames.len;
     struct quota *quota = quota_of(p->context.quotas, to);
+    int64_t now = clock_mono(&p->context.clock);
     struct publish_channel *o;
     int rc = check_row(to, m, err);
 
@@ -241,11 +242,11 @@ int publisher_publish(struct publisher *p, int64_t row, const struct destination
     if (publisher_room(p) == 0)
         return err_set(err, ERR_BUSY, "no room to publish now");
     rc = revive(p, o, to, err);
-    if (rc == OK && publish_channel_ask(o))
+    if (rc == OK && publish_channel_ask(o, now))
         p->grown = true;
     if (rc == OK)
         rc = publish_channel_usable(o, err);
-    if (rc == OK && !quota_has_room(p->context.quotas, quota))
+    if (rc == OK && !quota_has_room(p->context.quotas, quota, now))
         rc = err_set(err, ERR_BUSY, "it has its part of the window");
     if (rc == OK)
         rc = encode(p, o, to, m, err);
@@ -269,7 +270,7 @@ size_t publisher_settled(struct publisher *p, struct settlement *out, size_t max
     return settlements_lend(p->context.settlements, out, max);
 }
 
-static void send_row(struct publisher *p, const struct pending *row)
+static void send_row(struct publisher *p, const struct pending *row, int64_t now)
 {
     struct err err = {0};
     int rc = publish_channel_usable(row->outlet, &err);
@@ -277,9 +278,9 @@ static void send_row(struct publisher *p, const struct pending *row)
     if (rc == OK)
         rc = link_write(p->context.link, p->frames.data + row->at, row->len, &err);
     if (rc == OK)
-        publish_channel_sent(row->outlet, row->row, row->quota, row->mark);
+        publish_channel_sent(row->outlet, row->row, row->quota, row->mark, now);
     else
-        quota_settle(p->context.quotas, row->quota, PUBLISH_UNSENT);
+        quota_settle(p->context.quotas, row->quota, PUBLISH_UNSENT, now);
     if (rc != OK)
         settlements_add(p->context.settlements, row->row, PUBLISH_UNSENT,
                         reason_take(&p->unsent, err.text));
@@ -298,20 +299,24 @@ static void drop_pending(struct publisher *p)
 
 void publisher_tell(struct publisher *p)
 {
+    int64_t now = clock_mono(&p->context.clock);
+
     settlements_tell(p->context.settlements);
     for (size_t i = 0; i < p->n_pending; i++) {
         publish_channel_release(p->pending[i].outlet);
-        send_row(p, &p->pending[i]);
+        send_row(p, &p->pending[i], now);
     }
     drop_pending(p);
 }
 
 void publisher_forget(struct publisher *p)
 {
+    int64_t now = clock_mono(&p->context.clock);
+
     settlements_forget(p->context.settlements);
     for (size_t i = 0; i < p->n_pending; i++) {
         publish_channel_release(p->pending[i].outlet);
-        quota_settle(p->context.quotas, p->pending[i].quota, PUBLISH_UNSENT);
+        quota_settle(p->context.quotas, p->pending[i].quota, PUBLISH_UNSENT, now);
     }
     drop_pending(p);
 }

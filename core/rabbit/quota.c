@@ -118,10 +118,9 @@ struct quota *quota_of(struct quotas *q, const struct destination *to)
     return q->last = o;
 }
 
-bool quota_has_room(const struct quotas *q, const struct quota *o)
+bool quota_has_room(const struct quotas *q, const struct quota *o, int64_t now)
 {
     size_t free = q->taken < q->window ? q->window - q->taken : 0;
-    int64_t now = clock_mono(&q->clock);
 
     if (o->taken >= PROVEN_PARTS * free)
         return false;
@@ -139,10 +138,8 @@ void quota_take(struct quotas *q, struct quota *o)
 }
 
 /* A probe, or what was sent before it: the pause grows once for all that is late by now. */
-static void fall_silent(struct quotas *q, struct quota *o)
+static void fall_silent(struct quotas *q, struct quota *o, int64_t now)
 {
-    int64_t now = clock_mono(&q->clock);
-
     if (o->silent_at != 0 && now < o->probe_ms)
         return;
     o->pause_ms = o->silent_at == 0 ? PAUSE_MIN_MS : 2 * o->pause_ms;
@@ -169,14 +166,14 @@ static void answer(struct quotas *q, struct quota *o)
               LOG_FIELDS(log_text(o->queue ? "queue" : "exchange", o->name)));
 }
 
-void quota_settle(struct quotas *q, struct quota *o, enum publish_outcome outcome)
+void quota_settle(struct quotas *q, struct quota *o, enum publish_outcome outcome, int64_t now)
 {
     o->taken--;
     q->taken--;
     switch (outcome) {
     case PUBLISH_CONFIRMED:
         o->heard = true;
-        o->heard_ms = clock_mono(&q->clock);
+        o->heard_ms = now;
         answer(q, o);
         break;
     case PUBLISH_RETURNED:
@@ -185,7 +182,7 @@ void quota_settle(struct quotas *q, struct quota *o, enum publish_outcome outcom
         answer(q, o);
         break;
     case PUBLISH_TIMED_OUT:
-        fall_silent(q, o);
+        fall_silent(q, o, now);
         break;
     case PUBLISH_UNKNOWN:
     case PUBLISH_UNSENT:

@@ -39,12 +39,13 @@ size_t quotas_taken(const struct quotas *q);
  * that there is no memory for, share one. */
 struct quota *quota_of(struct quotas *q, const struct destination *to);
 
-/* Whether one more row may go to it now. */
-bool quota_has_room(const struct quotas *q, const struct quota *o);
+/* Whether one more row may go to it. `now`, here and below: monotonic, read by the caller once for
+ * many rows. */
+bool quota_has_room(const struct quotas *q, const struct quota *o, int64_t now);
 
 /* A row goes to it; every one of them ends with an outcome, or was not sent. */
 void quota_take(struct quotas *q, struct quota *o);
-void quota_settle(struct quotas *q, struct quota *o, enum publish_outcome outcome);
+void quota_settle(struct quotas *q, struct quota *o, enum publish_outcome outcome, int64_t now);
 
 /* When a probe is due next, monotonic; INT64_MAX: never. Looking is telling it. */
 int64_t quotas_due(const struct quotas *q);

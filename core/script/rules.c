@@ -234,8 +234,22 @@ int rules_add_handler(struct rules *r, const struct handler *h, struct err *err)
     return add(r, RULE_HANDLER, h, NULL, 0, err);
 }
 
+static void note_siblings(const struct list *routes)
+{
+    const struct slice none = {NULL, 0};
+
+    for (size_t i = 0; i < routes->at.n; i++) {
+        const struct route *route = item_at(routes, i);
+        struct route *any = find(routes, slice_of(route->type), none, none);
+
+        if (any != NULL && route->order_type != NULL)
+            any->has_siblings = true;
+    }
+}
+
 void rules_seal(struct rules *r)
 {
+    note_siblings(&r->lists[RULE_ROUTE]);
     r->topology = (struct topology){.subscriptions = r->lists[RULE_SUBSCRIPTION].items,
                                     .n_subscriptions = rules_count(r, RULE_SUBSCRIPTION),
                                     .routes = r->lists[RULE_ROUTE].items,
@@ -339,13 +353,24 @@ const struct handler *rules_handler(const struct rules *r, struct slice queue, s
     return h;
 }
 
+bool route_is_for(const struct route *route, struct slice type, struct slice order_type)
+{
+    if (!slice_is(type, route->type))
+        return false;
+    if (route->order_type != NULL)
+        return slice_is(order_type, route->order_type);
+    return !route->has_siblings || order_type.data == NULL;
+}
+
+/* One lookup where no route of the type names an order type, as in most rules. */
 const struct route *rules_route(const struct rules *r, struct slice type, struct slice order_type)
 {
     const struct list *l = &r->lists[RULE_ROUTE];
     const struct slice none = {NULL, 0};
-    const struct route *route = NULL;
+    const struct route *any = find(l, type, none, none), *own;
 
-    if (order_type.data != NULL)
-        route = find(l, type, order_type, none);
-    return route ? route : find(l, type, none, none);
+    if (order_type.data == NULL || (any != NULL && !any->has_siblings))
+        return any;
+    own = find(l, type, order_type, none);
+    return own ? own : any;
 }

@@ -69,4 +69,7 @@ const struct handler *rules_handler(const struct rules *r, struct slice queue, s
 /* (type, order type) first, then the type's route without order type; NULL: none. */
 const struct route *rules_route(const struct rules *r, struct slice type, struct slice order_type);
 
+/* True: rules_route would find it again. The rules are sealed. */
+bool route_is_for(const struct route *route, struct slice type, struct slice order_type);
+
 #endif

@@ -13,13 +13,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { FEW = 1000 };
+enum { FEW = 1000, OWN_ID_MAX = STORE_ID_LEN + 1 + TEXT_INT_MAX };
 
 /* Room for what a row lacks: its id and its body. */
 struct filler {
-    char id[STORE_ID_LEN + 24]; /* "<store id>:<row>" */
-    struct buf body;            /* owned; the default body */
+    char id[OWN_ID_MAX];
+    struct buf body; /* owned; the default body */
 };
 
 int outbox_add(struct db *db, const struct message *m, int64_t due_at, int64_t *id_out,
@@ -107,17 +108,21 @@ static void read_row(sqlite3_stmt *stmt, struct outbox_row *row)
     row->leg_routing_key = text_or_none(stmt, c++);
 }
 
+/* "<store id>:<row>" */
+static struct slice own_id(char room[OWN_ID_MAX], const char *store_id, int64_t row)
+{
+    memcpy(room, store_id, STORE_ID_LEN);
+    room[STORE_ID_LEN] = ':';
+    return (struct slice){room, STORE_ID_LEN + 1 + text_int(room + STORE_ID_LEN + 1, row)};
+}
+
 /* What a producer left out (docs/design.md#the-outbox). */
 static int fill(struct db *db, struct outbox_row *row, struct filler *f, struct err *err)
 {
     struct message *m = &row->message;
 
-    if (m->id.data == NULL) {
-        int n =
-            snprintf(f->id, sizeof f->id, "%s:%lld", db_store_id(db, row->id), (long long)row->id);
-
-        m->id = (struct slice){f->id, (size_t)n};
-    }
+    if (m->id.data == NULL)
+        m->id = own_id(f->id, db_store_id(db, row->id), row->id);
     if (m->body.data == NULL) {
         buf_clear(&f->body);
         if (message_default_body(&f->body, m, row->id) != OK)

@@ -159,18 +159,20 @@ int query_get_int(struct query *q, int64_t *out, struct err *err)
 }
 
 /* Columns of the outbox hold whatever a producer wrote: bytes are taken as they are,
- * numbers as SQLite's text for them. sqlite3_column_blob neither converts nor
+ * numbers as SQLite's text for them. sqlite3_value_blob neither converts nor
  * terminates text, so it cannot run out of memory (a store is UTF-8: db_open looks). */
 struct slice column_slice(sqlite3_stmt *stmt, int column)
 {
+    /* Asked for once, not by each of the three calls; good in the thread that steps. */
+    sqlite3_value *value = sqlite3_column_value(stmt, column);
     const void *data;
 
-    if (sqlite3_column_type(stmt, column) == SQLITE_NULL)
+    if (sqlite3_value_type(value) == SQLITE_NULL)
         return (struct slice){NULL, 0};
-    data = sqlite3_column_blob(stmt, column);
+    data = sqlite3_value_blob(value);
     if (data == NULL) /* of no length */
         return (struct slice){"", 0};
-    return (struct slice){data, (size_t)sqlite3_column_bytes(stmt, column)};
+    return (struct slice){data, (size_t)sqlite3_value_bytes(value)};
 }
 
 void column_value(sqlite3_stmt *stmt, int column, struct value *out)

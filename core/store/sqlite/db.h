@@ -98,6 +98,9 @@ int64_t db_sent_before(const struct db *db);
 /* Notes that an outbox id has been seen by the outside, in the side file. */
 void db_saw_id(struct db *db, int64_t outbox_id);
 
+/* Once, before any store is opened: SQLite is not to count its memory, for which it would take a
+ * lock at each allocation and which nobody asks it. */
+void db_library_start(void);
 const char *db_library_version(void); /* SQLite's */
 int64_t db_wal_bytes(const struct db *db);
 

@@ -3,6 +3,7 @@
 
 #include "check.h"
 
+#include <stdio.h>
 #include <string.h>
 
 TEST(good_utf8_is_good)
@@ -149,6 +150,19 @@ TEST(a_time_is_read_with_its_fraction_and_offset)
     }
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(text_utc_ms(slice_of(bad[i]), &ms), -1);
+}
+
+TEST(a_number_is_written_as_printf_writes_it)
+{
+    static const int64_t numbers[] = {0, 7, -7, 10, 99, 100, 1234567890123, INT64_MAX, INT64_MIN};
+
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        char own[TEXT_INT_MAX], want[TEXT_INT_MAX + 1];
+        int n = snprintf(want, sizeof want, "%lld", (long long)numbers[i]);
+
+        assert_int_equal(text_int(own, numbers[i]), n);
+        assert_memory_equal(own, want, (size_t)n);
+    }
 }
 
 TEST(the_hash_is_the_same_for_ever)

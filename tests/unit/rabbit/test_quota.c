@@ -36,7 +36,7 @@ static size_t fill(const struct destination *to)
 {
     size_t n = 0;
 
-    for (; quota_has_room(quotas, quota_of(quotas, to)); n++)
+    for (; quota_has_room(quotas, quota_of(quotas, to), now_ms); n++)
         quota_take(quotas, quota_of(quotas, to));
     return n;
 }
@@ -44,7 +44,7 @@ static size_t fill(const struct destination *to)
 static void settle(const struct destination *to, size_t n, enum publish_outcome outcome)
 {
     for (size_t i = 0; i < n; i++)
-        quota_settle(quotas, quota_of(quotas, to), outcome);
+        quota_settle(quotas, quota_of(quotas, to), outcome, now_ms);
 }
 
 static void prove(const struct destination *to)
@@ -138,12 +138,12 @@ TEST_BETWEEN(begin, end, publish_channels_without_number_are_bounded)
     quota_take(quotas, kept);
     for (int i = 0; i < 5000; i++) {
         snprintf(name, sizeof name, "q%d", i);
-        assert_true(quota_has_room(quotas, quota_of(quotas, &to)));
+        assert_true(quota_has_room(quotas, quota_of(quotas, &to), now_ms));
     }
     assert_ptr_equal(quota_of(quotas, &to_x), kept);
     for (int i = 0; i < 1200; i++) {
         snprintf(name, sizeof name, "q%d", i);
-        if (quota_has_room(quotas, quota_of(quotas, &to)))
+        if (quota_has_room(quotas, quota_of(quotas, &to), now_ms))
             quota_take(quotas, quota_of(quotas, &to));
     }
     assert_true(quotas_taken(quotas) <= WINDOW);

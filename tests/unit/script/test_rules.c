@@ -123,6 +123,28 @@ TEST_BETWEEN(begin, end, a_route_with_its_order_type_comes_first)
     assert_string_equal(route_of("sent", NULL), "none");
 }
 
+static bool is_still_for(const char *of, const char *of_order, const char *type, const char *order)
+{
+    return route_is_for(rules_route(r, slice_of(of), slice_of(of_order)), slice_of(type),
+                        slice_of(order));
+}
+
+TEST_BETWEEN(begin, end, a_route_knows_whether_it_would_be_found_again)
+{
+    assert_int_equal(add_route("paid", "60201", "paid 60201"), OK);
+    assert_int_equal(add_route("paid", NULL, "paid"), OK);
+    assert_int_equal(add_route("sent", NULL, "sent"), OK);
+    rules_seal(r);
+    assert_true(is_still_for("sent", NULL, "sent", "7"));
+    assert_true(is_still_for("sent", "7", "sent", NULL));
+    assert_false(is_still_for("sent", NULL, "paid", NULL));
+    assert_true(is_still_for("paid", "60201", "paid", "60201"));
+    assert_false(is_still_for("paid", "60201", "paid", "7"));
+    assert_false(is_still_for("paid", "60201", "paid", NULL));
+    assert_true(is_still_for("paid", NULL, "paid", NULL));
+    assert_false(is_still_for("paid", NULL, "paid", "60201")); /* another one is */
+}
+
 TEST_BETWEEN(begin, end, duplicates_name_both_places)
 {
     struct subscription s = {.queue = "q", .origin = "a.lua:1"};
