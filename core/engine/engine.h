@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/settings.h"
 #include "broker/broker.h"
 #include "engine/counters.h"
@@ -46,6 +47,7 @@ struct engine_host {
     void (*closed)(void *arg); /* nothing of the engine is left on the loop; may be NULL */
     void (*edited)(void *arg); /* files of the rules changed: reload; NULL: nobody watches */
     void *arg;
+    const struct notify *notify; /* the service manager; lent; may be NULL */
 };
 
 /* Whether the rules in force have a route for such rows. */

@@ -95,11 +95,12 @@ static void open_strike(struct engine *e)
                                                   "recognized at the next start")));
 }
 
-static int make_guards(struct engine *e, struct err *err)
+/* It comes first, since it asks for the time that the others take. */
+static int make_watchdog(struct engine *e, struct err *err)
 {
-    open_strike(e);
-    return e->settings.watchdog_ms > 0 ? watchdog_start(&e->watchdog, e->settings.watchdog_ms, err)
-                                       : OK;
+    int64_t limit_ms = e->settings.watchdog_ms;
+
+    return limit_ms > 0 ? watchdog_start(&e->watchdog, limit_ms, e->host.notify, err) : OK;
 }
 
 static int make_turn(struct engine *e, struct err *err)
@@ -147,6 +148,19 @@ static int load_rules(struct engine *e, struct err *err)
     return rc;
 }
 
+static int make_parts(struct engine *e, struct err *err)
+{
+    int rc = open_store(e, err);
+
+    if (rc == OK)
+        rc = make_broker(e, err);
+    if (rc != OK)
+        return rc;
+    open_strike(e);
+    rc = make_turn(e, err);
+    return rc == OK ? load_rules(e, err) : rc;
+}
+
 int engine_new(struct engine **e_out, const struct engine_host *host,
                const struct settings *settings, struct err *err)
 {
@@ -160,15 +174,11 @@ int engine_new(struct engine **e_out, const struct engine_host *host,
     e->settings = *settings;
     reach_init(e);
     e->still = standstill_new();
-    rc = e->still != NULL ? open_store(e, err) : err_set(err, ERR_NOMEM, "out of memory");
+    rc = e->still != NULL ? make_watchdog(e, err) : err_set(err, ERR_NOMEM, "out of memory");
+    watchdog_preparing(e->watchdog, true);
     if (rc == OK)
-        rc = make_broker(e, err);
-    if (rc == OK)
-        rc = make_guards(e, err);
-    if (rc == OK)
-        rc = make_turn(e, err);
-    if (rc == OK)
-        rc = load_rules(e, err);
+        rc = make_parts(e, err);
+    watchdog_preparing(e->watchdog, false);
     if (rc != OK) {
         engine_free(&e);
         return rc;

@@ -5,19 +5,26 @@
 #include "base/text.h"
 #include "engine/streak.h"
 #include "face/control.h"
+#include "face/service.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { RELOAD_ANSWER_MAX = 1024 * 1024, TROUBLES_MOST = 100 };
+enum {
+    RELOAD_ANSWER_MAX = 1024 * 1024,
+    TROUBLES_MOST = 100,
+    CLOSING_MS = 10000, /* behind the drain: links are closed, the store is checkpointed */
+};
 
 struct router {
     uv_loop_t loop;
     struct log *log;
     struct engine *engine;
     struct control *control;
+    struct notify *notify;   /* NULL: no service manager */
+    struct service *service; /* NULL: the same, or it has ended */
     uv_signal_t on_term;
     uv_signal_t on_int;
     uv_signal_t on_hup;
@@ -38,6 +45,7 @@ static void on_signal(uv_signal_t *handle, int number)
         _exit(1);
     }
     log_event(r->log, LOG_INFO, "router.stopping", LOG_FIELDS(log_int("signal", number)));
+    service_stopping(r->service, r->start->settings.stop_timeout_ms + CLOSING_MS);
     engine_stop(r->engine);
 }
 
@@ -163,8 +171,8 @@ static int renew(struct router *r, const struct engine_reload *request, struct e
 }
 
 /* The settings first: a broken herald.lua refuses the reload as broken rules do. */
-static int reload(struct router *r, struct engine_reload *request, struct buf *answer,
-                  struct err *err)
+static int take_anew(struct router *r, struct engine_reload *request, struct buf *answer,
+                     struct err *err)
 {
     char restart[ROUTER_RESTART_MAX];
     struct settings settings = {.store = NULL};
@@ -188,6 +196,19 @@ static int reload(struct router *r, struct engine_reload *request, struct buf *a
         log_event(r->log, LOG_WARN, "router.needs_restart",
                   LOG_FIELDS(log_text("settings", restart)));
     return OK;
+}
+
+static int reload(struct router *r, struct engine_reload *request, struct buf *answer,
+                  struct err *err)
+{
+    int rc;
+
+    if (request->dry_run)
+        return take_anew(r, request, answer, err);
+    service_reloading(r->service);
+    rc = take_anew(r, request, answer, err);
+    service_ready(r->service);
+    return rc;
 }
 
 /* Nobody waits for an answer: the log has it. */
@@ -302,10 +323,34 @@ static void on_ready(void *arg)
     fflush(stdout);
 }
 
+/* What holds it up comes first: who reads it sees no more than a line. */
+static void write_line(void *arg, char out[SERVICE_LINE_MAX])
+{
+    struct router *r = arg;
+    struct engine_status s;
+    const char *why;
+
+    if (r->engine == NULL) {
+        (void)snprintf(out, SERVICE_LINE_MAX, "starting: the store is made ready");
+        return;
+    }
+    engine_status(r->engine, &s);
+    why = s.paused_for[0] != '\0' ? s.paused_for : s.stopped_for;
+    (void)snprintf(out, SERVICE_LINE_MAX,
+                   "%s%s%.150s; broker %s; %zu in flight, %zu unacked; handled %lld, confirmed "
+                   "%lld, failed %lld, dead %lld; rules generation %lld%s",
+                   s.state, why[0] != '\0' ? ": " : "", why, s.broker.word, s.broker.in_flight,
+                   s.broker.unacked, (long long)s.counters->handled,
+                   (long long)s.counters->confirmed, (long long)s.counters->failed,
+                   (long long)s.counters->dead, (long long)s.generation,
+                   s.rules_error[0] != '\0' ? ", the files on disk are refused" : "");
+}
+
 static void on_closed(void *arg)
 {
     struct router *r = arg;
 
+    service_stop(&r->service);
     control_stop(&r->control);
     uv_close((uv_handle_t *)&r->on_term, NULL);
     uv_close((uv_handle_t *)&r->on_int, NULL);
@@ -336,6 +381,7 @@ static int make_engine(struct router *r, struct err *err)
         .closed = on_closed,
         .edited = on_edited,
         .arg = r,
+        .notify = r->notify,
     };
 
     return engine_new(&r->engine, &host, &r->start->settings, err);
@@ -347,15 +393,20 @@ static int open_router(struct router *r, struct err *err)
     int rc = control_start(&r->control, &r->loop, r->start->settings.socket, on_question, r, err);
 
     if (rc == OK)
+        rc = service_new(&r->service, &r->loop, r->notify, write_line, r, err);
+    if (rc == OK)
         rc = make_engine(r, err);
     if (rc == OK)
         rc = control_open(r->control, err);
     if (rc == OK)
         rc = engine_start(r->engine, err);
-    if (rc == OK)
+    if (rc == OK) {
         watch_signals(r);
-    else
+        service_ready(r->service);
+    } else {
+        service_stop(&r->service);
         control_stop(&r->control);
+    }
     return rc;
 }
 
@@ -368,23 +419,38 @@ static int run_loop(struct router *r, struct err *err)
     return rc;
 }
 
+/* Without a service manager that hears it a router works as well. */
+static void warn_unheard(struct router *r, const struct err *why)
+{
+    if (why->code != OK)
+        log_event(r->log, LOG_WARN, "router.unheard",
+                  LOG_FIELDS(log_text("reason", why->text),
+                             log_text("what_now", "the service manager is told nothing")));
+}
+
 int router_run(const struct router_start *start, struct err *err)
 {
     const struct settings *s = &start->settings;
     struct router r = {.start = start};
+    struct err unheard = {.code = OK};
     int rc;
+
+    (void)notify_open(&r.notify, &unheard); /* before the log has a thread */
 
     r.log = log_new(STDERR_FILENO, (enum log_level)s->log_level, (enum log_format)s->log_format,
                     clock_real());
     if (r.log == NULL || log_serve(r.log) != 0 || uv_loop_init(&r.loop) != 0) {
         log_free(&r.log);
+        notify_close(&r.notify);
         return err_set(err, ERR_NOMEM, "out of memory");
     }
+    warn_unheard(&r, &unheard);
     rc = run_loop(&r, err);
     if (uv_loop_close(&r.loop) != 0)
         log_event(r.log, LOG_ERROR, "router.leftover_handles", LOG_NO_FIELDS);
     else if (rc == OK)
         log_event(r.log, LOG_INFO, "router.stopped", LOG_NO_FIELDS);
     log_free(&r.log);
+    notify_close(&r.notify);
     return rc;
 }

@@ -166,6 +166,7 @@ class Router:
 
     fail = None  # HERALD_FAIL of its processes
     sanitizer = None  # one more of ASAN_OPTIONS
+    variables = {}  # others of its processes' environment
 
     def __init__(self, case, name, files, settings, broker):
         self.case = case
@@ -198,7 +199,7 @@ class Router:
     def environment(self, command=None):
         """Whether something leaks takes longer to see than most commands to run: each command is
         looked at once in each of the processes that run tests, and always in test_command_*."""
-        keep = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+        keep = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **self.variables}
         keep.update((k, v) for k, v in os.environ.items() if k.endswith("SAN_OPTIONS"))
         if self.broker is not None:
             keep["HERALD_BROKER"] = self.broker

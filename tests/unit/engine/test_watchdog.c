@@ -2,9 +2,14 @@
 #include "check.h"
 
 #include "engine/watchdog.h"
+#include "folder.h"
 
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,7 +26,7 @@ TEST(test_it_leaves_alone_what_returns)
     struct watchdog *w;
     struct err err = {0};
 
-    assert_int_equal(watchdog_start(&w, 400, &err), OK);
+    assert_int_equal(watchdog_start(&w, 400, NULL, &err), OK);
     for (int i = 0; i < 30; i++) { /* longer than the limit together, not one of them */
         watchdog_enter(w, "a handler");
         sleep_ms(20);
@@ -36,7 +41,7 @@ TEST(test_nobody_inside_is_no_offence)
     struct watchdog *w;
     struct err err = {0};
 
-    assert_int_equal(watchdog_start(&w, 20, &err), OK);
+    assert_int_equal(watchdog_start(&w, 20, NULL, &err), OK);
     watchdog_enter(w, "a handler");
     watchdog_leave(w);
     sleep_ms(100);
@@ -59,7 +64,7 @@ static int bitten(char *said, size_t size)
 
         signal(SIGABRT, SIG_DFL);
         dup2(fds[1], STDERR_FILENO);
-        if (watchdog_start(&w, 50, &err) != OK)
+        if (watchdog_start(&w, 50, NULL, &err) != OK)
             _exit(1);
         watchdog_enter(w, "a handler");
         sleep_ms(10000);
@@ -89,6 +94,68 @@ TEST(test_an_engine_without_one)
 
     watchdog_enter(w, "a handler");
     watchdog_leave(w);
+    watchdog_preparing(w, true);
     watchdog_stop(&w);
     assert_null(w);
+}
+
+struct manager {
+    char folder[64];
+    int fd;
+    struct notify *notify;
+    struct watchdog *watchdog;
+};
+
+static void manager_setup(struct manager *f)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    struct err err = {0};
+
+    folder_make(f->folder);
+    snprintf(at.sun_path, sizeof at.sun_path, "%s/notify", f->folder);
+    f->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(f->fd, (struct sockaddr *)&at, sizeof at), 0);
+    setenv("NOTIFY_SOCKET", at.sun_path, 1);
+    setenv("WATCHDOG_USEC", "40000", 1);
+    assert_int_equal(notify_open(&f->notify, &err), OK);
+    assert_int_equal(watchdog_start(&f->watchdog, 600000, f->notify, &err), OK);
+}
+
+static void manager_teardown(struct manager *f)
+{
+    watchdog_stop(&f->watchdog);
+    notify_close(&f->notify);
+    close(f->fd);
+    folder_remove(f->folder);
+}
+
+static void wait_for(const struct manager *f, const char *word)
+{
+    char text[128];
+
+    do {
+        ssize_t n = recv(f->fd, text, sizeof text - 1, 0);
+
+        assert_true(n > 0);
+        text[n] = '\0';
+    } while (strcmp(text, word) != 0);
+}
+
+/* A handler within its limit included. */
+TEST_WITH(manager, test_the_service_manager_hears_that_all_is_well)
+{
+    wait_for(f, "WATCHDOG=1");
+    watchdog_enter(f->watchdog, "a handler");
+    for (int i = 0; i < 20; i++) /* more than were under way */
+        wait_for(f, "WATCHDOG=1");
+    watchdog_leave(f->watchdog);
+    wait_for(f, "WATCHDOG=1");
+}
+
+TEST_WITH(manager, test_who_makes_a_store_ready_asks_for_time)
+{
+    watchdog_preparing(f->watchdog, true);
+    wait_for(f, "EXTEND_TIMEOUT_USEC=60000000");
+    watchdog_preparing(f->watchdog, false);
+    wait_for(f, "WATCHDOG=1");
 }
