@@ -61,6 +61,12 @@ struct subscription {
     struct destination *from; /* the exchanges the queue is bound to */
     size_t n_from;
     struct arguments *from_arguments; /* of each of these bindings; NULL: none has any */
+    /* Exchanges that are bound to others for its sake: each target takes from the source of the
+     * same number, whose routing key and arguments are those of the binding. */
+    const struct destination *targets;
+    const struct destination *sources;
+    const struct arguments *source_arguments; /* NULL: none has any */
+    size_t n_sources;
     enum queue_type queue_type;
     struct arguments arguments; /* what it is made with, besides what herald gives it */
     int priority;               /* of the consumer, among others of the queue */

@@ -68,6 +68,21 @@ static int declare_targets(struct embedded *e, const struct route *r, struct err
     return rc;
 }
 
+/* Exchanges that take from others. */
+static int declare_sources(struct embedded *e, const struct subscription *s, struct err *err)
+{
+    int rc = OK;
+
+    for (size_t i = 0; i < s->n_sources && rc == OK; i++) {
+        rc = queue_declare_exchange(e->db, s->sources[i].exchange, s->sources[i].kind, err);
+        if (rc == OK)
+            rc = queue_declare_exchange(e->db, s->targets[i].exchange, s->targets[i].kind, err);
+        if (rc == OK)
+            rc = queue_bind_exchange(e->db, s->targets[i].exchange, &s->sources[i], err);
+    }
+    return rc;
+}
+
 static int declare(struct embedded *e, const struct topology *t, struct err *err)
 {
     int rc = OK;
@@ -85,6 +100,8 @@ static int declare(struct embedded *e, const struct topology *t, struct err *err
             if (rc == OK)
                 rc = queue_bind(e->db, s->queue, &s->from[k], err);
         }
+        if (rc == OK)
+            rc = declare_sources(e, s, err);
     }
     return rc;
 }

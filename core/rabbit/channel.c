@@ -164,6 +164,31 @@ int ask_queue(struct link *l, uint16_t channel, const char *name, enum queue_for
     return link_send(l, channel, AMQP_QUEUE_DECLARE_METHOD, &m, err);
 }
 
+/* The entries lend from `a`. */
+static amqp_table_t binding_arguments(const struct arguments *a,
+                                      amqp_table_entry_t entries[static ARGUMENTS_MAX])
+{
+    amqp_table_t table = {.entries = entries};
+
+    for (size_t i = 0; i < a->n && i < ARGUMENTS_MAX; i++)
+        entries[table.num_entries++] = channel_argument(&a->list[i]);
+    return table;
+}
+
+int ask_exchange_binding(struct link *l, uint16_t channel, const char *from, const char *to,
+                         const char *routing_key, const struct arguments *a, struct err *err)
+{
+    amqp_table_entry_t entries[ARGUMENTS_MAX];
+    amqp_exchange_bind_t m = {
+        .destination = amqp_cstring_bytes(to),
+        .source = amqp_cstring_bytes(from),
+        .routing_key = amqp_cstring_bytes(routing_key),
+        .arguments = binding_arguments(a, entries),
+    };
+
+    return link_send(l, channel, AMQP_EXCHANGE_BIND_METHOD, &m, err);
+}
+
 int ask_binding(struct link *l, uint16_t channel, const char *exchange, const char *queue,
                 const char *routing_key, const struct arguments *a, struct err *err)
 {
@@ -172,11 +197,9 @@ int ask_binding(struct link *l, uint16_t channel, const char *exchange, const ch
         .queue = amqp_cstring_bytes(queue),
         .exchange = amqp_cstring_bytes(exchange),
         .routing_key = amqp_cstring_bytes(routing_key),
-        .arguments = {.entries = entries},
+        .arguments = binding_arguments(a, entries),
     };
 
-    for (size_t i = 0; i < a->n && i < ARGUMENTS_MAX; i++)
-        entries[m.arguments.num_entries++] = channel_argument(&a->list[i]);
     return link_send(l, channel, AMQP_QUEUE_BIND_METHOD, &m, err);
 }
 

@@ -52,6 +52,9 @@ int ask_queue(struct link *l, uint16_t channel, const char *name, enum queue_for
 
 int ask_binding(struct link *l, uint16_t channel, const char *exchange, const char *queue,
                 const char *routing_key, const struct arguments *a, struct err *err);
+/* The same for an exchange that takes from another one. */
+int ask_exchange_binding(struct link *l, uint16_t channel, const char *from, const char *to,
+                         const char *routing_key, const struct arguments *a, struct err *err);
 
 /* An argument as AMQP has it; lent by `a`. */
 amqp_table_entry_t channel_argument(const struct argument *a);

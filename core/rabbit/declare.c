@@ -167,8 +167,9 @@ static int ask(const struct declare_channel *dc, const struct declare_item *item
     if (item->kind == ITEM_LIMIT || item->step == STEP_PROBING)
         return queue_probe_ask(item->probe, dc->link, dc->channel, err);
     if (item->kind == ITEM_BINDING)
-        return ask_binding(dc->link, dc->channel, item->exchange->name, item->queue->name,
-                           item->name, &item->bound_with, err);
+        return (item->queue->kind == ITEM_EXCHANGE ? ask_exchange_binding : ask_binding)(
+            dc->link, dc->channel, item->exchange->name, item->queue->name, item->name,
+            &item->bound_with, err);
     if (item->kind == ITEM_EXCHANGE)
         return ask_exchange(dc->link, dc->channel, item->name, item->rule.exchange_kind,
                             item->step == STEP_ASKING, err);
@@ -208,8 +209,9 @@ static bool ends_ready(struct declare *d, struct declare_item *item)
             return false;
         if (ends[i]->state == DECLARE_REFUSED) {
             snprintf(why, sizeof why,
-                     "queue \"%s\" is not bound to exchange \"%s\": the %s was refused",
-                     item->queue->name, item->exchange->name, declare_item_kind(ends[i]));
+                     "%s \"%s\" is not bound to exchange \"%s\": the %s was refused",
+                     declare_item_kind(item->queue), item->queue->name, item->exchange->name,
+                     declare_item_kind(ends[i]));
             refuse(d, item, why);
             return false;
         }
@@ -472,6 +474,7 @@ static void on_answer(struct declare *d, struct declare_item *item, const amqp_m
         break;
     case AMQP_EXCHANGE_DECLARE_OK_METHOD:
     case AMQP_QUEUE_BIND_OK_METHOD:
+    case AMQP_EXCHANGE_BIND_OK_METHOD:
     case AMQP_BASIC_CANCEL_OK_METHOD:
         on_ok(d, item);
         break;

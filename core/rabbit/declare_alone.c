@@ -28,7 +28,8 @@ void declare_unanswered(struct declare *d, struct declare_item *queue, const cha
 static amqp_method_number_t method_of(const struct declare_item *item)
 {
     if (item->kind == ITEM_BINDING)
-        return AMQP_QUEUE_BIND_METHOD;
+        return item->queue->kind == ITEM_EXCHANGE ? AMQP_EXCHANGE_BIND_METHOD
+                                                  : AMQP_QUEUE_BIND_METHOD;
     return item->kind == ITEM_EXCHANGE ? AMQP_EXCHANGE_DECLARE_METHOD : AMQP_QUEUE_DECLARE_METHOD;
 }
 

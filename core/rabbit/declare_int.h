@@ -62,7 +62,7 @@ struct declare_item {
     struct item_rule rule;            /* as it is in force */
     struct item_rule next;            /* of the plan under way, when `named` */
     struct declare_item *exchange;    /* ITEM_BINDING: from */
-    struct declare_item *queue;       /* ITEM_BINDING: to; ITEM_DEAD: whose */
+    struct declare_item *queue;       /* ITEM_BINDING: to, also an exchange; ITEM_DEAD: whose */
     struct arguments bound_with;      /* ITEM_BINDING: its arguments; owned */
     bool absent;                      /* asked for passively, it was not there */
     bool planned;                     /* named by the rules */

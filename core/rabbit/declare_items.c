@@ -270,6 +270,23 @@ struct declare_item *declare_dead_queue(struct declare *d, struct declare_item *
     return take(d, &like);
 }
 
+/* Exchanges to exchanges. */
+static int declare_sources(struct declare *d, const struct subscription *s)
+{
+    const struct arguments none = {.n = 0};
+
+    for (size_t i = 0; i < s->n_sources; i++) {
+        const struct arguments *a = s->source_arguments != NULL ? &s->source_arguments[i] : &none;
+        struct declare_item *source = declare_exchange(d, &s->sources[i], true);
+        struct declare_item *target = declare_exchange(d, &s->targets[i], true);
+
+        if (source == NULL || target == NULL ||
+            declare_binding(d, source, target, s->sources[i].routing_key, a) == NULL)
+            return ERR_NOMEM;
+    }
+    return OK;
+}
+
 int declare_bindings(struct declare *d, struct declare_item *queue, const struct subscription *s)
 {
     const struct arguments none = {.n = 0};
@@ -285,7 +302,7 @@ int declare_bindings(struct declare *d, struct declare_item *queue, const struct
             declare_binding(d, exchange, queue, s->from[i].routing_key, a) == NULL)
             return ERR_NOMEM;
     }
-    return OK;
+    return declare_sources(d, s);
 }
 
 enum declare_state declare_state(const struct declare_item *item)
@@ -330,8 +347,8 @@ static void leave(struct declare *d, struct declare_item *item)
     reason_drop(&item->why);
     if (item->kind == ITEM_BINDING && item->queue->named)
         log_event(d->log, LOG_INFO, "broker.binding_left",
-                  LOG_FIELDS(log_text("queue", item->queue->name),
-                             log_text("exchange", item->exchange->name),
+                  LOG_FIELDS(log_text(declare_item_kind(item->queue), item->queue->name),
+                             log_text("from", item->exchange->name),
                              log_text("routing_key", item->name)));
 }
 

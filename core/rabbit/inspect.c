@@ -453,12 +453,19 @@ static void on_look(uv_timer_t *timer)
 
 static void tell_of_bindings(const struct inspection *in, const struct topology *t)
 {
-    size_t bindings = 0;
+    size_t bindings = 0, of_exchanges = 0;
 
-    for (size_t i = 0; i < t->n_subscriptions; i++)
+    for (size_t i = 0; i < t->n_subscriptions; i++) {
+        of_exchanges += t->subscriptions[i].n_sources;
         for (size_t k = 0; k < t->subscriptions[i].n_from; k++)
             bindings += t->subscriptions[i].from[k].kind != EXCHANGE_DEFAULT;
-    if (bindings > 0)
+    }
+    if (of_exchanges > 0)
+        in->finding(in->arg, INSPECT_NOTE, "",
+                    "bindings, of queues and of exchanges to exchanges, cannot be seen over AMQP: "
+                    "they were not compared; those that the rules name are made at the start, "
+                    "others stay");
+    else if (bindings > 0)
         in->finding(in->arg, INSPECT_NOTE, "",
                     "bindings cannot be seen over AMQP: they were not compared; those that the "
                     "rules name are made at the start, others stay");

@@ -45,7 +45,7 @@ static size_t count_most(const struct topology *t)
     size_t n = t->n_subscriptions;
 
     for (size_t i = 0; i < t->n_subscriptions; i++)
-        n += t->subscriptions[i].n_from;
+        n += t->subscriptions[i].n_from + t->subscriptions[i].n_sources;
     for (size_t i = 0; i < t->n_routes; i++)
         n += t->routes[i].n_to;
     return n;
@@ -56,9 +56,12 @@ int inspect_list(struct inspection *in, const struct topology *t)
     in->questions = calloc(count_most(t) + 1, sizeof *in->questions);
     if (in->questions == NULL)
         return ERR_NOMEM;
-    for (size_t i = 0; i < t->n_subscriptions; i++)
-        add_destinations(in, ASK_EXCHANGE, t->subscriptions[i].origin, t->subscriptions[i].from,
-                         t->subscriptions[i].n_from, false);
+    for (size_t i = 0; i < t->n_subscriptions; i++) {
+        const struct subscription *s = &t->subscriptions[i];
+
+        add_destinations(in, ASK_EXCHANGE, s->origin, s->from, s->n_from, false);
+        add_destinations(in, ASK_EXCHANGE, s->origin, s->sources, s->n_sources, false);
+    }
     for (size_t i = 0; i < t->n_routes; i++)
         add_destinations(in, ASK_EXCHANGE, t->routes[i].origin, t->routes[i].to, t->routes[i].n_to,
                          t->routes[i].unroutable != UNROUTABLE_DROP);

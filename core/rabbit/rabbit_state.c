@@ -118,10 +118,16 @@ static bool is_subscribed(const struct topology *t, const char *queue)
 
 static bool is_bound(const struct topology *t, const char *exchange)
 {
-    for (size_t i = 0; i < t->n_subscriptions; i++)
-        for (size_t k = 0; k < t->subscriptions[i].n_from; k++)
-            if (strcmp(t->subscriptions[i].from[k].exchange, exchange) == 0)
+    for (size_t i = 0; i < t->n_subscriptions; i++) {
+        const struct subscription *s = &t->subscriptions[i];
+
+        for (size_t k = 0; k < s->n_from; k++)
+            if (strcmp(s->from[k].exchange, exchange) == 0)
                 return true;
+        for (size_t k = 0; k < s->n_sources; k++)
+            if (strcmp(s->sources[k].exchange, exchange) == 0)
+                return true;
+    }
     return false;
 }
 

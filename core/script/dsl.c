@@ -113,6 +113,19 @@ static void read_functions(const struct declared *d, struct subscription *s)
     s->identity_in_body = declared_flag(d, "identity_in_body");
 }
 
+/* Most have none, and say nothing of it. */
+static void read_sources(const struct declared *d, struct subscription *s)
+{
+    struct arguments *arguments;
+
+    if (lua_getfield(d->L, d->table, "sources") != LUA_TNIL) {
+        s->targets = declared_destinations(d, "targets", &s->n_sources, NULL);
+        s->sources = declared_destinations(d, "sources", &s->n_sources, &arguments);
+        s->source_arguments = arguments;
+    }
+    lua_pop(d->L, 1);
+}
+
 static int add_subscription(lua_State *L)
 {
     static const char *const types[] = {"any", "quorum", "classic", NULL};
@@ -123,6 +136,7 @@ static int add_subscription(lua_State *L)
 
     s.queue = declared_text(&d, "queue").data;
     s.from = declared_destinations(&d, "from", &s.n_from, &s.from_arguments);
+    read_sources(&d, &s);
     s.queue_type = (enum queue_type)declared_word(&d, "queue_type", types);
     declared_arguments(&d, "arguments", &s.arguments);
     s.priority = (int)declared_integer(&d, "priority");

@@ -221,7 +221,9 @@ static int add(struct rules *r, enum rule_kind kind, const void *item,
 
 int rules_add_subscription(struct rules *r, const struct subscription *s, struct err *err)
 {
-    return add(r, RULE_SUBSCRIPTION, s, s->from, s->n_from, err);
+    int rc = add(r, RULE_SUBSCRIPTION, s, s->from, s->n_from, err);
+
+    return rc == OK ? exchanges_add(&r->exchanges, s->sources, s->n_sources, s->origin, err) : rc;
 }
 
 int rules_add_route(struct rules *r, const struct route *route, struct err *err)

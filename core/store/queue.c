@@ -3,6 +3,7 @@
 
 #include "store/sqlite/db_int.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 int queue_declare(struct db *db, const char *queue, struct err *err)
@@ -111,6 +112,17 @@ int queue_bind(struct db *db, const char *queue, const struct destination *from,
     return query_run(&q, err);
 }
 
+int queue_bind_exchange(struct db *db, const char *exchange, const struct destination *from,
+                        struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_EXCHANGE_BIND);
+
+    query_text(&q, from->exchange);
+    query_text(&q, exchange);
+    query_text(&q, from->routing_key);
+    return query_run(&q, err);
+}
+
 /* Takes the next word off *s: up to a dot or the end. False: there is none left. */
 static bool next_word(struct slice *s, struct slice *word)
 {
@@ -200,43 +212,162 @@ static int publish_default(struct db *db, const struct destination *to, const st
     return put(db, queue, to, m, err);
 }
 
-/* Bindings come in order of queue: one that has the message already is passed over
- * until the name changes. */
-static int publish_bound(struct db *db, enum exchange_kind kind, const struct destination *to,
-                         const struct message *m, size_t *n_out, struct err *err)
+/* Names, in the order in which they were found. */
+struct name {
+    struct name *next;
+    char text[];
+};
+
+struct names {
+    struct name *first, *last; /* owned */
+};
+
+static void free_names(struct names *names)
 {
-    struct query q = query_start(db, STATEMENT_BINDING_LIST);
-    struct slice key = slice_of(to->routing_key);
-    struct buf done;
+    while (names->first != NULL) {
+        struct name *next = names->first->next;
+
+        free(names->first);
+        names->first = next;
+    }
+}
+
+static bool has_name(const struct names *names, struct slice name)
+{
+    for (const struct name *n = names->first; n != NULL; n = n->next)
+        if (slice_is(name, n->text))
+            return true;
+    return false;
+}
+
+static int add_name(struct names *names, struct slice text, struct err *err)
+{
+    struct name *n = malloc(sizeof *n + text.len + 1);
+
+    if (n == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    n->next = NULL;
+    memcpy(n->text, text.data, text.len);
+    n->text[text.len] = '\0';
+    *(names->last != NULL ? &names->last->next : &names->first) = n;
+    names->last = n;
+    return OK;
+}
+
+/* Adds the exchanges that take this key from one of them. */
+static int add_takers(struct db *db, enum exchange_kind kind, const char *exchange,
+                      struct names *names, struct slice key, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_EXCHANGE_BOUND);
     int rc;
 
-    buf_init(&done, MESSAGE_BODY_MAX);
-    query_text(&q, to->exchange);
+    query_text(&q, exchange);
+    while ((rc = query_row(&q, err)) == 1) {
+        struct slice taker = column_slice(q.stmt, 0);
+
+        if (!binding_matches(kind, column_slice(q.stmt, 1), key) || has_name(names, taker))
+            continue;
+        rc = add_name(names, taker, err);
+        if (rc != OK)
+            break;
+    }
+    query_end(&q);
+    return rc < 0 ? rc : OK;
+}
+
+enum { QUEUE_MAX = 1024 * 1024 }; /* whatever somebody may have written there */
+
+/* Called for each queue that a message comes to, once. Returns OK to go on. */
+typedef int reached_fn(void *arg, struct slice queue, struct err *err);
+
+/* A message, on its way from exchange to exchange. */
+struct way {
+    struct db *db;
+    struct slice key;
+    struct names exchanges; /* that have it, each once: circles do no harm */
+    struct names queues;    /* where it came to, if several have it: each may lead there */
+    reached_fn *fn;
+    void *arg;
+};
+
+static int reach(struct way *w, struct slice queue, struct buf *last, struct err *err)
+{
+    int rc = OK;
+
+    buf_clear(last);
+    if (buf_append(last, queue.data, queue.len) != OK)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    if (has_name(&w->queues, queue))
+        return OK;
+    if (w->exchanges.first != w->exchanges.last)
+        rc = add_name(&w->queues, queue, err);
+    return rc == OK ? w->fn(w->arg, queue, err) : rc;
+}
+
+/* Bindings come in order of queue: one that has the message already is passed over until the name
+ * changes. */
+static int walk_queues(struct way *w, enum exchange_kind kind, const char *exchange,
+                       struct err *err)
+{
+    struct query q = query_start(w->db, STATEMENT_BINDING_LIST);
+    struct buf last;
+    int rc;
+
+    buf_init(&last, QUEUE_MAX);
+    query_text(&q, exchange);
     while ((rc = query_row(&q, err)) == 1) {
         struct slice queue = column_slice(q.stmt, 0);
 
-        if (*n_out > 0 && slice_equal(queue, (struct slice){done.data, done.len}))
+        if ((last.len > 0 && slice_equal(queue, (struct slice){last.data, last.len})) ||
+            !binding_matches(kind, column_slice(q.stmt, 1), w->key))
             continue;
-        if (!binding_matches(kind, column_slice(q.stmt, 1), key))
-            continue;
-        rc = put(db, queue, to, m, err);
+        rc = reach(w, queue, &last, err);
         if (rc != OK)
             break;
-        (*n_out)++;
-        buf_clear(&done);
-        if (buf_append(&done, queue.data, queue.len) != OK) {
-            rc = err_set(err, ERR_NOMEM, "out of memory");
-            break;
-        }
     }
     query_end(&q);
-    buf_free(&done);
+    buf_free(&last);
     return rc < 0 ? rc : OK;
+}
+
+/* `exchange` is there, and of this kind. */
+static int walk(struct way *w, enum exchange_kind kind, const char *exchange, struct err *err)
+{
+    int rc = add_name(&w->exchanges, slice_of(exchange), err);
+
+    for (const struct name *n = w->exchanges.first; rc == OK && n != NULL; n = n->next) {
+        if (n != w->exchanges.first)
+            rc = find_exchange(w->db, n->text, &kind, err);
+        if (rc == OK)
+            rc = add_takers(w->db, kind, n->text, &w->exchanges, w->key, err);
+        if (rc == OK)
+            rc = walk_queues(w, kind, n->text, err);
+    }
+    free_names(&w->exchanges);
+    free_names(&w->queues);
+    return rc;
+}
+
+struct publish {
+    struct db *db;
+    const struct destination *to;
+    const struct message *m;
+    size_t n;
+};
+
+static int put_into(void *arg, struct slice queue, struct err *err)
+{
+    struct publish *p = arg;
+
+    p->n++;
+    return put(p->db, queue, p->to, p->m, err);
 }
 
 int queue_publish(struct db *db, const struct destination *to, const struct message *m,
                   size_t *n_out, struct err *err)
 {
+    struct publish p = {.db = db, .to = to, .m = m};
+    struct way w = {.db = db, .key = slice_of(to->routing_key), .fn = put_into, .arg = &p};
     enum exchange_kind kind;
     int rc;
 
@@ -246,27 +377,31 @@ int queue_publish(struct db *db, const struct destination *to, const struct mess
     rc = find_exchange(db, to->exchange, &kind, err);
     if (rc == OK && kind == EXCHANGE_DEFAULT)
         return err_set(err, ERR_BROKER, "no exchange %s", to->exchange);
-    return rc == OK ? publish_bound(db, kind, to, m, n_out, err) : rc;
+    if (rc == OK)
+        rc = walk(&w, kind, to->exchange, err);
+    *n_out = p.n;
+    return rc;
+}
+
+static int note_reached(void *arg, struct slice queue, struct err *err)
+{
+    (void)queue, (void)err;
+    *(bool *)arg = true;
+    return OK;
 }
 
 int queue_reaches(struct db *db, const struct destination *to, bool *reaches_out, struct err *err)
 {
+    struct way w = {
+        .db = db, .key = slice_of(to->routing_key), .fn = note_reached, .arg = reaches_out};
     enum exchange_kind kind;
-    struct query q;
     int rc;
 
     *reaches_out = false;
     if (to->kind == EXCHANGE_DEFAULT)
         return queue_exists(db, slice_of(to->routing_key), reaches_out, err);
     rc = find_exchange(db, to->exchange, &kind, err);
-    if (rc != OK || kind == EXCHANGE_DEFAULT)
-        return rc;
-    q = query_start(db, STATEMENT_BINDING_LIST);
-    query_text(&q, to->exchange);
-    while (!*reaches_out && (rc = query_row(&q, err)) == 1)
-        *reaches_out = binding_matches(kind, column_slice(q.stmt, 1), slice_of(to->routing_key));
-    query_end(&q);
-    return rc < 0 ? rc : OK;
+    return rc == OK && kind != EXCHANGE_DEFAULT ? walk(&w, kind, to->exchange, err) : rc;
 }
 
 int queue_peek(struct db *db, const char *queue, int64_t after, size_t limit, queue_item_fn *fn,

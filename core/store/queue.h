@@ -14,9 +14,13 @@ int queue_declare(struct db *db, const char *queue, struct err *err);
 int queue_declare_exchange(struct db *db, const char *exchange, enum exchange_kind kind,
                            struct err *err);
 int queue_bind(struct db *db, const char *queue, const struct destination *from, struct err *err);
+/* Both exchanges are there. */
+int queue_bind_exchange(struct db *db, const char *exchange, const struct destination *from,
+                        struct err *err);
 
 /* Puts the message into every queue that the destination reaches (AMQP's rules for
- * fanout, direct, topic with * and #, and the default exchange), once per queue.
+ * fanout, direct, topic with * and #, the default exchange, exchanges that take from others), once
+ * per queue.
  * *n_out: how many. ERR_BROKER: no such exchange. */
 int queue_publish(struct db *db, const struct destination *to, const struct message *m,
                   size_t *n_out, struct err *err);

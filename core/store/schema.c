@@ -320,9 +320,14 @@ static const char version_11[] =
     "alter table herald_dead add column format text;"
     "alter table herald_dead add column reply_until integer;";
 
-static const struct schema_step steps[] = {{version_1}, {version_2},       {version_3}, {version_4},
-                                           {version_5}, {version_6},       {version_7}, {version_8},
-                                           {version_9}, {schema_identity}, {version_11}};
+/* Exchanges that take from others, as herald_binding. */
+static const char version_12[] =
+    "create table herald_exchange_binding (source text not null, exchange text not null,"
+    "  routing_key text not null, primary key (source, exchange, routing_key)) without rowid;";
+
+static const struct schema_step steps[] = {
+    {version_1}, {version_2}, {version_3}, {version_4},       {version_5},  {version_6},
+    {version_7}, {version_8}, {version_9}, {schema_identity}, {version_11}, {version_12}};
 
 /* 0: herald has never been here. */
 static int read_version(struct db *db, int64_t *version_out, struct err *err)

@@ -285,6 +285,11 @@
       "on conflict(exchange, queue, routing_key) do nothing")                                      \
     X(BINDING_LIST, "look for bindings",                                                           \
       "select queue, routing_key from herald_binding where exchange = ? order by queue")           \
+    X(EXCHANGE_BIND, "bind an exchange",                                                           \
+      "insert into herald_exchange_binding(source, exchange, routing_key) values (?, ?, ?) "       \
+      "on conflict(source, exchange, routing_key) do nothing")                                     \
+    X(EXCHANGE_BOUND, "look for bound exchanges",                                                  \
+      "select exchange, routing_key from herald_exchange_binding where source = ?")                \
     X(ITEM_ADD, "put a message into a queue",                                                      \
       "insert into herald_queue_item(queue, " MESSAGE_COLUMNS ") values (?, " MESSAGE_MARKS ")")   \
     X(ITEM_LIST, "look into a queue",                                                              \

@@ -21,6 +21,7 @@ local herald = {}
 ---@field kind "fanout"|"direct"|"topic"|"headers"|"queue"
 ---@field exchange string
 ---@field routing_key string
+---@field from fun(self: herald.destination, others: herald.destination|herald.destination[]): herald.destination an exchange that takes from others itself, in herald.subscribe
 
 ---@param exchange string
 ---@return herald.destination

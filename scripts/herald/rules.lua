@@ -122,7 +122,10 @@ end
 
 local class = { __metatable = "herald.destination" }
 
-function class.__index(handle, key) return destinations[handle][key] end
+-- exchange:from(others): the same, and bound to these itself. Set below.
+local bound_to
+
+function class.__index(handle, key) return key == "from" and bound_to or destinations[handle][key] end
 
 function class.__newindex() error("a destination is read-only", 2) end
 
@@ -133,10 +136,10 @@ end
 
 -- What a script holds is empty; the fields that count stay here. Where `keys` are given, it stands
 -- for one of each, which is for `from` alone; as `bound` is, arguments of a binding.
-local function destination(kind, exchange, routing_key, keys, bound)
+local function destination(kind, exchange, routing_key, keys, bound, sources)
   local handle = setmetatable({}, class)
   destinations[handle] = { kind = kind, exchange = exchange, routing_key = routing_key, keys = keys,
-    arguments = bound }
+    arguments = bound, sources = sources }
   return handle
 end
 
@@ -185,6 +188,28 @@ function M.queue(origin, name)
   return destination("queue", "", check_name(origin, "the name in herald.queue", name))
 end
 
+-- What another exchange is bound to, of the arguments of exchange:from().
+local function source_of(what, item)
+  local fields = destinations[item]
+  if not fields or fields.kind == "queue" then
+    fail(nil, "%s takes exchanges: herald.fanout \"exchange\", herald.topic(\"exchange\", \"key\") or "
+      .. "a list of them, not %s", what, fields and "a queue" or article(item))
+  end
+  return fields
+end
+
+bound_to = function(handle, from)
+  local fields = destinations[handle]
+  if not fields then fail(nil, "write exchange:from(others), with a colon") end
+  local what = ("herald.%s:from"):format(fields.kind)
+  if fields.kind == "queue" then fail(nil, "%s: a queue is bound by from in herald.subscribe", what) end
+  if destinations[from] or type(from) ~= "table" then from = { from } end
+  local sources = { table.unpack(fields.sources or {}) }
+  for _, item in ipairs(from) do sources[#sources + 1] = source_of(what, item) end
+  return destination(fields.kind, fields.exchange, fields.routing_key, fields.keys, fields.arguments,
+    sources)
+end
+
 local HOW = "write herald.fanout \"exchange\", herald.topic(\"exchange\", \"key\"), "
   .. "herald.direct(\"exchange\", \"key\"), herald.headers \"exchange\" or herald.queue \"name\""
 
@@ -214,9 +239,10 @@ local function same_destination(a, b)
 end
 
 local function check_target(origin, what, fields)
-  if fields.keys or fields.arguments then
+  if fields.keys or fields.arguments or fields.sources then
     fail(origin, "%s herald.%s with %s: those are of bindings, for from in herald.subscribe", what,
-      fields.kind, fields.keys and "a list of routing keys" or "arguments")
+      fields.kind, fields.keys and "a list of routing keys"
+      or fields.arguments and "arguments" or "others that it takes from")
   end
   return fields
 end
@@ -323,12 +349,26 @@ local function add_sources(list, fields)
   if not fields.keys then list[#list + 1] = fields end
 end
 
+-- Those that exchanges of the list take from, in two lists of one length: what takes, and from what.
+local function add_exchanges(targets, sources, fields)
+  for _, source in ipairs(fields.sources or {}) do
+    local before = #sources
+    add_sources(sources, source)
+    for i = before + 1, #sources do
+      targets[i] = { kind = fields.kind, exchange = fields.exchange, routing_key = "" }
+    end
+    add_exchanges(targets, sources, source)
+  end
+end
+
 local function check_from(origin, from)
   if from == nil then return {} end
-  local list, count = {}, 0
+  local list, targets, sources, count = {}, {}, {}, 0
   if destinations[from] or type(from) ~= "table" then from = { from } end
   for _, item in ipairs(from) do
-    add_sources(list, check_source(origin, item))
+    local fields = check_source(origin, item)
+    add_sources(list, fields)
+    add_exchanges(targets, sources, fields)
     count = count + 1
   end
   for _ in pairs(from) do count = count - 1 end
@@ -338,7 +378,12 @@ local function check_from(origin, from)
   if #list > TARGETS_MAX then
     fail(origin, "from in herald.subscribe is a list of %d: it takes at most %d", #list, TARGETS_MAX)
   end
-  return list
+  if #sources > TARGETS_MAX then
+    fail(origin, "from in herald.subscribe binds %d exchanges to others: it takes at most %d", #sources,
+      TARGETS_MAX)
+  end
+  if #sources == 0 then return list end
+  return list, targets, sources
 end
 
 local function check_delays(origin, where, delay)
@@ -569,11 +614,14 @@ function M.subscribe(origin, spec)
   local envelope, asked, read, envelope_name = check_envelope(origin, spec.envelope)
   local identity = spec.identity ~= "body.id" and check_function(origin,
     "identity in herald.subscribe", spec.identity) or nil
+  local from, targets, sources = check_from(origin, spec.from)
   local unhandled = default(spec.unhandled, "ack")
   check_word(origin, "unhandled in herald.subscribe", unhandled, { "ack", "dead" })
   native.add_subscription(origin, {
     queue = queue,
-    from = check_from(origin, spec.from),
+    from = from,
+    targets = targets,
+    sources = sources,
     queue_type = default(spec.queue_type, "any"),
     prefetch = check_integer(origin, "prefetch in herald.subscribe", default(spec.prefetch, 500),
       1, 65535),

@@ -139,6 +139,31 @@ class Topology(Case):
         send("exchange", "", "4", other=True)
         self.effects(router, "1", "2", "3", "4")
 
+    def test_exchanges_take_from_exchanges(self):
+        """A service publishes to one exchange, and others bind what they want of it."""
+        self.use_names("events", "orders", "all")
+        fields = """from = { herald.fanout("$orders"):from(herald.topic("$events", "order.*")
+              :from(herald.headers("$all", { shop = "x" }))), herald.direct("$exchange", "k") }"""
+        router = self.listening(fields)
+        notes = [f["text"] for f in self.live(router, 0)]
+        for name in ("events", "orders", "all"):
+            self.assertTrue(any(f'"{self.names[name]}" will be created' in n for n in notes), notes)
+        self.assert_words(" ".join(notes), "of exchanges to exchanges, cannot be seen over AMQP")
+        router.start()
+        peer = self.peer()
+        for exchange, key, id_, headers in (
+                ("events", "order.paid", "1", {}), ("events", "refund", "none", {}),
+                ("all", "order.new", "2", {"shop": "x"}), ("all", "order.new", "none", {"shop": "y"}),
+                ("orders", "", "3", {}), ("exchange", "k", "4", {})):
+            peer.channel.basic_publish(self.names[exchange], key, b"{}", pika.BasicProperties(
+                message_id=id_, type="note", headers=headers))
+        self.effects(router, "1", "2", "3", "4")
+        router.change("rules/a.lua", (HEAD + 'herald.subscribe { queue = "$queue", '
+                                      'from = herald.fanout "$orders" }\n' + HANDLER))
+        self.wait_for("it to be told", lambda: any(
+            f'exchange={self.names["orders"]} from={self.names["events"]}' in line
+            for line in router.events("broker.binding_left")))
+
     def test_a_route_leads_to_a_headers_exchange(self):
         """The headers of the row decide."""
         self.peer().channel.exchange_declare(self.names["exchange"], "headers", durable=True)

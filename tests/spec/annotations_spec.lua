@@ -116,8 +116,9 @@ describe("the annotations", function()
   end)
 
   it("name the fields of a destination", function()
-    local wanted = { kind = true, exchange = true, routing_key = true }
+    local wanted = { kind = true, exchange = true, routing_key = true, from = true }
     assert.same(wanted, classes["herald.destination"])
+    assert.equal("function", asked "return type(herald.fanout('ex').from)")
     assert.equal("direct ex key", asked "local d = herald.direct('ex', 'key') return d.kind .. ' ' .. d.exchange .. ' ' .. d.routing_key")
   end)
 

@@ -337,6 +337,25 @@ herald.on("t", "*", function() end)
       has(out, 'rules/a.lua:3:1: note: priority of "q": the embedded broker takes no notice of it')
     end)
 
+    it("follows messages from exchange to exchange", function()
+      local function chain(key, from)
+        return check { ["rules/a.lua"] = HEAD
+          .. ('herald.route { type = "order_paid", to = herald.topic("events", %q) }\n'):format(key)
+          .. ('herald.subscribe { queue = "learning", from = %s }\n'):format(from) .. HANDLE }
+      end
+      local TWO = 'herald.fanout("learn"):from(herald.fanout("orders"):from(herald.topic("events", "order.*")))'
+      assert.matches("^ok: ", chain("order.paid", TWO))
+      local out = chain("refund", TWO)
+      has(out, 'rules/a.lua:2:1: warning: nobody listens where "order_paid" goes')
+      has(out, 'rules/a.lua:3:1: warning: nothing comes to "learning"')
+      has(chain("a", 'herald.fanout("learn"):from { herald.fanout "event", herald.topic("events", "#") }'),
+        'rules/a.lua:3:1: warning: nothing comes to "learn" from "event": no herald.route here sends there (did you mean "events"?)')
+      has(chain("a", 'herald.fanout("a"):from(herald.fanout("b"):from(herald.fanout("a")))'),
+        'rules/a.lua:3:1: error: exchanges take from each other in a circle: "a" from "b" from "a"')
+      has(chain("a", 'herald.fanout("a"):from(herald.fanout "events")'),
+        'rules/a.lua:3:1: error: exchange "events" is a fanout here, and a topic at rules/a.lua:2: a broker has one exchange of that name, of one kind')
+    end)
+
     it("knows that the embedded broker has nobody else", function()
       local out = check { ["rules/a.lua"] = HEAD .. ROUTE
         .. 'herald.subscribe { queue = "learning", from = herald.fanout "order" }\n'

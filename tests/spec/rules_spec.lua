@@ -6,7 +6,7 @@ local nearest = require "herald.nearest"
 local added
 
 local null = setmetatable({}, { __name = "null" })
-local native = { duration = core.duration }
+local native = { duration = core.duration, place = function() return "rules/here.lua:1" end }
 function native.is_text(text) return not text:find("\0", 1, true) and utf8.len(text) ~= nil end
 function native.retry()
   return { attempts = 10, delays = { 1000 }, factor = 2, max_delay = 3600000, jitter = 0.1,
@@ -196,6 +196,35 @@ describe("herald.subscribe", function()
       { kind = "topic", exchange = "t", routing_key = "b.#" },
       { kind = "headers", exchange = "h", routing_key = "", arguments = {
         { name = "k", value = "v" }, { name = "x-match", value = "any" } } } }, from)
+  end)
+
+  it("binds exchanges to others, those to others again", function()
+    local s = subscribed { queue = "q", from = { rules.fanout(AT, "orders"):from {
+      rules.topic(AT, "events", { "a.*", "b" }):from(rules.headers(AT, "all", { k = "v" })),
+      rules.direct(AT, "d", "k") }, rules.fanout(AT, "plain") } }
+    assert.same({ "orders", "plain" }, { s.from[1].exchange, s.from[2].exchange })
+    local takes = {}
+    for i, source in ipairs(s.sources) do
+      local target = s.targets[i]
+      takes[i] = ("%s %s < %s %s %s"):format(target.kind, target.exchange, source.kind, source.exchange,
+        source.arguments and source.arguments[1].name or source.routing_key)
+    end
+    assert.same({ "fanout orders < topic events a.*", "fanout orders < topic events b",
+      "topic events < headers all k", "fanout orders < direct d k" }, takes)
+    assert.is_nil(subscribed({ queue = "q", from = rules.fanout(AT, "x") }).sources)
+    local x = rules.fanout(AT, "x")
+    assert.is_false(rawequal(x:from(rules.fanout(AT, "y")), x)) -- what was there stays as it was
+    assert.is_nil(subscribed({ queue = "q", from = x }).sources)
+    refused("to in herald.route is herald.fanout with others that it takes from: those are of bindings, "
+      .. "for from in herald.subscribe", "route", { type = "t", to = x:from(rules.fanout(AT, "y")) })
+    for given, words in pairs { [1] = "not an integer", [rules.queue(AT, "q")] = "not a queue" } do
+      local ok, why = pcall(x.from, x, given)
+      assert.is_false(ok)
+      assert.matches("herald.fanout:from takes exchanges: .*" .. words, why)
+    end
+    assert.matches("a queue is bound by from in herald.subscribe",
+      select(2, pcall(function() return rules.queue(AT, "q"):from(x) end)))
+    assert.matches("with a colon", select(2, pcall(function() return x.from(x ~= nil) end)))
   end)
 
   it("has a consumer with a priority, or alone", function()

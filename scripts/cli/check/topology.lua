@@ -47,17 +47,6 @@ local function set_of(list, ...)
   return set
 end
 
--- Lists of what has the same name in a field.
-local function group_by(list, field)
-  local groups = {}
-  for _, item in ipairs(list) do
-    local name = item[field] or ""
-    groups[name] = groups[name] or {}
-    table.insert(groups[name], item)
-  end
-  return groups
-end
-
 -- "a.b" as a list of words.
 local function split(key)
   local list = {}
@@ -77,16 +66,19 @@ local function match_words(pattern, i, key, j)
     and match_words(pattern, i + 1, key, j + 1)
 end
 
+-- Does an exchange of this kind pass on, by a binding with this key, what was sent with that one?
+-- Headers are not known.
+local function passes(kind, bound, key)
+  return kind == "fanout" or kind == "headers" or kind == "direct" and bound == key
+    or kind == "topic" and match_words(split(bound), 1, split(key), 1)
+end
+
 -- Does a message sent to this destination come to this subscription's queue?
 local function reaches(to, subscription)
   if to.kind == "queue" then return to.routing_key == subscription.queue end
   for _, from in ipairs(subscription.from) do
-    if from.exchange == to.exchange then
-      if to.kind == "fanout" or to.kind == "headers" then return true end
-      if to.kind == "direct" and from.routing_key == to.routing_key then return true end
-      if to.kind == "topic" and match_words(split(from.routing_key), 1, split(to.routing_key), 1) then
-        return true
-      end
+    if from.exchange == to.exchange and passes(to.kind, from.routing_key, to.routing_key) then
+      return true
     end
   end
   return false
@@ -185,17 +177,84 @@ end
 
 -- Only the embedded broker ---------------------------------------------------------
 
+-- Exchanges that take from others, whoever's sake it is for: by what they take from.
+local function bindings_of(subscriptions)
+  local bound = {}
+  for _, subscription in ipairs(subscriptions) do
+    for i, source in ipairs(subscription.sources or {}) do
+      bound[source.exchange] = bound[source.exchange] or {}
+      table.insert(bound[source.exchange], { kind = source.kind, routing_key = source.routing_key,
+        target = subscription.targets[i], origin = subscription.origin })
+    end
+  end
+  return bound
+end
+
+-- Where a message that was sent there comes to, itself included.
+local function ways(to, bound)
+  local list, seen = { to }, { [to.exchange] = true }
+  if to.kind == "queue" then return list end
+  for _, at in ipairs(list) do -- which grows
+    for _, binding in ipairs(bound[at.exchange] or {}) do
+      local target = binding.target
+      if not seen[target.exchange] and passes(at.kind, binding.routing_key, to.routing_key) then
+        seen[target.exchange] = true
+        list[#list + 1] = { kind = target.kind, exchange = target.exchange, routing_key = to.routing_key }
+      end
+    end
+  end
+  return list
+end
+
 -- Many routes go to few places: what was found out of one is kept.
 local function is_heard(to, known)
   if to.kind == "queue" then return known.queues[key_of(to.routing_key)] end
   local key = key_of(to.kind, to.exchange, to.routing_key)
   if known.heard[key] == nil then
     known.heard[key] = false
-    for _, subscription in ipairs(known.listeners[to.exchange] or {}) do
-      known.heard[key] = known.heard[key] or reaches(to, subscription)
+    for _, way in ipairs(ways(to, known.bound)) do
+      for _, subscription in ipairs(known.listeners[way.exchange] or {}) do
+        known.heard[key] = known.heard[key] or reaches(way, subscription)
+      end
     end
   end
   return known.heard[key]
+end
+
+-- A circle passes each message once, so it does no harm; nor does it do anything.
+local function judge_circles(bound, found)
+  local names, done = {}, {}
+  for name in pairs(bound) do names[#names + 1] = name end
+  table.sort(names)
+  local function follow(name, path)
+    if done[name] then return end
+    path[#path + 1], path[name] = name, #path + 1
+    for _, binding in ipairs(bound[name] or {}) do
+      local next_name = binding.target.exchange
+      if path[next_name] then
+        local circle = { quoted(next_name) }
+        for i = #path, path[next_name], -1 do circle[#circle + 1] = quoted(path[i]) end
+        found:error(found.place(binding.origin), ("exchanges take from each other in a circle: %s")
+          :format(table.concat(circle, " from ")))
+      else
+        follow(next_name, path)
+      end
+    end
+    path[name], path[#path] = nil, nil
+    done[name] = true
+  end
+  for _, name in ipairs(names) do follow(name, {}) end
+end
+
+-- An exchange that others take from here, and that nothing comes to.
+local function judge_sources(subscription, known, sent, found)
+  for i, source in ipairs(subscription.sources or {}) do
+    if not known.anywhere and not known.senders[source.exchange] then
+      found:warn(found.place(subscription.origin), ("nothing comes to %s from %s: no herald.route here "
+        .. "sends there%s, and the embedded broker has no others"):format(
+        quoted(subscription.targets[i].exchange), quoted(source.exchange), meant(source.exchange, sent)))
+    end
+  end
 end
 
 local function judge_route(route, known, exchanges, found)
@@ -233,6 +292,7 @@ local function heard_exchanges(subscriptions)
   local all = {}
   for _, subscription in ipairs(subscriptions) do
     for _, from in ipairs(subscription.from) do all[#all + 1] = from end
+    for _, source in ipairs(subscription.sources or {}) do all[#all + 1] = source end
   end
   return names_of(all, "exchange")
 end
@@ -259,6 +319,7 @@ local function judge_for_rabbitmq(rules, found)
   for _, route in ipairs(rules.routes) do judge_headers(route, route.to, found) end
   for _, subscription in ipairs(rules.subscriptions) do
     judge_headers(subscription, subscription.from, found)
+    judge_headers(subscription, subscription.sources or {}, found)
     for _, name in ipairs { "arguments", "priority", "exclusive" } do
       if subscription[name] then
         found:note(found.place(subscription.origin), ("%s of %s: the embedded broker takes no notice "
@@ -275,6 +336,7 @@ local function judge_embedded(rules, told, known, found)
   local heard, sent = heard_exchanges(rules.subscriptions), sent_exchanges(rules.routes)
   for _, route in ipairs(rules.routes) do judge_route(route, known, heard, found) end
   for _, subscription in ipairs(rules.subscriptions) do
+    judge_sources(subscription, known, sent, found)
     if not is_fed(subscription, known) then
       local from = subscription.from[1]
       found:warn(found.place(subscription.origin), ("nothing comes to %s: no herald.route here sends "
@@ -336,7 +398,14 @@ local function index(rules)
   known.listeners = listeners_of(rules.subscriptions)
   local sent = destinations(rules.routes, known)
   known.sent_queues = set_of(sent, "kind", "routing_key")
-  known.senders = group_by(sent, "exchange")
+  known.bound = bindings_of(rules.subscriptions)
+  known.senders = {}
+  for _, to in ipairs(sent) do
+    for _, way in ipairs(ways(to, known.bound)) do
+      known.senders[way.exchange] = known.senders[way.exchange] or {}
+      table.insert(known.senders[way.exchange], way)
+    end
+  end
   return known
 end
 
@@ -346,6 +415,7 @@ function topology.judge(rules, broker, found)
     told[handler] = judge_handler(handler, rules, queues, known, found)
   end
   for _, subscription in ipairs(rules.subscriptions) do judge_subscription(subscription, known, found) end
+  judge_circles(known.bound, found)
   judge_emits(rules.constants, rules.routes, known, found)
   if broker ~= "embedded" then
     for _, subscription in ipairs(rules.subscriptions) do judge_order(subscription, found) end

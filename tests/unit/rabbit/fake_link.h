@@ -126,6 +126,12 @@ static void note_declare(uint16_t channel, const amqp_queue_declare_t *m)
                   m->durable ? "durable" : "transient");
 }
 
+static void note_exchange_bind(uint16_t channel, const amqp_exchange_bind_t *m)
+{
+    note_said("%u:exchange.bind(%.*s,%.*s,%.*s)", channel, BYTES(m->destination), BYTES(m->source),
+              BYTES(m->routing_key));
+}
+
 static void note_bind(uint16_t channel, const amqp_queue_bind_t *m)
 {
     char more[200] = "";
@@ -180,6 +186,9 @@ int link_send(struct link *l, uint16_t channel, amqp_method_number_t id, void *m
         break;
     case AMQP_QUEUE_DECLARE_METHOD:
         note_declare(channel, method);
+        break;
+    case AMQP_EXCHANGE_BIND_METHOD:
+        note_exchange_bind(channel, method);
         break;
     case AMQP_QUEUE_BIND_METHOD:
         note_bind(channel, method);

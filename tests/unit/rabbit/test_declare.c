@@ -235,6 +235,32 @@ TEST_BETWEEN(begin, end, bindings_differ_by_their_arguments)
     sent("1:bind(q,x, k=v)");
 }
 
+TEST_BETWEEN(begin, end, an_exchange_takes_from_another_once_both_are_there)
+{
+    struct destination from = {EXCHANGE_FANOUT, x_name, none},
+                       source = {EXCHANGE_TOPIC, y_name, key};
+    struct subscription s = {.queue = q_name,
+                             .from = &from,
+                             .n_from = 1,
+                             .targets = &from,
+                             .sources = &source,
+                             .n_sources = 1,
+                             .origin = origin};
+
+    assert_int_equal(declare_bindings(d, declare_queue(d, &s), &s), OK);
+    assert_int_equal(declare_bindings(d, declare_queue(d, &s), &s), OK);
+    declare_up(d);
+    ok(AMQP_QUEUE_DECLARE_OK_METHOD);
+    ok(AMQP_EXCHANGE_DECLARE_OK_METHOD); /* x */
+    fake_link.said[0] = '\0';
+    ok(AMQP_QUEUE_BIND_OK_METHOD);
+    ok(AMQP_EXCHANGE_DECLARE_OK_METHOD); /* y */
+    ok(AMQP_EXCHANGE_BIND_OK_METHOD);
+    sent("1:exchange.declare?(y) 1:exchange.bind(x,y,k)");
+    assert_true(declare_is_settled(d));
+    assert_null(declare_trouble(d));
+}
+
 #define NO_DEAD_LETTERS                                                                            \
     "PRECONDITION_FAILED - inequivalent arg 'x-dead-letter-exchange' for queue 'q' in vhost '/': " \
     "received the value '' of type 'longstr' but current is none"

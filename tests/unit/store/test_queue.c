@@ -142,12 +142,16 @@ TEST_OPENED(what_is_not_there_is_told)
     assert_refused(f, queue_bind(f->db, "q", &d, &f->err), ERR_BROKER, "no exchange x");
 }
 
-TEST_OPENED(an_exchange_keeps_its_kind)
+/* The exchange takes from another one by this key. */
+static void chained(struct store *s, enum exchange_kind kind, const char *exchange,
+                    enum exchange_kind source_kind, const char *source, const char *key)
 {
-    assert_ok(f, queue_declare_exchange(f->db, "x", EXCHANGE_TOPIC, &f->err));
-    assert_ok(f, queue_declare_exchange(f->db, "x", EXCHANGE_TOPIC, &f->err));
-    assert_refused(f, queue_declare_exchange(f->db, "x", EXCHANGE_FANOUT, &f->err), ERR_BROKER,
-                   "is topic, not fanout");
+    const struct destination from = to(source_kind, source, key);
+
+    assert_ok(s, queue_declare_exchange(s->db, exchange, kind, &s->err));
+    assert_ok(s, queue_declare_exchange(s->db, source, source_kind, &s->err));
+    assert_ok(s, queue_bind_exchange(s->db, exchange, &from, &s->err));
+    assert_ok(s, queue_bind_exchange(s->db, exchange, &from, &s->err));
 }
 
 static bool reaches(struct store *s, struct destination d)
@@ -156,6 +160,32 @@ static bool reaches(struct store *s, struct destination d)
 
     assert_ok(s, queue_reaches(s->db, &d, &is, &s->err));
     return is;
+}
+
+TEST_OPENED(exchanges_take_from_exchanges_and_each_queue_gets_it_once)
+{
+    bound(f, "a", EXCHANGE_FANOUT, "all", "");
+    bound(f, "b", EXCHANGE_FANOUT, "orders", "");
+    bound(f, "a", EXCHANGE_FANOUT, "orders", "");
+    bound(f, "c", EXCHANGE_DIRECT, "paid", "order.paid");
+    chained(f, EXCHANGE_FANOUT, "orders", EXCHANGE_TOPIC, "events", "order.*");
+    chained(f, EXCHANGE_FANOUT, "all", EXCHANGE_TOPIC, "events", "#");
+    chained(f, EXCHANGE_DIRECT, "paid", EXCHANGE_FANOUT, "orders", "");
+    chained(f, EXCHANGE_TOPIC, "events", EXCHANGE_FANOUT, "all", ""); /* a circle */
+    assert_string_equal(publish(f, EXCHANGE_TOPIC, "events", "order.new"), "2: a b");
+    assert_string_equal(publish(f, EXCHANGE_TOPIC, "events", "order.paid"), "3: a b c");
+    assert_string_equal(publish(f, EXCHANGE_TOPIC, "events", "refund"), "1: a");
+    assert_string_equal(publish(f, EXCHANGE_FANOUT, "orders", "x"), "2: a b");
+    assert_true(reaches(f, to(EXCHANGE_TOPIC, "events", "refund")));
+    assert_false(reaches(f, to(EXCHANGE_DIRECT, "paid", "refund")));
+}
+
+TEST_OPENED(an_exchange_keeps_its_kind)
+{
+    assert_ok(f, queue_declare_exchange(f->db, "x", EXCHANGE_TOPIC, &f->err));
+    assert_ok(f, queue_declare_exchange(f->db, "x", EXCHANGE_TOPIC, &f->err));
+    assert_refused(f, queue_declare_exchange(f->db, "x", EXCHANGE_FANOUT, &f->err), ERR_BROKER,
+                   "is topic, not fanout");
 }
 
 TEST_OPENED(what_reaches_a_queue_is_told_without_a_message)
