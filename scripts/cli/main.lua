@@ -2,37 +2,10 @@
 -- presents what comes back. Returns the exit code: 0 done, 1 it failed, 2 bad usage or
 -- bad configuration.
 
-local argparse = require "argparse"
 local commands = require "cli.commands"
-
--- Commands in modules of their own: add(parser, common) declares one, where common(command)
--- gives it the options -C, --store and --broker, and common(action, "_after_action") an action
--- of a command; run(args) is as commands.run.
-local modules = {
-  check = require "cli.check",
-  dead = require "cli.dead",
-  history = require "cli.history",
-  init = require "cli.init",
-  lanes = require "cli.lanes",
-  outbox = require "cli.outbox",
-  reload = require "cli.reload",
-  retries = require "cli.retries",
-  status = require "cli.status",
-  test = require "cli.test",
-}
+local vocabulary = require "cli.words"
 
 local DONE, FAILED, USAGE <const> = 0, 1, 2
-local WIDTH <const> = 80 -- of usage and help
-
--- Options that stand before or after the command. The parser forgets what it read before
--- a command that has the same target, so those behind it have targets of their own.
-local function common(command, after)
-  command:option("-C --directory", "The router's folder."):argname("DIR"):target("directory" .. after)
-  command:option("--store", "The store, instead of the setting; relative to the folder.")
-    :argname("FILE"):target("store" .. after)
-  command:option("--broker", 'The broker, instead of the setting: "embedded" or amqp://...')
-    :argname("URL"):target("broker" .. after)
-end
 
 local function merge_common(args)
   for _, name in ipairs { "directory", "store", "broker" } do
@@ -40,51 +13,10 @@ local function merge_common(args)
   end
 end
 
-local function build()
-  local parser = argparse("herald", "Routes business events between services, by rules in Lua.")
-  parser:command_target("command"):require_command(true)
-    :usage_max_width(WIDTH):help_max_width(WIDTH)
-  common(parser, "")
-
-  local run = parser:command("run", "Run the router in the foreground.")
-  run:flag("--until-idle", "Stop once nothing is left to do: the outbox is empty, nothing is in "
-    .. "flight, and no retry is due within a minute.")
-  run:option("--log-level", "debug, info, warn or error, instead of the setting."):argname("LEVEL")
-
-  local emit = parser:command("emit", "Add rows to the outbox and print their ids.")
-  emit:option("--type", "Message type."):argname("T"):count(1)
-  for i = 1, 3 do
-    emit:option("--key" .. i, i == 2 and "Business key 2, the order type." or "Business key " .. i .. ".")
-      :argname("KEY")
-  end
-  emit:option("--body", "JSON, @FILE, or - for standard input."):argname("JSON")
-  emit:option("--id", "Message id; without it one is made."):argname("ID")
-  emit:option("--property", "Set an AMQP property, such as priority=5. May be given again.")
-    :argname("NAME=VALUE"):count("*"):target("properties")
-  emit:option("--delay", "Send it only after this time, such as 30s, 15m or 7d."):argname("DURATION")
-  emit:option("--at", "Send it at this time, such as 2026-01-31T12:00:00Z."):argname("TIME")
-  emit:option("--key", "A name: the row replaces older ones of that name, and `herald outbox cancel` "
-    .. "takes it out."):argname("NAME")
-  emit:option("--count", "How many rows."):argname("N"):default("1")
-  emit:flag("--json", "Print JSON.")
-
-  local version = parser:command("version", "Print versions.")
-  version:flag("--json", "Print JSON.")
-
-  local names = {}
-  for name in pairs(modules) do names[#names + 1] = name end
-  table.sort(names) -- as --help shows them
-  for _, name in ipairs(names) do
-    modules[name].add(parser, function(command, after) common(command, after or "_after") end)
-  end
-  for _, command in ipairs { run, emit, version } do common(command, "_after") end
-  return parser
-end
-
 -- What people try first.
 local synonyms = { ["--version"] = { "version" }, ["-V"] = { "version" }, help = { "--help" } }
 
-local parser = build()
+local parser = vocabulary.parser()
 local at = parser -- the command whose words are wrong
 parser.error = function(command, problem)
   at = command
@@ -101,7 +33,7 @@ if not ok then
 end
 
 merge_common(args)
-local module = modules[args.command] or commands
+local module = vocabulary.modules[args.command] or commands
 local code, problem = module.run(args)
 if problem then io.stderr:write("herald: ", problem, "\n") end
 return code or (problem and FAILED or DONE)

@@ -17,6 +17,12 @@ INSTALLED = (
     "share/doc/herald/docs/operations.md",
     "share/doc/herald/examples/c-producer/producer.c",
     "share/pkgconfig/herald.pc",
+    "share/man/man1/herald.1",
+    "share/man/man5/herald.lua.5",
+    "share/man/man7/herald-rules.7",
+    "share/bash-completion/completions/herald",
+    "share/zsh/site-functions/_herald",
+    "share/fish/vendor_completions.d/herald.fish",
 )
 
 
@@ -76,3 +82,28 @@ class Install(Case):
             self.assertTrue(os.path.isfile(os.path.join(place, "usr", path)), path)
         unit = self.read(place, "usr/lib/systemd/system/herald.service")
         self.assertIn("ExecStart=/usr/bin/herald ", unit)
+
+    def test_the_manual_is_good_roff(self):
+        prefix = os.path.join(self.folder, "prefix")
+        self.install(prefix)
+        for page in ("man1/herald.1", "man5/herald.lua.5", "man7/herald-rules.7"):
+            path = os.path.join(prefix, "share/man", page)
+            self.assertEqual(self.done("mandoc", "-Tlint", "-Wstyle", path), "")
+            text = self.done("mandoc", "-Tascii", "-Owidth=78", path)
+            self.assertEqual([mark for mark in ("`", "](", "| ---", "<?>") if mark in text], [], page)
+
+    def test_bash_completes_what_the_program_takes(self):
+        prefix = os.path.join(self.folder, "prefix")
+        self.install(prefix)
+        script = os.path.join(prefix, "share/bash-completion/completions/herald")
+        for typed, wanted in (
+                ("d", {"dead"}), ("dead re", {"replay"}), ("outbox ca", {"cancel"}),
+                ("emit --pro", {"--property"}), ("dead list --si", {"--side"}),
+                ("dead list --side ", {"inbox", "outbox"}), ("-C x run --until", {"--until-idle"})):
+            words = ["herald", *typed.split(" ")]
+            said = self.done("bash", "-c", """
+                source "$1" && shift
+                COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+                _herald && printf '%s\\n' "${COMPREPLY[@]}"
+                """, "bash", script, *words)
+            self.assertEqual(set(said.split()), wanted, typed)

@@ -16,8 +16,8 @@ packages_build() {
 packages_test() {
     packages_build
     packages_broker
-    echo libcmocka-dev lua-busted lua-check lua-filesystem clang clang-format clang-tidy git openssl \
-        python3 python3-pika procps
+    echo libcmocka-dev lua-busted lua-check lua-filesystem clang clang-format clang-tidy git mandoc \
+        openssl python3 python3-pika procps
 }
 
 packages_long() {
