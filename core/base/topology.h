@@ -71,7 +71,7 @@ struct subscription {
     struct arguments arguments; /* what it is made with, besides what herald gives it */
     int priority;               /* of the consumer, among others of the queue */
     bool exclusive;             /* no other consumer beside it */
-    int prefetch;               /* deliveries held unacked at most, 1 to 65535 */
+    int prefetch;               /* unacked deliveries at most, 1 to 65535 */
     struct retry_policy retry;  /* for its handlers that have none of their own */
     size_t pause_after;         /* messages that fail alike in a row until it pauses; 0: never */
     bool unhandled_dead;        /* what no handler wants: true dead letter, false ack */

@@ -59,7 +59,7 @@ struct settlement {
 
 /* How deliveries come, the least first. */
 enum broker_pace {
-    PACE_STOP, /* none: what was held and not accepted goes back, once; nothing is held */
+    PACE_STOP, /* none: what was not accepted goes back, once; nothing lies unacked */
     PACE_ONE,  /* one at a time */
     PACE_FLOW, /* as the subscription says */
 };
@@ -70,7 +70,7 @@ struct broker_state {
     const char *error;    /* why it is not up, or which declaration was refused; "" */
     bool ready;           /* publishing and every subscription that is to flow work */
     size_t in_flight;     /* published rows without an outcome */
-    size_t unacked;       /* deliveries held */
+    size_t unacked;       /* not acked yet */
     size_t unacked_bytes; /* their sizes */
 };
 
@@ -98,7 +98,7 @@ struct broker_ops {
 
     /* Between two turns, after start: the next generation's topology (lent until the one
      * after it) takes the place of the former, which is not looked at any more once this
-     * returns. A queue that stays goes on without a break, whatever is held of it; a new one
+     * returns. A queue that stays goes on without a break, whatever is unacked of it; a new one
      * is declared and consumed; one that is gone is no longer consumed: its channel closes,
      * and what was not handled yet is delivered again to whoever takes it next. Nothing is
      * ever deleted or unbound on the broker. ERR_NOMEM and the store's codes: nothing has

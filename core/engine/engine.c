@@ -135,15 +135,15 @@ static int64_t outlasting(struct engine *e, int64_t ms, const struct err *why)
     return e->outage.wait_ms > ms ? e->outage.wait_ms : ms;
 }
 
-static void pause_for(struct engine *e, const struct err *why)
+static void begin_outage(struct engine *e, const struct err *why)
 {
     int64_t wait = outlasting(e, e->outage_ms, why);
 
     sleep_until_woken(e);
-    if (e->paused_for[0] == '\0' || strcmp(e->paused_for, why->text) != 0)
+    if (e->outage_why[0] == '\0' || strcmp(e->outage_why, why->text) != 0)
         log_event(e->host.log, LOG_ERROR, "engine.paused",
                   LOG_FIELDS(log_text("kind", err_word(why->code)), log_text("reason", why->text)));
-    snprintf(e->paused_for, sizeof e->paused_for, "%s", why->text);
+    snprintf(e->outage_why, sizeof e->outage_why, "%s", why->text);
     if (e->state == ENGINE_RUNNING)
         e->state = ENGINE_OUTAGE;
     wake_in(e, wait);
@@ -156,11 +156,11 @@ static void resumed(struct engine *e, bool handled)
         go_on_consuming(e);
     e->busy_ms = BUSY_MIN_MS;
     e->outage_ms = OUTAGE_MIN_MS;
-    if (e->paused_for[0] == '\0')
+    if (e->outage_why[0] == '\0')
         return;
     log_event(e->host.log, LOG_INFO, "engine.resumed",
-              LOG_FIELDS(log_text("after", e->paused_for)));
-    e->paused_for[0] = '\0';
+              LOG_FIELDS(log_text("after", e->outage_why)));
+    e->outage_why[0] = '\0';
 }
 
 static void go_on(struct engine *e)
@@ -220,8 +220,8 @@ static void run_turn(struct engine *e)
         wake_in(e, outlasting(e, e->busy_ms, &err));
         e->busy_ms = e->busy_ms * 2 < BUSY_MAX_MS ? e->busy_ms * 2 : BUSY_MAX_MS;
         return;
-    case TURN_PAUSED:
-        pause_for(e, &err);
+    case TURN_OUTAGE:
+        begin_outage(e, &err);
         return;
     case TURN_FATAL:
         die(e, &err,
@@ -411,14 +411,14 @@ void engine_stop(struct engine *e)
     engine_wake(e);
 }
 
-/* A turn that tries again after a pause has not resumed yet. */
+/* A turn that tries again in an outage has not resumed yet. */
 static const char *state_word(const struct engine *e)
 {
     switch (e->state) {
     case ENGINE_BUILT:
         return "built";
     case ENGINE_RUNNING:
-        return e->paused_for[0] == '\0' ? "running" : "paused";
+        return e->outage_why[0] == '\0' ? "running" : "paused";
     case ENGINE_OUTAGE:
         return "paused";
     case ENGINE_DRAINING:
@@ -453,7 +453,7 @@ void engine_status(struct engine *e, struct engine_status *out)
 
     *out = (struct engine_status){
         .state = state_word(e),
-        .paused_for = e->paused_for,
+        .outage_why = e->outage_why,
         .stopped_for = e->stopped_for,
         .counters = turn_counters(e->turn),
         .cursor = turn_cursor(e->turn),

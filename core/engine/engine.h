@@ -5,11 +5,11 @@
  *   BUILT -----------------> RUNNING ----------------> DRAINING --> CLOSING ---> CLOSED
  *                            ^     |                in flight 0, or time-out
  *              retry timer   |     | the machine's or the store's trouble
- *                            '-- PAUSED
+ *                            '-- OUTAGE
  *
- * RUNNING: turns run whenever something woke the engine. PAUSED: no turn runs until a
+ * RUNNING: turns run whenever something woke the engine. OUTAGE: no turn runs until a
  * timer tries again; nothing is acked, nothing is published, the reason is visible. Where it
- * lasts, consuming is stopped, too, so that no deliveries are held (outage.h).
+ * lasts, consuming is stopped, too, so that no deliveries lie unacked (outage.h).
  * DRAINING: what was taken is finished, confirms are waited for, nothing new begins.
  * CLOSING: the broker's links are being closed; no turn runs any more.
  *
@@ -76,7 +76,7 @@ bool engine_trouble(const struct engine *e, size_t n, struct broker_trouble *out
 
 struct engine_status {
     const char *state;       /* "running", "paused", "draining", "closed" */
-    const char *paused_for;  /* "" or why */
+    const char *outage_why;  /* "" or why no turn runs */
     const char *stopped_for; /* "" or why nothing is consumed: trouble that lasts (outage.h) */
     struct broker_state broker;
     const struct counters *counters;

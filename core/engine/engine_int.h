@@ -56,7 +56,7 @@ struct engine {
     int64_t busy_ms;        /* wait after a busy store; grows up to a bound */
     int64_t outage_ms;      /* the same after trouble */
     int64_t drain_until_ms; /* monotonic */
-    char paused_for[1024];  /* why, "" when not */
+    char outage_why[1024];  /* why no turn runs, "" when they do */
     struct outage outage;   /* for how long nothing could be processed */
     char stopped_for[1024]; /* why nothing is consumed, "" when something is */
 };

@@ -13,7 +13,7 @@
 
 enum {
     IDENTITY_MAX = 256,
-    IN_BODY_MAX = 64, /* bytes of an id in a body that names its message */
+    IN_BODY_MAX = 64, /* bytes of an id in a body that can be an identity */
     ORPHAN_WAIT_MS = 60000,
 };
 
@@ -26,10 +26,10 @@ struct item {
     struct slice routing_key;
     struct slice in_body;             /* the id that the body gives; absent: none */
     bool enveloped;                   /* the body is an envelope of the existing services */
-    struct slice identity;            /* the inbox key's id; absent: none */
+    struct slice identity;            /* what the inbox knows it by; absent: nothing */
     char identity_text[IDENTITY_MAX]; /* holds `identity` where it was made */
     struct fingerprint fingerprint;
-    bool unnamed;             /* its identity is not known yet */
+    bool unidentified;        /* its identity is not known yet */
     struct slice lane;        /* absent: in no order */
     char lane_text[LANE_MAX]; /* holds `lane` of a delivery */
     int attempt;              /* this try; the first is 1 */
@@ -60,12 +60,12 @@ int item_read(struct turn *t, struct item *i, struct err *err);
 /* Fills the identity of what was read and has its fingerprint. Codes as item_read. */
 int item_identify(struct turn *t, struct item *i, struct err *err);
 
-/* item_known.c. Enters the message into the inbox; *go_on is false when that settled it. */
+/* Enters the message into the inbox; *go_on is false when that decided what becomes of it. */
 int item_enter(struct turn *t, struct item *i, bool *go_on, struct err *err);
 /* Ids of its queue are remembered since *floor_out only, which is later than it was sent; 0: it
  * is not too old. */
 int item_floor(const struct turn *t, const struct item *i, int64_t *floor_out, struct err *err);
-int item_bury_old(struct turn *t, const struct item *i, int64_t floor, struct err *err);
+int item_dead_letter_old(struct turn *t, const struct item *i, int64_t floor, struct err *err);
 
 /* Whose judgement it is that it cannot be read: a generation's, or the core's (0). */
 int64_t item_reader(const struct turn *t, const struct item *i);
@@ -119,7 +119,7 @@ int pausing_failed(struct turn *t, const struct item *i, const char *error, int6
                    struct err *err);
 
 /* It counted, and has become this dead letter. */
-void pausing_buried(struct turn *t, const struct item *i, const char *error, int64_t letter);
+void pausing_dead_lettered(struct turn *t, const struct item *i, const char *error, int64_t letter);
 
 /* A message was handled, or its handler decided itself: its queue flows. */
 void pausing_passed(struct turn *t, const struct item *i, const char *why);
@@ -128,13 +128,13 @@ void pausing_passed(struct turn *t, const struct item *i, const char *why);
 int item_unhandled(struct turn *t, const struct item *i, struct err *err);
 
 /* Becomes a dead letter. `generation` 0: the core's own judgement; `traceback` may be NULL. */
-int item_bury(struct turn *t, const struct item *i, const char *error, const char *traceback,
-              int64_t generation, struct err *err);
+int item_dead_letter(struct turn *t, const struct item *i, const char *error, const char *traceback,
+                     int64_t generation, struct err *err);
 
 /* Another message with this id was taken before: a dead letter, without touching that one. */
 int item_id_used_twice(struct turn *t, struct item *i, struct err *err);
 
-/* A log line about it, held until the turn commits. */
+/* A log line about it, kept back until the turn commits. */
 void item_log(struct turn *t, enum log_level level, const char *event, const struct item *i,
               const char *reason);
 

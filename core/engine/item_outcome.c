@@ -88,8 +88,8 @@ int item_leave_retries(struct turn *t, const struct item *i, struct err *err)
 }
 
 /* The message leaves the way of retries and becomes a dead letter. */
-int item_bury(struct turn *t, const struct item *i, const char *error, const char *traceback,
-              int64_t generation, struct err *err)
+int item_dead_letter(struct turn *t, const struct item *i, const char *error, const char *traceback,
+                     int64_t generation, struct err *err)
 {
     int rc = add_dead(t, i, i->attempt, error, traceback, generation, err);
 
@@ -123,7 +123,7 @@ static int write_retry(struct turn *t, const struct item *i, int attempts, int64
         .exchange = i->exchange,
         .routing_key = i->routing_key,
         .fingerprint = i->fingerprint,
-        .unnamed = i->unnamed,
+        .unidentified = i->unidentified,
         .attempts = attempts,
         .first_at = i->first_at,
         .due_at = due_at,
@@ -208,10 +208,10 @@ int item_rescue(struct turn *t, const struct item *i, struct err *err)
 static int give_up(struct turn *t, const struct item *i, const struct script_outcome *o,
                    struct err *err)
 {
-    int rc = item_bury(t, i, o->error, o->traceback, t->generation, err);
+    int rc = item_dead_letter(t, i, o->error, o->traceback, t->generation, err);
 
     if (rc == OK && o->verdict == SCRIPT_FAILED)
-        pausing_buried(t, i, o->error, t->last_letter);
+        pausing_dead_lettered(t, i, o->error, t->last_letter);
     return rc;
 }
 
@@ -239,7 +239,7 @@ int item_failed(struct turn *t, const struct item *i, const struct script_outcom
         return rc != OK ? rc : hold(t, i, due_at, o->error, err);
     t->delta.failed++;
     if (o->verdict == SCRIPT_REJECT)
-        return item_bury(t, i, o->error, o->traceback, t->generation, err);
+        return item_dead_letter(t, i, o->error, o->traceback, t->generation, err);
     if (o->verdict == SCRIPT_FAILED || delay < 0)
         delay = policy_delay(policy, i->attempt, t->now_ms - i->first_at, chance_draw(&t->chance));
     else if (policy_delay(policy, i->attempt, t->now_ms - i->first_at, 0) == POLICY_GIVE_UP)
@@ -312,7 +312,7 @@ int item_unhandled(struct turn *t, const struct item *i, struct err *err)
              "no handler for type \"%.*s\", order type \"%.*s\": add herald.on(...) to rules/",
              (int)i->message.type.len, i->message.type.data, (int)i->message.key[1].len,
              i->message.key[1].data ? i->message.key[1].data : "");
-    return item_bury(t, i, why, NULL, t->generation, err);
+    return item_dead_letter(t, i, why, NULL, t->generation, err);
 }
 
 /* One id, two messages: the second is not the first, and must not vanish as if it were. Nobody

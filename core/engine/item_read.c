@@ -1,9 +1,12 @@
-/* item_read - what a message is before its handler is called: type, keys, and the identity under
- * which it is known (item.h). Both may be asked of functions of the rules. */
+/* item_read - what a message is before its handler is called (item.h): its type and keys, its
+ * identity, both of which may be asked of functions of the rules, and whether it was here before:
+ * by its identity in the inbox, by the one that herald 0.1.0 gave it, or by its age */
 #include "engine/item.h"
 
+#include "base/failpoint.h"
 #include "base/message_keys.h"
 #include "base/unpack.h"
+#include "store/inbox.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -87,14 +90,15 @@ static int asked_in_vain(struct turn *t, int rc, struct err *err)
     return rc;
 }
 
-/* True when the culprit of a turn that is run again failed in such a function. */
-static bool is_condemned_unread(const struct turn *t)
+/* A message that has its verdict already is not shown to a function of the rules once more: the
+ * culprit of a turn that is run again, which failed in such a function, and what has crashed the
+ * router too often. */
+static int may_be_asked(const struct turn *t, const struct item *i, struct err *err)
 {
-    return handle_condemns(t) && t->caution.asking;
-}
-
-static int condemned_unread(struct err *err)
-{
+    if (handle_condemns(t) && t->caution.asking)
+        return err_set(err, ERR_SCRIPT, "%s", t->caution.verdict.error);
+    if (!i->condemned)
+        return OK;
     item_strike_words(err->text, sizeof err->text);
     return err->code = ERR_INPUT;
 }
@@ -114,12 +118,10 @@ static int ask_envelope(struct turn *t, struct item *i, struct err *err)
 {
     const struct script_message m = item_as_seen(i);
     struct script_reading reading;
-    int rc;
+    int rc = may_be_asked(t, i, err);
 
-    if (is_condemned_unread(t))
-        return err_set(err, ERR_SCRIPT, "%s", t->caution.verdict.error);
-    if (i->condemned)
-        return condemned_unread(err);
+    if (rc != OK)
+        return rc;
     item_begin_call(t, i);
     rc = script_envelope(*t->script, &m, &reading, err);
     item_end_call(t, false);
@@ -200,18 +202,16 @@ int item_read(struct turn *t, struct item *i, struct err *err)
                : rc;
 }
 
-/* Names a message that came without an id, by the rules' own function, whose words are
- * checked to be short enough. */
+/* A message that came without an id gets its identity from the rules' own function, whose words
+ * are checked to be short enough. */
 static int ask_identity(struct turn *t, struct item *i, struct err *err)
 {
     const struct script_message m = item_as_seen(i);
     struct slice id = {NULL, 0};
-    int rc;
+    int rc = may_be_asked(t, i, err);
 
-    if (is_condemned_unread(t))
-        return err_set(err, ERR_SCRIPT, "%s", t->caution.verdict.error);
-    if (i->condemned)
-        return condemned_unread(err);
+    if (rc != OK)
+        return rc;
     item_begin_call(t, i);
     rc = script_identity(*t->script, &m, &id, err);
     item_end_call(t, false);
@@ -224,7 +224,7 @@ static int ask_identity(struct turn *t, struct item *i, struct err *err)
     return OK;
 }
 
-/* Said once to each set of rules: until 0.1.0 any id of a body named its message. */
+/* Said once to each set of rules: until 0.1.0 any id of a body was its message's identity. */
 static void tell_body_id(struct turn *t, const struct item *i)
 {
     if (i->in_body.data == NULL || t->told_body_ids == t->generation)
@@ -236,7 +236,7 @@ static void tell_body_id(struct turn *t, const struct item *i)
              "that id name it, and identity = function() return nil end says that nothing does");
 }
 
-static void name_by_body(struct item *i)
+static void identify_by_body(struct item *i)
 {
     int n = snprintf(i->identity_text, sizeof i->identity_text, "%.*s#%016" PRIx64,
                      (int)i->in_body.len, i->in_body.data, i->fingerprint.bits);
@@ -244,9 +244,10 @@ static void name_by_body(struct item *i)
     i->identity = (struct slice){i->identity_text, (size_t)n};
 }
 
-/* Without an AMQP message id the rules' function names the message, or the id of an envelope does,
- * together with the fingerprint, since the services that send such bodies number per table. Any
- * other id in a body is that of what the message is about, and names it on request only. */
+/* Without an AMQP message id the identity is what the rules' function says, or the id of an
+ * envelope together with the fingerprint, since the services that send such bodies number per
+ * table. Any other id in a body is that of what the message is about, and is the identity only on
+ * request. */
 int item_identify(struct turn *t, struct item *i, struct err *err)
 {
     const struct subscription *s = i->subscription;
@@ -259,7 +260,7 @@ int item_identify(struct turn *t, struct item *i, struct err *err)
     if (!i->enveloped && !s->identity_in_body)
         tell_body_id(t, i);
     else if (i->in_body.data != NULL && i->in_body.len <= IN_BODY_MAX)
-        name_by_body(i);
+        identify_by_body(i);
     return OK;
 }
 
@@ -269,4 +270,108 @@ int64_t item_reader(const struct turn *t, const struct item *i)
     bool asked = i->subscription->envelope == ENVELOPE_FUNCTION || i->subscription->identity != 0;
 
     return asked ? t->generation : 0;
+}
+
+/* After an upgrade the queues that the first rules listen to start where all queues were. */
+static int inherit_floors(struct turn *t, struct err *err)
+{
+    const struct topology *all;
+    int64_t floor;
+    int rc;
+
+    if (t->floors_inherited || t->script == NULL)
+        return OK;
+    all = rules_topology(script_rules(*t->script));
+    rc = inbox_inherited(t->parts.db, &floor, err);
+    for (size_t n = 0; rc == OK && floor > 0 && n < all->n_subscriptions; n++)
+        rc = inbox_inherit(t->parts.db, slice_of(all->subscriptions[n].queue), floor, err);
+    return rc == OK && floor > 0 ? inbox_bequeath(t->parts.db, err) : rc;
+}
+
+int item_read_begin(struct turn *t, struct err *err)
+{
+    int rc = inherit_floors(t, err);
+
+    if (rc == OK)
+        rc = inbox_floor(t->parts.db, &t->inbox_floor, err);
+    return rc == OK ? inbox_has_old(t->parts.db, &t->old_ids, err) : rc;
+}
+
+/* Without a message id the identity in 0.1.0 was the body's id, wherever there was one, with the
+ * older fingerprint. */
+static int look_for_old_identity(const struct turn *t, const struct item *i,
+                                 struct inbox_seen *seen, struct err *err)
+{
+    char old[IDENTITY_MAX];
+    int n;
+
+    if (!t->old_ids || i->received.id.data != NULL || i->in_body.data == NULL ||
+        i->in_body.len > IN_BODY_MAX)
+        return OK;
+    n = snprintf(old, sizeof old, "%.*s#%016" PRIx64, (int)i->in_body.len, i->in_body.data,
+                 message_hash(&i->message));
+    return inbox_look(t->parts.db, i->queue, (struct slice){old, (size_t)n}, seen, err);
+}
+
+static bool is_of(const struct item *i, const struct fingerprint *f)
+{
+    return f->bits == i->fingerprint.bits ||
+           (f->version == FINGERPRINT_OF_READ && f->bits == message_hash(&i->message));
+}
+
+int item_enter(struct turn *t, struct item *i, bool *go_on, struct err *err)
+{
+    struct inbox_seen seen = {.known = false};
+    int rc = look_for_old_identity(t, i, &seen, err);
+    bool is_old = seen.known; /* and told from all others by that identity */
+
+    *go_on = rc == OK && !is_old;
+    if (*go_on && i->identity.data == NULL) {
+        t->delta.unidentified++;
+        return OK;
+    }
+    if (*go_on)
+        rc = inbox_enter(t->parts.db, i->queue, i->identity, i->fingerprint, t->now_ms, &seen, err);
+    if (rc == OK)
+        failpoint("inbox_entered");
+    if (rc != OK || !seen.known)
+        return rc;
+    *go_on = false;
+    if (!is_old && !is_of(i, &seen.fingerprint))
+        return item_id_used_twice(t, i, err);
+    t->delta.duplicates++;
+    item_log(t, LOG_INFO, "message.duplicate", i,
+             seen.state == INBOX_DONE      ? "handled before"
+             : seen.state == INBOX_WAITING ? "its retry waits"
+                                           : "it is a dead letter");
+    return OK;
+}
+
+/* Its inbox row may have been there once and gone: nobody can tell a repeat from a late one. */
+int item_floor(const struct turn *t, const struct item *i, int64_t *floor_out, struct err *err)
+{
+    int64_t sent_s = i->received.timestamp_s;
+    int rc;
+
+    *floor_out = 0;
+    if (i->identity.data == NULL || sent_s <= 0 || sent_s >= t->inbox_floor / 1000)
+        return OK;
+    rc = inbox_floor_of(t->parts.db, i->queue, floor_out, err);
+    if (sent_s >= *floor_out / 1000)
+        *floor_out = 0;
+    return rc;
+}
+
+int item_dead_letter_old(struct turn *t, const struct item *i, int64_t floor, struct err *err)
+{
+    char sent[32], since[32], why[320];
+
+    clock_iso8601(i->received.timestamp_s * 1000, sent, sizeof sent);
+    clock_iso8601(floor, since, sizeof since);
+    snprintf(why, sizeof why,
+             "too old to tell: sent at %s, and ids are remembered since %s only, so it may have "
+             "been handled before: look whether it has had its effect, replay it if not, drop it "
+             "if so (setting inbox_window)",
+             sent, since);
+    return item_dead_letter(t, i, why, NULL, 0, err);
 }

@@ -1,7 +1,7 @@
 /*
- * outage - when an engine that cannot process lets go of the deliveries it holds
+ * outage - when an engine that cannot process gives back its unacked deliveries
  *
- * Trouble of store or machine that lasts is no reason to sit on deliveries: the broker's
+ * Trouble of store or machine that lasts is no reason to keep deliveries unacked: the broker's
  * time-out for consumers would run, and its limit of redeliveries, too. So consuming is stopped
  * once, and goes on when a turn has proved that the store can be written. Where that proof was
  * too good, and the deliveries bring the same trouble back, the next proof comes later each

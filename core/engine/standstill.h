@@ -9,7 +9,7 @@
  * works with what there is, and what lacks its handler or its route waits (past_rules.h).
  *
  *               the files lack something                   the same files, PAST_STILL_MS later,
- *   SETTLED ------------------------------> WAITING -----> or somebody asks: they are taken
+ *   STILL   ------------------------------> WAITING -----> or somebody asks: they are taken
  *      ^                                     |   ^ |
  *      '--- the files lack nothing any more -'   '-' other files, which lack something
  */

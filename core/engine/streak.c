@@ -141,7 +141,7 @@ int pauses_failed(struct pauses *all, const struct pause_failure *f, enum pause_
     return OK;
 }
 
-void pause_buried(struct pause *p, uint64_t key, int64_t row, int64_t letter)
+void pause_dead_lettered(struct pause *p, uint64_t key, int64_t row, int64_t letter)
 {
     struct pause_member *m = p != NULL ? member(p, key) : NULL;
 

@@ -101,7 +101,7 @@ int pauses_failed(struct pauses *all, const struct pause_failure *f, enum pause_
                   struct err *err);
 
 /* A message of the streak, which was this retry or none (0), has become this dead letter. */
-void pause_buried(struct pause *p, uint64_t key, int64_t row, int64_t letter);
+void pause_dead_lettered(struct pause *p, uint64_t key, int64_t row, int64_t letter);
 
 /* A message was handled, or its handler decided itself: true when that ends a pause. */
 bool pause_passed(struct pause *p);

@@ -34,7 +34,7 @@ struct strike;
 int strike_open(struct strike **out, const char *store, struct err *err);
 void strike_close(struct strike **s); /* NULL is fine */
 
-/* Around each handler. A message is named by its queue, its id where it has one, and a
+/* Around each handler. A message is known by its queue, its id where it has one, and a
  * fingerprint (the engine's: of the message as received where it has no id, else 0). `s` may be
  * NULL. */
 void strike_enter(struct strike *s, struct slice queue, struct slice id, uint64_t fingerprint);
@@ -49,7 +49,7 @@ bool strike_any(const struct strike *s);
 /* How often the process died in a row with this message in its handler; 0: never. */
 int strike_count(const struct strike *s, struct slice queue, struct slice id, uint64_t fingerprint);
 
-/* How a message is named; never 0. */
+/* What a message is known by; never 0. */
 uint64_t strike_key(struct slice queue, struct slice id, uint64_t fingerprint);
 
 /* A suspect has become a dead letter: it is not suspected any more. */

@@ -259,7 +259,7 @@ static void put_sum(const struct trial *x, struct buf *b)
     json_end_line(b, from, "}}");
 }
 
-/* Inside the transaction, with the log held. The answer's last line is whole, or absent. */
+/* Inside the transaction, with the log kept back. The answer's last line is whole, or absent. */
 static int try_all(struct trial *x, size_t n, struct buf *answer, struct err *err)
 {
     size_t used = answer->len + HEADS_MAX;

@@ -159,7 +159,7 @@ int turn_next_due(struct turn *t, int64_t *due_at_out, struct err *err)
 
 static int64_t age_of(const struct turn *t)
 {
-    return t->others == FOREIGN_BUSY ? t->parts.age_shared_ms : t->parts.age_ms;
+    return t->foreign_kind == FOREIGN_BUSY ? t->parts.age_shared_ms : t->parts.age_ms;
 }
 
 bool turn_is_old(const struct turn *t)
@@ -227,7 +227,7 @@ static int care(struct turn *t, struct err *err)
 
 static int run_inside(struct turn *t, bool publish, struct err *err)
 {
-    int rc = known_begin(t, err);
+    int rc = item_read_begin(t, err);
 
     if (rc == OK && t->taken.data != NULL)
         rc = rules_taken_write(t->parts.db, t->taken, err);
@@ -357,7 +357,7 @@ static enum turn_result run_again(struct turn *t, struct err *err)
     t->total.reruns++;
     log_event(t->parts.log, LOG_WARN, "turn.again",
               LOG_FIELDS(log_text("reason", err->text), log_int("kept", (int64_t)t->handled)));
-    return script_rebuild(t->script, err) == OK ? TURN_MORE : TURN_PAUSED;
+    return script_rebuild(t->script, err) == OK ? TURN_MORE : TURN_OUTAGE;
 }
 
 static enum turn_result undo(struct turn *t, bool script_broken, struct err *err)
@@ -367,7 +367,7 @@ static enum turn_result undo(struct turn *t, bool script_broken, struct err *err
     pauses_undo(&t->pauses);
     t->fair = t->fair_before;
     t->parts.broker->ops->forget(t->parts.broker);
-    return script_broken ? run_again(t, err) : TURN_PAUSED;
+    return script_broken ? run_again(t, err) : TURN_OUTAGE;
 }
 
 /* Inside the transaction, to its end. */
@@ -388,7 +388,7 @@ static enum turn_result run_begun(struct turn *t, bool publish, struct err *err)
         rc = db_commit(t->parts.db, err);
     }
     if (rc == ERR_UNKNOWN) {
-        log_drop(t->parts.log); /* the last words must not be held, too */
+        log_drop(t->parts.log); /* the last words must not be kept back, too */
         return TURN_FATAL;
     }
     return rc == OK ? finish(t) : undo(t, broken, err);
@@ -401,7 +401,7 @@ enum turn_result turn_run(struct turn *t, bool publish, struct err *err)
     int rc;
 
     t->began_ms = clock_mono(&t->parts.clock);
-    t->others = foreign_kind(db_is_shared(db), db_foreign_seen_ms(db), t->began_ms);
+    t->foreign_kind = foreign_kind(db_is_shared(db), db_foreign_seen_ms(db), t->began_ms);
     t->gap_ms = 0;
     share_begin(&t->share, t->began_ms, age_of(t));
     rc = db_begin(db, err);
@@ -410,8 +410,8 @@ enum turn_result turn_run(struct turn *t, bool publish, struct err *err)
     if (rc == ERR_UNKNOWN) /* a checkpoint met an fsync error */
         return TURN_FATAL;
     if (rc != OK)
-        return TURN_PAUSED;
+        return TURN_OUTAGE;
     result = run_begun(t, publish, err);
-    t->gap_ms = foreign_gap(&t->foreign, t->others, t->began_ms, clock_mono(&t->parts.clock));
+    t->gap_ms = foreign_gap(&t->foreign, t->foreign_kind, t->began_ms, clock_mono(&t->parts.clock));
     return result;
 }

@@ -53,7 +53,7 @@ enum turn_result {
     TURN_IDLE,   /* nothing is left to do now */
     TURN_MORE,   /* call again soon */
     TURN_BUSY,   /* another process holds the write lock: call again in a moment */
-    TURN_PAUSED, /* the machine's or the store's trouble, see err: call again later */
+    TURN_OUTAGE, /* the machine's or the store's trouble, see err: call again later */
     TURN_FATAL,  /* the outcome of a commit is unknown: the process must end */
 };
 

@@ -198,12 +198,12 @@ static int dead_letter_unreadable(struct turn *t, struct item *i, const char *wh
         t->condemned = item_strike_key(i);
     i->identity = i->message.id;
     rc = item_enter(t, i, &go_on, err);
-    return rc == OK && go_on ? item_bury(t, i, why, NULL, item_reader(t, i), err) : rc;
+    return rc == OK && go_on ? item_dead_letter(t, i, why, NULL, item_reader(t, i), err) : rc;
 }
 
-/* A function of the rules failed before the message had a name: it is tried again like one whose
- * handler failed, and enters the inbox when it can be named. */
-static int fail_unnamed(struct turn *t, struct item *i, const char *why, struct err *err)
+/* A function of the rules failed before the message had an identity: it is tried again like one
+ * whose handler failed, and enters the inbox when it has one. */
+static int fail_unidentified(struct turn *t, struct item *i, const char *why, struct err *err)
 {
     t->outcome = (struct script_outcome){.verdict = SCRIPT_FAILED, .delay_ms = -1};
     snprintf(t->outcome.error, sizeof t->outcome.error, "%s", why);
@@ -219,9 +219,9 @@ static int unread(struct turn *t, struct item *i, bool dead_lettered, const stru
         return dead_letter_unreadable(t, i, why->text, err);
     if (why->code != ERR_SCRIPT)
         return err_set(err, why->code, "%s", why->text);
-    i->unnamed = true;
+    i->unidentified = true;
     i->identity = (struct slice){NULL, 0};
-    return fail_unnamed(t, i, why->text, err);
+    return fail_unidentified(t, i, why->text, err);
 }
 
 /* Runs the handler inside the open savepoint, or lets the message wait: until it is due, behind
@@ -286,24 +286,25 @@ int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
         return run_in_order(t, &i, h, err);
     rc = db_release(db_of(t), err);
     if (rc == OK && floor != 0)
-        return item_bury_old(t, &i, floor, err);
+        return item_dead_letter_old(t, &i, floor, err);
     if (rc == OK && go_on && d->dead_lettered != NULL)
-        return item_bury(t, &i, d->dead_lettered, NULL, 0, err);
+        return item_dead_letter(t, &i, d->dead_lettered, NULL, 0, err);
     return rc == OK && go_on ? item_unhandled(t, &i, err) : rc;
 }
 
-/* Runs the handler of a retry. One that has its name only now may have been handled under it, and
- * may be early: it enters the inbox when it is due, since it would not know its own entry again. */
+/* Runs the handler of a retry. One that has its identity only now may have been handled under it,
+ * and may be early: it enters the inbox when it is due, since it would not know its own entry
+ * again. */
 static int try_again(struct turn *t, struct item *i, struct err *err)
 {
     const struct handler *h = handler_of(t, i);
     bool go_on = true;
     int rc;
 
-    if (i->unnamed && h != NULL && i->due_at > t->now_ms)
+    if (i->unidentified && h != NULL && i->due_at > t->now_ms)
         return item_postpone(t, i, err);
     rc = db_savepoint(db_of(t), err);
-    if (rc == OK && i->unnamed)
+    if (rc == OK && i->unidentified)
         rc = item_enter(t, i, &go_on, err);
     if (rc == OK && go_on && h != NULL)
         return run_handler(t, i, h, err);
@@ -326,7 +327,7 @@ int handle_retry(struct turn *t, const struct retry_row *row, struct err *err)
         .fingerprint = row->fingerprint,
         .attempt = row->attempts + 1,
         .first_at = row->attempts > 0 ? row->first_at : t->now_ms,
-        .unnamed = row->unnamed,
+        .unidentified = row->unidentified,
         .retry_id = row->id,
         .lane = row->lane,
         .waited = row->error != NULL,
@@ -343,12 +344,12 @@ int handle_retry(struct turn *t, const struct retry_row *row, struct err *err)
     t->delta.retried += row->attempts > 0;
     judge(t, &i);
     rc = item_read(t, &i, &why);
-    if (rc == OK && i.unnamed)
+    if (rc == OK && i.unidentified)
         rc = item_identify(t, &i, &why);
     if (rc == ERR_INPUT)
-        return item_bury(t, &i, why.text, NULL, item_reader(t, &i), err);
+        return item_dead_letter(t, &i, why.text, NULL, item_reader(t, &i), err);
     if (rc == ERR_SCRIPT)
-        return fail_unnamed(t, &i, why.text, err);
+        return fail_unidentified(t, &i, why.text, err);
     if (rc != OK)
         return err_set(err, rc, "%s", why.text);
     return try_again(t, &i, err);

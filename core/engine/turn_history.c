@@ -1,4 +1,4 @@
-/* turn_history - copies of what was settled in a turn, for the history (store/history.h). Written
+/* turn_history - copies of what was finished in a turn, for the history (store/history.h). Written
  * into the turn's transaction when the setting is on; when it is off nothing is looked at
  * but, now and then, whether old copies are left. */
 #include "engine/item.h"

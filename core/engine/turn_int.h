@@ -26,7 +26,7 @@ struct caution {
     bool condemned; /* the culprit failed alone too: `verdict` counts, unrun */
     uint64_t whom;  /* that was: the queue and the body */
     bool rescuing;  /* the culprit is one that is being rescued */
-    bool asking;    /* it failed before its handler: in what reads or names it */
+    bool asking;    /* it failed before its handler: in what reads or identifies it */
     struct script_outcome verdict;
 };
 
@@ -107,18 +107,18 @@ struct turn {
     struct backlogs backlogs;
     const struct route *route; /* of the last row that was asked about in this turn; NULL: none */
 
-    int64_t cursor;                /* outbox ids at or below are in flight, postponed or gone */
-    int64_t next_cursor;           /* becomes the cursor when the turn commits */
-    int64_t highest_row;           /* that goes to the broker when the turn commits; 0: none */
-    int64_t began_ms;              /* monotonic */
-    struct share share;            /* its time, divided among its phases */
-    bool news_first;               /* deliveries come before due retries */
-    bool news_next;                /* the same, of the turn after this one when it commits */
-    enum foreign_kind others;      /* other processes on the store, as the turn began */
-    struct foreign foreign;        /* what was left free for them */
-    int64_t gap_ms;                /* for how long the store is left free after the turn */
-    int64_t now_ms;                /* wall clock at the begin */
-    size_t handled;                /* messages of this turn so far */
+    int64_t cursor;                 /* outbox ids at or below are in flight, postponed or gone */
+    int64_t next_cursor;            /* becomes the cursor when the turn commits */
+    int64_t highest_row;            /* that goes to the broker when the turn commits; 0: none */
+    int64_t began_ms;               /* monotonic */
+    struct share share;             /* its time, divided among its phases */
+    bool news_first;                /* deliveries come before due retries */
+    bool news_next;                 /* the same, of the turn after this one when it commits */
+    enum foreign_kind foreign_kind; /* of the processes on the store, as the turn began */
+    struct foreign foreign;         /* what was left free for them */
+    int64_t gap_ms;                 /* for how long the store is left free after the turn */
+    int64_t now_ms;                 /* wall clock at the begin */
+    size_t handled;                 /* messages of this turn so far */
     struct recent *recent;         /* ring of settings.recent_max, lent by deliveries and `arena` */
     size_t n_recent;               /* noted in this turn; the ring holds the last of them */
     bool lane_moved;               /* the first of a lane is gone: the next one is due */
@@ -142,8 +142,8 @@ struct turn {
     int64_t prune_at_ms;   /* monotonic: when to look for old inbox rows again */
     int64_t inbox_floor;   /* keys of before this time may be gone (of some queue) */
     bool floors_inherited; /* what an upgrade left to do for the floors is done */
-    bool old_ids;          /* the inbox knows messages by names that 0.1.0 gave them */
-    int64_t told_body_ids; /* generation to which it was told that a body's id names nothing */
+    bool old_ids;          /* the inbox has identities that 0.1.0 gave */
+    int64_t told_body_ids; /* generation to which it was told that a body's id is no identity */
     int64_t cared_ms;      /* monotonic: when a committed turn last looked for them */
     bool caring;           /* one has */
     bool cared;            /* this one did */
@@ -163,7 +163,7 @@ struct item;
 void turn_recent_note(struct turn *t, const struct item *i);
 int turn_recent_write(struct turn *t, struct err *err);
 
-/* turn_history.c: copies of what is settled, when the setting `history` is on. Rows are looked at
+/* turn_history.c: copies of what is finished, when the setting `history` is on. Rows are looked at
  * before they are deleted; `ids` are sorted. */
 int turn_history_item(struct turn *t, const struct item *i, const char *outcome, struct err *err);
 int turn_history_rows(struct turn *t, int64_t *ids, size_t n, const char *outcome, struct err *err);
@@ -182,8 +182,8 @@ int handle_messages(struct turn *t, struct err *err);
 int messages_init(struct turn *t, struct err *err);
 void messages_free(struct turn *t);
 
-/* item_known.c: what a turn must know of the inbox before it handles anything. */
-int known_begin(struct turn *t, struct err *err);
+/* item_read.c: what a turn must know of the inbox before it handles anything. */
+int item_read_begin(struct turn *t, struct err *err);
 
 /* turn_rescue.c: what the broker may give up on; t->rescuing is set where there was any. */
 int rescue_messages(struct turn *t, struct err *err);

@@ -9,7 +9,7 @@ static struct pause *pause_of(const struct turn *t, const struct item *i)
     return pauses_find(&t->pauses, i->queue);
 }
 
-/* What has no name yet, since the function that gives it failed, has what it came with. */
+/* What has no identity yet, since the function that gives it failed, has what it came with. */
 static uint64_t key_of(const struct item *i)
 {
     struct slice id = i->identity.data != NULL ? i->identity : i->received.id;
@@ -106,12 +106,12 @@ int pausing_failed(struct turn *t, const struct item *i, const char *error, int6
     return OK;
 }
 
-void pausing_buried(struct turn *t, const struct item *i, const char *error, int64_t letter)
+void pausing_dead_lettered(struct turn *t, const struct item *i, const char *error, int64_t letter)
 {
     struct pause *p = pause_of(t, i);
 
     if (p != NULL && p->now.group == group_of(i, error))
-        pause_buried(p, key_of(i), i->retry_id, letter);
+        pause_dead_lettered(p, key_of(i), i->retry_id, letter);
 }
 
 void pausing_passed(struct turn *t, const struct item *i, const char *why)

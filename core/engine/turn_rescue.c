@@ -2,10 +2,10 @@
  * turn_rescue - messages that the broker may give up on are taken into the store before a handler
  * runs
  *
- * A quorum queue has a delivery limit, and counts for every message in hand when a router dies,
+ * A quorum queue has a delivery limit, and counts for every unacked message when a router dies,
  * whoever's handler it was. So what has come back often enough is not tried but written as
  * waiting, which is no attempt, and acked, in a turn of its own: no handler, and no other function
- * of the rules but those that read and name a message, can end the process before that.
+ * of the rules but those that read and identify a message, can end the process before that.
  */
 #include "engine/item.h"
 

@@ -1,4 +1,4 @@
-/* turn_target - where an outbox row goes: its leg, its route, or a decision why nowhere
+/* turn_target - where an outbox row goes: its leg, its route, or why it does not go
  * (turn_int.h) */
 #include "engine/turn_int.h"
 

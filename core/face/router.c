@@ -145,7 +145,7 @@ static void put_status(struct router *r, struct buf *b)
     engine_status(r->engine, &s);
     json_add_object(b, NULL);
     json_add_string(b, "state", s.state);
-    json_add_string(b, "paused_for", s.paused_for);
+    json_add_string(b, "paused_for", s.outage_why);
     json_add_string(b, "stopped_for", s.stopped_for);
     add_paused(r, b);
     add_troubles(r, b);
@@ -335,7 +335,7 @@ static void write_line(void *arg, char out[SERVICE_LINE_MAX])
         return;
     }
     engine_status(r->engine, &s);
-    why = s.paused_for[0] != '\0' ? s.paused_for : s.stopped_for;
+    why = s.outage_why[0] != '\0' ? s.outage_why : s.stopped_for;
     (void)snprintf(out, SERVICE_LINE_MAX,
                    "%s%s%.150s; broker %s; %zu in flight, %zu unacked; handled %lld, confirmed "
                    "%lld, failed %lld, dead %lld; rules generation %lld%s",

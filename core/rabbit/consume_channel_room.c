@@ -58,7 +58,7 @@ static void narrow(struct consume_channel *f, size_t size)
               LOG_FIELDS(log_text("queue", consume_channel_queue(f)),
                          log_int("prefetch", room->narrow),
                          log_int("largest", (int64_t)room->largest),
-                         log_text("why", "what is in hand is larger than prefetch_bytes")));
+                         log_text("why", "what is unacked is larger than prefetch_bytes")));
     consume_channel_renew(f);
 }
 

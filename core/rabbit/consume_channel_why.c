@@ -43,7 +43,7 @@ const char *consume_channel_why_cancelled(const struct consume_channel *f, char 
     else
         snprintf(
             out, size,
-            "the broker cancelled the consumer: a message was in hand for %lld.%lld s, perhaps "
+            "the broker cancelled the consumer: a message was unacked for %lld.%lld s, perhaps "
             "longer than the consumer timeout (RabbitMQ 4.3 and later), or the queue was "
             "deleted or is unavailable",
             (long long)held_ms / 1000, (long long)held_ms % 1000 / 100);

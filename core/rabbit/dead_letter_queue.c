@@ -69,7 +69,7 @@ static const char *reason_words(struct slice reason)
         const char *reason, *words;
     } known[] = {
         {"delivery_limit", "it was delivered and came back too often (delivery limit), as when "
-                           "a router dies again and again with it in hand"},
+                           "a router dies again and again with it unacked"},
         {"rejected", "a consumer rejected it"},
         {"expired", "its time to live was over"},
         {"maxlen", "the queue was full (max-length)"},

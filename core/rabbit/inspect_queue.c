@@ -82,7 +82,7 @@ static bool has_low_limit(const struct queue_probe *p, enum inspect_severity *se
         return false;
     *severity = INSPECT_WARNING;
     snprintf(out, size,
-             "queue \"%s\" has x-delivery-limit = %lld: what is in hand when a router dies %s; %s",
+             "queue \"%s\" has x-delivery-limit = %lld: what is unacked when a router dies %s; %s",
              p->queue, (long long)p->limit,
              p->limit == 0 ? "is given up at once" : "twice is given up",
              p->limit == 0 ? "raise the limit" : "set rescue_after = 1, or raise the limit");

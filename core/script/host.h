@@ -50,7 +50,7 @@ struct script_host {
     /* Deletes the outbox rows of a key: 1 not sent yet, 0 sent already, -1 there was none. */
     int (*cancel)(void *arg, struct slice key, int *was_out, struct err *err);
 
-    /* herald.log.*; held until the turn commits. `fields` as in log.h. */
+    /* herald.log.*; kept back until the turn commits. `fields` as in log.h. */
     void (*log)(void *arg, enum log_level level, const char *event, const struct log_field *fields);
 
     int64_t (*now_ms)(void *arg);  /* wall clock */

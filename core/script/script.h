@@ -43,7 +43,7 @@ int script_route(struct script *s, const struct route *r, const struct message *
 int script_envelope(struct script *s, const struct script_message *received,
                     struct script_reading *out, struct err *err);
 
-/* For a subscription with an `identity`: the name of a resolved message that came without
+/* For a subscription with an `identity`: the identity of a resolved message that came without
  * an id. Lent until the next call of this function; absent when it returned nil. */
 int script_identity(struct script *s, const struct script_message *m, struct slice *id_out,
                     struct err *err);

@@ -18,7 +18,7 @@ struct question {
     const char *origin;    /* where it was declared: the place of an error that has none */
     struct script_reading reading;
     const char *refusal; /* lent by the answers: a named envelope cannot read it; NULL: it can */
-    struct buf nowhere;  /* without room */
+    struct buf no_room;  /* without room */
     struct slice id;
     struct destination *chosen;
     size_t n_chosen;
@@ -45,7 +45,7 @@ static int ask(struct question *q, const struct script_message *about, lua_CFunc
 static struct declared answer_at(struct question *q, lua_State *L, int index)
 {
     return (struct declared){
-        .L = L, .table = index, .calls = index, .memory = q->answers, .json = &q->nowhere};
+        .L = L, .table = index, .calls = index, .memory = q->answers, .json = &q->no_room};
 }
 
 /* Runs under protect. */

@@ -317,7 +317,7 @@ static int run_turn(struct rehearsal *r, bool *more, struct err *err)
         *more = true;
         break;
     case TURN_BUSY:
-    case TURN_PAUSED:
+    case TURN_OUTAGE:
     case TURN_FATAL:
         if (!staged_crashed(r->broker))
             return err->code != OK ? err->code : err_set(err, ERR_BUSY, "the store is busy");

@@ -8,7 +8,7 @@ enum { WAIT_MS = 1000 };
 
 #define HEX4 "[0-9a-f][0-9a-f][0-9a-f][0-9a-f]"
 
-/* The name was the body's id, and a fingerprint of sixteen digits. */
+/* The identity was the body's id, and a fingerprint of sixteen digits. */
 static const char named[] =
     "select distinct queue from"
     "  (select queue, message_id from herald_inbox order by seq desc limit 100000)"

@@ -1,7 +1,7 @@
 /*
- * history - copies of messages that are settled, for those who want to look back
+ * history - copies of finished messages, for those who want to look back
  *
- * Written in the transaction that settles them, when the setting `history` is on; nothing
+ * Written in the transaction that finishes them, when the setting `history` is on; nothing
  * reads them but people. Old ones go a few at a time.
  */
 #ifndef HERALD_STORE_HISTORY_H
@@ -12,7 +12,7 @@
 
 /* Lent for the call. */
 struct history_row {
-    int64_t at;             /* ms since 1970 UTC: when it was settled */
+    int64_t at;             /* ms since 1970 UTC: when it was finished */
     struct slice side;      /* "inbox" or "outbox" */
     struct slice outcome;   /* inbox: "done", "unhandled"; outbox: "confirmed", "dropped" */
     struct slice queue;     /* absent on side outbox */

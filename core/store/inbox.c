@@ -10,7 +10,7 @@
  * What may go is decided by the floor alone, which moves by one bucket of time at most,
  * and only as fast as monotonic time (herald_meta's inbox_ran, which counts on over a
  * restart) passes: so neither a clock that jumps nor a long sleep empties the inbox. It
- * moves before the first row goes, never after: a key that is gone is below the floor.
+ * moves before the first row goes, never after: an identity that is gone is below the floor.
  *
  * Each queue has a floor of its own, which follows that one only when a row of the queue goes:
  * what waits on a queue that was not listened to for long has not been forgotten. */

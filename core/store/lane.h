@@ -1,5 +1,5 @@
 /*
- * lane - order per key: while one message of a key waits, later ones wait behind it
+ * lane - order per key: while one message waits, later ones of its lane wait behind it
  *
  *   lane of a queue        first row of herald_retry: waits for its time, or is being handled
  *                          rows behind it: no time (LANE_BEHIND) until it leaves
@@ -21,7 +21,7 @@
 
 enum { LANE_MAX = 256, LANE_LEG_MAX = LANE_MAX + 520 };
 
-/* The name of the lane: "business_key1=16". A key too long for that is cut, and told apart by
+/* The name of the lane: "business_key1=16". One too long for that is cut, and told apart by
  * a hash. Absent when order_by is 0 or the message has no such key: it is in no order. The
  * name is in `room`. */
 struct slice lane_of(char room[LANE_MAX], int order_by, const struct message *m);
@@ -30,7 +30,8 @@ struct slice lane_of(char room[LANE_MAX], int order_by, const struct message *m)
  * is longer than LANE_MAX, which herald does not write. In `room`. */
 struct slice lane_of_leg(char room[LANE_LEG_MAX], struct slice lane, const struct destination *to);
 
-/* An outbox row takes its place in a lane: as the first it is due at once, else it is held. */
+/* An outbox row takes its place in a lane: as the first it is due at once, else it waits behind it.
+ */
 int lane_join(struct db *db, int64_t row, struct slice lane, struct err *err);
 
 /* Whether outbox rows are in this lane. */

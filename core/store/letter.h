@@ -16,7 +16,7 @@ struct letter {
     int64_t id;
     enum letter_side side;
     struct slice queue;     /* side inbox */
-    struct slice identity;  /* the inbox key's id; absent: none */
+    struct slice identity;  /* absent: none */
     struct message message; /* type and keys resolved where they could be read */
     struct slice exchange;  /* it came from; where a leg was to go */
     struct slice routing_key;

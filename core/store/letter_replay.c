@@ -22,7 +22,7 @@ struct work {
 
 /* False: the inbox row under the letter's id is another message's ("id used twice"), and
  * stays as it is. *seen says what was there. */
-static bool owns_key(struct work *w, const struct letter *l, struct inbox_seen *seen)
+static bool owns_inbox_row(struct work *w, const struct letter *l, struct inbox_seen *seen)
 {
     *seen = (struct inbox_seen){.known = false};
     if (l->identity.data == NULL)
@@ -31,7 +31,7 @@ static bool owns_key(struct work *w, const struct letter *l, struct inbox_seen *
     return w->rc == OK && (!seen->known || seen->fingerprint.bits == l->fingerprint.bits);
 }
 
-static void set_key(struct work *w, const struct letter *l, enum inbox_state state)
+static void set_inbox_row(struct work *w, const struct letter *l, enum inbox_state state)
 {
     w->rc = inbox_set(w->db, l->queue, l->identity, l->fingerprint, state, w->now_ms, w->err);
 }
@@ -59,7 +59,7 @@ static void to_retry(struct work *w, const struct letter *l)
         .exchange = l->exchange,
         .routing_key = l->routing_key,
         .fingerprint = l->fingerprint,
-        .unnamed = l->identity.data == NULL,
+        .unidentified = l->identity.data == NULL,
         .attempts = 0,
         .first_at = w->now_ms,
         .due_at = w->now_ms,
@@ -71,9 +71,9 @@ static void to_retry(struct work *w, const struct letter *l)
     struct inbox_seen seen;
 
     join_lane(w, l, &row);
-    if (w->rc == OK && owns_key(w, l, &seen)) {
+    if (w->rc == OK && owns_inbox_row(w, l, &seen)) {
         row.identity = l->identity;
-        set_key(w, l, INBOX_WAITING);
+        set_inbox_row(w, l, INBOX_WAITING);
     }
     if (w->rc == OK)
         w->rc = retry_add(w->db, &row, w->err);
@@ -143,8 +143,9 @@ static bool drop(void *arg, const struct letter *l)
     struct work *w = arg;
     struct inbox_seen seen;
 
-    if (l->side == LETTER_INBOX && owns_key(w, l, &seen) && seen.known && seen.state == INBOX_DEAD)
-        set_key(w, l, INBOX_DONE);
+    if (l->side == LETTER_INBOX && owns_inbox_row(w, l, &seen) && seen.known &&
+        seen.state == INBOX_DEAD)
+        set_inbox_row(w, l, INBOX_DONE);
     return false;
 }
 

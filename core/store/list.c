@@ -13,7 +13,7 @@
 /* As message_seconds has it. */
 #define SECONDS "nullif(iif(timestamp_s < 100000000000, timestamp_s, timestamp_s / 1000), 0)"
 
-#define HELD "due_at = 9223372036854775807" /* LANE_BEHIND */
+#define BEHIND "due_at = 9223372036854775807" /* LANE_BEHIND */
 
 static const char dead[] =
     "select id, at, side, nullif(queue, '') as queue, attempts, generation, error, traceback,"
@@ -28,7 +28,7 @@ static const char dead[] =
  * writes when it finds no subscription (engine/turn_handle.c). */
 static const char retries[] =
     "select id, due_at, first_at, attempts, generation, queue, lane, error,"
-    " " HELD " as \"behind?\","
+    " " BEHIND " as \"behind?\","
     " error glob 'orphaned:*' as \"orphaned?\","
     " coalesce(message_id, identity) as message_id, type, " KEYS ","
     " body, content_type, iif(?2, headers, null) as headers,"
@@ -42,7 +42,7 @@ static const char retries[] =
 static const char outbox[] =
     "select id, due_at, cast(created_at as integer) as created_at,"
     " attempts, reason, lane, outlet, key as name,"
-    " case when " HELD " then 'behind' when due_at = " BACKLOG_TEXT " then 'waiting'"
+    " case when " BEHIND " then 'behind' when due_at = " BACKLOG_TEXT " then 'waiting'"
     "  when reason is not null then iif(due_at > 0, 'postponed', 'again')"
     "  else iif(due_at > 0, 'scheduled', 'fresh') end as state,"
     " coalesce(message_id, (select store_id from herald_epoch where above < o.id"
@@ -66,8 +66,8 @@ static const char groups[] =
 
 #define BEHIND_RETRY                                                                               \
     "(select count(*) from herald_retry f where f.queue = h.queue and f.lane = h.lane "            \
-    "and f." HELD ")"
-#define BEHIND_ROW "(select count(*) from herald_outbox f where f.lane = h.lane and f." HELD ")"
+    "and f." BEHIND ")"
+#define BEHIND_ROW "(select count(*) from herald_outbox f where f.lane = h.lane and f." BEHIND ")"
 
 /* What keeps a lane waiting is its head; due_at 0: in flight; of a letter: when it died. */
 static const char lanes[] =
@@ -81,7 +81,7 @@ static const char lanes[] =
     "  iif(outlet is null, due_at, 0), attempts, reason from herald_outbox h"
     "  where id > 0 and lane is not null and " LANE_FIRST
     "  and (reason is not null or exists (select 1 from herald_outbox f"
-    "   where f.lane = h.lane and f." HELD "))"
+    "   where f.lane = h.lane and f." BEHIND "))"
     "  order by id limit ?1)";
 
 /* As many lines as there may be (TRIES_KEPT); what is none of herald's is passed over. */

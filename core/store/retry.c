@@ -17,7 +17,7 @@ int retry_add(struct db *db, const struct retry_row *row, struct err *err)
     query_slice(&q, row->queue);
     query_slice(&q, row->identity);
     query_fingerprint(&q, row->fingerprint);
-    query_int(&q, row->unnamed);
+    query_int(&q, row->unidentified);
     query_int(&q, row->attempts);
     query_int(&q, row->first_at);
     query_text(&q, row->error != NULL ? row->error : "");
@@ -49,7 +49,7 @@ static void read_row(sqlite3_stmt *stmt, struct retry_row *row)
     row->identity = column_slice(stmt, c++);
     row->fingerprint = column_fingerprint(stmt, c);
     c += 2;
-    row->unnamed = sqlite3_column_int(stmt, c++) != 0;
+    row->unidentified = sqlite3_column_int(stmt, c++) != 0;
     row->attempts = sqlite3_column_int(stmt, c++);
     row->first_at = sqlite3_column_int64(stmt, c++);
     row->error = column_text(stmt, c++);

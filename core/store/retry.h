@@ -14,14 +14,14 @@
 struct retry_row {
     int64_t id;
     struct slice queue;
-    struct slice identity;  /* the inbox key's id; absent: no inbox row, handled at least once */
+    struct slice identity;  /* absent: no inbox row, handled at least once */
     struct message message; /* as received, before message_resolve */
     struct slice exchange;
     struct slice routing_key;
     struct fingerprint fingerprint;
-    bool unnamed;     /* the identity is not known yet: rules could not say it, or nobody asked */
-    int attempts;     /* tries so far, the first included */
-    int64_t first_at; /* ms since 1970 UTC of the first try, or when it came and was not tried */
+    bool unidentified; /* the identity is not known yet: rules could not say it, or nobody asked */
+    int attempts;      /* tries so far, the first included */
+    int64_t first_at;  /* ms since 1970 UTC of the first try, or when it came and was not tried */
     int64_t due_at;
     const char *error;  /* of the last try */
     int64_t generation; /* of the rules that made it */

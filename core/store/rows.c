@@ -39,7 +39,7 @@ int outbox_now(struct db *db, int64_t id, int64_t now_ms, struct picked *done, s
     return make_due(db, STATEMENT_OUTBOX_NOW, id, now_ms > 0 ? now_ms : 1, done, err);
 }
 
-/* The message is settled: its inbox row goes the way of all that are done. */
+/* The message is finished: its inbox row goes the way of all that are done. */
 static int settle(struct db *db, const struct query *q, int64_t now_ms, struct err *err)
 {
     struct slice queue = column_slice(q->stmt, 0), identity = column_slice(q->stmt, 1);

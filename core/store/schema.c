@@ -219,19 +219,20 @@ static const char version_4[] =
  * that whoever takes a row away, a program of somebody else's too, keeps the lane moving.
  * `tries` is what each attempt came to (tries.h). What first_sent_at held before was no time of
  * a send, and attempts counted more than refusals. */
-#define HELD "9223372036854775807" /* LANE_BEHIND */
+#define BEHIND "9223372036854775807" /* LANE_BEHIND */
 
 #define WAKE_OUTBOX_LANE                                                                           \
     " begin update herald_outbox set due_at = 1 where id = (select id from herald_outbox"          \
-    "   where lane = old.lane and due_at = " HELD " order by id limit 1)"                          \
+    "   where lane = old.lane and due_at = " BEHIND " order by id limit 1)"                        \
     "   and not exists (select 1 from herald_outbox where lane = old.lane"                         \
-    "     and due_at < " HELD "); end;"
+    "     and due_at < " BEHIND "); end;"
 
 #define WAKE_RETRY_LANE                                                                            \
     " begin update herald_retry set due_at = 1 where id = (select id from herald_retry"            \
-    "   where queue = old.queue and lane = old.lane and due_at = " HELD "   order by id limit 1)"  \
+    "   where queue = old.queue and lane = old.lane and due_at = " BEHIND                          \
+    "   order by id limit 1)"                                                                      \
     "   and not exists (select 1 from herald_retry where queue = old.queue"                        \
-    "     and lane = old.lane and due_at < " HELD ")"                                              \
+    "     and lane = old.lane and due_at < " BEHIND ")"                                            \
     "   and not exists (select 1 from herald_dead where queue = old.queue"                         \
     "     and lane = old.lane and holds); end;"
 
@@ -246,10 +247,10 @@ static const char version_5[] =
     "update herald_outbox set first_sent_at = null, attempts = 0 where first_sent_at is not null;"
     "create index herald_outbox_lane on herald_outbox(lane, due_at) where lane is not null;"
     "create index herald_outbox_first on herald_outbox(id)"
-    "  where lane is not null and due_at < " HELD ";"
+    "  where lane is not null and due_at < " BEHIND ";"
     "create index herald_retry_lane on herald_retry(queue, lane, due_at) where lane is not null;"
     "create index herald_retry_first on herald_retry(id)"
-    "  where lane is not null and due_at < " HELD ";"
+    "  where lane is not null and due_at < " BEHIND ";"
     "create index herald_dead_holds on herald_dead(queue, lane) where holds;"
     "create trigger herald_outbox_leaves_lane after delete on herald_outbox"
     "  when old.lane is not null" WAKE_OUTBOX_LANE
@@ -264,7 +265,7 @@ static const char version_5[] =
     "create trigger herald_dead_released after update of holds on herald_dead"
     "  when old.holds and not new.holds" WAKE_RETRY_LANE;
 
-/* Copies of what was settled (history.h), in order of the time they were written. The index is
+/* Copies of what was finished (history.h), in order of the time they were written. The index is
  * for people who look for a time. */
 static const char version_6[] = "create table herald_history ("
                                 "  id            integer primary key,"

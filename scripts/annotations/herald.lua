@@ -100,7 +100,7 @@ function herald.route(route) end
 ---@field arguments? table<string, string|integer|boolean> what the queue is made with: `{ ["x-max-length"] = 1000 }`
 ---@field priority? integer of its consumer, among others of the queue
 ---@field exclusive? boolean no other consumer beside it; of a classic queue
----@field prefetch? integer deliveries in hand at most, 1 to 65535
+---@field prefetch? integer unacked deliveries at most, 1 to 65535
 ---@field unhandled? "ack"|"dead" what no handler wants
 ---@field before? fun(msg: herald.msg, tx: herald.tx) called before each handler, in its transaction
 ---@field after? fun(msg: herald.msg, tx: herald.tx) called after it, in its transaction

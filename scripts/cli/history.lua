@@ -1,4 +1,4 @@
--- history: messages that were settled: handled, ignored, confirmed by the broker. Kept when
+-- history: messages that are finished: handled, ignored, confirmed by the broker. Kept when
 -- the setting `history` says for how long.
 
 local core = require "herald.core"
@@ -13,15 +13,15 @@ local history = {}
 local USAGE <const> = folder.USAGE
 
 function history.add(parser, common)
-  local command = parser:command("history", "Messages that were settled, while `history` is set.")
+  local command = parser:command("history", "Messages that are finished, while `history` is set.")
     :require_command(true)
   command:command_target("action")
   local list = command:command("list", "List them, the newest first.")
   local one = command:command("show", "Show one, whole.")
   rows.kinds(list, { queue = true, side = "inbox: was handled here; outbox: was sent." })
-  list:option("--since", "Only what was settled then or later: 2025-01-31, 2025-01-31T10:00:00Z "
+  list:option("--since", "Only what was finished then or later: 2025-01-31, 2025-01-31T10:00:00Z "
     .. "(UTC), or a duration ago such as 24h."):argname("TIME")
-  list:option("--before", "Only what was settled earlier."):argname("TIME")
+  list:option("--before", "Only what was finished earlier."):argname("TIME")
   rows.paging(list, "Only what is listed behind this id.")
   one:argument("id", "Its id, from `herald history list`.")
   one:flag("--json", "Print JSON.")

@@ -91,4 +91,4 @@ class ConsumerTimeout(Case):
         self.assertGreater(router.counter("duplicates"), 0)
         self.assertEqual(router.dead(), [])
         for line in router.events("broker.consume_stopped"):
-            self.assert_words(line, "in hand for [1-9].[0-9] s, perhaps longer than the consumer timeout")
+            self.assert_words(line, "unacked for [1-9].[0-9] s, perhaps longer than the consumer timeout")

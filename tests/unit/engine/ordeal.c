@@ -223,12 +223,12 @@ static void take_turn(struct ordeal *o)
     arm(o, true);
     result = scene_turn(&o->scene, &err);
     arm(o, false);
-    if (result == TURN_PAUSED) {
+    if (result == TURN_OUTAGE) {
         assert_true(err_is_environment(err.code));
         if (++o->pauses % HEALED_AFTER == 0)
             heal(o);
     }
-    if (o->disk.stopped || result == TURN_FATAL || (result == TURN_PAUSED && o->dies_at_pause))
+    if (o->disk.stopped || result == TURN_FATAL || (result == TURN_OUTAGE && o->dies_at_pause))
         die(o);
     else
         answer(o);

@@ -46,7 +46,7 @@ static void turns(struct scene *s, int n)
     struct err err = {0};
 
     for (int i = 0; i < n; i++)
-        if (scene_turn(s, &err) == TURN_PAUSED)
+        if (scene_turn(s, &err) == TURN_OUTAGE)
             fail_msg("turn: %s", err.text);
 }
 

@@ -63,7 +63,7 @@ TEST_FROM(scene, begin, a_copy_that_cannot_be_written_ends_the_turn)
                  "new.business_key1 = 'full' begin select raise(abort, 'as told'); end");
     scene_answer(f, 1, PUBLISH_CONFIRMED, NULL);
     scene_answer(f, 2, PUBLISH_CONFIRMED, NULL);
-    assert_int_equal(scene_turn(f, &err), TURN_PAUSED);
+    assert_int_equal(scene_turn(f, &err), TURN_OUTAGE);
     scene_sql(f, "drop trigger full");
     scene_run(f);
     assert_sql(f, "select group_concat(business_key1, ' ') from herald_history", "full e");

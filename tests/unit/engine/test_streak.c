@@ -220,7 +220,7 @@ TEST_BETWEEN(check_nothing, clear, a_turn_that_is_undone_leaves_no_trace)
     first(1, 7, 0);
     pauses_keep(&all);
     first(2, 7, 0);
-    pause_buried(q(), 1, 0, 55);
+    pause_dead_lettered(q(), 1, 0, 55);
     assert_int_equal(first(3, 7, 0), PAUSE_BEGINS);
     pauses_undo(&all);
     assert_false(q()->now.paused);
@@ -236,9 +236,9 @@ TEST_BETWEEN(check_nothing, clear, a_turn_that_is_undone_leaves_no_trace)
 TEST_BETWEEN(check_nothing, clear, dead_letters_of_a_streak_are_known)
 {
     first(1, 7, 0);
-    pause_buried(q(), 1, 0, 55);
-    pause_buried(q(), 2, 0, 56); /* no member */
-    pause_buried(NULL, 2, 0, 56);
+    pause_dead_lettered(q(), 1, 0, 55);
+    pause_dead_lettered(q(), 2, 0, 56); /* no member */
+    pause_dead_lettered(NULL, 2, 0, 56);
     first(1, 7, 0);
     assert_int_equal(q()->members[0].letter, 55);
     assert_int_equal(q()->now.n, 1);

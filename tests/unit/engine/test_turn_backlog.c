@@ -208,7 +208,7 @@ TEST_WITH(scene, what_was_refused_keeps_out_nothing_new)
     f->now_ms += 5000;
     f->room = 2;
     emit(f, "b", 1);
-    assert_int_not_equal(scene_turn(f, &(struct err){0}), TURN_PAUSED);
+    assert_int_not_equal(scene_turn(f, &(struct err){0}), TURN_OUTAGE);
     assert_non_null(strstr(f->published, ">x "));
     assert_non_null(strstr(f->published, "7>y "));
 }
@@ -250,16 +250,16 @@ TEST_FROM(scene, choked, a_row_behind_a_flood_is_found_by_reading_ahead)
     emit(f, "a", 9000);
     emit(f, "b", 1);
     assert_int_equal(db_commit(f->db, &err), OK);
-    assert_int_not_equal(scene_turn(f, &err), TURN_PAUSED);
+    assert_int_not_equal(scene_turn(f, &err), TURN_OUTAGE);
     f->now_ms += 300; /* it is not patient any more */
     for (; f->published[0] == '\0' && turns < 20; turns++)
-        assert_int_not_equal(scene_turn(f, &err), TURN_PAUSED);
+        assert_int_not_equal(scene_turn(f, &err), TURN_OUTAGE);
     assert_sent(f, "9001>y ");
     assert_true(turns <= 5);
     for (int i = 0; i < 3; i++) { /* and so are later ones */
         emit(f, "b", 1);
-        assert_int_not_equal(scene_turn(f, &err), TURN_PAUSED);
-        assert_int_not_equal(scene_turn(f, &err), TURN_PAUSED);
+        assert_int_not_equal(scene_turn(f, &err), TURN_OUTAGE);
+        assert_int_not_equal(scene_turn(f, &err), TURN_OUTAGE);
     }
     assert_sent(f, "9002>y 9003>y 9004>y ");
     live(f, 2000);

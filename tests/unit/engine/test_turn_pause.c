@@ -188,7 +188,7 @@ TEST_WITH(scene, an_undone_turn_leaves_no_trace)
                  "select raise(abort, 'no'); end;");
     f->publish_code = ERR_BROKER;
     deliver(f, 8);
-    assert_int_equal(scene_turn(f, &err), TURN_PAUSED); /* after the fifth */
+    assert_int_equal(scene_turn(f, &err), TURN_OUTAGE); /* after the fifth */
     assert_int_equal(f->forgotten, 1);
     assert_null(turn_paused(f->turn, 0));
     assert_paces(f, "");

@@ -212,7 +212,8 @@ TEST_OPENED(a_parked_leg_stays_a_leg)
 TEST_OPENED(a_letter_keeps_its_place_in_the_lane_that_it_holds)
 {
     struct letter l = inbox_letter;
-    struct retry_row row = {.queue = slice_of("q"), .due_at = 1, .error = "e", .unnamed = true};
+    struct retry_row row = {
+        .queue = slice_of("q"), .due_at = 1, .error = "e", .unidentified = true};
 
     row.lane = l.lane = slice_of("k");
     assert_ok(f, retry_add(f->db, &row, &f->err)); /* the first */
