@@ -121,7 +121,7 @@ static void note_statement(struct transcript *r, const struct sql_stmt *s, int64
     buf_free(&text);
 }
 
-/* When it is due, its key, whom it answers and its properties follow only where there are some. */
+/* Due time, key, reply queue and properties follow only where the emit has them. */
 static void note_emit(struct transcript *r, const struct script_emit *e)
 {
     const struct message *m = &e->message;
@@ -222,7 +222,7 @@ static int cancel(void *arg, struct slice key, int *was_out, struct err *err)
     return rc;
 }
 
-/* Which message, and which generation of the rules said it. */
+/* Adds which message the line is about, and which generation of the rules wrote it. */
 static void log_line(void *arg, enum log_level level, const char *event,
                      const struct log_field *fields)
 {

@@ -21,7 +21,7 @@
 struct transcript {
     struct buf did; /* JSON objects with commas between */
     int64_t now_ms; /* the scripts' clock stands still, so that time makes no difference */
-    bool cut;       /* what came last is not there: there was no more room */
+    bool cut;       /* the last deeds are missing: there was no room for them */
 };
 
 /* What log lines of a script are about; all absent while none is called for a message. */
@@ -49,11 +49,11 @@ int bridge_open(struct bridge *b, struct db *db, struct log *log, struct clock c
                 struct counters *counters, struct err *err);
 void bridge_close(struct bridge *b);
 
-/* One thing that a call did; its words come between. */
+/* Around the words of one thing that a call did. */
 void bridge_begin_deed(struct buf *b, const char *what);
 void bridge_end_deed(struct buf *b);
 
-/* As json_add_text, but what is very long is cut, with a mark that differs where the rest does. */
+/* As json_add_text, but a very long text is cut, with a hash of the whole behind it. */
 void bridge_add_text(struct buf *b, const char *name, struct slice text);
 
 #endif

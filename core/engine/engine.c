@@ -43,7 +43,7 @@ static void wake_in(struct engine *e, int64_t ms)
     uv_timer_start(&e->due, on_due, (uint64_t)(ms > 0 ? ms : 0), 0);
 }
 
-/* What is left of the time for which the store is free for other processes. */
+/* For how long the store must still be left free for other processes. */
 static int64_t gap_left(const struct engine *e)
 {
     return e->free_until_ms - mono(e);
@@ -177,7 +177,7 @@ static _Noreturn void die(struct engine *e, const struct err *why, const char *w
     _exit(1);
 }
 
-/* What is written into a file that nobody finds again is lost. */
+/* When the store's file was moved or deleted, nobody would find what is written into it now. */
 static void check_store(struct engine *e)
 {
     struct err err = {0};
@@ -351,7 +351,8 @@ static void on_edited(void *arg)
         e->host.edited(e->host.arg);
 }
 
-/* Where rules lie, and above them what they share; a file beside that costs one look. */
+/* The folders of the rules, and the one above them, which has what they share. A change of any
+ * other file there costs one look. */
 static int watch_rules(struct engine *e, struct err *err)
 {
     const struct engine_host *h = &e->host;

@@ -213,7 +213,8 @@ static void answer_with(struct engine *e, const struct engine_reload *r, const s
         buf_append(answer, facts->data, facts->len);
 }
 
-/* What is in force is what lies on the disk; the store may have been mended instead. */
+/* The files are those in force. A person who asks for a reload may have mended the store, so paused
+ * queues are probed. */
 static void keep(struct engine *e, struct buf *fresh)
 {
     standstill_took(e, e->script, e->script, true, fresh);

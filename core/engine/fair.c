@@ -16,7 +16,7 @@ int64_t fair_at(const struct fair *f, struct slice queue)
     return f->now_ms;
 }
 
-/* What stands where a new one would stand is as good as gone. */
+/* An account that stands where a new one would begin need not be kept. */
 static void forget_old(struct fair *f)
 {
     size_t kept = 0;
@@ -27,7 +27,8 @@ static void forget_old(struct fair *f)
     f->n = kept;
 }
 
-/* The place of a queue; when there are too many, of the one that is the least ahead. */
+/* Where this queue's account is. When there are too many, it replaces the one that is the least
+ * ahead. */
 static struct fair_account *account(struct fair *f, uint64_t hash)
 {
     struct fair_account *least = &f->accounts[0];

@@ -34,7 +34,7 @@ struct fair {
 /* Where a queue stands. */
 int64_t fair_at(const struct fair *f, struct slice queue);
 
-/* It was served for so long. Returns where it stands then. */
+/* The queue was served for so long. Returns where its account stands now. */
 int64_t fair_served(struct fair *f, struct slice queue, int64_t took_ms);
 
 #endif

@@ -26,7 +26,7 @@ enum foreign_kind foreign_kind(bool is_there, int64_t seen_ms, int64_t now_ms)
     return ago < WRITES_MS ? FOREIGN_WRITES : FOREIGN_QUIET;
 }
 
-/* What makes good for so long a time of holding. */
+/* For how long the lock must be free after it was held for so long. */
 static int64_t gap_for(enum foreign_kind kind, int64_t held_ms)
 {
     if (kind == FOREIGN_QUIET)
@@ -38,7 +38,7 @@ static int64_t gap_for(enum foreign_kind kind, int64_t held_ms)
     return kind == FOREIGN_WRITES ? GAP_MS : held_ms;
 }
 
-/* What is left of a time of holding after a time in which nothing was to do anyway. */
+/* How much holding is left to make good after a time in which the lock was free anyway. */
 static int64_t less(int64_t held_ms, int64_t free_ms)
 {
     return held_ms > free_ms ? held_ms - free_ms : 0;

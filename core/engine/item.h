@@ -38,7 +38,7 @@ struct item {
     int64_t retry_id;         /* 0: a delivery */
     bool redelivered;
     bool waited;    /* a retry that was never tried: it waited for a handler to return */
-    bool condemned; /* by its strikes: nothing of the rules sees it any more */
+    bool condemned; /* it crashed the router too often: no function of the rules is shown it */
     const struct handler *handler;           /* who failed; NULL: nobody was called */
     const struct subscription *subscription; /* NULL: a retry of a queue nobody subscribes to */
 };
@@ -50,7 +50,8 @@ int handle_retry(struct turn *t, const struct retry_row *row, struct err *err);
 /* The message at hand failed alone, in the turn before this one: that verdict counts. */
 bool handle_condemns(const struct turn *t);
 
-/* The suspect of a death (strike.h) shares its turn with nobody, and others came before it. */
+/* True when this message has to wait for the next turn: it is the suspect of a death (strike.h),
+ * which is handled alone, and this turn has handled others. */
 bool handle_must_wait(const struct turn *t, struct slice queue, const struct message *m);
 
 /* Fills type, keys and id. ERR_INPUT: nobody can read it, a dead letter with these words.
@@ -62,12 +63,12 @@ int item_identify(struct turn *t, struct item *i, struct err *err);
 
 /* Enters the message into the inbox; *go_on is false when that decided what becomes of it. */
 int item_enter(struct turn *t, struct item *i, bool *go_on, struct err *err);
-/* Ids of its queue are remembered since *floor_out only, which is later than it was sent; 0: it
- * is not too old. */
+/* *floor_out: ids of its queue are remembered only since then, and it was sent before; 0: it is not
+ * too old. */
 int item_floor(const struct turn *t, const struct item *i, int64_t *floor_out, struct err *err);
 int item_dead_letter_old(struct turn *t, const struct item *i, int64_t floor, struct err *err);
 
-/* Whose judgement it is that it cannot be read: a generation's, or the core's (0). */
+/* Who judged that it cannot be read: a generation of the rules, or the core (0). */
 int64_t item_reader(const struct turn *t, const struct item *i);
 
 /* How often in a row the process died in the rules' functions with this message. */
@@ -75,14 +76,15 @@ int item_strikes(const struct turn *t, struct slice queue, const struct message 
 uint64_t item_strike_key(const struct item *i);
 void item_strike_words(char *out, size_t size);
 
-/* What the rules' functions see of it, and, around their calls, what their log lines say,
- * whom a death is laid to, and how long it may last. Its handler is the last of them. */
+/* What the rules' functions see of it. The next two stand around each call of one: its log lines
+ * name the message, a death of the process is blamed on it, and the watchdog looks at the time.
+ * `last`: the function was the message's handler. */
 struct script_message item_as_seen(const struct item *i);
 void item_begin_call(struct turn *t, const struct item *i);
 void item_end_call(struct turn *t, bool last);
 
-/* For trials: reads it and calls its handler; nothing is written about it. The outcome is
- * in t->outcome, with what cannot be read as SCRIPT_REJECT; *wanted_out is false when no
+/* For trials: reads it and calls its handler; nothing is written about it. The outcome is in
+ * t->outcome; a message that cannot be read is SCRIPT_REJECT there. *wanted_out is false when no
  * handler wants it. Codes are those that would end a turn. */
 int item_try(struct turn *t, struct item *i, bool *wanted_out, struct err *err);
 
@@ -91,7 +93,7 @@ int item_try(struct turn *t, struct item *i, bool *wanted_out, struct err *err);
  * look for, are those that were found. */
 struct message item_as_kept(const struct item *i);
 
-/* Takes its retry row away, where it has one: the one behind it in its lane is woken with that. */
+/* Removes its retry row, where it has one. A trigger then wakes the next message of its lane. */
 int item_leave_retries(struct turn *t, const struct item *i, struct err *err);
 
 /* The handler returned. */
@@ -101,7 +103,7 @@ int item_done(struct turn *t, const struct item *i, struct err *err);
 int item_failed(struct turn *t, const struct item *i, const struct script_outcome *o,
                 struct err *err);
 
-/* An earlier message of its lane waits: so does this one, untried, behind it. */
+/* An earlier message of its lane waits, so this one waits behind it, untried. */
 int item_behind(struct turn *t, const struct item *i, struct err *err);
 
 /* Its sender wants it later: it waits here, untried, in its place of its lane. */
@@ -113,8 +115,8 @@ int item_postpone(struct turn *t, const struct item *i, struct err *err);
     "(delivery limit), so it is tried from here"
 int item_rescue(struct turn *t, const struct item *i, struct err *err);
 
-/* turn_pause.c. A try failed by itself: *due_at_out is when it is to be tried again where that
- * counts as no attempt, because its queue is paused; 0: it counts. */
+/* turn_pause.c. A try failed by itself. Where that is no attempt, because its queue is paused,
+ * *due_at_out is when it is tried again; 0: it counts. */
 int pausing_failed(struct turn *t, const struct item *i, const char *error, int64_t *due_at_out,
                    struct err *err);
 

@@ -78,7 +78,7 @@ static int add_dead(struct turn *t, const struct item *i, int attempts, const ch
     return rc;
 }
 
-/* The one behind it in its lane is woken with that. */
+/* A trigger wakes the next message of its lane. */
 int item_leave_retries(struct turn *t, const struct item *i, struct err *err)
 {
     if (i->retry_id == 0)
@@ -167,11 +167,12 @@ static int wait_for_retry(struct turn *t, const struct item *i, int64_t delay_ms
     return rc;
 }
 
-/* Its queue is paused, or it is rescued: it has not been tried, for all that is written about it.
- * Letters of its lane may have become retries again, and come before it; a letter that holds the
- * lane is no obstacle to a row, which was its first. */
-static int hold(struct turn *t, const struct item *i, int64_t due_at, const char *error,
-                struct err *err)
+/* Its queue is paused, or it is rescued: what is written says that it was not tried. Dead
+ * letters of its lane may have become retries again, and those come before it. A dead letter
+ * that holds the lane does not keep back a message that has its retry row already: that row was
+ * the lane's first. */
+static int put_off(struct turn *t, const struct item *i, int64_t due_at, const char *error,
+                   struct err *err)
 {
     bool behind = false;
     int rc = OK;
@@ -195,14 +196,14 @@ int item_postpone(struct turn *t, const struct item *i, struct err *err)
     item_log(t, LOG_DEBUG, "message.postponed", i, why);
     if (i->retry_id != 0) /* it could not be read before; it keeps its place */
         return write_retry(t, i, i->attempt - 1, i->due_at, why, (struct slice){NULL, 0}, err);
-    return hold(t, i, i->due_at, why, err);
+    return put_off(t, i, i->due_at, why, err);
 }
 
 int item_rescue(struct turn *t, const struct item *i, struct err *err)
 {
     t->delta.rescued++;
     item_log(t, LOG_DEBUG, "message.rescued", i, RESCUED);
-    return hold(t, i, t->now_ms, RESCUED, err);
+    return put_off(t, i, t->now_ms, RESCUED, err);
 }
 
 static int give_up(struct turn *t, const struct item *i, const struct script_outcome *o,
@@ -215,7 +216,8 @@ static int give_up(struct turn *t, const struct item *i, const struct script_out
     return rc;
 }
 
-/* What a failure says of its queue. One that is condemned by its strikes says nothing. */
+/* Tells the streak of its queue. A message that was condemned by its strikes did not run, so it
+ * says nothing about its queue. */
 static int judge_queue(struct turn *t, const struct item *i, const struct script_outcome *o,
                        int64_t *due_at_out, struct err *err)
 {
@@ -236,7 +238,7 @@ int item_failed(struct turn *t, const struct item *i, const struct script_outcom
     int rc = judge_queue(t, i, o, &due_at, err);
 
     if (rc != OK || due_at != 0)
-        return rc != OK ? rc : hold(t, i, due_at, o->error, err);
+        return rc != OK ? rc : put_off(t, i, due_at, o->error, err);
     t->delta.failed++;
     if (o->verdict == SCRIPT_REJECT)
         return item_dead_letter(t, i, o->error, o->traceback, t->generation, err);
@@ -264,8 +266,8 @@ int item_done(struct turn *t, const struct item *i, struct err *err)
     return rc;
 }
 
-/* The first one of its type to which this happens since these rules are in force is told, unless
- * its line was lost with a turn that was undone. */
+/* Logs the first message of a type that has no handler since these rules are in force; the next
+ * one, too, when the line was lost with a turn that was undone. */
 static enum log_level unhandled_level(struct turn *t, const struct item *i, const char *event)
 {
     const struct slice name[LOOKUP_PARTS] = {i->message.type, slice_of(event), {NULL, 0}};
@@ -304,7 +306,7 @@ int item_unhandled(struct turn *t, const struct item *i, struct err *err)
 
     if (wait_ms > 0) {
         item_log(t, unhandled_level(t, i, "message.waits"), "message.waits", i, RETRY_UNHANDLED);
-        return hold(t, i, t->now_ms + wait_ms, RETRY_UNHANDLED, err);
+        return put_off(t, i, t->now_ms + wait_ms, RETRY_UNHANDLED, err);
     }
     if ((i->retry_id == 0 || i->waited) && !i->subscription->unhandled_dead)
         return let_go(t, i, err);

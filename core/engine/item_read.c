@@ -76,9 +76,9 @@ void item_end_call(struct turn *t, bool last)
     t->bridge.about = (struct bridge_about){.hash = NULL};
 }
 
-/* A function of the rules that is asked before the handler failed. Its own mistake is one of a
- * handler; what is not its own, as in a handler, has the turn run again, with this message
- * alone, and is its mistake when it happens then, too. */
+/* A function of the rules failed that is asked before the handler. A mistake of its own counts as
+ * one of the handler. Anything else has the turn run again with this message alone, as in a
+ * handler, and counts as this message's mistake when it happens again. */
 static int asked_in_vain(struct turn *t, int rc, struct err *err)
 {
     if (rc == ERR_SCRIPT)
@@ -264,7 +264,7 @@ int item_identify(struct turn *t, struct item *i, struct err *err)
     return OK;
 }
 
-/* Whose judgement it is that a message cannot be read: the core's (0), or the rules'. */
+/* Who judged that a message cannot be read: the core (0), or a generation of the rules. */
 int64_t item_reader(const struct turn *t, const struct item *i)
 {
     bool asked = i->subscription->envelope == ENVELOPE_FUNCTION || i->subscription->identity != 0;

@@ -19,7 +19,7 @@ void past_rules_note(struct past_rules *p, struct slice ruleset, const struct sc
 {
     struct ruleset_entry r;
 
-    /* What is kept too long is no harm: its time is looked at, too. */
+    /* An entry that is kept too long does no harm, since its time is looked at, too. */
     (void)nameset_keep_from(&p->handlers, now_ms - PAST_KEPT_MS);
     (void)nameset_keep_from(&p->routes, now_ms - PAST_KEPT_MS);
     while (ruleset_next(&ruleset, &r)) {

@@ -25,8 +25,8 @@ struct past_rules {
 void past_rules_init(struct past_rules *p);
 void past_rules_free(struct past_rules *p);
 
-/* A set in force or remembered gives way to this one: what it had and `next` has not is noted.
- * What does not fit is not: it is treated as without at once. */
+/* This set replaces one that was in force or remembered: what that one had and `next` has not is
+ * noted. What there is no room for is not noted, and does not wait. */
 void past_rules_note(struct past_rules *p, struct slice ruleset, const struct script *next,
                      int64_t now_ms);
 

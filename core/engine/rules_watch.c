@@ -199,7 +199,7 @@ static bool is_watched(struct rules_watch *w, const char *path, const struct sta
     return false;
 }
 
-/* First watched, then read: what changes in between is an event again. */
+/* The watch is set first and the folder read second, so a change in between is an event. */
 static void on_settled(uv_timer_t *timer)
 {
     struct rules_watch *w = timer->data;
@@ -219,7 +219,8 @@ static bool is_gone(const struct rules_watch *w)
     return false;
 }
 
-/* While blind, whoever has used up the machine's watches may have let go of some. */
+/* While it cannot watch: by now other programs may have given back some of the machine's
+ * watches. */
 static void on_look(uv_timer_t *timer)
 {
     struct rules_watch *w = timer->data;

@@ -34,8 +34,8 @@ int ruleset_write(const struct script *s, struct buf *out);
 /* Takes the next entry off the front of *left; false: there is none. */
 bool ruleset_next(struct slice *left, struct ruleset_entry *out);
 
-/* True when the script has nothing in its place: what went to this handler or route goes to no
- * other one of it, nor is there this subscription or file. */
+/* True when nothing in the script takes its place: no other handler or route takes what went to
+ * this one, or there is no such subscription or file. */
 bool ruleset_misses(const struct script *s, const struct ruleset_entry *r);
 
 #endif

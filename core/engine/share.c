@@ -10,7 +10,7 @@ void share_begin(struct share *s, int64_t now_ms, int64_t age_ms)
     memset(s->entered, 0, sizeof s->entered);
 }
 
-/* The part of a turn that is each one's, `phase` among them. */
+/* The part of a turn for each phase that needs one, `phase` included. */
 static int64_t even_part(const struct share *s, enum share_phase phase)
 {
     int64_t n = 1, part;
@@ -21,7 +21,7 @@ static int64_t even_part(const struct share *s, enum share_phase phase)
     return part > 1 ? part : 1;
 }
 
-/* What those that are still to come are going to need. */
+/* What the phases that are still to come are expected to need. */
 static int64_t reserved(const struct share *s, int64_t even)
 {
     int64_t sum = 0;

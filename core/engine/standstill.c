@@ -136,7 +136,7 @@ static int find_losses(struct engine *e, const struct script *next, struct losse
     return rc;
 }
 
-/* Files, other ones than before, are to stand still from now on. */
+/* The files are not the same as before: their standstill begins now. */
 static void wait_for(struct engine *e, const char *hash, const char *words, bool ask)
 {
     struct standstill *s = e->still;
@@ -215,7 +215,7 @@ int standstill_begin(struct engine *e, struct err *err)
     return rc;
 }
 
-/* Whether a set that lacks something, which nobody has asked for, is to wait. */
+/* Whether a set that lacks something has to wait, when no person has asked for it. */
 static int judge_losses(struct engine *e, const struct engine_reload *r, const struct script *next,
                         const struct losses *l, bool *wait_out, struct err *err)
 {

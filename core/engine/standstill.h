@@ -26,7 +26,8 @@ struct standstill {
     struct past_rules past; /* lent to the turn */
     bool waiting;
     char hash[16];       /* of the files that are to stand still */
-    int64_t over_at_ms;  /* monotonic: then they have; INT64_MAX: the setting wants to be asked */
+    int64_t over_at_ms;  /* monotonic: end of the standstill; INT64_MAX: they wait for a person, as
+                            the setting says */
     int64_t look_at_ms;  /* the files are looked at again, by themselves; INT64_MAX: they are not */
     int64_t again_at_ms; /* a reload that failed for a passing reason is tried again; INT64_MAX */
     int64_t again_wait_ms;

@@ -109,7 +109,7 @@ bool pause_passed(struct pause *p);
 /* True when a delivery of the queue may be handled; NULL is fine, here and below. */
 bool pause_takes(const struct pause *p);
 
-/* One was: whatever it was, that is all that was asked for. */
+/* A delivery was handled: the one that was asked for has come. */
 void pause_took(struct pause *p);
 
 /* When a due row of the queue is to be due instead; 0: try it now. */

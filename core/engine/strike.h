@@ -40,7 +40,7 @@ void strike_close(struct strike **s); /* NULL is fine */
 void strike_enter(struct strike *s, struct slice queue, struct slice id, uint64_t fingerprint);
 void strike_leave(struct strike *s);
 
-/* It returned, but its handler is still to come: the suspect stays the suspect. */
+/* The function returned, but the message's handler has not run yet: it stays the suspect. */
 void strike_exit(struct strike *s);
 
 /* Whether anybody is suspected at all. */

@@ -109,7 +109,7 @@ static void note_outcome(struct side *s, const char *word, const char *words)
     snprintf(s->words, sizeof s->words, "%s", words);
 }
 
-/* What would end a turn is this message's outcome, but for the store's trouble. */
+/* What would end a turn is only this message's outcome here, except for trouble of the store. */
 static int try_item(struct turn *t, struct item *i, struct side *s, struct err *err)
 {
     struct err why = {0};
@@ -284,7 +284,7 @@ static void begin_side(struct side *s, struct script **script, int64_t now_ms)
     buf_init(&s->doings.did, SIDE_MAX);
 }
 
-/* What handlers keep in Lua's memory is of a past that did not happen. */
+/* Handlers may have kept something in Lua's memory of messages that were only tried. */
 static int end_side(struct side *s, struct err *err)
 {
     buf_free(&s->doings.did);

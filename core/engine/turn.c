@@ -267,7 +267,8 @@ static void start_over(struct turn *t)
     log_buffer(t->parts.log);
 }
 
-/* When it fails, the functions of routes fail again and postpone their rows again. */
+/* A route's function ran out of memory. When this fails, it fails again and its rows are
+ * postponed. */
 static void rebuild_spoiled(struct turn *t)
 {
     struct err err = {0};

@@ -83,8 +83,8 @@ int turn_check_sql(struct turn *t, struct slice sql, struct err *err);
 /* Runs one turn. `publish` false: take no outbox rows (the engine is stopping). */
 enum turn_result turn_run(struct turn *t, bool publish, struct err *err);
 
-/* The next turn is committed only if the store takes much more than a turn without messages
- * writes. */
+/* The next turn must prove that the store can be written: it is committed only if the store takes
+ * much more than a turn without messages would write. */
 void turn_prove(struct turn *t);
 
 /* For so many ms after the last turn the store is left free for other processes (foreign.h). */

@@ -34,7 +34,7 @@ static void note_at_hand(struct turn *t, struct slice queue, const struct messag
     t->at_hand = text_hash(hash, m->body.data, m->body.len);
 }
 
-/* Meanwhile another queue's may have come first. */
+/* The message at hand may be another one: a message of another queue may have come first. */
 bool handle_condemns(const struct turn *t)
 {
     return t->caution.condemned && t->at_hand == t->caution.whom;
@@ -102,8 +102,8 @@ static int release(struct turn *t, struct err *err)
     return OK;
 }
 
-/* The suspect of a death (strike.h). With too many of them it is not run any more. One that is
- * rescued is judged again when it is tried. */
+/* Looks whether the process died in this message's handler (strike.h). After too many deaths it is
+ * not run any more. A rescued one is judged again when it is tried. */
 static void judge(struct turn *t, struct item *i)
 {
     int strikes = item_strikes(t, i->queue, &i->received);

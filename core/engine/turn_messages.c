@@ -119,7 +119,7 @@ static bool collect(void *arg, const struct retry_row *row)
     struct arena *a = &c->turn->arena;
 
     c->row = *row;
-    /* The one that counts is kept: whether it only waits for its handler. */
+    /* Of the errors only one matters here: that the message waits for a handler to return. */
     c->row.error = row->error && strcmp(row->error, RETRY_UNHANDLED) == 0 ? RETRY_UNHANDLED : NULL;
     c->found = message_keep(a, &c->row.message) && arena_keep(a, &c->row.queue) &&
                arena_keep(a, &c->row.identity) && arena_keep(a, &c->row.lane) &&
@@ -180,7 +180,8 @@ static int handle_due(struct service *s)
     return rc == OK ? serve(s) : rc;
 }
 
-/* A lane whose first message is settled goes on at once: its next one came due with that. */
+/* When the first message of a lane is finished, the next one is due at once, so the lane goes on in
+ * this turn. */
 static int handle_retries(struct turn *t, size_t limit, struct err *err)
 {
     struct service s = {.turn = t,
@@ -205,8 +206,8 @@ static int handle_retries(struct turn *t, size_t limit, struct err *err)
     return rc;
 }
 
-/* True when a delivery may be handled now. What the broker gave up on is none of its queue's
- * flow, and comes at its own pace: a pause does not stop it, and it is no probe. */
+/* True when a delivery may be handled now. A message from a dead-letter queue is no part of its
+ * queue's flow: a pause does not stop it, and it is no probe. */
 static bool is_wanted(const struct turn *t, const struct delivery *d)
 {
     return d->dead_lettered != NULL ||
@@ -313,8 +314,9 @@ static int handle_phase(struct turn *t, enum share_phase phase, size_t limit, st
     return rc;
 }
 
-/* A crowd of due retries leaves half of the messages of a turn to what is new. A delivery that
- * is the suspect of a death (strike.h) must not wait for them either. */
+/* Due retries, however many, get at most half of a turn's messages; the other half is for
+ * deliveries. A delivery that is the suspect of a death (strike.h) must not wait for retries
+ * either. */
 static int handle_both(struct turn *t, struct err *err)
 {
     size_t careful = t->caution.limit;

@@ -41,7 +41,8 @@ static void log_end(struct turn *t, const char *queue, int64_t since_ms, const c
                          log_text("reason", why)));
 }
 
-/* What the streak made dead letters is no more to blame than the message that completed it. */
+/* The messages of the streak that became dead letters are no more to blame than the one that
+ * completed it. */
 static int recall_letters(struct turn *t, const struct pause *p, int64_t *n_out, struct err *err)
 {
     struct picked done = {.changed = 0};
@@ -55,7 +56,7 @@ static int recall_letters(struct turn *t, const struct pause *p, int64_t *n_out,
     return rc;
 }
 
-/* The row at hand steps back in its lane, behind what is recalled (item_outcome.c's hold). */
+/* The row at hand steps back in its lane, behind what is recalled (item_outcome.c's put_off). */
 static int begin(struct turn *t, const struct item *i, const struct pause *p, struct err *err)
 {
     int64_t recalled = 0;

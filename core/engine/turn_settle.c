@@ -211,7 +211,7 @@ static int settle_one(struct turn *t, const struct settlement *s, struct err *er
     return OK;
 }
 
-/* What left may have been the first of a lane: then the next one of it is due. */
+/* A row that left may have been the first of its lane: then the next one is due. */
 static int look_for_woken(struct turn *t, struct err *err)
 {
     int64_t due_at = INT64_MAX;

@@ -102,9 +102,9 @@ amqp_table_entry_t channel_argument(const struct argument *a)
 
 enum { HERALDS_ARGUMENTS = 5 };
 
-/* Safe dead-lettering (at-least-once) keeps a message in its queue until its dead-letter queue
- * has confirmed it, and is had only together with reject-publish; the other kind may lose it on
- * the way, and is what a rule gets that wants another overflow. */
+/* Safe dead-lettering (at-least-once) keeps a message in its queue until the dead-letter queue has
+ * confirmed it, and works only with the overflow reject-publish. A rule that states another
+ * overflow gets the other kind, which may lose a message on the way. */
 static int dead_lettering(const char *dead, const struct arguments *a, amqp_table_entry_t *out)
 {
     const struct argument *overflow = arguments_find(a, "x-overflow");
@@ -119,8 +119,8 @@ static int dead_lettering(const char *dead, const struct arguments *a, amqp_tabl
     return n;
 }
 
-/* A dead-letter queue has no further one, so its own limit is out of reach; -1 for "none" would be
- * 0 to a broker before 4.0. */
+/* A dead-letter queue has no such queue of its own, so its delivery limit is one that is never
+ * reached. -1, which means "none", would be 0 to a broker before 4.0. */
 static int queue_arguments(const char *dead, enum queue_form form, const struct arguments *a,
                            amqp_table_entry_t out[static HERALDS_ARGUMENTS + ARGUMENTS_MAX])
 {

@@ -62,8 +62,8 @@ amqp_table_entry_t channel_argument(const struct argument *a);
 /* Whether a queue can be consumed: a consumer that takes one message at most. */
 int ask_consumer(struct link *l, uint16_t channel, const char *queue, struct err *err);
 
-/* The consumer of ask_consumer ends; what it got goes back uncounted, where the broker makes a
- * difference. */
+/* Ends the consumer of ask_consumer. What it got goes back, and is not counted as returned where
+ * the broker makes that difference. */
 int ask_no_more(struct link *l, uint16_t channel, struct err *err);
 int ask_back(struct link *l, uint16_t channel, uint64_t tag, struct err *err);
 

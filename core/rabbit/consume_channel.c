@@ -218,7 +218,7 @@ void consume_channel_renew(struct consume_channel *f)
     f->renewing = true;
 }
 
-/* Nothing of it is left to the next subscription but the channel that closes. */
+/* The next subscription takes over nothing but the channel, which is being closed. */
 static void leave_queue(struct consume_channel *f)
 {
     if (f->subscription == NULL)
@@ -245,7 +245,7 @@ static int prefetch_of(const struct consume_channel *f, const struct subscriptio
     return f->dead[0] != '\0' ? DEAD_PREFETCH : s->prefetch;
 }
 
-/* That of a dead-letter queue is like any other. */
+/* A dead-letter queue is consumed with the usual priority. */
 static int32_t priority_of(const struct consume_channel *f, const struct subscription *s)
 {
     return f->dead[0] != '\0' ? 0 : s->priority;

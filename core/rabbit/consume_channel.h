@@ -113,8 +113,8 @@ uint64_t consume_channel_ticket(const struct consume_channel *f);
 /* Sends one ack that covers all that is accepted, up to the first gap. */
 void consume_channel_ack(struct consume_channel *f);
 
-/* And those that were endangered one by one where they stand behind a gap: none of them waits for
- * a handler of another. */
+/* The same for endangered ones behind a gap, with an ack for each: what is rescued waits for no
+ * other message's handler. */
 void consume_channel_ack_rescued(struct consume_channel *f);
 
 /* Between two turns: its own pace, when it consumes this queue; for a NULL queue the context
@@ -128,8 +128,8 @@ void consume_channel_drain(struct consume_channel *f);
 void consume_channel_step(struct consume_channel *f);
 int64_t consume_channel_due(const struct consume_channel *f); /* monotonic; INT64_MAX: never */
 
-/* True when it does what it should: one that ends or is kept back has nothing to do, and what
- * the broker gave up on can wait. */
+/* True when it does what it should. One that ends or is kept back has nothing to do, and a
+ * dead-letter queue can wait. */
 bool consume_channel_is_ready(const struct consume_channel *f);
 size_t consume_channel_unacked(const struct consume_channel *f);
 
@@ -141,7 +141,8 @@ bool consume_channel_is_absent(const struct consume_channel *f);
 void consume_channel_ask_limit(struct consume_channel *f);
 bool consume_channel_is_undecided(const struct consume_channel *f);
 
-/* After how many returns a message is endangered: `wanted`, or less where the limit is. */
+/* After how many returns a message is endangered: `wanted`, or fewer where the queue's delivery
+ * limit is low. */
 int64_t consume_channel_rescue_after(const struct consume_channel *f, int64_t wanted);
 
 /* Logs, once, that its queue counts returns and has no dead-letter queue of herald's. */
@@ -153,8 +154,8 @@ const char *consume_channel_trouble(const struct consume_channel *f);
 /* The same, where it is not its declaration; an answer that takes long is one, too. */
 const char *consume_channel_own_trouble(const struct consume_channel *f);
 
-/* The broker closes the connection over a basic.consume: who waits for the answer to one is
- * left without. Before consume_channel_down. */
+/* The broker has closed the connection over a basic.consume: if this channel waits for the answer
+ * to one, its queue counts as unanswered. Before consume_channel_down. */
 void consume_channel_blame(struct consume_channel *f, const char *why);
 
 /* The queue that it consumes; NULL: none. */

@@ -18,7 +18,7 @@ enum consume_channel_state {
 
 /* consume_channel_room.c. All is wide with zeros. */
 struct consume_channel_room {
-    size_t largest;  /* of its deliveries, since it is as wide or narrow as it is */
+    size_t largest;  /* of its deliveries, since it became wide or narrow */
     uint16_t narrow; /* its prefetch while that is another than the subscription's; 0: it is wide */
     size_t reserved; /* bytes that it may need, while its channel is open and narrow */
     uint64_t ticket; /* its place among those that wait for room; 0: it does not */

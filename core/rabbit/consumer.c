@@ -306,7 +306,8 @@ static const char *read_message(struct consumer *c, const struct link_content *c
     return words;
 }
 
-/* What lay in a dead-letter queue is shown as it came into the queue that it was in before. */
+/* A message from a dead-letter queue is shown with the exchange and the key by which it came into
+ * its first queue. */
 static void read_dead_lettered(const struct consume_channel *f, const struct link_content *content,
                                struct delivery *d, struct dead_lettered *dead_lettered)
 {
@@ -322,8 +323,8 @@ static void read_dead_lettered(const struct consume_channel *f, const struct lin
         d->routing_key = dead_lettered->routing_key;
 }
 
-/* How often the broker has had it back, as a quorum queue says in a header. A message that was
- * not delivered before has it from its publisher. */
+/* How often it was returned, as a quorum queue says in a header. On a message that was not
+ * delivered before, the header is its publisher's and says nothing. */
 static int64_t times_returned(const struct link_content *content)
 {
     const amqp_table_t *headers = &content->properties->headers;
@@ -338,8 +339,8 @@ static int64_t times_returned(const struct link_content *content)
     return 0;
 }
 
-/* It has a limit, and where it has no dead-letter queue of herald's, what reaches it may be lost.
- */
+/* The queue counts returns, so it may have a limit. Without a dead-letter queue of herald's, a
+ * message that reaches the limit may be lost. */
 static void look_for_guard(const struct consumer *c, struct consume_channel *f, int64_t returned)
 {
     const char *queue = consume_channel_unplanned_queue(f);
@@ -422,7 +423,7 @@ void consumer_step(struct consumer *c)
         return;
     place_undecided(c);
     consume_channels_serve(&c->context, c->all, c->n_all);
-    /* Where channels are few, what the broker gave up on can wait. */
+    /* Dead-letter queues come last: where channels are few, they can wait. */
     for (size_t i = 0; i < c->n_all; i++)
         if (consume_channel_of_dead(c->all[i]) == NULL)
             consume_channel_step(c->all[i]);

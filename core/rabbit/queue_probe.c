@@ -115,7 +115,7 @@ static void take_value(struct queue_probe_argument *a, const struct words_differ
     a->stated = false;
 }
 
-/* One that was stated, and that it has not, or otherwise. */
+/* An argument that the rule states, and that the queue has not, or has with another value. */
 static bool correct(struct queue_probe *p, struct queue_probe_argument *a,
                     const struct words_difference *d)
 {

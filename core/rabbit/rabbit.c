@@ -206,7 +206,7 @@ static void read_first(struct rabbit *r)
     r->acks_wait = true;
     consumer_let_acks_wait(r->consumer, true);
     look_after_read(r);
-    r->heard = true; /* what the next poll finds is to be read at least */
+    r->heard = true; /* so that at least what the next poll finds is read first */
 }
 
 static void note_files(struct half *h)
@@ -418,7 +418,8 @@ static void abandon(struct rabbit *r)
     declare_abandon(r->consume.declare);
 }
 
-/* Nothing can fail any more. Publishing waits where the own queues have become others. */
+/* Nothing can fail from here on. Where this router's own queues have changed, publishing waits for
+ * them. */
 static void adopt(struct rabbit *r, const struct topology *t)
 {
     bool fresh;
