@@ -1,5 +1,5 @@
 /*
- * lib_spec - herald.core for specs: a router on a stage (spec/spec_router.h, cli.h)
+ * lib_spec - herald.core for specs: a router for specs (spec/spec_router.h, cli.h)
  *
  * Only plain data crosses: texts, numbers, tables of them. The rules run in their own
  * sandboxed state, as in a router. What goes wrong is raised as a Lua error.
@@ -11,22 +11,22 @@
 
 #include <lauxlib.h>
 
-#define CLASS "herald.rehearsal"
+#define CLASS "herald.spec_router"
 
 enum { RULES_MAX = 100, LOG_MAX = 256 * 1024 * 1024 };
 
 /* User value 1 keeps the texts that it was made with. */
-struct stage {
-    struct rehearsal *rehearsal; /* owned; NULL once stopped */
+struct box {
+    struct spec_router *router; /* owned; NULL once stopped */
 };
 
-static struct rehearsal *check(lua_State *L)
+static struct spec_router *check(lua_State *L)
 {
-    struct stage *s = luaL_checkudata(L, 1, CLASS);
+    struct box *s = luaL_checkudata(L, 1, CLASS);
 
-    if (s->rehearsal == NULL)
+    if (s->router == NULL)
         luaL_error(L, "this router was stopped");
-    return s->rehearsal;
+    return s->router;
 }
 
 /* RAISES unless the code is OK. */
@@ -38,9 +38,9 @@ static void must(lua_State *L, int rc, const struct err *err)
 
 static int stop(lua_State *L)
 {
-    struct stage *s = luaL_checkudata(L, 1, CLASS);
+    struct box *s = luaL_checkudata(L, 1, CLASS);
 
-    rehearsal_free(&s->rehearsal);
+    spec_router_free(&s->router);
     return 0;
 }
 
@@ -48,26 +48,26 @@ static int run(lua_State *L)
 {
     struct err err = {0};
 
-    must(L, rehearsal_run(check(L), &err), &err);
+    must(L, spec_router_run(check(L), &err), &err);
     return 0;
 }
 
 /* advance(milliseconds) */
 static int advance(lua_State *L)
 {
-    struct rehearsal *r = check(L);
+    struct spec_router *r = check(L);
     int64_t ms = luaL_checkinteger(L, 2);
     struct err err = {0};
 
     luaL_argcheck(L, ms >= 0, 2, "time does not go back");
-    must(L, rehearsal_advance(r, ms, &err), &err);
+    must(L, spec_router_advance(r, ms, &err), &err);
     return 0;
 }
 
 /* now() -> milliseconds since 1970 UTC */
 static int now(lua_State *L)
 {
-    lua_pushinteger(L, rehearsal_now_ms(check(L)));
+    lua_pushinteger(L, spec_router_now_ms(check(L)));
     return 1;
 }
 
@@ -75,15 +75,15 @@ static int now(lua_State *L)
 static int crash(lua_State *L)
 {
     static const char *const words[] = {"before commit", "after commit", NULL};
-    struct rehearsal *r = check(L);
+    struct spec_router *r = check(L);
 
-    rehearsal_crash(r, luaL_checkoption(L, 2, NULL, words) == 0);
+    spec_router_crash(r, luaL_checkoption(L, 2, NULL, words) == 0);
     return 0;
 }
 
 static int duplicate(lua_State *L)
 {
-    rehearsal_duplicate(check(L));
+    spec_router_duplicate(check(L));
     return 0;
 }
 
@@ -91,12 +91,12 @@ static int duplicate(lua_State *L)
 static int fail(lua_State *L)
 {
     static const char *const words[] = {"nack", "return", "time out", NULL};
-    struct rehearsal *r = check(L);
+    struct spec_router *r = check(L);
     const char *type = luaL_checkstring(L, 2);
     int fault = luaL_checkoption(L, 3, NULL, words);
     struct err err = {0};
 
-    must(L, staged_fail_next(rehearsal_broker(r), type, (enum staged_fault)fault, &err), &err);
+    must(L, spec_broker_fail_next(spec_router_broker(r), type, (enum spec_fault)fault, &err), &err);
     return 0;
 }
 
@@ -124,7 +124,7 @@ static struct message check_message(lua_State *L, int index)
  * routing key names a queue. Without a body it gets the one of an outbox row `serial`. */
 static int deliver(lua_State *L)
 {
-    struct rehearsal *r = check(L);
+    struct spec_router *r = check(L);
     const char *exchange = luaL_checkstring(L, 2), *key = luaL_checkstring(L, 3);
     const struct destination to = {.kind = exchange[0] == '\0' ? EXCHANGE_DEFAULT : EXCHANGE_FANOUT,
                                    .exchange = exchange,
@@ -139,34 +139,34 @@ static int deliver(lua_State *L)
             return luaL_error(L, "out of memory");
         m.body = (struct slice){body->data, body->len};
     }
-    must(L, rehearsal_deliver(r, &to, &m, &err), &err);
+    must(L, spec_router_deliver(r, &to, &m, &err), &err);
     return 0;
 }
 
 /* emit(message) -> id of the outbox row */
 static int emit(lua_State *L)
 {
-    struct rehearsal *r = check(L);
+    struct spec_router *r = check(L);
     struct message m = check_message(L, 2);
     struct err err = {0};
     int64_t id = 0;
 
-    must(L, rehearsal_emit(r, &m, &id, &err), &err);
+    must(L, spec_router_emit(r, &m, &id, &err), &err);
     lua_pushinteger(L, id);
     return 1;
 }
 
 /* Puts the values from index 3 on into the statement: one table by name, others by place. */
-static int bind_all(lua_State *L, struct guest *g, int last, struct err *err)
+static int bind_all(lua_State *L, struct spec_sql *g, int last, struct err *err)
 {
-    int wanted = guest_parameters(g);
+    int wanted = spec_sql_parameters(g);
     bool named = last == 3 && lua_istable(L, 3);
 
     if (wanted > 0 && !named && wanted != last - 2)
         return luaL_error(L, "the statement has %d parameters, but %d values were given", wanted,
                           last - 2);
     for (int i = 1; i <= wanted; i++) {
-        const char *name = guest_parameter_name(g, i);
+        const char *name = spec_sql_parameter_name(g, i);
         struct value v;
 
         if (named && name == NULL)
@@ -180,49 +180,49 @@ static int bind_all(lua_State *L, struct guest *g, int last, struct err *err)
         if (!convert_to_value(L, -1, &v))
             return luaL_error(L, "value %d is a %s: SQL has no such thing", i,
                               luaL_typename(L, -1));
-        must(L, guest_bind(g, i, &v, err), err);
+        must(L, spec_sql_bind(g, i, &v, err), err);
         lua_pop(L, 1);
     }
     return wanted;
 }
 
-static void push_row(lua_State *L, const struct guest *g)
+static void push_row(lua_State *L, const struct spec_sql *g)
 {
-    int n = guest_columns(g);
+    int n = spec_sql_columns(g);
 
     lua_createtable(L, 0, n);
     for (int i = 0; i < n; i++) {
         struct value v;
 
-        guest_column(g, i, &v);
+        spec_sql_column(g, i, &v);
         convert_push(L, &v);
-        lua_setfield(L, -2, guest_column_name(g, i));
+        lua_setfield(L, -2, spec_sql_column_name(g, i));
     }
 }
 
-static void push_columns(lua_State *L, const struct guest *g)
+static void push_columns(lua_State *L, const struct spec_sql *g)
 {
-    int n = guest_columns(g);
+    int n = spec_sql_columns(g);
 
     lua_createtable(L, n, 0);
     for (int i = 0; i < n; i++) {
-        lua_pushstring(L, guest_column_name(g, i));
+        lua_pushstring(L, spec_sql_column_name(g, i));
         lua_rawseti(L, -2, i + 1);
     }
 }
 
 /* Stack: ..., rows, columns. Both are replaced when the statement gives rows. */
-static void run_statement(lua_State *L, struct guest *g, struct err *err)
+static void run_statement(lua_State *L, struct spec_sql *g, struct err *err)
 {
     lua_Integer n = 0;
     int rc;
 
-    if (guest_columns(g) > 0) {
+    if (spec_sql_columns(g) > 0) {
         lua_pop(L, 2);
         lua_newtable(L);
         push_columns(L, g);
     }
-    while ((rc = guest_step(g, err)) == 1) {
+    while ((rc = spec_sql_step(g, err)) == 1) {
         push_row(L, g);
         lua_rawseti(L, -3, ++n);
     }
@@ -232,23 +232,23 @@ static void run_statement(lua_State *L, struct guest *g, struct err *err)
 /* sql(text, ...) -> rows of its last query, each a table by column; names of the columns */
 static int sql(lua_State *L)
 {
-    struct rehearsal *r = check(L);
+    struct spec_router *r = check(L);
     int last = lua_gettop(L), used = 0, rc;
-    struct guest *g = NULL;
+    struct spec_sql *g = NULL;
     struct slice text;
     struct err err = {0};
 
     text.data = luaL_checklstring(L, 2, &text.len);
-    must(L, rehearsal_guest(r, &g, &err), &err);
-    guest_begin(g, text);
+    must(L, spec_router_sql(r, &g, &err), &err);
+    spec_sql_begin(g, text);
     lua_newtable(L);
     lua_newtable(L);
-    while ((rc = guest_next(g, &err)) == 1) {
+    while ((rc = spec_sql_next(g, &err)) == 1) {
         used += bind_all(L, g, last, &err);
         run_statement(L, g, &err);
     }
     must(L, rc, &err);
-    must(L, guest_end(g, &err), &err);
+    must(L, spec_sql_end(g, &err), &err);
     if (last > 2 && used == 0)
         return luaL_error(L, "values were given, but the SQL has no parameters");
     return 2;
@@ -265,11 +265,11 @@ static void set_destination(lua_State *L, const struct destination *d)
 /* published() -> list of {kind, exchange, routing_key, message_id, type, ...}, as published */
 static int published(lua_State *L)
 {
-    struct broker *b = rehearsal_broker(check(L));
-    const struct staged_publish *p;
+    struct broker *b = spec_router_broker(check(L));
+    const struct spec_publish *p;
 
     lua_newtable(L);
-    for (size_t i = 0; (p = staged_published(b, i)) != NULL; i++) {
+    for (size_t i = 0; (p = spec_broker_published(b, i)) != NULL; i++) {
         lua_createtable(L, 0, 11);
         set_destination(L, &p->to);
         convert_set_slice(L, "message_id", p->message.id);
@@ -288,11 +288,11 @@ static int published(lua_State *L)
 /* log() -> all lines, each a JSON object */
 static int log_lines(lua_State *L)
 {
-    struct rehearsal *r = check(L);
+    struct spec_router *r = check(L);
     struct buf *lines = cli_push_buf(L, LOG_MAX);
     struct err err = {0};
 
-    must(L, rehearsal_log(r, lines, &err), &err);
+    must(L, spec_router_log(r, lines, &err), &err);
     lua_pushlstring(L, lines->data ? lines->data : "", lines->len);
     return 1;
 }
@@ -300,7 +300,7 @@ static int log_lines(lua_State *L)
 /* subscriptions() -> list of {queue, from = list of {kind, exchange, routing_key}} */
 static int subscriptions(lua_State *L)
 {
-    const struct topology *t = rules_topology(rehearsal_rules(check(L)));
+    const struct topology *t = rules_topology(spec_router_rules(check(L)));
 
     lua_createtable(L, (int)t->n_subscriptions, 0);
     for (size_t i = 0; i < t->n_subscriptions; i++) {
@@ -323,7 +323,7 @@ static int subscriptions(lua_State *L)
 /* counters() -> name to number, since the last start */
 static int counters(lua_State *L)
 {
-    const struct counters *c = rehearsal_counters(check(L));
+    const struct counters *c = spec_router_counters(check(L));
 
     lua_newtable(L);
 #define X(name, meaning) convert_set_integer(L, #name, c->name);
@@ -332,7 +332,7 @@ static int counters(lua_State *L)
     return 1;
 }
 
-static struct stage *push_stage(lua_State *L)
+static struct box *push_box(lua_State *L)
 {
     static const luaL_Reg methods[] = {
         {"stop", stop},
@@ -351,9 +351,9 @@ static struct stage *push_stage(lua_State *L)
         {"subscriptions", subscriptions},
         {NULL, NULL},
     };
-    struct stage *s = lua_newuserdatauv(L, sizeof *s, 1);
+    struct box *s = lua_newuserdatauv(L, sizeof *s, 1);
 
-    s->rehearsal = NULL;
+    s->router = NULL;
     if (luaL_newmetatable(L, CLASS)) {
         luaL_newlib(L, methods);
         lua_setfield(L, -2, "__index");
@@ -365,7 +365,7 @@ static struct stage *push_stage(lua_State *L)
 }
 
 /* Pushes what holds the list of texts at settings.rules. */
-static void read_rules(lua_State *L, struct rehearsal_settings *out)
+static void read_rules(lua_State *L, struct spec_router_settings *out)
 {
     struct slice *texts = lua_newuserdatauv(L, RULES_MAX * sizeof *texts, 0);
 
@@ -382,11 +382,11 @@ static void read_rules(lua_State *L, struct rehearsal_settings *out)
     out->rules = texts;
 }
 
-/* rehearse{folders, rules, now, loopback, and settings} -> a rehearsal, or nil, kind, why */
-static int rehearse(lua_State *L)
+/* spec_router{folders, rules, now, loopback, and settings} -> a router, or nil, kind, why */
+static int spec_router(lua_State *L)
 {
-    struct rehearsal_settings settings = {.n_folders = 0};
-    struct stage *s;
+    struct spec_router_settings settings = {.n_folders = 0};
+    struct box *s;
     struct err err = {0};
 
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -397,16 +397,16 @@ static int rehearse(lua_State *L)
     settings.loopback = lua_toboolean(L, -1) != 0;
     read_rules(L, &settings);
     settings.folders = cli_push_folders(L, 1, &settings.n_folders);
-    s = push_stage(L);
+    s = push_box(L);
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, 1);
-    if (rehearsal_new(&s->rehearsal, &settings, &err) != OK)
+    if (spec_router_new(&s->router, &settings, &err) != OK)
         return cli_push_error(L, &err);
     return 1;
 }
 
-void cli_add_rehearsal(lua_State *L)
+void cli_add_spec_router(lua_State *L)
 {
-    lua_pushcfunction(L, rehearse);
-    lua_setfield(L, -2, "rehearse");
+    lua_pushcfunction(L, spec_router);
+    lua_setfield(L, -2, "spec_router");
 }

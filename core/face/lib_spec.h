@@ -6,8 +6,8 @@
 
 #include <lua.h>
 
-/* Adds rehearse to the table on top of the stack; values cross as script/convert.h says,
+/* Adds spec_router to the table on top of the stack; values cross as script/convert.h says,
  * whose convert_open comes first. May raise. */
-void cli_add_rehearsal(lua_State *L);
+void cli_add_spec_router(lua_State *L);
 
 #endif

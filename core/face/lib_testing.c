@@ -68,7 +68,7 @@ static int open_core(lua_State *L)
     luaL_newlib(L, functions);
     cli_add_system(L);
     cli_add_files(L);
-    cli_add_rehearsal(L);
+    cli_add_spec_router(L);
     convert_push_null(L);
     lua_setfield(L, -2, "null");
     return 1;

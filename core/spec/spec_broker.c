@@ -9,16 +9,16 @@ enum { FAULTS_MAX = 64, FAULT_TYPE_SIZE = 256, SETTLED_MAX = 1000, TEXTS_MAX = 6
 
 struct fault {
     char type[FAULT_TYPE_SIZE];
-    enum staged_fault kind;
+    enum spec_fault kind;
 };
 
-struct staged {
+struct spec_broker {
     struct broker broker; /* first: what the engine holds */
     struct broker *inner; /* owned */
     bool loopback;
     struct fault faults[FAULTS_MAX];
     size_t n_faults;
-    struct staged_publish *published; /* owned */
+    struct spec_publish *published; /* owned */
     size_t n_published;
     struct settlement own[SETTLED_MAX]; /* of publishes that inner never saw */
     size_t n_own, n_lent, n_kept;       /* all, in the last answer, before this turn */
@@ -27,9 +27,9 @@ struct staged {
     bool crash, crashed;
 };
 
-static struct staged *self(struct broker *b)
+static struct spec_broker *self(struct broker *b)
 {
-    return (struct staged *)b;
+    return (struct spec_broker *)b;
 }
 
 static int start(struct broker *b, const struct topology *t, struct err *err)
@@ -48,7 +48,7 @@ static int change(struct broker *b, const struct topology *t, struct err *err)
 
 static size_t room(struct broker *b)
 {
-    const struct staged *s = self(b);
+    const struct spec_broker *s = self(b);
     size_t own = SETTLED_MAX - s->n_own, inner = s->inner->ops->room(s->inner);
 
     return own < inner ? own : inner;
@@ -70,7 +70,7 @@ static size_t take_endangered(struct broker *b, struct delivery **out, size_t ma
 
 static int accept(struct broker *b, struct delivery *d, struct err *err)
 {
-    struct staged *s = self(b);
+    struct spec_broker *s = self(b);
 
     if (s->crash) {
         s->crash = false;
@@ -81,7 +81,7 @@ static int accept(struct broker *b, struct delivery *d, struct err *err)
     return s->lost ? OK : s->inner->ops->accept(s->inner, d, err);
 }
 
-static bool keep(struct staged_publish *p, const struct destination *to, const struct message *m)
+static bool keep(struct spec_publish *p, const struct destination *to, const struct message *m)
 {
     struct slice exchange = slice_of(to->exchange), key = slice_of(to->routing_key);
 
@@ -95,11 +95,10 @@ static bool keep(struct staged_publish *p, const struct destination *to, const s
     return true;
 }
 
-static int note(struct staged *s, const struct destination *to, const struct message *m,
+static int note(struct spec_broker *s, const struct destination *to, const struct message *m,
                 struct err *err)
 {
-    struct staged_publish *moved =
-        realloc(s->published, (s->n_published + 1) * sizeof *s->published);
+    struct spec_publish *moved = realloc(s->published, (s->n_published + 1) * sizeof *s->published);
 
     if (moved == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
@@ -113,7 +112,7 @@ static int note(struct staged *s, const struct destination *to, const struct mes
 }
 
 /* Takes the fault that waits for this type, if there is one. */
-static bool take_fault(struct staged *s, struct slice type, enum staged_fault *out)
+static bool take_fault(struct spec_broker *s, struct slice type, enum spec_fault *out)
 {
     for (size_t i = 0; i < s->n_faults; i++) {
         if (!slice_is(type, s->faults[i].type))
@@ -131,8 +130,8 @@ static int publish(struct broker *b, int64_t row, const struct destination *to,
 {
     static const enum publish_outcome outcomes[] = {PUBLISH_NACKED, PUBLISH_RETURNED,
                                                     PUBLISH_TIMED_OUT};
-    struct staged *s = self(b);
-    enum staged_fault fault;
+    struct spec_broker *s = self(b);
+    enum spec_fault fault;
     int rc;
 
     if (s->n_own == SETTLED_MAX)
@@ -141,10 +140,10 @@ static int publish(struct broker *b, int64_t row, const struct destination *to,
     if (rc != OK)
         return rc;
     if (take_fault(s, m->type, &fault)) {
-        s->own[s->n_own++] =
-            (struct settlement){.row = row,
-                                .outcome = outcomes[fault],
-                                .why = fault == STAGED_RETURN ? "no queue, says the spec" : NULL};
+        s->own[s->n_own++] = (struct settlement){
+            .row = row,
+            .outcome = outcomes[fault],
+            .why = fault == SPEC_FAULT_RETURN ? "no queue, says the spec" : NULL};
         return OK;
     }
     if (s->loopback)
@@ -155,7 +154,7 @@ static int publish(struct broker *b, int64_t row, const struct destination *to,
 
 static size_t settled(struct broker *b, struct settlement *out, size_t max)
 {
-    struct staged *s = self(b);
+    struct spec_broker *s = self(b);
 
     size_t left = s->n_own - s->n_lent, n = left < max ? left : max;
 
@@ -166,7 +165,7 @@ static size_t settled(struct broker *b, struct settlement *out, size_t max)
 
 static void tell(struct broker *b)
 {
-    struct staged *s = self(b);
+    struct spec_broker *s = self(b);
 
     memmove(s->own, s->own + s->n_lent, (s->n_own - s->n_lent) * sizeof s->own[0]);
     s->n_own -= s->n_lent;
@@ -179,7 +178,7 @@ static void tell(struct broker *b)
 
 static void forget(struct broker *b)
 {
-    struct staged *s = self(b);
+    struct spec_broker *s = self(b);
 
     s->n_own = s->n_kept;
     s->n_lent = 0;
@@ -194,14 +193,14 @@ static void pace(struct broker *b, const char *queue, enum broker_pace how)
 
 static bool pending(struct broker *b)
 {
-    const struct staged *s = self(b);
+    const struct spec_broker *s = self(b);
 
     return s->n_own > 0 || s->inner->ops->pending(s->inner);
 }
 
 static void state(struct broker *b, struct broker_state *out)
 {
-    const struct staged *s = self(b);
+    const struct spec_broker *s = self(b);
 
     s->inner->ops->state(s->inner, out);
     out->in_flight += s->n_own;
@@ -222,9 +221,9 @@ static void stop(struct broker *b, void (*done)(void *arg), void *arg)
     self(b)->inner->ops->stop(self(b)->inner, done, arg);
 }
 
-static void free_staged(struct broker **b)
+static void free_broker(struct broker **b)
 {
-    struct staged *s = self(*b);
+    struct spec_broker *s = self(*b);
 
     s->inner->ops->free(&s->inner);
     for (size_t i = 0; i < s->n_published; i++)
@@ -251,12 +250,12 @@ static const struct broker_ops ops = {
     .reach = reach,
     .drain = drain,
     .stop = stop,
-    .free = free_staged,
+    .free = free_broker,
 };
 
-struct broker *staged_new(struct broker *inner, bool loopback)
+struct broker *spec_broker_new(struct broker *inner, bool loopback)
 {
-    struct staged *s = calloc(1, sizeof *s);
+    struct spec_broker *s = calloc(1, sizeof *s);
 
     if (s == NULL) {
         inner->ops->free(&inner);
@@ -268,9 +267,10 @@ struct broker *staged_new(struct broker *inner, bool loopback)
     return &s->broker;
 }
 
-int staged_fail_next(struct broker *b, const char *type, enum staged_fault fault, struct err *err)
+int spec_broker_fail_next(struct broker *b, const char *type, enum spec_fault fault,
+                          struct err *err)
 {
-    struct staged *s = self(b);
+    struct spec_broker *s = self(b);
 
     if (s->n_faults == FAULTS_MAX)
         return err_set(err, ERR_LIMIT, "over %d faults wait for a publish", FAULTS_MAX);
@@ -280,17 +280,17 @@ int staged_fail_next(struct broker *b, const char *type, enum staged_fault fault
     return OK;
 }
 
-void staged_lose_acks(struct broker *b)
+void spec_broker_lose_acks(struct broker *b)
 {
     self(b)->lose_acks = true;
 }
 
-void staged_crash(struct broker *b)
+void spec_broker_crash(struct broker *b)
 {
     self(b)->crash = true;
 }
 
-bool staged_crashed(struct broker *b)
+bool spec_broker_crashed(struct broker *b)
 {
     bool crashed = self(b)->crashed;
 
@@ -298,9 +298,9 @@ bool staged_crashed(struct broker *b)
     return crashed;
 }
 
-void staged_inherit(struct broker *b, struct broker *former)
+void spec_broker_inherit(struct broker *b, struct broker *former)
 {
-    struct staged *s = self(b), *old = self(former);
+    struct spec_broker *s = self(b), *old = self(former);
 
     s->published = old->published;
     s->n_published = old->n_published;
@@ -310,7 +310,7 @@ void staged_inherit(struct broker *b, struct broker *former)
     old->n_published = 0;
 }
 
-const struct staged_publish *staged_published(struct broker *b, size_t i)
+const struct spec_publish *spec_broker_published(struct broker *b, size_t i)
 {
     return i < self(b)->n_published ? &self(b)->published[i] : NULL;
 }

@@ -9,7 +9,7 @@
 static const int64_t UNIX_EPOCH_MS = 210866760000000;
 static const double MS_PER_DAY = 86400000.0;
 
-struct virtual_time {
+struct spec_clock {
     sqlite3_vfs vfs; /* first, so that SQLite's pointer leads here */
     struct clock clock;
     char name[32];
@@ -17,7 +17,7 @@ struct virtual_time {
 
 static int time_ms(sqlite3_vfs *vfs, sqlite3_int64 *out)
 {
-    const struct virtual_time *v = (const struct virtual_time *)vfs;
+    const struct spec_clock *v = (const struct spec_clock *)vfs;
 
     *out = UNIX_EPOCH_MS + clock_wall(&v->clock);
     return SQLITE_OK;
@@ -32,10 +32,10 @@ static int time_days(sqlite3_vfs *vfs, double *out)
     return rc;
 }
 
-int virtual_time_new(struct virtual_time **out, struct clock clock, struct err *err)
+int spec_clock_new(struct spec_clock **out, struct clock clock, struct err *err)
 {
     const sqlite3_vfs *real = sqlite3_vfs_find(NULL);
-    struct virtual_time *v = calloc(1, sizeof *v);
+    struct spec_clock *v = calloc(1, sizeof *v);
 
     *out = NULL;
     if (v == NULL)
@@ -55,7 +55,7 @@ int virtual_time_new(struct virtual_time **out, struct clock clock, struct err *
     return OK;
 }
 
-void virtual_time_free(struct virtual_time **v)
+void spec_clock_free(struct spec_clock **v)
 {
     if (*v == NULL)
         return;
@@ -64,7 +64,7 @@ void virtual_time_free(struct virtual_time **v)
     *v = NULL;
 }
 
-const char *virtual_time_name(const struct virtual_time *v)
+const char *spec_clock_name(const struct spec_clock *v)
 {
     return v->name;
 }

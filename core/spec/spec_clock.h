@@ -10,15 +10,15 @@
 #include "base/clock.h"
 #include "base/err.h"
 
-struct virtual_time;
+struct spec_clock;
 
 /* Registers one with a name of its own. The clock's arg is lent for life. */
-int virtual_time_new(struct virtual_time **out, struct clock clock, struct err *err);
+int spec_clock_new(struct spec_clock **out, struct clock clock, struct err *err);
 
 /* After every store that uses it is closed; NULL is fine. */
-void virtual_time_free(struct virtual_time **v);
+void spec_clock_free(struct spec_clock **v);
 
 /* For db_settings.vfs; lent. */
-const char *virtual_time_name(const struct virtual_time *v);
+const char *spec_clock_name(const struct spec_clock *v);
 
 #endif

@@ -26,18 +26,18 @@ enum {
 
 enum crash { CRASH_NONE, CRASH_BEFORE_COMMIT, CRASH_AFTER_COMMIT };
 
-struct rehearsal {
-    struct rehearsal_settings settings;
+struct spec_router {
+    struct spec_router_settings settings;
     struct script_folder *folders; /* the settings' and, last, the one of extra rules; owned */
     size_t n_folders;
     char folder[240]; /* temporary: the store's */
     char store[256];
     int64_t now_ms; /* the wall clock */
-    struct virtual_time *time;
+    struct spec_clock *time;
     int log_fd; /* a file without a name */
     struct log *log;
     struct db *db;
-    struct guest *guest; /* NULL until somebody asks */
+    struct spec_sql *sql; /* NULL until somebody asks */
     struct broker *broker;
     struct turn *turn;
     struct script *script;
@@ -46,20 +46,20 @@ struct rehearsal {
 
 static int64_t wall(void *arg)
 {
-    return ((const struct rehearsal *)arg)->now_ms;
+    return ((const struct spec_router *)arg)->now_ms;
 }
 
-/* Time that passes on the stage passes here, too; and within a turn, where it stands still, the
+/* Time that passes for the router passes here, too; and within a turn, where it stands still, the
  * machine's does: a handler that never ends must end. */
 static int64_t mono(void *arg)
 {
-    const struct rehearsal *r = arg;
+    const struct spec_router *r = arg;
     struct clock real = clock_real();
 
     return clock_mono(&real) + r->now_ms - r->settings.now_ms;
 }
 
-static struct clock clock_of(struct rehearsal *r)
+static struct clock clock_of(struct spec_router *r)
 {
     return (struct clock){.wall_ms = wall, .mono_ms = mono, .arg = r};
 }
@@ -70,7 +70,7 @@ static void wake(void *arg)
 }
 
 /* Where the user says; else RAM where the machine has it: a spec's store may be lost. */
-static int make_folder(struct rehearsal *r, struct err *err)
+static int make_folder(struct spec_router *r, struct err *err)
 {
     const char *bases[] = {getenv("TMPDIR"), "/dev/shm", "/tmp"};
 
@@ -98,9 +98,9 @@ static int write_rule(const char *path, struct slice text, struct err *err)
 }
 
 /* Rules come from files: those of the spec, too. */
-static int write_rules(struct rehearsal *r, struct err *err)
+static int write_rules(struct spec_router *r, struct err *err)
 {
-    const struct rehearsal_settings *s = &r->settings;
+    const struct spec_router_settings *s = &r->settings;
     char path[300];
     int rc = OK;
 
@@ -138,7 +138,7 @@ static void remove_folder(const char *path)
     (void)rmdir(path); /* a leftover in a temporary folder harms nobody */
 }
 
-static void remove_all(struct rehearsal *r)
+static void remove_all(struct spec_router *r)
 {
     char rules[256];
 
@@ -150,13 +150,13 @@ static void remove_all(struct rehearsal *r)
     remove_folder(r->folder);
 }
 
-static int open_store(struct rehearsal *r, struct err *err)
+static int open_store(struct spec_router *r, struct err *err)
 {
     const struct db_settings settings = {.path = r->store,
                                          .create = true,
                                          .log = r->log,
                                          .clock = clock_of(r),
-                                         .vfs = virtual_time_name(r->time),
+                                         .vfs = spec_clock_name(r->time),
                                          .unsynced = true};
     int rc = db_open(&r->db, &settings, err);
 
@@ -171,18 +171,18 @@ static int open_store(struct rehearsal *r, struct err *err)
     return rc;
 }
 
-static int make_broker(struct rehearsal *r, struct err *err)
+static int make_broker(struct spec_router *r, struct err *err)
 {
     struct broker *inner = NULL;
     int rc = embedded_new(&inner, r->db, wake, NULL, err);
 
     if (rc != OK)
         return rc;
-    r->broker = staged_new(inner, r->settings.loopback);
+    r->broker = spec_broker_new(inner, r->settings.loopback);
     return r->broker ? OK : err_set(err, ERR_NOMEM, "out of memory");
 }
 
-static int make_turn(struct rehearsal *r, struct err *err)
+static int make_turn(struct spec_router *r, struct err *err)
 {
     return turn_new(&r->turn,
                     &(struct turn_parts){.db = r->db,
@@ -197,7 +197,7 @@ static int make_turn(struct rehearsal *r, struct err *err)
                     &r->settings.router, err);
 }
 
-static int load(struct rehearsal *r, struct err *err)
+static int load(struct spec_router *r, struct err *err)
 {
     int rc = script_load(
         &r->script,
@@ -217,7 +217,7 @@ static int load(struct rehearsal *r, struct err *err)
 }
 
 /* The process as it starts on the store. */
-static int begin(struct rehearsal *r, struct err *err)
+static int begin(struct spec_router *r, struct err *err)
 {
     int rc = open_store(r, err);
 
@@ -229,20 +229,20 @@ static int begin(struct rehearsal *r, struct err *err)
 }
 
 /* The process goes; the store stays. */
-static void end(struct rehearsal *r)
+static void end(struct spec_router *r)
 {
     script_free(&r->script);
     turn_free(&r->turn);
-    guest_close(&r->guest);
+    spec_sql_close(&r->sql);
     if (r->broker != NULL)
         r->broker->ops->free(&r->broker);
     db_close(&r->db);
 }
 
-int rehearsal_new(struct rehearsal **out, const struct rehearsal_settings *settings,
-                  struct err *err)
+int spec_router_new(struct spec_router **out, const struct spec_router_settings *settings,
+                    struct err *err)
 {
-    struct rehearsal *r = calloc(1, sizeof *r);
+    struct spec_router *r = calloc(1, sizeof *r);
     int rc;
 
     *out = NULL;
@@ -261,22 +261,22 @@ int rehearsal_new(struct rehearsal **out, const struct rehearsal_settings *setti
     if (rc == OK)
         rc = write_rules(r, err);
     if (rc == OK)
-        rc = virtual_time_new(&r->time, clock_of(r), err);
+        rc = spec_clock_new(&r->time, clock_of(r), err);
     if (rc == OK)
         rc = begin(r, err);
     if (rc == OK)
         *out = r;
     else
-        rehearsal_free(&r);
+        spec_router_free(&r);
     return rc;
 }
 
-void rehearsal_free(struct rehearsal **r)
+void spec_router_free(struct spec_router **r)
 {
     if (*r == NULL)
         return;
     end(*r);
-    virtual_time_free(&(*r)->time);
+    spec_clock_free(&(*r)->time);
     log_free(&(*r)->log);
     if ((*r)->log_fd >= 0)
         close((*r)->log_fd);
@@ -287,7 +287,7 @@ void rehearsal_free(struct rehearsal **r)
 }
 
 /* Before the commit the turn itself is undone; after it only the acks are lost. */
-static int start_again(struct rehearsal *r, struct err *err)
+static int start_again(struct spec_router *r, struct err *err)
 {
     struct broker *former = r->broker;
     int rc;
@@ -297,18 +297,18 @@ static int start_again(struct rehearsal *r, struct err *err)
     end(r);
     rc = begin(r, err);
     if (r->broker != NULL)
-        staged_inherit(r->broker, former);
+        spec_broker_inherit(r->broker, former);
     former->ops->free(&former);
     return rc;
 }
 
-static int run_turn(struct rehearsal *r, bool *more, struct err *err)
+static int run_turn(struct spec_router *r, bool *more, struct err *err)
 {
     int64_t before = turn_counters(r->turn)->delivered;
     bool after = r->crash == CRASH_AFTER_COMMIT;
 
     if (after)
-        staged_lose_acks(r->broker);
+        spec_broker_lose_acks(r->broker);
     switch (turn_run(r->turn, true, err)) {
     case TURN_IDLE:
         *more = false;
@@ -319,7 +319,7 @@ static int run_turn(struct rehearsal *r, bool *more, struct err *err)
     case TURN_BUSY:
     case TURN_OUTAGE:
     case TURN_FATAL:
-        if (!staged_crashed(r->broker))
+        if (!spec_broker_crashed(r->broker))
             return err->code != OK ? err->code : err_set(err, ERR_BUSY, "the store is busy");
         *more = true;
         return start_again(r, err);
@@ -330,7 +330,7 @@ static int run_turn(struct rehearsal *r, bool *more, struct err *err)
     return start_again(r, err);
 }
 
-int rehearsal_run(struct rehearsal *r, struct err *err)
+int spec_router_run(struct spec_router *r, struct err *err)
 {
     bool more = true;
     int rc = OK;
@@ -346,10 +346,10 @@ int rehearsal_run(struct rehearsal *r, struct err *err)
     return rc;
 }
 
-int rehearsal_advance(struct rehearsal *r, int64_t ms, struct err *err)
+int spec_router_advance(struct spec_router *r, int64_t ms, struct err *err)
 {
     int64_t until = r->now_ms + ms;
-    int rc = rehearsal_run(r, err);
+    int rc = spec_router_run(r, err);
 
     while (rc == OK) {
         int64_t due_at = INT64_MAX;
@@ -360,27 +360,27 @@ int rehearsal_advance(struct rehearsal *r, int64_t ms, struct err *err)
         if (due_at <= r->now_ms) /* due, and still here after a run: it waits for something else */
             break;
         r->now_ms = due_at;
-        rc = rehearsal_run(r, err);
+        rc = spec_router_run(r, err);
     }
     if (rc != OK)
         return rc;
     r->now_ms = until;
-    return rehearsal_run(r, err);
+    return spec_router_run(r, err);
 }
 
-void rehearsal_crash(struct rehearsal *r, bool before_commit)
+void spec_router_crash(struct spec_router *r, bool before_commit)
 {
     r->crash = before_commit ? CRASH_BEFORE_COMMIT : CRASH_AFTER_COMMIT;
     if (before_commit)
-        staged_crash(r->broker);
+        spec_broker_crash(r->broker);
 }
 
-void rehearsal_duplicate(struct rehearsal *r)
+void spec_router_duplicate(struct spec_router *r)
 {
-    staged_lose_acks(r->broker);
+    spec_broker_lose_acks(r->broker);
 }
 
-static int put(struct rehearsal *r, const struct destination *to, const struct message *m,
+static int put(struct spec_router *r, const struct destination *to, const struct message *m,
                struct err *err)
 {
     size_t n = 0;
@@ -397,7 +397,7 @@ static int put(struct rehearsal *r, const struct destination *to, const struct m
 }
 
 /* Ends what db_begin began. */
-static int end_write(struct rehearsal *r, int rc, struct err *err)
+static int end_write(struct spec_router *r, int rc, struct err *err)
 {
     if (rc == OK)
         rc = db_commit(r->db, err);
@@ -406,8 +406,8 @@ static int end_write(struct rehearsal *r, int rc, struct err *err)
     return rc;
 }
 
-int rehearsal_deliver(struct rehearsal *r, const struct destination *to, const struct message *m,
-                      struct err *err)
+int spec_router_deliver(struct spec_router *r, const struct destination *to,
+                        const struct message *m, struct err *err)
 {
     int rc = db_begin(r->db, err);
 
@@ -418,42 +418,43 @@ int rehearsal_deliver(struct rehearsal *r, const struct destination *to, const s
     return end_write(r, put(r, to, m, err), err);
 }
 
-int rehearsal_emit(struct rehearsal *r, const struct message *m, int64_t *id_out, struct err *err)
+int spec_router_emit(struct spec_router *r, const struct message *m, int64_t *id_out,
+                     struct err *err)
 {
     int rc = db_begin(r->db, err);
 
     return rc == OK ? end_write(r, outbox_add(r->db, m, 0, id_out, err), err) : rc;
 }
 
-int rehearsal_guest(struct rehearsal *r, struct guest **out, struct err *err)
+int spec_router_sql(struct spec_router *r, struct spec_sql **out, struct err *err)
 {
-    int rc = r->guest == NULL ? guest_open(&r->guest, r->db, err) : OK;
+    int rc = r->sql == NULL ? spec_sql_open(&r->sql, r->db, err) : OK;
 
-    *out = r->guest;
+    *out = r->sql;
     return rc;
 }
 
-struct broker *rehearsal_broker(struct rehearsal *r)
+struct broker *spec_router_broker(struct spec_router *r)
 {
     return r->broker;
 }
 
-const struct rules *rehearsal_rules(struct rehearsal *r)
+const struct rules *spec_router_rules(struct spec_router *r)
 {
     return script_rules(r->script);
 }
 
-const struct counters *rehearsal_counters(struct rehearsal *r)
+const struct counters *spec_router_counters(struct spec_router *r)
 {
     return turn_counters(r->turn);
 }
 
-int64_t rehearsal_now_ms(const struct rehearsal *r)
+int64_t spec_router_now_ms(const struct spec_router *r)
 {
     return r->now_ms;
 }
 
-int rehearsal_log(struct rehearsal *r, struct buf *out, struct err *err)
+int spec_router_log(struct spec_router *r, struct buf *out, struct err *err)
 {
     off_t at = 0;
 

@@ -305,38 +305,14 @@ const char *sql_parameter_name(const struct sql_stmt *s, int index)
     return sqlite3_bind_parameter_name(s->stmt, index);
 }
 
-/* Text is copied: the script's strings may be gone when an iterator steps. */
-static int bind_bytes(sqlite3_stmt *stmt, int index, const struct value *v)
-{
-    const char *data = v->bytes.data != NULL ? v->bytes.data : "";
-
-    if (v->kind == VALUE_TEXT)
-        return sqlite3_bind_text64(stmt, index, data, v->bytes.len, SQLITE_TRANSIENT, SQLITE_UTF8);
-    return sqlite3_bind_blob64(stmt, index, data, v->bytes.len, SQLITE_TRANSIENT);
-}
-
 int sql_bind(struct sql_stmt *s, int index, const struct value *v, struct err *err)
 {
     struct slice text = {s->text, s->len};
-    int rc = SQLITE_MISUSE;
+    int rc;
 
     if (v->kind == VALUE_REAL && isnan(v->real)) /* SQLite would make it a null */
         return refuse(text, "NaN has no value in SQL", err);
-    switch (v->kind) {
-    case VALUE_NULL:
-        rc = sqlite3_bind_null(s->stmt, index);
-        break;
-    case VALUE_INT:
-        rc = sqlite3_bind_int64(s->stmt, index, v->integer);
-        break;
-    case VALUE_REAL:
-        rc = sqlite3_bind_double(s->stmt, index, v->real);
-        break;
-    case VALUE_TEXT:
-    case VALUE_BLOB:
-        rc = bind_bytes(s->stmt, index, v);
-        break;
-    }
+    rc = bind_value(s->stmt, index, v);
     if (rc == SQLITE_OK)
         return OK;
     return rc == SQLITE_RANGE ? refuse(text, "no such parameter", err)

@@ -175,6 +175,25 @@ struct slice column_slice(sqlite3_stmt *stmt, int column)
     return (struct slice){data, (size_t)sqlite3_value_bytes(value)};
 }
 
+int bind_value(sqlite3_stmt *stmt, int index, const struct value *v)
+{
+    const char *data = v->bytes.data != NULL ? v->bytes.data : "";
+
+    switch (v->kind) {
+    case VALUE_NULL:
+        return sqlite3_bind_null(stmt, index);
+    case VALUE_INT:
+        return sqlite3_bind_int64(stmt, index, v->integer);
+    case VALUE_REAL:
+        return sqlite3_bind_double(stmt, index, v->real);
+    case VALUE_TEXT:
+        return sqlite3_bind_text64(stmt, index, data, v->bytes.len, SQLITE_TRANSIENT, SQLITE_UTF8);
+    case VALUE_BLOB:
+        return sqlite3_bind_blob64(stmt, index, data, v->bytes.len, SQLITE_TRANSIENT);
+    }
+    return SQLITE_MISUSE;
+}
+
 void column_value(sqlite3_stmt *stmt, int column, struct value *out)
 {
     *out = (struct value){.kind = VALUE_NULL};

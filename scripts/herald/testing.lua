@@ -108,9 +108,9 @@ function testing.start(options)
       tostring(options.now)))
   end
   collect_some()
-  local stage, _, why = core.rehearse(s)
-  if not stage then words.fail(why) end
-  local self = setmetatable({ stage = stage, folder = path, ids = {} }, router)
+  local real, _, why = core.spec_router(s)
+  if not real then words.fail(why) end
+  local self = setmetatable({ core = real, folder = path, ids = {} }, router)
   started[self] = true
   if options.sql then self:sql(options.sql) end
   if options.sql_file then self:sql_file(options.sql_file) end
@@ -119,12 +119,12 @@ end
 
 -- What the core says is said where the spec asked.
 local function ask(self, method, ...)
-  local results = table.pack(pcall(self.stage[method], self.stage, ...))
+  local results = table.pack(pcall(self.core[method], self.core, ...))
   if not results[1] then words.fail(results[2]) end
   return table.unpack(results, 2, results.n)
 end
 
-function router:stop() self.stage:stop() end
+function router:stop() self.core:stop() end
 
 -- SQL --------------------------------------------------------------------------------
 

@@ -150,6 +150,9 @@ int query_run(struct query *q, struct err *err);
 /* Runs, gives the first column of the first row, ends. No row: *out stays. */
 int query_get_int(struct query *q, int64_t *out, struct err *err);
 
+/* Copies the bytes: a script's strings may be gone when a statement steps. SQLite's code. */
+int bind_value(sqlite3_stmt *stmt, int index, const struct value *v);
+
 /* Lent until query_end or the next row. Null is absent; numbers become their text. */
 struct slice column_slice(sqlite3_stmt *stmt, int column);
 const char *column_text(sqlite3_stmt *stmt, int column); /* NULL: null */

@@ -1,4 +1,4 @@
-/* The staged broker notes publishes, and fails as it was told. The broker behind it is a
+/* The broker of specs notes publishes, and fails as it was told. The broker behind it is a
  * dummy that counts. */
 #include "check.h"
 #include "spec/spec_broker.h"
@@ -79,25 +79,25 @@ static const struct broker_ops ops = {.room = room,
                                       .pending = pending,
                                       .free = free_dummy};
 
-static struct broker *b; /* the stage in front of it */
+static struct broker *b; /* the one in front of it */
 
-static void stage(bool loopback)
+static void begin(bool loopback)
 {
     made = calloc(1, sizeof *made);
     assert_non_null(made);
     made->broker.ops = &ops;
-    b = staged_new(&made->broker, loopback);
+    b = spec_broker_new(&made->broker, loopback);
     assert_non_null(b);
 }
 
 static void looped(void)
 {
-    stage(true);
+    begin(true);
 }
 
 static void confirming(void)
 {
-    stage(false);
+    begin(false);
 }
 
 static void end(void)
@@ -120,17 +120,17 @@ static void put(int64_t row, const char *type)
 
 TEST_BETWEEN(looped, end, notes_every_publish)
 {
-    const struct staged_publish *p;
+    const struct spec_publish *p;
 
     put(1, "a");
     put(2, "b");
-    p = staged_published(b, 0);
+    p = spec_broker_published(b, 0);
     assert_string_equal(p->to.exchange, "x");
     assert_string_equal(p->to.routing_key, "k");
     assert_int_equal(p->to.kind, EXCHANGE_TOPIC);
     assert_true(slice_is(p->message.type, "a"));
-    assert_true(slice_is(staged_published(b, 1)->message.type, "b"));
-    assert_null(staged_published(b, 2));
+    assert_true(slice_is(spec_broker_published(b, 1)->message.type, "b"));
+    assert_null(spec_broker_published(b, 2));
     assert_int_equal(made->published, 2);
 }
 
@@ -153,8 +153,8 @@ TEST_BETWEEN(looped, end, a_fault_hits_the_next_publish_of_its_type_once)
     struct settlement out[4];
     struct err err = {0};
 
-    assert_int_equal(staged_fail_next(b, "a", STAGED_NACK, &err), OK);
-    assert_int_equal(staged_fail_next(b, "a", STAGED_RETURN, &err), OK);
+    assert_int_equal(spec_broker_fail_next(b, "a", SPEC_FAULT_NACK, &err), OK);
+    assert_int_equal(spec_broker_fail_next(b, "a", SPEC_FAULT_RETURN, &err), OK);
     put(1, "b");
     put(2, "a");
     put(3, "a");
@@ -183,7 +183,7 @@ TEST_BETWEEN(looped, end, lost_acks_last_for_one_turn_with_deliveries)
     struct delivery d = {.tag = 1};
     struct err err = {0};
 
-    staged_lose_acks(b);
+    spec_broker_lose_acks(b);
     b->ops->tell(b); /* a turn without any */
     assert_int_equal(b->ops->accept(b, &d, &err), OK);
     assert_int_equal(b->ops->accept(b, &d, &err), OK);
@@ -198,10 +198,10 @@ TEST_BETWEEN(looped, end, a_crash_fails_one_turn)
     struct delivery d = {.tag = 1};
     struct err err = {0};
 
-    staged_crash(b);
+    spec_broker_crash(b);
     assert_int_equal(b->ops->accept(b, &d, &err), ERR_FAILED);
-    assert_true(staged_crashed(b));
-    assert_false(staged_crashed(b));
+    assert_true(spec_broker_crashed(b));
+    assert_false(spec_broker_crashed(b));
     assert_int_equal(b->ops->accept(b, &d, &err), OK);
 }
 
@@ -212,15 +212,15 @@ TEST_BETWEEN(looped, end, the_next_one_knows_what_the_former_noted)
     struct err err = {0};
 
     put(1, "a");
-    assert_int_equal(staged_fail_next(former, "b", STAGED_NACK, &err), OK);
-    stage(true);
-    staged_inherit(b, former);
-    assert_null(staged_published(former, 0));
+    assert_int_equal(spec_broker_fail_next(former, "b", SPEC_FAULT_NACK, &err), OK);
+    begin(true);
+    spec_broker_inherit(b, former);
+    assert_null(spec_broker_published(former, 0));
     former->ops->free(&former);
     free(first);
     put(2, "b");
-    assert_true(slice_is(staged_published(b, 0)->message.type, "a"));
-    assert_true(slice_is(staged_published(b, 1)->message.type, "b"));
+    assert_true(slice_is(spec_broker_published(b, 0)->message.type, "a"));
+    assert_true(slice_is(spec_broker_published(b, 1)->message.type, "b"));
     assert_int_equal(made->published, 0);
 }
 
@@ -236,6 +236,6 @@ TEST_BETWEEN(looped, end, faults_have_a_ceiling)
     int rc = OK;
 
     for (int i = 0; i < 1000 && rc == OK; i++)
-        rc = staged_fail_next(b, "a", STAGED_NACK, &err);
+        rc = spec_broker_fail_next(b, "a", SPEC_FAULT_NACK, &err);
     assert_int_equal(rc, ERR_LIMIT);
 }

@@ -13,9 +13,9 @@ struct world {
     char folder[64];
     char path[80];
     int64_t now_ms;
-    struct virtual_time *time;
+    struct spec_clock *time;
     struct db *db;
-    struct guest *guest;
+    struct spec_sql *sql;
 };
 
 static int64_t wall(void *arg)
@@ -37,11 +37,11 @@ static void open_at(struct world *w, int64_t now_ms)
     folder_make(w->folder);
     snprintf(w->path, sizeof w->path, "%s/x.db", w->folder);
     w->now_ms = now_ms;
-    assert_int_equal(virtual_time_new(&w->time, clock_of(w), &err), OK);
+    assert_int_equal(spec_clock_new(&w->time, clock_of(w), &err), OK);
     settings.path = w->path;
     settings.clock = clock_of(w);
-    settings.vfs = virtual_time_name(w->time);
-    if (db_open(&w->db, &settings, &err) != OK || guest_open(&w->guest, w->db, &err) != OK)
+    settings.vfs = spec_clock_name(w->time);
+    if (db_open(&w->db, &settings, &err) != OK || spec_sql_open(&w->sql, w->db, &err) != OK)
         fail_msg("%s", err.text);
 }
 
@@ -52,9 +52,9 @@ static void world_setup(struct world *w)
 
 static void world_teardown(struct world *w)
 {
-    guest_close(&w->guest);
+    spec_sql_close(&w->sql);
     db_close(&w->db);
-    virtual_time_free(&w->time);
+    spec_clock_free(&w->time);
     assert_null(w->time);
     folder_remove(w->folder);
 }
@@ -65,15 +65,15 @@ static const char *ask(struct world *w, const char *sql)
     struct err err = {0};
     struct value v;
 
-    guest_begin(w->guest, slice_of(sql));
-    if (guest_next(w->guest, &err) != 1 || guest_step(w->guest, &err) != 1)
+    spec_sql_begin(w->sql, slice_of(sql));
+    if (spec_sql_next(w->sql, &err) != 1 || spec_sql_step(w->sql, &err) != 1)
         fail_msg("%s", err.text);
-    guest_column(w->guest, 0, &v);
+    spec_sql_column(w->sql, 0, &v);
     if (v.kind == VALUE_INT)
         snprintf(out, sizeof out, "%lld", (long long)v.integer);
     else
         snprintf(out, sizeof out, "%.*s", (int)v.bytes.len, v.bytes.data);
-    assert_int_equal(guest_end(w->guest, &err), OK);
+    assert_int_equal(spec_sql_end(w->sql, &err), OK);
     return out;
 }
 
@@ -93,7 +93,7 @@ TEST_WITH(world, each_store_has_its_own)
     struct world b;
 
     open_at(&b, INT64_C(86400000));
-    assert_string_not_equal(virtual_time_name(f->time), virtual_time_name(b.time));
+    assert_string_not_equal(spec_clock_name(f->time), spec_clock_name(b.time));
     assert_string_equal(ask(f, "select date('now')"), "1970-01-01");
     assert_string_equal(ask(&b, "select date('now')"), "1970-01-02");
     world_teardown(f);
@@ -108,17 +108,17 @@ TEST_WITH(world, a_routers_own_handles_work_on_it)
     struct err err = {0};
     struct db_settings settings = {.exclusive = true, .unsynced = true};
 
-    guest_close(&f->guest);
+    spec_sql_close(&f->sql);
     db_close(&f->db);
     settings.path = f->path;
     settings.clock = clock_of(f);
-    settings.vfs = virtual_time_name(f->time);
-    if (db_open(&f->db, &settings, &err) != OK || guest_open(&f->guest, f->db, &err) != OK)
+    settings.vfs = spec_clock_name(f->time);
+    if (db_open(&f->db, &settings, &err) != OK || spec_sql_open(&f->sql, f->db, &err) != OK)
         fail_msg("%s", err.text);
-    guest_begin(f->guest, slice_of("create table t (n)"));
-    assert_int_equal(guest_next(f->guest, &err), 1);
-    assert_int_equal(guest_step(f->guest, &err), 0);
-    assert_int_equal(guest_end(f->guest, &err), OK);
+    spec_sql_begin(f->sql, slice_of("create table t (n)"));
+    assert_int_equal(spec_sql_next(f->sql, &err), 1);
+    assert_int_equal(spec_sql_step(f->sql, &err), 0);
+    assert_int_equal(spec_sql_end(f->sql, &err), OK);
     db_checkpoint(f->db, true);
     assert_int_equal(db_wal_bytes(f->db), 0);
 }

@@ -5,17 +5,17 @@
 
 #include <string.h>
 
-static struct guest *g;
+static struct spec_sql *g;
 
 static void begin(struct store *s)
 {
     store_setup_open(s);
-    assert_ok(s, guest_open(&g, s->db, &s->err));
+    assert_ok(s, spec_sql_open(&g, s->db, &s->err));
 }
 
 static void end(struct store *s)
 {
-    guest_close(&g);
+    spec_sql_close(&g);
     store_teardown(s);
 }
 
@@ -24,16 +24,16 @@ static int run(struct store *s, const char *sql, const struct value *v)
 {
     int rc, ended;
 
-    guest_begin(g, slice_of(sql));
-    while ((rc = guest_next(g, &s->err)) == 1) {
-        if (guest_parameters(g) > 0 && v != NULL)
-            assert_ok(s, guest_bind(g, 1, v, &s->err));
-        while ((rc = guest_step(g, &s->err)) == 1)
+    spec_sql_begin(g, slice_of(sql));
+    while ((rc = spec_sql_next(g, &s->err)) == 1) {
+        if (spec_sql_parameters(g) > 0 && v != NULL)
+            assert_ok(s, spec_sql_bind(g, 1, v, &s->err));
+        while ((rc = spec_sql_step(g, &s->err)) == 1)
             continue;
         if (rc != OK)
             break;
     }
-    ended = guest_end(g, rc == OK ? &s->err : NULL);
+    ended = spec_sql_end(g, rc == OK ? &s->err : NULL);
     return rc == OK ? ended : rc;
 }
 
@@ -44,7 +44,7 @@ TEST_ON(struct store, begin, end, runs_all_statements_of_a_text)
     assert_ok(f, run(f, "begin; insert into t values (2); commit", NULL));
     assert_ok(f, run(f, "", NULL));
     assert_string_equal(other_rows(f, "select n from t"), "1, 2");
-    guest_close(&g);
+    spec_sql_close(&g);
     assert_null(g);
 }
 
@@ -65,20 +65,20 @@ TEST_ON(struct store, begin, end, values_keep_their_kind)
     assert_ok(f, run(f, "insert into t values (:v)", &null));
     assert_string_equal(other_rows(f, "select typeof(n) from t"),
                         "integer, blob, text, real, null");
-    guest_begin(g, slice_of("select n, 1 as one from t where :v is not null"));
-    assert_int_equal(guest_next(g, &f->err), 1);
-    assert_string_equal(guest_parameter_name(g, 1), ":v");
-    assert_ok(f, guest_bind(g, 1, &big, &f->err));
-    assert_int_equal(guest_columns(g), 2);
-    assert_string_equal(guest_column_name(g, 1), "one");
-    assert_int_equal(guest_step(g, &f->err), 1);
-    guest_column(g, 0, &out);
+    spec_sql_begin(g, slice_of("select n, 1 as one from t where :v is not null"));
+    assert_int_equal(spec_sql_next(g, &f->err), 1);
+    assert_string_equal(spec_sql_parameter_name(g, 1), ":v");
+    assert_ok(f, spec_sql_bind(g, 1, &big, &f->err));
+    assert_int_equal(spec_sql_columns(g), 2);
+    assert_string_equal(spec_sql_column_name(g, 1), "one");
+    assert_int_equal(spec_sql_step(g, &f->err), 1);
+    spec_sql_column(g, 0, &out);
     assert_int_equal(out.integer, INT64_MAX);
-    assert_int_equal(guest_step(g, &f->err), 1);
-    guest_column(g, 0, &out);
+    assert_int_equal(spec_sql_step(g, &f->err), 1);
+    spec_sql_column(g, 0, &out);
     assert_int_equal(out.bytes.len, 2);
     assert_memory_equal(out.bytes.data, "\0\xff", 2);
-    guest_close(&g); /* in the middle of a statement */
+    spec_sql_close(&g); /* in the middle of a statement */
 }
 
 TEST_ON(struct store, begin, end, mistakes_have_words_and_leave_nothing_open)
@@ -90,9 +90,9 @@ TEST_ON(struct store, begin, end, mistakes_have_words_and_leave_nothing_open)
     assert_refused(f, run(f, "begin; insert into t values (2)", NULL), ERR_SCRIPT,
                    "left a transaction open");
     assert_string_equal(other_rows(f, "select count(*) from t"), "0");
-    guest_begin(g, slice_of("begin; insert into t values (3); select 1"));
-    assert_int_equal(guest_next(g, &f->err), 1);
-    assert_int_equal(guest_step(g, &f->err), 0);
+    spec_sql_begin(g, slice_of("begin; insert into t values (3); select 1"));
+    assert_int_equal(spec_sql_next(g, &f->err), 1);
+    assert_int_equal(spec_sql_step(g, &f->err), 0);
     assert_ok(f, run(f, "insert into t values (4)", NULL)); /* what was left is undone */
     assert_string_equal(other_rows(f, "select n from t"), "4");
 }
