@@ -259,7 +259,7 @@ static void start_over(struct turn *t)
     t->condemned = 0;
     t->alone = t->rescuing = false;
     t->cared = false;
-    t->n_decisions = t->n_splits = t->n_dated = 0;
+    t->n_decisions = t->n_splits = t->n_dated = t->n_plain = 0;
     t->backlogs.found = false;
     t->fair_before = t->fair;
     t->backlogs.scouted_next = t->backlogs.scouted;

@@ -234,7 +234,7 @@ static bool scout_row(void *arg, const struct outbox_row *row)
     struct slice name;
     struct backlog *line;
 
-    if (to == NULL || t->n_decisions >= SCOUTED_MAX)
+    if (to == NULL || t->n_decisions >= SCOUTED_MAX || t->n_plain == TURN_ROWS_MAX)
         return false;
     name = backlogs_name(room, row, to);
     line = look_up(t, name);
@@ -247,6 +247,7 @@ static bool scout_row(void *arg, const struct outbox_row *row)
         return true;
     }
     line->waits = t->more = true;
+    format_note_inherited(t, row); /* as far as a glance tells: what is known already stays */
     publish_to_backlog(t, row, name);
     return true;
 }

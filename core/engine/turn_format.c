@@ -5,18 +5,29 @@
 #include "base/format.h"
 #include "store/outbox.h"
 
-/* Also of what the process before this one had in flight. */
-static bool may_be_sent(const struct turn *t, const struct outbox_row *row)
+/* That is written nowhere else: a row which is set aside or put off before it is sent once more
+ * looks like one that never was. */
+void format_note_inherited(struct turn *t, const struct outbox_row *row)
 {
-    return row->first_sent_at > 0 || row->dated_at > 0 ||
-           (row->due_at == 0 && row->id <= db_sent_before(t->parts.db));
+    if (row->id <= db_sent_before(t->parts.db) && row->due_at == 0 && row->format == NULL &&
+        row->dated_at == 0 && row->first_sent_at == 0)
+        t->plain[t->n_plain++] = row->id;
+}
+
+static bool is_plain(const struct turn *t, const struct outbox_row *row)
+{
+    return t->n_plain > 0 && t->plain[t->n_plain - 1] == row->id;
 }
 
 bool format_is_due(struct turn *t, const struct outbox_row *row, const struct route *route)
 {
-    if (route == NULL || route->format == FORMAT_NONE || row->format != NULL)
+    if (route == NULL || route->format == FORMAT_NONE || row->format != NULL || is_plain(t, row))
         return false;
-    publish_decide(t, row, DECIDE_FORMAT, may_be_sent(t, row) ? "" : format_name(route->format));
+    if (row->first_sent_at > 0 || row->dated_at > 0) {
+        t->plain[t->n_plain++] = row->id;
+        return false;
+    }
+    publish_decide(t, row, DECIDE_FORMAT, format_name(route->format));
     return true;
 }
 
@@ -65,8 +76,6 @@ int format_row(struct turn *t, int64_t row, const char *format, struct err *err)
     int rc;
 
     t->more = true; /* it goes out in the next turn */
-    if (format[0] == '\0')
-        return outbox_set_no_format(t->parts.db, row, err);
     rc = give_format(t, row, format, err);
     if (rc == ERR_INPUT)
         return settle_park(t, row, err->text, err);

@@ -103,6 +103,8 @@ struct turn {
     size_t n_splits; /* of these */
     int64_t *dated;  /* rows that went out with a time that must be written down */
     size_t n_dated;
+    int64_t *plain; /* rows that may have been sent without a format, which must be written down */
+    size_t n_plain;
     size_t budget; /* rows that the walk at hand may still hand to the broker */
     struct backlogs backlogs;
     const struct route *route; /* of the last row that was asked about in this turn; NULL: none */
@@ -216,7 +218,9 @@ void publish_decide(struct turn *t, const struct outbox_row *row, enum decision_
                     const char *reason);
 
 /* turn_format.c. A row whose route has a format, and which has none yet, is brought into it when
- * the walk is over; one that may have been sent stays as it is. */
+ * the walk is over; one that may have been sent stays as it is. What the process before this one
+ * had in flight is noted for that before anything is written about it. */
+void format_note_inherited(struct turn *t, const struct outbox_row *row);
 bool format_is_due(struct turn *t, const struct outbox_row *row, const struct route *route);
 int format_row(struct turn *t, int64_t row, const char *format, struct err *err);
 

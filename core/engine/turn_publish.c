@@ -43,7 +43,9 @@ int publish_init(struct turn *t, struct err *err)
     t->confirmed = calloc(TURN_ROWS_MAX, sizeof *t->confirmed);
     t->decisions = calloc(TURN_ROWS_MAX, sizeof *t->decisions);
     t->dated = calloc(TURN_ROWS_MAX, sizeof *t->dated);
-    if (t->settlements == NULL || t->confirmed == NULL || t->decisions == NULL || t->dated == NULL)
+    t->plain = calloc(TURN_ROWS_MAX, sizeof *t->plain);
+    if (t->settlements == NULL || t->confirmed == NULL || t->decisions == NULL ||
+        t->dated == NULL || t->plain == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
     return OK;
 }
@@ -54,6 +56,7 @@ void publish_free(struct turn *t)
     free(t->confirmed);
     free(t->decisions);
     free(t->dated);
+    free(t->plain);
 }
 
 void publish_decide(struct turn *t, const struct outbox_row *row, enum decision_kind kind,
@@ -229,10 +232,12 @@ bool publish_row(void *arg, const struct outbox_row *row)
     failpoint("outbox_read");
     if (t->budget == 0)
         return false;
-    if (t->n_decisions == TURN_ROWS_MAX || t->n_splits == SPLITS_MAX || turn_share_is_used(t)) {
+    if (t->n_decisions == TURN_ROWS_MAX || t->n_plain == TURN_ROWS_MAX ||
+        t->n_splits == SPLITS_MAX || turn_share_is_used(t)) {
         t->more = true;
         return false;
     }
+    format_note_inherited(t, row);
     route = publish_route(t, row);
     if (is_late_answer(t, row) || is_for_a_lane(t, row, route) || is_too_old(t, row) ||
         format_is_due(t, row, route) || !target_find(t, row, route, &target))
@@ -319,7 +324,9 @@ static int carry_out(struct turn *t, struct err *err)
     size_t n = t->n_decisions;
     int rc = outbox_date(t->parts.db, t->dated, t->n_dated, t->now_ms, err);
 
-    t->n_dated = 0;
+    if (rc == OK)
+        rc = outbox_set_no_format(t->parts.db, t->plain, t->n_plain, err);
+    t->n_dated = t->n_plain = 0;
     t->n_splits = 0;
     t->n_decisions = 0; /* a split may make one more, and take it back */
     for (size_t i = 0; i < n && rc == OK; i++) {

@@ -117,10 +117,11 @@ int outbox_age(struct db *db, int64_t id, int64_t at, struct err *err);
 
 /* What a row sends is fixed before its first send, so that rules which change meanwhile send no
  * other bytes under its id. Gives it its format and what that makes of it; its message id stays.
- * Or none, where it may have been sent without one. It is due at once then. */
+ * It is due at once then. Or none, where rows may have been sent without one, with the time that
+ * they have by that; what has a format keeps it. */
 int outbox_set_format(struct db *db, int64_t id, const char *format, const struct message *m,
                       struct err *err);
-int outbox_set_no_format(struct db *db, int64_t id, struct err *err);
+int outbox_set_no_format(struct db *db, const int64_t *ids, size_t n, struct err *err);
 
 /* A row that stands for one whose message had a format has it already (outbox_row). */
 int outbox_keep_format(struct db *db, int64_t id, const char *format, struct err *err);

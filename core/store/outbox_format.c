@@ -25,10 +25,15 @@ int outbox_set_format(struct db *db, int64_t id, const char *format, const struc
     return query_run(&q, err);
 }
 
-int outbox_set_no_format(struct db *db, int64_t id, struct err *err)
+int outbox_set_no_format(struct db *db, const int64_t *ids, size_t n, struct err *err)
 {
-    struct query q = query_start(db, STATEMENT_OUTBOX_NO_FORMAT);
+    int rc = OK;
 
-    query_int(&q, id);
-    return query_run(&q, err);
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        struct query q = query_start(db, STATEMENT_OUTBOX_NO_FORMAT);
+
+        query_int(&q, ids[i]);
+        rc = query_run(&q, err);
+    }
+    return rc;
 }

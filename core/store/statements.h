@@ -224,8 +224,8 @@
       "update herald_outbox set format = ?, body = ?, headers = ?, properties = ?, due_at = 1, "   \
       "outlet = null where id = ?")                                                                \
     X(OUTBOX_NO_FORMAT, "note that an outbox row has no format",                                   \
-      "update herald_outbox set format = '', due_at = 1, outlet = null, "                          \
-      "dated_at = coalesce(dated_at, created_at) where id = ?")                                    \
+      "update herald_outbox set format = '', dated_at = coalesce(dated_at, created_at) "           \
+      "where id = ? and format is null")                                                           \
     X(OUTBOX_KEEP_FORMAT, "write an outbox row's format",                                          \
       "update herald_outbox set format = ? where id = ?")                                          \
     X(OUTBOX_NOW, "make an outbox row due",                                                        \

@@ -34,6 +34,27 @@ class Formats(Case):
         self.assertEqual(properties.correlation_id, properties.message_id)
         self.wait_drained(target)
 
+    def test_a_crash_and_a_format_between_send_and_confirm(self):
+        """What was sent without a format goes out again without one, whatever rules say by then."""
+        plain = HEAD + 'herald.route { type = "paid", to = herald.queue "$queue" }\n'
+        relay, url = self.relay()
+        relay.open()
+        target = self.router({"rules/a.lua": plain}, broker=url).start()
+        self.wait_for("the broker", lambda: target.live().get("ready"))
+        relay.mute()
+        target.run("emit", "--type", "paid", "--body", '{"id":1}')
+        self.wait_equal("the message to arrive", lambda: World.node.depth(self.names["queue"]), 1)
+        target.change("rules/a.lua", route("nestjs"))
+        target.kill()
+        relay.close()
+        relay.open()
+        target.start()
+        self.wait_drained(target)
+        first, second = (self.client.get(self.names["queue"]) for _ in range(2))
+        self.assertEqual(first[1], b'{"id":1}')
+        self.assertEqual((first[1], first[0].message_id, first[0].timestamp, first[0].headers),
+                         (second[1], second[0].message_id, second[0].timestamp, second[0].headers))
+
     def test_a_reload_between_send_and_confirm(self):
         relay, url = self.relay()
         relay.open()

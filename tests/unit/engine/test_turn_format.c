@@ -89,6 +89,61 @@ TEST_FROM(scene, plain, what_was_in_flight_at_a_crash_stays_without)
     assert_sql(f, STATE, " [1]");
 }
 
+/* Everything that takes its time away: as of then it looked like a row that never was sent. */
+TEST_FROM(scene, plain, what_was_in_flight_at_a_crash_stays_without_whatever_comes_first)
+{
+    scene_run(f);
+    snprintf(f->full, sizeof f->full, "y");
+    scene_sql(f, "insert into herald_outbox(type) values ('other')");
+    scene_stop(f);
+    scene_start(f);
+    scene_swap(f, scene_load(f, PLAIN "herald.route { type = 'other', to = herald.fanout 'z' }\n"),
+               2);
+    scene_run(f);
+    f->now_ms += 1000; /* another outlet has rows: it is set aside */
+    scene_run(f);
+    assert_sql(f, "select outlet from herald_outbox where id = 1", "exchange y");
+    scene_swap(f, scene_load(f, NESTJS), 3);
+    f->full[0] = '\0';
+    f->now_ms += 60000;
+    scene_run(f);
+    assert_non_null(strstr(f->published, "1>y "));
+    assert_sql(f, STATE " where id = 1", " [1]");
+    assert_sql(f, "select dated_at = created_at from herald_outbox where id = 1", "1");
+}
+
+TEST_FROM(scene, plain, what_was_in_flight_at_a_crash_stays_without_in_a_lane)
+{
+    scene_sql(f, "update herald_outbox set business_key1 = 'k'");
+    scene_run(f);
+    scene_stop(f);
+    scene_start(f);
+    scene_swap(f, scene_load(f, ROUTE(", order_by = 'business_key1'")), 2);
+    f->room = 0;
+    scene_run(f);
+    scene_swap(f, scene_load(f, ROUTE(", order_by = 'business_key1', format = 'nestjs'")), 3);
+    f->room = 10;
+    scene_run(f);
+    assert_string_equal(f->published, "1>y ");
+    assert_sql(f, STATE, " [1]");
+}
+
+TEST_FROM(scene, plain, what_was_in_flight_at_a_crash_stays_without_when_it_is_put_off)
+{
+    scene_run(f);
+    scene_stop(f);
+    scene_start(f);
+    f->publish_code = ERR_FAILED; /* "no link" */
+    scene_run(f);
+    assert_sql(f, "select due_at > 0 from herald_outbox", "1");
+    f->publish_code = OK;
+    scene_swap(f, scene_load(f, NESTJS), 2);
+    f->now_ms += 60000;
+    scene_run(f);
+    assert_string_equal(f->published, "1>y ");
+    assert_sql(f, STATE, " [1]");
+}
+
 TEST_FROM(scene, plain, what_was_never_sent_is_for_the_rules_of_the_day)
 {
     f->room = 0;
