@@ -456,6 +456,7 @@ void engine_status(struct engine *e, struct engine_status *out)
         .state = state_word(e),
         .outage_why = e->outage_why,
         .stopped_for = e->stopped_for,
+        .store_trouble = db_trouble(e->db),
         .counters = turn_counters(e->turn),
         .cursor = turn_cursor(e->turn),
         .generation = e->generation,

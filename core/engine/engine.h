@@ -78,6 +78,7 @@ struct engine_status {
     const char *state;       /* "running", "paused", "draining", "closed" */
     const char *outage_why;  /* "" or why no turn runs */
     const char *stopped_for; /* "" or why nothing is consumed: trouble that lasts (outage.h) */
+    const char *store_trouble; /* "" or what of the store needs somebody (db_trouble) */
     struct broker_state broker;
     const struct counters *counters;
     int64_t cursor; /* outbox rows at or below that are due at once are in flight */

@@ -3,17 +3,23 @@
  *
  * These work on the store directly, beside a running router or without one.
  */
+#include "base/json.h"
 #include "base/message.h"
 #include "base/properties.h"
 #include "face/cli_store.h"
 #include "script/convert.h"
+#include "script/decode.h"
 #include "store/letter.h"
 #include "store/outbox.h"
 #include "store/retry.h"
+#include "store/waiting.h"
 
 #include <lauxlib.h>
 
-enum { SHORT_MAX = 255 }; /* bytes of what AMQP sends as a short text */
+enum {
+    SHORT_MAX = 255, /* bytes of what AMQP sends as a short text */
+    TOLD_MAX = 16 * 1024 * 1024,
+};
 
 static int check_properties(struct slice json, struct err *err)
 {
@@ -155,14 +161,65 @@ static int cancel(lua_State *L)
     return 1;
 }
 
-/* counts(path) -> {pending, oldest_ms, retries, dead, wal_bytes, path}, or nil, kind, why */
+static void put_rows(struct buf *b, const struct waiting_rows *rows, const char *name)
+{
+    json_add_object(b, name);
+    json_add_int(b, "n", rows->n);
+    json_add_int(b, "since", rows->since);
+    json_add_int(b, "next", rows->next);
+    json_add_int(b, "attempts", rows->attempts);
+    json_end(b, "}");
+}
+
+/* A waiting_queue_fn. */
+static void put_queue(void *arg, const struct waiting_queue *q)
+{
+    struct buf *b = arg;
+
+    json_add_object(b, NULL);
+    json_add_text(b, "queue", q->queue);
+    json_add_int(b, "due", q->due);
+    json_add_int(b, "later", q->later);
+    json_add_int(b, "behind", q->behind);
+    json_add_int(b, "since", q->since);
+    json_add_int(b, "next", q->next);
+    json_add_int(b, "attempts", q->attempts);
+    json_add_text(b, "error", q->error);
+    json_end(b, "}");
+}
+
+static int put_waiting(struct db *db, int64_t cursor, int64_t now_ms, struct buf *b,
+                       struct err *err)
+{
+    struct waiting_outbox outbox;
+    int rc = waiting_outbox(db, cursor, now_ms, &outbox, err);
+
+    json_add_object(b, NULL);
+    json_add_object(b, "outbox");
+    for (int c = 0; c < WAITING_CLASSES; c++)
+        put_rows(b, &outbox.rows[c], waiting_word((enum waiting_class)c));
+    json_end(b, "}");
+    json_add_array(b, "retries");
+    if (rc == OK)
+        rc = waiting_queues(db, now_ms, put_queue, b, err);
+    json_end(b, "]");
+    json_end(b, "}");
+    return b->failed && rc == OK ? err_set(err, ERR_NOMEM, "out of memory") : rc;
+}
+
+/* counts(path, cursor) -> {pending, oldest_ms, retries, dead, wal_bytes, path, now, waiting}, or
+ * nil, kind, why. `cursor`: as waiting_outbox has it; `waiting`: {outbox = {fresh = {n, since,
+ * next, attempts}, ...}, retries = {{queue, due, later, behind, since, next, attempts, error},
+ * ...}} */
 static int counts(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
+    int64_t cursor = luaL_optinteger(L, 2, 0);
     struct clock clock = clock_real();
     struct err err = {0};
     struct outbox_counts outbox = {0};
-    int64_t retries = 0, dead = 0, wal = 0;
+    int64_t retries = 0, dead = 0, wal = 0, now_ms = clock_wall(&clock);
+    struct buf *told = cli_push_buf(L, TOLD_MAX), *tape = cli_push_buf(L, 8 * TOLD_MAX);
     struct cli_store *h = cli_store_open(L, path, false, &err);
 
     if (err.code == OK)
@@ -172,18 +229,22 @@ static int counts(lua_State *L)
     if (err.code == OK)
         letter_count(h->db, &dead, &err);
     if (err.code == OK)
+        put_waiting(h->db, cursor, now_ms, told, &err);
+    if (err.code == OK)
         wal = db_wal_bytes(h->db);
     db_close(&h->db);
     if (err.code != OK)
         return cli_push_error(L, &err);
     lua_newtable(L);
     convert_set_integer(L, "pending", outbox.pending);
-    convert_set_integer(L, "oldest_ms",
-                        outbox.oldest_at ? clock_wall(&clock) - outbox.oldest_at : 0);
+    convert_set_integer(L, "oldest_ms", outbox.oldest_at ? now_ms - outbox.oldest_at : 0);
     convert_set_integer(L, "retries", retries);
     convert_set_integer(L, "dead", dead);
     convert_set_integer(L, "wal_bytes", wal);
+    convert_set_integer(L, "now", now_ms);
     convert_set_slice(L, "path", slice_of(path));
+    decode_json(L, tape, (struct slice){told->data, told->len}, "what waits");
+    lua_setfield(L, -2, "waiting");
     return 1;
 }
 

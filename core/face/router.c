@@ -150,6 +150,7 @@ static void put_status(struct router *r, struct buf *b)
     add_paused(r, b);
     add_troubles(r, b);
     json_add_string(b, "store", r->start->settings.store);
+    json_add_string(b, "store_trouble", s.store_trouble);
     json_add_int(b, "cursor", s.cursor);
     json_add_int(b, "generation", s.generation);
     json_add_string(b, "hash", s.rules_hash);

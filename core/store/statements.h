@@ -18,6 +18,7 @@
     "format, reply_until, leg_kind, leg_exchange, leg_routing_key"
 
 #define BACKLOG_TEXT "9223372036854775806" /* BACKLOG_DUE */
+#define BEHIND_TEXT "9223372036854775807"  /* LANE_BEHIND */
 
 #define RETRY_COLUMNS                                                                              \
     "id, due_at, queue, identity, fingerprint, fingerprint_version, unnamed, attempts, first_at, " \
@@ -119,6 +120,30 @@
       "update herald_outbox set due_at = " BACKLOG_TEXT                                            \
       ", dated_at = coalesce(dated_at, created_at)"                                                \
       " where due_at = 0 and outlet is not null")                                                  \
+    /* what waits and why: waiting.c */                                                            \
+    X(WAITING_FRESH, "look at what waits",                                                         \
+      "select count(*), sum(due_at = 0), min(iif(due_at = 0, created_at, null)) from ("            \
+      "select due_at, created_at from herald_outbox where id > ? order by id limit ?)")            \
+    X(WAITING_DUE, "look at what waits",                                                           \
+      "select due_at, attempts, refused_at, first_sent_at from herald_outbox "                     \
+      "where due_at > 0 and due_at < " BACKLOG_TEXT " order by due_at limit ?")                    \
+    X(WAITING_OUTLET, "look at what waits",                                                        \
+      "select (select count(*) from (select 1 from herald_outbox where due_at = " BACKLOG_TEXT     \
+      " limit ?)), (select created_at from herald_outbox where due_at = " BACKLOG_TEXT             \
+      " order by id limit 1)")                                                                     \
+    X(WAITING_BEHIND, "look at what waits",                                                        \
+      "select count(*) from (select 1 from herald_outbox where due_at = " BEHIND_TEXT " limit ?)") \
+    X(WAITING_RETRIES, "look at what waits",                                                       \
+      "select (select count(*) from (select 1 from herald_retry where queue = ?1 "                 \
+      "and due_at <= ?2 limit ?3)), "                                                              \
+      "(select count(*) from (select 1 from herald_retry where queue = ?1 and due_at > ?2 "        \
+      "and due_at < " BEHIND_TEXT " limit ?3)), "                                                  \
+      "(select count(*) from (select 1 from herald_retry where queue = ?1 "                        \
+      "and due_at = " BEHIND_TEXT " limit ?3)), "                                                  \
+      "(select due_at from herald_retry where queue = ?1 and due_at > ?2 "                         \
+      "and due_at < " BEHIND_TEXT " order by due_at limit 1)")                                     \
+    X(WAITING_FIRST, "look at what waits",                                                         \
+      "select due_at, attempts, error from herald_retry where queue = ? order by due_at limit 1")  \
     /* inbox */                                                                                    \
     X(INBOX_ENTER, "enter an inbox row",                                                           \
       "insert into herald_inbox(queue, message_id, state, fingerprint, fingerprint_version, at) "  \

@@ -1,16 +1,24 @@
 -- status: what is waiting, what failed, and how the router does.
 
 local core = require "herald.core"
+local alarm = require "cli.alarm"
 local folder = require "cli.folder"
 local json = require "cli.json"
 local live_router = require "cli.live"
 local show = require "cli.show"
+local waiting = require "cli.waiting"
 
 local status = {}
 
 function status.add(parser, common)
   local command = parser:command("status", "What is waiting, what failed, and how the router does.")
   command:flag("--json", "Print JSON.")
+  command:flag("--check", "Print one line for a monitor, and end with 0 (well), 1 (warning), 2 "
+    .. "(critical) or 3 (unknown: no router, or nothing to look at).")
+  command:option("--max-late", "With --check: for how long a message may be late that could have "
+    .. "gone (1m)."):argname("TIME")
+  command:option("--max-dead", "With --check: how many dead letters there may be (0).")
+    :argname("N")
   common(command)
 end
 
@@ -42,8 +50,9 @@ local function status_json(counts, live)
     { "paused_for", live.paused_for },
     { "stopped_for", live.stopped_for },
     { "paused", live.running and paused_list(live) or nil },
-    { "outbox", json.object { { "pending", counts.pending }, { "oldest_ms", counts.oldest_ms } } },
+    { "outbox", waiting.outbox_json(counts, live) },
     { "retries", counts.retries },
+    { "retry_queues", waiting.retries_json(counts) },
     { "dead", counts.dead },
     { "rules", json.object {
       { "generation", live.generation or json.null }, { "hash", live.hash or json.null },
@@ -58,20 +67,22 @@ local function status_json(counts, live)
       { "unacked_bytes", live.unacked_bytes },
       { "troubles", live.running and trouble_list(live) or nil },
     } },
-    { "store", json.object { { "path", counts.path }, { "wal_bytes", counts.wal_bytes } } },
+    { "store", json.object { { "path", counts.path }, { "wal_bytes", counts.wal_bytes },
+      { "trouble", live.store_trouble } } },
     { "counters", #live.counters > 0 and counters or nil },
   })
 end
 
+local function append(list, more)
+  table.move(more, 1, #more, #list + 1, list)
+end
+
 local function status_text(counts, live)
-  local list = {
-    { "router", live.running and live.state or "not running" },
-    { "outbox", counts.pending .. " pending"
-      .. (counts.pending > 0 and ", the oldest for " .. show.age(counts.oldest_ms) or "") },
-    { "retries", counts.retries .. " waiting" },
-    { "dead", counts.dead .. (counts.dead > 0 and " letters: herald dead list" or " letters") },
-    { "broker", live.broker_state .. (live.ready == false and ", not ready" or "") },
-  }
+  local list = { { "router", live.running and live.state or "not running" } }
+  append(list, waiting.outbox_pairs(counts, live))
+  append(list, waiting.retries_pairs(counts))
+  list[#list + 1] = { "dead", counts.dead .. (counts.dead > 0 and " letters: herald dead groups" or " letters") }
+  list[#list + 1] = { "broker", live.broker_state .. (live.ready == false and ", not ready" or "") }
   if live.broker_error and live.broker_error ~= "" then
     list[#list + 1] = { "", show.line(live.broker_error, 400) }
   end
@@ -106,18 +117,46 @@ local function status_text(counts, live)
       .. "; `herald reload` takes what lies on the disk at once" }
   end
   list[#list + 1] = { "store", ("%s, WAL %d KiB"):format(counts.path, counts.wal_bytes // 1024) }
+  if live.store_trouble and live.store_trouble ~= "" then
+    list[#list + 1] = { "", "its WAL cannot be emptied: " .. show.line(live.store_trouble, 400) }
+  end
   for _, pair in ipairs(live.counters) do
     if pair[2] ~= 0 then list[#list + 1] = { "  " .. pair[1], pair[2] } end
   end
   return show.pairs(list)
 end
 
-function status.run(args)
+-- What the store has and what its router says, or nil, code, problem.
+local function look(args)
   local s, code, problem = folder.open_store(args)
-  if not s then return code, problem end
-  local counts, kind, why = core.counts(s.store)
-  if not counts then return folder.exit_code(kind), why end
+  if not s then return nil, code, problem end
   local live = live_router.ask(s)
+  local counts, kind, why = core.counts(s.store, live.cursor)
+  if not counts then return nil, folder.exit_code(kind), why end
+  return counts, live
+end
+
+local function check(args)
+  local limits, bad = alarm.limits(args)
+  local counts, live, problem
+  if limits then counts, live, problem = look(args) end
+  local line, code
+  if counts then
+    line, code = alarm.judge(counts, live, limits)
+  else
+    line, code = alarm.unknown(bad or problem)
+  end
+  io.stdout:write(line, "\n")
+  return code
+end
+
+function status.run(args)
+  if args.check then return check(args) end
+  if args.max_late or args.max_dead then
+    return folder.USAGE, "--max-late and --max-dead belong to --check"
+  end
+  local counts, live, problem = look(args)
+  if not counts then return live, problem end
   io.stdout:write((args.json and status_json or status_text)(counts, live), "\n")
 end
 

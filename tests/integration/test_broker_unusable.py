@@ -30,9 +30,13 @@ class Away(Case):
         there."""
         relay, url = self.relay()
         router = self.start_away(url, "refused|connect", str(relay.port))
+        self.assert_words(router.run("status", "--check", "--max-late", "1h", code=2).out,
+                          "HERALD CRITICAL - (broker|outbox late)", "broker connecting|broker waiting",
+                          r"\| late=\d+\.\d+s;;3600.000 pending=4 retries=0 dead=0;0")
         relay.open()
         self.wait_equal("the outbox to drain", router.effects, ["early"] * 4)
         self.wait_drained(router)
+        self.assert_words(router.run("status", "--check").out, "HERALD OK - 0 pending, 0 retries")
         self.wait_for("it to say that it is ready", lambda: "ready:" in router.said(0))
         relay.close()
         router.emit("note", "between")

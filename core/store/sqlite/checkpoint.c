@@ -18,6 +18,7 @@
  * waiting together is bounded to WAIT_MS, since the engine's thread stands still. */
 #include "store/sqlite/db_int.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -93,10 +94,17 @@ static void failed(struct db *db, int rc, int64_t now)
         db->broken = true;
     if (busy && db->checkpoint_pause_ms < PAUSE_MAX_MS)
         return;
+    snprintf(db->checkpoint_why, sizeof db->checkpoint_why, "%s%s",
+             busy ? "a reader or writer does not let go" : sqlite3_errmsg(db->check),
+             rc == SQLITE_FULL ? ": free some space on its disk" : "");
     log_event(db->log, LOG_WARN, "store.checkpoint_failed",
               LOG_FIELDS(log_text("store", db->path), log_int("wal_bytes", db_wal_bytes(db)),
-                         log_text("why", busy ? "a reader or writer does not let go"
-                                              : sqlite3_errmsg(db->check))));
+                         log_text("why", db->checkpoint_why)));
+}
+
+const char *db_trouble(const struct db *db)
+{
+    return db->checkpoint_why;
 }
 
 /* An emptied WAL is a new one to the work handle, which cannot tell it from another's
@@ -123,6 +131,7 @@ static void run(struct db *db)
         failed(db, rc, now);
         return;
     }
+    db->checkpoint_why[0] = '\0';
     absorb(db);
     epoch_sync(db);
     db->checkpoint_pause_ms = PAUSE_FIRST_MS / 2;

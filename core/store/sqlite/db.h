@@ -104,6 +104,10 @@ void db_library_start(void);
 const char *db_library_version(void); /* SQLite's */
 int64_t db_wal_bytes(const struct db *db);
 
+/* Why the WAL has not been emptied for long, which nothing stands still for yet. "": it can be.
+ * Lent until the next call. */
+const char *db_trouble(const struct db *db);
+
 /* ERR_IO: the database or its WAL was deleted, moved or replaced since it was opened, or the
  * database made read-only, in words that say so. For the router; costs three system calls. */
 int db_check_identity(const struct db *db, struct err *err);

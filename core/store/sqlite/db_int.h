@@ -83,6 +83,7 @@ struct db {
     int64_t checkpoint_pause_ms; /* the pause after the next failure */
     int64_t idle_after_ms;       /* monotonic; not for idleness before */
     int naps_left;               /* milliseconds the running checkpoint may still wait */
+    char checkpoint_why[400];    /* why the WAL could not be emptied; "": it could */
     bool looked_under_lock;      /* foreign commits were looked at under its write lock */
 };
 

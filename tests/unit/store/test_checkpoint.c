@@ -159,6 +159,23 @@ TEST_OPENED(a_reader_that_stays_delays_it_a_little_only)
     assert_int_equal(db_wal_bytes(f->db), 0);
 }
 
+TEST_OPENED(a_reader_that_stays_for_long_is_told_of)
+{
+    own_commit(f);
+    other_exec(f, "begin; select * from herald_outbox");
+    own_commit(f);
+    for (int i = 0; i < 10; i++) {
+        later(f);
+        db_checkpoint(f->db, true);
+        assert_true(i > 0 || db_trouble(f->db)[0] == '\0'); /* a hindrance is no trouble */
+    }
+    assert_contains(db_trouble(f->db), "does not let go");
+    other_exec(f, "commit");
+    later(f);
+    db_checkpoint(f->db, true);
+    assert_string_equal(db_trouble(f->db), "");
+}
+
 TEST_OPENED(a_writer_that_stays_keeps_the_guard_where_it_is)
 {
     uint64_t before;
