@@ -75,9 +75,9 @@ const struct pause *engine_paused(const struct engine *e, size_t n);
 bool engine_trouble(const struct engine *e, size_t n, struct broker_trouble *out);
 
 struct engine_status {
-    const char *state;       /* "running", "paused", "draining", "closed" */
-    const char *outage_why;  /* "" or why no turn runs */
-    const char *stopped_for; /* "" or why nothing is consumed: trouble that lasts (outage.h) */
+    const char *state;         /* "running", "paused", "draining", "closed" */
+    const char *outage_why;    /* "" or why no turn runs */
+    const char *stopped_for;   /* "" or why nothing is consumed: trouble that lasts (outage.h) */
     const char *store_trouble; /* "" or what of the store needs somebody (db_trouble) */
     struct broker_state broker;
     const struct counters *counters;

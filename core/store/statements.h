@@ -128,11 +128,13 @@
       "select due_at, attempts, refused_at, first_sent_at from herald_outbox "                     \
       "where due_at > 0 and due_at < " BACKLOG_TEXT " order by due_at limit ?")                    \
     X(WAITING_OUTLET, "look at what waits",                                                        \
-      "select (select count(*) from (select 1 from herald_outbox where due_at = " BACKLOG_TEXT     \
-      " limit ?)), (select created_at from herald_outbox where due_at = " BACKLOG_TEXT             \
-      " order by id limit 1)")                                                                     \
+      "select (select count(*) from (select 1 from herald_outbox indexed by herald_outbox_due "    \
+      "where due_at > 0 and due_at = " BACKLOG_TEXT " limit ?)), "                                 \
+      "(select created_at from herald_outbox indexed by herald_outbox_due "                        \
+      "where due_at > 0 and due_at = " BACKLOG_TEXT " order by id limit 1)")                       \
     X(WAITING_BEHIND, "look at what waits",                                                        \
-      "select count(*) from (select 1 from herald_outbox where due_at = " BEHIND_TEXT " limit ?)") \
+      "select count(*) from (select 1 from herald_outbox indexed by herald_outbox_due "            \
+      "where due_at > 0 and due_at = " BEHIND_TEXT " limit ?)")                                    \
     X(WAITING_RETRIES, "look at what waits",                                                       \
       "select (select count(*) from (select 1 from herald_retry where queue = ?1 "                 \
       "and due_at <= ?2 limit ?3)), "                                                              \
