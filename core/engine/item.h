@@ -37,6 +37,7 @@ struct item {
     int64_t first_at;         /* wall clock of the first try */
     int64_t retry_id;         /* 0: a delivery */
     bool redelivered;
+    bool read;      /* type and keys of `message` are those that its envelope gives */
     bool waited;    /* a retry that was never tried: it waited for a handler to return */
     bool condemned; /* it crashed the router too often: no function of the rules is shown it */
     const struct handler *handler;           /* who failed; NULL: nobody was called */

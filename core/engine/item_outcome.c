@@ -112,6 +112,15 @@ static int note_try(struct turn *t, const struct item *i, const struct script_ou
     return rc == OK ? tries_add(tries, &one, err) : rc;
 }
 
+/* What retry_resolve says of it is known. */
+static bool is_read_otherwise(const struct item *i)
+{
+    const struct subscription *s = i->subscription;
+
+    return i->read && s != NULL &&
+           (s->envelope != ENVELOPE_AUTO || s->key_path[0] || s->key_path[1] || s->key_path[2]);
+}
+
 /* `attempts` that count so far; tries absent: it was not tried. */
 static int write_retry(struct turn *t, const struct item *i, int attempts, int64_t due_at,
                        const char *error, struct slice tries, struct err *err)
@@ -131,13 +140,19 @@ static int write_retry(struct turn *t, const struct item *i, int attempts, int64
         .generation = t->generation,
         .lane = i->lane,
         .tries = tries,
+        .read = is_read_otherwise(i) ? &i->message : NULL,
     };
+    int rc = OK;
 
-    if (i->retry_id != 0)
+    if (i->retry_id != 0 && i->unidentified && row.read != NULL)
+        rc = retry_set_read(db_of(t), i->retry_id, row.read, err);
+    if (rc == OK && i->retry_id != 0)
         return retry_again(db_of(t), i->retry_id, attempts, due_at, error, t->generation, tries,
                            err);
-    if (retry_add(db_of(t), &row, err) != OK)
-        return err->code;
+    if (rc == OK)
+        rc = retry_add(db_of(t), &row, err);
+    if (rc != OK)
+        return rc;
     failpoint("retry_written");
     return set_inbox(t, i, INBOX_WAITING, err);
 }

@@ -188,7 +188,7 @@ int item_read(struct turn *t, struct item *i, struct err *err)
     int rc;
 
     i->in_body = (struct slice){NULL, 0};
-    i->enveloped = false;
+    i->enveloped = i->read = false;
     if (i->message.body.len > (size_t)t->settings->message_max)
         return err_set(err, ERR_INPUT,
                        "body of %zu bytes is over the limit of %zu (message_max): it is kept here, "
@@ -197,9 +197,10 @@ int item_read(struct turn *t, struct item *i, struct err *err)
     rc = unpack(t, i, err);
     if (rc == OK)
         rc = read_envelope(t, i, err);
-    return rc == OK && has_key_paths(i)
-               ? message_keys_find(&i->message, i->subscription->key_path, t->key_tapes, err)
-               : rc;
+    if (rc == OK && has_key_paths(i))
+        rc = message_keys_find(&i->message, i->subscription->key_path, t->key_tapes, err);
+    i->read = rc == OK;
+    return rc;
 }
 
 /* A message that came without an id gets its identity from the rules' own function, whose words

@@ -208,6 +208,7 @@ static int fail_unidentified(struct turn *t, struct item *i, const char *why, st
     t->outcome = (struct script_outcome){.verdict = SCRIPT_FAILED, .delay_ms = -1};
     snprintf(t->outcome.error, sizeof t->outcome.error, "%s", why);
     i->message = i->received;
+    i->read = false;
     return item_failed(t, i, &t->outcome, err);
 }
 

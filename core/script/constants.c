@@ -172,14 +172,15 @@ static void take_emit_field(struct search *s, struct emit *e, const struct token
     buf_free(&name);
 }
 
-/* A header that bears a property's name; content_type is one that herald knows. */
+/* A header that bears a property's name; content_type is one that herald knows. Who writes
+ * ["priority"] has thought of it. */
 static void take_header(struct search *s, const struct token *t)
 {
     struct buf name;
     struct slice text;
 
     buf_init(&name, SOURCES_FILE_MAX);
-    if (take_field(s, t, &name)) {
+    if (t->kind == TOKEN_NAME && take_field(s, t, &name)) {
         text = slice_of_buf(&name);
         if (properties_know(text) && !slice_is(text, "content_type"))
             report(s, CONSTANT_HEADER, t, text, (struct slice){NULL, 0}, 0);

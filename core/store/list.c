@@ -20,7 +20,7 @@ static const char dead[] =
     " printf('%08x', error_group) as \"group\","
     " coalesce(message_id, identity) as message_id, type, " KEYS ","
     " body, headers, content_type, properties, " SECONDS " as timestamp,"
-    " exchange, routing_key,"
+    " exchange, routing_key, nullif(format, '') as format,"
     " tries as \"tries[]\""
     " from herald_dead where id = ?1";
 
@@ -30,8 +30,9 @@ static const char retries[] =
     "select id, due_at, first_at, attempts, generation, queue, lane, error,"
     " " BEHIND " as \"behind?\","
     " error glob 'orphaned:*' as \"orphaned?\","
-    " coalesce(message_id, identity) as message_id, type, " KEYS ","
-    " body, content_type, iif(?2, headers, null) as headers,"
+    " coalesce(message_id, identity) as message_id, " RETRY_READ " as \"read?\","
+    " " RETRY_TYPE " as type, " RETRY_KEY1 " as key1, " RETRY_KEY2 " as key2,"
+    " " RETRY_KEY3 " as key3, body, content_type, iif(?2, headers, null) as headers,"
     " iif(?2, properties, null) as properties, iif(?2, " SECONDS ", null) as timestamp,"
     " iif(?2, exchange, null) as exchange, iif(?2, routing_key, null) as routing_key,"
     " tries as \"tries[]\""
@@ -184,14 +185,14 @@ static struct message message_of(struct list *l)
     return m;
 }
 
-/* What a body says comes first. */
+/* What a body says comes first, unless rules have read it. */
 static int see_inside(struct list *l, struct err *err)
 {
     struct message m = message_of(l);
     int rc;
 
     m.content_type = find(l, "content_type")->bytes;
-    rc = retry_resolve(&m, &l->envelope, err);
+    rc = find(l, "read?")->integer ? OK : retry_resolve(&m, &l->envelope, err);
     put(l, "type", m.type);
     for (int i = 0; i < MESSAGE_KEYS; i++)
         put(l, key_names[i], m.key[i]);

@@ -136,7 +136,9 @@ static const char *order_of(enum pick_table table, const struct pick *p)
 }
 
 /* What read_inside reads. */
-#define INSIDE ", type, business_key1, business_key2, business_key3, body, content_type"
+#define INSIDE                                                                                     \
+    ", " RETRY_TYPE ", " RETRY_KEY1 ", " RETRY_KEY2 ", " RETRY_KEY3                                \
+    ", body, content_type, " RETRY_READ
 
 /* By due time where that is the condition: sorting by id would cost more. */
 static void write_select(struct buf *sql, enum pick_table table, const struct pick *p)
@@ -213,8 +215,8 @@ static int read_inside(sqlite3_stmt *stmt, const struct pick *p, struct envelope
     for (int i = 0; i < MESSAGE_KEYS; i++)
         m.key[i] = column_slice(stmt, c++);
     m.body = column_slice(stmt, c++);
-    m.content_type = column_slice(stmt, c);
-    rc = retry_resolve(&m, e, err);
+    m.content_type = column_slice(stmt, c++);
+    rc = sqlite3_column_int(stmt, c) != 0 ? OK : retry_resolve(&m, e, err);
     *meant = is_or_any(p->type, m.type) && is_or_any(p->order_type, m.key[1]);
     return rc;
 }

@@ -8,8 +8,16 @@
 
 enum { QUEUE_NAME_MAX = 64 * 1024 }; /* whatever somebody may have written there */
 
+static void query_read(struct query *q, const struct message *read)
+{
+    query_slice(q, read->type);
+    for (int i = 0; i < MESSAGE_KEYS; i++)
+        query_slice(q, read->key[i]);
+}
+
 int retry_add(struct db *db, const struct retry_row *row, struct err *err)
 {
+    const struct message nothing = {.timestamp_s = 0};
     struct query q = query_start(db, STATEMENT_RETRY_ADD);
 
     query_int(&q, row->id);
@@ -25,6 +33,16 @@ int retry_add(struct db *db, const struct retry_row *row, struct err *err)
     query_slice(&q, row->lane);
     query_message(&q, &row->message, row->exchange, row->routing_key);
     query_slice(&q, row->tries);
+    query_read(&q, row->read != NULL ? row->read : &nothing);
+    return query_run(&q, err);
+}
+
+int retry_set_read(struct db *db, int64_t id, const struct message *read, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_RETRY_SET_READ);
+
+    query_read(&q, read);
+    query_int(&q, id);
     return query_run(&q, err);
 }
 

@@ -23,10 +23,12 @@ struct retry_row {
     int attempts;      /* tries so far, the first included */
     int64_t first_at;  /* ms since 1970 UTC of the first try, or when it came and was not tried */
     int64_t due_at;
-    const char *error;  /* of the last try */
-    int64_t generation; /* of the rules that made it */
-    struct slice lane;  /* lane.h; absent: in no order */
-    struct slice tries; /* what each try came to (tries.h); to the store only */
+    const char *error;          /* of the last try */
+    int64_t generation;         /* of the rules that made it */
+    struct slice lane;          /* lane.h; absent: in no order */
+    struct slice tries;         /* what each try came to (tries.h); to the store only */
+    const struct message *read; /* for people: as rules have read it, where retry_resolve would not;
+                                 * NULL: nothing; to the store only */
 };
 
 typedef bool retry_row_fn(void *arg, const struct retry_row *row);
@@ -55,6 +57,9 @@ struct retry_place {
 int retry_due(struct db *db, struct slice queue, int64_t now_ms, struct retry_place *place,
               size_t limit, retry_row_fn *fn, void *arg, struct err *err);
 int retry_next_due(struct db *db, int64_t *due_at_out, struct err *err); /* INT64_MAX: none */
+
+/* The same of a row that could not be read before. */
+int retry_set_read(struct db *db, int64_t id, const struct message *read, struct err *err);
 
 /* `tries` absent: no try, what they came to stays. */
 int retry_again(struct db *db, int64_t id, int attempts, int64_t due_at, const char *error,

@@ -321,10 +321,15 @@ static const char version_11[] =
     "alter table herald_dead add column format text;"
     "alter table herald_dead add column reply_until integer;";
 
-/* Exchanges that take from others, as herald_binding. */
+/* Exchanges that take from others, as herald_binding. What rules read of a retry, which is kept as
+ * it was received: for people. */
 static const char version_12[] =
     "create table herald_exchange_binding (source text not null, exchange text not null,"
-    "  routing_key text not null, primary key (source, exchange, routing_key)) without rowid;";
+    "  routing_key text not null, primary key (source, exchange, routing_key)) without rowid;"
+    "alter table herald_retry add column read_type text;"
+    "alter table herald_retry add column read_key1 text;"
+    "alter table herald_retry add column read_key2 text;"
+    "alter table herald_retry add column read_key3 text;";
 
 static const struct schema_step steps[] = {
     {version_1}, {version_2}, {version_3}, {version_4},       {version_5},  {version_6},

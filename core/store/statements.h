@@ -24,6 +24,14 @@
     "id, due_at, queue, identity, fingerprint, fingerprint_version, unnamed, attempts, first_at, " \
     "error, generation, lane, " MESSAGE_COLUMNS
 
+/* Type and keys for people: as rules have read them, else as the message came with them, and its
+ * body may say otherwise. */
+#define RETRY_READ "read_type is not null"
+#define RETRY_TYPE "coalesce(read_type, type)"
+#define RETRY_KEY1 "iif(read_type is null, business_key1, read_key1)"
+#define RETRY_KEY2 "iif(read_type is null, business_key2, read_key2)"
+#define RETRY_KEY3 "iif(read_type is null, business_key3, read_key3)"
+
 /* Why a lane waits. */
 #define LANE_FIRST "due_at < 9223372036854775807"
 
@@ -193,7 +201,11 @@
     /* retry */                                                                                    \
     X(RETRY_ADD, "add a retry",                                                                    \
       "insert into herald_retry(" RETRY_COLUMNS                                                    \
-      ", tries) values (nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS ", ?)")     \
+      ", tries, read_type, read_key1, read_key2, read_key3) values "                               \
+      "(nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, " MESSAGE_MARKS ", ?, ?, ?, ?, ?)")         \
+    X(RETRY_SET_READ, "note what a retry is",                                                      \
+      "update herald_retry set read_type = ?, read_key1 = ?, read_key2 = ?, read_key3 = ? "        \
+      "where id = ?")                                                                              \
     X(RETRY_PLACE, "reserve a place in a lane",                                                    \
       "update sqlite_sequence set seq = seq + 1 where name = 'herald_retry' returning seq")        \
     X(RETRY_FIRST_PLACE, "reserve a place in a lane",                                              \

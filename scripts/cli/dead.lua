@@ -64,7 +64,7 @@ local function letter_json(l)
     { "business_key3", l.key3 or json.null }, { "exchange", l.exchange },
     { "routing_key", l.routing_key }, { "generation", l.generation }, { "group", l.group },
     { "headers", l.headers }, { "content_type", l.content_type }, { "timestamp", l.timestamp },
-    { "properties", l.properties }, { "traceback", l.traceback }, { "tries", whole.tries(l.tries) },
+    { "properties", l.properties }, { "format", l.format }, { "traceback", l.traceback }, { "tries", whole.tries(l.tries) },
     whole.body(l.body),
   }
 end
@@ -97,7 +97,7 @@ local function letter_pairs(l)
     { "exchange", l.exchange }, { "routing key", l.routing_key }, { "attempts", l.attempts },
     { "rules", whole.rules(l.generation) }, { "headers", l.headers },
     { "content type", l.content_type }, { "timestamp", whole.seconds(l.timestamp) },
-    { "properties", l.properties }, { "body", whole.body_text(l.body) }, { "group", l.group }, { "error", l.error },
+    { "properties", l.properties }, { "format", l.format }, { "body", whole.body_text(l.body) }, { "group", l.group }, { "error", l.error },
   }
 end
 

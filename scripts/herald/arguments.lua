@@ -58,7 +58,7 @@ return function(fail, is_text)
 
   -- A well-known one, misspelt: a plugin's own name is further away than that.
   local function check_spelling(origin, name)
-    local meant = not KNOWN[name] and nearest(name, names)
+    local meant = not KNOWN[name] and nearest(name, names, true)
     if meant then
       fail(origin, "unknown argument '%s' in %s: did you mean '%s'?", name, QUEUE, meant)
     end

@@ -40,14 +40,15 @@ end
 
 local WORD_MAX = 64
 
-local function nearest(word, known)
+-- `slips`: letters that are wrong, and nothing else: "x-max-length-foo" is a name of its own.
+local function nearest(word, known, slips)
   local best, best_distance
   if type(word) ~= "string" or #word > WORD_MAX then return nil end
-  local wanted = bare(word)
+  local wanted = slips and word:lower() or bare(word)
   for _, candidate in ipairs(known) do
-    local known_word = bare(candidate)
+    local known_word = slips and candidate or bare(candidate)
     local d = distance(wanted, known_word)
-    if d > 1 and begins(wanted, known_word) then d = 1 end
+    if not slips and d > 1 and begins(wanted, known_word) then d = 1 end
     local shared = d < math.max(#wanted, #known_word) -- else no letter is where it should be
     if shared and d <= tolerance(candidate) and (not best or d < best_distance) then
       best, best_distance = candidate, d

@@ -300,7 +300,9 @@ describe("herald check", function()
     it("asks of a header that bears a property's name whether that was meant", function()
       local out = handler '  tx:emit { type = "order_paid", headers = { priority = 5, x = 1 } }'
       has(out, "rules/a.lua:5:46: warning: priority is a header here: was the property meant? That stands "
-        .. "beside headers: priority = ...")
+        .. 'beside headers: priority = ...; that the header is meant says ["priority"] = ...')
+      assert.matches("^ok: ", handler
+        '  tx:emit { type = "order_paid", headers = { ["priority"] = 5 } }')
       assert.matches("^ok: ", handler
         '  tx:emit { type = "order_paid", headers = { ["content_type"] = "text/plain" }, priority = 5 }')
     end)

@@ -26,6 +26,16 @@ describe("nearest", function()
     end)
   end
 
+  it("finds slips alone where that is asked for", function()
+    local names = { "x-max-length", "x-max-length-bytes", "x-expires" }
+    for _, case in ipairs { { "x-max-lenght" , "x-max-length" }, { "x_max_length", "x-max-length" },
+      { "X-Max-Length", "x-max-length" }, { "x-max-length-byte", "x-max-length-bytes" },
+      { "x-max-length-foo", nil }, { "x-max", nil }, { "x-exp", nil } } do
+      assert.equal(case[2], nearest(case[1], names, true))
+    end
+    assert.equal("x-max-length", nearest("x-max-length-foo", names))
+  end)
+
   it("takes the first of two that are as near", function()
     assert.equal("cat", nearest("cot", { "cat", "cut" }))
   end)

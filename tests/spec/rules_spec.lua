@@ -180,10 +180,11 @@ describe("herald.subscribe", function()
   end)
 
   it("passes arguments on, well-known or not, in order of name", function()
-    local given = { ["x-message-deduplication"] = true, ["x-max-length"] = 5,
+    local given = { ["x-message-deduplication"] = true, ["x-max-length-foo"] = 1, ["x-max-length"] = 5,
       ["x-delivery-limit"] = -1, ["x-dead-letter-routing-key"] = "" }
     assert.same({ { name = "x-dead-letter-routing-key", value = "" },
       { name = "x-delivery-limit", value = -1 }, { name = "x-max-length", value = 5 },
+      { name = "x-max-length-foo", value = 1 },
       { name = "x-message-deduplication", value = true } },
       subscribed({ queue = "q", arguments = given }).arguments)
     assert.is_nil(subscribed({ queue = "q", arguments = {} }).arguments)

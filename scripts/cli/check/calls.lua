@@ -8,7 +8,7 @@ local WORDS <const> = {
 }
 
 local HEADER <const> = "%s is a header here: was the property meant? That stands "
-  .. "beside headers: %s = ..."
+  .. "beside headers: %s = ...; that the header is meant says [\"%s\"] = ..."
 
 function calls.judge(constants, found)
   for _, constant in ipairs(constants) do
@@ -16,7 +16,7 @@ function calls.judge(constants, found)
     local place = { file = constant.file, line = constant.line, column = constant.column }
     if words then found:error(place, words:format(constant.text, constant.text)) end
     if constant.kind == "header" then
-      found:warn(place, HEADER:format(constant.text, constant.text))
+      found:warn(place, HEADER:format(constant.text, constant.text, constant.text))
     end
   end
 end

@@ -51,6 +51,18 @@ TEST_FROM(scene, semicolons, a_function_reads_what_is_no_json)
     assert_int_equal(turn_counters(f->turn)->duplicates, 1);
 }
 
+/* For people: the row itself is as it was received. */
+TEST_FROM(scene, semicolons, a_retry_says_what_its_function_has_read)
+{
+    scene_deliver(f, "m", NULL, "bad;17;a");
+    scene_deliver(f, "n", NULL, "unreadable");
+    scene_run(f);
+    assert_sql(f,
+               "select group_concat(coalesce(type, '-') || ' ' || coalesce(read_type, '-') || ' ' "
+               "|| coalesce(read_key1, '-'), ', ') from herald_retry",
+               "- bad 17, - - -");
+}
+
 /* Whatever a function made of the body, on a retry too. */
 TEST_WITH(scene, raw_is_what_came_on_the_wire)
 {

@@ -144,8 +144,9 @@ TEST_WITH(scene, calls_that_must_fail_are_found)
 
 TEST_WITH(scene, headers_that_bear_a_propertys_name_are_found)
 {
-    finds_mistakes(f, "tx:emit { type = 't', headers = { priority = 1, ['reply_to'] = a, x = 1 } }",
-                   "35 header [priority] 0\n49 header [reply_to] 0\n18 emit [t] 0\n");
+    finds_mistakes(
+        f, "tx:emit { type = 't', headers = { priority = 1, ['reply_to'] = a, app_id = 1 } }",
+        "35 header [priority] 0\n67 header [app_id] 0\n18 emit [t] 0\n");
     finds_mistakes(f,
                    "tx:emit { headers = { content_type = 'x', x = { app_id = 1 } },\n"
                    "properties = { priority = 1 }, body = { priority = 1 } }",

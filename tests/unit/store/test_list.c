@@ -104,6 +104,30 @@ TEST_OPENED(one_row_is_shown_whole)
     assert_string_equal(store_listed(f, &of, "id"), "");
 }
 
+TEST_OPENED(a_retry_is_listed_as_rules_have_read_it)
+{
+    const struct message read = {.type = slice_of("paid"), .key = {{NULL, 0}, slice_of("60201")}};
+    const struct retry_row row = {
+        .queue = slice_of("q"),
+        .message = {.type = slice_of("t"),
+                    .body = slice_of("{\"messageType\":\"no\"}"),
+                    .key = {slice_of("own")}},
+        .read = &read,
+    };
+    struct list_of of = {.view = LIST_RETRIES, .pick = {.group = -1}, .limit = 9};
+
+    assert_ok(f, retry_add(f->db, &row, &f->err));
+    assert_string_equal(store_listed(f, &of, "type key1 key2 key3"), "paid|-|60201|-");
+    of.pick.type = slice_of("no");
+    assert_string_equal(store_listed(f, &of, "id"), "");
+    of.pick.type = slice_of("paid");
+    of.pick.order_type = slice_of("60201");
+    assert_string_equal(store_listed(f, &of, "id"), "1");
+    assert_ok(f, retry_set_read(f->db, 1, &row.message, &f->err));
+    of.pick = (struct pick){.group = -1};
+    assert_string_equal(store_listed(f, &of, "type key1 key2"), "t|own|-");
+}
+
 /* Other routers of this system write milliseconds. */
 TEST_OPENED(times_of_messages_are_seconds)
 {
