@@ -165,6 +165,7 @@ static void put_rows(struct buf *b, const struct waiting_rows *rows, const char 
 {
     json_add_object(b, name);
     json_add_int(b, "n", rows->n);
+    json_add_bool(b, "more", rows->more);
     json_add_int(b, "since", rows->since);
     json_add_int(b, "next", rows->next);
     json_add_int(b, "attempts", rows->attempts);
@@ -208,8 +209,9 @@ static int put_waiting(struct db *db, int64_t cursor, int64_t now_ms, struct buf
 }
 
 /* counts(path, cursor) -> {pending, oldest_ms, retries, dead, wal_bytes, path, now, waiting}, or
- * nil, kind, why. `cursor`: as waiting_outbox has it; `waiting`: {outbox = {fresh = {n, since,
- * next, attempts}, ...}, retries = {{queue, due, later, behind, since, next, attempts, error},
+ * nil, kind, why. `cursor`: as waiting_outbox has it; `waiting`: {outbox = {fresh = {n, more,
+ * since, next, attempts}, ...}, retries = {{queue, due, later, behind, since, next, attempts,
+ * error},
  * ...}} */
 static int counts(lua_State *L)
 {

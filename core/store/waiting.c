@@ -77,11 +77,25 @@ static int look_at_outlets(struct db *db, struct waiting_rows *out, struct err *
 }
 
 /* Beyond the first ones, what is of no other class is fresh. */
+static int reckon_fresh(struct db *db, struct waiting_outbox *out, struct err *err)
+{
+    struct waiting_rows *fresh = &out->rows[WAITING_FRESH];
+    struct outbox_counts all;
+    int rc = outbox_count(db, &all, err);
+
+    for (int i = WAITING_FRESH + 1; i < WAITING_CLASSES; i++) {
+        all.pending -= out->rows[i].n;
+        fresh->more = fresh->more || out->rows[i].more;
+    }
+    if (!fresh->more && all.pending > fresh->n)
+        fresh->n = all.pending;
+    return rc;
+}
+
 static int look_at_fresh(struct db *db, int64_t cursor, struct waiting_outbox *out, struct err *err)
 {
     struct query q = query_start(db, STATEMENT_WAITING_FRESH);
     struct waiting_rows *fresh = &out->rows[WAITING_FRESH];
-    struct outbox_counts all;
     int64_t seen = 0;
     int rc;
 
@@ -94,13 +108,22 @@ static int look_at_fresh(struct db *db, int64_t cursor, struct waiting_outbox *o
         fresh->since = sqlite3_column_int64(q.stmt, 2);
     }
     query_end(&q);
-    if (rc < 0 || seen < WAITING_COUNT_MAX)
-        return rc < 0 ? rc : OK;
-    rc = outbox_count(db, &all, err);
-    for (int i = WAITING_FRESH + 1; i < WAITING_CLASSES; i++)
-        all.pending -= out->rows[i].n;
-    fresh->n = all.pending > fresh->n ? all.pending : fresh->n;
-    return rc;
+    if (rc < 0)
+        return rc;
+    return seen < WAITING_COUNT_MAX ? OK : reckon_fresh(db, out, err);
+}
+
+/* Rows with a time of their own are counted together. */
+static void note_limits(struct waiting_outbox *out)
+{
+    int64_t timed = 0;
+
+    for (int i = WAITING_DUE; i <= WAITING_UNHEARD; i++)
+        timed += out->rows[i].n;
+    for (int i = WAITING_DUE; i <= WAITING_UNHEARD; i++)
+        out->rows[i].more = timed == WAITING_COUNT_MAX && out->rows[i].n > 0;
+    for (int i = WAITING_OUTLET; i <= WAITING_BEHIND; i++)
+        out->rows[i].more = out->rows[i].n == WAITING_COUNT_MAX;
 }
 
 int waiting_outbox(struct db *db, int64_t cursor, int64_t now_ms, struct waiting_outbox *out,
@@ -118,6 +141,7 @@ int waiting_outbox(struct db *db, int64_t cursor, int64_t now_ms, struct waiting
     q = query_start(db, STATEMENT_WAITING_BEHIND);
     query_int(&q, WAITING_COUNT_MAX);
     rc = query_get_int(&q, &out->rows[WAITING_BEHIND].n, err);
+    note_limits(out);
     return rc == OK ? look_at_fresh(db, cursor, out, err) : rc;
 }
 

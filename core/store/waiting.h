@@ -5,8 +5,8 @@
  * order and one that was refused ten times. A message is late from the moment it could first have
  * gone out, or been tried; what is scheduled is not late before its time.
  *
- * Numbers are counted up to WAITING_COUNT_MAX rows of a class, so that looking costs the same with
- * a million of them: one that is equal to it means "that many or more".
+ * At most WAITING_COUNT_MAX rows of a class are counted, so that looking costs the same with a
+ * million of them.
  */
 #ifndef HERALD_STORE_WAITING_H
 #define HERALD_STORE_WAITING_H
@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/text.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct db;
@@ -34,6 +35,7 @@ enum waiting_class {
 
 struct waiting_rows {
     int64_t n;
+    bool more;        /* there may be more than that */
     int64_t since;    /* wall clock: when the first of them became late; 0: none is */
     int64_t next;     /* wall clock: when the first of them is due again; 0: no such time */
     int64_t attempts; /* the most of any */

@@ -5,7 +5,7 @@ local show = require "cli.show"
 
 local waiting = {}
 
-local MOST <const> = 10000 -- rows of a class that are counted (core/store/waiting.h)
+local MOST <const> = 10000 -- retries of a kind that are counted (core/store/waiting.h)
 
 -- What is late is what could have gone; the others are in good order, or wait for one that is late.
 local classes = {
@@ -26,7 +26,7 @@ end
 -- Rows of a class; only the router knows what is in flight.
 local function rows_of(counts, live, name)
   if name ~= "in_flight" then return counts.waiting.outbox[name] end
-  return { n = live.in_flight or 0, since = 0, next = 0, attempts = 0 }
+  return { n = live.in_flight or 0, more = false, since = 0, next = 0, attempts = 0 }
 end
 
 -- For how long the first of the outbox is late, in milliseconds.
@@ -49,8 +49,8 @@ function waiting.late_queue(counts)
   return queue, most
 end
 
-local function number(n)
-  return n >= MOST and ("%d or more"):format(n) or tostring(n)
+local function number(n, more)
+  return more and n .. " or more" or tostring(n)
 end
 
 local function when(ms)
@@ -65,7 +65,7 @@ function waiting.outbox_json(counts, live)
   for _, class in ipairs(classes) do
     local rows = rows_of(counts, live, class[1])
     members[#members + 1] = { class[1], json.object {
-      { "rows", rows.n }, { "late_ms", class.late and late_ms(counts, rows.since) or 0 },
+      { "rows", rows.n }, { "more", rows.more }, { "late_ms", class.late and late_ms(counts, rows.since) or 0 },
       { "next_due", when(rows.next) }, { "attempts", rows.attempts },
     } }
   end
@@ -101,7 +101,7 @@ local function class_line(counts, live, class)
   if rows.n == 0 then return nil end
   local ms = class.late and late_ms(counts, rows.since) or 0
   local note = notes[class[1]] and notes[class[1]](rows, ms > 0 and show.age(ms) or nil)
-  return ("%s %s%s"):format(number(rows.n), class[2], note and ", " .. note or "")
+  return ("%s %s%s"):format(number(rows.n, rows.more), class[2], note and ", " .. note or "")
 end
 
 -- A pair for each class that has rows.
@@ -117,12 +117,12 @@ end
 local function queue_line(counts, q)
   local parts = {}
   if q.due > 0 then
-    parts[1] = ("%s due for %s"):format(number(q.due), show.age(late_ms(counts, q.since)))
+    parts[1] = ("%s due for %s"):format(number(q.due, q.due >= MOST), show.age(late_ms(counts, q.since)))
   end
   if q.later > 0 then
-    parts[#parts + 1] = ("%s later, the next at %s"):format(number(q.later), show.second(q.next))
+    parts[#parts + 1] = ("%s later, the next at %s"):format(number(q.later, q.later >= MOST), show.second(q.next))
   end
-  if q.behind > 0 then parts[#parts + 1] = number(q.behind) .. " behind" end
+  if q.behind > 0 then parts[#parts + 1] = number(q.behind, q.behind >= MOST) .. " behind" end
   local error = q.error ~= "" and ": " .. show.line(q.error, 200) or ""
   return ("queue %s: %s%s"):format(show.line(q.queue, 100), table.concat(parts, ", "), error)
 end

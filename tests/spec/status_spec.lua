@@ -39,7 +39,7 @@ describe("herald status", function()
     local oldest, late = json:match '"outbox":{"pending":2,"oldest_ms":(%d+),"late_ms":(%d+),'
     assert.equal(oldest, late)
     assert.is_true(math.tointeger(tonumber(late)) >= 270000000, json)
-    assert.truthy(json:find('"fresh":{"rows":2,"late_ms":' .. late, 1, true), json)
+    assert.truthy(json:find('"fresh":{"rows":2,"more":false,"late_ms":' .. late, 1, true), json)
     assert.matches('"retries":1,"retry_queues":%[{"queue":"q","due":1,"later":0,"behind":0,"late_ms":%d+,'
       .. '"next_due":null,"attempts":1,"error":"no"}%],"dead":3', json)
     assert.matches('"store":{"path":"shop.db","wal_bytes":%d+}', json)

@@ -35,9 +35,9 @@ static const char *told(struct store *s, int64_t cursor)
     s->text[0] = '\0';
     for (int c = 0; c < WAITING_CLASSES; c++)
         if (w.rows[c].n > 0)
-            used += (size_t)snprintf(s->text + used, sizeof s->text - used, "%s%s %lld",
+            used += (size_t)snprintf(s->text + used, sizeof s->text - used, "%s%s %lld%s",
                                      used > 0 ? ", " : "", waiting_word((enum waiting_class)c),
-                                     (long long)w.rows[c].n);
+                                     (long long)w.rows[c].n, w.rows[c].more ? " or more" : "");
     return s->text;
 }
 
@@ -102,8 +102,10 @@ TEST_OPENED(behind_more_rows_than_are_counted_the_fresh_ones_are_reckoned)
     other_exec(f, "with recursive n(i) as (select 1 union all select i + 1 from n where i < 10500) "
                   "insert into herald_outbox(type) select 'paid' from n");
     assert_string_equal(told(f, 0), "fresh 10500");
+    other_exec(f, "update herald_outbox set due_at = 9000000000000 where id > 9000");
+    assert_string_equal(told(f, 0), "fresh 9000, scheduled 1500");
     other_exec(f, "update herald_outbox set due_at = 9000000000000 where id > 100");
-    assert_string_equal(told(f, 0), "fresh 500, scheduled 10000");
+    assert_string_equal(told(f, 0), "fresh 100 or more, scheduled 10000 or more");
 }
 
 static void retry(struct store *s, const char *queue, const char *lane, int64_t due_at,
