@@ -290,7 +290,7 @@ static struct slice slice_from(amqp_bytes_t bytes)
 
 /* Fills `m`. What cannot be handed over whole is still handed over: the engine makes
  * a dead letter of it. Returns the defect's words or NULL. */
-static const char *read_message(struct consumer *c, const struct link_content *content,
+static const char *read_message(struct consumer *c, const struct codec_content *content,
                                 struct message *m, char *words, size_t size)
 {
     struct err err = {0};
@@ -308,7 +308,7 @@ static const char *read_message(struct consumer *c, const struct link_content *c
 
 /* A message from a dead-letter queue is shown with the exchange and the key by which it came into
  * its first queue. */
-static void read_dead_lettered(const struct consume_channel *f, const struct link_content *content,
+static void read_dead_lettered(const struct consume_channel *f, const struct codec_content *content,
                                struct delivery *d, struct dead_lettered *dead_lettered)
 {
     const struct subscription *of = consume_channel_of_dead(f);
@@ -325,7 +325,7 @@ static void read_dead_lettered(const struct consume_channel *f, const struct lin
 
 /* How often it was returned, as a quorum queue says in a header. On a message that was not
  * delivered before, the header is its publisher's and says nothing. */
-static int64_t times_returned(const struct link_content *content)
+static int64_t times_returned(const struct codec_content *content)
 {
     const amqp_table_t *headers = &content->properties->headers;
     const amqp_basic_deliver_t *deliver = content->method->decoded;
@@ -388,7 +388,7 @@ static void place_undecided(struct consumer *c)
     }
 }
 
-void consumer_content(struct consumer *c, const struct link_content *content)
+void consumer_content(struct consumer *c, const struct codec_content *content)
 {
     const amqp_basic_deliver_t *deliver = content->method->decoded;
     struct consume_channel *f = consume_channel_at(c, content->channel);

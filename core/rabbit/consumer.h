@@ -75,7 +75,7 @@ void consumer_blame(struct consumer *c, const char *why);
 void consumer_up(struct consumer *c);
 void consumer_down(struct consumer *c);
 void consumer_method(struct consumer *c, uint16_t channel, const amqp_method_t *method);
-void consumer_content(struct consumer *c, const struct link_content *content);
+void consumer_content(struct consumer *c, const struct codec_content *content);
 
 /* Moves on what time or a declaration moves. */
 void consumer_step(struct consumer *c);

@@ -159,7 +159,7 @@ void declare_step(struct declare *d);
 int64_t declare_due(const struct declare *d);
 
 /* True when nothing waits for an answer but what is late. */
-bool declare_is_settled(const struct declare *d);
+bool declare_is_answered(const struct declare *d);
 
 /* The first item that the rules name and that is refused or unanswered, in words, or NULL. A
  * dead-letter queue is not named by them, and one that others make is their affair. */
@@ -183,7 +183,7 @@ struct declare_item *declare_alone(struct declare *d);
 void declare_alone_up(struct declare *d, struct declare_item *item, struct link *link);
 void declare_alone_method(struct declare *d, struct declare_item *item, const amqp_method_t *m);
 void declare_alone_content(struct declare *d, struct declare_item *item,
-                           const struct link_content *content);
+                           const struct codec_content *content);
 void declare_alone_down(struct declare *d, struct declare_item *item, const char *why);
 bool declare_alone_is_done(const struct declare_item *item);
 int64_t declare_alone_due(const struct declare *d); /* monotonic; INT64_MAX: never */

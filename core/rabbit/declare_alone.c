@@ -117,7 +117,7 @@ void declare_alone_method(struct declare *d, struct declare_item *item, const am
 }
 
 void declare_alone_content(struct declare *d, struct declare_item *item,
-                           const struct link_content *content)
+                           const struct codec_content *content)
 {
     const amqp_basic_deliver_t *deliver = content->method->decoded;
     struct err err = {0};

@@ -23,7 +23,7 @@ static bool is_held(const struct declare_item *item, int64_t now)
     return is_held(item->exchange, now) || is_held(item->queue, now);
 }
 
-bool declare_is_settled(const struct declare *d)
+bool declare_is_answered(const struct declare *d)
 {
     const int64_t now = clock_mono(&d->clock);
 

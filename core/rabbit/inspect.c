@@ -375,7 +375,7 @@ static void on_down(void *arg, const struct err *why)
     give_up(arg, why->text);
 }
 
-static void on_content(void *arg, const struct link_content *content)
+static void on_content(void *arg, const struct codec_content *content)
 {
     struct inspection *in = arg;
     struct err err = {.code = OK};

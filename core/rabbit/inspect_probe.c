@@ -77,7 +77,7 @@ int probes_method(struct probes *p, uint16_t channel, const amqp_method_t *metho
     }
 }
 
-int probes_content(struct probes *p, const struct link_content *content, struct err *err)
+int probes_content(struct probes *p, const struct codec_content *content, struct err *err)
 {
     const amqp_basic_deliver_t *deliver = content->method->decoded;
 

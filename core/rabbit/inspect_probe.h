@@ -24,7 +24,7 @@ int probes_add(struct probes *p, const char *queue, const char *origin, struct e
 
 /* Something came on a channel but CHANNEL_DECLARE. OK or the link's code. */
 int probes_method(struct probes *p, uint16_t channel, const amqp_method_t *method, struct err *err);
-int probes_content(struct probes *p, const struct link_content *content, struct err *err);
+int probes_content(struct probes *p, const struct codec_content *content, struct err *err);
 
 /* The n-th queue that has not answered yet, NULL: no more; where it is named. */
 const char *probes_waiting(const struct probes *p, size_t n, const char **origin);

@@ -363,7 +363,7 @@ void publisher_method(struct publisher *p, uint16_t channel, const amqp_method_t
         publish_channel_method(o, method);
 }
 
-void publisher_content(struct publisher *p, const struct link_content *content)
+void publisher_content(struct publisher *p, const struct codec_content *content)
 {
     struct publish_channel *o = publish_channel_at(p, content->channel);
     const amqp_basic_return_t *r = content->method->decoded;

@@ -64,7 +64,7 @@ size_t publisher_in_flight(const struct publisher *p);
 void publisher_up(struct publisher *p);
 void publisher_down(struct publisher *p, const struct err *why);
 void publisher_method(struct publisher *p, uint16_t channel, const amqp_method_t *method);
-void publisher_content(struct publisher *p, const struct link_content *content);
+void publisher_content(struct publisher *p, const struct codec_content *content);
 void publisher_blocked(struct publisher *p, const char *reason); /* NULL: unblocked */
 
 /* Moves on what time or a declaration moves. */

@@ -50,7 +50,7 @@ static void mend(struct half *h, const char *broken)
 }
 
 /* What every event and every turn ends with. */
-static void settle_down(struct rabbit *r)
+static void conclude(struct rabbit *r)
 {
     mend(&r->publish, publisher_broken(r->publisher));
     mend(&r->consume, consumer_broken(r->consumer));
@@ -97,11 +97,11 @@ static void step_all(struct rabbit *r)
 {
     publisher_step(r->publisher);
     consumer_step(r->consumer);
-    if (declare_is_settled(r->consume.declare))
+    if (declare_is_answered(r->consume.declare))
         end_wait(r);
     flush(r);
     r->news = true;
-    settle_down(r);
+    conclude(r);
 }
 
 static void judge(struct rabbit *r)
@@ -131,7 +131,7 @@ void rabbit_side_closed(void *half)
     struct rabbit *r = ((struct half *)half)->rabbit;
 
     if (r->state == RABBIT_RUNNING)
-        settle_down(r); /* its place is free for another */
+        conclude(r); /* its place is free for another */
     part_closed(r);
 }
 
@@ -164,7 +164,7 @@ static void on_after_read(uv_check_t *check)
     if (r->acks_wait && !r->heard) {
         ack_now(r);
         flush(r);
-        settle_down(r);
+        conclude(r);
     }
     r->heard = false;
     let_it_sleep(r);
@@ -246,7 +246,7 @@ static void on_publish_down(void *arg, const struct err *why)
     publisher_down(r->publisher, why);
     channels_down(r->publish.channels);
     r->news = true;
-    settle_down(r);
+    conclude(r);
 }
 
 static void on_consume_down(void *arg, const struct err *why)
@@ -259,7 +259,7 @@ static void on_consume_down(void *arg, const struct err *why)
     declare_down(r->consume.declare);
     consumer_down(r->consumer);
     channels_down(r->consume.channels);
-    settle_down(r);
+    conclude(r);
 }
 
 static void on_publish_method(void *arg, uint16_t channel, const amqp_method_t *method)
@@ -290,12 +290,12 @@ static void on_consume_method(void *arg, uint16_t channel, const amqp_method_t *
         consumer_method(h->rabbit->consumer, channel, method);
 }
 
-static void on_publish_content(void *arg, const struct link_content *content)
+static void on_publish_content(void *arg, const struct codec_content *content)
 {
     publisher_content(((struct half *)arg)->rabbit->publisher, content);
 }
 
-static void on_consume_content(void *arg, const struct link_content *content)
+static void on_consume_content(void *arg, const struct codec_content *content)
 {
     struct rabbit *r = ((struct half *)arg)->rabbit;
 
@@ -329,7 +329,7 @@ static void on_publish_read(void *arg)
     if (h->stirred)
         publisher_step(h->rabbit->publisher);
     h->stirred = false;
-    settle_down(h->rabbit);
+    conclude(h->rabbit);
 }
 
 static void on_consume_read(void *arg)
@@ -340,10 +340,10 @@ static void on_consume_read(void *arg)
     if (h->stirred)
         consumer_step(h->rabbit->consumer);
     h->rabbit->news = h->rabbit->news || consumer_pending(h->rabbit->consumer);
-    if (h->stirred && declare_is_settled(h->declare))
+    if (h->stirred && declare_is_answered(h->declare))
         end_wait(h->rabbit);
     h->stirred = false;
-    settle_down(h->rabbit);
+    conclude(h->rabbit);
 }
 
 static void on_link_closed(void *arg)
@@ -432,7 +432,7 @@ static void adopt(struct rabbit *r, const struct topology *t)
         open_link(r, &r->consume);
     if (fresh)
         begin_wait(r);
-    else if (declare_is_settled(r->consume.declare))
+    else if (declare_is_answered(r->consume.declare))
         end_wait(r); /* what was waited for is not wanted any more */
 }
 
@@ -476,7 +476,7 @@ static int rabbit_change(struct broker *b, const struct topology *t, struct err 
     consumer_step(r->consumer);
     flush(r);
     r->news = true;
-    settle_down(r);
+    conclude(r);
     return OK;
 }
 
@@ -531,7 +531,7 @@ static void rabbit_tell(struct broker *b)
     consumer_tell(r->consumer);
     publisher_tell(r->publisher);
     flush(r);
-    settle_down(r);
+    conclude(r);
 }
 
 static void rabbit_forget(struct broker *b)
@@ -541,7 +541,7 @@ static void rabbit_forget(struct broker *b)
     consumer_forget(r->consumer);
     publisher_forget(r->publisher);
     flush(r); /* a new exchange may have asked for a channel */
-    settle_down(r);
+    conclude(r);
 }
 
 static void rabbit_pace(struct broker *b, const char *queue, enum broker_pace pace)
@@ -550,7 +550,7 @@ static void rabbit_pace(struct broker *b, const char *queue, enum broker_pace pa
 
     consumer_pace(r->consumer, queue, pace);
     flush(r);
-    settle_down(r);
+    conclude(r);
 }
 
 static bool rabbit_pending(struct broker *b)
@@ -566,7 +566,7 @@ static void rabbit_drain(struct broker *b)
 
     consumer_drain(r->consumer);
     flush(r);
-    settle_down(r);
+    conclude(r);
 }
 
 static void renew_half(const struct rabbit *r, const struct half *h)
@@ -587,7 +587,7 @@ static int rabbit_renew(struct broker *b, struct err *err)
         return rc;
     renew_half(r, &r->publish);
     renew_half(r, &r->consume);
-    settle_down(r);
+    conclude(r);
     return OK;
 }
 

@@ -87,7 +87,7 @@ static void on_method(void *arg, uint16_t channel, const amqp_method_t *method)
         declare_alone_method(p->of->settings.declare, p->item, method);
 }
 
-static void on_content(void *arg, const struct link_content *content)
+static void on_content(void *arg, const struct codec_content *content)
 {
     struct side_connection *p = arg;
 

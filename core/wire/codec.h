@@ -69,7 +69,17 @@ int codec_decode_properties(struct slice payload, amqp_pool_t *pool,
 /* The size of the body that a header frame's payload announces. OK or ERR_INPUT. */
 int codec_body_size(struct slice payload, uint64_t *size_out, struct err *err);
 
-struct link_content;
+/* A whole message of the broker: basic.deliver or basic.return with header and
+ * body. All of it is lent until the link's event returns. */
+struct codec_content {
+    uint16_t channel;                          /* the one that it came on */
+    const amqp_method_t *method;               /* AMQP_BASIC_DELIVER_METHOD or _RETURN_METHOD */
+    const amqp_basic_properties_t *properties; /* what is absent is zero */
+    struct slice body;
+    struct slice damaged;      /* bytes of a header table that `properties` lack, or absent */
+    const char *headers_fault; /* what is wrong with the header table, or NULL (codec_message
+                                * reports it) */
+};
 
 /* Fills `out` from a delivery: type, message id, content type, timestamp, the headers
  * business-key-N (strings as they are, integers as decimal text; others are no keys and
@@ -80,7 +90,7 @@ struct link_content;
  * OK, ERR_INPUT with a reason fit for a dead letter for
  * headers that were left out or text that is not UTF-8 (`out` holds all the rest), or
  * ERR_NOMEM. */
-int codec_message(const struct link_content *content, struct message *out, struct buf *scratch,
+int codec_message(const struct codec_content *content, struct message *out, struct buf *scratch,
                   struct err *err);
 
 /* To keep a message: its bytes in all, and the move of all its slices to a block of

@@ -27,7 +27,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/message.h"
-#include "wire/rabbitmq.h"
+#include "wire/codec.h"
 #include "wire/stream.h"
 #include "wire/url.h"
 
@@ -37,18 +37,6 @@
 
 struct link;
 
-/* A whole message of the broker: basic.deliver or basic.return with header and
- * body. Everything is lent until the event returns. */
-struct link_content {
-    uint16_t channel;                          /* the one that it came on */
-    const amqp_method_t *method;               /* AMQP_BASIC_DELIVER_METHOD or _RETURN_METHOD */
-    const amqp_basic_properties_t *properties; /* what is absent is zero */
-    struct slice body;
-    struct slice damaged;      /* bytes of a header table that `properties` lack, or absent */
-    const char *headers_fault; /* what is wrong with the header table, or NULL (codec_message
-                                * reports it) */
-};
-
 /* All come from the loop, never from inside a call to the link, and none but
  * `closed` after link_close. An event may call the link, link_close included. */
 struct link_events {
@@ -56,7 +44,7 @@ struct link_events {
     void (*down)(void *arg, const struct err *why); /* RUN is left: every channel is gone, and it
                                                      * is no longer blocked; logged already */
     void (*method)(void *arg, uint16_t channel, const amqp_method_t *method);
-    void (*content)(void *arg, const struct link_content *content);
+    void (*content)(void *arg, const struct codec_content *content);
     void (*blocked)(void *arg, const char *reason); /* connection.blocked; NULL: unblocked */
     void (*read_done)(void *arg);                   /* all bytes of one read are handled */
     void (*closed)(void *arg); /* after link_close: nothing is left on the loop */

@@ -76,7 +76,7 @@ static int give_content(struct link *l, uint16_t channel, const struct assembled
                         struct err *err)
 {
     struct err fault = {.code = OK};
-    struct link_content content = {
+    struct codec_content content = {
         .channel = channel,
         .body = a->body,
     };

@@ -89,7 +89,7 @@ static void cancelled(uint16_t channel)
 }
 
 /* A delivery whose body is "<channel>/<tag>"; `change` may spoil it. */
-static void deliver_with(uint16_t channel, uint64_t tag, void (*change)(struct link_content *c))
+static void deliver_with(uint16_t channel, uint64_t tag, void (*change)(struct codec_content *c))
 {
     char body[32];
     amqp_basic_deliver_t d = {.consumer_tag = amqp_cstring_bytes("herald"),
@@ -102,7 +102,7 @@ static void deliver_with(uint16_t channel, uint64_t tag, void (*change)(struct l
                                           .type = amqp_cstring_bytes("payresult_notify"),
                                           .message_id = amqp_cstring_bytes("s:1")};
     amqp_method_t m = method_of(AMQP_BASIC_DELIVER_METHOD, &d);
-    struct link_content content = {.channel = channel, .method = &m, .properties = &properties};
+    struct codec_content content = {.channel = channel, .method = &m, .properties = &properties};
 
     snprintf(body, sizeof body, "%u/%llu", channel, (unsigned long long)tag);
     content.body = slice_of(body);
@@ -313,7 +313,7 @@ TEST_BETWEEN(begin, end, what_was_forgotten_is_lent_again)
 /* docs/faults.md#f59: bytes, not messages, fill the memory. Of `large` bytes in all, about. */
 static size_t large;
 
-static void make_large(struct link_content *c)
+static void make_large(struct codec_content *c)
 {
     static char body[20000];
 
@@ -432,7 +432,7 @@ static amqp_table_entry_t count_header = {
     .value = {.kind = AMQP_FIELD_KIND_I64}};
 static bool again;
 
-static void count_returns(struct link_content *c)
+static void count_returns(struct codec_content *c)
 {
     amqp_basic_properties_t *p = (amqp_basic_properties_t *)(uintptr_t)c->properties;
     amqp_basic_deliver_t *d = c->method->decoded;
@@ -613,6 +613,16 @@ TEST_BETWEEN(begin, end, a_deleted_queue_is_made_and_consumed_again)
     assert_true(consumer_is_ready(consumer));
 }
 
+static void assert_channel_2_flows(void)
+{
+    fake_link.said[0] = '\0';
+    deliver(2, 1, 1);
+    take(64, "2/1");
+    accepted(0);
+    consumer_tell(consumer);
+    sent("2:ack(1+)");
+}
+
 TEST_BETWEEN(begin, end, a_reconnect_declares_and_consumes_everything_again)
 {
     deliver(2, 1, 3);
@@ -636,12 +646,7 @@ TEST_BETWEEN(begin, end, a_reconnect_declares_and_consumes_everything_again)
          "1:queue.declare?(r)");
     consume_again(3);
     method(2, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
-    fake_link.said[0] = '\0';
-    deliver(2, 1, 1);
-    take(64, "2/1");
-    accepted(0);
-    consumer_tell(consumer);
-    sent("2:ack(1+)");
+    assert_channel_2_flows();
 }
 
 TEST_BETWEEN(begin, end, draining_cancels_and_drops_what_no_turn_has)
@@ -692,12 +697,7 @@ TEST_BETWEEN(begin, end, a_refused_queue_is_told_and_the_other_consumes)
     closed(1, 403, "ACCESS_REFUSED - access to queue 'r' in vhost '/' refused");
     assert_non_null(strstr(consumer_trouble(consumer), "access to queue 'r'"));
     assert_non_null(declare_trouble(declare));
-    fake_link.said[0] = '\0';
-    deliver(2, 1, 1);
-    take(64, "2/1");
-    accepted(0);
-    consumer_tell(consumer);
-    sent("2:ack(1+)");
+    assert_channel_2_flows();
 }
 
 TEST_BETWEEN(begin, end, thousands_that_are_dropped_cost_one_walk)
@@ -1108,7 +1108,7 @@ static amqp_table_entry_t entry(const char *key, const char *value)
         .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes(value)}};
 }
 
-static void give_up(struct link_content *c)
+static void give_up(struct codec_content *c)
 {
     static amqp_table_entry_t death[3], header;
     static amqp_field_value_t deaths;

@@ -257,7 +257,7 @@ TEST_BETWEEN(begin, end, an_exchange_takes_from_another_once_both_are_there)
     ok(AMQP_EXCHANGE_DECLARE_OK_METHOD); /* y */
     ok(AMQP_EXCHANGE_BIND_OK_METHOD);
     sent("1:exchange.declare?(y) 1:exchange.bind(x,y,k)");
-    assert_true(declare_is_settled(d));
+    assert_true(declare_is_answered(d));
     assert_null(declare_trouble(d));
 }
 
@@ -281,7 +281,7 @@ TEST_BETWEEN(begin, end, a_queue_without_a_dead_letter_queue_is_declared_without
     sent("1:close-ok");
     assert_int_equal(declare_state(dead), DECLARE_ABSENT);
     assert_null(declare_trouble(d));
-    assert_true(declare_is_settled(d));
+    assert_true(declare_is_answered(d));
 }
 
 /* The broker compares x-queue-type last. */
@@ -443,7 +443,7 @@ TEST_BETWEEN(begin, end, items_go_side_by_side_and_a_refusal_costs_its_own_chann
     assert_int_equal(declare_state(x), DECLARE_READY);
     assert_int_equal(declare_state(q), DECLARE_WAITING);
     fake_now += 2000; /* it is late: nobody waits for it */
-    assert_true(declare_is_settled(d));
+    assert_true(declare_is_answered(d));
     fake_now += 13000;
     declare_step(d);
     assert_int_equal(declare_state(q), DECLARE_UNANSWERED);
@@ -597,7 +597,7 @@ TEST_BETWEEN(begin, end, what_the_next_plan_does_not_name_is_declared_no_more)
     ok(AMQP_EXCHANGE_DECLARE_OK_METHOD);
     sent("");
     assert_int_equal(declare_state(by_row), DECLARE_READY);
-    assert_true(declare_is_settled(d));
+    assert_true(declare_is_answered(d));
     assert_true(declare_due(d) == INT64_MAX);
 
     declare_plan(d);

@@ -78,7 +78,7 @@ static void returned(uint16_t channel, int64_t row, const char *routing_key)
                              .routing_key = amqp_cstring_bytes(routing_key)};
     amqp_basic_properties_t properties = {._flags = AMQP_BASIC_MESSAGE_ID_FLAG};
     amqp_method_t m = method_of(AMQP_BASIC_RETURN_METHOD, &r);
-    struct link_content content = {.channel = channel, .method = &m, .properties = &properties};
+    struct codec_content content = {.channel = channel, .method = &m, .properties = &properties};
 
     snprintf(id, sizeof id, "s:%lld", (long long)row);
     properties.message_id = amqp_cstring_bytes(id);

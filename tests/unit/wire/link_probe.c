@@ -43,7 +43,7 @@ static void on_method(void *arg, uint16_t channel, const amqp_method_t *m)
     note(arg, "%u:%s", (unsigned)channel, amqp_method_name(m->id) + strlen("AMQP_"));
 }
 
-static void on_content(void *arg, const struct link_content *c)
+static void on_content(void *arg, const struct codec_content *c)
 {
     struct probe *p = arg;
 

@@ -113,7 +113,7 @@ static const char *round_trip(const struct message *m)
         return out;
     }
     look(&s, &bytes);
-    struct link_content content = {
+    struct codec_content content = {
         .method = &s.method,
         .properties = s.properties,
         .body = {s.body.len > 0 ? s.body.data : "", s.body.len},
@@ -334,7 +334,7 @@ static const char *receive(const char *properties, size_t len)
 {
     static char out[4096];
     char *payload = malloc(len + 12);
-    struct link_content content = {.body = slice_of("b")};
+    struct codec_content content = {.body = slice_of("b")};
     struct err err = {.code = OK}, fault = {.code = OK};
     struct message m;
     struct buf scratch;
