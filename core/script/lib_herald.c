@@ -133,13 +133,17 @@ static void add_declarations(lua_State *L, int module)
     lua_pop(L, 1);
 }
 
-static void push_envelopes(lua_State *L)
+/* Pushes what reads messages, with the named envelopes. */
+static void push_reading(lua_State *L, int nearest)
 {
+    lua_pushvalue(L, nearest);
+    convert_push_null(L);
     lua_pushcfunction(L, json_decode);
     lua_pushcfunction(L, json_encode);
     lua_pushcfunction(L, herald_time);
     convert_push_null(L);
     run_embedded(L, "herald.envelopes", "=[herald.envelopes]", 4);
+    run_embedded(L, "herald.reading", "=[herald.reading]", 3);
 }
 
 void lib_herald_open(lua_State *L)
@@ -165,11 +169,10 @@ void lib_herald_open(lua_State *L)
     lua_setfield(L, module, "log");
     dsl_push_native(L);
     lua_pushvalue(L, module - 1); /* nearest */
-    convert_push_null(L);
-    push_envelopes(L);
     lua_pushvalue(L, module - 1);
     run_embedded(L, "herald.arguments", "=[herald.arguments]", 1);
-    run_embedded(L, "herald.rules", "=[herald.rules]", 5);
+    push_reading(L, module - 1);
+    run_embedded(L, "herald.rules", "=[herald.rules]", 4);
     add_declarations(L, module);
     globals_watch_fields(L, "herald");
     sandbox_lock(L, "herald");

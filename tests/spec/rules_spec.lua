@@ -24,7 +24,9 @@ local envelopes = assert(loadfile(envelopes_path, "t", _G))(function() return {}
   function() return "" end, function() return 0 end, null)
 local arguments_path = assert(package.searchpath("herald.arguments", package.path))
 local arguments_of = assert(loadfile(arguments_path, "t", _G))(nearest)
-local rules = assert(loadfile(path, "t", _G))(native, nearest, null, envelopes, arguments_of)
+local reading_path = assert(package.searchpath("herald.reading", package.path))
+local reading_of = assert(loadfile(reading_path, "t", _G))(nearest, null, envelopes)
+local rules = assert(loadfile(path, "t", _G))(native, nearest, arguments_of, reading_of)
 
 local AT = "rules/a.lua:7"
 
