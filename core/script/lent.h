@@ -14,6 +14,11 @@ struct lent {
     uint64_t serial; /* of the call it was made for */
 };
 
+/* Makes the class whose objects look their fields up with `index`: that has the table on top as its
+ * upvalue, which is popped. RAISES only for want of memory. */
+void lent_open(lua_State *L, const char *class_name, lua_CFunction index, lua_CFunction newindex,
+               lua_CFunction tostring);
+
 /* Pushes an object of the class for the running call. RAISES only for want of memory. */
 struct lent *lent_push(lua_State *L, const char *class_name, int user_values);
 

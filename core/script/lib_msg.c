@@ -235,21 +235,12 @@ static int msg_tostring(lua_State *L)
 
 void lib_msg_open(lua_State *L)
 {
-    luaL_newmetatable(L, MSG_CLASS);
     lua_createtable(L, 0, FIELDS);
     for (int i = 0; i < FIELDS; i++) {
         lua_pushinteger(L, i);
         lua_setfield(L, -2, names[i]);
     }
-    lua_pushcclosure(L, msg_index, 1);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, msg_newindex);
-    lua_setfield(L, -2, "__newindex");
-    lua_pushcfunction(L, msg_tostring);
-    lua_setfield(L, -2, "__tostring");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-    lua_pop(L, 1);
+    lent_open(L, MSG_CLASS, msg_index, msg_newindex, msg_tostring);
 }
 
 void lib_msg_push(lua_State *L)

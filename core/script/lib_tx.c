@@ -134,17 +134,8 @@ static int tx_tostring(lua_State *L)
 void lib_tx_open(lua_State *L)
 {
     cursor_open(L);
-    luaL_newmetatable(L, TX_CLASS);
     luaL_newlib(L, methods);
-    lua_pushcclosure(L, tx_index, 1);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, tx_newindex);
-    lua_setfield(L, -2, "__newindex");
-    lua_pushcfunction(L, tx_tostring);
-    lua_setfield(L, -2, "__tostring");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-    lua_pop(L, 1);
+    lent_open(L, TX_CLASS, tx_index, tx_newindex, tx_tostring);
 }
 
 void lib_tx_push(lua_State *L)

@@ -184,11 +184,8 @@ class Room(Case):
 class Others(Case):
     """Other programs on the same store."""
 
-    def test_foreign_writer_holds_the_lock(self):
-        """docs/faults.md#f29: nothing is lost, nothing counts as an attempt, and it does not
-        spin."""
-        router = self.router().start()
-        peer = self.peer()
+    def lock_and_send(self, router, peer):
+        """Takes the write lock of its store, and sends 100 messages to it."""
         other = sqlite3.connect(router.store, isolation_level=None)
         self.addCleanup(other.close)
         other.execute("pragma wal_autocheckpoint=0")
@@ -196,6 +193,14 @@ class Others(Case):
         for number in range(100):
             peer.send(self.names["exchange"], '{"messageType":"note","businessKey1":"%d"}'
                       % number, message_id=f"m{number}")
+        return other
+
+    def test_foreign_writer_holds_the_lock(self):
+        """docs/faults.md#f29: nothing is lost, nothing counts as an attempt, and it does not
+        spin."""
+        router = self.router().start()
+        peer = self.peer()
+        other = self.lock_and_send(router, peer)
         other.execute("insert into herald_outbox (type, business_key1) values ('note', 'own')")
         self.wait_resting(router)
         self.assertTrue(router.status()["running"])
@@ -213,13 +218,7 @@ class Others(Case):
         is closed once, and no deliveries are unacked."""
         router = self.router().start()
         peer = self.peer()
-        other = sqlite3.connect(router.store, isolation_level=None)
-        self.addCleanup(other.close)
-        other.execute("pragma wal_autocheckpoint=0")
-        other.execute("begin immediate")
-        for number in range(100):
-            peer.send(self.names["exchange"], '{"messageType":"note","businessKey1":"%d"}'
-                      % number, message_id=f"m{number}")
+        other = self.lock_and_send(router, peer)
         self.wait_equal("them to be unacked", lambda: router.live().get("unacked"), 100)
         self.wait_equal("them to be with the broker again",
                         lambda: (World.node.depth(self.names["queue"]),

@@ -29,8 +29,9 @@ TEST_WITH(scene, a_blob_is_bound_as_one)
     assert_int_equal(f->fake.stmt[0].bound[3].bytes.len, 0);
     FAILS(f, "herald.blob(5)",
           "rules/a.lua:3: bad argument #1 to 'blob' (string expected, got number)");
-    FAILS(f, "herald.json.encode { herald.blob 'x' }",
-          "rules/a.lua:3: cannot write value[1] as JSON: it is a userdata");
+    FAILS(
+        f, "herald.json.encode { herald.blob 'x' }",
+        "rules/a.lua:3: cannot write value[1] as JSON: it is a herald.blob, and JSON has no bytes");
 }
 
 TEST_WITH(scene, wrong_use_is_explained)
