@@ -49,7 +49,7 @@ struct engine {
     uv_timer_t house;       /* checkpoints, idleness, drain */
     int open_handles;       /* of the four above */
     bool woken;             /* a turn is wanted */
-    int64_t free_until_ms;  /* monotonic: no turn before, the store is left to others */
+    int64_t free_until_ms;  /* monotonic: no turn before, the store is left to foreign processes */
     bool was_ready;         /* `ready` has been told */
     int64_t due_at;         /* wall clock: what the engine sleeps for; INT64_MAX: nothing */
     int64_t active_ms;      /* monotonic: when a turn last did something */

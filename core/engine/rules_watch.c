@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { SETTLE_MS = 200, LOOK_EVERY_MS = 2000, DEPTH_MAX = 16, SPOTS_MAX = 1000 };
+enum { QUIET_MS = 200, LOOK_EVERY_MS = 2000, DEPTH_MAX = 16, SPOTS_MAX = 1000 };
 
 /* One folder that is watched. */
 struct spot {
@@ -30,9 +30,9 @@ struct rules_watch {
     size_t n_folders;
     struct spot *spots; /* watched now */
     size_t n_spots;
-    uv_timer_t settle; /* runs after an event */
-    uv_timer_t look;   /* looks for folders that came and went */
-    int open;          /* handles not closed yet */
+    uv_timer_t quiet; /* runs after an event */
+    uv_timer_t look;  /* looks for folders that came and went */
+    int open;         /* handles not closed yet */
     bool stopping;
     bool blind;  /* a folder is not watched: the machine's limit */
     bool warned; /* of that */
@@ -62,12 +62,12 @@ static void on_spot_closed(uv_handle_t *handle)
     free_when_closed(w);
 }
 
-static void on_settled(uv_timer_t *timer);
+static void on_quiet(uv_timer_t *timer);
 
 /* A timer of a running watch cannot fail to start. */
 static void something_happened(struct rules_watch *w)
 {
-    (void)uv_timer_start(&w->settle, on_settled, SETTLE_MS, 0);
+    (void)uv_timer_start(&w->quiet, on_quiet, QUIET_MS, 0);
 }
 
 static void on_event(uv_fs_event_t *handle, const char *name, int events, int status)
@@ -200,7 +200,7 @@ static bool is_watched(struct rules_watch *w, const char *path, const struct sta
 }
 
 /* The watch is set first and the folder read second, so a change in between is an event. */
-static void on_settled(uv_timer_t *timer)
+static void on_quiet(uv_timer_t *timer)
 {
     struct rules_watch *w = timer->data;
 
@@ -228,7 +228,7 @@ static void on_look(uv_timer_t *timer)
 
     if (was_blind)
         watch_anew(w);
-    if (w->blind || uv_is_active((uv_handle_t *)&w->settle))
+    if (w->blind || uv_is_active((uv_handle_t *)&w->quiet))
         return;
     if (was_blind || !each_spot(w, is_watched) || is_gone(w))
         something_happened(w);
@@ -267,9 +267,9 @@ int rules_watch_start(struct rules_watch **out, uv_loop_t *loop, struct log *log
         return err_set(err, ERR_NOMEM, "out of memory");
     }
     /* Neither can fail: they only link a struct into the loop. */
-    uv_timer_init(loop, &w->settle);
+    uv_timer_init(loop, &w->quiet);
     uv_timer_init(loop, &w->look);
-    w->settle.data = w->look.data = w;
+    w->quiet.data = w->look.data = w;
     w->open = 2;
     uv_timer_start(&w->look, on_look, LOOK_EVERY_MS, LOOK_EVERY_MS);
     watch_anew(w);
@@ -286,6 +286,6 @@ void rules_watch_stop(struct rules_watch **out)
     *out = NULL;
     w->stopping = true;
     forget_spots(w);
-    uv_close((uv_handle_t *)&w->settle, on_timer_closed);
+    uv_close((uv_handle_t *)&w->quiet, on_timer_closed);
     uv_close((uv_handle_t *)&w->look, on_timer_closed);
 }

@@ -21,7 +21,7 @@
 enum share_phase {
     SHARE_RETRIES,    /* messages that are tried again */
     SHARE_DELIVERIES, /* messages that are new */
-    SHARE_LINES,      /* outbox rows that wait for their outlet */
+    SHARE_BACKLOGS,   /* outbox rows that wait for their outlet */
     SHARE_DUE,        /* outbox rows that were postponed */
     SHARE_FRESH,      /* outbox rows that are new */
     SHARE_SETTLE,     /* what the broker said of rows that were sent */

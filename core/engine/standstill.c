@@ -256,7 +256,7 @@ void standstill_took(struct engine *e, const struct script *before, const struct
                      bool same, struct buf *fresh)
 {
     struct standstill *s = e->still;
-    int64_t settles = mono(e) + PAST_STILL_MS;
+    int64_t stable = mono(e) + PAST_STILL_MS;
     struct buf old;
 
     past_rules_note(&s->past, text_of(&s->known), now, mono(e));
@@ -264,8 +264,8 @@ void standstill_took(struct engine *e, const struct script *before, const struct
         past_rules_note(&s->past, text_of(&old), now, mono(e));
         buf_free(&old);
     }
-    if (!same || s->past.stable_at_ms > settles)
-        s->past.stable_at_ms = settles;
+    if (!same || s->past.stable_at_ms > stable)
+        s->past.stable_at_ms = stable;
     stop_waiting(s);
     remember(e, fresh);
 }

@@ -40,11 +40,12 @@ struct turn_parts {
     struct broker *broker;
     struct log *log;
     struct clock clock;
-    size_t messages_max;       /* messages handled in one turn at most */
-    int64_t age_ms;            /* of a turn, divided among those that have work (share.h) */
-    int64_t age_shared_ms;     /* the same while others commit again and again (foreign.h) */
-    uint64_t seed;             /* of the jitter */
-    bool pausing;              /* subscriptions pause when every message fails alike (streak.h) */
+    size_t messages_max; /* messages handled in one turn at most */
+    int64_t age_ms;      /* of a turn, divided among those that have work (share.h) */
+    int64_t
+        age_shared_ms; /* the same while a foreign process commits again and again (foreign.h) */
+    uint64_t seed;     /* of the jitter */
+    bool pausing;      /* subscriptions pause when every message fails alike (streak.h) */
     struct strike *strike;     /* who was in its handler when the process died; NULL: no file */
     struct watchdog *watchdog; /* NULL: nobody looks */
 };

@@ -4,10 +4,10 @@
  *
  * A row whose outlet has no room stops the walk over the outbox, as long as that may end soon:
  * where all rows go to one outlet, or room comes again within PATIENCE_MS, nothing is written.
- * After that the walk sets such rows aside and goes on to those of other outlets. From then on
- * an outlet has a line, and what comes later for it joins the end of that line, so that order
- * is kept; the lines are served in turn, each as far as its outlet has room. What was refused
- * before stands in a line of its own, so that it cannot keep out what is tried for the first time.
+ * After that the walk writes such rows into the backlog of their outlet, and goes on to those of
+ * other outlets. What comes later for an outlet that has a backlog joins its end, so that order is
+ * kept. The backlogs are served in turn, each as far as its outlet has room. What was refused
+ * before has a backlog of its own, so that it cannot keep out what is tried for the first time.
  */
 #include "engine/turn_int.h"
 
@@ -18,20 +18,20 @@
 
 enum {
     PATIENCE_MS = 250,
-    QUANTUM_MIN = 16,  /* rows of a line at once, at least */
+    QUANTUM_MIN = 16,  /* rows of a backlog at once, at least */
     LISTED_MAX = 32,   /* lines that one turn serves */
     SCOUT_MAX = 5000,  /* rows that one turn looks at ahead of the cursor */
     SCOUTED_MAX = 500, /* that it sets aside */
     PLACE_MAX = 255,   /* of an exchange's or a queue's name; more is cut */
 };
 
-struct slice backlogs_name(char room[LINE_NAME_MAX], const struct outbox_row *row,
+struct slice backlogs_name(char room[BACKLOG_NAME_MAX], const struct outbox_row *row,
                            const struct destination *to)
 {
     bool queue = to->kind == EXCHANGE_DEFAULT;
     const char *place = queue ? to->routing_key : to->exchange;
     size_t len = strlen(place);
-    int n = snprintf(room, LINE_NAME_MAX, "%s %.*s%s", queue ? "queue" : "exchange",
+    int n = snprintf(room, BACKLOG_NAME_MAX, "%s %.*s%s", queue ? "queue" : "exchange",
                      (int)(len > PLACE_MAX ? text_utf8_prefix(place, PLACE_MAX) : len), place,
                      row->attempts > 0 ? ", refused before" : "");
 
@@ -72,7 +72,7 @@ void backlogs_use_rules(struct turn *t)
 int backlogs_begin(struct turn *t, struct err *err)
 {
     struct backlogs *l = &t->backlogs;
-    char name[LINE_NAME_MAX];
+    char name[BACKLOG_NAME_MAX];
     size_t len = 0;
     int rc = l->ready ? OK : backlog_again(t->parts.db, err);
 
@@ -104,59 +104,61 @@ void backlogs_end(struct turn *t)
         l->stuck_ms = t->began_ms;
 }
 
-/* What is known of a line in this turn; NULL when there are too many. */
+/* What is known of a backlog in this turn; NULL when there are too many. */
 static struct backlog *look_up(struct turn *t, struct slice name)
 {
     struct backlogs *l = &t->backlogs;
     uint64_t hash = text_hash(TEXT_HASH_START, name.data, name.len);
-    struct backlog *line;
+    struct backlog *own;
 
     for (size_t i = 0; i < l->n_known; i++)
         if (l->known[i].hash == hash)
             return &l->known[i];
     if (l->n_known == BACKLOGS_KNOWN_MAX)
         return NULL;
-    line = &l->known[l->n_known++];
-    *line = (struct backlog){.hash = hash};
+    own = &l->known[l->n_known++];
+    *own = (struct backlog){.hash = hash};
     /* Where that cannot be read, waiting is right, too. */
-    if (l->any && backlog_has_rows(t->parts.db, name, &line->waits, NULL) != OK)
-        line->waits = true;
-    return line;
+    if (l->any && backlog_has_rows(t->parts.db, name, &own->waits, NULL) != OK)
+        own->waits = true;
+    return own;
 }
 
-/* Another line may move at once; a row without a line waits for a while before it gets one. */
+/* A row whose outlet has a backlog joins it at once. Where the outlet has none, the walk waits for
+ * a while before it begins one. */
 enum backlog_answer backlogs_ask(struct turn *t, struct slice name, bool has_room)
 {
     struct backlogs *l = &t->backlogs;
     bool patient = l->lonely || l->stuck_ms < 0 || t->began_ms - l->stuck_ms < PATIENCE_MS;
-    struct backlog *line;
+    struct backlog *own;
 
     if (has_room && !l->any)
         return BACKLOG_GO;
-    line = look_up(t, name);
-    if (line != NULL && t->share.at == SHARE_FRESH && l->flood == 0 && (line->waits || !has_room))
-        l->flood = line->hash;
-    if (line != NULL && line->waits)
+    own = look_up(t, name);
+    if (own != NULL && t->share.at == SHARE_FRESH && l->flood == 0 && (own->waits || !has_room))
+        l->flood = own->hash;
+    if (own != NULL && own->waits)
         return BACKLOG_WAIT;
-    if (line != NULL && has_room)
+    if (own != NULL && has_room)
         return BACKLOG_GO;
-    if (line == NULL || patient) {
+    if (own == NULL || patient) {
         l->stuck = true;
         return BACKLOG_STOP;
     }
-    l->any = line->waits = true;
+    l->any = own->waits = true;
     return BACKLOG_WAIT;
 }
 
-/* Lines that this turn serves. */
+/* Backlogs that this turn serves. */
 struct listed {
-    char name[LINE_NAME_MAX];
+    char name[BACKLOG_NAME_MAX];
     size_t len;
     bool done; /* in this turn there is no more to do with it */
 };
 
-/* From the one behind where the last turn began, and from the first one on behind the last. */
-static int list_lines(struct turn *t, struct listed *list, size_t *n_out, struct err *err)
+/* Begins behind the one where the last turn began, and goes on with the first one after the
+ * last. */
+static int list_backlogs(struct turn *t, struct listed *list, size_t *n_out, struct err *err)
 {
     struct slice after = {t->backlogs.last_len > 0 ? t->backlogs.last : "", t->backlogs.last_len};
     bool wrapped = after.len == 0;
@@ -181,8 +183,8 @@ static int list_lines(struct turn *t, struct listed *list, size_t *n_out, struct
     return rc;
 }
 
-/* When there are more than one turn serves, the next one begins behind the last of them; and
- * there is one, until all have been served without a row that went out. */
+/* When there are more than one turn serves, the next turn begins behind the last of these. It comes
+ * at once, until all were served and no row went out. */
 static void move_on(struct turn *t, const struct listed *list, size_t n, bool moved)
 {
     const struct listed *last = &list[n == LISTED_MAX ? n - 1 : 0];
@@ -222,38 +224,38 @@ static bool was_passed(const struct backlogs *l, uint64_t hash)
     return false;
 }
 
-/* An outbox_row_fn. Rows of the outlet that the walk was held by are left to the walk, and so are
- * all later ones of it until the walk is here, so that none overtakes another. */
+/* An outbox_row_fn. Rows of the outlet that stopped the walk are left to the walk, and so are all
+ * later ones of it until the walk is here, so that none overtakes another. */
 static bool scout_row(void *arg, const struct outbox_row *row)
 {
     struct turn *t = arg;
     struct backlogs *l = &t->backlogs;
-    char room[LINE_NAME_MAX];
+    char room[BACKLOG_NAME_MAX];
     struct destination leg;
     const struct destination *to = publish_glance(t, row, &leg);
     struct slice name;
-    struct backlog *line;
+    struct backlog *own;
 
     if (to == NULL || t->n_decisions >= SCOUTED_MAX || t->n_plain == TURN_ROWS_MAX)
         return false;
     name = backlogs_name(room, row, to);
-    line = look_up(t, name);
-    if (line == NULL || (line->hash == l->flood && l->n_passed == BACKLOGS_KNOWN_MAX))
+    own = look_up(t, name);
+    if (own == NULL || (own->hash == l->flood && l->n_passed == BACKLOGS_KNOWN_MAX))
         return false;
-    if (was_passed(l, line->hash))
+    if (was_passed(l, own->hash))
         return true;
-    if (line->hash == l->flood) {
-        l->passed[l->n_passed++] = line->hash;
+    if (own->hash == l->flood) {
+        l->passed[l->n_passed++] = own->hash;
         return true;
     }
-    line->waits = t->more = true;
+    own->waits = t->more = true;
     format_note_inherited(t, row); /* as far as a glance tells: what is known already stays */
     publish_to_backlog(t, row, name);
     return true;
 }
 
-/* A flood to one outlet is long, and to set all of it aside takes its time: rows of others behind
- * it are found by reading ahead. */
+/* A flood to one outlet is long, and to write all of it into the backlog takes its time: rows of
+ * other outlets behind it are found by reading ahead. */
 static int scout(struct turn *t, struct err *err)
 {
     struct backlogs *l = &t->backlogs;
@@ -272,7 +274,7 @@ int backlogs_serve(struct turn *t, struct err *err)
 {
     struct listed list[LISTED_MAX];
     size_t n = 0, quantum, all = t->budget, before = all + 1;
-    int rc = t->backlogs.any ? list_lines(t, list, &n, err) : OK;
+    int rc = t->backlogs.any ? list_backlogs(t, list, &n, err) : OK;
 
     if (rc != OK || n == 0)
         return rc;
@@ -283,6 +285,6 @@ int backlogs_serve(struct turn *t, struct err *err)
     }
     move_on(t, list, n, t->budget < all);
     rc = rc == OK ? scout(t, err) : rc;
-    t->backlogs.flood = 0; /* the walk over fresh rows comes now, and says anew */
+    t->backlogs.flood = 0; /* the walk over fresh rows comes now, and finds it anew */
     return rc;
 }

@@ -42,8 +42,8 @@ struct turn_fair {
 };
 
 enum {
-    LINE_NAME_MAX = 300,
-    BACKLOGS_KNOWN_MAX = 256, /* lines that one turn can tell apart */
+    BACKLOG_NAME_MAX = 300,
+    BACKLOGS_KNOWN_MAX = 256, /* of which one turn can tell the difference */
 };
 
 /* Rows that wait for one outlet, as far as this turn knows. */
@@ -58,19 +58,19 @@ struct backlogs {
     bool lonely;         /* by the rules there is one outlet at most */
     bool found;          /* in this turn, what was in flight before the start waits again */
     bool ready;          /* a turn that found it is committed */
-    bool any;            /* some rows are set aside */
+    bool any;            /* some rows wait in a backlog */
     bool stuck;          /* this turn stopped at a row whose outlet has no room */
     int64_t stuck_ms;    /* monotonic: since when each turn does; below 0: the last did not */
     struct slice served; /* whose rows are being claimed; absent: nobody's */
     struct backlog known[BACKLOGS_KNOWN_MAX];
     size_t n_known;
-    uint64_t flood;       /* name of the first of which the walk met a row that waits; 0: none */
+    uint64_t flood;       /* hash of the first of which the walk met a row that waits; 0: none */
     int64_t scouted;      /* rows up to here were looked at ahead of the cursor */
     int64_t scouted_next; /* the same, once the turn is committed */
-    uint64_t passed[BACKLOGS_KNOWN_MAX]; /* names of those whose rows were left there */
+    uint64_t passed[BACKLOGS_KNOWN_MAX]; /* hashes of those whose rows were left there */
     size_t n_passed;
-    int laps;                 /* how often all lines were passed since a row went out */
-    char last[LINE_NAME_MAX]; /* where the last turn began to serve */
+    int laps;                    /* how often all were passed since a row went out */
+    char last[BACKLOG_NAME_MAX]; /* where the last turn began to serve */
     size_t last_len;
 };
 
@@ -245,13 +245,13 @@ outbox_row_fn publish_row;
  * lane; NULL: nobody can tell yet. `leg` holds the destination of a leg. */
 const struct destination *publish_glance(struct turn *t, const struct outbox_row *row,
                                          struct destination *leg);
-/* The row joins this line when the walk is over. */
-void publish_to_backlog(struct turn *t, const struct outbox_row *row, struct slice line);
+/* The row joins this backlog when the walk is over. */
+void publish_to_backlog(struct turn *t, const struct outbox_row *row, struct slice name);
 
 /* turn_backlog.c: rows that wait for their outlet. */
 enum backlog_answer {
     BACKLOG_GO,   /* publish it */
-    BACKLOG_WAIT, /* set it aside */
+    BACKLOG_WAIT, /* write it into the backlog */
     BACKLOG_STOP, /* leave it, and all behind it, for a later turn */
 };
 void backlogs_use_rules(struct turn *t); /* others than before */
@@ -263,14 +263,14 @@ void backlogs_end(struct turn *t);
 /* When to look again at what stopped the walk, ms since 1970 UTC; INT64_MAX: it did not. */
 int64_t backlogs_due(const struct turn *t);
 
-/* "exchange x": the line that a row waits in for this destination. In `room`. */
-struct slice backlogs_name(char room[LINE_NAME_MAX], const struct outbox_row *row,
+/* "exchange x": the backlog in which a row waits for this destination. In `room`. */
+struct slice backlogs_name(char room[BACKLOG_NAME_MAX], const struct outbox_row *row,
                            const struct destination *to);
 
-/* What to do with a row of this line; `has_room` false: its outlet takes none now. */
+/* What to do with a row of this backlog; `has_room` false: its outlet takes none now. */
 enum backlog_answer backlogs_ask(struct turn *t, struct slice name, bool has_room);
 
-/* Publishes what waits, one line after the other. */
+/* Publishes what waits, one backlog after the other. */
 int backlogs_serve(struct turn *t, struct err *err);
 
 /* turn_settle.c: what became of them. And of a row that cannot be published: it was refused, which

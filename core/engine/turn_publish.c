@@ -4,11 +4,11 @@
  *   fresh or due row -- too old? -- route? -- exchange usable? --> handed to the broker, in flight
  *                          |        |  |  |          |
  *                   parked <--------'  |  |          v
- *                          postponed <-'  |      postponed, or set aside when it has no room
+ *                          postponed <-'  |      postponed, or in the backlog when it has no room
  *                                         '-> several destinations: a leg for each, a fresh row
  *
- * Rows come from three sources: lines of what was set aside (turn_backlog.c), what is due, and what
- * is fresh. None of them takes all the room of a turn while another has rows.
+ * Rows come from three sources: the backlogs (turn_backlog.c), what is due, and what is fresh. None
+ * of them takes all the room of a turn while another has rows.
  *
  * Rows are looked at while a statement walks over the outbox, so what must be
  * written about them is noted as a decision and carried out afterwards.
@@ -34,7 +34,7 @@ struct decision {
     int64_t row;
     enum decision_kind kind;
     char reason[1024]; /* ORDER: the lane; BACKLOG: whose */
-    size_t len;        /* of lane or line, which may hold anything */
+    size_t len;        /* of lane or backlog, whose names may have any byte */
 };
 
 int publish_init(struct turn *t, struct err *err)
@@ -81,9 +81,9 @@ static void decide_place(struct turn *t, const struct outbox_row *row, enum deci
     d->len = place.len;
 }
 
-void publish_to_backlog(struct turn *t, const struct outbox_row *row, struct slice line)
+void publish_to_backlog(struct turn *t, const struct outbox_row *row, struct slice name)
 {
-    decide_place(t, row, DECIDE_BACKLOG, line);
+    decide_place(t, row, DECIDE_BACKLOG, name);
 }
 
 /* Consumers remember an id for so long as we do, as far as we know: one that may have it could
@@ -150,7 +150,7 @@ static bool needs_legs(struct turn *t, const struct outbox_row *row, const struc
 static bool may_go(struct turn *t, const struct outbox_row *row, const struct destination *to,
                    bool has_room, bool *go_on)
 {
-    char room[LINE_NAME_MAX];
+    char room[BACKLOG_NAME_MAX];
     struct slice name = {NULL, 0};
     enum backlog_answer answer;
 
@@ -366,7 +366,7 @@ static int walk(struct turn *t, int source, bool has_rows, size_t most, size_t *
         int (*walk)(struct turn *t, struct err *err);
         enum share_phase phase;
     } sources[SOURCES] = {
-        {backlogs_serve, SHARE_LINES}, {walk_due, SHARE_DUE}, {walk_fresh, SHARE_FRESH}};
+        {backlogs_serve, SHARE_BACKLOGS}, {walk_due, SHARE_DUE}, {walk_fresh, SHARE_FRESH}};
     int rc = OK;
 
     t->budget = most;

@@ -61,7 +61,7 @@ void consume_channel_free(struct consume_channel **f)
 {
     if (*f == NULL)
         return;
-    consume_channel_end_epoch(*f);
+    consume_channel_end_incarnation(*f);
     reason_drop(&(*f)->why);
     free(*f);
     *f = NULL;
@@ -76,7 +76,7 @@ void consume_channel_up(struct consume_channel *f)
 
 void consume_channel_down(struct consume_channel *f)
 {
-    consume_channel_end_epoch(f);
+    consume_channel_end_incarnation(f);
     f->state = CONSUME_CHANNEL_DOWN;
     f->channel = 0;
 }
@@ -98,7 +98,7 @@ static void back_off(struct consume_channel *f)
     if (f->since_ms != 0 && now - f->since_ms > f->context->backoff_max_ms)
         backoff_reset(&f->backoff);
     f->since_ms = 0;
-    f->state = CONSUME_CHANNEL_RESTING;
+    f->state = CONSUME_CHANNEL_BACKOFF;
     f->due_ms = now + backoff_next(&f->backoff);
 }
 
@@ -120,7 +120,7 @@ static void on_close(struct consume_channel *f, const amqp_channel_close_t *clos
     if (!consume_channel_has_channel(f))
         return;
     free_channel(f);
-    consume_channel_end_epoch(f);
+    consume_channel_end_incarnation(f);
     set_why(f, consume_channel_why_closed(f, close, why, sizeof why));
     back_off(f);
 }
@@ -130,7 +130,7 @@ static void close_channel(struct consume_channel *f)
 {
     struct err err = {0};
 
-    consume_channel_end_epoch(f);
+    consume_channel_end_incarnation(f);
     if (channel_close(f->context->link, f->channel, &err) != OK)
         f->context->broken = "a channel could not be closed";
     f->state = CONSUME_CHANNEL_CLOSING;
@@ -236,7 +236,7 @@ static void leave_queue(struct consume_channel *f)
     f->limit = NULL;
     backoff_reset(&f->backoff);
     reason_drop(&f->why);
-    if (f->state == CONSUME_CHANNEL_RESTING)
+    if (f->state == CONSUME_CHANNEL_BACKOFF)
         f->state = CONSUME_CHANNEL_DECLARING;
 }
 
@@ -404,7 +404,7 @@ static void leave_unanswered(struct consume_channel *f, const char *why)
 {
     struct err err = {0};
 
-    consume_channel_end_epoch(f);
+    consume_channel_end_incarnation(f);
     if (channels_leave(f->context->channels, f->channel, &err) != OK)
         f->context->broken = "a channel could not be closed";
     f->channel = 0;
@@ -439,7 +439,7 @@ void consume_channel_step(struct consume_channel *f)
 {
     int64_t now = clock_mono(&f->context->clock);
 
-    if (f->state == CONSUME_CHANNEL_RESTING && f->due_ms <= now && !f->draining) {
+    if (f->state == CONSUME_CHANNEL_BACKOFF && f->due_ms <= now && !f->draining) {
         declare_again(f->context->declare, f->queue);
         f->state = CONSUME_CHANNEL_DECLARING;
     }
@@ -462,9 +462,9 @@ void consume_channel_step(struct consume_channel *f)
 
 int64_t consume_channel_due(const struct consume_channel *f)
 {
-    if (f->state == CONSUME_CHANNEL_RESTING && f->draining)
+    if (f->state == CONSUME_CHANNEL_BACKOFF && f->draining)
         return INT64_MAX;
-    return f->state == CONSUME_CHANNEL_RESTING || f->state == CONSUME_CHANNEL_OPENING ||
+    return f->state == CONSUME_CHANNEL_BACKOFF || f->state == CONSUME_CHANNEL_OPENING ||
                    f->state == CONSUME_CHANNEL_CLOSING
                ? f->due_ms
                : consume_channel_room_due(f);
@@ -495,7 +495,7 @@ const char *consume_channel_own_trouble(const struct consume_channel *f)
         return NULL;
     if (is_late(f))
         return "the broker has not answered the consume yet";
-    return f->state == CONSUME_CHANNEL_RESTING || f->state == CONSUME_CHANNEL_CLOSING ||
+    return f->state == CONSUME_CHANNEL_BACKOFF || f->state == CONSUME_CHANNEL_CLOSING ||
                    (f->state == CONSUME_CHANNEL_DECLARING && f->is_short)
                ? reason_text(f->why)
                : NULL;
@@ -520,7 +520,7 @@ static void sweep(struct consume_channel *f, bool some_are_stale)
         f->context->stale(f->context->stale_arg);
 }
 
-void consume_channel_end_epoch(struct consume_channel *f)
+void consume_channel_end_incarnation(struct consume_channel *f)
 {
     sweep(f, unacked_abandon(&f->unacked));
     consume_channel_room_leave(f);

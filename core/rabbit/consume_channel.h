@@ -1,14 +1,14 @@
 /*
  * consume_channel - one subscription: a channel that consumes a queue, and what it has unacked
  *
- *          consume_channel_up             queue READY               consume-ok
- *   DOWN ---------> DECLARING -------------> OPENING ----------------> CONSUMING
- *    ^                 ^                        |                       |     |
- *    | consume_channel_down       |  time is over          |   channel.close       |     |
- *    | (anywhere)      '------------- RESTING <-'-----------------------'     |
- *    |                                   ^              basic.cancel          |
- *                                        '---- CLOSING <----------------------'
- *                                    close-ok
+ *        consume_channel_up            queue READY               consume-ok
+ *   DOWN -----------------> DECLARING -------------> OPENING ----------------> CONSUMING
+ *    ^                          ^                        |                       |     |
+ *    | consume_channel_down     |  time is over          |   channel.close       |     |
+ *    | (anywhere)               '------------- BACKOFF <-'-----------------------'     |
+ *    |                                            ^              basic.cancel          |
+ *                                                 '---- CLOSING <----------------------'
+ *                                             close-ok
  *
  *   DOWN       no link
  *   DECLARING  waits for the queue (declare.h) and for a channel (channels.h); stays here
@@ -22,7 +22,7 @@
  *              half alive. From here it goes on to DECLARING without a wait where only
  *              the prefetch or the pace is another one, or waits there for a subscription
  *              or for its pace
- *   RESTING    waits with back-off, then declares and consumes again
+ *   BACKOFF    waits with back-off, then declares and consumes again
  *
  * Each life of the channel is an incarnation. Leaving CONSUMING ends it: what was not lent
  * to a turn is dropped unacked, what was is stale and never acked, and the broker

@@ -13,7 +13,7 @@ enum consume_channel_state {
     CONSUME_CHANNEL_OPENING,
     CONSUME_CHANNEL_CONSUMING,
     CONSUME_CHANNEL_CLOSING,
-    CONSUME_CHANNEL_RESTING,
+    CONSUME_CHANNEL_BACKOFF,
 };
 
 /* consume_channel_room.c. All is wide with zeros. */
@@ -46,7 +46,7 @@ struct consume_channel {
     bool draining;                    /* no further deliveries */
     bool warned;                      /* that its queue has no dead-letter queue */
     bool renewing;                    /* CLOSING: consumes again at once */
-    int64_t due_ms;                   /* RESTING: end of it; OPENING, CLOSING: answer is due */
+    int64_t due_ms;                   /* BACKOFF: end of it; OPENING, CLOSING: answer is due */
     int64_t since_ms;                 /* CONSUMING: since when */
     struct backoff backoff;           /* how long to wait */
     struct reason *why;               /* last trouble */
@@ -75,7 +75,7 @@ int64_t consume_channel_room_due(const struct consume_channel *f);
 bool consume_channel_has_channel(const struct consume_channel *f);
 
 /* The channel is gone, and with it every tag: nothing of it will ever be acked. */
-void consume_channel_end_epoch(struct consume_channel *f);
+void consume_channel_end_incarnation(struct consume_channel *f);
 
 /* What is accepted behind a gap is acked one by one, since nothing will close the gap. */
 void consume_channel_ack_beyond_gaps(struct consume_channel *f);

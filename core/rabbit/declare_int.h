@@ -87,7 +87,7 @@ struct declare {
     struct declare_item **items; /* owned, in the order asked for */
     size_t n_items;
     struct declare_channel declaring[DECLARE_CHANNELS_MAX]; /* the first one is kept, the others go
-                                                               when all is settled */
+                                                               when all is answered */
     bool planning;                                          /* between declare_plan and its end */
     bool any_alone;                                         /* false: no item is `alone` */
     struct backoff retry; /* spreads the retries of refused items */

@@ -139,7 +139,7 @@ bool publish_channel_is_dropped(const struct publish_channel *o)
 
 const char *publish_channel_own_trouble(const struct publish_channel *o)
 {
-    return o->state == PUBLISH_CHANNEL_RESTING ? reason_text(o->why) : NULL;
+    return o->state == PUBLISH_CHANNEL_BACKOFF ? reason_text(o->why) : NULL;
 }
 
 const char *publish_channel_trouble(const struct publish_channel *o)
@@ -210,7 +210,7 @@ void publish_channel_down(struct publish_channel *o, const char *why)
 
 static void back_off(struct publish_channel *o)
 {
-    o->state = PUBLISH_CHANNEL_RESTING;
+    o->state = PUBLISH_CHANNEL_BACKOFF;
     o->eager = true;
     o->due_ms = clock_mono(&o->context->clock) + backoff_next(&o->backoff);
 }
@@ -418,7 +418,7 @@ void publish_channel_step(struct publish_channel *o)
 {
     int64_t now = clock_mono(&o->context->clock);
 
-    if (o->state == PUBLISH_CHANNEL_RESTING && o->due_ms <= now) {
+    if (o->state == PUBLISH_CHANNEL_BACKOFF && o->due_ms <= now) {
         if (o->item != NULL)
             declare_again(o->context->declare, o->item);
         o->state = PUBLISH_CHANNEL_DECLARING;
@@ -443,7 +443,7 @@ void publish_channel_step(struct publish_channel *o)
 
 int64_t publish_channel_due(const struct publish_channel *o)
 {
-    if (o->state == PUBLISH_CHANNEL_RESTING)
+    if (o->state == PUBLISH_CHANNEL_BACKOFF)
         return o->due_ms;
     if (o->context->blocked)
         return INT64_MAX;

@@ -5,14 +5,14 @@
  * take by closing the channel, and with it goes every confirm that was still to
  * come (docs/field-notes.md#a-refused-publish).
  *
- *           publish_channel_up           exchange READY            confirm.select-ok
- *   DOWN ------------> DECLARING -------------> OPENING --------------------> OPEN
- *    ^                  ^    ^                     |                         |    |
- *    | publish_channel_down      |    |  time is over       |  channel.close          |    |
- *    | (from anywhere)  |    '------- RESTING <----'-------------------------'    |
- *    |                  |                               a confirm is overdue      |
- *                       '-------------- CLOSING <---------------------------------'
- *                          close-ok
+ *        publish_channel_up          exchange READY            confirm.select-ok
+ *   DOWN -----------------> DECLARING -------------> OPENING --------------------> OPEN
+ *    ^                       ^    ^                     |                         |    |
+ *    | publish_channel_down  |    |  time is over       |  channel.close          |    |
+ *    | (from anywhere)       |    '------- BACKOFF <----'-------------------------'    |
+ *    |                       |                               a confirm is overdue      |
+ *                            '-------------- CLOSING <---------------------------------'
+ *                               close-ok
  *
  *   DOWN       no link: nothing is in flight
  *   DECLARING  waits for the exchange (declare.h), stays here while it is refused or unanswered;
@@ -23,7 +23,7 @@
  *   OPEN       takes publishes; the only state with rows in flight
  *   CLOSING    we closed it, since a confirm did not come and none came for what was sent after
  *              it; waits for close-ok
- *   RESTING    the broker closed it; waits with back-off, then declares again
+ *   BACKOFF    the broker closed it; waits with back-off, then declares again
  *
  * Leaving OPEN settles every row: those that timed out as TIMED_OUT, the one to blame as
  * below, the others as UNKNOWN with the reason.

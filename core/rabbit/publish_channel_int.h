@@ -16,7 +16,7 @@ enum publish_channel_state {
     PUBLISH_CHANNEL_OPENING,
     PUBLISH_CHANNEL_OPEN,
     PUBLISH_CHANNEL_CLOSING,
-    PUBLISH_CHANNEL_RESTING,
+    PUBLISH_CHANNEL_BACKOFF,
 };
 
 struct publish_channel {
@@ -35,7 +35,7 @@ struct publish_channel {
     bool refused;                    /* the broker closed the channel over the exchange itself */
     enum publish_outcome dropped_as; /* what rows without a word become that are dropped now */
     int64_t settled_ms;              /* when the outcomes at hand came, monotonic */
-    int64_t due_ms;                  /* RESTING: end of it; OPENING, CLOSING: answer is due */
+    int64_t due_ms;                  /* BACKOFF: end of it; OPENING, CLOSING: answer is due */
     struct backoff backoff;          /* how long to wait */
     struct reason *why;              /* last trouble: words for rows that are dropped */
     struct reason *returned;         /* words for rows that no queue took */

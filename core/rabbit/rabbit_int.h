@@ -53,7 +53,7 @@ struct rabbit {
     bool heard;                  /* the consuming link has read something since the last look */
     bool bound;                  /* own queues are bound, or were waited for long enough */
     int64_t bound_by_ms;         /* end of that wait; INT64_MAX: not begun, or over */
-    bool news;                   /* something may be takeable, settled or publishable */
+    bool news;                   /* a turn may find something to take, to settle or to publish */
     char blocked[160];           /* why the broker blocks publishing; "" */
     char awaited[400];           /* what it was last said to wait for */
     size_t open;                 /* links and handles that are not closed yet */

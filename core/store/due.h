@@ -8,7 +8,7 @@
 
 #define LANE_BEHIND INT64_MAX /* not the first of its lane (lane.h) */
 #define BACKLOG_DUE                                                                                \
-    (INT64_MAX - 1) /* set aside (outbox_backlog.h); below LANE_BEHIND, since the first of         \
+    (INT64_MAX - 1) /* in a backlog (outbox_backlog.h); below LANE_BEHIND, since the first of      \
                      * a lane may be */
 
 #endif

@@ -15,10 +15,10 @@
  * A row that goes to several destinations becomes a leg for each: FRESH rows of their own
  * with the destination written down, which live and die apart (outbox_add_leg).
  *
- * A row whose outlet has no room is SET ASIDE (outbox_backlog.h), and so is passed by the cursor.
+ * A row whose outlet has no room is in its BACKLOG (outbox_backlog.h), and the cursor passes it.
  *
- * A row of a lane (lane.h) goes out when it is the first; the others are HELD (due_at LANE_BEHIND,
- * which never comes) until a trigger makes them due.
+ * A row of a lane (lane.h) goes out when it is the first; the others are BEHIND (due_at
+ * LANE_BEHIND, which never comes) until a trigger makes them due.
  *
  * herald_outbox is a public contract (docs/design.md#the-outbox): any program may insert.
  */
@@ -44,7 +44,7 @@ struct outbox_row {
     struct slice lane;     /* of which it is the first; absent: it is in none */
     const char *format;    /* the one its message has by now; "": none, for good; NULL: open */
     int64_t reply_until;   /* ms; so long it is wanted as an answer; 0: it is none */
-    struct slice outlet;   /* for which it was set aside (outbox_backlog.h); absent: it was not */
+    struct slice outlet;   /* in whose backlog it was (outbox_backlog.h); absent: in none */
     /* A leg has its destination written down; NULL: the rules say where it goes. */
     const char *leg_kind;     /* exchange_kind_word, "queue" for the default exchange */
     const char *leg_exchange; /* and the next one: never NULL in a leg */
@@ -90,9 +90,9 @@ int outbox_look(struct db *db, int64_t id, outbox_row_fn *fn, void *arg, struct 
 int outbox_each(struct db *db, int64_t *ids, size_t n, outbox_row_fn *fn, void *arg,
                 struct err *err);
 
-/* Fresh rows with ids above `after`, in order. Rows that are due later or were set aside are
- * passed over. *last_out is the last id looked at (the new cursor) as far as the callback
- * said true; a row for which it said false is not passed. Looks at `limit` rows. */
+/* Fresh rows with ids above `after`, in order. Rows that are due later or are in a backlog are
+ * passed over. *last_out is the last id looked at (the new cursor) as far as the callback said
+ * true; a row for which it said false is not passed. Looks at `limit` rows. */
 int outbox_claim(struct db *db, int64_t after, size_t limit, outbox_row_fn *fn, void *arg,
                  int64_t *last_out, struct err *err);
 

@@ -1,11 +1,11 @@
 /*
  * outbox_backlog - outbox rows that wait until their outlet has room
  *
- *   FRESH, due --- backlog_set ---> SET ASIDE --- outbox_claim_backlog ---> in flight
+ *   FRESH, due --- backlog_set -----> BACKLOG --- outbox_claim_backlog ---> in flight
  *
  * An outlet is where rows go: an exchange, or one queue behind the default exchange. It may take
- * less than others, or nothing: what waits for it is set aside, so that the walk over the outbox
- * goes on to the rows of others. A row that was set aside has a name in its column `outlet`, and
+ * less than others, or nothing: what waits for it is in its backlog, so that the walk over the
+ * outbox goes on to the rows of others. A row in a backlog has its name in the column `outlet`, and
  * due_at is BACKLOG_DUE, which never comes. Once it is claimed due_at is 0, and the name stays: it
  * may be above the cursor, which passes it over. Whatever is said of it later (postponed, a place
  * in a lane) takes the name away.

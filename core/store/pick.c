@@ -85,8 +85,8 @@ static void begin_history(struct writer *w, const struct pick *p, int64_t after)
     query_int(&w->query, after);
 }
 
-/* The literal lets SQLite use the index of postponed rows, which has only those. What is held
- * in a lane is due when that lane says, and no earlier. */
+/* The literal lets SQLite use the index of postponed rows, which has only those. What is
+ * behind in a lane is due when that lane says, and no earlier. */
 static void begin_where(struct writer *w, const struct pick *p, int64_t after)
 {
     condition(w, " where ", p->later_ms > 0 ? "+id" : "id", " > ?");

@@ -40,7 +40,7 @@ int outbox_now(struct db *db, int64_t id, int64_t now_ms, struct picked *done, s
 }
 
 /* The message is finished: its inbox row goes the way of all that are done. */
-static int settle(struct db *db, const struct query *q, int64_t now_ms, struct err *err)
+static int finish(struct db *db, const struct query *q, int64_t now_ms, struct err *err)
 {
     struct slice queue = column_slice(q->stmt, 0), identity = column_slice(q->stmt, 1);
 
@@ -59,7 +59,7 @@ int retry_drop(struct db *db, int64_t id, int64_t now_ms, struct picked *done, s
     rc = query_row(&q, err);
     found = rc == 1;
     if (found)
-        rc = settle(db, &q, now_ms, err);
+        rc = finish(db, &q, now_ms, err);
     query_end(&q);
     if (rc != OK || !found)
         return rc;

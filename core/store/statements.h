@@ -53,7 +53,7 @@
     X(ROLLBACK_TO, "roll back to a savepoint", "rollback to herald")                               \
     X(ROOM, "look for room in the store",                                                          \
       "insert or replace into herald_meta values ('room', zeroblob(?))")                           \
-    X(DATA_VERSION, "look for commits of others", "pragma data_version")                           \
+    X(DATA_VERSION, "look for foreign commits", "pragma data_version")                             \
     /* outbox */                                                                                   \
     X(OUTBOX_ADD, "add an outbox row",                                                             \
       "insert into herald_outbox(type, business_key1, business_key2, business_key3, body, "        \
@@ -113,18 +113,18 @@
       "from herald_meta where key = 'outbox_removed'")                                             \
     X(OUTBOX_OLDEST, "look for the oldest outbox row",                                             \
       "select created_at from herald_outbox order by id limit 1")                                  \
-    /* rows set aside: outbox_backlog.c */                                                         \
-    X(BACKLOG_SET, "set an outbox row aside",                                                      \
+    /* backlogs: outbox_backlog.c */                                                               \
+    X(BACKLOG_SET, "put a row into a backlog",                                                     \
       "update herald_outbox set due_at = " BACKLOG_TEXT ", outlet = ? where id = ?")               \
-    X(BACKLOG_HAS_ROWS, "look for rows set aside",                                                 \
+    X(BACKLOG_HAS_ROWS, "look for rows in a backlog",                                              \
       "select 1 from herald_outbox where due_at = " BACKLOG_TEXT " and outlet = ? limit 1")        \
-    X(BACKLOG_NEXT, "look for rows set aside",                                                     \
+    X(BACKLOG_NEXT, "look for rows in a backlog",                                                  \
       "select outlet from herald_outbox where due_at = " BACKLOG_TEXT " and outlet > ? "           \
       "order by outlet limit 1")                                                                   \
-    X(BACKLOG_CLAIM, "claim rows set aside",                                                       \
+    X(BACKLOG_CLAIM, "claim rows of a backlog",                                                    \
       "select " OUTBOX_COLUMNS " from herald_outbox "                                              \
       "where due_at = " BACKLOG_TEXT " and outlet = ? order by id limit ?")                        \
-    X(BACKLOG_AGAIN, "find rows set aside",                                                        \
+    X(BACKLOG_AGAIN, "find rows of backlogs",                                                      \
       "update herald_outbox set due_at = " BACKLOG_TEXT                                            \
       ", dated_at = coalesce(dated_at, created_at)"                                                \
       " where due_at = 0 and outlet is not null")                                                  \

@@ -64,7 +64,7 @@ static int on_busy(void *arg, int times)
 
     (void)times;
     if (!write_lock && db->pinned) {
-        /* The write lock is ours: what others committed so far can be told from the
+        /* The write lock is ours: what foreign processes committed so far can be told from the
          * change that this checkpoint is about to make. */
         db_look(db);
         db->looked_under_lock = true;

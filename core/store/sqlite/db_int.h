@@ -110,7 +110,7 @@ int db_change(struct db *db, const char *doing,
 int db_number(struct db *db, sqlite3 *handle, const char *sql, int64_t absent, int64_t *out,
               struct err *err);
 
-/* transaction.c: notes whether others have committed, for db_foreign_commits. */
+/* transaction.c: notes whether foreign processes have committed, for db_foreign_commits. */
 void db_look(struct db *db);
 int db_read_version(struct db *db, int64_t *version_out);
 

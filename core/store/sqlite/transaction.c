@@ -1,4 +1,4 @@
-/* transaction - begin, commit, savepoints, and what others commit */
+/* transaction - begin, commit, savepoints, and foreign commits */
 #include "store/sqlite/db_int.h"
 
 #include "base/failpoint.h"
