@@ -72,6 +72,9 @@ struct broker_state {
     size_t in_flight;     /* published rows without an outcome */
     size_t unacked;       /* not acked yet */
     size_t unacked_bytes; /* their sizes */
+    const char *tls; /* "TLSv1.3" of the last connection; "": it is without, or there was none */
+    int64_t certificate_ends; /* of ours, as the next one ms since 1970 UTC; 0: there is none */
+    int64_t peer_certificate_ends; /* of the broker's */
 };
 
 /* One thing of the rules that does not work, and holds up nothing else. */

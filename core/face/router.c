@@ -112,6 +112,11 @@ static void add_broker(const struct broker_state *s, struct buf *b)
     json_add_int(b, "in_flight", (int64_t)s->in_flight);
     json_add_int(b, "unacked", (int64_t)s->unacked);
     json_add_int(b, "unacked_bytes", (int64_t)s->unacked_bytes);
+    if (s->tls == NULL || s->tls[0] == '\0')
+        return;
+    json_add_string(b, "tls", s->tls);
+    json_add_int(b, "certificate_ends", s->certificate_ends);
+    json_add_int(b, "peer_certificate_ends", s->peer_certificate_ends);
 }
 
 /* A line of one fact. */

@@ -6,8 +6,9 @@
 #include <stdio.h>
 
 enum {
-    BOUND_WAIT_MS = 10 * 1000, /* patience with the consuming link */
-    LONG_TURN_MS = 100,        /* in so long a broker may have cancelled a consumer, unheard */
+    BOUND_WAIT_MS = 10 * 1000,   /* patience with the consuming link */
+    DATES_MS = 24 * 3600 * 1000, /* between two looks at our certificate's end */
+    LONG_TURN_MS = 100,          /* in so long a broker may have cancelled a consumer, unheard */
 };
 
 static struct rabbit *rabbit_of(struct broker *b)
@@ -27,7 +28,8 @@ static void arm(struct rabbit *r)
                             declare_due(r->consume.declare),
                             side_connections_due(r->publish.side),
                             side_connections_due(r->consume.side),
-                            r->bound_by_ms};
+                            r->bound_by_ms,
+                            r->dates_due_ms};
     int64_t due = INT64_MAX;
     int64_t wait;
 
@@ -104,9 +106,27 @@ static void step_all(struct rabbit *r)
     conclude(r);
 }
 
+static void tell_date(void *arg, bool error, const char *text)
+{
+    const struct rabbit *r = arg;
+
+    log_event(r->log, error ? LOG_ERROR : LOG_WARN, "broker.certificate",
+              LOG_FIELDS(log_text("why", text)));
+}
+
+/* The broker refuses one that has expired, and whoever can have another made must know before. */
+static void judge_dates(struct rabbit *r)
+{
+    if (r->dates_due_ms > clock_mono(&r->clock))
+        return;
+    r->dates_due_ms = clock_mono(&r->clock) + DATES_MS;
+    tls_judge_dates(r->tls, tell_date, r);
+}
+
 static void judge(struct rabbit *r)
 {
     r->overdue = false;
+    judge_dates(r);
     if (r->bound_by_ms <= clock_mono(&r->clock))
         end_wait(r);
     step_all(r);
@@ -455,6 +475,8 @@ static int rabbit_start(struct broker *b, const struct topology *t, struct err *
     r->open = 3;
     r->state = RABBIT_RUNNING;
     r->bound = true;
+    if (r->tls != NULL)
+        r->dates_due_ms = clock_mono(&r->clock);
     open_link(r, &r->publish);
     adopt(r, t);
     return OK;

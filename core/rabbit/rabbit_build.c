@@ -177,7 +177,7 @@ int rabbit_new(struct broker **b, const struct rabbit_settings *s, struct err *e
     r->clock = s->clock;
     r->wake = s->wake;
     r->wake_arg = s->wake_arg;
-    r->armed_ms = r->bound_by_ms = INT64_MAX;
+    r->armed_ms = r->bound_by_ms = r->dates_due_ms = INT64_MAX;
     *b = &r->base;
     rc = url_parse(s->url, &r->url, err);
     if (rc == OK)

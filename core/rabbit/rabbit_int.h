@@ -52,6 +52,7 @@ struct rabbit {
     uv_idle_t no_sleep;          /* beside it, so that poll does not block */
     bool heard;                  /* the consuming link has read something since the last look */
     bool bound;                  /* own queues are bound, or were waited for long enough */
+    int64_t dates_due_ms;        /* when our certificate's are looked at; INT64_MAX: never */
     int64_t bound_by_ms;         /* end of that wait; INT64_MAX: not begun, or over */
     bool news;                   /* a turn may find something to take, to settle or to publish */
     char blocked[160];           /* why the broker blocks publishing; "" */

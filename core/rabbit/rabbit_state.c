@@ -85,7 +85,10 @@ void rabbit_report(struct broker *b, struct broker_state *out)
 {
     struct rabbit *r = (struct rabbit *)b;
     const bool ready = is_ready(r);
+    struct tls_facts facts = {.version = ""};
 
+    if (r->tls != NULL)
+        tls_facts(r->tls, &facts);
     *out = (struct broker_state){
         .word = state_word(r),
         .error = reason_for(r, ready),
@@ -93,6 +96,9 @@ void rabbit_report(struct broker *b, struct broker_state *out)
         .in_flight = publisher_in_flight(r->publisher),
         .unacked = consumer_unacked(r->consumer),
         .unacked_bytes = consumer_bytes(r->consumer),
+        .tls = facts.version,
+        .certificate_ends = facts.ends_ms,
+        .peer_certificate_ends = facts.peer_ends_ms,
     };
 }
 

@@ -21,8 +21,10 @@ struct tls {
     struct tls_settings settings;
     const struct stream_factory *below; /* lent */
     struct stream_factory streams;
-    SSL_CTX *context; /* owned; NULL before the first stream */
-    uint64_t stamp;   /* of the files that it was made of */
+    SSL_CTX *context;     /* owned; NULL before the first stream */
+    uint64_t stamp;       /* of the files that it was made of */
+    const char *version;  /* of the last stream that was opened, as the next; NULL: none was */
+    int64_t peer_ends_ms; /* its peer's certificate */
 };
 
 struct tls_stream {
@@ -30,6 +32,7 @@ struct tls_stream {
     const struct stream_events *events; /* lent */
     void *arg;                          /* of events */
     enum tls_state state;               /* see tls.h */
+    struct tls *tls;                    /* lent; whose it is */
     struct stream *below;               /* closes itself */
     SSL *ssl;                           /* owned, with the two next */
     BIO *in, *out;                      /* bytes from and to the stream below */
@@ -108,6 +111,8 @@ static void shake_hands(struct tls_stream *s)
         fail(s, &err);
     } else if (rc == 1) {
         s->state = STATE_OPEN;
+        s->tls->version = SSL_get_version(s->ssl);
+        s->tls->peer_ends_ms = tls_ends_ms(SSL_get0_peer_certificate(s->ssl));
         s->events->opened(s->arg);
     }
 }
@@ -367,6 +372,7 @@ static struct tls_stream *new_stream(struct tls *t, const char *host, uint16_t p
         return NULL;
     }
     s->stream.ops = &tls_ops;
+    s->tls = t;
     s->peer.settings = &t->settings;
     snprintf(s->peer.wanted, sizeof s->peer.wanted, "%s", wanted);
     snprintf(s->peer.name, sizeof s->peer.name, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u",
@@ -440,6 +446,21 @@ int tls_look(const struct tls *t, struct err *err)
         return err->code;
     SSL_CTX_free(context);
     return OK;
+}
+
+void tls_facts(const struct tls *t, struct tls_facts *out)
+{
+    const X509 *own = t->context != NULL ? SSL_CTX_get0_certificate(t->context) : NULL;
+
+    *out = (struct tls_facts){.version = t->version != NULL ? t->version : "",
+                              .ends_ms = tls_ends_ms(own),
+                              .peer_ends_ms = t->peer_ends_ms};
+}
+
+void tls_judge_dates(const struct tls *t, tls_finding_fn *finding, void *arg)
+{
+    if (t->context != NULL)
+        tls_judge_own(t->context, finding, arg);
 }
 
 uint64_t tls_used(const struct tls *t)

@@ -35,9 +35,20 @@ uint64_t tls_there(const struct tls *t);
 /* Whether a stream could be made of what the files hold now. ERR_CONFIG with words. */
 int tls_look(const struct tls *t, struct err *err);
 
+/* What the last stream that was opened has come to, and what it was made of. */
+struct tls_facts {
+    const char *version;  /* "TLSv1.3"; "": none was opened */
+    int64_t ends_ms;      /* of our certificate, ms since 1970 UTC; 0: there is none */
+    int64_t peer_ends_ms; /* of the peer's */
+};
+void tls_facts(const struct tls *t, struct tls_facts *out);
+
 /* Called with each thing that is wrong (`error`) or doubtful with the files. The text is lent. */
 typedef void tls_finding_fn(void *arg, bool error, const char *text);
 void tls_judge(const struct tls_settings *settings, tls_finding_fn *finding, void *arg);
+
+/* The same of our certificate's dates alone, as of the last stream that was made. */
+void tls_judge_dates(const struct tls *t, tls_finding_fn *finding, void *arg);
 
 const char *tls_library_version(void);
 

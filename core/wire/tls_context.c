@@ -14,7 +14,7 @@
 #include <time.h>
 
 /* Sooner than this before its end a certificate is spoken of. */
-enum { SOON_S = 14 * 24 * 3600 };
+enum { SOON_S = 30 * 24 * 3600 };
 
 #define THE_CA "the authorities' certificate (tls.ca)"
 #define THE_CERT "the certificate (tls.cert)"
@@ -237,6 +237,24 @@ static void judge_dates(const struct judge *j, bool error, const char *what, con
         tell(j, false, "%s expires at %s: have a new one made until then", what, last);
 }
 
+int64_t tls_ends_ms(const X509 *cert)
+{
+    int days, seconds;
+
+    if (cert == NULL || ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(cert)) != 1)
+        return 0;
+    return ((int64_t)time(NULL) + (int64_t)days * 24 * 3600 + seconds) * 1000;
+}
+
+void tls_judge_own(const SSL_CTX *context, tls_finding_fn *finding, void *arg)
+{
+    const struct judge j = {finding, arg};
+    const X509 *cert = SSL_CTX_get0_certificate(context);
+
+    if (cert != NULL)
+        judge_dates(&j, true, THE_CERT, cert);
+}
+
 static void judge_authorities(const struct judge *j, const SSL_CTX *context)
 {
     X509_STORE *store = SSL_CTX_get_cert_store(context);
@@ -259,7 +277,6 @@ void tls_judge(const struct tls_settings *s, tls_finding_fn *finding, void *arg)
     const struct judge j = {finding, arg};
     struct err err = {.code = OK};
     SSL_CTX *context = tls_context_new(s, &err);
-    const X509 *cert;
 
     if (s->key != NULL && credential_is_open(s->key))
         tell(&j, false, "%s %s can be read by every user of this machine: chmod o= it", THE_KEY,
@@ -272,9 +289,7 @@ void tls_judge(const struct tls_settings *s, tls_finding_fn *finding, void *arg)
         finding(arg, true, err.text);
         return;
     }
-    cert = SSL_CTX_get0_certificate(context);
-    if (cert != NULL)
-        judge_dates(&j, true, THE_CERT, cert);
+    tls_judge_own(context, finding, arg);
     if (s->ca != NULL && s->verify)
         judge_authorities(&j, context);
     SSL_CTX_free(context);

@@ -29,6 +29,12 @@ struct tls_peer {
  * ERR_NOMEM. Its SSLs have a struct tls_peer as application data. */
 SSL_CTX *tls_context_new(const struct tls_settings *settings, struct err *err);
 
+/* tls_context.c: what is wrong or doubtful with the dates of our certificate, if there is one. */
+void tls_judge_own(const SSL_CTX *context, tls_finding_fn *finding, void *arg);
+
+/* tls_context.c: when it ends, ms since 1970 UTC; 0: there is none, or it does not say. */
+int64_t tls_ends_ms(const X509 *cert);
+
 /* tls_context.c: differs once a file has changed. */
 uint64_t tls_stamp(const struct tls_settings *settings);
 

@@ -41,6 +41,25 @@ local function trouble_list(live)
   return list
 end
 
+-- How connections to the broker are protected, and until when; nil: they are not.
+local function tls_json(live)
+  if not live.tls then return nil end
+  local function time(ms) return ms and ms > 0 and show.time(ms) or json.null end
+  return json.object { { "version", live.tls }, { "certificate_ends", time(live.certificate_ends) },
+    { "peer_certificate_ends", time(live.peer_certificate_ends) } }
+end
+
+local function tls_text(live)
+  local parts = { live.tls }
+  for _, pair in ipairs { { "our certificate", live.certificate_ends },
+    { "the broker's", live.peer_certificate_ends } } do
+    if pair[2] and pair[2] > 0 then
+      parts[#parts + 1] = ("%s ends at %s"):format(pair[1], show.second(pair[2]))
+    end
+  end
+  return table.concat(parts, ", ")
+end
+
 local function status_json(counts, live)
   local counters = json.object {}
   for _, pair in ipairs(live.counters) do counters[#counters + 1] = { pair[1], pair[2] } end
@@ -64,7 +83,7 @@ local function status_json(counts, live)
     { "broker", json.object {
       { "state", live.broker_state }, { "error", live.broker_error }, { "ready", live.ready },
       { "in_flight", live.in_flight }, { "unacked", live.unacked },
-      { "unacked_bytes", live.unacked_bytes },
+      { "unacked_bytes", live.unacked_bytes }, { "tls", tls_json(live) },
       { "troubles", live.running and trouble_list(live) or nil },
     } },
     { "store", json.object { { "path", counts.path }, { "wal_bytes", counts.wal_bytes },
@@ -83,6 +102,7 @@ local function status_text(counts, live)
   append(list, waiting.retries_pairs(counts))
   list[#list + 1] = { "dead", counts.dead .. (counts.dead > 0 and " letters: herald dead groups" or " letters") }
   list[#list + 1] = { "broker", live.broker_state .. (live.ready == false and ", not ready" or "") }
+  if live.tls then list[#list + 1] = { "", tls_text(live) } end
   if live.broker_error and live.broker_error ~= "" then
     list[#list + 1] = { "", show.line(live.broker_error, 400) }
   end

@@ -1,6 +1,7 @@
 """RabbitMQ over TLS, with certificates that are made here."""
 
 import datetime
+import json
 import os
 import shutil
 import time
@@ -147,6 +148,32 @@ class Tls(Case):
         self.check_untold(router, key)
         os.chmod(key, 0o644)
         self.assert_words(router.run("check").out, "can be read by every user of this machine")
+
+    @takes_long
+    def test_a_certificate_of_ours_that_ends_soon(self):
+        """It is told before, by check and once by the router; status has all dates."""
+        self.secure(MUTUAL)
+        cert, key = self.authority.issue("soon", last=29 * DAY)
+        url = f"amqps://127.0.0.1:{self.node.tls_port}/"
+        router = self.trusting(broker=url, cert=cert, key=key)
+        self.node.add_user("soon", rabbit.PASSWORD)
+        self.assert_words(router.run("check").out, "warning: .*tls.cert.* expires at 2.*new one")
+        router.start()
+        self.works(router, "by certificate")
+        self.wait_equal("a warning", lambda: len(router.events("broker.certificate")), 1)
+        self.assert_words(router.events("broker.certificate")[0], "warn", "expires at 2")
+        tls = json.loads(router.run("status", "--json").out)["broker"]["tls"]
+        self.assertRegex(tls["version"], "^TLSv1[.][23]$")
+        days = [(datetime.datetime.fromisoformat(tls[name].replace("Z", "+00:00"))
+                 - datetime.datetime.now(datetime.timezone.utc)).days
+                for name in ("certificate_ends", "peer_certificate_ends")]
+        self.assertEqual(days, [28, 89])
+        router.stop()
+        self.put(self.authority.issue("late", first=-2 * DAY, last=-DAY), cert, key)
+        self.assert_words(router.run("check", code=1).out, "error: .*has expired at 2")
+        router.start(ready=False)
+        self.wait_logged(router, "broker.certificate", "has expired at 2")
+        self.assertEqual(len(router.events("broker.certificate")), 2)
 
     def check_untold(self, router, key):
         """No line of a key is in what others may see."""

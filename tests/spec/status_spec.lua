@@ -161,6 +161,16 @@ describe("herald status", function()
     assert.truthy(json:find('"counters":{"handled":6,"failed":0}', 1, true), json)
   end)
 
+  it("with a router tells how the broker is spoken to, and until when", function()
+    running { state = "running", broker_state = "up", broker_error = "", ready = true, tls = "TLSv1.3",
+      certificate_ends = 1764000060000, peer_certificate_ends = 0 }
+    local _, _, out = run {}
+    assert.matches("broker +up\n +TLSv1.3, our certificate ends at 2025%-11%-24T16:01:00Z\n", out)
+    local _, _, json = run { json = true }
+    assert.truthy(json:find('"tls":{"version":"TLSv1.3","certificate_ends":"2025-11-24T16:01:00.000Z",'
+      .. '"peer_certificate_ends":null}', 1, true), json)
+  end)
+
   it("with a router tells why the last reload was refused", function()
     running { state = "running", generation = 2, hash = "0123", routes = 1, subscriptions = 1,
       handlers = 3, script_memory = 4096, broker_state = "up", ready = true, rules_error = "rules/b.lua:3: no" }
