@@ -201,7 +201,7 @@ static int emit(void *arg, const struct script_emit *e, int64_t *id_out, struct 
     if (e->reply_to.data != NULL)
         rc = outbox_add_reply(b->db, &e->message, e->reply_to, e->reply_until, id_out, err);
     else
-        rc = outbox_add_named(b->db, &e->message, e->due_at, e->key, id_out, err);
+        rc = outbox_add_keyed(b->db, &e->message, e->due_at, e->key, id_out, err);
     if (rc == OK)
         b->counters->emitted++;
     if (rc == OK && b->transcript != NULL)

@@ -65,7 +65,7 @@ static int add_rows(struct db *db, const struct message *m, int64_t due_at, stru
     int rc = db_begin(db, err);
 
     for (size_t i = 0; i < n && rc == OK; i++)
-        rc = outbox_add_named(db, m, due_at, key, &ids[i], err);
+        rc = outbox_add_keyed(db, m, due_at, key, &ids[i], err);
     if (rc == OK)
         rc = db_commit(db, err);
     if (rc != OK)

@@ -26,10 +26,10 @@ struct filler {
 int outbox_add(struct db *db, const struct message *m, int64_t due_at, int64_t *id_out,
                struct err *err)
 {
-    return outbox_add_named(db, m, due_at, (struct slice){NULL, 0}, id_out, err);
+    return outbox_add_keyed(db, m, due_at, (struct slice){NULL, 0}, id_out, err);
 }
 
-int outbox_add_named(struct db *db, const struct message *m, int64_t due_at, struct slice key,
+int outbox_add_keyed(struct db *db, const struct message *m, int64_t due_at, struct slice key,
                      int64_t *id_out, struct err *err)
 {
     struct query q = query_start(db, STATEMENT_OUTBOX_ADD);

@@ -60,7 +60,7 @@ int outbox_add(struct db *db, const struct message *m, int64_t due_at, int64_t *
                struct err *err);
 
 /* The same with a key (absent: none): the row replaces the older ones of that key. */
-int outbox_add_named(struct db *db, const struct message *m, int64_t due_at, struct slice key,
+int outbox_add_keyed(struct db *db, const struct message *m, int64_t due_at, struct slice key,
                      int64_t *id_out, struct err *err);
 
 /* An answer: a leg from the start, to this queue. After `until` (ms since 1970) nobody waits for

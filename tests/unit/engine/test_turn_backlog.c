@@ -167,11 +167,11 @@ TEST_FROM(scene, choked, what_waits_can_be_cancelled_and_replaced)
     enum cancelled was;
     struct err err = {0};
 
-    assert_int_equal(outbox_add_named(f->db, &m, 0, slice_of("k"), NULL, &err), OK);
+    assert_int_equal(outbox_add_keyed(f->db, &m, 0, slice_of("k"), NULL, &err), OK);
     emit(f, "a", 1);
     live(f, 1000);
     assert_sql(f, WAITING, "2");
-    assert_int_equal(outbox_add_named(f->db, &m, 0, slice_of("k"), NULL, &err), OK);
+    assert_int_equal(outbox_add_keyed(f->db, &m, 0, slice_of("k"), NULL, &err), OK);
     live(f, 1000);
     assert_sql(f, "select group_concat(id) from herald_outbox", "2,3");
     assert_int_equal(outbox_cancel(f->db, slice_of("k"), 100, &was, &err), OK);
@@ -187,7 +187,7 @@ TEST_FROM(scene, choked, what_went_ahead_may_have_been_sent)
     enum cancelled was;
     struct err err = {0};
 
-    assert_int_equal(outbox_add_named(f->db, &m, 0, slice_of("k"), NULL, &err), OK);
+    assert_int_equal(outbox_add_keyed(f->db, &m, 0, slice_of("k"), NULL, &err), OK);
     live(f, 1000);
     fill(f, "");
     live(f, 100);

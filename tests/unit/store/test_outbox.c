@@ -450,7 +450,7 @@ static int64_t add_named(struct store *s, const char *key, int64_t due_at)
     const struct message m = {.type = slice_of("t")};
     int64_t id;
 
-    assert_ok(s, outbox_add_named(s->db, &m, due_at, slice_of(key), &id, &s->err));
+    assert_ok(s, outbox_add_keyed(s->db, &m, due_at, slice_of(key), &id, &s->err));
     return id;
 }
 
@@ -535,9 +535,9 @@ TEST_OPENED(a_key_of_the_wrong_size_is_refused)
     memset(big, 'k', sizeof big);
     begin(f);
     assert_int_not_equal(
-        outbox_add_named(f->db, &m, 0, (struct slice){big, sizeof big}, NULL, &f->err), OK);
+        outbox_add_keyed(f->db, &m, 0, (struct slice){big, sizeof big}, NULL, &f->err), OK);
     assert_non_null(strstr(f->err.text, "1 to 255 bytes"));
-    assert_int_not_equal(outbox_add_named(f->db, &m, 0, slice_of(""), NULL, &f->err), OK);
-    assert_ok(f, outbox_add_named(f->db, &m, 0, (struct slice){big, 255}, NULL, &f->err));
+    assert_int_not_equal(outbox_add_keyed(f->db, &m, 0, slice_of(""), NULL, &f->err), OK);
+    assert_ok(f, outbox_add_keyed(f->db, &m, 0, (struct slice){big, 255}, NULL, &f->err));
     commit(f);
 }
