@@ -55,7 +55,7 @@ void declare_exchange_again(struct declare *d, const char *exchange)
             declare_again(d, d->items[i]);
 }
 
-/* What is on a channel of its own has another connection. */
+/* An item with a channel of its own is asked for on another connection. */
 static void restart(struct declare_item *item)
 {
     if (item->asked_on == &item->own || (item->kind == ITEM_LIMIT && item->state == DECLARE_READY))
@@ -150,7 +150,7 @@ static int open_channel(struct declare_channel *dc, struct err *err)
     return rc;
 }
 
-/* What a queue is asked for at first; of no meaning for the others. */
+/* The form in which a queue is asked for at first; other items have none. */
 static enum queue_form form_of(const struct declare_item *item, enum item_step step)
 {
     if (step != STEP_CREATING || item->kind == ITEM_EXCHANGE)
@@ -333,8 +333,8 @@ static void go_on_probing(struct declare *d, struct declare_item *item, const ch
     declare_item_release(d, item);
 }
 
-/* It is there with other arguments than its rule says, which are of no concern to what exists; its
- * type, which the broker compares last, is. */
+/* It is there with other arguments than its rule says. An existing queue keeps its arguments; but
+ * it must have the type that its rule says, and the broker compares that last. */
 static bool differs_in_arguments(const struct declare_item *item, const char *text)
 {
     struct words_difference d;
@@ -390,8 +390,8 @@ static bool try_otherwise(struct declare *d, struct declare_item *item,
     const bool asking = item->step == STEP_ASKING;
     char text[TEXT_MAX / 2];
     const enum words meaning = words_of(channel_why(close, text, sizeof text));
-    /* A 404 in words that nobody knows may well mean that. Making what is there does no harm, and
-     * a queue on a node that is down would only be waited for a second time. */
+    /* A 404 in unknown words probably means that it is absent. To make what is there does no harm;
+     * for a queue on a node that is down it is only one more wait. */
     const bool absent = asking && close->reply_code == AMQP_NOT_FOUND && meaning != WORDS_NODE_DOWN;
 
     item->absent = item->absent || (asking && meaning == WORDS_ABSENT);
@@ -433,7 +433,7 @@ static void on_close(struct declare *d, struct declare_channel *dc,
     }
 }
 
-/* Who was left without an answer must show that it can be consumed. */
+/* A queue that went unanswered must show that it can be consumed. */
 static bool must_consume(const struct declare_item *item)
 {
     return item->asked_on == &item->own && item->step != STEP_CONSUMING &&

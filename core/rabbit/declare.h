@@ -105,7 +105,8 @@ struct declare_item *declare_target(struct declare *d, const char *queue);
 struct declare_item *declare_limit(struct declare *d, const char *queue);
 int64_t declare_limit_found(const struct declare_item *limit);
 
-/* A target that is not there; an exchange that was not, and was created for this plan. */
+/* True for a target that is absent, and for an exchange that was absent and was created for this
+ * plan. */
 bool declare_was_absent(const struct declare_item *item);
 
 enum declare_state declare_state(const struct declare_item *item);
@@ -131,8 +132,8 @@ void declare_abandon(struct declare *d);
  * taken up again by the next step. */
 void declare_again(struct declare *d, struct declare_item *item);
 
-/* An exchange that only rows have named is asked for no more: its item goes, unless it is under
- * way. Only where nothing is bound to it here. */
+/* An exchange that only rows have named is not needed any more: its item goes, unless it is being
+ * asked for. Not for one to which something is bound here. */
 void declare_forget_exchange(struct declare *d, const char *exchange);
 
 /* The same as declare_again for an exchange by name, where this link knows it. */

@@ -61,7 +61,7 @@ void declare_channel_take(struct declare *d, struct declare_channel *dc, struct 
     item->asked_on = dc;
 }
 
-/* A link that cannot take the close is going down, which frees the channel as well. */
+/* A link that cannot take the close is going down, and that frees the channel as well. */
 static void leave(struct declare *d, struct declare_channel *dc)
 {
     struct err err = {0};
@@ -90,8 +90,8 @@ static void give_up(struct declare *d, struct declare_channel *dc)
     leave(d, dc);
 }
 
-/* All but the first, which is needed again soon, and that one where somebody wants a channel
- * and there is no other. */
+/* Closes all but the first, which is needed again soon; that one, too, where somebody wants a
+ * channel and there is no other. */
 static void close_idle(struct declare *d)
 {
     size_t kept = channels_most(d->channels) > 1;

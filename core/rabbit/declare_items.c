@@ -126,7 +126,7 @@ static struct declare_item *add(struct declare *d, const struct declare_item *li
     item = item_new(like);
     if (item == NULL)
         return NULL;
-    /* Until something asks for it: so it is with one that was dropped. */
+    /* An item that was dropped waits so until something asks for it. */
     item->dropped = true;
     item->planned = false;
     backoff_init(&item->backoff, BACKOFF_MIN_MS, BACKOFF_MAX_MS,
@@ -339,7 +339,7 @@ static void end_plan(struct declare *d)
     d->planning = false;
 }
 
-/* A queue that goes as well is told of by whoever consumed it. */
+/* When its queue goes as well, whoever consumed it says so. */
 static void leave(struct declare *d, struct declare_item *item)
 {
     item->planned = false;

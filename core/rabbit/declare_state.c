@@ -13,7 +13,7 @@ int64_t declare_due(const struct declare *d)
     return due;
 }
 
-/* Nobody waits for it: it was not answered, or is late, or waits for such a one itself. */
+/* Nobody waits for it: its answer did not come or is late, or it waits for such a one itself. */
 static bool is_held(const struct declare_item *item, int64_t now)
 {
     if (item == NULL || item->state == DECLARE_UNANSWERED)

@@ -59,7 +59,7 @@ static void end_when_probed(struct inspection *in)
         end(in);
 }
 
-/* They are not consumed, whatever else is well. */
+/* These queues are not consumed, even if all else is well. */
 static void tell_silent(struct inspection *in)
 {
     const char *queue, *origin;
@@ -300,7 +300,7 @@ static void on_refusal(struct inspection *in, const amqp_channel_close_t *close)
 {
     const struct question *q = &in->questions[in->at];
     const uint16_t code = close->reply_code;
-    /* Who may not make it cannot be told what it is, and need not: a router only asks
+    /* A user who may not make it is not told what it is, and need not know: a router only asks
      * passively for what exists. */
     const bool of_known_exchange = q->kind == ASK_EXCHANGE && in->stating;
     char broker[TEXT_MAX / 2], text[TEXT_MAX];

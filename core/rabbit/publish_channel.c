@@ -234,8 +234,8 @@ static enum fault fault_of(const amqp_channel_close_t *close, const char *why)
     }
 }
 
-/* Rows leave, one of them with the blame; who is left goes out with care. A row that never
- * will be taken is out of the way, so the channel need not wait long. */
+/* All rows leave, one of them with the blame; the others go out again one by one. A row that will
+ * never be taken is out of the way, so the channel need not wait for long. */
 static void settle_blame(struct publish_channel *o, enum fault fault, const char *why)
 {
     size_t lost = window_waiting(o->window);
@@ -389,10 +389,9 @@ static void open_channel(struct publish_channel *o)
     o->due_ms = clock_mono(&o->context->clock) + CHANNEL_RPC_MS;
 }
 
-/* A confirm is overdue. Where what was sent after it is answered, one queue is silent, which the
- * rows to others on this channel need not suffer from, unless too many have piled up behind it
- * (quota.h). Else the channel is suspect, so it goes, and the other rows on it have an unknown
- * outcome. */
+/* A confirm is overdue. Where later rows were answered, one queue is silent. The other rows on this
+ * channel need not suffer from that, unless too many have piled up behind it (quota.h). Where none
+ * was, the channel is suspect: it is closed, and the other rows on it have an unknown outcome. */
 static void expire(struct publish_channel *o, int64_t now)
 {
     struct err err = {0};

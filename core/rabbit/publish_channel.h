@@ -85,8 +85,8 @@ void publish_channel_free(struct publish_channel **o); /* NULL is fine */
 const char *publish_channel_exchange(const struct publish_channel *o);
 uint16_t publish_channel_channel(const struct publish_channel *o);
 
-/* No rule names its exchange any more, so it is not declared and its channel may not be
- * opened before declare_exchange asks for it again. */
+/* No rule names its exchange any more: that is not declared, and its channel is not opened before
+ * declare_exchange asks for it again. */
 bool publish_channel_is_dropped(const struct publish_channel *o);
 
 /* OK when it takes one more publish now; ERR_BUSY when it soon will; ERR_BROKER with
@@ -105,7 +105,7 @@ bool publish_channel_is_short(const struct publish_channel *o);
 bool publish_channel_is_idle(const struct publish_channel *o);
 int64_t publish_channel_asked_ms(const struct publish_channel *o);
 
-/* Its channel is for others, now where it is idle, else once it is. */
+/* It gives its channel away: now where it is idle, else as soon as it is. */
 void publish_channel_give_way(struct publish_channel *o);
 bool publish_channel_gives_way(const struct publish_channel *o);
 bool publish_channel_is_open(const struct publish_channel *o);

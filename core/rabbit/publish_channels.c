@@ -13,7 +13,7 @@ size_t publish_channels_spare(struct publish_channel *const *outlets, size_t n)
     return spare;
 }
 
-/* Whoever holds a channel and is to part with it next. */
+/* The outlet that has a channel and is the next to give it away. */
 static struct publish_channel *next_to_go(struct publish_channel *const *outlets, size_t n)
 {
     struct publish_channel *next = NULL;

@@ -16,8 +16,8 @@
 void publish_channels_share(struct publish_channel *const *outlets, size_t n,
                             const struct channels *channels);
 
-/* The one that can be done without: nothing is under way on it, and it was not asked for
- * longest. n where there is none. */
+/* The one that is needed least: nothing is under way on it, and of such ones it has not been asked
+ * for the longest. n where there is none. */
 size_t publish_channels_spare(struct publish_channel *const *outlets, size_t n);
 
 #endif

@@ -160,7 +160,7 @@ int publisher_plan(struct publisher *p, const struct destination *to, struct err
     return OK;
 }
 
-/* Bytes that would have to be kept if more was taken now. */
+/* True when so many bytes wait to be sent that no more rows are taken. */
 static bool is_stuffed(const struct publisher *p)
 {
     return p->frames.len + link_backlog(p->context.link) > BYTES_WAITING;

@@ -11,7 +11,8 @@ enum {
     QUOTAS_MAX = 1000, /* apart from the one for all others */
     NAME_MAX_LEN = 255,
     FIRST_ROWS = 16,
-    RESERVED = 8, /* an eighth of the window is left to those that are proven or have no row */
+    RESERVED =
+        8, /* an eighth of the window is left to outlets that are proven, or have no row in it */
     PROVEN_PARTS = 7,
     PROVEN_MS = 1000,
     PAUSE_MIN_MS = 1000,
@@ -78,7 +79,8 @@ static bool is_idle(const struct quota *o)
     return o->taken == 0 && o->silent_at == 0;
 }
 
-/* A place for one more: a new one, or that of one with nothing to remember. NULL: there is none. */
+/* A place for one more quota: a new one, or the place of one that has nothing to remember. NULL:
+ * there is none. */
 static struct quota *make_room(struct quotas *q)
 {
     if (q->n < QUOTAS_MAX) {

@@ -47,7 +47,8 @@ bool quota_has_room(const struct quotas *q, const struct quota *o, int64_t now);
 void quota_take(struct quotas *q, struct quota *o);
 void quota_settle(struct quotas *q, struct quota *o, enum publish_outcome outcome, int64_t now);
 
-/* When a probe is due next, monotonic; INT64_MAX: never. Looking is telling it. */
+/* When a probe is due next, monotonic; INT64_MAX: never. quotas_step notes which were due, so that
+ * each is told once. */
 int64_t quotas_due(const struct quotas *q);
 void quotas_step(struct quotas *q);
 
