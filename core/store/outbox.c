@@ -169,27 +169,38 @@ int outbox_add_leg(struct db *db, const struct outbox_row *row, const struct des
     return query_run(&q, err);
 }
 
-int outbox_look(struct db *db, int64_t id, outbox_row_fn *fn, void *arg, struct err *err)
+/* The row, lent until query_end: 1 it is there, 0 it is not, or an ERR_ code. The query has to be
+ * ended and the filler to be freed in any case. */
+static int get_row(struct db *db, struct query *q, int64_t id, struct outbox_row *row,
+                   struct filler *f, struct err *err)
 {
-    struct query q = query_start(db, STATEMENT_OUTBOX_GET);
-    struct outbox_row row;
-    struct filler f;
     int rc;
 
-    filler_init(&f);
-    query_int(&q, id);
-    rc = query_row(&q, err);
-    if (rc == 1) {
-        read_row(q.stmt, &row);
-        rc = fill(db, &row, &f, err);
-        if (rc == OK)
-            (void)fn(arg, &row); /* there is nothing to go on with */
-    } else if (rc == 0) {
-        rc = err_set(err, ERR_NOT_FOUND, "no outbox row %lld", (long long)id);
-    }
+    *q = query_start(db, STATEMENT_OUTBOX_GET);
+    filler_init(f);
+    query_int(q, id);
+    rc = query_row(q, err);
+    if (rc != 1)
+        return rc;
+    read_row(q->stmt, row);
+    rc = fill(db, row, f, err);
+    return rc == OK ? 1 : rc;
+}
+
+int outbox_look(struct db *db, int64_t id, outbox_row_fn *fn, void *arg, struct err *err)
+{
+    struct outbox_row row;
+    struct query q;
+    struct filler f;
+    int rc = get_row(db, &q, id, &row, &f, err);
+
+    if (rc == 1)
+        (void)fn(arg, &row); /* there is nothing to go on with */
     query_end(&q);
     filler_free(&f);
-    return rc;
+    if (rc == 0)
+        return err_set(err, ERR_NOT_FOUND, "no outbox row %lld", (long long)id);
+    return rc == 1 ? OK : rc;
 }
 
 int outbox_claim(struct db *db, int64_t after, size_t limit, outbox_row_fn *fn, void *arg,
@@ -446,32 +457,31 @@ static void address_letter(struct letter *letter, const struct outbox_row *row)
     letter->fingerprint.bits = text_hash(hash, letter->routing_key.data, letter->routing_key.len);
 }
 
+static void letter_of(struct letter *letter, const struct outbox_row *row)
+{
+    letter->identity = row->message.id;
+    letter->message = row->message;
+    address_letter(letter, row);
+    /* Whoever replays it must see that it may have been sent. */
+    letter->attempts = row->attempts == 0 && row->first_sent_at > 0 ? 1 : row->attempts;
+    letter->reply_until = row->reply_until;
+    letter->format = row->format != NULL ? row->format : letter->attempts > 0 ? "" : NULL;
+}
+
 /* The letter is written while the row is still lent by the query. */
 static int dead_letter(struct db *db, int64_t id, const char *reason, int64_t now_ms, bool *found,
                        struct err *err)
 {
-    struct query q = query_start(db, STATEMENT_OUTBOX_GET);
     struct letter letter = {.side = LETTER_OUTBOX, .error = reason, .at = now_ms};
     struct outbox_row row;
+    struct query q;
     struct filler f;
-    int rc;
+    int rc = get_row(db, &q, id, &row, &f, err);
 
-    filler_init(&f);
-    query_int(&q, id);
-    rc = query_row(&q, err);
     *found = rc == 1;
-    if (rc == 1) {
-        read_row(q.stmt, &row);
-        rc = fill(db, &row, &f, err);
-        letter.identity = row.message.id;
-        letter.message = row.message;
-        address_letter(&letter, &row);
-        /* Whoever replays it must see that it may have been sent. */
-        letter.attempts = row.attempts == 0 && row.first_sent_at > 0 ? 1 : row.attempts;
-        letter.reply_until = row.reply_until;
-        letter.format = row.format != NULL ? row.format : letter.attempts > 0 ? "" : NULL;
-        if (rc == OK)
-            rc = letter_add(db, &letter, NULL, NULL, err);
+    if (*found) {
+        letter_of(&letter, &row);
+        rc = letter_add(db, &letter, NULL, NULL, err);
     }
     query_end(&q);
     filler_free(&f);
