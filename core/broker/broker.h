@@ -82,6 +82,7 @@ struct broker_trouble {
     const char *what; /* "queue", "exchange", "binding", ... */
     const char *name; /* of the thing; a binding's is its queue's; lent, as `why` */
     const char *why;
+    bool standby; /* it is as it should be, and waits for another to go */
 };
 
 /* What a broker can tell of where a destination leads, without a message being sent. */

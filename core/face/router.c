@@ -99,6 +99,8 @@ static void add_troubles(struct router *r, struct buf *b)
         json_add_string(b, "what", t.what);
         json_add_string(b, "name", t.name);
         json_add_string(b, "why", t.why);
+        if (t.standby)
+            json_add_bool(b, "standby", true);
         json_end(b, "}");
     }
     json_end(b, "]");

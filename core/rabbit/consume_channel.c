@@ -83,10 +83,25 @@ void consume_channel_down(struct consume_channel *f)
 
 static void set_why(struct consume_channel *f, const char *why)
 {
+    f->standby = false;
     struct reason *shared = reason_take(&f->why, why);
 
     reason_drop(&shared); /* f->why itself keeps it */
     log_event(f->context->log, LOG_WARN, "broker.consume_stopped",
+              LOG_FIELDS(log_text("queue", consumed(f)), log_text("why", why)));
+}
+
+/* That is no trouble: it is what an exclusive consumer is for. Told once until it consumes. */
+static void stand_by(struct consume_channel *f, const char *why)
+{
+    struct reason *shared;
+
+    if (f->standby)
+        return;
+    f->standby = true;
+    shared = reason_take(&f->why, why);
+    reason_drop(&shared); /* f->why itself keeps it */
+    log_event(f->context->log, LOG_INFO, "broker.standby",
               LOG_FIELDS(log_text("queue", consumed(f)), log_text("why", why)));
 }
 
@@ -121,7 +136,11 @@ static void on_close(struct consume_channel *f, const amqp_channel_close_t *clos
         return;
     free_channel(f);
     consume_channel_end_incarnation(f);
-    set_why(f, consume_channel_why_closed(f, close, why, sizeof why));
+    consume_channel_why_closed(f, close, why, sizeof why);
+    if (f->subscription != NULL && consume_channel_must_stand_by(f, close))
+        stand_by(f, why);
+    else
+        set_why(f, why);
     back_off(f);
 }
 
@@ -176,6 +195,7 @@ static void on_consuming(struct consume_channel *f)
     if (f->state != CONSUME_CHANNEL_OPENING)
         return;
     f->state = CONSUME_CHANNEL_CONSUMING;
+    f->standby = false;
     f->since_ms = clock_mono(&f->context->clock);
     log_event(f->context->log, LOG_INFO, "broker.consuming",
               LOG_FIELDS(log_text("queue", consumed(f))));
@@ -232,7 +252,7 @@ static void leave_queue(struct consume_channel *f)
     f->renewing = false;
     f->since_ms = 0;
     f->room = (struct consume_channel_room){.narrow = 0};
-    f->warned = false;
+    f->warned = f->standby = false;
     f->limit = NULL;
     backoff_reset(&f->backoff);
     reason_drop(&f->why);
@@ -440,7 +460,8 @@ void consume_channel_step(struct consume_channel *f)
     int64_t now = clock_mono(&f->context->clock);
 
     if (f->state == CONSUME_CHANNEL_BACKOFF && f->due_ms <= now && !f->draining) {
-        declare_again(f->context->declare, f->queue);
+        if (!f->standby) /* else it is there */
+            declare_again(f->context->declare, f->queue);
         f->state = CONSUME_CHANNEL_DECLARING;
     }
     if (may_open(f) && consume_channel_room_enter(f))
@@ -473,8 +494,13 @@ int64_t consume_channel_due(const struct consume_channel *f)
 bool consume_channel_is_ready(const struct consume_channel *f)
 {
     return f->subscription == NULL || f->dead[0] != '\0' || pace_of(f) != PACE_FLOW ||
-           consume_channel_ticket(f) != 0 ||
+           consume_channel_ticket(f) != 0 || (f->standby && !f->draining) ||
            (f->state == CONSUME_CHANNEL_CONSUMING && !f->draining);
+}
+
+bool consume_channel_stands_by(const struct consume_channel *f)
+{
+    return f->standby;
 }
 
 size_t consume_channel_unacked(const struct consume_channel *f)
@@ -493,6 +519,8 @@ const char *consume_channel_own_trouble(const struct consume_channel *f)
 {
     if (f->subscription == NULL || f->renewing)
         return NULL;
+    if (f->standby)
+        return reason_text(f->why);
     if (is_late(f))
         return "the broker has not answered the consume yet";
     return f->state == CONSUME_CHANNEL_BACKOFF || f->state == CONSUME_CHANNEL_CLOSING ||
@@ -506,7 +534,7 @@ const char *consume_channel_trouble(const struct consume_channel *f)
     if (f->subscription != NULL && f->state == CONSUME_CHANNEL_DECLARING &&
         declare_why(f->queue)[0] != '\0')
         return declare_why(f->queue);
-    return is_late(f) ? NULL : consume_channel_own_trouble(f);
+    return is_late(f) || f->standby ? NULL : consume_channel_own_trouble(f);
 }
 
 bool consume_channel_has_channel(const struct consume_channel *f)

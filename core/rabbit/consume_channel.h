@@ -128,10 +128,13 @@ void consume_channel_drain(struct consume_channel *f);
 void consume_channel_step(struct consume_channel *f);
 int64_t consume_channel_due(const struct consume_channel *f); /* monotonic; INT64_MAX: never */
 
-/* True when it does what it should. One that ends or is kept back has nothing to do, and a
- * dead-letter queue can wait. */
+/* True when it does what it should. One that ends, stands by or is kept back has nothing to do,
+ * and a dead-letter queue can wait. */
 bool consume_channel_is_ready(const struct consume_channel *f);
 size_t consume_channel_unacked(const struct consume_channel *f);
+
+/* It waits for another consumer to go; consume_channel_own_trouble says so, and it is ready. */
+bool consume_channel_stands_by(const struct consume_channel *f);
 
 /* What it would consume is not there, and need not be: a dead-letter queue. */
 bool consume_channel_is_absent(const struct consume_channel *f);
@@ -148,7 +151,7 @@ int64_t consume_channel_rescue_after(const struct consume_channel *f, int64_t wa
 /* Logs, once, that its queue counts returns and has no dead-letter queue of herald's. */
 void consume_channel_warn_unguarded(struct consume_channel *f);
 
-/* Why it does not consume, or NULL. */
+/* Why it does not consume, or NULL: it does, or stands by. */
 const char *consume_channel_trouble(const struct consume_channel *f);
 
 /* The same, where it is not its declaration; an answer that takes long is one, too. */

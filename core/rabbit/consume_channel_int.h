@@ -31,7 +31,8 @@ struct consume_channel {
     const struct subscription *subscription; /* lent; NULL: none yet, or no more */
     const struct subscription *next;         /* of the plan under way; lent; NULL */
     enum consume_channel_state state;
-    uint16_t channel;                      /* its number; 0: none */
+    uint16_t channel; /* its number; 0: none */
+    bool standby; /* it is exclusive and another consumes: it waits for its turn, from try to try */
     bool is_short;                         /* DECLARING: the broker allows no further channel */
     enum broker_pace pace;                 /* its own */
     enum broker_pace opened_at;            /* pace for which the channel was opened */
@@ -57,6 +58,10 @@ struct consume_channel {
 const char *consume_channel_why_closed(const struct consume_channel *f,
                                        const amqp_channel_close_t *close, char *out, size_t size);
 const char *consume_channel_why_cancelled(const struct consume_channel *f, char *out, size_t size);
+
+/* Another one consumes this queue, which this one wants for itself. */
+bool consume_channel_must_stand_by(const struct consume_channel *f,
+                                   const amqp_channel_close_t *close);
 
 /* Closes the channel: what is accepted is acked, the rest goes back, and it is opened again. */
 void consume_channel_renew(struct consume_channel *f);

@@ -30,6 +30,15 @@ const char *consume_channel_why_closed(const struct consume_channel *f,
     }
 }
 
+bool consume_channel_must_stand_by(const struct consume_channel *f,
+                                   const amqp_channel_close_t *close)
+{
+    char broker[240];
+
+    return f->subscription->exclusive && f->dead[0] == '\0' &&
+           words_of(channel_why(close, broker, sizeof broker)) == WORDS_IN_USE;
+}
+
 /* The broker does not say why. From RabbitMQ 4.3 a time-out for acks ends like this, too, on a
  * quorum queue. */
 const char *consume_channel_why_cancelled(const struct consume_channel *f, char *out, size_t size)

@@ -484,7 +484,10 @@ bool consumer_trouble_at(const struct consumer *c, size_t *n, struct broker_trou
             --*n;
             continue;
         }
-        *out = (struct broker_trouble){"queue", consume_channel_queue(c->all[i]), why};
+        *out = (struct broker_trouble){.what = "queue",
+                                       .name = consume_channel_queue(c->all[i]),
+                                       .why = why,
+                                       .standby = consume_channel_stands_by(c->all[i])};
         return true;
     }
     return false;

@@ -53,8 +53,9 @@ bool declare_trouble_at(const struct declare *d, size_t *n, struct broker_troubl
             --*n;
             continue;
         }
-        *out = (struct broker_trouble){declare_item_kind(item), declare_item_name(item),
-                                       declare_why(item)};
+        *out = (struct broker_trouble){.what = declare_item_kind(item),
+                                       .name = declare_item_name(item),
+                                       .why = declare_why(item)};
         return true;
     }
     return false;

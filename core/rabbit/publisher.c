@@ -440,7 +440,8 @@ bool publisher_trouble_at(const struct publisher *p, size_t *n, struct broker_tr
             --*n;
             continue;
         }
-        *out = (struct broker_trouble){"exchange", publish_channel_exchange(p->outlets[i]), why};
+        *out = (struct broker_trouble){
+            .what = "exchange", .name = publish_channel_exchange(p->outlets[i]), .why = why};
         return true;
     }
     return false;

@@ -43,21 +43,29 @@ static const char *first_trouble(const struct rabbit *r)
     return trouble;
 }
 
+static const char *slow_consumer(struct rabbit *r)
+{
+    struct broker_trouble trouble;
+    size_t at;
+
+    for (size_t n = 0; at = n, consumer_trouble_at(r->consumer, &at, &trouble); n++) {
+        if (trouble.standby)
+            continue;
+        snprintf(r->awaited, sizeof r->awaited, "%s \"%s\": %s", trouble.what, trouble.name,
+                 trouble.why);
+        return r->awaited;
+    }
+    return NULL;
+}
+
 /* Nothing is wrong, but an answer is still to come. */
 static const char *awaited(struct rabbit *r)
 {
-    struct broker_trouble trouble;
-    size_t first = 0;
     const char *words = declare_awaited(r->consume.declare, r->awaited, sizeof r->awaited);
 
     if (words == NULL)
         words = declare_awaited(r->publish.declare, r->awaited, sizeof r->awaited);
-    if (words == NULL && consumer_trouble_at(r->consumer, &first, &trouble)) {
-        snprintf(r->awaited, sizeof r->awaited, "%s \"%s\": %s", trouble.what, trouble.name,
-                 trouble.why);
-        words = r->awaited;
-    }
-    return words;
+    return words != NULL ? words : slow_consumer(r);
 }
 
 /* Whoever is not ready has a reason. */

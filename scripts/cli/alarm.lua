@@ -43,7 +43,9 @@ local function judge_router(found, live)
   for _, p in ipairs(live.paused) do
     add(alarm.CRITICAL, "queue %s is paused, every message fails: %s", p.queue, p.error)
   end
-  for _, t in ipairs(live.troubles) do add(alarm.WARNING, "%s %s: %s", t.what, t.name, t.why) end
+  for _, t in ipairs(live.troubles) do
+    if not t.standby then add(alarm.WARNING, "%s %s: %s", t.what, t.name, t.why) end
+  end
   if live.rules_error then add(alarm.WARNING, "the last reload was refused: %s", live.rules_error) end
   if live.rules_wait then add(alarm.WARNING, "not in force yet: %s", live.rules_wait) end
 end

@@ -36,7 +36,8 @@ end
 local function trouble_list(live)
   local list = {}
   for i, t in ipairs(live.troubles) do
-    list[i] = json.object { { "what", t.what }, { "name", t.name }, { "why", t.why } }
+    list[i] = json.object { { "what", t.what }, { "name", t.name }, { "why", t.why },
+      { "standby", t.standby } }
   end
   return list
 end

@@ -190,12 +190,21 @@ class Topology(Case):
     def test_an_exclusive_consumer_keeps_others_out_and_waits_for_its_turn(self):
         fields = 'queue_type = "classic", exclusive = true'
         first = self.listening(fields).start()
-        second = self.listening(fields, name="second").start(ready=False)
-        self.wait_for("the second to be told", lambda: "one of the two is exclusive" in
-                      second.status()["broker"]["error"])
+        second = self.listening(fields, name="second").start()
+        self.wait_for("the second to be told", lambda: second.status()["broker"]["troubles"])
+        broker = second.status()["broker"]
+        self.assertEqual((broker["ready"], broker["error"], broker["troubles"][0]["standby"]),
+                         (True, "", True))
+        self.assert_words(broker["troubles"][0]["why"], "one of the two is exclusive")
+        self.assertEqual(second.run("status", "--check").code, 0)
+        self.assert_words(second.run("status").out, "one of the two is exclusive")
         first.stop()
-        self.wait_for("the second to take over", lambda: second.status()["broker"]["ready"])
+        self.wait_for("the second to take over", lambda: second.events("broker.consuming"))
+        self.assertEqual(second.status()["broker"]["troubles"], [])
         self.assertEqual(len(self.consumers()), 1)
+        self.assertEqual(len(second.events("broker.standby")), 1)
+        self.assertEqual(second.events("broker.consume_stopped"), [])
+        self.assertEqual(len(second.events("broker.declared")), 1)
 
 
 def priorities(consumers):

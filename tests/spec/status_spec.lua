@@ -89,6 +89,11 @@ describe("herald status", function()
         .. "pending=2 retries=1 dead=3;3\n$", line)
     end)
 
+    it("does not warn of a consumer that stands by", function()
+      assert.equal(0, (check({ troubles = { { what = "queue", name = "q", why = "another", standby = true } } },
+        { max_late = "9d", max_dead = "3" })))
+    end)
+
     it("warns of dead letters, and is critical of what is late", function()
       local code, line = check(nil, { max_late = "9d" })
       assert.equal(1, code)

@@ -890,6 +890,42 @@ TEST_BETWEEN(begin, end, a_queue_that_another_has_for_itself_is_told)
     assert_non_null(strstr(consumer_trouble(consumer), "one of the two is exclusive"));
 }
 
+/* The first one that is in trouble, or stands by; its `why` NULL: none does. */
+static struct broker_trouble first_trouble(void)
+{
+    struct broker_trouble t = {.why = NULL};
+    size_t first = 0;
+
+    (void)consumer_trouble_at(consumer, &first, &t);
+    return t;
+}
+
+TEST_BETWEEN(begin, end, an_exclusive_consumer_stands_by_and_is_ready)
+{
+    consumer_is_exclusive = true;
+    CHANGE_TO({"q", "x", 100});
+    consumer_is_exclusive = false;
+    method(2, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    for (int i = 0; i < 2; i++) { /* from try to try */
+        closed(2, 403, "ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use");
+        assert_true(consumer_is_ready(consumer));
+        assert_null(consumer_trouble(consumer));
+        assert_true(first_trouble().standby);
+        assert_non_null(strstr(first_trouble().why, "one of the two is exclusive"));
+        fake_link.said[0] = '\0';
+        fake_now += 60000;
+        consumer_step(consumer);
+        sent("2:open 2:qos(100,each) 2:consume(q exclusive)");
+        assert_true(first_trouble().standby);
+    }
+    method(2, AMQP_BASIC_CONSUME_OK_METHOD, NULL);
+    assert_null(first_trouble().why);
+    assert_true(consumer_is_ready(consumer));
+    closed(2, 404, "NOT_FOUND - no queue 'q' in vhost '/'");
+    assert_false(consumer_is_ready(consumer));
+    assert_false(first_trouble().standby);
+}
+
 TEST_BETWEEN(begin, end, a_change_while_the_channel_opens_closes_what_is_not_wanted)
 {
     CHANGE_TO({"q", "x", 100}, {"r", "", 7}, {"n", "", 5});
