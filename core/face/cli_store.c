@@ -118,6 +118,9 @@ struct pick cli_get_pick(lua_State *L, int table)
     luaL_checktype(L, table, LUA_TTABLE);
     p.type = cli_get_slice(L, table, "type");
     p.order_type = cli_get_slice(L, table, "order_type");
+    p.key1 = cli_get_slice(L, table, "key1");
+    p.key3 = cli_get_slice(L, table, "key3");
+    p.message_id = cli_get_slice(L, table, "message_id");
     p.queue = cli_get_slice(L, table, "queue");
     p.side = cli_get_slice(L, table, "side");
     p.lane = cli_get_slice(L, table, "lane");

@@ -26,8 +26,9 @@ struct slice cli_get_slice(lua_State *L, int table, const char *name);
 int64_t cli_get_integer(lua_State *L, int table, const char *name, int64_t absent);
 bool cli_get_flag(lua_State *L, int table, const char *name);
 
-/* {ids, type, order_type, queue, side, lane, error, group, older_ms, newer_ms, since_ms, before_ms,
- * later (only what is due later), failed}, all optional. Pushes the value that holds the ids. */
+/* {ids, type, key1, order_type, key3, message_id, queue, side, lane, error, group, older_ms,
+ * newer_ms, since_ms, before_ms, later (only what is due later), failed}, all optional. Pushes the
+ * value that holds the ids. */
 struct pick cli_get_pick(lua_State *L, int table);
 
 /* lib_lists.c, lib_changes.c: as cli_add_store, which calls them. */

@@ -24,7 +24,8 @@ static const struct {
  * each row that fits otherwise is read, and judged here. */
 static bool looks_inside(enum pick_table table, const struct pick *p)
 {
-    return table == PICK_RETRY && (p->type.data != NULL || p->order_type.data != NULL);
+    return table == PICK_RETRY && (p->type.data != NULL || p->key1.data != NULL ||
+                                   p->order_type.data != NULL || p->key3.data != NULL);
 }
 
 /* Puts the words into `sql`, or the values into the statement: one walk over the
@@ -47,6 +48,48 @@ static void text_condition(struct writer *w, const char *column, struct slice va
     condition(w, " and ", column, " = ?");
     if (w->sql == NULL)
         query_slice(&w->query, value);
+}
+
+/* The id that a row of the outbox goes out with says which row it is, unless it brought one. */
+static int64_t row_of(struct db *db, struct slice id)
+{
+    const char *colon = memchr(id.data, ':', id.len);
+    size_t len = colon != NULL ? (size_t)(colon - id.data) : 0;
+    char digits[TEXT_INT_MAX];
+    int64_t row = 0;
+
+    if (colon == NULL || id.len - len - 1 > 18)
+        return 0;
+    for (size_t i = len + 1; i < id.len; i++) {
+        if (id.data[i] < '0' || id.data[i] > '9')
+            return 0;
+        row = row * 10 + (id.data[i] - '0');
+    }
+    if (row == 0 || !slice_is((struct slice){id.data, len}, db_store_id(db, row)))
+        return 0;
+    return text_int(digits, row) == id.len - len - 1 ? row : 0; /* no zeros before it */
+}
+
+static void message_condition(struct writer *w, enum pick_table table, struct slice id)
+{
+    static const char *const otherwise[] = {
+        [PICK_LETTERS] = "identity = ?",
+        [PICK_RETRY] = "identity = ?",
+        [PICK_OUTBOX] = "(message_id is null and id = ?)",
+    };
+    bool both = table != PICK_HISTORY; /* which has what a message was known by */
+
+    if (id.data == NULL)
+        return;
+    condition(w, both ? " and (message_id = ? or " : " and message_id = ?",
+              both ? otherwise[table] : "", both ? ")" : "");
+    if (w->sql != NULL)
+        return;
+    query_slice(&w->query, id);
+    if (table == PICK_OUTBOX)
+        query_int(&w->query, row_of(w->query.db, id));
+    else if (both)
+        query_slice(&w->query, id);
 }
 
 static void number_condition(struct writer *w, const char *column, const char *after, int64_t value,
@@ -115,8 +158,11 @@ static void write_where(struct writer *w, enum pick_table table, const struct pi
     text_condition(w, "queue", p->queue);
     if (!looks_inside(table, p)) {
         text_condition(w, "type", p->type);
+        text_condition(w, "business_key1", p->key1);
         text_condition(w, "business_key2", p->order_type);
+        text_condition(w, "business_key3", p->key3);
     }
+    message_condition(w, table, p->message_id);
     text_condition(w, "+lane", p->lane); /* by id: its index would have to be sorted */
     if (table != PICK_HISTORY)
         write_age(w, table, p);
@@ -217,7 +263,8 @@ static int read_inside(sqlite3_stmt *stmt, const struct pick *p, struct envelope
     m.body = column_slice(stmt, c++);
     m.content_type = column_slice(stmt, c++);
     rc = sqlite3_column_int(stmt, c) != 0 ? OK : retry_resolve(&m, e, err);
-    *meant = is_or_any(p->type, m.type) && is_or_any(p->order_type, m.key[1]);
+    *meant = is_or_any(p->type, m.type) && is_or_any(p->key1, m.key[0]) &&
+             is_or_any(p->order_type, m.key[1]) && is_or_any(p->key3, m.key[2]);
     return rc;
 }
 

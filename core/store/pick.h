@@ -18,19 +18,21 @@ enum { PICK_IDS_MAX = 10000, PICK_BATCH = 500, PICK_BATCH_BYTES = 16 * 1024 * 10
 
 /* Every condition that is present must hold. */
 struct pick {
-    const int64_t *ids; /* lent */
-    size_t n_ids;       /* 0: any; at most PICK_IDS_MAX */
-    struct slice type;  /* absent: any; so for the next ones. Of a retry as handlers see it */
-    struct slice order_type;
-    struct slice queue; /* not of the outbox */
-    struct slice side;  /* dead letters, history: "inbox" or "outbox" */
-    struct slice lane;  /* outbox */
-    struct slice error; /* a piece of it; not of the history */
-    int64_t group;      /* dead letters: error_group; below 0: any */
-    int64_t since_ms;   /* not older than this; 0: any. Of the death, of the first try, of */
-    int64_t before_ms;  /* the creation. Older than this; 0: any */
-    int64_t later_ms;   /* retries, outbox: due later than this; 0: any */
-    bool failed;        /* outbox: postponed before */
+    const int64_t *ids;      /* lent */
+    size_t n_ids;            /* 0: any; at most PICK_IDS_MAX */
+    struct slice type;       /* absent: any; so for the next ones. Of a retry as handlers see it */
+    struct slice order_type; /* business key 2 */
+    struct slice key1, key3;
+    struct slice message_id; /* or what a retry or dead letter without one is known by */
+    struct slice queue;      /* not of the outbox */
+    struct slice side;       /* dead letters, history: "inbox" or "outbox" */
+    struct slice lane;       /* outbox */
+    struct slice error;      /* a piece of it; not of the history */
+    int64_t group;           /* dead letters: error_group; below 0: any */
+    int64_t since_ms;        /* not older than this; 0: any. Of the death, of the first try, of */
+    int64_t before_ms;       /* the creation. Older than this; 0: any */
+    int64_t later_ms;        /* retries, outbox: due later than this; 0: any */
+    bool failed;             /* outbox: postponed before */
 };
 
 /* Ids above `after` of what is meant, at most `limit`; ascending, but for later_ms. Of the

@@ -19,48 +19,12 @@ function history.add(parser, common)
   local list = command:command("list", "List them, the newest first.")
   local one = command:command("show", "Show one, whole.")
   rows.kinds(list, { queue = true, side = "inbox: was handled here; outbox: was sent." })
-  list:option("--since", "Only what was finished then or later: 2025-01-31, 2025-01-31T10:00:00Z "
-    .. "(UTC), or a duration ago such as 24h."):argname("TIME")
-  list:option("--before", "Only what was finished earlier."):argname("TIME")
+  rows.times(list)
   rows.paging(list, "Only what is listed behind this id.")
   one:argument("id", "Its id, from `herald history list`.")
   one:flag("--json", "Print JSON.")
   common(command)
   for _, action in ipairs { list, one } do common(action, "_after_action") end
-end
-
--- Days from 1970-01-01 to a day of the Gregorian calendar.
-local function days(year, month, day)
-  if month <= 2 then year, month = year - 1, month + 12 end
-  return 365 * year + year // 4 - year // 100 + year // 400 + (153 * month - 457) // 5 + day - 719469
-end
-
-local DATE <const> = "^(%d%d%d%d)%-(%d%d)%-(%d%d)"
-local TIMES <const> = { DATE .. "$", DATE .. "[T ](%d%d):(%d%d)Z?$", DATE .. "[T ](%d%d):(%d%d):(%d%d)Z?$",
-  DATE .. "[T ](%d%d):(%d%d):(%d%d)%.(%d%d%d)Z?$" }
-
--- Milliseconds since 1970 of a time in UTC; nil when the text is none, such as February 30.
-local function read_time(text)
-  for _, pattern in ipairs(TIMES) do
-    local year, month, day, h, m, s, ms = text:match(pattern)
-    if year then
-      local at = days(math.tointeger(year), math.tointeger(month), math.tointeger(day)) * 86400000
-        + (h or 0) * 3600000 + (m or 0) * 60000 + (s or 0) * 1000 + (ms or 0)
-      local same = ("%s-%s-%sT%s:%s:%s.%sZ"):format(year, month, day, h or "00", m or "00", s or "00",
-        ms or "000")
-      at = math.tointeger(at)
-      return show.time(at) == same and at or nil
-    end
-  end
-end
-
--- The moment that a text names, never 0, which would be none; or nil and what is wrong.
-local function moment(text, option)
-  local ago = core.duration(text)
-  local at = ago and os.time() * 1000 - ago or read_time(text)
-  if at then return math.max(at, 1) end
-  return nil, ("%s is %q, but must be a time such as 2025-01-31 or 2025-01-31T10:00:00Z (UTC), or a "
-    .. "duration such as 15m, 24h or 7d"):format(option, text)
 end
 
 local function row_json(r)
@@ -89,20 +53,6 @@ local function row_cells(r)
     rows.cell(r.key1, 20), rows.cell(r.key2, 20), tostring(r.attempts), rows.cell(r.message_id, 60) }
 end
 
--- What the words say for the core, or nil and what is wrong.
-local function read_page(args)
-  local pick, bad = rows.page(args)
-  if not pick then return nil, bad end
-  for option, name in pairs { since = "since_ms", before = "before_ms" } do
-    if args[option] then
-      pick[name], bad = moment(args[option], "--" .. option)
-      if bad then return nil, bad end
-      pick.any = true
-    end
-  end
-  return pick
-end
-
 local function say_none(pick, s)
   if pick.any then
     io.stdout:write("nothing matches\n")
@@ -114,7 +64,7 @@ local function say_none(pick, s)
 end
 
 function history.list(args)
-  local pick, bad = read_page(args)
+  local pick, bad = rows.page(args)
   if not pick then return USAGE, bad end
   local s, code, problem = folder.open_store(args)
   if not s then return code, problem end

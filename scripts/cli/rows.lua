@@ -4,6 +4,7 @@
 local core = require "herald.core"
 local folder = require "cli.folder"
 local json = require "cli.json"
+local moment = require "cli.moment"
 local show = require "cli.show"
 
 local rows = {}
@@ -17,11 +18,20 @@ local QUIET_S <const> = 2 -- so long a change says nothing where nobody watches
 -- queue, side (what its words mean).
 function rows.kinds(command, has)
   command:option("--type", "Only this message type."):argname("T")
-  command:option("--order-type", "Only this order type (business key 2)."):argname("O")
+  command:option("--key1", "Only of this business key 1, such as an order's number."):argname("KEY")
+  command:option("--order-type --key2", "Only this order type (business key 2)."):argname("KEY")
+  command:option("--key3", "Only of this business key 3."):argname("KEY")
+  command:option("--message-id", "Only of this message id."):argname("ID")
   if has.queue then command:option("--queue", "Only of this queue."):argname("Q") end
   if has.side then
     command:option("--side", has.side):argname("SIDE"):choices { "inbox", "outbox" }
   end
+end
+
+function rows.times(command)
+  command:option("--since", "Only from then on: 2025-01-31, 2025-01-31T10:00:00Z (UTC), or a duration ago "
+    .. "such as 24h."):argname("TIME")
+  command:option("--before", "Only earlier ones."):argname("TIME")
 end
 
 -- Declares ids and filters. `has` as for rows.kinds, group and lane.
@@ -35,6 +45,7 @@ function rows.filters(command, has)
   if has.group then
     command:option("--group", "Only this group, from `herald dead groups`."):argname("G")
   end
+  rows.times(command)
   command:option("--older-than", "Only older ones, such as 15m, 24h or 7d."):argname("DURATION")
   command:option("--newer-than", "Only younger ones."):argname("DURATION")
 end
@@ -59,6 +70,22 @@ local function duration(text, option)
   return nil, ("%s is %q, but must be a duration such as 30s, 15m, 24h or 7d"):format(option, text)
 end
 
+-- Sets what the words say of times, or returns what is wrong.
+local function read_times(args, pick)
+  local bad
+  if args.since and args.newer_than then return "--since and --newer-than exclude each other" end
+  if args.before and args.older_than then return "--before and --older-than exclude each other" end
+  for option, name in pairs { older_than = "older_ms", newer_than = "newer_ms" } do
+    if args[option] then pick[name], bad = duration(args[option], "--" .. option:gsub("_", "-")) end
+    if bad then return bad end
+  end
+  for option, name in pairs { since = "since_ms", before = "before_ms" } do
+    if args[option] then pick[name], bad = moment.read(args[option], "--" .. option) end
+    if bad then return bad end
+  end
+  pick.any = pick.any or (args.older_than or args.newer_than or args.since or args.before) ~= nil
+end
+
 local function read_ids(given)
   if #given > IDS_MAX then
     return nil, ("%d ids, but at most %d at a time: use a filter"):format(#given, IDS_MAX)
@@ -77,18 +104,14 @@ end
 -- false when nothing restricts it.
 function rows.pick(args)
   local pick, bad = { any = false }
-  for _, name in ipairs { "type", "order_type", "queue", "side", "lane", "error" } do
+  for _, name in ipairs { "type", "key1", "order_type", "key3", "message_id", "queue", "side", "lane",
+    "error" } do
     pick[name] = args[name]
     pick.any = pick.any or args[name] ~= nil
   end
   if args.error == "" then return nil, "--error needs a text to look for" end
-  for option, name in pairs { older_than = "older_ms", newer_than = "newer_ms" } do
-    if args[option] then
-      pick[name], bad = duration(args[option], "--" .. option:gsub("_", "-"))
-      if bad then return nil, bad end
-      pick.any = true
-    end
-  end
+  bad = read_times(args, pick)
+  if bad then return nil, bad end
   if args.group then
     pick.group = args.group:match("^%x%x?%x?%x?%x?%x?%x?%x?$") and tonumber(args.group, 16)
     if not pick.group then

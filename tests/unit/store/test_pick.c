@@ -76,6 +76,77 @@ TEST_OPENED(no_page_scans_or_sorts)
     }
 }
 
+/* Few rows have one key or id: those may be sorted. */
+TEST_OPENED(what_is_asked_for_by_name_is_found_by_an_index)
+{
+    const struct {
+        enum pick_table table;
+        struct pick pick;
+        const char *by;
+    } cases[] = {
+        {PICK_LETTERS, {.group = -1, .key1 = {"16", 2}}, "herald_dead_key1 (business_key1=?"},
+        {PICK_LETTERS, {.group = -1, .message_id = {"m", 1}}, "herald_dead_message (message_id=?"},
+        {PICK_LETTERS, {.group = -1, .message_id = {"m", 1}}, "herald_dead_identity (identity=?"},
+        {PICK_HISTORY, {.group = -1, .key1 = {"16", 2}}, "herald_history_key1 (business_key1=?"},
+        {PICK_HISTORY,
+         {.group = -1, .message_id = {"m", 1}},
+         "herald_history_message (message_id=?"},
+    };
+    char plan[1024];
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        plan_of(f, cases[i].table, &cases[i].pick, plan, sizeof plan);
+        assert_contains(plan, cases[i].by);
+        assert_null(strstr(plan, "SCAN"));
+    }
+}
+
+/* Ids of the rows that have that name, as "1 3". */
+static const char *named(struct store *s, enum pick_table table, const char *id, const char *key1)
+{
+    const struct pick p = {.group = -1, .message_id = slice_of(id), .key1 = slice_of(key1)};
+    int64_t *ids;
+    size_t n, used = 0;
+
+    assert_ok(s, pick_ids(s->db, table, &p, 0, 100, &ids, &n, &s->err));
+    s->text[0] = '\0';
+    for (size_t i = 0; i < n; i++)
+        used += (size_t)snprintf(s->text + used, sizeof s->text - used, "%s%lld", i > 0 ? " " : "",
+                                 (long long)ids[i]);
+    free(ids);
+    return s->text;
+}
+
+TEST_OPENED(a_row_is_found_by_the_id_that_it_goes_out_with)
+{
+    char id[64];
+
+    other_exec(f, "insert into herald_outbox(type, message_id, business_key1) values "
+                  "('a', null, '16'), ('b', 'own', '16'), ('c', null, '7')");
+    snprintf(id, sizeof id, "%s:1", db_store_id(f->db, 1));
+    assert_string_equal(named(f, PICK_OUTBOX, id, NULL), "1");
+    assert_string_equal(named(f, PICK_OUTBOX, "own", NULL), "2");
+    snprintf(id, sizeof id, "%s:2", db_store_id(f->db, 2)); /* it has another one */
+    assert_string_equal(named(f, PICK_OUTBOX, id, NULL), "");
+    snprintf(id, sizeof id, "%s:03", db_store_id(f->db, 3));
+    assert_string_equal(named(f, PICK_OUTBOX, id, NULL), "");
+    assert_string_equal(named(f, PICK_OUTBOX, "other:3", NULL), "");
+    assert_string_equal(named(f, PICK_OUTBOX, "3", NULL), "");
+    assert_string_equal(named(f, PICK_OUTBOX, NULL, "16"), "1 2");
+}
+
+TEST_OPENED(a_letter_is_found_by_its_id_or_what_it_is_known_by)
+{
+    other_exec(f, "insert into herald_dead(side, queue, identity, fingerprint, attempts, error, "
+                  "generation, at, message_id, business_key1, timestamp_s) values "
+                  "('inbox', 'q', 'm1', 1, 1, '', 1, 1, 'm1', '16', 0), "
+                  "('inbox', 'q', 'k#1', 1, 1, '', 1, 1, null, '16', 0), "
+                  "('outbox', '', null, 1, 1, '', 1, 1, 'm1', null, 0)");
+    assert_string_equal(named(f, PICK_LETTERS, "m1", NULL), "1 3");
+    assert_string_equal(named(f, PICK_LETTERS, "k#1", NULL), "2");
+    assert_string_equal(named(f, PICK_LETTERS, "m1", "16"), "1");
+}
+
 static int refuse(struct db *db, int64_t id, int64_t now_ms, struct picked *done, struct err *err)
 {
     (void)db;
