@@ -57,6 +57,7 @@ static const struct {
     {"retries_list", "retries_get", LIST_RETRIES, "retry", "", "retries"},
     {"outbox_list", "outbox_get", LIST_OUTBOX, "outbox row", "", "outbox"},
     {"history_list", "history_get", LIST_HISTORY, "message", " in the history", "history"},
+    {"inbox_list", NULL, LIST_INBOX, "", "", ""},
     {"dead_groups", NULL, LIST_LETTER_GROUPS, "", "", ""},
     {"lanes_list", NULL, LIST_LANES, "", "", ""},
 };

@@ -98,6 +98,15 @@ static const char tries[] =
     "  and typeof(coalesce(text ->> 'attempt', 0)) = 'integer'"
     "  and typeof(coalesce(text ->> 'generation', 0)) = 'integer', 0) limit 20";
 
+/* Queue after queue, since there are few and the index begins with them. */
+static const char inbox[] =
+    "with recursive queues(name) as (select min(queue) from herald_inbox union all"
+    "  select (select min(queue) from herald_inbox where queue > name) from queues"
+    "  where name is not null)"
+    " select at, queue, message_id,"
+    " case state when 0 then 'done' when 1 then 'waiting' else 'dead' end as state"
+    " from queues join herald_inbox on queue = name and message_id = ?1";
+
 typedef int complete_fn(struct list *l, struct err *err);
 
 static complete_fn see_inside, make_body;
@@ -105,15 +114,17 @@ static complete_fn see_inside, make_body;
 static const struct view {
     const char *doing; /* for messages */
     const char *sql;
+    bool named;            /* ?1 is pick.message_id */
     bool picked;           /* row by row, by ids of `table` */
     enum pick_table table; /* and */
     complete_fn *complete; /* what SQL cannot say; NULL: nothing */
 } views[LIST_VIEWS] = {
-    [LIST_LETTERS] = {"list dead letters", dead, true, PICK_LETTERS, NULL},
-    [LIST_RETRIES] = {"list retries", retries, true, PICK_RETRY, see_inside},
-    [LIST_OUTBOX] = {"list outbox rows", outbox, true, PICK_OUTBOX, make_body},
-    [LIST_HISTORY] = {"list the history", history, true, PICK_HISTORY, NULL},
+    [LIST_LETTERS] = {"list dead letters", dead, false, true, PICK_LETTERS, NULL},
+    [LIST_RETRIES] = {"list retries", retries, false, true, PICK_RETRY, see_inside},
+    [LIST_OUTBOX] = {"list outbox rows", outbox, false, true, PICK_OUTBOX, make_body},
+    [LIST_HISTORY] = {"list the history", history, false, true, PICK_HISTORY, NULL},
     [LIST_LETTER_GROUPS] = {.doing = "list groups of dead letters", .sql = groups},
+    [LIST_INBOX] = {.doing = "look into the inbox", .sql = inbox, .named = true},
     [LIST_LANES] = {.doing = "list lanes", .sql = lanes},
     [LIST_TRIES] = {.doing = "list tries", .sql = tries},
 };
@@ -132,7 +143,7 @@ struct list {
     size_t bytes;                     /* of the rows so far */
     struct value values[COLUMNS_MAX]; /* of the row at hand */
     struct envelope envelope;         /* lends what its body says, */
-    struct buf body;                  /* and the one that it is sent with */
+    struct buf body;                  /* and the one that it is sent with; or the name of a view */
     struct list *inner;               /* for list_inner; owned, NULL: not yet */
 };
 
@@ -242,6 +253,9 @@ int list_open(struct list **list, struct db *db, const struct list_of *of, struc
     l->whole = of->id != 0;
     if (l->view->picked && !l->whole)
         return pick_ids(db, l->view->table, &of->pick, of->after, of->limit, &l->ids, &l->n, err);
+    if (l->view->named &&
+        buf_append(&l->body, of->pick.message_id.data, of->pick.message_id.len) != OK)
+        return err_set(err, ERR_NOMEM, "out of memory");
     l->one = l->whole ? of->id : (int64_t)of->limit;
     l->n = 1;
     return OK;
@@ -273,7 +287,10 @@ static void stop(struct list *l)
 static void begin_run(struct list *l)
 {
     stop(l);
-    query_int(&l->query, l->ids != NULL ? l->ids[l->at] : l->one);
+    if (l->view->named)
+        query_slice(&l->query, (struct slice){l->body.data, l->body.len});
+    else
+        query_int(&l->query, l->ids != NULL ? l->ids[l->at] : l->one);
     if (sqlite3_bind_parameter_count(l->query.stmt) > 1)
         query_int(&l->query, l->whole);
     l->running = true;

@@ -24,6 +24,7 @@ enum list_view {
     LIST_HISTORY,       /* the newest first */
     LIST_LETTER_GROUPS, /* dead letters whose errors differ only in what varies, the largest first
                          */
+    LIST_INBOX,         /* what the queues know of pick.message_id, one row each that does */
     LIST_LANES, /* in which something waits or failed: of retries, of letters, of the outbox */
     LIST_TRIES, /* by list_inner alone: what each try of a message came to (tries.h) */
     LIST_VIEWS,

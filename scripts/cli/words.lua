@@ -19,6 +19,7 @@ words.modules = {
   retries = require "cli.retries",
   status = require "cli.status",
   test = require "cli.test",
+  trace = require "cli.trace",
 }
 
 local WIDTH <const> = 80 -- of usage and help

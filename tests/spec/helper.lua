@@ -105,6 +105,7 @@ local DEFAULTS <const> = {
   herald_retry = { fingerprint = 0, timestamp_s = 0 },
   herald_history = { timestamp_s = 0 },
   herald_outbox = {},
+  herald_inbox = { fingerprint = 0 },
 }
 
 -- Texts hold anything, bodies are bytes.

@@ -12,6 +12,7 @@ static const struct list_of outbox = {.view = LIST_OUTBOX, .pick = {.group = -1}
 static bool may_sort(enum list_view view, const char *detail)
 {
     return view == LIST_LETTER_GROUPS || (view == LIST_TRIES && strcmp(detail, "SCAN line") == 0) ||
+           (view == LIST_INBOX && strcmp(detail, "SCAN queues") == 0) ||
            strstr(detail, "(subquery") != NULL || strstr(detail, "CONSTANT ROW") != NULL;
 }
 
@@ -137,4 +138,16 @@ TEST_OPENED(times_of_messages_are_seconds)
                   " values (4, 'inbox', 'done', 1, 1, 0), (3, 'inbox', 'done', 1, 1, 99999999999),"
                   " (2, 'inbox', 'done', 1, 1, 100000000000)");
     assert_string_equal(store_listed(f, &page, "at timestamp"), "4|-, 3|99999999999, 2|100000000");
+}
+
+TEST_OPENED(the_inbox_tells_which_queues_know_a_message)
+{
+    const struct list_of of = {.view = LIST_INBOX, .pick = {.message_id = {"m1", 2}}, .limit = 10};
+
+    assert_string_equal(store_listed(f, &of, "queue state at"), "");
+    other_exec(f, "insert into herald_inbox(queue, message_id, state, fingerprint, at) values "
+                  "('a', 'm1', 0, 1, 100), ('a', 'm2', 0, 1, 100), ('b', 'm2', 0, 1, 100), "
+                  "('c', 'm1', 1, 1, 300), ('d', 'm1', 2, 1, 400)");
+    assert_string_equal(store_listed(f, &of, "queue state at"),
+                        "a|done|100, c|waiting|300, d|dead|400");
 }

@@ -1,0 +1,189 @@
+-- trace: what became of one message, or of all that have a business key: where it is, and what
+-- happened to it on the way, as far as the store still knows.
+
+local core = require "herald.core"
+local folder = require "cli.folder"
+local json = require "cli.json"
+local live = require "cli.live"
+local rows = require "cli.rows"
+local show = require "cli.show"
+local whole = require "cli.whole"
+
+local trace = {}
+
+local MOST <const> = 200 -- rows of each kind
+
+function trace.add(parser, common)
+  local command = parser:command("trace", "What became of a message, or of all with a business key.")
+  command:argument("id", "Its message id."):args("?"):argname("ID")
+  rows.kinds(command, {})
+  rows.times(command)
+  command:flag("--json", "Print JSON.")
+  common(command)
+end
+
+-- What is looked for, or nil and what is wrong.
+local function read_pick(args)
+  local pick, bad = rows.pick { type = args.type, key1 = args.key1, order_type = args.order_type,
+    key3 = args.key3, message_id = args.id or args.message_id, since = args.since, before = args.before }
+  if not pick then return nil, bad end
+  if args.id and args.message_id then return nil, "ID and --message-id are the same" end
+  if not (pick.message_id or pick.key1 or pick.order_type or pick.key3) then
+    return nil, "which message? Give its ID, or a key such as --key1 16"
+  end
+  pick.limit, pick.after = MOST, 0
+  return pick
+end
+
+-- Where a message can be: the word for it, what lists it, and what has all of one.
+local places = {
+  { "outbox", "outbox_list" }, { "retries", "retries_list", "retries_get" },
+  { "dead", "dead_list", "dead_get" }, { "history", "history_list" },
+}
+
+-- What each place has, by its word, and the inbox of every id that was found; or nil, kind, why.
+local function look(store, pick)
+  local found, ids = { inbox = {} }, { [pick.message_id or false] = pick.message_id }
+  for _, place in ipairs(places) do
+    local list, kind, why = core[place[2]](store, pick)
+    if not list then return nil, kind, why end
+    for i, row in ipairs(list) do
+      if row.message_id then ids[row.message_id] = row.message_id end
+      if place[3] then list[i] = core[place[3]](store, row.id) or row end
+    end
+    found[place[1]] = list
+  end
+  for _, id in pairs(ids) do
+    local known, kind, why = core.inbox_list(store, { message_id = id })
+    if not known then return nil, kind, why end
+    table.move(known, 1, #known, #found.inbox + 1, found.inbox)
+  end
+  return found
+end
+
+local function place_of(row)
+  if row.exchange and row.exchange ~= "" then return " to exchange " .. row.exchange end
+  return row.routing_key and row.routing_key ~= "" and " to queue " .. row.routing_key or ""
+end
+
+local function queue_of(row)
+  return row.queue and "queue " .. row.queue or row.side
+end
+
+local function attempts(n)
+  return n == 1 and "1 attempt" or n .. " attempts"
+end
+
+-- What the outbox says of a row that is there still.
+local function outbox_state(row, cursor)
+  if row.state == "waiting" then return "waits for room at " .. (row.outlet or "its outlet") end
+  if row.state == "behind" then return "waits behind an earlier one of lane " .. row.lane end
+  if row.due_at > 0 then return ("waits until %s"):format(show.time(row.due_at)) end
+  return row.id <= cursor and "in flight: the broker has not confirmed it yet" or "to be sent"
+end
+
+local told = {
+  outbox = function(add, row, cursor)
+    add(row.created_at, row, "outbox", ("written to the outbox as row %d%s"):format(row.id, place_of(row)))
+    if row.reason then
+      add(row.created_at, row, "outbox", ("refused, %s: %s"):format(attempts(row.attempts), row.reason))
+    end
+    add(nil, row, "outbox", outbox_state(row, cursor))
+  end,
+  retries = function(add, row)
+    for _, try in ipairs(row.tries or {}) do
+      add(try.at, row, queue_of(row), ("attempt %d failed under %s: %s"):format(try.attempt,
+        whole.rules(try.generation), try.error or ""))
+    end
+    add(nil, row, queue_of(row), row.behind and "waits behind an earlier one of lane " .. (row.lane or "")
+      or ("is tried again at %s, after %s"):format(show.time(row.due_at), attempts(row.attempts)))
+  end,
+  dead = function(add, row)
+    for _, try in ipairs(row.tries or {}) do
+      add(try.at, row, queue_of(row), ("attempt %d failed under %s: %s"):format(try.attempt,
+        whole.rules(try.generation), try.error or ""))
+    end
+    add(row.at, row, queue_of(row), ("became dead letter %d after %s: %s"):format(row.id,
+      attempts(row.attempts), row.error))
+    add(nil, row, queue_of(row), ("lies among the dead letters: herald dead show %d"):format(row.id))
+  end,
+  history = function(add, row)
+    add(row.at, row, queue_of(row), ("%s under %s, %s%s"):format(row.outcome,
+      whole.rules(row.generation), attempts(row.attempts), row.side == "outbox" and place_of(row) or ""))
+  end,
+}
+
+-- Steps in order of their time; what is so now comes last.
+local function steps_of(found, cursor)
+  local steps = {}
+  for _, place in ipairs(places) do
+    for _, row in ipairs(found[place[1]]) do
+      told[place[1]](function(at, of, where, what)
+        steps[#steps + 1] = { n = #steps, at = at, id = of.message_id, type = of.type, where = where,
+          what = what }
+      end, row, cursor)
+    end
+  end
+  for _, row in ipairs(found.inbox) do
+    if row.state == "done" then
+      steps[#steps + 1] = { n = #steps, at = row.at, id = row.message_id, where = queue_of(row),
+        what = "is done here: a repeat changes nothing" }
+    end
+  end
+  table.sort(steps, function(a, b)
+    local x, y = a.at or math.huge, b.at or math.huge
+    return x < y or (x == y and a.n < b.n)
+  end)
+  return steps
+end
+
+-- What nobody can know from here.
+local function gaps(s, found)
+  local list = {}
+  if not (s.history and s.history > 0) then
+    list[1] = 'no history: herald.lua has no history = "30d", so what was confirmed or handled left no copy'
+  end
+  for _, place in ipairs(places) do
+    if #found[place[1]] == MOST then
+      list[#list + 1] = ("%s: the first %d only"):format(place[1], MOST)
+    end
+  end
+  return list
+end
+
+local function step_json(step)
+  return json.object {
+    { "at", step.at and show.time(step.at) or json.null }, { "message_id", step.id or json.null },
+    { "type", step.type or json.null }, { "where", step.where }, { "what", step.what },
+  }
+end
+
+local function print_steps(steps)
+  local cells = {}
+  for i, step in ipairs(steps) do
+    cells[i] = { step.at and show.time(step.at) or "now", rows.cell(step.where, 60), rows.cell(step.id, 60),
+      rows.cell(step.type, 40), rows.cell(step.what, 300) }
+  end
+  io.stdout:write(show.table({ "AT", "WHERE", "MESSAGE ID", "TYPE", "WHAT" }, cells), "\n")
+end
+
+function trace.run(args)
+  local pick, bad = read_pick(args)
+  if not pick then return folder.USAGE, bad end
+  local s, code, problem = folder.open_store(args)
+  if not s then return code, problem end
+  local found, kind, why = look(s.store, pick)
+  if not found then return folder.exit_code(kind), why end
+  local steps, missing = steps_of(found, live.ask(s).cursor or 0), gaps(s, found)
+  if args.json then
+    local list = {}
+    for i, step in ipairs(steps) do list[i] = step_json(step) end
+    io.stdout:write(json.encode(json.object { { "steps", list }, { "unknown", missing } }), "\n")
+  elseif #steps > 0 then
+    print_steps(steps)
+  end
+  for _, text in ipairs(args.json and {} or missing) do io.stderr:write("herald: ", text, "\n") end
+  if #steps == 0 then return folder.FAILED, "nothing here knows of it: it never came, or has left no trace" end
+end
+
+return trace
