@@ -20,7 +20,7 @@ local papers = listed "ls *.md docs/*.md examples/*.md examples/*/README.md core
 
 -- A heading's anchor, as GitHub makes it.
 local function anchor(heading)
-  return (heading:gsub("`", ""):lower():gsub("[^%w%s_-]", ""):gsub("%s", "-"))
+  return (heading:gsub("`", ""):lower():gsub("[^%w%s_\x80-\xff-]", ""):gsub("%s", "-"))
 end
 
 local function anchors_of(path)
