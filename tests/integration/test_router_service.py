@@ -71,6 +71,18 @@ class Service(Case):
         router.start(ready=False)
         self.assertIn("STATUS=running; broker ", self.hear("READY=1"))
 
+    def test_a_start_that_takes_long_asks_for_time(self):
+        router = self.supervised({**RECORDER, "migrations/002_long.sql": """
+create table long as with recursive c(n) as (select 1 union all select n + 1 from c where n < 100000)
+  select n, hex(n) as text from c;
+create index long_by_text on long(text);
+"""})
+        router.variables["WATCHDOG_USEC"] = "40000"  # it looks every 10 ms
+        router.start()
+        self.hear("EXTEND_TIMEOUT_USEC=60000000")
+        self.assertNotIn("READY=1", "".join(self.heard))
+        self.hear("READY=1")
+
     def test_rules_that_are_refused_are_told(self):
         router = self.supervised()
         router.start()
