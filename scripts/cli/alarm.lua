@@ -34,7 +34,7 @@ local function judge_router(found, live)
   end
   if live.state == "paused" then add(alarm.CRITICAL, "paused: %s", live.paused_for) end
   if is_said(live.stopped_for) then add(alarm.CRITICAL, "nothing is consumed: %s", live.stopped_for) end
-  if live.broker_state ~= "up" then
+  if live.broker_state ~= "up" and live.broker_state ~= "embedded" then
     add(alarm.CRITICAL, "broker %s: %s", live.broker_state, live.broker_error)
   end
   if is_said(live.store_trouble) then

@@ -94,6 +94,10 @@ describe("herald status", function()
         { max_late = "9d", max_dead = "3" })))
     end)
 
+    it("knows that the embedded broker is never away", function()
+      assert.equal(0, (check({ broker_state = "embedded" }, { max_late = "9d", max_dead = "3" })))
+    end)
+
     it("warns of dead letters, and is critical of what is late", function()
       local code, line = check(nil, { max_late = "9d" })
       assert.equal(1, code)
