@@ -97,8 +97,8 @@ class Install(Case):
         self.install(prefix)
         script = os.path.join(prefix, "share/bash-completion/completions/herald")
         for typed, wanted in (
-                ("d", {"dead"}), ("dead re", {"replay"}), ("outbox ca", {"cancel"}),
-                ("emit --pro", {"--property"}), ("dead list --si", {"--side"}),
+                ("dea", {"dead"}), ("dead repl", {"replay"}), ("outbox canc", {"cancel"}),
+                ("emit --pro", {"--property"}), ("dead list --side", {"--side"}),
                 ("dead list --side ", {"inbox", "outbox"}), ("-C x run --until", {"--until-idle"})):
             words = ["herald", *typed.split(" ")]
             said = self.done("bash", "-c", """
