@@ -46,9 +46,9 @@ static const char *first_trouble(const struct rabbit *r)
 static const char *slow_consumer(struct rabbit *r)
 {
     struct broker_trouble trouble;
-    size_t at;
+    size_t n = 0;
 
-    for (size_t n = 0; at = n, consumer_trouble_at(r->consumer, &at, &trouble); n++) {
+    for (size_t at = n; consumer_trouble_at(r->consumer, &at, &trouble); at = ++n) {
         if (trouble.standby)
             continue;
         snprintf(r->awaited, sizeof r->awaited, "%s \"%s\": %s", trouble.what, trouble.name,

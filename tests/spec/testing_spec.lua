@@ -221,7 +221,8 @@ describe("herald test", function()
       "", {
         ["spec/m.json"] = '{"type": "note", "id": "a:1", "business_key1": 123456789012345678}',
         ["spec/letter.json"] = '{"id": 3, "message_id": "m", "type": "note", "order_type": null, '
-          .. '"queue": "q", "side": "inbox", "attempts": 1, "error": "x", "at": "y", "body": "{}"}',
+          .. '"queue": "q", "side": "inbox", "attempts": 1, "error": "x", "at": "y", "body": "{}", '
+          .. '"tries": [], "format": "cap"}',
       })
   end)
 

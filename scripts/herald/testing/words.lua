@@ -107,7 +107,8 @@ end
 
 -- Fields of what `herald dead show --json` prints that say what became of the message.
 local FATE <const> = { id = true, side = true, attempts = true, error = true, at = true,
-  generation = true, group = true, traceback = true, format = true, tries = true, exchange = true, routing_key = true }
+  generation = true, group = true, traceback = true, format = true, tries = true, exchange = true,
+  routing_key = true }
 
 local function of_letter(found)
   local given = {}
