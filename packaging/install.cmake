@@ -18,4 +18,6 @@ herald_put(systemd/herald@.service.in ${HERALD_UNITDIR})
 herald_put(herald.pc.in ${CMAKE_INSTALL_DATADIR}/pkgconfig)
 file(INSTALL ${PROJECT_SOURCE_DIR}/packaging/systemd/sysusers.conf
      DESTINATION ${CMAKE_INSTALL_PREFIX}/lib/sysusers.d RENAME herald.conf)
+file(INSTALL ${PROJECT_SOURCE_DIR}/packaging/systemd/tmpfiles.conf
+     DESTINATION ${CMAKE_INSTALL_PREFIX}/lib/tmpfiles.d RENAME herald.conf)
 file(REMOVE_RECURSE ${made})
