@@ -20,7 +20,8 @@ floor rabbit: base wire broker
 floor script: base
 floor engine: base store broker rabbit script
 floor spec:   base store broker script engine
-floor face:   base store broker rabbit script engine spec
+floor http:   base
+floor face:   base store broker rabbit script engine spec http
 
 # library HEADER (a name, or a folder of headers): who may include it
 library sqlite3.h:      store spec/spec_sql.c spec/spec_clock.c
@@ -36,9 +37,9 @@ library amqp_tcp_socket.h:
 library amqp_ssl_socket.h:
 library yajl/:          base
 library zlib.h:         base/unpack.c
-library uv.h:           wire broker rabbit engine face store/sqlite/commit_notice.c store/sqlite/commit_notice.h
+library uv.h:           wire broker rabbit engine http face store/sqlite/commit_notice.c store/sqlite/commit_notice.h
 library openssl/:       wire/tls_int.h wire/tls.c wire/tls_context.c wire/tls_words.c
-library microhttpd.h:   face
+library microhttpd.h:   http/http_server.c
 
 # never CALL: the files that may make it all the same
 never strcpy:

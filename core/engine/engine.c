@@ -448,6 +448,11 @@ bool engine_has_route(const struct engine *e, const char *type, const char *orde
     return rules_route(script_rules(e->script), slice_of(type), slice_of(order_type)) != NULL;
 }
 
+bool engine_subscribes(const struct engine *e, struct slice queue)
+{
+    return rules_subscription(script_rules(e->script), queue) != NULL;
+}
+
 void engine_status(struct engine *e, struct engine_status *out)
 {
     const struct topology *t = rules_topology(script_rules(e->script));

@@ -27,6 +27,7 @@
 #include "broker/broker.h"
 #include "engine/counters.h"
 #include "script/script.h"
+#include "store/waiting.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -93,6 +94,23 @@ struct engine_status {
 };
 
 void engine_status(struct engine *e, struct engine_status *out);
+
+/* Whether a subscription of the rules in force names this queue. */
+bool engine_subscribes(const struct engine *e, struct slice queue);
+
+/* What lies in the store, and why. */
+struct engine_backlog {
+    struct waiting_outbox outbox;
+    int64_t pending; /* rows of the outbox */
+    int64_t retries;
+    int64_t dead;
+    int64_t wal_bytes;
+};
+
+/* Reads the store, between two turns: some milliseconds where much waits. Calls back for the
+ * retries of each queue. */
+int engine_look(struct engine *e, struct engine_backlog *out, waiting_queue_fn *fn, void *arg,
+                struct err *err);
 
 /* A reload: the rules as they lie on the disk become the next generation, or nothing
  * changes (docs/design.md#reload). */

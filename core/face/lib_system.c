@@ -6,6 +6,7 @@
 #include "base/json_bytes.h"
 #include "base/text.h"
 #include "face/cli.h"
+#include "http/http_server.h"
 #include "rabbit/rabbit.h"
 
 #include <errno.h>
@@ -46,6 +47,20 @@ static int duration(lua_State *L)
         return 0;
     lua_pushinteger(L, ms);
     return 1;
+}
+
+/* address("127.0.0.1:9121") -> true, or nil and what is wrong */
+static int address(lua_State *L)
+{
+    struct err err = {0};
+
+    if (http_server_check(luaL_checkstring(L, 1), &err) == OK) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, err.text);
+    return 2;
 }
 
 /* broker_url("amqp://...") -> true, or nil and what is wrong */
@@ -131,6 +146,7 @@ void cli_add_system(lua_State *L)
     static const luaL_Reg functions[] = {{"chdir", change_folder},
                                          {"getcwd", current_folder},
                                          {"duration", duration},
+                                         {"address", address},
                                          {"broker_url", broker_url},
                                          {"guard_secrets", guard_secrets},
                                          {"utc", utc},

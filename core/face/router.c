@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "engine/streak.h"
 #include "face/control.h"
+#include "face/probe.h"
 #include "face/service.h"
 
 #include <signal.h>
@@ -23,6 +24,7 @@ struct router {
     struct log *log;
     struct engine *engine;
     struct control *control;
+    struct probe *probe;     /* NULL: nobody asked for one */
     struct notify *notify;   /* NULL: no service manager */
     struct service *service; /* NULL: the same, or it has ended */
     uv_signal_t on_term;
@@ -360,6 +362,7 @@ static void on_closed(void *arg)
 
     service_stop(&r->service);
     control_stop(&r->control);
+    probe_stop(&r->probe);
     uv_close((uv_handle_t *)&r->on_term, NULL);
     uv_close((uv_handle_t *)&r->on_int, NULL);
     uv_close((uv_handle_t *)&r->on_hup, NULL);
@@ -395,6 +398,15 @@ static int make_engine(struct router *r, struct err *err)
     return engine_new(&r->engine, &host, &r->start->settings, err);
 }
 
+static int open_probe(struct router *r, struct err *err)
+{
+    const struct settings *s = &r->start->settings;
+    const struct probe_settings settings = {
+        .loop = &r->loop, .address = s->probe, .store = s->store, .log = r->log};
+
+    return s->probe != NULL ? probe_start(&r->probe, &settings, err) : OK;
+}
+
 /* The socket comes first: a store is upgraded only by a router that can be reached. */
 static int open_router(struct router *r, struct err *err)
 {
@@ -402,6 +414,8 @@ static int open_router(struct router *r, struct err *err)
 
     if (rc == OK)
         rc = service_new(&r->service, &r->loop, r->notify, write_line, r, err);
+    if (rc == OK)
+        rc = open_probe(r, err);
     if (rc == OK)
         rc = make_engine(r, err);
     if (rc == OK)
@@ -411,9 +425,11 @@ static int open_router(struct router *r, struct err *err)
     if (rc == OK) {
         watch_signals(r);
         service_ready(r->service);
+        probe_watch(r->probe, r->engine);
     } else {
         service_stop(&r->service);
         control_stop(&r->control);
+        probe_stop(&r->probe);
     }
     return rc;
 }

@@ -17,6 +17,7 @@ settings.schema = {
   { name = "tls", kind = "tls", default = {} },
   { name = "include", kind = "names" },
   { name = "socket", kind = "string" },
+  { name = "probe", kind = "address" },
   { name = "name", kind = "string", default = "herald" },
   { name = "log_level", kind = "choice", live = true, default = "info",
     choices = { "debug", "info", "warn", "error" } },
@@ -73,6 +74,11 @@ function kinds.broker(value)
   if type(value) == "string" then good, why = core.broker_url(value) end
   if good then return value end
   return nil, '"embedded" or a URL' .. (why and why:gsub("^broker URL", "") or " such as amqp://host/vhost")
+end
+
+function kinds.address(value)
+  local good = type(value) == "string" and core.address(value)
+  return good and value or nil, 'HOST:PORT with a number for the host, such as "127.0.0.1:9121"'
 end
 
 function kinds.names(value)

@@ -8,8 +8,8 @@
 set -eu
 
 packages_build() {
-    echo gcc libc6-dev make cmake pkg-config liblua5.4-dev lua5.4 librabbitmq-dev libssl-dev \
-        libsqlite3-dev libuv1-dev libyajl-dev lua-argparse sqlite3 zlib1g-dev
+    echo gcc libc6-dev make cmake pkg-config liblua5.4-dev lua5.4 libmicrohttpd-dev librabbitmq-dev \
+        libssl-dev libsqlite3-dev libuv1-dev libyajl-dev lua-argparse sqlite3 zlib1g-dev
 }
 
 # libgcc-12-dev, which gcc brings, holds the sanitizers' libraries.
@@ -17,7 +17,7 @@ packages_test() {
     packages_build
     packages_broker
     echo libcmocka-dev lua-busted lua-check lua-filesystem clang clang-format clang-tidy git mandoc \
-        openssl python3 python3-pika procps
+        openssl prometheus python3 python3-pika procps
 }
 
 packages_long() {
