@@ -427,6 +427,8 @@ TEST_OPENED(letters_of_an_older_store_are_grouped_when_the_router_takes_it)
         "alter table herald_queue_item drop column properties;"
         "alter table herald_recent drop column properties;"
         "drop table herald_history; drop table herald_dead_group; drop index herald_dead_by_group;"
+        "drop index herald_dead_key1; drop index herald_dead_message; drop index "
+        "herald_dead_identity;"
         "alter table herald_dead drop column error_group;"
         "alter table herald_dead drop column leg_kind;"
         "alter table herald_outbox drop column properties;"
