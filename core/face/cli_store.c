@@ -1,6 +1,8 @@
 /* cli_store - see cli_store.h. */
 #include "face/cli_store.h"
 
+#include "store/sqlite/backup.h"
+
 #include <lauxlib.h>
 #include <stdlib.h>
 
@@ -9,6 +11,7 @@
 void cli_store_close(struct cli_store *s)
 {
     list_close(&s->list);
+    backup_close(&s->backup);
     db_close(&s->db);
 }
 
@@ -24,10 +27,9 @@ static int free_store(lua_State *L)
 }
 
 /* Pushes it in its closed state first, then opens it. */
-struct cli_store *cli_store_open(lua_State *L, const char *path, bool create, struct err *err)
+static struct cli_store *open_store(lua_State *L, struct db_settings settings, struct err *err)
 {
     struct cli_store *s = lua_newuserdatauv(L, sizeof *s, 0);
-    struct db_settings settings = {.path = path, .create = create, .clock = clock_real()};
 
     *s = (struct cli_store){.db = NULL};
     if (luaL_newmetatable(L, STORE_CLASS)) {
@@ -45,8 +47,20 @@ struct cli_store *cli_store_open(lua_State *L, const char *path, bool create, st
         err_set(err, ERR_NOT_FOUND,
                 "no store at %s: `herald run` and `herald emit` make it; give the router's folder "
                 "with -C DIR, or the store with --store",
-                path);
+                settings.path);
     return s;
+}
+
+struct cli_store *cli_store_open(lua_State *L, const char *path, bool create, struct err *err)
+{
+    return open_store(
+        L, (struct db_settings){.path = path, .create = create, .clock = clock_real()}, err);
+}
+
+struct cli_store *cli_store_open_as_it_is(lua_State *L, const char *path, struct err *err)
+{
+    return open_store(
+        L, (struct db_settings){.path = path, .as_it_is = true, .clock = clock_real()}, err);
 }
 
 struct slice cli_get_slice(lua_State *L, int table, const char *name)

@@ -11,14 +11,17 @@
 
 /* A store that closes itself when a Lua error passes by. */
 struct cli_store {
-    struct db *db;     /* owned; NULL once closed */
-    struct list *list; /* of its rows; owned, NULL: none */
-    struct log *log;   /* warnings of the store; owned */
-    int64_t *ids;      /* of the rows that are meant; owned, NULL: none */
+    struct db *db;         /* owned; NULL once closed */
+    struct list *list;     /* of its rows; owned, NULL: none */
+    struct backup *backup; /* of it; owned, NULL: none */
+    struct log *log;       /* warnings of the store; owned */
+    int64_t *ids;          /* of the rows that are meant; owned, NULL: none */
 };
 
 /* Pushes it. Without `create`, ERR_NOT_FOUND says where a store comes from. */
 struct cli_store *cli_store_open(lua_State *L, const char *path, bool create, struct err *err);
+/* The same of any version, to copy it. */
+struct cli_store *cli_store_open_as_it_is(lua_State *L, const char *path, struct err *err);
 void cli_store_close(struct cli_store *s);
 
 /* Fields of the table at an index; a string is lent as long as the table holds it. */
@@ -31,8 +34,9 @@ bool cli_get_flag(lua_State *L, int table, const char *name);
  * value that holds the ids. */
 struct pick cli_get_pick(lua_State *L, int table);
 
-/* lib_lists.c, lib_changes.c: as cli_add_store, which calls them. */
+/* lib_lists.c, lib_changes.c, lib_backup.c: as cli_add_store, which calls them. */
 void cli_add_lists(lua_State *L);
 void cli_add_changes(lua_State *L);
+void cli_add_backup(lua_State *L);
 
 #endif

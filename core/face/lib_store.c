@@ -258,4 +258,5 @@ void cli_add_store(lua_State *L)
     luaL_setfuncs(L, functions, 0);
     cli_add_lists(L);
     cli_add_changes(L);
+    cli_add_backup(L);
 }

@@ -43,7 +43,8 @@ static void tell_difference(const struct inspection *in, const struct argument *
 {
     const struct queue_probe_argument *found = queue_probe_find(&in->found, wanted->name);
     struct argument there = {.name = wanted->name, .kind = ARGUMENT_INTEGER, .text = ""};
-    char text[TEXT_MAX], asked[ARGUMENT_WORDS_MAX], has[ARGUMENT_WORDS_MAX];
+    char text[TEXT_MAX + 2 * ARGUMENT_WORDS_MAX], asked[ARGUMENT_WORDS_MAX],
+        has[ARGUMENT_WORDS_MAX];
 
     argument_words(wanted, asked, sizeof asked);
     snprintf(has, sizeof has, "without %s", wanted->name);

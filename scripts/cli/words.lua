@@ -9,6 +9,7 @@ local words = {}
 -- gives it the options -C, --store and --broker, and common(action, "_after_action") an action
 -- of a command; run(args) is as commands.run.
 words.modules = {
+  backup = require "cli.backup",
   check = require "cli.check",
   dead = require "cli.dead",
   history = require "cli.history",
@@ -16,6 +17,7 @@ words.modules = {
   lanes = require "cli.lanes",
   outbox = require "cli.outbox",
   reload = require "cli.reload",
+  restore = require "cli.restore",
   retries = require "cli.retries",
   status = require "cli.status",
   test = require "cli.test",

@@ -259,11 +259,16 @@ static int open_work(struct db *db, bool create, struct err *err)
         rc = enter_wal(db, create, err);
     if (rc == OK)
         rc = db_exec(db, db->work, "pragma cache_size = -16384", "open", err);
-    if (rc == OK)
-        rc = schema_open(db, create, err);
+    return rc;
+}
+
+static int open_rooms(struct db *db, bool create, struct err *err)
+{
+    int rc = schema_open(db, create, err);
+
     if (rc == OK)
         rc = statements_open(db, err);
-    return rc;
+    return rc == OK ? epoch_open(db, err) : rc;
 }
 
 static int find_file(struct db *db, const struct db_settings *s, struct err *err)
@@ -294,8 +299,8 @@ static int open_all(struct db *db, const struct db_settings *s, struct err *err)
         rc = lock_take(db, err);
     if (rc == OK)
         rc = open_work(db, s->create, err);
-    if (rc == OK)
-        rc = epoch_open(db, err);
+    if (rc == OK && !s->as_it_is)
+        rc = open_rooms(db, s->create, err);
     if (rc == OK && s->exclusive)
         rc = checkpoint_open(db, err);
     if (rc == OK && s->exclusive) {

@@ -31,6 +31,7 @@ struct db_settings {
     const char *path; /* of the database file; lent for the call */
     bool create;      /* make file and schema when absent */
     bool exclusive;   /* be the router of this store */
+    bool as_it_is;    /* whatever its version, only to be copied (backup.h); neither of the above */
     struct log *log;  /* lent for life */
     struct clock clock;
     const char *vfs;   /* of SQLite's file systems, lent for life; NULL: the default one */

@@ -298,7 +298,7 @@ TEST_FROM(scene, holding, the_age_of_one_that_waited_counts_from_its_first_try)
 TEST_FROM(scene, ordered, a_long_lane_drains_in_few_turns)
 {
     int64_t turns;
-    char id[8];
+    char id[16];
 
     for (int i = 0; i < 50; i++) {
         snprintf(id, sizeof id, "c%02d", i);

@@ -269,7 +269,7 @@ TEST_FROM(scene, choked, a_row_behind_a_flood_is_found_by_reading_ahead)
 /* More outlets wait than one turn serves: each has its turn. */
 TEST_WITH(scene, many_backlogs_are_served_in_turn)
 {
-    char type[8], want[16];
+    char type[16], want[16];
 
     scene_begin(f,
                 "local herald = require 'herald'\n"

@@ -403,7 +403,7 @@ TEST_BETWEEN(check_nothing, finish, faults_58_what_fits_is_consumed_and_the_limi
 
 TEST_BETWEEN(check_nothing, finish, faults_58_more_exchanges_over_a_life_than_are_kept_at_once)
 {
-    char name[16];
+    char name[32];
 
     begin(0, 1);
     start();

@@ -116,7 +116,7 @@ TEST_BETWEEN(begin, check_nothing, what_leads_nowhere_ends_it)
     assert_true(hears("x-a", "none but current is the value 'b' of type 'longstr'"));
     assert_false(hears("x-a", "'b' but current is 'c'"));
     for (int n = 0; n < QUEUE_PROBE_ARGUMENTS_MAX - 1; n++) {
-        char name[8];
+        char name[16];
 
         snprintf(name, sizeof name, "x-%d", n);
         assert_true(hears(name, "none but current is the value '1' of type 'long'"));
