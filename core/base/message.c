@@ -22,6 +22,15 @@ bool message_keep(struct arena *a, struct message *m)
            arena_keep(a, &m->content_type) && arena_keep(a, &m->properties);
 }
 
+size_t message_size(const struct message *m)
+{
+    size_t size = m->body.len + m->headers.len + m->properties.len + m->id.len + m->type.len;
+
+    for (int i = 0; i < MESSAGE_KEYS; i++)
+        size += m->key[i].len;
+    return size;
+}
+
 void envelope_init(struct envelope *e)
 {
     *e = (struct envelope){.type = {NULL, 0}};

@@ -40,6 +40,9 @@ struct message {
 /* Replaces every slice by a copy in the arena. Returns false when there is no room. */
 bool message_keep(struct arena *a, struct message *m);
 
+/* Bytes of all that a row of the store holds of it: MESSAGE_BODY_MAX at most. */
+size_t message_size(const struct message *m);
+
 /* What envelope_read found in a body: lent by the body, and by the tape, which must be freed. */
 struct envelope {
     struct slice type;

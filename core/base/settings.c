@@ -29,6 +29,7 @@ const struct setting settings_list[] = {
     {"message_max", SETTING_NUMBER, AT(message_max), false, {NULL}},
     {"inbox_window", SETTING_NUMBER, AT(inbox_window_ms), false, {NULL}},
     {"history", SETTING_NUMBER, AT(history_ms), true, {NULL}},
+    {"trace_context", SETTING_CHOICE, AT(trace_context), true, {"keep", "make", "off"}},
     {"removed_rules", SETTING_CHOICE, AT(removed_rules), true, {"wait", "refuse"}},
     {"stop_timeout", SETTING_NUMBER, AT(stop_timeout_ms), false, {NULL}},
     {NULL, SETTING_TEXT, 0, false, {NULL}},

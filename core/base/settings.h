@@ -10,6 +10,7 @@
 
 #include "base/tls_settings.h"
 #include "base/topology.h"
+#include "base/trace_context.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,6 +44,7 @@ struct settings {
     int64_t message_max;               /* of a body that rules are given */
     int64_t inbox_window_ms;
     int64_t history_ms;      /* for so long finished messages are kept; 0: none is */
+    int64_t trace_context;   /* enum trace_mode */
     int64_t removed_rules;   /* enum removed_rules */
     int64_t stop_timeout_ms; /* for confirms, after a stop */
 };

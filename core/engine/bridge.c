@@ -6,6 +6,7 @@
 #include "store/outbox.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum {
     STATEMENTS_KEPT = 200,
@@ -191,17 +192,34 @@ static void finish(void *arg, void *stmt)
     sql_done(&s);
 }
 
+/* What a handler emits belongs to the trace of its message, unless its author says another. Not in
+ * a transcript: that is about what the author does. */
+static void inherit(struct bridge *b, struct message *m)
+{
+    struct trace_context c;
+
+    if (b->about.trace == NULL)
+        return;
+    c = *b->about.trace;
+    memcpy(c.span, b->about.span, sizeof c.span);
+    buf_clear(&b->headers);
+    if (trace_context_give(&b->headers, m, &c))
+        m->headers = (struct slice){b->headers.data, b->headers.len};
+}
+
 /* The emit's own insert is herald's statement, not the handler's: the authorizer
  * looks at statements when they are prepared, and outbox_add's is prepared once. */
 static int emit(void *arg, const struct script_emit *e, int64_t *id_out, struct err *err)
 {
     struct bridge *b = arg;
+    struct message m = e->message;
     int rc;
 
+    inherit(b, &m);
     if (e->reply_to.data != NULL)
-        rc = outbox_add_reply(b->db, &e->message, e->reply_to, e->reply_until, id_out, err);
+        rc = outbox_add_reply(b->db, &m, e->reply_to, e->reply_until, id_out, err);
     else
-        rc = outbox_add_keyed(b->db, &e->message, e->due_at, e->key, id_out, err);
+        rc = outbox_add_keyed(b->db, &m, e->due_at, e->key, id_out, err);
     if (rc == OK)
         b->counters->emitted++;
     if (rc == OK && b->transcript != NULL)
@@ -227,11 +245,13 @@ static void log_line(void *arg, enum log_level level, const char *event,
                      const struct log_field *fields)
 {
     struct bridge *b = arg;
-    struct log_field all[LOG_FIELDS_MAX + 4];
+    struct log_field all[LOG_FIELDS_MAX + 5];
     size_t n = 0, most;
 
     if (b->about.message_id.data != NULL)
         all[n++] = log_bytes("message_id", b->about.message_id.data, b->about.message_id.len);
+    if (b->about.trace != NULL)
+        all[n++] = log_bytes("trace_id", b->about.trace->trace, TRACE_ID_LEN);
     if (b->about.hash != NULL) {
         all[n++] = log_int("generation", b->about.generation);
         all[n++] = log_text("hash", b->about.hash);
@@ -289,10 +309,12 @@ int bridge_open(struct bridge *b, struct db *db, struct log *log, struct clock c
         .clock = clock,
         .counters = counters,
     };
+    buf_init(&b->headers, 2 * TRACE_HEADERS_MAX);
     return sql_new(&b->sql, db, STATEMENTS_KEPT, err);
 }
 
 void bridge_close(struct bridge *b)
 {
     sql_free(&b->sql);
+    buf_free(&b->headers);
 }

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/trace_context.h"
 #include "engine/counters.h"
 #include "script/host.h"
 #include "store/sql.h"
@@ -28,7 +29,9 @@ struct transcript {
 struct bridge_about {
     struct slice message_id; /* lent for the call */
     int64_t generation;
-    const char *hash; /* of the generation; lent for the call */
+    const char *hash;                  /* of the generation; lent for the call */
+    const struct trace_context *trace; /* of the message; lent; NULL: none */
+    const char *span;                  /* in it, of this call, which emits descend from */
 };
 
 struct bridge {
@@ -42,6 +45,7 @@ struct bridge {
     int64_t inherited;             /* so may those, by the process before this one */
     struct transcript *transcript; /* lent; NULL: nobody records */
     struct bridge_about about;
+    struct buf headers; /* memory for those of an emit, used again */
 };
 
 /* Fills *b, which must stay where it is while scripts use its host. */

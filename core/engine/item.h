@@ -29,13 +29,16 @@ struct item {
     struct slice identity;            /* what the inbox knows it by; absent: nothing */
     char identity_text[IDENTITY_MAX]; /* holds `identity` where it was made */
     struct fingerprint fingerprint;
-    bool unidentified;        /* its identity is not known yet */
-    struct slice lane;        /* absent: in no order */
-    char lane_text[LANE_MAX]; /* holds `lane` of a delivery */
-    int attempt;              /* this try; the first is 1 */
-    int64_t due_at;           /* its sender wants it no earlier; 0: at once */
-    int64_t first_at;         /* wall clock of the first try */
-    int64_t retry_id;         /* 0: a delivery */
+    bool unidentified;             /* its identity is not known yet */
+    struct slice lane;             /* absent: in no order */
+    char lane_text[LANE_MAX];      /* holds `lane` of a delivery */
+    struct trace_context trace;    /* it belongs to; as the message has it, or made */
+    char span[TRACE_SPAN_LEN + 1]; /* of this try; "": there is no trace */
+    bool trace_made;
+    int attempt;      /* this try; the first is 1 */
+    int64_t due_at;   /* its sender wants it no earlier; 0: at once */
+    int64_t first_at; /* wall clock of the first try */
+    int64_t retry_id; /* 0: a delivery */
     bool redelivered;
     bool read;      /* type and keys of `message` are those that its envelope gives */
     bool waited;    /* a retry that was never tried: it waited for a handler to return */
@@ -54,6 +57,9 @@ bool handle_condemns(const struct turn *t);
 /* True when this message has to wait for the next turn: it is the suspect of a death (strike.h),
  * which is handled alone, and this turn has handled others. */
 bool handle_must_wait(const struct turn *t, struct slice queue, const struct message *m);
+
+/* turn_trace.c: fills what trace it belongs to. */
+void trace_item(struct turn *t, struct item *i);
 
 /* Fills type, keys and id. ERR_INPUT: nobody can read it, a dead letter with these words.
  * ERR_SCRIPT: the rules' own function failed, as a handler does. */

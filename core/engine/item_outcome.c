@@ -31,7 +31,8 @@ void item_log(struct turn *t, enum log_level level, const char *event, const str
                          log_bytes("type", i->message.type.data, i->message.type.len),
                          log_bytes("order_type", i->message.key[1].data, i->message.key[1].len),
                          log_int("attempt", i->attempt), log_int("generation", t->generation),
-                         log_text("hash", script_hash(*t->script)), log_text("reason", reason)));
+                         log_text("hash", script_hash(*t->script)), log_text("reason", reason),
+                         trace_field(&i->trace)));
 }
 
 struct message item_as_kept(const struct item *i)

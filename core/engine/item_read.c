@@ -24,6 +24,7 @@ struct script_message item_as_seen(const struct item *i)
         .routing_key = i->routing_key,
         .attempt = i->attempt,
         .redelivered = i->redelivered,
+        .trace = trace_context_is(&i->trace) ? &i->trace : NULL,
     };
 }
 
@@ -60,8 +61,11 @@ void item_begin_call(struct turn *t, const struct item *i)
     struct slice id = i->identity.data != NULL ? i->identity : i->message.id;
 
     t->caution.asking = false;
-    t->bridge.about = (struct bridge_about){
-        .message_id = id, .generation = t->generation, .hash = script_hash(*t->script)};
+    t->bridge.about = (struct bridge_about){.message_id = id,
+                                            .generation = t->generation,
+                                            .hash = script_hash(*t->script),
+                                            .trace = trace_context_is(&i->trace) ? &i->trace : NULL,
+                                            .span = i->span};
     strike_enter(t->parts.strike, i->queue, i->received.id, strike_fingerprint(&i->received));
     watchdog_enter(t->parts.watchdog, "a handler");
 }

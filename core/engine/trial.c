@@ -149,6 +149,7 @@ static int run_one(struct trial *x, const struct recent *m, struct side *s, stru
     s->doings.cut = false;
     t->script = s->script;
     t->bridge.transcript = &s->doings;
+    trace_item(t, &i);
     if (i.subscription != NULL)
         rc = try_item(t, &i, s, err);
     else

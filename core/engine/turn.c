@@ -32,6 +32,7 @@ int turn_new(struct turn **t_out, const struct turn_parts *parts, const struct s
     t->unhandled.max = UNHANDLED_TOLD_MAX;
     envelope_init(&t->envelope);
     buf_init(&t->unpacked, MESSAGE_BODY_MAX);
+    buf_init(&t->trace_headers, 2 * TRACE_HEADERS_MAX);
     buf_init(&t->key_tapes[0], JSON_TAPE_MAX);
     buf_init(&t->key_tapes[1], JSON_TAPE_MAX);
     arena_init(&t->arena, ARENA_MAX);
@@ -259,7 +260,7 @@ static void start_over(struct turn *t)
     t->condemned = 0;
     t->alone = t->rescuing = false;
     t->cared = false;
-    t->n_decisions = t->n_splits = t->n_dated = t->n_plain = 0;
+    t->n_decisions = t->n_splits = t->n_dated = t->n_plain = t->n_traced = 0;
     t->backlogs.found = false;
     t->fair_before = t->fair;
     t->backlogs.scouted_next = t->backlogs.scouted;

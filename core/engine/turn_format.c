@@ -14,14 +14,15 @@ void format_note_inherited(struct turn *t, const struct outbox_row *row)
         t->plain[t->n_plain++] = row->id;
 }
 
-static bool is_plain(const struct turn *t, const struct outbox_row *row)
+bool format_is_plain(const struct turn *t, const struct outbox_row *row)
 {
     return t->n_plain > 0 && t->plain[t->n_plain - 1] == row->id;
 }
 
 bool format_is_due(struct turn *t, const struct outbox_row *row, const struct route *route)
 {
-    if (route == NULL || route->format == FORMAT_NONE || row->format != NULL || is_plain(t, row))
+    if (route == NULL || route->format == FORMAT_NONE || row->format != NULL ||
+        format_is_plain(t, row))
         return false;
     if (row->first_sent_at > 0 || row->dated_at > 0) {
         t->plain[t->n_plain++] = row->id;
@@ -32,6 +33,7 @@ bool format_is_due(struct turn *t, const struct outbox_row *row, const struct ro
 }
 
 struct forming {
+    struct turn *turn;
     enum message_format format;
     struct formatted made;
     int rc;
@@ -41,8 +43,10 @@ struct forming {
 static bool form(void *arg, const struct outbox_row *row)
 {
     struct forming *f = arg;
+    struct message m = row->message;
 
-    f->rc = format_message(&f->made, f->format, &row->message, row->created_at, f->err);
+    (void)trace_row(f->turn, row, &m);
+    f->rc = format_message(&f->made, f->format, &m, row->created_at, f->err);
     return false;
 }
 
@@ -53,7 +57,7 @@ static struct slice made_of(const struct buf *b)
 
 static int give_format(struct turn *t, int64_t row, const char *format, struct err *err)
 {
-    struct forming f = {.format = format_of(format), .rc = OK, .err = err};
+    struct forming f = {.turn = t, .format = format_of(format), .rc = OK, .err = err};
     int rc;
 
     formatted_init(&f.made);

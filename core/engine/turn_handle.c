@@ -264,6 +264,7 @@ int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
     int rc;
 
     failpoint("delivery_read");
+    trace_item(t, &i);
     note_at_hand(t, i.queue, &i.received);
     t->delta.delivered++;
     judge(t, &i);
@@ -341,6 +342,7 @@ int handle_retry(struct turn *t, const struct retry_row *row, struct err *err)
         return retry_again(db_of(t), row->id, row->attempts, t->now_ms + ORPHAN_WAIT_MS,
                            "orphaned: no subscription for this queue in rules/", row->generation,
                            (struct slice){NULL, 0}, err);
+    trace_item(t, &i);
     note_at_hand(t, i.queue, &i.received);
     t->delta.retried += row->attempts > 0;
     judge(t, &i);

@@ -5,6 +5,7 @@
 #define HERALD_ENGINE_TURN_INT_H
 
 #include "base/chance.h"
+#include "base/trace_context.h"
 #include "engine/bridge.h"
 #include "engine/fair.h"
 #include "engine/foreign.h"
@@ -74,6 +75,12 @@ struct backlogs {
     size_t last_len;
 };
 
+/* A row whose headers became these, to be written down. */
+struct traced {
+    int64_t row;
+    struct slice headers; /* in the turn's arena */
+};
+
 struct turn {
     struct turn_parts parts;
     const struct settings *settings; /* lent */
@@ -105,7 +112,10 @@ struct turn {
     size_t n_dated;
     int64_t *plain; /* rows that may have been sent without a format, which must be written down */
     size_t n_plain;
-    size_t budget; /* rows that the walk at hand may still hand to the broker */
+    struct traced *traced; /* rows that go out with a trace context which was made for them */
+    size_t n_traced;
+    struct buf trace_headers; /* memory for one of these, used again */
+    size_t budget;            /* rows that the walk at hand may still hand to the broker */
     struct backlogs backlogs;
     const struct route *route; /* of the last row that was asked about in this turn; NULL: none */
 
@@ -222,7 +232,20 @@ void publish_decide(struct turn *t, const struct outbox_row *row, enum decision_
  * had in flight is noted for that before anything is written about it. */
 void format_note_inherited(struct turn *t, const struct outbox_row *row);
 bool format_is_due(struct turn *t, const struct outbox_row *row, const struct route *route);
+bool format_is_plain(const struct turn *t, const struct outbox_row *row); /* noted just now */
 int format_row(struct turn *t, int64_t row, const char *format, struct err *err);
+
+/* turn_trace.c. `m` is the row's message, and gets a trace context where the setting wants one and
+ * none was sent yet: true. Whoever sends it notes that, and what was noted is written when the walk
+ * is over. */
+bool trace_is_on(const struct turn *t);
+bool trace_row(struct turn *t, const struct outbox_row *row, struct message *m);
+void trace_note(struct turn *t, int64_t row, struct slice headers);
+int trace_write(struct turn *t, struct err *err);
+/* trace_id=... for the end of a log line, or the end itself; of a row, what it needs is in `room`.
+ */
+struct log_field trace_field(const struct trace_context *c);
+struct log_field trace_field_of_row(struct turn *t, int64_t row, struct trace_context *room);
 
 /* turn_target.c. Destinations are lent until the next row. */
 struct target {

@@ -44,8 +44,9 @@ int publish_init(struct turn *t, struct err *err)
     t->decisions = calloc(TURN_ROWS_MAX, sizeof *t->decisions);
     t->dated = calloc(TURN_ROWS_MAX, sizeof *t->dated);
     t->plain = calloc(TURN_ROWS_MAX, sizeof *t->plain);
+    t->traced = calloc(TURN_ROWS_MAX, sizeof *t->traced);
     if (t->settlements == NULL || t->confirmed == NULL || t->decisions == NULL ||
-        t->dated == NULL || t->plain == NULL)
+        t->dated == NULL || t->plain == NULL || t->traced == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
     return OK;
 }
@@ -57,6 +58,8 @@ void publish_free(struct turn *t)
     free(t->decisions);
     free(t->dated);
     free(t->plain);
+    free(t->traced);
+    buf_free(&t->trace_headers);
 }
 
 void publish_decide(struct turn *t, const struct outbox_row *row, enum decision_kind kind,
@@ -196,15 +199,18 @@ static bool hand_over(struct turn *t, const struct outbox_row *row, const struct
     struct message m = row->message;
     struct err err = {0};
     int64_t dated_at = time_of(t, row);
-    bool go_on = true;
+    bool go_on = true, traced;
 
     m.timestamp_s = dated_at / 1000;
     if (!may_go(t, row, to, true, &go_on))
         return go_on;
+    traced = trace_row(t, row, &m);
     switch (b->ops->publish(b, row->id, to, &m, &err)) {
     case OK:
         t->budget--;
         note_published(t, row, dated_at);
+        if (traced)
+            trace_note(t, row->id, m.headers);
         return true;
     case ERR_BUSY:
         if (b->ops->room(b) > 0) /* else nobody has */
@@ -233,7 +239,7 @@ bool publish_row(void *arg, const struct outbox_row *row)
     if (t->budget == 0)
         return false;
     if (t->n_decisions == TURN_ROWS_MAX || t->n_plain == TURN_ROWS_MAX ||
-        t->n_splits == SPLITS_MAX || turn_share_is_used(t)) {
+        t->n_traced == TURN_ROWS_MAX || t->n_splits == SPLITS_MAX || turn_share_is_used(t)) {
         t->more = true;
         return false;
     }
@@ -261,11 +267,13 @@ static bool add_legs(void *arg, const struct outbox_row *row)
 {
     struct split *s = arg;
     struct target target = {.n = 0};
+    struct outbox_row whole = *row;
     char room[LANE_LEG_MAX];
 
     s->known = target_find(s->turn, row, publish_route(s->turn, row), &target);
+    (void)trace_row(s->turn, row, &whole.message); /* all legs are of one trace */
     for (size_t i = 0; s->known && i < target.n && s->rc == OK; i++)
-        s->rc = outbox_add_leg(s->turn->parts.db, row, &target.to[i],
+        s->rc = outbox_add_leg(s->turn->parts.db, &whole, &target.to[i],
                                lane_of_leg(room, row->lane, &target.to[i]), s->err);
     return false;
 }
@@ -326,6 +334,8 @@ static int carry_out(struct turn *t, struct err *err)
 
     if (rc == OK)
         rc = outbox_set_no_format(t->parts.db, t->plain, t->n_plain, err);
+    if (rc == OK)
+        rc = trace_write(t, err);
     t->n_dated = t->n_plain = 0;
     t->n_splits = 0;
     t->n_decisions = 0; /* a split may make one more, and take it back */

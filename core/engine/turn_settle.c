@@ -29,9 +29,11 @@ enum {
 static int postpone(struct turn *t, int64_t row, enum outbox_trouble trouble, int64_t delay,
                     const char *reason, struct err *err)
 {
-    log_event(
-        t->parts.log, LOG_INFO, "outbox.postponed",
-        LOG_FIELDS(log_int("id", row), log_int("delay_ms", delay), log_text("reason", reason)));
+    struct trace_context room;
+
+    log_event(t->parts.log, LOG_INFO, "outbox.postponed",
+              LOG_FIELDS(log_int("id", row), log_int("delay_ms", delay), log_text("reason", reason),
+                         trace_field_of_row(t, row, &room)));
     return outbox_postpone(t->parts.db, row, trouble, reason, t->now_ms + delay, err);
 }
 
@@ -42,6 +44,8 @@ int settle_put_off(struct turn *t, int64_t row, const char *reason, struct err *
 
 int settle_park(struct turn *t, int64_t row, const char *reason, struct err *err)
 {
+    struct trace_context room;
+    struct log_field trace = trace_field_of_row(t, row, &room);
     bool parked;
     int rc = outbox_park(t->parts.db, row, reason, t->now_ms, &parked, err);
 
@@ -50,12 +54,14 @@ int settle_park(struct turn *t, int64_t row, const char *reason, struct err *err
     t->delta.parked++;
     t->more = true; /* the next one of its lane may be due */
     log_event(t->parts.log, LOG_WARN, "outbox.parked",
-              LOG_FIELDS(log_int("id", row), log_text("reason", reason)));
+              LOG_FIELDS(log_int("id", row), log_text("reason", reason), trace));
     return OK;
 }
 
 int settle_unwanted(struct turn *t, int64_t row, const char *reason, struct err *err)
 {
+    struct trace_context room;
+    struct log_field trace = trace_field_of_row(t, row, &room);
     int rc = turn_history_rows(t, &row, 1, "unwanted", err);
 
     if (rc == OK)
@@ -64,7 +70,7 @@ int settle_unwanted(struct turn *t, int64_t row, const char *reason, struct err 
         return rc;
     t->delta.unwanted++;
     log_event(t->parts.log, LOG_INFO, "outbox.unwanted",
-              LOG_FIELDS(log_int("id", row), log_text("reason", reason)));
+              LOG_FIELDS(log_int("id", row), log_text("reason", reason), trace));
     return OK;
 }
 

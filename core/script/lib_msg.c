@@ -29,6 +29,7 @@ enum field {
     TIMESTAMP,
     REDELIVERED,
     CONTENT_TYPE,
+    TRACE,
     /* what else AMQP says of a message: members of its properties */
     CONTENT_ENCODING,
     CORRELATION_ID,
@@ -57,6 +58,7 @@ static const char *const names[FIELDS] = {
     [TIMESTAMP] = "timestamp",
     [REDELIVERED] = "redelivered",
     [CONTENT_TYPE] = "content_type",
+    [TRACE] = "trace",
     [CONTENT_ENCODING] = "content_encoding",
     [CORRELATION_ID] = "correlation_id",
     [REPLY_TO] = "reply_to",
@@ -136,6 +138,25 @@ static void push_timestamp(lua_State *L, const struct message *m)
         lua_pushinteger(L, m->timestamp_s);
 }
 
+static void push_trace(lua_State *L, const struct trace_context *c)
+{
+    char parent[TRACE_PARENT_LEN + 1];
+
+    if (c == NULL) {
+        lua_pushnil(L);
+        return;
+    }
+    trace_context_parent(c, parent);
+    lua_createtable(L, 0, 5);
+    convert_set_slice(L, "trace_id", slice_of(c->trace));
+    convert_set_slice(L, "span_id", slice_of(c->span));
+    convert_set_slice(L, "traceparent", slice_of(parent));
+    if (c->state[0] != '\0')
+        convert_set_slice(L, "tracestate", slice_of(c->state));
+    lua_pushboolean(L, (c->flags & TRACE_SAMPLED) != 0);
+    lua_setfield(L, -2, "sampled");
+}
+
 static void push_field(lua_State *L, struct script *s, enum field field)
 {
     const struct script_message *sm = s->call.message;
@@ -187,6 +208,9 @@ static void push_field(lua_State *L, struct script *s, enum field field)
         return;
     case CONTENT_TYPE:
         convert_push_slice(L, sm->content_type);
+        return;
+    case TRACE:
+        push_trace(L, sm->trace);
         return;
     default:
         push_property(L, s, m, names[field]);

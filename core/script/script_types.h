@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/message.h"
+#include "base/trace_context.h"
 #include "script/host.h"
 #include "script/rules.h"
 
@@ -53,6 +54,7 @@ struct script_message {
     struct slice routing_key;
     int attempt; /* 1 for the first try */
     bool redelivered;
+    const struct trace_context *trace; /* it belongs to; NULL: none */
 };
 
 enum script_verdict {

@@ -132,9 +132,7 @@ static int check_result(struct mended *m, const struct letter_edit *edit, struct
     if (rc == OK && r->type.len > SHORT_MAX)
         rc = err_set(err, ERR_INPUT, "its type has %zu bytes, over the limit of %d", r->type.len,
                      SHORT_MAX);
-    if (rc == OK && r->body.len + r->headers.len + r->properties.len + r->id.len + r->type.len +
-                            r->key[0].len + r->key[1].len + r->key[2].len >
-                        MESSAGE_BODY_MAX)
+    if (rc == OK && message_size(r) > MESSAGE_BODY_MAX)
         rc = err_set(err, ERR_INPUT,
                      "body, headers, properties and keys together are over the limit of %d "
                      "bytes",

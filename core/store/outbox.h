@@ -123,6 +123,9 @@ int outbox_set_format(struct db *db, int64_t id, const char *format, const struc
                       struct err *err);
 int outbox_set_no_format(struct db *db, const int64_t *ids, size_t n, struct err *err);
 
+/* What a row that is sent for the first time got on top of its headers. */
+int outbox_set_headers(struct db *db, int64_t id, struct slice headers, struct err *err);
+
 /* A row that stands for one whose message had a format has it already (outbox_row). */
 int outbox_keep_format(struct db *db, int64_t id, const char *format, struct err *err);
 

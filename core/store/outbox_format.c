@@ -12,6 +12,15 @@ int outbox_keep_format(struct db *db, int64_t id, const char *format, struct err
     return query_run(&q, err);
 }
 
+int outbox_set_headers(struct db *db, int64_t id, struct slice headers, struct err *err)
+{
+    struct query q = query_start(db, STATEMENT_OUTBOX_HEADERS);
+
+    query_slice(&q, headers);
+    query_int(&q, id);
+    return query_run(&q, err);
+}
+
 int outbox_set_format(struct db *db, int64_t id, const char *format, const struct message *m,
                       struct err *err)
 {

@@ -265,6 +265,8 @@
     X(OUTBOX_NO_FORMAT, "note that an outbox row has no format",                                   \
       "update herald_outbox set format = '', dated_at = coalesce(dated_at, created_at) "           \
       "where id = ? and format is null")                                                           \
+    X(OUTBOX_HEADERS, "write an outbox row's headers",                                             \
+      "update herald_outbox set headers = ? where id = ?")                                         \
     X(OUTBOX_KEEP_FORMAT, "write an outbox row's format",                                          \
       "update herald_outbox set format = ? where id = ?")                                          \
     X(OUTBOX_NOW, "make an outbox row due",                                                        \

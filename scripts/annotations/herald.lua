@@ -197,6 +197,13 @@ function log.warn(text, fields) end
 function log.error(text, fields) end
 
 ---The message a handler is called for. Read-only, and gone when the handler returns.
+---@class herald.trace
+---@field trace_id string 32 hexadecimal digits
+---@field span_id string of who sent it, 16 hexadecimal digits
+---@field sampled boolean
+---@field traceparent string
+---@field tracestate? string
+
 ---@class herald.msg
 ---@field id? string message id
 ---@field type string
@@ -213,6 +220,7 @@ function log.error(text, fields) end
 ---@field routing_key string
 ---@field timestamp? integer seconds since 1970
 ---@field redelivered boolean
+---@field trace? herald.trace the trace that it belongs to
 ---@field content_type? string
 ---@field content_encoding? string
 ---@field correlation_id? string

@@ -38,6 +38,8 @@ settings.schema = {
   { name = "inbox_window", kind = "duration", default = "7d", min = "1m", max = "3650d" },
   { name = "history", kind = "duration", live = true, default = false, off = true, min = "1m",
     max = "3650d" },
+  { name = "trace_context", kind = "choice", live = true, default = "keep",
+    choices = { "keep", "make", "off" } },
   { name = "removed_rules", kind = "choice", live = true, default = "wait", choices = { "wait", "refuse" } },
   { name = "stop_timeout", kind = "duration", default = "8s", min = "0s", max = "10m" },
 }

@@ -76,6 +76,14 @@ static int accept(struct broker *b, struct delivery *d, struct err *err)
     return OK;
 }
 
+static void told_headers(struct scene *s, const struct message *m)
+{
+    size_t told = strlen(s->headers);
+
+    snprintf(s->headers + told, sizeof s->headers - told, "%.*s ",
+             m->headers.data ? (int)m->headers.len : 1, m->headers.data ? m->headers.data : "-");
+}
+
 static int publish(struct broker *b, int64_t row, const struct destination *to,
                    const struct message *m, struct err *err)
 {
@@ -90,6 +98,7 @@ static int publish(struct broker *b, int64_t row, const struct destination *to,
     snprintf(s->pending + used, sizeof s->pending - used, "%lld>%s ", (long long)row, name);
     snprintf(s->times + strlen(s->times), sizeof s->times - strlen(s->times), "%lld@%lld ",
              (long long)row, (long long)m->timestamp_s);
+    told_headers(s, m);
     snprintf(s->ids + told, sizeof s->ids - told, "%.*s ", (int)m->id.len, m->id.data);
     return OK;
 }

@@ -49,6 +49,7 @@ struct scene {
     char pending[1024];   /* publishes of the running turn: "ID>exchange " */
     char published[4096]; /* told */
     char ids[4096];       /* message ids of all publishes that were asked for: "id " */
+    char headers[4096];   /* headers of the same, "-" where there are none: "{} - " */
     char times[1024];     /* timestamps of the same: "ROW@seconds " */
     int publish_code;     /* what publish answers */
     char full[64];        /* the exchange or queue that takes no row now; "": all do */

@@ -22,6 +22,26 @@ TEST_WITH(scene, all_fields_are_there)
             "assert(tostring(msg) == 'herald.msg m-1')");
 }
 
+TEST_WITH(scene, the_trace_is_there)
+{
+    struct trace_context c;
+
+    assert_true(trace_context_read(
+        &c, slice_of("{\"traceparent\":\"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\","
+                     "\"tracestate\":\"k=v\"}")));
+    f->lent.trace = &c;
+    RUNS(f, "assert(msg.trace.trace_id == '4bf92f3577b34da6a3ce929d0e0e4736')\n"
+            "assert(msg.trace.span_id == '00f067aa0ba902b7' and msg.trace.sampled == true)\n"
+            "assert(msg.trace.traceparent == '00-' .. msg.trace.trace_id .. '-' .. "
+            "msg.trace.span_id .. '-01')\n"
+            "assert(msg.trace.tracestate == 'k=v')");
+    c.flags = 0;
+    c.state[0] = '\0';
+    RUNS(f, "assert(msg.trace.sampled == false and msg.trace.tracestate == nil)");
+    f->lent.trace = NULL;
+    RUNS(f, "assert(msg.trace == nil)");
+}
+
 TEST_WITH(scene, what_is_absent_is_nil)
 {
     f->message.id = (struct slice){NULL, 0};
