@@ -22,7 +22,7 @@ set(CPACK_DEBIAN_PACKAGE_SECTION net)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS adduser)
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS sqlite3)
-set(CPACK_DEBIAN_PACKAGE_SUGGESTS "lua-busted, lua-check, rabbitmq-server")
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "libcurl4, lua-busted, lua-check, rabbitmq-server")
 set(scripts ${CMAKE_CURRENT_SOURCE_DIR}/debian)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${scripts}/conffiles ${scripts}/postinst ${scripts}/prerm
                                        ${scripts}/postrm)

@@ -12,6 +12,7 @@ const struct setting settings_list[] = {
     {"tls", SETTING_TLS, AT(tls), false, {NULL}},
     {"socket", SETTING_TEXT, AT(socket), false, {NULL}},
     {"probe", SETTING_TEXT, AT(probe), false, {NULL}},
+    {"spans", SETTING_TEXT, AT(spans), false, {NULL}},
     {"name", SETTING_TEXT, AT(name), false, {NULL}},
     {"log_level", SETTING_CHOICE, AT(log_level), true, {"debug", "info", "warn", "error"}},
     {"log_format", SETTING_CHOICE, AT(log_format), false, {"logfmt", "json"}},

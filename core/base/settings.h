@@ -26,6 +26,7 @@ struct settings {
     const char *password_file; /* that of the broker; NULL: it is in the URL */
     struct tls_settings tls;   /* for amqps:// */
     const char *socket;        /* where commands reach the router */
+    const char *spans;         /* file or URL that spans go to; NULL: nowhere */
     const char *probe;         /* where health and metrics are served; NULL: nowhere */
     const char *name;          /* of the connections, for people who look at the broker */
     int64_t log_level;         /* enum log_level */

@@ -304,6 +304,7 @@ static void on_house(uv_timer_t *timer)
     struct broker_state state = {0};
 
     log_tell(e->host.log);
+    span_export_tell(e->host.spans, e->host.log);
     check_store(e);
     e->broker->ops->state(e->broker, &state);
     if (state.ready && !e->was_ready) {
@@ -474,6 +475,8 @@ void engine_status(struct engine *e, struct engine_status *out)
         .subscriptions = t->n_subscriptions,
         .handlers = rules_count(script_rules(e->script), RULE_HANDLER),
         .script_memory = script_memory(e->script),
+        .spans_sent = span_export_sent(e->host.spans),
+        .spans_dropped = span_export_dropped(e->host.spans),
     };
     e->broker->ops->state(e->broker, &out->broker);
 }

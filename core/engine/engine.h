@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/settings.h"
+#include "base/span_export.h"
 #include "broker/broker.h"
 #include "engine/counters.h"
 #include "script/script.h"
@@ -49,6 +50,7 @@ struct engine_host {
     void (*edited)(void *arg); /* files of the rules changed: reload; NULL: nobody watches */
     void *arg;
     const struct notify *notify; /* the service manager; lent; may be NULL */
+    struct span_export *spans;   /* where spans go; lent; NULL: they are off */
 };
 
 /* Whether the rules in force have a route for such rows. */
@@ -91,6 +93,7 @@ struct engine_status {
     int64_t reloads_refused; /* that changed nothing */
     size_t routes, subscriptions, handlers;
     size_t script_memory; /* bytes */
+    int64_t spans_sent, spans_dropped;
 };
 
 void engine_status(struct engine *e, struct engine_status *out);

@@ -103,6 +103,18 @@ static int make_watchdog(struct engine *e, struct err *err)
     return limit_ms > 0 ? watchdog_start(&e->watchdog, limit_ms, e->host.notify, err) : OK;
 }
 
+static int make_spans(struct engine *e, struct err *err)
+{
+    const struct settings *s = &e->settings;
+
+    if (e->host.spans == NULL)
+        return OK;
+    e->spans =
+        turn_spans_new(e->host.spans, strcmp(s->broker, "embedded") == 0 ? "herald" : "rabbitmq",
+                       (size_t)s->publish_window);
+    return e->spans != NULL ? OK : err_set(err, ERR_NOMEM, "out of memory");
+}
+
 static int make_turn(struct engine *e, struct err *err)
 {
     return turn_new(&e->turn,
@@ -117,6 +129,7 @@ static int make_turn(struct engine *e, struct err *err)
                         .pausing = true,
                         .strike = e->strike,
                         .watchdog = e->watchdog,
+                        .spans = e->spans,
                         .seed = (uint64_t)clock_wall(&e->host.clock) ^ (uint64_t)getpid() << 32,
                     },
                     &e->settings, err);
@@ -157,7 +170,9 @@ static int make_parts(struct engine *e, struct err *err)
     if (rc != OK)
         return rc;
     open_strike(e);
-    rc = make_turn(e, err);
+    rc = make_spans(e, err);
+    if (rc == OK)
+        rc = make_turn(e, err);
     return rc == OK ? load_rules(e, err) : rc;
 }
 
@@ -194,6 +209,7 @@ void engine_free(struct engine **e)
     REQUIRE((*e)->state == ENGINE_BUILT || (*e)->state == ENGINE_CLOSED);
     script_free(&(*e)->script); /* before the turn, whose host it uses */
     turn_free(&(*e)->turn);
+    turn_spans_free(&(*e)->spans);
     watchdog_stop(&(*e)->watchdog);
     strike_close(&(*e)->strike);
     if ((*e)->broker != NULL)

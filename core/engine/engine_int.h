@@ -8,6 +8,7 @@
 #include "engine/outage.h"
 #include "engine/rules_watch.h"
 #include "engine/turn.h"
+#include "engine/turn_spans.h"
 #include "store/sqlite/commit_notice.h"
 
 enum engine_state {
@@ -35,6 +36,7 @@ struct engine {
     struct rules_watch *rules_watch; /* NULL: nobody wants to know */
     struct broker *broker;
     struct turn *turn;
+    struct turn_spans *spans;  /* NULL: they are off */
     struct strike *strike;     /* NULL: its file cannot be used */
     struct watchdog *watchdog; /* NULL: the settings want none */
     struct commit_notice *commits;

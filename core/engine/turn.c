@@ -323,6 +323,7 @@ static enum turn_result finish(struct turn *t)
     pass_committed(t);
     db_saw_id(t->parts.db, t->highest_row);
     t->parts.broker->ops->tell(t->parts.broker);
+    turn_spans_keep(t->parts.spans);
     pausing_tell(t);
     if (t->delta.published > 0)
         failpoint("sent");
@@ -367,6 +368,7 @@ static enum turn_result undo(struct turn *t, bool script_broken, struct err *err
     db_rollback(t->parts.db);
     log_drop(t->parts.log);
     pauses_undo(&t->pauses);
+    turn_spans_undo(t->parts.spans);
     t->fair = t->fair_before;
     t->parts.broker->ops->forget(t->parts.broker);
     return script_broken ? run_again(t, err) : TURN_OUTAGE;

@@ -32,6 +32,7 @@
 
 struct turn;
 struct past_rules;
+struct turn_spans;
 struct pause;
 
 /* What a turn works with. */
@@ -48,6 +49,7 @@ struct turn_parts {
     bool pausing;      /* subscriptions pause when every message fails alike (streak.h) */
     struct strike *strike;     /* who was in its handler when the process died; NULL: no file */
     struct watchdog *watchdog; /* NULL: nobody looks */
+    struct turn_spans *spans;  /* NULL: they are off */
 };
 
 enum turn_result {

@@ -45,7 +45,8 @@ static bool form(void *arg, const struct outbox_row *row)
     struct forming *f = arg;
     struct message m = row->message;
 
-    (void)trace_row(f->turn, row, &m);
+    if (trace_row(f->turn, row, &m))
+        turn_spans_made(f->turn->parts.spans, row, &m);
     f->rc = format_message(&f->made, f->format, &m, row->created_at, f->err);
     return false;
 }

@@ -143,14 +143,40 @@ static int run_inside(struct turn *t, const struct item *i, const struct handler
     return rc == OK ? db_release(db_of(t), err) : rc;
 }
 
+static struct span span_of(const struct item *i)
+{
+    return (struct span){.context = &i->trace,
+                         .root = i->trace_made,
+                         .id = i->span,
+                         .exchange = i->exchange,
+                         .routing_key = i->routing_key,
+                         .queue = i->queue,
+                         .message_id = i->received.id,
+                         .type = i->message.type};
+}
+
+static void tell_try(struct turn *t, const struct item *i, int64_t start_us)
+{
+    struct span span = span_of(i);
+
+    span.body = i->received.body.len;
+    span.attempt = i->attempt;
+    span.generation = t->generation;
+    span.start_us = start_us;
+    turn_spans_tried(t->parts.spans, &span,
+                     t->outcome.verdict == SCRIPT_DONE ? "" : t->outcome.error);
+}
+
 static int run_handler(struct turn *t, struct item *i, const struct handler *h, struct err *err)
 {
+    int64_t start_us = turn_spans_now(t->parts.spans);
     int rc;
 
     i->handler = h;
     rc = run_inside(t, i, h, err);
     if (rc != OK)
         return rc;
+    tell_try(t, i, start_us);
     return t->outcome.verdict == SCRIPT_DONE ? item_done(t, i, err)
                                              : item_failed(t, i, &t->outcome, err);
 }
@@ -243,6 +269,45 @@ static int run_in_order(struct turn *t, struct item *i, const struct handler *h,
     return rc == OK ? db_release(db_of(t), err) : rc;
 }
 
+static int handle_it(struct turn *t, struct delivery *d, struct item *i, struct err *err)
+{
+    const struct handler *h;
+    struct err why = {0};
+    int64_t floor = 0;
+    bool go_on;
+    int rc;
+
+    failpoint("delivery_read");
+    trace_item(t, i);
+    note_at_hand(t, i->queue, &i->received);
+    t->delta.delivered++;
+    judge(t, i);
+    if (d->defect != NULL)
+        return dead_letter_unreadable(t, i, d->defect, err);
+    rc = item_read(t, i, &why);
+    if (rc == OK)
+        rc = item_identify(t, i, &why);
+    if (rc != OK)
+        return unread(t, i, d->dead_lettered != NULL, &why, err);
+    i->lane = lane_of(i->lane_text, i->subscription->order_by, &i->message);
+    rc = db_savepoint(db_of(t), err);
+    if (rc == OK)
+        rc = item_enter(t, i, &go_on, err);
+    if (rc == OK && go_on)
+        rc = item_floor(t, i, &floor, err);
+    if (rc != OK)
+        return rc;
+    h = go_on && floor == 0 && d->dead_lettered == NULL ? handler_of(t, i) : NULL;
+    if (h != NULL)
+        return run_in_order(t, i, h, err);
+    rc = db_release(db_of(t), err);
+    if (rc == OK && floor != 0)
+        return item_dead_letter_old(t, i, floor, err);
+    if (rc == OK && go_on && d->dead_lettered != NULL)
+        return item_dead_letter(t, i, d->dead_lettered, NULL, 0, err);
+    return rc == OK && go_on ? item_unhandled(t, i, err) : rc;
+}
+
 int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
 {
     struct item i = {
@@ -257,41 +322,12 @@ int handle_delivery(struct turn *t, struct delivery *d, struct err *err)
         .redelivered = d->redelivered,
         .subscription = d->subscription,
     };
-    const struct handler *h;
-    struct err why = {0};
-    int64_t floor = 0;
-    bool go_on;
-    int rc;
+    int rc = handle_it(t, d, &i, err);
+    struct span span = span_of(&i);
 
-    failpoint("delivery_read");
-    trace_item(t, &i);
-    note_at_hand(t, i.queue, &i.received);
-    t->delta.delivered++;
-    judge(t, &i);
-    if (d->defect != NULL)
-        return dead_letter_unreadable(t, &i, d->defect, err);
-    rc = item_read(t, &i, &why);
     if (rc == OK)
-        rc = item_identify(t, &i, &why);
-    if (rc != OK)
-        return unread(t, &i, d->dead_lettered != NULL, &why, err);
-    i.lane = lane_of(i.lane_text, i.subscription->order_by, &i.message);
-    rc = db_savepoint(db_of(t), err);
-    if (rc == OK)
-        rc = item_enter(t, &i, &go_on, err);
-    if (rc == OK && go_on)
-        rc = item_floor(t, &i, &floor, err);
-    if (rc != OK)
-        return rc;
-    h = go_on && floor == 0 && d->dead_lettered == NULL ? handler_of(t, &i) : NULL;
-    if (h != NULL)
-        return run_in_order(t, &i, h, err);
-    rc = db_release(db_of(t), err);
-    if (rc == OK && floor != 0)
-        return item_dead_letter_old(t, &i, floor, err);
-    if (rc == OK && go_on && d->dead_lettered != NULL)
-        return item_dead_letter(t, &i, d->dead_lettered, NULL, 0, err);
-    return rc == OK && go_on ? item_unhandled(t, &i, err) : rc;
+        turn_spans_accepted(t->parts.spans, &span);
+    return rc;
 }
 
 /* Runs the handler of a retry. One that has its identity only now may have been handled under it,

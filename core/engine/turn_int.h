@@ -15,6 +15,7 @@
 #include "engine/share.h"
 #include "engine/streak.h"
 #include "engine/turn.h"
+#include "engine/turn_spans.h"
 #include "store/outbox.h"
 #include "store/recent.h"
 #include "store/retry.h"

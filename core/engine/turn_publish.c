@@ -209,8 +209,11 @@ static bool hand_over(struct turn *t, const struct outbox_row *row, const struct
     case OK:
         t->budget--;
         note_published(t, row, dated_at);
-        if (traced)
+        if (traced) {
             trace_note(t, row->id, m.headers);
+            turn_spans_made(t->parts.spans, row, &m);
+        }
+        turn_spans_sent(t->parts.spans, row, &m, to);
         return true;
     case ERR_BUSY:
         if (b->ops->room(b) > 0) /* else nobody has */
@@ -271,7 +274,8 @@ static bool add_legs(void *arg, const struct outbox_row *row)
     char room[LANE_LEG_MAX];
 
     s->known = target_find(s->turn, row, publish_route(s->turn, row), &target);
-    (void)trace_row(s->turn, row, &whole.message); /* all legs are of one trace */
+    if (trace_row(s->turn, row, &whole.message)) /* all legs are of one trace */
+        turn_spans_made(s->turn->parts.spans, row, &whole.message);
     for (size_t i = 0; s->known && i < target.n && s->rc == OK; i++)
         s->rc = outbox_add_leg(s->turn->parts.db, &whole, &target.to[i],
                                lane_of_leg(room, row->lane, &target.to[i]), s->err);

@@ -233,6 +233,7 @@ static int settle_some(struct turn *t, size_t n, size_t *confirmed, struct err *
     int rc = OK;
 
     for (size_t i = 0; i < n && rc == OK; i++) {
+        turn_spans_settled(t->parts.spans, &t->settlements[i]);
         if (t->settlements[i].outcome == PUBLISH_CONFIRMED)
             t->confirmed[(*confirmed)++] = t->settlements[i].row;
         else

@@ -47,6 +47,9 @@ void metrics_of_engine(struct buf *b, const struct engine_status *s, size_t paus
 #undef X
     counter(b, "reloads", "sets of rules that were taken", s->reloads);
     counter(b, "reloads_refused", "sets of rules that were refused", s->reloads_refused);
+    counter(b, "spans", "spans that were exported", s->spans_sent);
+    counter(b, "spans_dropped", "spans for which there was no room, or no collector",
+            s->spans_dropped);
     counter(b, "log_lines_dropped", "lines that nobody read fast enough", log_lines_dropped);
     gauge(b, "running", "1: turns run; 0: the store or the machine is in trouble, or it stops",
           strcmp(s->state, "running") == 0);

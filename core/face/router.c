@@ -7,6 +7,7 @@
 #include "face/control.h"
 #include "face/probe.h"
 #include "face/service.h"
+#include "http/http_post.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 enum {
     RELOAD_ANSWER_MAX = 1024 * 1024,
     TROUBLES_MOST = 100,
+    SPANS_MS = 1000,
     CLOSING_MS = 10000, /* behind the drain: links are closed, the store is checkpointed */
 };
 
@@ -24,9 +26,10 @@ struct router {
     struct log *log;
     struct engine *engine;
     struct control *control;
-    struct probe *probe;     /* NULL: nobody asked for one */
-    struct notify *notify;   /* NULL: no service manager */
-    struct service *service; /* NULL: the same, or it has ended */
+    struct span_export *spans; /* NULL: they are off */
+    struct probe *probe;       /* NULL: nobody asked for one */
+    struct notify *notify;     /* NULL: no service manager */
+    struct service *service;   /* NULL: the same, or it has ended */
     uv_signal_t on_term;
     uv_signal_t on_int;
     uv_signal_t on_hup;
@@ -67,6 +70,10 @@ static void add_counters(struct router *r, const struct engine_status *s, struct
     COUNTER_MAP(X)
 #undef X
     add_counter(b, "log_lines_dropped", log_dropped(r->log));
+    if (r->spans != NULL) {
+        add_counter(b, "spans", s->spans_sent);
+        add_counter(b, "spans_dropped", s->spans_dropped);
+    }
     add_counter(b, "reloads", s->reloads);
     add_counter(b, "reloads_refused", s->reloads_refused);
     json_end(b, "]");
@@ -393,9 +400,30 @@ static int make_engine(struct router *r, struct err *err)
         .edited = on_edited,
         .arg = r,
         .notify = r->notify,
+        .spans = r->spans,
     };
 
     return engine_new(&r->engine, &host, &r->start->settings, err);
+}
+
+/* A router without is better than none. */
+static void open_spans(struct router *r)
+{
+    const char *to = r->start->settings.spans;
+    struct span_sink sink;
+    struct err err = {0};
+    int rc;
+
+    if (to == NULL)
+        return;
+    rc = strstr(to, "://") != NULL ? http_post_open(&sink, to, &err)
+                                   : span_file_open(&sink, to, &err);
+    if (rc == OK)
+        r->spans = span_export_start(&sink, r->start->settings.name);
+    if (r->spans == NULL)
+        log_event(r->log, LOG_ERROR, "spans.unusable",
+                  LOG_FIELDS(log_text("reason", rc != OK ? err.text : "out of memory"),
+                             log_text("what_now", "the router works without spans")));
 }
 
 static int open_probe(struct router *r, struct err *err)
@@ -416,6 +444,8 @@ static int open_router(struct router *r, struct err *err)
         rc = service_new(&r->service, &r->loop, r->notify, write_line, r, err);
     if (rc == OK)
         rc = open_probe(r, err);
+    if (rc == OK)
+        open_spans(r);
     if (rc == OK)
         rc = make_engine(r, err);
     if (rc == OK)
@@ -440,6 +470,7 @@ static int run_loop(struct router *r, struct err *err)
 
     uv_run(&r->loop, UV_RUN_DEFAULT); /* also finishes what a failed start left to close */
     engine_free(&r->engine);
+    span_export_stop(&r->spans, SPANS_MS);
     return rc;
 }
 

@@ -18,6 +18,7 @@ settings.schema = {
   { name = "include", kind = "names" },
   { name = "socket", kind = "string" },
   { name = "probe", kind = "address" },
+  { name = "spans", kind = "spans" },
   { name = "name", kind = "string", default = "herald" },
   { name = "log_level", kind = "choice", live = true, default = "info",
     choices = { "debug", "info", "warn", "error" } },
@@ -81,6 +82,13 @@ end
 function kinds.address(value)
   local good = type(value) == "string" and core.address(value)
   return good and value or nil, 'HOST:PORT with a number for the host, such as "127.0.0.1:9121"'
+end
+
+function kinds.spans(value)
+  local wanted = 'a file such as "spans.jsonl", or a URL such as "http://localhost:4318/v1/traces"'
+  if type(value) ~= "string" or value == "" then return nil, wanted end
+  if value:find "://" and not value:find "^https?://[^/%s]+/%S*$" then return nil, wanted end
+  return value
 end
 
 function kinds.names(value)

@@ -8,7 +8,7 @@
 set -eu
 
 packages_build() {
-    echo gcc libc6-dev make cmake pkg-config liblua5.4-dev lua5.4 libmicrohttpd-dev librabbitmq-dev \
+    echo gcc libc6-dev make cmake pkg-config libcurl4-openssl-dev liblua5.4-dev lua5.4 libmicrohttpd-dev librabbitmq-dev \
         libssl-dev libsqlite3-dev libuv1-dev libyajl-dev lua-argparse sqlite3 zlib1g-dev
 }
 
