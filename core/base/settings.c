@@ -31,6 +31,8 @@ const struct setting settings_list[] = {
     {"inbox_window", SETTING_NUMBER, AT(inbox_window_ms), false, {NULL}},
     {"history", SETTING_NUMBER, AT(history_ms), true, {NULL}},
     {"trace_context", SETTING_CHOICE, AT(trace_context), true, {"keep", "make", "off"}},
+    {"dead_letters_above", SETTING_NUMBER, AT(dead_letters_above), true, {NULL}},
+    {"disk_low", SETTING_NUMBER, AT(disk_low), true, {NULL}},
     {"removed_rules", SETTING_CHOICE, AT(removed_rules), true, {"wait", "refuse"}},
     {"stop_timeout", SETTING_NUMBER, AT(stop_timeout_ms), false, {NULL}},
     {NULL, SETTING_TEXT, 0, false, {NULL}},

@@ -44,10 +44,12 @@ struct settings {
     int64_t recent_max;                /* handled messages that are kept for trials; 0: none */
     int64_t message_max;               /* of a body that rules are given */
     int64_t inbox_window_ms;
-    int64_t history_ms;      /* for so long finished messages are kept; 0: none is */
-    int64_t trace_context;   /* enum trace_mode */
-    int64_t removed_rules;   /* enum removed_rules */
-    int64_t stop_timeout_ms; /* for confirms, after a stop */
+    int64_t history_ms;         /* for so long finished messages are kept; 0: none is */
+    int64_t dead_letters_above; /* so many of them are an event */
+    int64_t disk_low;           /* less room is one; bytes */
+    int64_t trace_context;      /* enum trace_mode */
+    int64_t removed_rules;      /* enum removed_rules */
+    int64_t stop_timeout_ms;    /* for confirms, after a stop */
 };
 
 enum setting_kind {

@@ -316,8 +316,10 @@ static void on_house(uv_timer_t *timer)
         look_at_wall_clock(e);
         reach_look(e);
     }
-    if (e->state == ENGINE_RUNNING || e->state == ENGINE_OUTAGE)
+    if (e->state == ENGINE_RUNNING || e->state == ENGINE_OUTAGE) {
         standstill_look(e);
+        events_look(e);
+    }
     if (e->state == ENGINE_DRAINING &&
         ((state.in_flight == 0 && !e->woken) || mono(e) >= e->drain_until_ms)) {
         finish_drain(e, &state);
@@ -451,7 +453,8 @@ bool engine_has_route(const struct engine *e, const char *type, const char *orde
 
 bool engine_subscribes(const struct engine *e, struct slice queue)
 {
-    return rules_subscription(script_rules(e->script), queue) != NULL;
+    return slice_is(queue, EVENTS_QUEUE) ||
+           rules_subscription(script_rules(e->script), queue) != NULL;
 }
 
 void engine_status(struct engine *e, struct engine_status *out)

@@ -188,6 +188,7 @@ int engine_new(struct engine **e_out, const struct engine_host *host,
     e->host = *host;
     e->settings = *settings;
     reach_init(e);
+    events_init(&e->events);
     e->still = standstill_new();
     rc = e->still != NULL ? make_watchdog(e, err) : err_set(err, ERR_NOMEM, "out of memory");
     watchdog_preparing(e->watchdog, true);

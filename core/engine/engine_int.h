@@ -20,6 +20,27 @@ enum engine_state {
     ENGINE_CLOSED,
 };
 
+/* Of the router's own events: what was told last (engine_events.c). */
+enum { EVENT_PAUSES_MAX = 64 };
+
+struct events {
+    bool begun;         /* the marks were read */
+    bool broker_lost;   /* as it was told last */
+    int64_t lost_at;    /* wall clock: when that began */
+    int64_t changed_ms; /* monotonic: since when it is otherwise; below 0: it is not */
+    bool many_dead;     /* as it was told last */
+    bool disk_low;      /* the same */
+    int64_t looked_ms;  /* monotonic: the store and the disk */
+    uint64_t refused;   /* hash of why rules are refused, as it was told; 0: they are not */
+    int64_t refused_ms; /* monotonic */
+    struct {
+        uint64_t queue;  /* hash of its name */
+        int64_t since;   /* of the pause that was told */
+        int64_t told_ms; /* monotonic */
+    } paused[EVENT_PAUSES_MAX];
+    unsigned next_pause; /* the place that is used next */
+};
+
 struct engine {
     struct engine_host host;
     struct settings settings; /* in force */
@@ -59,6 +80,7 @@ struct engine {
     int64_t outage_ms;      /* the same after trouble */
     int64_t drain_until_ms; /* monotonic */
     char outage_why[1024];  /* why no turn runs, "" when they do */
+    struct events events;   /* what happened, as it was told */
     struct outage outage;   /* for how long nothing could be processed */
     char stopped_for[1024]; /* why nothing is consumed, "" when something is */
 };
@@ -71,6 +93,10 @@ void engine_wake(void *arg);
 void reach_init(struct engine *e);
 void reach_begin(struct engine *e);
 void reach_look(struct engine *e);
+
+/* engine_events.c: looks, every now and then, for what happened to the router itself. */
+void events_init(struct events *v);
+void events_look(struct engine *e);
 
 /* engine_reload.c: loads the rules aside with these settings, and checks the SQL that stands in
  * them against the store. */

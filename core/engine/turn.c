@@ -232,6 +232,8 @@ static int run_inside(struct turn *t, bool publish, struct err *err)
 
     if (rc == OK && t->taken.data != NULL)
         rc = rules_taken_write(t->parts.db, t->taken, err);
+    if (rc == OK)
+        rc = raises_write(t, err);
     if (rc == OK && t->proof != PROOF_NONE)
         rc = db_take_room(t->parts.db, t->proof == PROOF_WRITE ? PROOF_BYTES : 0, err);
     if (rc == OK)
@@ -296,6 +298,7 @@ static enum turn_result finish(struct turn *t)
     t->cursor = t->next_cursor;
     t->committed = t->serial;
     t->taken = (struct slice){NULL, 0};
+    raises_keep(t);
     t->news_first = t->news_next;
     pauses_keep(&t->pauses);
     if (!t->rescuing) { /* else nobody has looked */

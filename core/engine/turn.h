@@ -90,6 +90,35 @@ enum turn_result turn_run(struct turn *t, bool publish, struct err *err);
  * much more than a turn without messages would write. */
 void turn_prove(struct turn *t);
 
+/* What happened to the router itself, as a message:
+ *
+ *   a rule routes the type   a row of the outbox, like any other
+ *   a handler names it       a retry of the queue EVENTS_QUEUE, due at once: it is handled here,
+ *                            without a broker in between
+ *   neither                  nothing is written
+ *
+ * The next turn writes it, with a mark that says so in the same transaction, so that a restart does
+ * not tell it again. */
+#define EVENTS_QUEUE "herald.events"
+enum { RAISED_MAX = 16 };
+
+struct raised {
+    char type[64];    /* "": nothing is told, the mark alone is set */
+    char about[256];  /* its business key 1; "": none */
+    char body[2048];  /* JSON */
+    const char *mark; /* lent for life; NULL: none */
+    int64_t value;    /* of the mark */
+};
+
+/* Whether a rule names this type. */
+bool turn_names(const struct turn *t, const char *type);
+
+/* Between two turns. False: too much waits already. */
+bool turn_raise(struct turn *t, const struct raised *what);
+
+/* What a mark was set to last; 0: never. */
+int turn_mark(struct turn *t, const char *mark, int64_t *value_out, struct err *err);
+
 /* For so many ms after the last turn the store is left free for other processes (foreign.h). */
 int64_t turn_gap_ms(const struct turn *t);
 

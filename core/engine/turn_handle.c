@@ -369,7 +369,7 @@ int handle_retry(struct turn *t, const struct retry_row *row, struct err *err)
         .retry_id = row->id,
         .lane = row->lane,
         .waited = row->error != NULL,
-        .subscription = rules_subscription(script_rules(*t->script), row->queue),
+        .subscription = subscription_of(t, row->queue),
     };
     struct err why = {0};
     int rc;

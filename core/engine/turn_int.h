@@ -76,6 +76,13 @@ struct backlogs {
     size_t last_len;
 };
 
+/* What happened to the router itself, and waits to be written. */
+struct raises {
+    struct raised waiting[RAISED_MAX];
+    size_t n;
+    size_t written; /* by the running turn */
+};
+
 /* A row whose headers became these, to be written down. */
 struct traced {
     int64_t row;
@@ -91,6 +98,8 @@ struct turn {
     struct chance chance;            /* draws the jitter */
     struct counters total;           /* of committed turns */
     struct counters delta;           /* of the running turn */
+    struct raises raises;            /* what happened to the router itself */
+    struct subscription own;         /* of EVENTS_QUEUE */
     struct pauses pauses;            /* queues on which every message fails alike */
     int64_t last_letter;             /* id of the dead letter that was written last */
     struct caution caution;
@@ -247,6 +256,12 @@ int trace_write(struct turn *t, struct err *err);
  */
 struct log_field trace_field(const struct trace_context *c);
 struct log_field trace_field_of_row(struct turn *t, int64_t row, struct trace_context *room);
+
+/* turn_raise.c: writes what waits; it is committed. And the subscription of a retry's queue, which
+ * may be EVENTS_QUEUE; NULL: there is none. */
+int raises_write(struct turn *t, struct err *err);
+void raises_keep(struct turn *t);
+const struct subscription *subscription_of(struct turn *t, struct slice queue);
 
 /* turn_target.c. Destinations are lent until the next row. */
 struct target {

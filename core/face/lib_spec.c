@@ -156,6 +156,16 @@ static int emit(lua_State *L)
     return 1;
 }
 
+static int raise_event(lua_State *L)
+{
+    struct spec_router *r = check(L);
+    struct message m = check_message(L, 2);
+    struct err err = {0};
+
+    must(L, spec_router_raise(r, &m, &err), &err);
+    return 0;
+}
+
 /* Puts the values from index 3 on into the statement: one table by name, others by place. */
 static int bind_all(lua_State *L, struct spec_sql *g, int last, struct err *err)
 {
@@ -335,20 +345,11 @@ static int counters(lua_State *L)
 static struct box *push_box(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"stop", stop},
-        {"run", run},
-        {"advance", advance},
-        {"now", now},
-        {"crash", crash},
-        {"duplicate", duplicate},
-        {"fail", fail},
-        {"deliver", deliver},
-        {"emit", emit},
-        {"sql", sql},
-        {"published", published},
-        {"log", log_lines},
-        {"counters", counters},
-        {"subscriptions", subscriptions},
+        {"stop", stop},         {"run", run},           {"advance", advance},
+        {"now", now},           {"crash", crash},       {"duplicate", duplicate},
+        {"fail", fail},         {"deliver", deliver},   {"emit", emit},
+        {"raise", raise_event}, {"sql", sql},           {"published", published},
+        {"log", log_lines},     {"counters", counters}, {"subscriptions", subscriptions},
         {NULL, NULL},
     };
     struct box *s = lua_newuserdatauv(L, sizeof *s, 1);

@@ -426,6 +426,22 @@ int spec_router_emit(struct spec_router *r, const struct message *m, int64_t *id
     return rc == OK ? end_write(r, outbox_add(r->db, m, 0, id_out, err), err) : rc;
 }
 
+int spec_router_raise(struct spec_router *r, const struct message *m, struct err *err)
+{
+    struct raised what = {.mark = NULL};
+    const struct slice about = m->key[0];
+
+    if (m->type.len >= sizeof what.type || about.len >= sizeof what.about ||
+        m->body.len >= sizeof what.body)
+        return err_set(err, ERR_INPUT, "it is too long for an event");
+    memcpy(what.type, m->type.data, m->type.len);
+    if (about.len > 0)
+        memcpy(what.about, about.data, about.len);
+    if (m->body.len > 0)
+        memcpy(what.body, m->body.data, m->body.len);
+    return turn_raise(r->turn, &what) ? OK : err_set(err, ERR_LIMIT, "too much happens at once");
+}
+
 int spec_router_sql(struct spec_router *r, struct spec_sql **out, struct err *err)
 {
     int rc = r->sql == NULL ? spec_sql_open(&r->sql, r->db, err) : OK;

@@ -53,6 +53,9 @@ int spec_router_deliver(struct spec_router *r, const struct destination *to,
 int spec_router_emit(struct spec_router *r, const struct message *m, int64_t *id_out,
                      struct err *err);
 
+/* Has an event of the router's own happen: type, business key 1 and body of the message. */
+int spec_router_raise(struct spec_router *r, const struct message *m, struct err *err);
+
 /* Another program's connection to the store, for SQL between turns; lent until a crash. */
 int spec_router_sql(struct spec_router *r, struct spec_sql **out, struct err *err);
 

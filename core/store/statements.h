@@ -300,6 +300,9 @@
       "delete from herald_recent where seq <= (select max(seq) from herald_recent) - ?")           \
     X(RECENT_LIST, "read handled messages",                                                        \
       "select at, queue, " MESSAGE_COLUMNS " from herald_recent order by seq desc limit ?")        \
+    /* marks */                                                                                    \
+    X(MARK_READ, "read a mark", "select value from herald_meta where key = ?")                     \
+    X(MARK_WRITE, "write a mark", "insert or replace into herald_meta values (?, ?)")              \
     /* taken */                                                                                    \
     X(TAKEN_READ, "read which rules were taken last",                                              \
       "select value from herald_meta where key = 'rules_taken'")                                   \

@@ -98,6 +98,12 @@ function router:deliver_file(name, changes) end
 ---@return integer id
 function router:emit(message) end
 
+---Has one of herald's own events happen.
+---@param type string such as "herald.paused"
+---@param body? table
+---@return herald.testing.router
+function router:raise(type, body) end
+
 ---Runs until nothing is left to do now.
 ---@return herald.testing.router
 function router:run() end

@@ -41,6 +41,8 @@ settings.schema = {
     max = "3650d" },
   { name = "trace_context", kind = "choice", live = true, default = "keep",
     choices = { "keep", "make", "off" } },
+  { name = "dead_letters_above", kind = "integer", live = true, default = 100, min = 0, max = 1000000000 },
+  { name = "disk_low", kind = "size", live = true, default = "1GiB", min = 1 << 20, max = 1 << 50 },
   { name = "removed_rules", kind = "choice", live = true, default = "wait", choices = { "wait", "refuse" } },
   { name = "stop_timeout", kind = "duration", default = "8s", min = "0s", max = "10m" },
 }

@@ -207,6 +207,13 @@ function router:emit(message)
   return ask(self, "emit", words.message(message, true))
 end
 
+-- Has something happen to the router itself: a type such as "herald.paused", and its body.
+function router:raise(type, body)
+  local message = { type = type, business_key1 = body and body.queue, body = body or {} }
+  ask(self, "raise", words.message(message, true))
+  return self
+end
+
 -- Time -------------------------------------------------------------------------------
 
 -- Runs until nothing is left to do now.

@@ -275,6 +275,14 @@ describe("herald check", function()
         'rules/a.lua:2:1: warning: the handler for "order_paid" is never called: there is no herald.subscribe')
     end)
 
+    it("knows herald's own events, and a slip in their names", function()
+      assert.matches("^ok: ", check { ["rules/a.lua"] = HEAD
+        .. 'herald.on("herald.broker_lost", "*", function() end)' })
+      has(check { ["rules/b.lua"] = HEAD .. 'herald.route { type = "herald.dead_leters", to = herald.queue "learning" }' },
+        'rules/b.lua:2:1: warning: herald raises no "herald.dead_leters" (did you mean "herald.dead_letters"?): '
+        .. 'there are herald.broker_back, ')
+    end)
+
     it("warns of a handler for a queue that nobody listens to", function()
       has(check { ["rules/b.lua"] = HEAD .. 'herald.on("order_paid", 7, function() end, { queue = "lerning" })' },
         'rules/b.lua:2:1: warning: the handler for "order_paid", order type "7" is never called: nobody subscribes '

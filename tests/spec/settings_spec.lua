@@ -10,7 +10,7 @@ describe("settings.check", function()
       rescue_after = 2,
       heartbeat = 15000, handler_timeout = 5000, watchdog = 30000, handler_memory = 64 << 20,
       message_max = 16 << 20, recent_messages = 100, inbox_window = 7 * 86400000, history = 0, stop_timeout = 8000,
-      removed_rules = "wait", trace_context = "keep", tls = { verify = true, min_version = "1.2" },
+      removed_rules = "wait", trace_context = "keep", dead_letters_above = 100, disk_low = 1 << 30, tls = { verify = true, min_version = "1.2" },
       retry = { attempts = 10, delays = { 1000 }, factor = 2, max_delay = 3600000, jitter = 0.1, max_age = 0 },
       publish_retry = { attempts = 50, delays = { 1000 }, factor = 2, max_delay = 300000, jitter = 0.2,
         max_age = 0 },

@@ -55,6 +55,27 @@ describe("herald test", function()
     end
   end
 
+  it("has the router's own events happen", function()
+    passes([[
+      r:raise("herald.paused", { queue = "q", failures = 3 })
+      r:raise("herald.disk_low")
+      r:raise("herald.broker_lost")
+      r:run()
+      assert.rows(r, "select what from seen", { { what = "q 3" } })
+      assert.published(r, { type = "herald.disk_low" })
+      assert.is_not.outbox(r, { type = "herald.broker_lost" })
+      assert.is_not.retry(r, {})
+    ]], nil, { ["rules/b.lua"] = [[
+      local herald = require "herald"
+      herald.route { type = "herald.disk_low", to = herald.fanout "ex2" }
+      herald.on("herald.paused", "*", function(msg, tx)
+        assert(msg.queue == "herald.events" and msg.business_key1 == "q" and msg.attempt == 1)
+        tx:exec("insert into seen values (?)", msg.business_key1 .. " " .. msg.body.failures)
+      end)
+      herald.on("*", "*", function() error "not for me" end) ]],
+      ["migrations/002.sql"] = "create table seen (what text);" })
+  end)
+
   it("runs the rules on a store that nobody sees", function()
     passes [[
       r:deliver { type = "note", business_key1 = 7 }

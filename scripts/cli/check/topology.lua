@@ -89,6 +89,30 @@ local function pair(handler)
     or ("%s, order type %s"):format(quoted(handler.type), quoted(handler.order_type))
 end
 
+-- What herald raises itself (docs/rules.md) -----------------------------------------
+
+local EVENTS <const> = { "herald.broker_back", "herald.broker_lost", "herald.dead_letters",
+  "herald.disk_low", "herald.paused", "herald.reload_refused" }
+
+local is_event = {}
+for _, name in ipairs(EVENTS) do is_event[name] = true end
+
+local function judge_events(rules, found)
+  for _, list in ipairs { rules.routes, rules.handlers } do
+    for _, rule in ipairs(list) do
+      if rule.type:find "^herald%." and not is_event[rule.type] then
+        found:warn(found.place(rule.origin), ("herald raises no %s%s: there are %s"):format(
+          quoted(rule.type), meant(rule.type, EVENTS), table.concat(EVENTS, ", ")))
+      end
+    end
+  end
+end
+
+-- It is called here, without a queue.
+local function is_local(handler, known)
+  return is_event[handler.type] and not handler.queue and not known.types[key_of(handler.type)]
+end
+
 -- Handlers ----------------------------------------------------------------------
 
 -- Every queue has a handler of its own for the pair: the one for any queue is never called.
@@ -104,6 +128,7 @@ end
 -- Returns true when it said something.
 local function judge_handler(handler, rules, queues, known, found)
   local place = found.place(handler.origin)
+  if is_local(handler, known) then return true end
   if #queues == 0 then
     found:warn(place, ("the handler for %s is never called: there is no herald.subscribe"):format(
       pair(handler)))
@@ -415,6 +440,7 @@ function topology.judge(rules, broker, found)
     told[handler] = judge_handler(handler, rules, queues, known, found)
   end
   for _, subscription in ipairs(rules.subscriptions) do judge_subscription(subscription, known, found) end
+  judge_events(rules, found)
   judge_circles(known.bound, found)
   judge_emits(rules.constants, rules.routes, known, found)
   if broker ~= "embedded" then
