@@ -40,7 +40,7 @@ library zlib.h:         base/unpack.c
 library uv.h:           wire broker rabbit engine http face store/sqlite/commit_notice.c store/sqlite/commit_notice.h
 library openssl/:       wire/tls_int.h wire/tls.c wire/tls_context.c wire/tls_words.c
 library curl/:          http/http_post.c
-library microhttpd.h:   http/http_server.c
+library microhttpd.h:   http/http_server_int.h
 
 # never CALL: the files that may make it all the same
 never strcpy:

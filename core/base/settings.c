@@ -13,6 +13,7 @@ const struct setting settings_list[] = {
     {"socket", SETTING_TEXT, AT(socket), false, {NULL}},
     {"probe", SETTING_TEXT, AT(probe), false, {NULL}},
     {"spans", SETTING_TEXT, AT(spans), false, {NULL}},
+    {"admin", SETTING_ADMIN, AT(admin), false, {NULL}},
     {"name", SETTING_TEXT, AT(name), false, {NULL}},
     {"log_level", SETTING_CHOICE, AT(log_level), true, {"debug", "info", "warn", "error"}},
     {"log_format", SETTING_CHOICE, AT(log_format), false, {"logfmt", "json"}},
@@ -41,7 +42,7 @@ const struct setting settings_list[] = {
 static const size_t size_of[] = {
     [SETTING_TEXT] = sizeof(const char *),       [SETTING_NUMBER] = sizeof(int64_t),
     [SETTING_CHOICE] = sizeof(int64_t),          [SETTING_POLICY] = sizeof(struct retry_policy),
-    [SETTING_TLS] = sizeof(struct tls_settings),
+    [SETTING_TLS] = sizeof(struct tls_settings), [SETTING_ADMIN] = sizeof(struct admin_settings),
 };
 
 static bool text_differs(const void *a, const void *b)
@@ -68,6 +69,13 @@ static bool tls_differs(const struct tls_settings *a, const struct tls_settings 
            a->verify != b->verify || a->min_version != b->min_version;
 }
 
+static bool admin_differs(const struct admin_settings *a, const struct admin_settings *b)
+{
+    return text_differs(&a->listen, &b->listen) || text_differs(&a->token_file, &b->token_file) ||
+           text_differs(&a->read_token_file, &b->read_token_file) ||
+           text_differs(&a->hosts, &b->hosts) || a->rate != b->rate;
+}
+
 bool settings_differ(const struct setting *s, const struct settings *a, const struct settings *b)
 {
     const void *x = (const char *)a + s->offset, *y = (const char *)b + s->offset;
@@ -79,6 +87,8 @@ bool settings_differ(const struct setting *s, const struct settings *a, const st
         return policy_differs(x, y);
     case SETTING_TLS:
         return tls_differs(x, y);
+    case SETTING_ADMIN:
+        return admin_differs(x, y);
     case SETTING_NUMBER:
     case SETTING_CHOICE:
         break;

@@ -8,6 +8,7 @@
 #ifndef HERALD_BASE_SETTINGS_H
 #define HERALD_BASE_SETTINGS_H
 
+#include "base/admin_settings.h"
 #include "base/tls_settings.h"
 #include "base/topology.h"
 #include "base/trace_context.h"
@@ -21,16 +22,17 @@ enum removed_rules { REMOVED_WAIT, REMOVED_REFUSE };
 
 /* Times in milliseconds, sizes in bytes, texts lent for life. */
 struct settings {
-    const char *store;         /* path; made when absent */
-    const char *broker;        /* "embedded" or an amqp:// or amqps:// URL */
-    const char *password_file; /* that of the broker; NULL: it is in the URL */
-    struct tls_settings tls;   /* for amqps:// */
-    const char *socket;        /* where commands reach the router */
-    const char *spans;         /* file or URL that spans go to; NULL: nowhere */
-    const char *probe;         /* where health and metrics are served; NULL: nowhere */
-    const char *name;          /* of the connections, for people who look at the broker */
-    int64_t log_level;         /* enum log_level */
-    int64_t log_format;        /* enum log_format */
+    const char *store;           /* path; made when absent */
+    const char *broker;          /* "embedded" or an amqp:// or amqps:// URL */
+    const char *password_file;   /* that of the broker; NULL: it is in the URL */
+    struct tls_settings tls;     /* for amqps:// */
+    const char *socket;          /* where commands reach the router */
+    const char *spans;           /* file or URL that spans go to; NULL: nowhere */
+    const char *probe;           /* where health and metrics are served; NULL: nowhere */
+    struct admin_settings admin; /* where a router is seen and mended over HTTP */
+    const char *name;            /* of the connections, for people who look at the broker */
+    int64_t log_level;           /* enum log_level */
+    int64_t log_format;          /* enum log_format */
     int64_t publish_window;
     int64_t confirm_timeout_ms;
     int64_t prefetch_bytes; /* of all unacked deliveries, but for one that is larger */
@@ -58,6 +60,7 @@ enum setting_kind {
     SETTING_CHOICE, /* int64_t: which of the choices */
     SETTING_POLICY, /* struct retry_policy */
     SETTING_TLS,    /* struct tls_settings */
+    SETTING_ADMIN,  /* struct admin_settings */
 };
 
 enum { SETTING_CHOICES_MAX = 4 };

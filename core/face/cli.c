@@ -14,10 +14,26 @@ struct words {
     int code; /* exit code, once the command has run */
 };
 
+static const char *kind_of(int code)
+{
+    switch (code) {
+    case ERR_CONFIG:
+        return "config";
+    case ERR_NOT_FOUND:
+        return "missing";
+    case ERR_INPUT:
+        return "input";
+    case ERR_BUSY:
+        return "busy";
+    default:
+        return "failed";
+    }
+}
+
 int cli_push_error(lua_State *L, const struct err *err)
 {
     lua_pushnil(L);
-    lua_pushstring(L, err->code == ERR_CONFIG ? "config" : "failed");
+    lua_pushstring(L, kind_of(err->code));
     lua_pushstring(L, err->text);
     return 3;
 }

@@ -18,8 +18,8 @@
 /* Runs the command line; returns the exit code. */
 int cli_main(int argc, char **argv);
 
-/* Pushes nil, the kind of the error ("config" for what the user has to mend, else
- * "failed") and its text; returns 3. May raise. */
+/* Pushes nil, the kind of the error ("config" for what the user has to mend, "missing", "input",
+ * "busy", else "failed") and its text; returns 3. May raise. */
 int cli_push_error(lua_State *L, const struct err *err);
 
 /* Calls fn(L) with `arg` as light userdata at index 1, from C that Lua called and that must

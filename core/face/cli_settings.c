@@ -74,6 +74,16 @@ static struct tls_settings read_tls(lua_State *L)
     return tls;
 }
 
+/* Of the table on top. */
+static struct admin_settings read_admin(lua_State *L)
+{
+    return (struct admin_settings){.listen = text_or_null(L, "listen"),
+                                   .token_file = text_or_null(L, "token_file"),
+                                   .read_token_file = text_or_null(L, "read_token_file"),
+                                   .hosts = text_or_null(L, "hosts"),
+                                   .rate = (int64_t)number_field(L, "rate")};
+}
+
 /* From the value on top. */
 static void read_setting(lua_State *L, const struct setting *s, struct settings *out)
 {
@@ -96,6 +106,10 @@ static void read_setting(lua_State *L, const struct setting *s, struct settings 
     case SETTING_TLS:
         luaL_checktype(L, -1, LUA_TTABLE);
         *(struct tls_settings *)place = read_tls(L);
+        break;
+    case SETTING_ADMIN:
+        luaL_checktype(L, -1, LUA_TTABLE);
+        *(struct admin_settings *)place = read_admin(L);
         break;
     }
 }

@@ -34,9 +34,18 @@ bool cli_get_flag(lua_State *L, int table, const char *name);
  * value that holds the ids. */
 struct pick cli_get_pick(lua_State *L, int table);
 
-/* lib_lists.c, lib_changes.c, lib_backup.c: as cli_add_store, which calls them. */
+/* ERR_CONFIG or ERR_INPUT: the outbox cannot take it, in words with `dash` before the names of its
+ * parts. */
+int cli_check_message(const struct message *m, const char *dash, struct err *err);
+
+/* When the message at `table` is to go out: `at`, or `delay` from now on, both in ms; else at once.
+ */
+int64_t cli_due_time(lua_State *L, int table);
+
+/* lib_lists.c, lib_changes.c, lib_backup.c, lib_admin.c: as cli_add_store, which calls them. */
 void cli_add_lists(lua_State *L);
 void cli_add_changes(lua_State *L);
 void cli_add_backup(lua_State *L);
+void cli_add_admin(lua_State *L);
 
 #endif

@@ -21,7 +21,7 @@ enum {
     TOLD_MAX = 16 * 1024 * 1024,
 };
 
-static int check_properties(struct slice json, struct err *err)
+static int check_properties(struct slice json, const char *dash, struct err *err)
 {
     struct properties p;
     int rc;
@@ -30,33 +30,33 @@ static int check_properties(struct slice json, struct err *err)
     rc = properties_read(&p, json, err);
     properties_free(&p);
     if (rc == ERR_INPUT) {
-        err_prefix(err, "--property");
+        err_prefix(err, "%s", dash[0] != '\0' ? "--property" : "properties");
         rc = err->code = ERR_CONFIG; /* as any word of the command line */
     }
     return rc;
 }
 
-static int check_message(const struct message *m, struct err *err)
+int cli_check_message(const struct message *m, const char *dash, struct err *err)
 {
     struct envelope e;
-    int rc = check_properties(m->properties, err);
+    int rc = check_properties(m->properties, dash, err);
 
     if (rc != OK)
         return rc;
 
     if (m->type.len == 0 || m->type.len > SHORT_MAX)
-        return err_set(err, ERR_CONFIG, "--type must have 1 to %d bytes", SHORT_MAX);
+        return err_set(err, ERR_CONFIG, "%stype must have 1 to %d bytes", dash, SHORT_MAX);
     if (m->id.data != NULL && (m->id.len == 0 || m->id.len > SHORT_MAX))
-        return err_set(err, ERR_CONFIG, "--id must have 1 to %d bytes", SHORT_MAX);
+        return err_set(err, ERR_CONFIG, "%sid must have 1 to %d bytes", dash, SHORT_MAX);
     if (m->body.data == NULL)
         return OK;
     if (m->body.len > MESSAGE_BODY_MAX)
-        return err_set(err, ERR_INPUT, "--body has %zu bytes, over the limit of %d", m->body.len,
-                       MESSAGE_BODY_MAX);
+        return err_set(err, ERR_INPUT, "%sbody has %zu bytes, over the limit of %d", dash,
+                       m->body.len, MESSAGE_BODY_MAX);
     envelope_init(&e);
     rc = envelope_read(&e, m->body, err);
     envelope_free(&e);
-    return rc == OK ? OK : err_prefix(err, "--body");
+    return rc == OK ? OK : err_prefix(err, "%sbody", dash);
 }
 
 static int add_rows(struct db *db, const struct message *m, int64_t due_at, struct slice key,
@@ -73,8 +73,7 @@ static int add_rows(struct db *db, const struct message *m, int64_t due_at, stru
     return rc;
 }
 
-/* When the row is to go out: `at`, or `delay` from now on, both in ms; else at once. */
-static int64_t due_time(lua_State *L, int table)
+int64_t cli_due_time(lua_State *L, int table)
 {
     struct clock clock = clock_real();
     int64_t delay = cli_get_integer(L, table, "delay", 0);
@@ -95,7 +94,7 @@ static int emit(lua_State *L)
     int64_t *ids, due_at;
 
     luaL_checktype(L, 2, LUA_TTABLE);
-    due_at = due_time(L, 2);
+    due_at = cli_due_time(L, 2);
     key = cli_get_slice(L, 2, "key");
     m.type = cli_get_slice(L, 2, "type");
     m.key[0] = cli_get_slice(L, 2, "key1");
@@ -107,7 +106,7 @@ static int emit(lua_State *L)
     if (m.id.data != NULL && count > 1)
         err_set(&err, ERR_CONFIG, "--id with --count %d: one id names one message", (int)count);
     else
-        check_message(&m, &err);
+        cli_check_message(&m, "--", &err);
     if (err.code != OK)
         return cli_push_error(L, &err);
     ids = lua_newuserdatauv(L, count * sizeof *ids, 0);
@@ -259,4 +258,5 @@ void cli_add_store(lua_State *L)
     cli_add_lists(L);
     cli_add_changes(L);
     cli_add_backup(L);
+    cli_add_admin(L);
 }

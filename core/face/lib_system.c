@@ -6,7 +6,7 @@
 #include "base/json_bytes.h"
 #include "base/text.h"
 #include "face/cli.h"
-#include "http/http_server.h"
+#include "http/http_address.h"
 #include "rabbit/rabbit.h"
 
 #include <errno.h>
@@ -49,14 +49,17 @@ static int duration(lua_State *L)
     return 1;
 }
 
-/* address("127.0.0.1:9121") -> true, or nil and what is wrong */
+/* address("127.0.0.1:9121") -> true, and whether only this machine reaches it; or nil and what is
+ * wrong */
 static int address(lua_State *L)
 {
+    struct http_address at;
     struct err err = {0};
 
-    if (http_server_check(luaL_checkstring(L, 1), &err) == OK) {
+    if (http_address_read(luaL_checkstring(L, 1), &at, &err) == OK) {
         lua_pushboolean(L, 1);
-        return 1;
+        lua_pushboolean(L, http_address_is_near(&at));
+        return 2;
     }
     lua_pushnil(L);
     lua_pushstring(L, err.text);

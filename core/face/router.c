@@ -4,7 +4,9 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "engine/streak.h"
+#include "face/admin.h"
 #include "face/control.h"
+#include "face/health.h"
 #include "face/probe.h"
 #include "face/service.h"
 #include "http/http_post.h"
@@ -27,7 +29,9 @@ struct router {
     struct engine *engine;
     struct control *control;
     struct span_export *spans; /* NULL: they are off */
+    struct health *health;     /* NULL: neither of the next is there */
     struct probe *probe;       /* NULL: nobody asked for one */
+    struct admin *admin;       /* NULL: the same */
     struct notify *notify;     /* NULL: no service manager */
     struct service *service;   /* NULL: the same, or it has ended */
     uv_signal_t on_term;
@@ -363,13 +367,20 @@ static void write_line(void *arg, char out[SERVICE_LINE_MAX])
                    s.rules_error[0] != '\0' ? ", the files on disk are refused" : "");
 }
 
+static void close_doors(struct router *r)
+{
+    admin_stop(&r->admin);
+    probe_stop(&r->probe);
+    health_stop(&r->health);
+}
+
 static void on_closed(void *arg)
 {
     struct router *r = arg;
 
     service_stop(&r->service);
     control_stop(&r->control);
-    probe_stop(&r->probe);
+    close_doors(r);
     uv_close((uv_handle_t *)&r->on_term, NULL);
     uv_close((uv_handle_t *)&r->on_int, NULL);
     uv_close((uv_handle_t *)&r->on_hup, NULL);
@@ -426,13 +437,27 @@ static void open_spans(struct router *r)
                              log_text("what_now", "the router works without spans")));
 }
 
-static int open_probe(struct router *r, struct err *err)
+static int open_doors(struct router *r, struct err *err)
 {
     const struct settings *s = &r->start->settings;
-    const struct probe_settings settings = {
-        .loop = &r->loop, .address = s->probe, .store = s->store, .log = r->log};
+    const struct health_settings health = {.loop = &r->loop, .store = s->store, .log = r->log};
+    int rc = OK;
 
-    return s->probe != NULL ? probe_start(&r->probe, &settings, err) : OK;
+    if (s->probe != NULL || s->admin.listen != NULL)
+        rc = health_new(&r->health, &health, err);
+    if (rc == OK && s->probe != NULL) {
+        const struct probe_settings probe = {
+            .loop = &r->loop, .address = s->probe, .health = r->health, .log = r->log};
+
+        rc = probe_start(&r->probe, &probe, err);
+    }
+    if (rc == OK && s->admin.listen != NULL) {
+        const struct admin_door door = {
+            .loop = &r->loop, .settings = s, .health = r->health, .log = r->log};
+
+        rc = admin_start(&r->admin, &door, err);
+    }
+    return rc;
 }
 
 /* The socket comes first: a store is upgraded only by a router that can be reached. */
@@ -443,7 +468,7 @@ static int open_router(struct router *r, struct err *err)
     if (rc == OK)
         rc = service_new(&r->service, &r->loop, r->notify, write_line, r, err);
     if (rc == OK)
-        rc = open_probe(r, err);
+        rc = open_doors(r, err);
     if (rc == OK)
         open_spans(r);
     if (rc == OK)
@@ -455,11 +480,11 @@ static int open_router(struct router *r, struct err *err)
     if (rc == OK) {
         watch_signals(r);
         service_ready(r->service);
-        probe_watch(r->probe, r->engine);
+        health_watch(r->health, r->engine);
     } else {
         service_stop(&r->service);
         control_stop(&r->control);
-        probe_stop(&r->probe);
+        close_doors(r);
     }
     return rc;
 }

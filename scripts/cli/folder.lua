@@ -35,14 +35,22 @@ function folder.parts(s)
   return parts
 end
 
+local given -- settings of a router that runs in the current folder
+
+-- From now on every command works with these.
+function folder.use(settings_in_force)
+  given = settings_in_force
+end
+
 -- Where the router of this folder listens, also while its settings are broken.
 function folder.socket(args)
-  local s = folder.settings(args)
+  local s = given or folder.settings(args)
   return s and s.socket or SOCKET
 end
 
 -- Goes to the router's folder; settings with overrides, or nil, code, problem.
 function folder.open(args)
+  if given then return given end
   local where = args.directory or "."
   local ok, why = core.chdir(where)
   if not ok then

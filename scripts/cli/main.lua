@@ -2,6 +2,8 @@
 -- presents what comes back. Returns the exit code: 0 done, 1 it failed, 2 bad usage or
 -- bad configuration.
 
+if arg[1] == "--clerk" then return require "admin.clerk"() end -- the router starts these itself
+
 local commands = require "cli.commands"
 local vocabulary = require "cli.words"
 

@@ -19,6 +19,7 @@ settings.schema = {
   { name = "socket", kind = "string" },
   { name = "probe", kind = "address" },
   { name = "spans", kind = "spans" },
+  { name = "admin", kind = "admin" },
   { name = "name", kind = "string", default = "herald" },
   { name = "log_level", kind = "choice", live = true, default = "info",
     choices = { "debug", "info", "warn", "error" } },
@@ -82,7 +83,7 @@ function kinds.broker(value)
 end
 
 function kinds.address(value)
-  local good = type(value) == "string" and core.address(value)
+  local good = type(value) == "string" and not value:match "^unix:" and core.address(value)
   return good and value or nil, 'HOST:PORT with a number for the host, such as "127.0.0.1:9121"'
 end
 
@@ -183,6 +184,24 @@ local function unknown_part(value, parts)
   end
 end
 
+-- A table with the parts that `parts` has, or nil, what it must be, and, where it is one that is
+-- known, the part that is wrong and its value.
+local function read_parts(value, parts)
+  local wrong = unknown_part(value, parts)
+  if wrong then return nil, wrong end
+  local checked = {}
+  for name, entry in pairs(parts) do
+    local given = value[name]
+    if given == nil then given = entry.default end
+    if given ~= nil then
+      local good, wanted = kinds[entry.kind](given, entry)
+      if good == nil then return nil, wanted, name, given end
+      checked[name] = good
+    end
+  end
+  return checked
+end
+
 function kinds.policy(value, setting)
   if type(value) ~= "table" then return nil, "a table such as { attempts = 5, delay = \"10s\" }" end
   local wrong = unknown_part(value, settings.policy)
@@ -215,22 +234,55 @@ end
 
 function kinds.tls(value)
   if type(value) ~= "table" then return nil, "a table such as { ca = \"ca.pem\" }" end
-  local wrong = unknown_part(value, settings.tls)
-  if wrong then return nil, wrong end
-  local checked = {}
-  for name, entry in pairs(settings.tls) do
-    local given = value[name]
-    if given == nil then given = entry.default end
-    if given ~= nil then
-      local good, wanted = kinds[entry.kind](given, entry)
-      if good == nil then return nil, wanted, name, given end
-      checked[name] = good
-    end
-  end
+  local checked, wanted, part, given = read_parts(value, settings.tls)
+  if not checked then return nil, wanted, part, given end
   if checked.key and not checked.cert then
     return nil, "a table with the certificate (cert) that the key belongs to"
   end
   checked.key = checked.key or checked.cert
+  return checked
+end
+
+-- What `admin` may say; an address alone is its `listen`.
+settings.admin = {
+  listen = { kind = "door" },
+  token_file = { kind = "string" },
+  read_token_file = { kind = "string" },
+  hosts = { kind = "hosts" },
+  rate = { kind = "integer", default = 50, min = 1, max = 10000 },
+}
+
+function kinds.door(value)
+  local good = type(value) == "string" and core.address(value)
+  return good and value or nil, 'HOST:PORT with a number for the host, such as "127.0.0.1:9120", or "unix:PATH"'
+end
+
+-- Names as one text.
+function kinds.hosts(value)
+  local wanted = 'a list of 1 to 16 names such as { "herald.example.com" }'
+  if type(value) ~= "table" then return nil, wanted end
+  local n = 0
+  for key, name in pairs(value) do
+    n = n + 1
+    if math.type(key) ~= "integer" or type(name) ~= "string" or not name:match "^[%w.-]+$" then return nil, wanted end
+  end
+  if n == 0 or n > HOSTS_MAX or n ~= #value then return nil, wanted end
+  return table.concat(value, " "):lower()
+end
+
+-- Who is far away needs a token (docs/admin.md).
+function kinds.admin(value)
+  if type(value) == "string" then value = { listen = value } end
+  if type(value) ~= "table" or value.listen == nil then
+    return nil, 'an address such as "127.0.0.1:9120" or "unix:herald-admin.sock", or a table with `listen`'
+  end
+  local checked, wanted, part, given = read_parts(value, settings.admin)
+  if not checked then return nil, wanted, part, given end
+  local _, near = core.address(checked.listen)
+  if not near and not checked.token_file and not checked.read_token_file then
+    return nil, ("a table with a token_file, since %s is reached from other machines; or a Unix socket "
+      .. "or 127.0.0.1"):format(checked.listen)
+  end
   return checked
 end
 
@@ -326,7 +378,9 @@ end
 
 -- Whether somebody who reads the memory of a process with these settings learns a secret.
 function settings.hold_secrets(s)
-  return s.password_file ~= nil or s.tls.key ~= nil or s.broker:find("@", 1, true) ~= nil
+  local admin = s.admin or {}
+  return (s.password_file or s.tls.key or admin.token_file or admin.read_token_file) ~= nil
+    or s.broker:find("@", 1, true) ~= nil
 end
 
 -- Where a setting comes from that stands above the file.

@@ -104,21 +104,23 @@ describe("docs/settings.md", function()
     end)
   end
 
-  local tls = rows "## TLS"
+  for name, heading in pairs { tls = "## TLS", admin = "## Admin" } do
+    local told_parts = rows(heading)
 
-  it("names every part of tls", function()
-    local known, there = {}, {}
-    for name in pairs(settings.tls) do known[name] = true end
-    for _, row in ipairs(tls) do there[row[1]] = true end
-    assert.same(known, there)
-  end)
-
-  for _, row in ipairs(tls) do
-    it("says the default and the bounds of tls." .. row[1], function()
-      local entry = settings.tls[row[1]]
-      assert.equal(entry.default, value(row[2]))
-      bounded(entry, row[3])
+    it("names every part of " .. name, function()
+      local known, there = {}, {}
+      for part in pairs(settings[name]) do known[part] = true end
+      for _, row in ipairs(told_parts) do there[row[1]] = true end
+      assert.same(known, there)
     end)
+
+    for _, row in ipairs(told_parts) do
+      it(("says the default and the bounds of %s.%s"):format(name, row[1]), function()
+        local entry = settings[name][row[1]]
+        assert.equal(entry.default, value(row[2]))
+        bounded(entry, row[3])
+      end)
+    end
   end
 
   it("has tables that can be read", function()

@@ -249,6 +249,52 @@ describe("the setting retry", function()
   end
 end)
 
+describe("the setting admin", function()
+  local function admin(value)
+    local checked, why = settings.check { admin = value }
+    return checked and checked.admin, why
+  end
+
+  it("is an address, or a table with one", function()
+    assert.is_nil(settings.check({}).admin)
+    assert.same({ listen = "127.0.0.1:9120", rate = 50 }, admin "127.0.0.1:9120")
+    assert.same({ listen = "unix:a.sock", rate = 50 }, admin "unix:a.sock")
+    assert.same({ listen = "[::1]:0", hosts = "a.example b-2", rate = 5, read_token_file = "r" },
+      admin { listen = "[::1]:0", hosts = { "A.example", "b-2" }, rate = 5, read_token_file = "r" })
+  end)
+
+  it("wants a token where other machines reach it", function()
+    for _, listen in ipairs { "0.0.0.0:9120", "10.0.0.5:9120", "[::]:9120" } do
+      local _, why = admin(listen)
+      assert.matches("must be a table with a token_file, since .* is reached from other machines", why)
+      assert.truthy(admin { listen = listen, token_file = "t" })
+      assert.truthy(admin { listen = listen, read_token_file = "t" })
+    end
+  end)
+
+  it("says which part is wrong", function()
+    for _, case in ipairs {
+      { {}, "'admin' is a table, but must be an address" }, { 9120, "'admin' is 9120, but must be an address" },
+      { "localhost:9120", "'admin.listen' is \"localhost:9120\", but must be HOST:PORT" },
+      { { listen = "127.0.0.1:1", token = "x" }, "without 'token': did you mean 'token_file'" },
+      { { listen = "127.0.0.1:1", hosts = "a" }, "'admin.hosts' is \"a\", but must be a list of 1 to 16 names" },
+      { { listen = "127.0.0.1:1", hosts = { "a b" } }, "must be a list of 1 to 16 names" },
+      { { listen = "127.0.0.1:1", hosts = {} }, "must be a list of 1 to 16 names" },
+      { { listen = "127.0.0.1:1", rate = 0 }, "'admin.rate' is 0, but must be a whole number from 1 to 10000" },
+      { { listen = "127.0.0.1:1", token_file = "" }, "'admin.token_file' is \"\", but must be a text" },
+    } do
+      local checked, why = admin(case[1])
+      assert.is_nil(checked)
+      assert.truthy(why:find(case[2], 1, true), why)
+    end
+  end)
+
+  it("holds a secret with a token", function()
+    assert.is_true(settings.hold_secrets(assert(settings.check { admin = { listen = "127.0.0.1:1", token_file = "t" } })))
+    assert.is_false(settings.hold_secrets(assert(settings.check { admin = "127.0.0.1:1" })))
+  end)
+end)
+
 describe("settings.again", function()
   local function again(now, before)
     return settings.again(assert(settings.check(now)), assert(settings.check(before)))

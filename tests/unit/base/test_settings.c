@@ -26,6 +26,9 @@ static void change(const struct setting *s, struct settings *of)
     case SETTING_TLS:
         ((struct tls_settings *)place)->server_name = "another";
         break;
+    case SETTING_ADMIN:
+        ((struct admin_settings *)place)->listen = "another";
+        break;
     }
 }
 
@@ -65,6 +68,25 @@ TEST(each_part_of_tls_makes_a_difference)
         s++;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         struct settings a = {.tls = parts[i]}, b = a, none = {.store = NULL};
+
+        assert_false(settings_differ(s, &a, &b));
+        assert_true(settings_differ(s, &a, &none));
+    }
+}
+
+TEST(each_part_of_admin_makes_a_difference)
+{
+    const struct admin_settings parts[] = {{.listen = "a"},
+                                           {.token_file = "a"},
+                                           {.read_token_file = "a"},
+                                           {.hosts = "a"},
+                                           {.rate = 1}};
+    const struct setting *s = settings_list;
+
+    while (s->kind != SETTING_ADMIN)
+        s++;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        struct settings a = {.admin = parts[i]}, b = a, none = {.store = NULL};
 
         assert_false(settings_differ(s, &a, &b));
         assert_true(settings_differ(s, &a, &none));
