@@ -1,0 +1,132 @@
+"""docs/openapi.json says what the admin door answers: every path and method of it is asked for here,
+and nothing else is there to be asked for."""
+
+import json
+import re
+import subprocess
+
+from described import Described
+from harness import RECORD, ROOT
+
+RULES = """
+local herald = require "herald"
+herald.route { type = "note", to = herald.fanout "$exchange" }
+herald.route { type = "lost", to = herald.queue "$gone" }
+herald.subscribe { queue = "$queue", from = herald.fanout "$exchange", order_by = "business_key3",
+                   retry = { attempts = 9, delay = "1h" } }
+herald.on("note", "*", function(msg, tx)
+  if msg.business_key1 == "bad" then error "no such course" end
+  if msg.business_key1 == "hopeless" then herald.reject "no such order 16" end
+  tx:exec("insert into effect (key1) values (?)", msg.business_key1)
+end)
+"""
+
+
+class TheDescription(Described):
+    def fill(self):
+        """Some of everything: handled, tried again, with one behind it, dead, refused, for later."""
+        self.use_names("gone")
+        router = self.open(RULES, files={"migrations/001_effect.sql": RECORD}, history="1d",
+                           publish_retry={"delay": "5m"})
+        for key1, key3 in (("good", "1"), ("bad", "2"), ("other", "2"), ("hopeless", "3")):
+            router.emit("note", key1, "60201", key3)
+        router.emit("lost", "16")
+        router.run("emit", "--type", "note", "--delay", "1h", "--key", "reminder")
+        self.wait_equal("all of them", lambda: [router.value(f"select count(*) from {what}") for what in (
+            "herald_retry", "herald_dead", "herald_history", "herald_outbox where due_at > 0")], [2, 1, 5, 2])
+        return router
+
+    def look(self):
+        """Every GET, with something in each answer."""
+        for path in ("status", "rules", "settings", "version", "trace?key1=bad", "openapi.json"):
+            self.if_there("/v1/" + path)
+        for path in ("/live", "/startup", "/ready", "/metrics"):
+            self.get(path)
+        self.assertEqual(len(self.get("/v1/lanes").json), 1)
+        self.assertEqual(len(self.get("/v1/dead/groups").json), 1)
+        for kind, n in (("outbox", 2), ("retries", 2), ("dead", 1), ("history", 5)):
+            rows = self.get("/v1/" + kind).json
+            self.assertEqual(len(rows), n, kind)
+            for row in rows:
+                self.assertEqual(self.get(f"/v1/{kind}/{row['id']}").json["id"], row["id"])
+
+    def if_there(self, path):
+        if self.description.operation(path.split("?")[0], "GET"):
+            self.get(path)
+
+    def change(self):
+        """Every POST, first what does not work, or only says what it would do."""
+        letter, retry = self.get("/v1/dead").json[0]["id"], self.get("/v1/retries").json[0]["id"]
+        self.post("/v1/outbox/cancel", {"key": "nobody's"}, 409)
+        for path, body in (
+                ("outbox/retry", {"type": "lost"}), ("outbox/drop", {"type": "lost"}), ("outbox/cancel", {"key": "reminder"}),
+                ("lanes/release", {"head": "retry", "ids": [retry]}), ("retries/now", {"ids": [retry]}),
+                ("retries/drop", {"all": True}), (f"dead/{letter}/edit", {"body": {"businessKey1": "hopeless"}}),
+                ("dead/drop", {"all": True}), ("dead/replay", {"all": True}), ("reload", {}), ("trial", {"messages": 5})):
+            if "cancel" not in path and "release" not in path and "trial" not in path:
+                self.assertEqual(self.post("/v1/" + path, {**body, "dry_run": True}).status, 200)
+            if not path.startswith("dead/drop"):
+                self.post("/v1/" + path, body)
+        self.post("/v1/dead/drop", {"all": True})
+        self.post("/v1/messages", {"type": "note", "key1": "more"}, 202, Idempotency_Key="k")
+        self.post("/v1/messages", {"type": "note", "key1": "less"}, 422, Idempotency_Key="k")
+
+    def test_every_path_and_method(self):
+        router = self.fill()
+        self.assertEqual(self.get("/v1/openapi.json").json, self.description.whole)
+        self.look()
+        self.change()
+        for path in ("/v1/nothing", "/v1/dead/999"):
+            self.get(path, 404)
+        self.get("/v1/dead?limit=0", 400)
+        router.write("rules/a.lua", "nonsense")
+        for path in ("/v1/reload", "/v1/trial"):
+            self.post(path, {}, 409)
+        for what in ("pause", "resume"):
+            if ("/v1/" + what, "post") in self.description.all():
+                self.post("/v1/" + what, {"what": "publish"})
+        self.assertEqual(self.description.all() - self.description.called, set())
+
+    def test_every_path_is_described(self):
+        """Those of scripts/admin/paths.lua, with what each takes."""
+        said = subprocess.run(["lua5.4", "-e", """
+            package.path = "scripts/?.lua"
+            package.preload["herald.core"] = function() return {} end
+            for path, methods in pairs(require "admin.paths".all) do
+              for method, entry in pairs(methods) do
+                local takes = {}
+                for name in pairs(entry.takes) do takes[#takes + 1] = name end
+                print(path:gsub("ID", "{id}") .. " " .. method:lower() .. " " .. table.concat(takes, ","))
+              end
+            end"""], cwd=ROOT, capture_output=True, text=True, check=False)
+        self.assertEqual((said.returncode, said.stderr), (0, ""))
+        there = {}
+        for line in said.stdout.splitlines():
+            path, method, takes = line.split(" ")
+            there[path, method] = {name for name in takes.split(",") if name}
+        described = {}
+        for path, method in self.description.all():
+            if path.startswith("/v1/") and path not in ("/v1/openapi.json", "/v1/messages"):
+                described[path, method] = self.takes(self.description.whole["paths"][path][method])
+        there.pop(("/v1/messages", "post"))
+        self.assertEqual(there, described)
+
+    def takes(self, operation):
+        follow = self.description.follow
+        if "requestBody" in operation:
+            (content,) = operation["requestBody"]["content"].values()
+            return set(follow(content["schema"])["properties"])
+        given = [follow(one) for one in operation.get("parameters", [])]
+        return {one["name"] for one in given if one["in"] == "query"}
+
+    def test_it_is_whole(self):
+        """What it refers to is there, what is there is referred to, and the papers name each path."""
+        text = json.dumps(self.description.whole)
+        named = set(re.findall(r'"#/components/(\w+/\w+)"', text))
+        there = {f"{kind}/{name}" for kind in ("schemas", "parameters", "responses")
+                 for name in self.description.whole["components"][kind]}
+        self.assertEqual(named, there)
+        with open(f"{ROOT}/docs/admin.md", encoding="utf-8") as paper:
+            said = paper.read()
+        for path in self.description.whole["paths"]:
+            self.assertIn("`" + path.replace("{id}", "ID"), said)
