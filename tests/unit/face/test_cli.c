@@ -114,16 +114,21 @@ TEST_WITH(state, a_buffer_goes_with_the_error_that_passes_it)
 
 TEST_WITH(state, an_error_has_a_kind)
 {
-    struct err err = {.code = ERR_CONFIG, .text = "which store?"};
+    static const struct {
+        int code;
+        const char *kind;
+    } cases[] = {{ERR_CONFIG, "config"}, {ERR_NOT_FOUND, "missing"}, {ERR_INPUT, "input"},
+                 {ERR_BUSY, "busy"},     {ERR_FULL, "failed"},       {ERR_UNKNOWN, "failed"}};
 
-    assert_int_equal(cli_push_error(f->L, &err), 3);
-    assert_true(lua_isnil(f->L, 1));
-    assert_string_equal(lua_tostring(f->L, 2), "config");
-    assert_string_equal(lua_tostring(f->L, 3), "which store?");
-    err.code = ERR_FULL;
-    lua_settop(f->L, 0);
-    assert_int_equal(cli_push_error(f->L, &err), 3);
-    assert_string_equal(lua_tostring(f->L, 2), "failed");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct err err = {.code = cases[i].code, .text = "which store?"};
+
+        lua_settop(f->L, 0);
+        assert_int_equal(cli_push_error(f->L, &err), 3);
+        assert_true(lua_isnil(f->L, 1));
+        assert_string_equal(lua_tostring(f->L, 2), cases[i].kind);
+        assert_string_equal(lua_tostring(f->L, 3), "which store?");
+    }
 }
 
 TEST_WITH(state, modules_are_in_the_binary)

@@ -83,7 +83,7 @@ TEST_WITH(changes, headers_of_a_letter_come_and_go)
     assert_string_equal(other_rows(&f->store, "select headers from herald_dead"),
                         "{\"a\":\"5\",\"c\":\"\"}");
     assert_gives(&f->state, "return core.dead_edit(path, 4, { type = 't' })",
-                 "nil, failed, no dead letter 4: `herald dead list` shows those there are");
+                 "nil, missing, no dead letter 4: `herald dead list` shows those there are");
     assert_gives(&f->state, "return (pcall(core.dead_edit, path, 3, { headers = { 'a' } }))",
                  "false");
 }

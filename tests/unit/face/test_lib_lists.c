@@ -68,10 +68,10 @@ TEST_WITH(lists, one_row_is_whole)
                  "local r = core.retries_get(path, 4) return #r.body, r.body:byte(1), r.timestamp",
                  "2, 255, 1764000000");
     assert_gives(&f->state, "return core.retries_get(path, 6)",
-                 "nil, failed, no retry 6: `herald retries list` shows those there are");
+                 "nil, missing, no retry 6: `herald retries list` shows those there are");
     assert_gives(
         &f->state, "return core.history_get(path, 1)",
-        "nil, failed, no message 1 in the history: `herald history list` shows those there are");
+        "nil, missing, no message 1 in the history: `herald history list` shows those there are");
 }
 
 TEST_WITH(lists, a_page_is_what_is_asked_for)
@@ -113,7 +113,7 @@ TEST_WITH(lists, a_store_that_is_none_or_another_versions_is_told)
 {
     assert_gives(
         &f->state, "return core.dead_list('nowhere.db', {})",
-        "nil, failed, no store at nowhere.db: `herald run` and `herald emit` make it; give the "
+        "nil, missing, no store at nowhere.db: `herald run` and `herald emit` make it; give the "
         "router's folder with -C DIR, or the store with --store");
     assert_gives(&f->state, "return core.kind 'nowhere.db'", "");
     other_exec(&f->store, "update herald_meta set value = 1000 where key = 'schema_version'");
