@@ -1,45 +1,20 @@
-"""Called by run.sh: has each client send to a router, and others read what it sends."""
+"""Called by run.sh: has each client of cases.py send to a router, and others read what it sends."""
 
+import datetime
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-WORK, HERALD, URL = (os.environ[name] for name in ("WORK", "HERALD", "RABBIT_URL"))
-PATIENCE = 60
+import cases
+from cases import READERS, SENDERS, URL, WORK
 
-NODE = ["node", f"{HERE}/senders.js"]
-PYTHON = ["/usr/bin/python3", f"{HERE}/senders.py"]
-PAID = {"id": 1}
-TASK = {"args": [1], "kwargs": {"x": 2}}
-# name, envelope, command before the queue, type, id ("": none; "*": some), body; or a refusal
-SENDERS = [
-    ("amqplib 0.10.9, type given", "auto", NODE + ["amqplib"], "paid", "", PAID),
-    ("amqplib 0.10.9, bytes", "raw", NODE + ["amqplib-raw"], "QUEUE", "", None),
-    ("@nestjs/microservices 11.2.6, emit", "nestjs", NODE + ["nestjs"], "order.paid", "", PAID),
-    ("... pattern an object", "nestjs", NODE + ["nestjs-object"], '{"area":"shop","cmd":"paid"}',
-     "", PAID),
-    ("... send, answered", "nestjs", NODE + ["nestjs-request"], "sum", "*", [1, 2]),
-    ("rascal 21.0.1, type given", "auto", NODE + ["rascal"], "paid", "*", PAID),
-    ("rabbitmq-client 5.0.8, type given", "auto", NODE + ["rabbitmq-client"], "paid", "", PAID),
-    ("@cloudamqp/amqp-client 4.1.1, type given", "auto", NODE + ["cloudamqp"], "paid", "", PAID),
-    ("cloudevents 10.0.0, binary", "cloudevents", NODE + ["cloudevents-binary"], "order.paid",
-     "/shop e-binary", PAID),
-    ("cloudevents 10.0.0, structured", "cloudevents", NODE + ["cloudevents-structured"],
-     "order.paid", "/shop e-structured", PAID),
-    ("moleculer 0.14.36", "moleculer", NODE + ["moleculer"], "order.paid", "*", PAID),
-    ("Celery (Debian), delay", "celery", PYTHON + ["celery"], "shop.paid", "t-1", TASK),
-    ("... countdown of 2 s", "celery", PYTHON + ["celery-countdown"], "shop.paid", "t-2", TASK),
-    ("... compressed", "celery", PYTHON + ["celery-zlib"], "shop.paid", "t-4", TASK),
-    ("... expired", "celery", PYTHON + ["celery-expired"], "expired"),
-    ("... pickle", "celery", PYTHON + ["celery-pickle"], "task_serializer"),
-    ("kombu (Debian), compressed, type given", "auto", PYTHON + ["kombu"], "paid", "", PAID),
-    ("bunny (Debian), type given", "auto", ["ruby", f"{HERE}/senders.rb"], "paid", "", PAID),
-    ("php-amqplib (Debian), type given", "auto", ["php", f"{HERE}/senders.php"], "paid", "", PAID),
-]
+HERALD = os.environ["HERALD"]
+PATIENCE = 60
+ANSWERS = "interop.answers"
 
 HEAD = """local herald = require "herald"
 local function see(msg, tx)
@@ -48,38 +23,48 @@ local function see(msg, tx)
   tx:exec("insert into seen values (?, ?, ?, ?)", msg.queue, msg.type, msg.id or "",
     body ~= nil and herald.json.encode(body) or nil)
   if msg.type == "sum" then
-    tx:reply { response = msg.body[1] + msg.body[2], isDisposed = true, id = msg.correlation_id }
+    tx:reply(msg.body[1] + msg.body[2], { format = "nestjs" })
+  elseif msg.reply_to and body == nil then
+    local asked = herald.json.decode(msg.raw)
+    tx:reply { sum = asked[1] + asked[2] }
   end
 end
-"""
-READERS = """herald.route { type = "nest", to = herald.queue "interop.nest" }
-herald.route { type = "celery", to = herald.queue "interop.celery" }
-"""
-CELERY_APP = """import celery, kombu
-app = celery.Celery("shop", broker=%r)
-app.conf.task_queues = [kombu.Queue("interop.celery", durable=True)]
-@app.task(name="shop.paid")
-def paid(number, x):
-    print(f"got {number} {x}", flush=True)
-"""
+herald.subscribe { queue = "%s", queue_type = "classic", envelope = function(_, properties)
+  return { type = "answer", id = properties.correlation_id }
+end }
+herald.on("*", "*", see, { queue = "%s" })
+""" % (ANSWERS, ANSWERS)
 
 
-def queue_of(number):
-    return f"interop.{number}"
+def sent_queue(number):
+    return f"interop.send.{number}"
+
+
+def read_queue(number):
+    return f"interop.read.{number}"
+
+
+def rules():
+    text = HEAD
+    for number, row in enumerate(SENDERS):
+        queue = sent_queue(number)
+        text += (f'herald.subscribe {{ queue = "{queue}", envelope = "{row[1]}" }}\n'
+                 f'herald.on("*", "*", see, {{ queue = "{queue}" }})\n')
+    for number, (_, form, _, rows) in enumerate(READERS):
+        for row, _ in rows:
+            more = f', format = "{form}"' if form else ""
+            text += (f'herald.route {{ type = {json.dumps(row["type"])}, '
+                     f'to = herald.queue "{read_queue(number)}"{more} }}\n')
+    return text
 
 
 def make_router(folder):
     for below in ("rules", "migrations"):
         os.makedirs(f"{folder}/{below}")
-    with open(f"{folder}/herald.lua", "w") as out:
-        out.write(f'return {{ broker = "{URL}" }}\n')
-    with open(f"{folder}/migrations/001.sql", "w") as out:
-        out.write("create table seen (queue text, type text, id text, body text);\n")
-    with open(f"{folder}/rules/interop.lua", "w") as out:
-        out.write(HEAD + READERS)
-        for number, row in enumerate(SENDERS):
-            out.write(f'herald.subscribe {{ queue = "{queue_of(number)}", envelope = "{row[1]}" }}\n'
-                      f'herald.on("*", "*", see, {{ queue = "{queue_of(number)}" }})\n')
+    for name, text in (("herald.lua", f'return {{ broker = "{URL}" }}\n'), ("rules/interop.lua", rules()),
+                       ("migrations/001.sql", "create table seen (queue text, type text, id text, body text);\n")):
+        with open(f"{folder}/{name}", "w", encoding="utf-8") as out:
+            out.write(text)
 
 
 def query(folder, sql, *values):
@@ -100,6 +85,9 @@ def wait(look):
     return None
 
 
+# --- who sends to herald ---
+
+
 def outcome(folder, queue):
     seen = query(folder, "select type, id, body from seen where queue = ?", queue)
     dead = query(folder, "select error from herald_dead where queue = ?", queue)
@@ -107,6 +95,7 @@ def outcome(folder, queue):
 
 
 def judge(row, queue, got):
+    """What is not as expected, or None."""
     if got is None:
         return "nothing came"
     if len(row) == 4:
@@ -123,76 +112,133 @@ def judge(row, queue, got):
     return None if body == row[5] else f"body {body}"
 
 
+def shown(got):
+    if got[0] == "refused":
+        return "no, as it should: " + got[1][:80]
+    type_, id_, _ = got[1]
+    return f"yes, type {type_}, " + (f"id {id_}" if id_ else "no id")
+
+
+def run_sender(number, row, folder):
+    queue = sent_queue(number)
+    try:
+        sent = subprocess.run(row[2] + [queue], capture_output=True, text=True, check=False, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        return f"did not send within {PATIENCE} s", None
+    if sent.returncode != 0:
+        return "did not send: " + (sent.stdout + sent.stderr)[-800:], None
+    got = wait(lambda: outcome(folder, queue))
+    return judge(row, queue, got), got
+
+
 def run_senders(folder):
     bad = 0
-    print(f"{'sends':42} {'envelope':12} outcome")
+    print(f"{'sends':48} {'envelope':12} handled")
     for number, row in enumerate(SENDERS):
-        sent = subprocess.run(row[2] + [queue_of(number)], capture_output=True, text=True)
-        got = wait(lambda: outcome(folder, queue_of(number))) if sent.returncode == 0 else None
-        wrong = judge(row, queue_of(number), got) if sent.returncode == 0 else sent.stderr[-800:]
+        wrong, got = run_sender(number, row, folder)
         bad += wrong is not None
-        print(f"{row[0]:42} {row[1]:12} {wrong or 'as expected: ' + str(got[1])[:90]}", flush=True)
+        print(f"{row[0]:48} {row[1]:12} {'WRONG: ' + wrong if wrong else shown(got)}", flush=True)
     return bad
 
 
-def emit(folder, type_, body, headers):
+# --- who reads what herald sends ---
+
+
+def emit(folder, row):
     """As a program that writes to the store does."""
+    values = {name: value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+              for name, value in row.items()}
     store = sqlite3.connect(f"{folder}/herald.db", timeout=PATIENCE)
     store.execute("pragma wal_autocheckpoint = 0")
     with store:
-        store.execute("insert into herald_outbox(type, body, headers) values (?, ?, ?)",
-                      (type_, body, headers))
+        store.execute(f"insert into herald_outbox({', '.join(values)}) "
+                      f"values ({', '.join('?' * len(values))})", list(values.values()))
     store.close()
 
 
-def run_reader(name, command, ready, row, folder, wanted, env=None):
-    log = f"{WORK}/{name}.log"
-    with open(log, "w") as out:
-        reader = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=WORK,
-                                  env={**os.environ, **(env or {})})
+def ready_row(row, wanted, number):
+    """What is to be answered is a request; what is to wait does so for two seconds."""
+    row = json.loads(json.dumps(row))
+    if row.get("headers", {}).get("eta"):
+        soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=2)
+        row["headers"]["eta"] = soon.isoformat()
+    if not isinstance(wanted, str):
+        row["properties"] = {"reply_to": ANSWERS, "correlation_id": f"ask-{number}"}
+    return row
+
+
+def answered(folder, number, wanted):
+    """Whether herald has the answer, which may say more than this."""
+    found = query(folder, "select body from seen where queue = ? and id = ?", ANSWERS, f"ask-{number}")
+    return found and wanted.items() <= json.loads(found[0][0]).items()
+
+
+def read_rows(number, rows, folder, text):
+    """What did not come, or None."""
+    if not wait(lambda: "listening" in text() or "ready." in text()):
+        return text()[-800:]
+    for row, wanted in rows:
+        emit(folder, ready_row(row, wanted, number))
+        come = (lambda: wanted in text()) if isinstance(wanted, str) else (
+            lambda: answered(folder, number, wanted))
+        if not wait(come):
+            return f"{wanted} did not come: {text()[-800:]}"
+    return None
+
+
+def run_reader(number, reader, folder):
+    queue = read_queue(number)
+    log = f"{WORK}/{queue}.log"
+    with open(f"{WORK}/shop_tasks.py", "w", encoding="utf-8") as out:
+        out.write(cases.CELERY_APP.replace("QUEUE", queue))
+
+    def text():
+        with open(log, encoding="utf-8", errors="replace") as said:
+            return said.read()
+
+    with open(log, "w", encoding="utf-8") as out:
+        client = subprocess.Popen(reader[2] + [queue], stdout=out, stderr=subprocess.STDOUT, cwd=WORK,
+                                  env={**os.environ, "PYTHONPATH": WORK, "C_FORCE_ROOT": "1"})
     try:
-        text = lambda: open(log).read()
-        good = wait(lambda: ready in text())
-        if good:
-            emit(folder, *row)
-            good = wait(lambda: wanted in text())
-        print(f"{name:42} {'reads':12} {'as expected' if good else text()[-800:]}", flush=True)
-        return 0 if good else 1
+        return read_rows(number, reader[3], folder, text)
     finally:
-        reader.terminate()
-        reader.wait()
+        client.send_signal(signal.SIGKILL)
+        client.wait()
 
 
 def run_readers(folder):
-    with open(f"{WORK}/shop_tasks.py", "w") as out:
-        out.write(CELERY_APP % URL)
-    body = json.dumps({"pattern": "order.paid", "data": PAID})
-    bad = run_reader("NestJS server 11.2.6", ["node", f"{HERE}/nest_server.js", "interop.nest"],
-                     "listening", ("nest", body, None), folder, 'got {"id":1}')
-    body = json.dumps([[1], {"x": 2}, {"callbacks": None}])
-    headers = json.dumps({"task": "shop.paid", "id": "t-9"})
-    bad += run_reader("Celery worker (Debian)",
-                      ["/usr/bin/python3", "-m", "celery", "-A", "shop_tasks", "worker", "-P", "solo", "-l", "INFO",
-                       "-Q", "interop.celery", "--without-mingle", "--without-gossip"],
-                      "ready", ("celery", body, headers), folder, "got 1 2", {"PYTHONPATH": WORK, "C_FORCE_ROOT": "1"})
+    bad = 0
+    print(f"{'reads':48} {'format':12} given")
+    for number, reader in enumerate(READERS):
+        wrong = run_reader(number, reader, folder)
+        bad += wrong is not None
+        said = "; ".join(wanted if isinstance(wanted, str) else f"answered {json.dumps(wanted)}"
+                         for _, wanted in reader[3])
+        print(f"{reader[0]:48} {reader[1] or '-':12} {'WRONG: ' + wrong if wrong else 'yes, ' + said}",
+              flush=True)
     return bad
 
 
 def main():
     folder = f"{WORK}/router"
     make_router(folder)
-    with open(f"{WORK}/router.log", "w") as log:
+    with open(f"{WORK}/router.log", "w", encoding="utf-8") as log:
         router = subprocess.Popen([HERALD, "-C", folder, "run"], stdout=subprocess.PIPE, stderr=log,
                                   text=True)
+
+    def listens():
+        with open(f"{WORK}/router.log", encoding="utf-8") as log:
+            return log.read()
+
     try:
         if "ready" not in router.stdout.readline():
-            sys.exit(open(f"{WORK}/router.log").read())
-        wait(lambda: open(f"{WORK}/router.log").read().count("broker.consuming") >= len(SENDERS))
+            sys.exit(listens())
+        wait(lambda: listens().count("broker.consuming") > 2 * len(SENDERS))
         bad = run_senders(folder) + run_readers(folder)
     finally:
         router.terminate()
         router.wait()
-    print(f"{len(SENDERS) + 2 - bad} as expected, {bad} not")
+    print(f"{len(SENDERS) + len(READERS) - bad} passed, {bad} failed")
     sys.exit(1 if bad else 0)
 
 

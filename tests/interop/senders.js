@@ -41,6 +41,45 @@ const cases = {
     if (sum !== 3) throw new Error('answered with ' + JSON.stringify(sum))
     await client.close()
   },
+  // The second one waits for a direct answer.
+  async golevelup() {
+    const connection = await golevelup()
+    await connection.publish('', queue, PAID, { type: 'order.paid', persistent: true })
+    await connection.close()
+  },
+  async 'golevelup-request'() {
+    const connection = await golevelup()
+    const answer = await connection.request({ exchange: '', routingKey: queue, payload: [1, 2], timeout: 20000 })
+    if (answer.sum !== 3) throw new Error('answered with ' + JSON.stringify(answer))
+    await connection.close()
+  },
+  async 'amqp-connection-manager'() {
+    const connection = require('amqp-connection-manager').connect([url])
+    const channel = connection.createChannel({ json: true })
+    await channel.sendToQueue(queue, PAID, { persistent: true, type: 'paid', messageId: 'm-1' })
+    await connection.close()
+  },
+  async 'node-ts'() {
+    const { Bus } = require('@node-ts/bus-core')
+    const { Event } = require('@node-ts/bus-messages')
+    const { RabbitMqTransport } = require('@node-ts/bus-rabbitmq')
+    const { connect } = require('amqplib')
+    class OrderPaid extends Event {
+      $name = 'shop/order-paid'
+      $version = 0
+      id = 1
+    }
+    const connection = await connect(url)
+    const channel = await connection.createChannel()
+    await channel.assertExchange('shop/order-paid', 'fanout', { durable: true })
+    await channel.bindQueue(queue, 'shop/order-paid', '')
+    const bus = Bus.configure().asSendOnly()
+      .withTransport(new RabbitMqTransport({ queueName: queue + '.bus', connectionString: url })).build()
+    await bus.initialize()
+    await bus.publish(new OrderPaid())
+    await bus.dispose()
+    await connection.close()
+  },
   async rascal() {
     const { BrokerAsPromised } = require('rascal')
     const broker = await BrokerAsPromised.create({
@@ -90,6 +129,13 @@ function nest() {
     transport: Transport.RMQ,
     options: { urls: [url], queue, noAssert: true, persistent: true },
   })
+}
+
+async function golevelup() {
+  const { AmqpConnection } = require('@golevelup/nestjs-rabbitmq')
+  const connection = new AmqpConnection({ uri: url, connectionInitOptions: { wait: true } })
+  await connection.init()
+  return connection
 }
 
 async function cloudevent(mode) {
