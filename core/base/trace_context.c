@@ -190,6 +190,21 @@ void trace_context_make_span(char span[TRACE_SPAN_LEN + 1], const struct trace_c
     snprintf(span, TRACE_SPAN_LEN + 1, "%016llx", (unsigned long long)hash_of(hash, words, n));
 }
 
+void trace_context_make_message(struct trace_context *out, struct slice store, struct slice queue,
+                                struct slice id)
+{
+    trace_context_make(out, (struct slice[]){store, queue, id}, 3);
+}
+
+void trace_context_make_try(char span[TRACE_SPAN_LEN + 1], const struct trace_context *c,
+                            struct slice store, struct slice queue, struct slice id, int attempt)
+{
+    char number[TEXT_INT_MAX];
+    const struct slice words[] = {store, queue, id, {number, text_int(number, attempt)}};
+
+    trace_context_make_span(span, c, words, 4);
+}
+
 void trace_context_parent(const struct trace_context *c, char out[TRACE_PARENT_LEN + 1])
 {
     snprintf(out, TRACE_PARENT_LEN + 1, "00-%s-%s-%02x", c->trace, c->span, c->flags & 0xff);

@@ -59,6 +59,12 @@ void trace_context_make(struct trace_context *out, const struct slice *words, si
 void trace_context_make_span(char span[TRACE_SPAN_LEN + 1], const struct trace_context *c,
                              const struct slice *words, size_t n);
 
+/* For a message of a queue, and a store: the trace of one that has none, and the span of a try. */
+void trace_context_make_message(struct trace_context *out, struct slice store, struct slice queue,
+                                struct slice id);
+void trace_context_make_try(char span[TRACE_SPAN_LEN + 1], const struct trace_context *c,
+                            struct slice store, struct slice queue, struct slice id, int attempt);
+
 /* "00-...-01" */
 void trace_context_parent(const struct trace_context *c, char out[TRACE_PARENT_LEN + 1]);
 

@@ -25,29 +25,26 @@ static struct slice store_of(const struct turn *t, int64_t row)
 static void make_for_item(struct turn *t, struct item *i)
 {
     char made[64];
-    struct slice words[] = {store_of(t, INT64_MAX), i->queue, i->received.id};
+    struct slice id = i->received.id;
 
-    if (i->received.id.data == NULL) {
+    if (id.data == NULL) {
         snprintf(made, sizeof made, "%016llx %lld", (unsigned long long)i->fingerprint.bits,
                  (long long)i->first_at);
-        words[2] = slice_of(made);
+        id = slice_of(made);
     }
-    trace_context_make(&i->trace, words, 3);
+    trace_context_make_message(&i->trace, store_of(t, INT64_MAX), i->queue, id);
     i->trace_made = true;
 }
 
 void trace_item(struct turn *t, struct item *i)
 {
-    char attempt[TEXT_INT_MAX];
-    struct slice words[] = {store_of(t, INT64_MAX), i->queue, i->received.id, {attempt, 0}};
-
     if (!trace_is_on(t))
         return;
     if (!trace_context_read(&i->trace, i->received.headers) && is_making(t))
         make_for_item(t, i);
-    words[3].len = text_int(attempt, i->attempt);
     if (trace_context_is(&i->trace))
-        trace_context_make_span(i->span, &i->trace, words, 4);
+        trace_context_make_try(i->span, &i->trace, store_of(t, INT64_MAX), i->queue, i->received.id,
+                               i->attempt);
 }
 
 struct log_field trace_field(const struct trace_context *c)

@@ -139,6 +139,7 @@ struct pick cli_get_pick(lua_State *L, int table)
     p.side = cli_get_slice(L, table, "side");
     p.lane = cli_get_slice(L, table, "lane");
     p.error = cli_get_slice(L, table, "error");
+    p.header = cli_get_slice(L, table, "header");
     p.group = cli_get_integer(L, table, "group", -1);
     p.before_ms = cli_get_integer(L, table, "before_ms", ago(L, table, "older_ms", now_ms));
     p.since_ms = cli_get_integer(L, table, "since_ms", ago(L, table, "newer_ms", now_ms));

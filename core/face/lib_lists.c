@@ -4,6 +4,7 @@
  * Rows become tables column by column (list.h). Pushing may raise while a query runs: the list
  * belongs to the store's userdata.
  */
+#include "base/trace_context.h"
 #include "face/cli_store.h"
 #include "script/convert.h"
 #include "store/list.h"
@@ -62,7 +63,7 @@ static const struct {
     {"lanes_list", NULL, LIST_LANES, "", "", ""},
 };
 
-enum { LISTS = sizeof lists / sizeof lists[0] };
+enum { LISTS = sizeof lists / sizeof lists[0], SPANS_MOST = 20 };
 
 /* (path, pick with after and limit, or a limit alone) -> list of rows, or nil, kind, why */
 static int list_rows(lua_State *L)
@@ -107,6 +108,45 @@ static int get_row(lua_State *L)
     return err.code == OK ? 1 : cli_push_error(L, &err);
 }
 
+/* What is known of a message that came to a queue: its trace, and a table of the spans that its
+ * handler may have had in it, which what it emitted names. */
+static void push_spans(lua_State *L, const struct trace_context *c, struct slice store,
+                       struct slice queue, struct slice id)
+{
+    char span[TRACE_SPAN_LEN + 1];
+
+    lua_pushstring(L, c->trace);
+    lua_createtable(L, SPANS_MOST, 0);
+    for (int attempt = 1; attempt <= SPANS_MOST; attempt++) {
+        trace_context_make_try(span, c, store, queue, id, attempt);
+        lua_pushstring(L, span);
+        lua_rawseti(L, -2, attempt);
+    }
+}
+
+/* (path, queue, message id, its headers or nil) -> its trace, spans by attempt, or nil, kind, why
+ */
+static int trace_spans(lua_State *L)
+{
+    struct slice queue, id, headers = {NULL, 0}, store;
+    struct trace_context c;
+    struct err err = {0};
+    struct cli_store *s;
+
+    queue.data = luaL_checklstring(L, 2, &queue.len);
+    id.data = luaL_checklstring(L, 3, &id.len);
+    headers.data = luaL_optlstring(L, 4, NULL, &headers.len);
+    s = cli_store_open(L, luaL_checkstring(L, 1), false, &err);
+    if (err.code != OK)
+        return cli_push_error(L, &err);
+    store = slice_of(db_store_id(s->db, INT64_MAX));
+    if (!trace_context_read(&c, headers))
+        trace_context_make_message(&c, store, queue, id);
+    push_spans(L, &c, store, queue, id);
+    cli_store_close(s);
+    return 2;
+}
+
 static void add(lua_State *L, const char *name, lua_CFunction fn, lua_Integer which)
 {
     lua_pushinteger(L, which);
@@ -121,4 +161,6 @@ void cli_add_lists(lua_State *L)
         if (lists[i].get != NULL)
             add(L, lists[i].get, get_row, i);
     }
+    lua_pushcfunction(L, trace_spans);
+    lua_setfield(L, -2, "trace_spans");
 }

@@ -167,6 +167,11 @@ static void write_where(struct writer *w, enum pick_table table, const struct pi
     if (table != PICK_HISTORY)
         write_age(w, table, p);
     number_condition(w, "(reason is null)", " = ?", 0, p->failed);
+    if (p->header.data != NULL) {
+        condition(w, " and instr(", "headers", ", ?) > 0");
+        if (w->sql == NULL)
+            query_slice(&w->query, p->header);
+    }
     if (p->error.data == NULL || tables[table].error == NULL)
         return;
     condition(w, " and instr(", tables[table].error, ", ?) > 0");

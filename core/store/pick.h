@@ -28,6 +28,7 @@ struct pick {
     struct slice side;       /* dead letters, history: "inbox" or "outbox" */
     struct slice lane;       /* outbox */
     struct slice error;      /* a piece of it; not of the history */
+    struct slice header;     /* a piece of its headers */
     int64_t group;           /* dead letters: error_group; below 0: any */
     int64_t since_ms;        /* not older than this; 0: any. Of the death, of the first try, of */
     int64_t before_ms;       /* the creation. Older than this; 0: any */

@@ -37,28 +37,89 @@ end
 
 -- Where a message can be: the word for it, what lists it, and what has all of one.
 local places = {
-  { "outbox", "outbox_list" }, { "retries", "retries_list", "retries_get" },
+  { "outbox", "outbox_list", "outbox_get" }, { "retries", "retries_list", "retries_get" },
   { "dead", "dead_list", "dead_get" }, { "history", "history_list" },
 }
 
+-- Puts what a place has to what was found; `wanted` says which, and notes what it needs.
+local function add_rows(store, found, place, list, wanted)
+  for _, row in ipairs(list) do
+    local key = place[1] .. " " .. row.id
+    local whole_row = not found.known[key] and (place[3] and core[place[3]](store, row.id) or row)
+    if whole_row and (not wanted or wanted(whole_row)) then
+      found.known[key] = true
+      table.insert(found[place[1]], whole_row)
+      if row.message_id then found.ids[row.message_id] = found.ids[row.message_id] or false end
+    end
+  end
+end
+
+-- What the inbox knows of the ids that were found since the last time; or nil, kind, why.
+local function look_into_inbox(store, found)
+  for id, looked in pairs(found.ids) do
+    local known, kind, why = {}, nil, nil
+    if not looked then known, kind, why = core.inbox_list(store, { message_id = id }) end
+    if not known then return nil, kind, why end
+    table.move(known, 1, #known, #found.inbox + 1, found.inbox)
+    found.ids[id] = true
+  end
+  return true
+end
+
 -- What each place has, by its word, and the inbox of every id that was found; or nil, kind, why.
 local function look(store, pick)
-  local found, ids = { inbox = {} }, { [pick.message_id or false] = pick.message_id }
+  local found = { inbox = {}, known = {}, ids = {}, outbox = {}, retries = {}, dead = {}, history = {} }
+  if pick.message_id then found.ids[pick.message_id] = false end
   for _, place in ipairs(places) do
     local list, kind, why = core[place[2]](store, pick)
     if not list then return nil, kind, why end
-    for i, row in ipairs(list) do
-      if row.message_id then ids[row.message_id] = row.message_id end
-      if place[3] then list[i] = core[place[3]](store, row.id) or row end
-    end
-    found[place[1]] = list
+    add_rows(store, found, place, list)
   end
-  for _, id in pairs(ids) do
-    local known, kind, why = core.inbox_list(store, { message_id = id })
-    if not known then return nil, kind, why end
-    table.move(known, 1, #known, #found.inbox + 1, found.inbox)
-  end
+  local good, kind, why = look_into_inbox(store, found)
+  if not good then return nil, kind, why end
   return found
+end
+
+-- The messages that came to a queue: { queue, id, headers, at }.
+local function handled(found)
+  local list = {}
+  for _, place in ipairs { "history", "dead", "retries", "inbox" } do
+    for _, row in ipairs(found[place]) do
+      if row.queue and row.message_id then list[#list + 1] = row end
+    end
+  end
+  return list
+end
+
+-- Whose handler a row comes from, by the trace that it belongs to: the span of a try sent it.
+local function parent_of(row, spans)
+  local span = row.headers and row.headers:match '"traceparent"%s*:%s*"%x%x%-%x+%-(%x+)%-'
+  return span and spans[span]
+end
+
+local TRACES_MOST <const> = 10
+
+-- Adds what the handlers of what was found have emitted, with its state; or nil, kind, why.
+local function look_for_children(store, found)
+  local spans, traces, n = {}, {}, 0
+  for _, row in ipairs(handled(found)) do
+    local id, list, why = core.trace_spans(store, row.queue, row.message_id, row.headers)
+    if not id then return nil, list, why end
+    for _, span in ipairs(list) do spans[span] = spans[span] or row.message_id end
+    if not traces[id] then traces[id], n = true, n + 1 end
+    if n == TRACES_MOST then break end
+  end
+  for id in pairs(traces) do
+    for _, place in ipairs(places) do
+      local list, kind, why = core[place[2]](store, { header = id, limit = MOST, after = 0 })
+      if not list then return nil, kind, why end
+      add_rows(store, found, place, list, function(row)
+        row.parent = parent_of(row, spans)
+        return row.parent
+      end)
+    end
+  end
+  return look_into_inbox(store, found)
 end
 
 local function place_of(row)
@@ -108,6 +169,9 @@ local told = {
     add(nil, row, queue_of(row), ("lies among the dead letters: herald dead show %d"):format(row.id))
   end,
   history = function(add, row)
+    if row.side == "outbox" and row.timestamp and row.timestamp > 0 then
+      add(row.timestamp * 1000, row, "outbox", "was committed, or, where that was late, first sent, in this second")
+    end
     add(row.at, row, queue_of(row), ("%s under %s, %s%s"):format(row.outcome,
       whole.rules(row.generation), attempts(row.attempts), row.side == "outbox" and place_of(row) or ""))
   end,
@@ -120,7 +184,7 @@ local function steps_of(found, cursor)
     for _, row in ipairs(found[place[1]]) do
       told[place[1]](function(at, of, where, what)
         steps[#steps + 1] = { n = #steps, at = at, id = of.message_id, type = of.type, where = where,
-          what = what }
+          what = of.parent and ("emitted by %s: %s"):format(of.parent, what) or what, parent = of.parent }
       end, row, cursor)
     end
   end
@@ -137,14 +201,27 @@ local function steps_of(found, cursor)
   return steps
 end
 
+local function has_trace(found)
+  for _, place in ipairs(places) do
+    for _, row in ipairs(found[place[1]]) do
+      if row.parent or row.headers and row.headers:find("traceparent", 1, true) then return true end
+    end
+  end
+  return false
+end
+
 -- What nobody can know from here.
 local function gaps(s, found)
   local list = {}
   if not (s.history and s.history > 0) then
     list[1] = 'no history: herald.lua has no history = "30d", so what was confirmed or handled left no copy'
   end
+  if s.trace_context ~= "make" and #handled(found) > 0 and not has_trace(found) then
+    list[#list + 1] = 'no trace: what handlers emitted is told of messages that belong to one; '
+      .. 'trace_context = "make" gives one to each'
+  end
   for _, place in ipairs(places) do
-    if #found[place[1]] == MOST then
+    if #found[place[1]] >= MOST then
       list[#list + 1] = ("%s: the first %d only"):format(place[1], MOST)
     end
   end
@@ -155,6 +232,7 @@ local function step_json(step)
   return json.object {
     { "at", step.at and show.time(step.at) or json.null }, { "message_id", step.id or json.null },
     { "type", step.type or json.null }, { "where", step.where }, { "what", step.what },
+    step.parent and { "emitted_by", step.parent } or nil,
   }
 end
 
@@ -174,6 +252,8 @@ function trace.run(args)
   if not s then return code, problem end
   local found, kind, why = look(s.store, pick)
   if not found then return folder.exit_code(kind), why end
+  local good, of, words = look_for_children(s.store, found)
+  if not good then return folder.exit_code(of), words end
   local steps, missing = steps_of(found, live.ask(s).cursor or 0), gaps(s, found)
   if args.json then
     local list = {}

@@ -69,6 +69,33 @@ class Hops(Case):
         router.run("dead", "replay", number)
         self.assertEqual(self.get()[0].headers["traceparent"].split("-")[1], TRACE)
 
+    def test_children_are_told_across_services(self):
+        self.use_names("learned")
+        router = self.router({
+            "orders/rules/a.lua": """
+                local herald = require "herald"
+                herald.subscribe { queue = "$asked" }
+                herald.route { type = "ask", to = herald.queue "$asked" }
+                herald.route { type = "learn", to = herald.queue "$learned" }
+                herald.on("ask", "*", function(msg, tx)
+                  if msg.attempt == 1 then error("not yet") end
+                  tx:emit { type = "learn", message_id = "child" }
+                end)""",
+            "learning/rules/a.lua": """
+                local herald = require "herald"
+                herald.subscribe { queue = "$learned", retry = { attempts = 1 } }
+                herald.on("learn", "*", function() herald.reject("no such course") end)""",
+        }, broker="embedded", include=("orders", "learning"), trace_context="make", history="1d").start()
+        router.sql("insert into herald_outbox (type, message_id) values ('ask', 'parent');")
+        self.wait_dead(router, 1)
+        router.stop()
+        steps = router.json("trace", "parent")["steps"]
+        children = [step["what"] for step in steps if step.get("emitted_by") == "parent"]
+        self.assertTrue(any(what.startswith("emitted by parent: confirmed") for what in children), steps)
+        self.assertTrue(any("became dead letter 1 after 1 attempt" in what
+                            for what in children), steps)
+        self.assertEqual({step["message_id"] for step in steps}, {"parent", "child"})
+
     def test_one_that_is_made_is_the_same_at_each_send(self):
         self.client.channel.queue_purge(self.names["spy"])
         router = self.router(OUT, trace_context="make")

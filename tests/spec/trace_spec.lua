@@ -1,5 +1,6 @@
 -- herald trace: what became of a message, told from all places where it can be.
 
+local core = require "herald.core"
 local helper = require "helper"
 local trace = require "cli.trace"
 
@@ -43,7 +44,8 @@ describe("herald trace", function()
   it("puts what happened to a message in order, and what is so now at the end", function()
     local code, _, out, err = run { id = "m1" }
     assert.is_nil(code)
-    assert.equal("", err)
+    assert.equal('herald: no trace: what handlers emitted is told of messages that belong to one; '
+      .. 'trace_context = "make" gives one to each\n', err)
     assert_in_order(out, { "2023-11-14T22:13:20.001Z  outbox", "confirmed under generation 3, 1 attempt to exchange pay",
       "2023-11-14T22:13:20.003Z  queue enrol", "attempt 1 failed under generation 3: busy",
       "2023-11-14T22:13:20.005Z  queue mail", "handled under generation 3, 1 attempt",
@@ -51,6 +53,25 @@ describe("herald trace", function()
       "2023-11-14T22:13:20.009Z  queue enrol", "became dead letter 1 after 2 attempts: no course",
       "now", "lies among the dead letters: herald dead show 1" })
     assert.is_nil(out:find("r1", 1, true))
+  end)
+
+  it("tells what a handler emitted, and what became of that", function()
+    run { id = "m1" } -- the store is made by who needs it
+    local trace_id, spans = core.trace_spans("shop.db", "mail", "m1", nil)
+    local headers = ('{"traceparent":"00-%s-%s-01"}'):format(trace_id, spans[2])
+    helper.add("herald_history", { at = NOW + 6, side = "outbox", outcome = "confirmed", attempts = 1,
+      generation = 3, message_id = "c1", type = "mailed", headers = headers, timestamp_s = NOW // 1000 })
+    helper.add("herald_dead", { side = "inbox", queue = "archive", attempts = 1, error = "full", generation = 3,
+      at = NOW + 7, message_id = "c1", type = "mailed", headers = headers })
+    helper.add("herald_outbox", { type = "stranger", created_at = NOW, message_id = "s1",
+      headers = ('{"traceparent":"00-%s-0000000000000001-01"}'):format(trace_id) })
+    local code, _, out, err = run { id = "m1" }
+    assert.is_nil(code)
+    assert.equal("", err)
+    assert_in_order(out, { "emitted by m1: confirmed under generation 3", "c1", "emitted by m1: became dead letter" })
+    assert.is_nil(out:find("s1", 1, true))
+    _, _, out = run { id = "m1", json = true }
+    assert.truthy(out:find('"emitted_by":"m1"', 1, true))
   end)
 
   it("finds all that have a business key, wherever they are", function()
