@@ -286,8 +286,10 @@ static bool is_idle(struct engine *e, const struct broker_state *state)
     struct err err = {0};
     int64_t due_at = INT64_MAX;
 
+    bool halted = turn_is_halted(e->turn); /* then no row goes out */
+
     if (e->woken || state->in_flight > 0 || e->broker->ops->pending(e->broker) ||
-        turn_has_backlog(e->turn))
+        (turn_has_backlog(e->turn) && !halted))
         return false;
     if (!state->ready || mono(e) - e->active_ms < IDLE_QUIET_MS)
         return false;
@@ -295,7 +297,7 @@ static bool is_idle(struct engine *e, const struct broker_state *state)
         return false;
     if (due_at != INT64_MAX && due_at - clock_wall(&e->host.clock) < IDLE_SOON_MS)
         return false;
-    return counts.pending == 0 || due_at != INT64_MAX;
+    return counts.pending == 0 || due_at != INT64_MAX || halted;
 }
 
 static void on_house(uv_timer_t *timer)
@@ -444,6 +446,12 @@ bool engine_trouble(const struct engine *e, size_t n, struct broker_trouble *out
 const struct pause *engine_paused(const struct engine *e, size_t n)
 {
     return turn_paused(e->turn, n);
+}
+
+void engine_look_at_halts(struct engine *e)
+{
+    turn_look_at_halts(e->turn);
+    engine_wake(e);
 }
 
 bool engine_has_route(const struct engine *e, const char *type, const char *order_type)

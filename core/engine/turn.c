@@ -63,6 +63,7 @@ void turn_free(struct turn **t)
     nameset_clear(&(*t)->unhandled);
     publish_free(*t);
     pauses_clear(&(*t)->pauses);
+    halts_free(*t);
     messages_free(*t);
     free((*t)->recent);
     arena_free(&(*t)->arena);
@@ -82,6 +83,7 @@ const struct script_host *turn_host(struct turn *t)
 void turn_use_script(struct turn *t, struct script **script, int64_t generation)
 {
     pausing_reset(t); /* what was mended must be tried at once */
+    halts_forget_told(t);
     nameset_clear(&t->unhandled);
     t->script = script;
     t->generation = generation;
@@ -142,13 +144,27 @@ int64_t turn_cursor(const struct turn *t)
     return t->cursor;
 }
 
+static bool is_not_halted(void *arg, struct slice queue)
+{
+    return !halts_have(arg, queue);
+}
+
+/* What is due in a queue that is paused by hand wakes nobody. */
+static int next_retry(struct turn *t, int64_t *due_at_out, struct err *err)
+{
+    return t->halts.first == NULL
+               ? retry_next_due(t->parts.db, due_at_out, err)
+               : retry_next_due_of(t->parts.db, is_not_halted, t, due_at_out, err);
+}
+
 int turn_next_due(struct turn *t, int64_t *due_at_out, struct err *err)
 {
     struct broker *b = t->parts.broker;
     int64_t retry_at = INT64_MAX, row_at = INT64_MAX, probe_at = pauses_next(&t->pauses);
-    int rc = retry_next_due(t->parts.db, &retry_at, err);
+    int rc = next_retry(t, &retry_at, err);
 
-    if (rc == OK && b->ops->room(b) > 0) { /* else the broker wakes us when there is room */
+    if (rc == OK && !t->halts.publishing &&
+        b->ops->room(b) > 0) { /* else the broker wakes us when there is room */
         rc = outbox_next_due(t->parts.db, &row_at, err);
         row_at = row_at < backlogs_due(t) ? row_at : backlogs_due(t);
     }
@@ -230,6 +246,8 @@ static int run_inside(struct turn *t, bool publish, struct err *err)
 {
     int rc = item_read_begin(t, err);
 
+    if (rc == OK)
+        rc = halts_read(t, err);
     if (rc == OK && t->taken.data != NULL)
         rc = rules_taken_write(t->parts.db, t->taken, err);
     if (rc == OK)
@@ -242,7 +260,7 @@ static int run_inside(struct turn *t, bool publish, struct err *err)
         rc = handle_messages(t, err);
     if (rc == OK)
         rc = turn_recent_write(t, err);
-    if (rc == OK && publish && !t->rescuing)
+    if (rc == OK && publish && !t->rescuing && !t->halts.publishing)
         rc = publish_rows(t, err);
     if (rc == OK)
         rc = settle(t, err);
@@ -328,6 +346,7 @@ static enum turn_result finish(struct turn *t)
     t->parts.broker->ops->tell(t->parts.broker);
     turn_spans_keep(t->parts.spans);
     pausing_tell(t);
+    halts_tell(t);
     if (t->delta.published > 0)
         failpoint("sent");
     db_checkpoint(t->parts.db, false);

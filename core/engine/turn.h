@@ -132,6 +132,12 @@ const struct pause *turn_paused(const struct turn *t, size_t n);
 /* Between two turns: all paused queues are probed at once. */
 void turn_probe(struct turn *t);
 
+/* Between two turns: what an operator has paused is read again (store/halt.h). */
+void turn_look_at_halts(struct turn *t);
+
+/* Whether all publishing is paused by an operator. */
+bool turn_is_halted(const struct turn *t);
+
 const struct counters *turn_counters(const struct turn *t);
 
 /* Rows wait until their outlet has room (store/outbox_backlog.h). */

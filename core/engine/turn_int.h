@@ -16,6 +16,7 @@
 #include "engine/streak.h"
 #include "engine/turn.h"
 #include "engine/turn_spans.h"
+#include "store/halt.h"
 #include "store/outbox.h"
 #include "store/recent.h"
 #include "store/retry.h"
@@ -34,6 +35,23 @@ struct caution {
 
 /* See turn_prove. */
 enum proof { PROOF_NONE, PROOF_WRITE, PROOF_CLEAR };
+
+/* A queue that an operator has paused, or had. */
+struct halted {
+    struct halted *next;
+    bool on;     /* it is */
+    bool told;   /* the broker knows */
+    bool logged; /* that it is */
+    char queue[HALT_NAME_MAX + 1];
+};
+
+/* turn_halt.c */
+struct halts {
+    bool known;      /* as the store has them */
+    bool publishing; /* is paused */
+    bool logged;     /* that it is */
+    struct halted *first;
+};
 
 struct decision;   /* turn_publish.c */
 struct queue_line; /* turn_messages.c */
@@ -101,6 +119,7 @@ struct turn {
     struct raises raises;            /* what happened to the router itself */
     struct subscription own;         /* of EVENTS_QUEUE */
     struct pauses pauses;            /* queues on which every message fails alike */
+    struct halts halts;              /* what an operator has paused (store/halt.h) */
     int64_t last_letter;             /* id of the dead letter that was written last */
     struct caution caution;
     struct envelope envelope;      /* memory for the message at hand, used again */
@@ -216,6 +235,14 @@ int pausing_hurry(struct turn *t, struct err *err);
 void pausing_ask(struct turn *t);
 void pausing_tell(struct turn *t);
 void pausing_reset(struct turn *t);
+
+/* turn_halt.c: at the begin of a turn; whether a queue is to be left alone; after the commit;
+ * before other rules are used, which may bring a queue back that was gone. */
+int halts_read(struct turn *t, struct err *err);
+bool halts_have(const struct turn *t, struct slice queue);
+void halts_tell(struct turn *t);
+void halts_forget_told(struct turn *t);
+void halts_free(struct turn *t);
 
 /* turn_publish.c: outbox rows out. */
 int publish_rows(struct turn *t, struct err *err);

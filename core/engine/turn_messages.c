@@ -164,6 +164,8 @@ static bool add_line(void *arg, struct slice queue)
     struct service *s = arg;
     struct queue_line line = {.queue = queue};
 
+    if (halts_have(s->turn, queue))
+        return true;
     if (!arena_keep(&s->turn->arena, &line.queue))
         return false;
     s->lines[s->n_lines++] = line;
@@ -192,7 +194,7 @@ static int handle_retries(struct turn *t, size_t limit, struct err *err)
                         .step = step_retry};
     int64_t due_at;
     bool left;
-    int rc = retry_next_due(db_of(t), &due_at, err);
+    int rc = retry_next_due(db_of(t), &due_at, err); /* also of queues that are left alone */
 
     do {
         t->lane_moved = false;
@@ -210,8 +212,10 @@ static int handle_retries(struct turn *t, size_t limit, struct err *err)
  * queue's flow: a pause does not stop it, and it is no probe. */
 static bool is_wanted(const struct turn *t, const struct delivery *d)
 {
+    struct slice queue = slice_of(d->subscription->queue);
+
     return d->dead_lettered != NULL ||
-           pause_takes(pauses_find(&t->pauses, slice_of(d->subscription->queue)));
+           (!halts_have(t, queue) && pause_takes(pauses_find(&t->pauses, queue)));
 }
 
 static void note_taken(struct turn *t, const struct delivery *d)

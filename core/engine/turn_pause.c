@@ -136,8 +136,9 @@ static void pace(struct turn *t, struct pause *p, enum broker_pace to)
 
     if (p->paced == to)
         return;
-    b->ops->pace(b, p->queue, to);
     p->paced = to;
+    if (!halts_have(t, slice_of(p->queue))) /* else it is told when that ends */
+        b->ops->pace(b, p->queue, to);
 }
 
 void pausing_tell(struct turn *t)

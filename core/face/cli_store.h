@@ -42,10 +42,12 @@ int cli_check_message(const struct message *m, const char *dash, struct err *err
  */
 int64_t cli_due_time(lua_State *L, int table);
 
-/* lib_lists.c, lib_changes.c, lib_backup.c, lib_admin.c: as cli_add_store, which calls them. */
+/* lib_lists.c, lib_changes.c, lib_backup.c, lib_admin.c, lib_halts.c: as cli_add_store, which calls
+ * them. */
 void cli_add_lists(lua_State *L);
 void cli_add_changes(lua_State *L);
 void cli_add_backup(lua_State *L);
 void cli_add_admin(lua_State *L);
+void cli_add_halts(lua_State *L);
 
 #endif

@@ -259,4 +259,5 @@ void cli_add_store(lua_State *L)
     cli_add_changes(L);
     cli_add_backup(L);
     cli_add_admin(L);
+    cli_add_halts(L);
 }

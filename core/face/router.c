@@ -293,6 +293,13 @@ static void answer_routed(struct router *r, const struct json *question, struct 
     put_truth(answer, "routed", engine_has_route(r->engine, words[0], words[1]));
 }
 
+/* Somebody has written what is paused by hand, or no more. */
+static void answer_halts(struct router *r, struct buf *answer)
+{
+    engine_look_at_halts(r->engine);
+    put_truth(answer, "looked", true);
+}
+
 static void answer_ask(struct router *r, const struct json *question, struct buf *answer)
 {
     struct slice ask = json_member_text(question, "ask");
@@ -307,8 +314,10 @@ static void answer_ask(struct router *r, const struct json *question, struct buf
         answer_routed(r, question, answer);
     else if (slice_is(ask, "nowhere"))
         put_truth(answer, "asked", engine_unreached(r->engine, answer));
+    else if (slice_is(ask, "halts"))
+        answer_halts(r, answer);
     else
-        refuse(answer, "unknown request: \"ask\" is status, reload, routed or nowhere");
+        refuse(answer, "unknown request: \"ask\" is status, reload, routed, nowhere or halts");
 }
 
 /* A control_answer_fn. */

@@ -57,6 +57,9 @@ struct retry_place {
 int retry_due(struct db *db, struct slice queue, int64_t now_ms, struct retry_place *place,
               size_t limit, retry_row_fn *fn, void *arg, struct err *err);
 int retry_next_due(struct db *db, int64_t *due_at_out, struct err *err); /* INT64_MAX: none */
+/* The same, of the queues for which `counts` is true. */
+int retry_next_due_of(struct db *db, retry_queue_fn *counts, void *arg, int64_t *due_at_out,
+                      struct err *err);
 
 /* The same of a row that could not be read before. */
 int retry_set_read(struct db *db, int64_t id, const struct message *read, struct err *err);

@@ -308,6 +308,10 @@
       "select value from herald_meta where key = 'rules_taken'")                                   \
     X(TAKEN_WRITE, "write which rules were taken",                                                 \
       "insert or replace into herald_meta values ('rules_taken', ?)")                              \
+    X(HALTS, "read what is paused by hand",                                                        \
+      "select key, value from herald_meta where key >= 'halt' and key < 'halu' order by key")      \
+    X(HALT_BEGIN, "pause", "insert or ignore into herald_meta values (?, ?)")                      \
+    X(HALT_END, "resume", "delete from herald_meta where key = ?")                                 \
     X(TAKEN_TYPES, "read the types of rows without a destination",                                 \
       "select distinct type from herald_outbox where leg_kind is null")                            \
     /* history */                                                                                  \

@@ -59,6 +59,10 @@ local function judge_store(found, counts, limits)
   if behind > limits.late then
     found[#found + 1] = { alarm.CRITICAL, ("retries of queue %s late for %s"):format(queue, show.age(behind)) }
   end
+  for _, h in ipairs(counts.halts) do
+    found[#found + 1] = { alarm.WARNING, ("%s is paused by hand since %s"):format(h.queue or "publish",
+      show.second(h.since)) }
+  end
   if counts.dead > limits.dead then
     found[#found + 1] = { alarm.WARNING, counts.dead .. " dead letters: herald dead groups" }
   end

@@ -5,6 +5,7 @@ local alarm = require "cli.alarm"
 local folder = require "cli.folder"
 local json = require "cli.json"
 local live_router = require "cli.live"
+local pause = require "cli.pause"
 local show = require "cli.show"
 local waiting = require "cli.waiting"
 
@@ -29,6 +30,13 @@ local function paused_list(live)
     list[i] = json.object { { "queue", p.queue }, { "since", show.time(p.since) },
       { "next_probe", show.time(p.next_probe) }, { "failures", p.failures }, { "error", p.error } }
   end
+  return list
+end
+
+-- What an operator has paused.
+local function halt_list(counts)
+  local list = {}
+  for i, h in ipairs(counts.halts) do list[i] = pause.halt_json(h) end
   return list
 end
 
@@ -70,6 +78,7 @@ local function status_json(counts, live)
     { "paused_for", live.paused_for },
     { "stopped_for", live.stopped_for },
     { "paused", live.running and paused_list(live) or nil },
+    { "paused_by_hand", halt_list(counts) },
     { "outbox", waiting.outbox_json(counts, live) },
     { "retries", counts.retries },
     { "retry_queues", waiting.retries_json(counts) },
@@ -125,6 +134,10 @@ local function status_text(counts, live)
       show.line(p.queue, 100), show.second(p.since), p.failures, show.second(p.next_probe),
       show.line(p.error, 400)) }
   end
+  for _, h in ipairs(counts.halts) do
+    list[#list + 1] = { "paused", ("%s by hand since %s: herald resume %s"):format(
+      show.line(pause.name(h), 255), show.second(h.since), show.line(pause.name(h), 255)) }
+  end
   if live.generation then
     list[#list + 1] = { "rules", ("generation %d (%s): %d routes, %d subscriptions, "
       .. "%d handlers, %d KiB of memory"):format(live.generation, live.hash, live.routes,
@@ -153,7 +166,8 @@ local function look(args)
   if not s then return nil, code, problem end
   local live = live_router.ask(s)
   local counts, kind, why = core.counts(s.store, live.cursor)
-  if not counts then return nil, folder.exit_code(kind), why end
+  if counts then counts.halts, kind, why = core.halts(s.store) end
+  if not counts or not counts.halts then return nil, folder.exit_code(kind), why end
   return counts, live
 end
 
