@@ -37,6 +37,7 @@ struct item {
     bool trace_made;
     int attempt;      /* this try; the first is 1 */
     int64_t due_at;   /* its sender wants it no earlier; 0: at once */
+    int64_t took_ms;  /* its handler, in this try */
     int64_t first_at; /* wall clock of the first try */
     int64_t retry_id; /* 0: a delivery */
     bool redelivered;

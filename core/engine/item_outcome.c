@@ -106,6 +106,7 @@ static int note_try(struct turn *t, const struct item *i, const struct script_ou
     const struct tried one = {.at = t->now_ms,
                               .attempt = i->attempt,
                               .generation = t->generation,
+                              .took_ms = i->took_ms,
                               .error = slice_of(o->error),
                               .traceback = slice_of(o->traceback)};
     int rc = retry_tries(db_of(t), i->retry_id, tries, err);

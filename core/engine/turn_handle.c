@@ -169,11 +169,12 @@ static void tell_try(struct turn *t, const struct item *i, int64_t start_us)
 
 static int run_handler(struct turn *t, struct item *i, const struct handler *h, struct err *err)
 {
-    int64_t start_us = turn_spans_now(t->parts.spans);
+    int64_t start_us = turn_spans_now(t->parts.spans), began_ms = clock_mono(&t->parts.clock);
     int rc;
 
     i->handler = h;
     rc = run_inside(t, i, h, err);
+    i->took_ms = clock_mono(&t->parts.clock) - began_ms;
     if (rc != OK)
         return rc;
     tell_try(t, i, start_us);

@@ -72,6 +72,8 @@ int tries_add(struct buf *tries, const struct tried *one, struct err *err)
     json_add_int(tries, "at", one->at);
     json_add_int(tries, "attempt", one->attempt);
     json_add_int(tries, "generation", one->generation);
+    if (one->took_ms > 0)
+        json_add_int(tries, "took_ms", one->took_ms);
     json_add_text(tries, "error", cut(one->error));
     if (one->traceback.len > 0)
         json_add_text(tries, "traceback", cut(one->traceback));

@@ -3,7 +3,7 @@
  *
  * Lines of JSON, one a try, the oldest first:
  *
- *   {"at":1764000000123,"attempt":1,"generation":3,"error":"...","traceback":"..."}
+ *   {"at":1764000000123,"attempt":1,"generation":3,"took_ms":12,"error":"...","traceback":"..."}
  *
  * A retry keeps them, the dead letter that it becomes goes on with them, and so does the retry
  * that a replayed letter becomes. Bounded: the first one and the last ones. People see them as a
@@ -28,6 +28,7 @@ struct tried {
     int64_t at; /* ms since 1970 UTC */
     int attempt;
     int64_t generation;     /* of the rules that failed; 0: the core itself */
+    int64_t took_ms;        /* left out where it is 0 */
     struct slice error;     /* bytes that are not UTF-8 become U+FFFD */
     struct slice traceback; /* absent: none */
 };

@@ -143,6 +143,11 @@ local function outbox_state(row, cursor)
   return row.id <= cursor and "in flight: the broker has not confirmed it yet" or "to be sent"
 end
 
+local function failed(try)
+  return ("attempt %d failed%s under %s: %s"):format(try.attempt,
+    try.took_ms and (" after %d ms"):format(try.took_ms) or "", whole.rules(try.generation), try.error or "")
+end
+
 local told = {
   outbox = function(add, row, cursor)
     add(row.created_at, row, "outbox", ("written to the outbox as row %d%s"):format(row.id, place_of(row)))
@@ -153,16 +158,14 @@ local told = {
   end,
   retries = function(add, row)
     for _, try in ipairs(row.tries or {}) do
-      add(try.at, row, queue_of(row), ("attempt %d failed under %s: %s"):format(try.attempt,
-        whole.rules(try.generation), try.error or ""))
+      add(try.at, row, queue_of(row), failed(try))
     end
     add(nil, row, queue_of(row), row.behind and "waits behind an earlier one of lane " .. (row.lane or "")
       or ("is tried again at %s, after %s"):format(show.time(row.due_at), attempts(row.attempts)))
   end,
   dead = function(add, row)
     for _, try in ipairs(row.tries or {}) do
-      add(try.at, row, queue_of(row), ("attempt %d failed under %s: %s"):format(try.attempt,
-        whole.rules(try.generation), try.error or ""))
+      add(try.at, row, queue_of(row), failed(try))
     end
     add(row.at, row, queue_of(row), ("became dead letter %d after %s: %s"):format(row.id,
       attempts(row.attempts), row.error))

@@ -33,7 +33,7 @@ function whole.tries(tries)
   for i, try in ipairs(tries or {}) do
     list[i] = json.object {
       { "at", show.time(try.at) }, { "attempt", try.attempt }, { "generation", try.generation },
-      { "error", try.error }, { "traceback", try.traceback },
+      { "error", try.error }, { "traceback", try.traceback }, { "took_ms", try.took_ms },
     }
   end
   return list

@@ -33,7 +33,7 @@ describe("herald trace", function()
       generation = 3, message_id = "m1", type = "paid", business_key1 = "16" })
     helper.add("herald_dead", { side = "inbox", queue = "enrol", attempts = 2, error = "no course", generation = 3,
       at = NOW + 9, message_id = "m1", type = "paid", business_key1 = "16",
-      tries = '{"at":1700000000003,"attempt":1,"generation":3,"error":"busy"}' })
+      tries = '{"at":1700000000003,"attempt":1,"generation":3,"took_ms":12,"error":"busy"}' })
     helper.add("herald_inbox", { queue = "mail", message_id = "m1", state = 0, at = NOW + 5 })
     helper.add("herald_inbox", { queue = "enrol", message_id = "m1", state = 2, at = NOW + 9 })
     helper.add("herald_outbox", { type = "reminder", created_at = NOW + 6, business_key1 = "16", due_at = NOW + 86400000,
@@ -47,7 +47,7 @@ describe("herald trace", function()
     assert.equal('herald: no trace: what handlers emitted is told of messages that belong to one; '
       .. 'trace_context = "make" gives one to each\n', err)
     assert_in_order(out, { "2023-11-14T22:13:20.001Z  outbox", "confirmed under generation 3, 1 attempt to exchange pay",
-      "2023-11-14T22:13:20.003Z  queue enrol", "attempt 1 failed under generation 3: busy",
+      "2023-11-14T22:13:20.003Z  queue enrol", "attempt 1 failed after 12 ms under generation 3: busy",
       "2023-11-14T22:13:20.005Z  queue mail", "handled under generation 3, 1 attempt",
       "queue mail", "is done here: a repeat changes nothing",
       "2023-11-14T22:13:20.009Z  queue enrol", "became dead letter 1 after 2 attempts: no course",

@@ -51,6 +51,19 @@ TEST_WITH(scene, every_error_of_every_attempt_is_kept)
     assert_sql(f, "select count(*) from herald_retry", "0");
 }
 
+TEST_WITH(scene, how_long_a_try_took_is_told_from_a_millisecond_on)
+{
+    scene_begin(f, RULES, "select 1;");
+    scene_deliver(f, "m", "t", "{}");
+    scene_run(f);
+    assert_sql(f, "select tries like '%took_ms%' from herald_retry", "0");
+    f->tick_ms = 5;
+    pass(f, 1000);
+    assert_sql(
+        f, "select tries like '%\"attempt\":2,\"generation\":1,\"took_ms\":%' from herald_retry",
+        "1");
+}
+
 TEST_WITH(scene, a_letter_of_the_first_attempt_has_one)
 {
     scene_begin(f, RULES, "select 1;");
