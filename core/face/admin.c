@@ -298,8 +298,13 @@ static void begin(void *arg, struct http_request *r)
 {
     struct admin *d = arg;
 
-    if (!judge_source(d, r) || !is_api(r->path))
+    if (!judge_source(d, r))
         return;
+    if (!is_api(r->path)) {
+        if (!is_read(r)) /* before a body is refused as too large */
+            answer_plain(d, r);
+        return;
+    }
     if (judge_rights(d, r) && judge_method(r) && (is_read(r) || judge_post(d, r)) &&
         judge_rate(d, r))
         r->body_max = room_for(r);
@@ -347,6 +352,7 @@ static void put_head(const struct admin *d, const struct http_request *r, const 
         json_add_string(head, "key", key);
     json_add_string(head, "store", s->store);
     json_add_string(head, "socket", s->socket);
+    json_add_int(head, "history", s->history_ms);
 }
 
 static bool judge_key(struct http_request *r, const char *key)

@@ -2,9 +2,9 @@
 -- (core/face/clerk.h). A question is a line of JSON and a body, an answer the same; its end is the
 -- end of the input.
 --
--- Commands are run as the command line runs them, but for this: their settings are the router's, not
--- those that lie in the folder by now; what they print is kept; a body is the text itself, no name of
--- a file.
+-- Commands are run as the command line runs them, but for this: store and socket are the router's, not
+-- those that the folder names by now; what they print is kept; a body is the text itself, no name of a
+-- file.
 
 local core = require "herald.core"
 local folder = require "cli.folder"
@@ -45,6 +45,12 @@ local function error_json(status, what, where)
     { "do", WHAT_NOW[status] } } } })
 end
 
+-- The option that a problem is about, as a request names it.
+local function option(problem)
+  local name = problem:match "^%-%-(%l[%l%d-]*)"
+  return name and (name:gsub("-", "_"))
+end
+
 -- What a command prints, its exit code and its problem.
 local function run(module, args)
   local out = {}
@@ -65,7 +71,7 @@ local function judge(entry, out, code, problem)
   if not code and not problem or entry.shown and out ~= "" then return 200, out end
   if out ~= "" then return 409, out end
   local status = code == folder.USAGE and 400 or STATUS[kind or ""] or (kind and 500 or 409)
-  return status, error_json(status, plain(problem or "it failed"), (problem or ""):match "%-%-(%l[%l%d-]*)")
+  return status, error_json(status, plain(problem or "it failed"), option(problem or ""))
 end
 
 -- Status and JSON, and whether it was answered before.
@@ -74,7 +80,7 @@ local function answer(entry, asked, id)
     local status, text, what, where = entry.answers(asked)
     status = status or STATUS[kind or ""] or 500
     if text then return status, text, what end
-    return status, error_json(status, what, where)
+    return status, error_json(status, plain(what), where)
   end
   local args, bad, where
   if asked.method == "POST" then
@@ -94,6 +100,13 @@ local function allow_of(methods)
   return methods.POST and (methods.GET and "GET, HEAD, POST" or "POST") or "GET, HEAD"
 end
 
+-- The file has what a reload takes, and may be broken by now; the store and the socket are the router's.
+local function settings_of(asked)
+  local s = folder.settings {} or { history = asked.history }
+  s.store, s.socket = asked.store, asked.socket
+  return s
+end
+
 -- Status, JSON, and more for the line before it.
 local function serve(asked)
   kind = nil
@@ -103,7 +116,7 @@ local function serve(asked)
   if not entry then
     return 405, error_json(405, "this path has no " .. asked.method, asked.path), { "allow", allow_of(methods) }
   end
-  folder.use { store = asked.store, socket = asked.socket, history = asked.history }
+  folder.use(settings_of(asked))
   local status, text, replayed = answer(entry, asked, id)
   return status, text, replayed and { "replayed", true } or nil
 end

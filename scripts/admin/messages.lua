@@ -45,19 +45,19 @@ local function take(row, name, look)
   end
 end
 
--- The row that a message says, or nil and what is wrong.
+-- The row that a message says, or nil, what is wrong and with which member.
 local function read_message(look)
   if look.kind ~= "object" then return nil, "a message must be an object" end
   local row, bad = {}, nil
   for name, member in pairs(look.value) do
     if member.kind ~= "null" or name == "body" then bad = take(row, name, member) end
-    if bad then return nil, bad end
+    if bad then return nil, bad, name end
   end
-  if not row.type then return nil, "type is needed" end
+  if not row.type then return nil, "type is needed", "type" end
   local times = { delay = row.delay, at = row.at, key = row.key }
   row.delay, row.at, row.key = nil, nil, nil
   bad = due.read(times, row)
-  if bad then return nil, bad end
+  if bad then return nil, bad, bad:match "^%-%-(%l+)" end
   return row
 end
 
@@ -68,8 +68,8 @@ local function read_all(body)
   if look.kind ~= "object" then return nil, "the body is no JSON object", "body" end
   local list = look.value.messages
   if not list then
-    local row, bad = read_message(look)
-    return row and { row }, bad, bad and bad:match "^[%w_]+"
+    local row, bad, where = read_message(look)
+    return row and { row }, bad, where
   end
   if next(look.value, next(look.value)) then return nil, "beside messages there is nothing else", "messages" end
   local items = list.kind == "array" and core.json_look(list.json, 1).value

@@ -79,6 +79,7 @@ class TheDescription(Described):
         for path in ("/v1/nothing", "/v1/dead/999"):
             self.get(path, 404)
         self.get("/v1/dead?limit=0", 400)
+        self.assertEqual(self.get("/v1/trace?key1=good").json, router.json("trace", "--key1", "good"))
         router.write("rules/a.lua", "nonsense")
         for path in ("/v1/reload", "/v1/trial"):
             self.post(path, {}, 409)
@@ -86,6 +87,39 @@ class TheDescription(Described):
             if ("/v1/" + what, "post") in self.description.all():
                 self.post("/v1/" + what, {"what": "publish"})
         self.assertEqual(self.description.all() - self.description.called, set())
+
+    def test_what_is_wrong(self):
+        """An error says where it is: the parameter, as the request names it."""
+        self.open()
+        for path, where, what in (
+                ("/v1/dead?limit=x", "limit", "a whole number from 1 to 1000"), ("/v1/dead?after=-1", "after", "a whole number"),
+                ("/v1/dead?typ=x", "typ", "unknown: typ (known: "), ("/v1/dead?type=a&type=b", "type", "twice"),
+                ("/v1/dead?type=%zz", "query", "escaped"), ("/v1/dead?type=%00", "query", "UTF-8"),
+                ("/v1/dead?type=%ff", "query", "UTF-8"), ("/v1/dead?since=yesterday", "since", "since is \"yesterday\""),
+                ("/v1/dead?older_than=x", "older_than", "older_than is"), ("/v1/dead?group=x", "group", "a group"),
+                ("/v1/dead?side=x", "side", "one of inbox, outbox"), ("/v1/trace", None, "which message?")):
+            error = self.get(path, 400).json["error"]
+            self.assertIn(what, error["what"], path)
+            self.assertEqual(error.get("where"), where, path)
+        for path, body, where, what in (
+                ("/v1/dead/drop", {}, None, "drop which?"), ("/v1/dead/drop", {"ids": []}, "ids", "a list of 1 to 10000"),
+                ("/v1/dead/drop", {"all": 1}, "all", "true or false"), ("/v1/dead/1/edit", {}, None, "edit what?"),
+                ("/v1/outbox/cancel", {}, "key", "key is needed"), ("/v1/dead/drop", [], "body", "no JSON object"),
+                ("/v1/messages", {"type": "n", "delay": "soon"}, "delay", "delay is \"soon\""),
+                ("/v1/messages", {"type": "n", "typ": 1}, "typ", "unknown: typ"), ("/v1/messages", {}, "type", "is needed"),
+                ("/v1/messages", {"messages": [{"type": "n"}, {}]}, "messages[1]", "type is needed"),
+                ("/v1/messages", b"[" * 100000, "body", "no JSON")):
+            error = self.post(path, body, 400).json["error"]
+            self.assertIn(what, error["what"], path)
+            self.assertFalse(error["what"].startswith("--"), error)
+            self.assertEqual(error.get("where"), where, path)
+
+    def test_a_method_that_a_page_has_not(self):
+        """It is said so, whatever comes with it."""
+        self.open()
+        answer = self.post("/live", {}, 405)
+        self.assertEqual((answer.headers["Allow"], answer.wrong), ("GET, HEAD", "it can only be read"))
+        self.post("/page/nothing.js", "{" * 1000, 404)
 
     def test_every_path_is_described(self):
         """Those of scripts/admin/paths.lua, with what each takes."""
