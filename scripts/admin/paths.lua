@@ -66,6 +66,10 @@ add("POST", "/v1/dead/ID/edit", command("dead", "edit", { body = "json", type = 
 add("POST", "/v1/reload", { module = "cli.reload", takes = { dry_run = "flag", trial = "number" } })
 add("POST", "/v1/trial", { module = "cli.reload", args = { dry_run = true }, takes = { messages = "number" },
   defaults = { trial = "100" }, names = { messages = "trial" } })
+add("GET", "/v1/pause", command "pause")
+for _, name in ipairs { "pause", "resume" } do
+  add("POST", "/v1/" .. name, command(name, nil, { what = "text!" }))
+end
 add("POST", "/v1/messages", { answers = require "admin.messages" })
 
 local paths = { all = all }
