@@ -81,6 +81,7 @@ int cli_open_core(lua_State *L)
     cli_add_router(L);
     cli_add_check(L);
     cli_add_testing(L);
+    cli_add_survey(L);
     cli_add_files(L);
     return 1;
 }

@@ -53,6 +53,7 @@ void cli_add_store(lua_State *L);   /* emit, counts, dead letters, outbox, retri
 void cli_add_router(lua_State *L);  /* run, and asking one that runs */
 void cli_add_check(lua_State *L);   /* what rules declare, and what is wrong with it */
 void cli_add_testing(lua_State *L); /* a state for specs */
+void cli_add_survey(lua_State *L);  /* a store, a disk, a file: looked at, never changed */
 void cli_add_files(lua_State *L);   /* folders, and the files in the binary */
 
 #endif

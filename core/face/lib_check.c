@@ -128,6 +128,7 @@ static int inspect_rules(lua_State *L)
     set_problem(L, "migrations_error", &k->migrations);
     set_problem(L, "rules_error", &k->rules);
     set_problem(L, "live_error", &k->broker);
+    convert_set_slice(L, "server", slice_of(k->server));
     if (k->script != NULL)
         set_rules(L, script_rules(k->script));
     set_constants(L, k->constants.first);

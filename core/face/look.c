@@ -214,6 +214,8 @@ static void ask_broker(struct look *k, const struct settings *live)
         .password_file = live->password_file,
         .tls = &live->tls,
         .timeout_ms = LIVE_MS,
+        .server = k->server,
+        .server_room = sizeof k->server,
     };
     uv_loop_t loop;
 

@@ -41,6 +41,7 @@ struct look {
     struct script_host host;
     struct script *script;                       /* owned; NULL when the rules did not load */
     struct found_list constants, live, applied;  /* the last: of the router's own store */
+    char server[64];                             /* the broker that answered; "": none */
     bool full;                                   /* the arena is */
     bool told_body_ids;                          /* once for all subscriptions */
     struct err store, migrations, rules, broker; /* what went wrong, where it did */

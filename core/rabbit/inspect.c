@@ -367,6 +367,10 @@ static void on_method(void *arg, uint16_t channel, const amqp_method_t *method)
 
 static void on_up(void *arg)
 {
+    const struct inspection *in = arg;
+
+    if (in->settings->server != NULL)
+        snprintf(in->settings->server, in->settings->server_room, "%s", link_server(in->link));
     ask(arg, false);
 }
 

@@ -41,6 +41,8 @@ struct inspect_settings {
     const struct tls_settings *tls;       /* for amqps */
     int64_t timeout_ms;                   /* for all of it */
     const struct stream_factory *streams; /* NULL: TCP; below TLS, where that is spoken */
+    char *server;                         /* lent; gets who answers: "RabbitMQ 3.10.8". NULL: no */
+    size_t server_room;
 };
 
 /* Called once per finding, in the order of the topology: exchanges, queues,

@@ -515,3 +515,8 @@ int schema_open(struct db *db, bool create, struct err *err)
         rc = schema_upgrade(db, steps, (int)(sizeof steps / sizeof steps[0]), create, err);
     return rc == OK ? set_group_function(db, false, err) : rc; /* not for handlers' SQL */
 }
+
+int db_schema_newest(void)
+{
+    return (int)(sizeof steps / sizeof steps[0]);
+}

@@ -12,6 +12,7 @@ words.modules = {
   backup = require "cli.backup",
   check = require "cli.check",
   dead = require "cli.dead",
+  doctor = require "cli.doctor",
   history = require "cli.history",
   init = require "cli.init",
   lanes = require "cli.lanes",

@@ -103,6 +103,7 @@ void db_saw_id(struct db *db, int64_t outbox_id);
  * lock at each allocation and which nobody asks it. */
 void db_library_start(void);
 const char *db_library_version(void); /* SQLite's */
+int db_schema_newest(void);           /* the newest version of herald's tables that is known here */
 int64_t db_wal_bytes(const struct db *db);
 
 /* Why the WAL has not been emptied for long, which nothing stands still for yet. "": it can be.
