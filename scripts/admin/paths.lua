@@ -75,7 +75,7 @@ add("POST", "/v1/messages", { answers = require "admin.messages" })
 local paths = { all = all }
 
 function paths.find(path)
-  if all[path] then return all[path] end
+  if all[path] and not path:find "%u" then return all[path] end
   local before, id, after = path:match "^(/v1/%l+/)(%d+)(.*)$"
   local found = id and #id <= 18 and all[before .. "ID" .. after]
   return found or nil, id

@@ -113,7 +113,7 @@ function question.of_query(takes, query)
   for part in query:gmatch "[^&]+" do
     local name, value = part:match "^([^=]+)=?(.*)$"
     name, value = unescape(name or ""), unescape(value or "")
-    if not name or not value then return nil, "a query string is NAME=VALUE, escaped, in UTF-8", "query" end
+    if not name or name == "" or not value then return nil, "a query string is NAME=VALUE, escaped, in UTF-8", "query" end
     if said[name] then return nil, name .. " is there twice", name end
     said[name] = { kind = "string", value = value, json = value }
   end
