@@ -23,6 +23,7 @@ words.modules = {
   resume = require "cli.resume",
   retries = require "cli.retries",
   status = require "cli.status",
+  store = require "cli.store",
   test = require "cli.test",
   trace = require "cli.trace",
 }
