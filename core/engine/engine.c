@@ -443,6 +443,11 @@ bool engine_trouble(const struct engine *e, size_t n, struct broker_trouble *out
     return ops->trouble != NULL && ops->trouble(e->broker, n, out);
 }
 
+const struct settings *engine_settings(const struct engine *e)
+{
+    return &e->settings;
+}
+
 const struct pause *engine_paused(const struct engine *e, size_t n)
 {
     return turn_paused(e->turn, n);

@@ -74,6 +74,9 @@ void engine_free(struct engine **e);
  * there is none. Lent until the loop runs again. */
 const struct pause *engine_paused(const struct engine *e, size_t n);
 
+/* Those in force. */
+const struct settings *engine_settings(const struct engine *e);
+
 /* What an operator has paused is not as it was (store/halt.h): the next turn reads it. */
 void engine_look_at_halts(struct engine *e);
 

@@ -9,6 +9,7 @@
 #include "face/health.h"
 #include "face/probe.h"
 #include "face/service.h"
+#include "face/settings_told.h"
 #include "http/http_post.h"
 
 #include <signal.h>
@@ -185,6 +186,14 @@ static void put_status(struct router *r, struct buf *b)
     json_end_line(b, 0, "}");
 }
 
+static void put_told(struct router *r, struct buf *b)
+{
+    size_t from = b->len;
+
+    settings_told(b, engine_settings(r->engine));
+    json_end_line(b, from, "");
+}
+
 /* Only who asks for it has connections made anew. */
 static int renew(struct router *r, const struct engine_reload *request, struct err *err)
 {
@@ -316,8 +325,11 @@ static void answer_ask(struct router *r, const struct json *question, struct buf
         put_truth(answer, "asked", engine_unreached(r->engine, answer));
     else if (slice_is(ask, "halts"))
         answer_halts(r, answer);
+    else if (slice_is(ask, "settings"))
+        put_told(r, answer);
     else
-        refuse(answer, "unknown request: \"ask\" is status, reload, routed, nowhere or halts");
+        refuse(answer, "unknown request: \"ask\" is status, reload, routed, nowhere, halts or "
+                       "settings");
 }
 
 /* A control_answer_fn. */

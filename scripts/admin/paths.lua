@@ -8,6 +8,8 @@
 --   answers        a function of the question instead of a command
 --   shown          its JSON is the answer, even where the command calls it a failure
 
+local live = require "admin.live"
+
 local KINDS <const> = { type = "text", key1 = "text", order_type = "text", key3 = "text", message_id = "text" }
 local TIMES <const> = { since = "text", before = "text" }
 local AGES <const> = { older_than = "text", newer_than = "text" }
@@ -66,6 +68,8 @@ add("POST", "/v1/dead/ID/edit", command("dead", "edit", { body = "json", type = 
 add("POST", "/v1/reload", { module = "cli.reload", takes = { dry_run = "flag", trial = "number" } })
 add("POST", "/v1/trial", { module = "cli.reload", args = { dry_run = true }, takes = { messages = "number" },
   defaults = { trial = "100" }, names = { messages = "trial" } })
+add("GET", "/v1/rules", { answers = live.rules })
+add("GET", "/v1/settings", { answers = live.settings })
 add("GET", "/v1/pause", command "pause")
 for _, name in ipairs { "pause", "resume" } do
   add("POST", "/v1/" .. name, command(name, nil, { what = "text!" }))
