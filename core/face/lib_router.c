@@ -13,6 +13,8 @@
 
 /* Where the function that reads the settings again is kept. */
 #define REREAD "herald.reread"
+/* Where an answer is kept until it is handed over. */
+#define ANSWER "herald.answer"
 
 enum { ASK_TIMEOUT_MS = 2000, ANSWER_MAX = 1024 * 1024 };
 
@@ -86,6 +88,14 @@ static void push_lines(lua_State *L, const struct buf *answer)
     }
 }
 
+/* Runs under cli_protect: whatever answers on that path may be no router. */
+static int keep_lines(lua_State *L)
+{
+    push_lines(L, lua_touserdata(L, 1));
+    lua_setfield(L, LUA_REGISTRYINDEX, ANSWER);
+    return 0;
+}
+
 static int push_reason(lua_State *L, const char *why)
 {
     lua_pushnil(L);
@@ -106,7 +116,11 @@ static int ask(lua_State *L)
         return push_reason(L, err.text);
     if (answer->data[0] != '{')
         return push_reason(L, "the router that runs is of another version, which speaks otherwise");
-    push_lines(L, answer);
+    if (cli_protect(L, keep_lines, answer, &err) != OK)
+        return push_reason(L, err.text);
+    lua_getfield(L, LUA_REGISTRYINDEX, ANSWER);
+    lua_pushnil(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, ANSWER);
     return 1;
 }
 

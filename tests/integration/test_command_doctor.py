@@ -1,6 +1,9 @@
 """herald doctor beside a broker and a running router: it finds, and changes nothing."""
 
 import json
+import os
+import socket
+import threading
 
 from harness import Case, World
 
@@ -45,3 +48,33 @@ class Doctor(Case):
         self.assertNotIn("secret", json.dumps(away))
         self.find(self.doctor(first, "--offline"), "note", "router", "none runs")
         self.assertIsNotNone(World.node.depth(self.names["queue"]))
+
+    def answer(self, path, answers):
+        """Somebody who is no router answers on its socket, once with each; returns the thread."""
+        listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(listener.close)
+        listener.bind(path)
+        listener.listen()
+
+        def serve():
+            for said in answers:
+                connection = listener.accept()[0]
+                connection.recv(4096)
+                connection.sendall(said)
+                connection.close()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        return thread
+
+    def test_garbage_on_the_socket(self):
+        router = self.router(broker="embedded")
+        router.run("run", "--until-idle")
+        garbage = [b"garbage", b"{garbage", b'{"a":1}\n{x', b"\x00\xff" * 3000, b"{" * 70000]
+        thread = self.answer(os.path.join(router.folder, "herald.sock"), [g for g in garbage for _ in (1, 2)])
+        for said in garbage:
+            self.find(self.doctor(router), "warning", "socket", "no router of this store")
+            err = router.run("reload", code=1).err
+            self.assertNotIn("internal error", err, said)
+            self.assertTrue(err.startswith("herald: "), err)
+        thread.join(10)

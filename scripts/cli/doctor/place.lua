@@ -90,8 +90,8 @@ function place.socket(s, found)
     found:add("error", "socket", path, "something is there that is no socket", "move it away, or set `socket`")
     return
   end
-  local fine, answer, why = pcall(core.ask, path, '{"ask":"status"}')
-  if not fine then answer, why = nil, "what answers there is no router" end
+  local answer, why = core.ask(path, '{"ask":"status"}')
+  local silent = not answer and why:match "^no router listens" ~= nil
   if pid ~= 0 and answer then
     found:add("ok", "router", path, ("process %d answers"):format(pid))
   elseif pid ~= 0 then
@@ -101,8 +101,8 @@ function place.socket(s, found)
   elseif answer then
     found:add("warning", "router", path, "a router answers, and it is not the one of this store",
       "let `store` and --store name the same store as the router's herald.lua")
-  elseif not fine then
-    found:add("warning", "socket", path, why, "find it (ss -lxp) and end it, or set `socket`")
+  elseif there and not silent then
+    found:add("warning", "socket", path, "what is there is no router of this store: " .. why, "find it (ss -lxp) and end it, or set `socket`")
   elseif there then
     found:add("note", "socket", path, "is left of a router that is gone", "nothing: the next start takes its place")
   else
