@@ -102,7 +102,8 @@ function place.socket(s, found)
     found:add("warning", "router", path, "a router answers, and it is not the one of this store",
       "let `store` and --store name the same store as the router's herald.lua")
   elseif there and not silent then
-    found:add("warning", "socket", path, "what is there is no router of this store: " .. why, "find it (ss -lxp) and end it, or set `socket`")
+    found:add("warning", "socket", path, "what is there is no router of this store: " .. why,
+      "find it (ss -lxp) and end it, or set `socket`")
   elseif there then
     found:add("note", "socket", path, "is left of a router that is gone", "nothing: the next start takes its place")
   else
