@@ -74,21 +74,23 @@ local function judge(entry, out, code, problem)
   return status, error_json(status, plain(problem or "it failed"), option(problem or ""))
 end
 
+-- What the words of a request say, or nil, what is wrong and where.
+local function read_words(entry, asked)
+  if entry.whole then return {} end
+  if asked.method == "POST" then return question.of_body(entry.takes, asked.body) end
+  return question.of_query(entry.takes, asked.query)
+end
+
 -- Status and JSON, and whether it was answered before.
 local function answer(entry, asked, id)
+  local args, bad, where = read_words(entry, asked)
+  if not args then return 400, error_json(400, bad, where) end
   if entry.answers then
-    local status, text, what, where = entry.answers(asked)
+    local status, text, what, about = entry.answers(asked)
     status = status or STATUS[kind or ""] or 500
     if text then return status, text, what end
-    return status, error_json(status, plain(what), where)
+    return status, error_json(status, plain(what), about)
   end
-  local args, bad, where
-  if asked.method == "POST" then
-    args, bad, where = question.of_body(entry.takes, asked.body)
-  else
-    args, bad, where = question.of_query(entry.takes, asked.query)
-  end
-  if not args then return 400, error_json(400, bad, where) end
   for from, to in pairs(entry.names or {}) do args[to], args[from] = args[from], nil end
   for name, value in pairs(entry.defaults or {}) do args[name] = args[name] or value end
   for name, value in pairs(entry.args or {}) do args[name] = value end

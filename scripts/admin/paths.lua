@@ -5,7 +5,7 @@
 --   module, args   whose run(args) answers, as the command line would call it
 --   takes          {name = kind}: what a query string or a body may say (question.lua)
 --   defaults       of args that were not said
---   answers        a function of the question instead of a command
+--   answers        a function of the question instead of a command; whole: it reads all of that itself
 --   shown          its JSON is the answer, even where the command calls it a failure
 
 local live = require "admin.live"
@@ -74,7 +74,7 @@ add("GET", "/v1/pause", command "pause")
 for _, name in ipairs { "pause", "resume" } do
   add("POST", "/v1/" .. name, command(name, nil, { what = "text!" }))
 end
-add("POST", "/v1/messages", { answers = require "admin.messages" })
+add("POST", "/v1/messages", { answers = require "admin.messages", whole = true })
 
 local paths = { all = all }
 

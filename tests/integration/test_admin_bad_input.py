@@ -90,6 +90,8 @@ class BadInput(Door):
                 ("since=1d&newer_than=1d", "exclude each other"), ("after=x", "after must be"),
                 ("after=99999999999999999999", "after is"), ("json=1", "unknown: json"), ("directory=/etc", "unknown: directory")):
             self.assert_words(self.get(f"/v1/dead?{query}", 400).wrong, words)
+        for path in ("status", "settings", "rules", "version", "dead/1"):
+            self.assert_words(self.get(f"/v1/{path}?limit=1", 400).wrong, "unknown: limit")
         self.get("/v1/dead?type=" + "x" * 5000 + "&key1=a+b%20c&&")
         for body, words in (
                 ("", "no JSON"), ("{", "no JSON"), ("[]", "no JSON object"), ("null", "no JSON object"), ("{}", "replay which"),
