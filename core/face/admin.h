@@ -28,6 +28,6 @@ int admin_start(struct admin **out, const struct admin_door *door, struct err *e
 
 /* Before the health is stopped. The memory goes once the loop has closed its handles. NULL is fine.
  */
-void admin_stop(struct admin **a);
+void admin_stop(struct admin **out);
 
 #endif

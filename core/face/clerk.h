@@ -39,6 +39,6 @@ bool clerks_ask(struct clerks *c, struct slice head, struct slice body, clerk_an
 
 /* Ends them; who waits is told. The memory goes once the loop has closed their handles. NULL is
  * fine. */
-void clerks_stop(struct clerks **c);
+void clerks_stop(struct clerks **out);
 
 #endif

@@ -17,7 +17,7 @@ struct guard;
 
 /* `settings` are lent for life. ERR_CONFIG: a token cannot be used, in words. */
 int guard_new(struct guard **out, const struct admin_settings *settings, struct err *err);
-void guard_free(struct guard **g);
+void guard_free(struct guard **out);
 
 /* Whether a web site may be behind it, which had a name of its own lead to the router: what Host
  * says is no address and no name that is known. NULL, as below: there is no such header. */

@@ -35,6 +35,6 @@ bool health_answers(const char *path);
 void health_answer(struct health *h, struct http_request *r);
 
 /* Before the engine is freed. The memory goes once the loop has closed its timer. */
-void health_stop(struct health **h);
+void health_stop(struct health **out);
 
 #endif

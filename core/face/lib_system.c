@@ -1,6 +1,7 @@
 /* lib_system - herald.core for the command line: the folder, the terminal, secrets, durations,
  * URLs, texts (cli.h). */
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/credential.h"
 #include "base/err.h"
 #include "base/json_bytes.h"
@@ -98,10 +99,26 @@ static int sleep_ms(lua_State *L)
     return 0;
 }
 
+/* now() -> milliseconds since 1970 */
+static int now(lua_State *L)
+{
+    const struct clock clock = clock_real();
+
+    lua_pushinteger(L, clock_wall(&clock));
+    return 1;
+}
+
 /* stderr_is_terminal() -> whether somebody watches */
 static int stderr_is_terminal(lua_State *L)
 {
     lua_pushboolean(L, isatty(STDERR_FILENO) == 1);
+    return 1;
+}
+
+/* stdout_is_terminal() -> the same of what is printed */
+static int stdout_is_terminal(lua_State *L)
+{
+    lua_pushboolean(L, isatty(STDOUT_FILENO) == 1);
     return 1;
 }
 
@@ -153,8 +170,10 @@ void cli_add_system(lua_State *L)
                                          {"broker_url", broker_url},
                                          {"guard_secrets", guard_secrets},
                                          {"utc", utc},
+                                         {"now", now},
                                          {"sleep", sleep_ms},
                                          {"stderr_is_terminal", stderr_is_terminal},
+                                         {"stdout_is_terminal", stdout_is_terminal},
                                          {"json_string", json_string},
                                          {"base64", base64},
                                          {NULL, NULL}};

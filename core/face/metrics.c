@@ -163,11 +163,13 @@ static void put_label(struct buf *b, struct slice text)
 void metrics_of_queue(struct buf *b, enum metrics_queue which, const struct waiting_queue *q,
                       int64_t now_ms)
 {
+    int64_t rows = q->due + q->later + q->behind;
+
     buf_printf(b, "herald_%s{queue=\"", queue_names[which]);
     put_label(b, q->queue);
     buf_text(b, "\"} ");
     if (which == METRICS_RETRIES)
-        buf_printf(b, "%lld", (long long)(q->due + q->later + q->behind));
+        buf_printf(b, "%lld", (long long)rows);
     else
         put_seconds(b, late_ms(q->since, now_ms));
     buf_text(b, "\n");

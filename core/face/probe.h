@@ -21,6 +21,6 @@ struct probe_settings {
 int probe_start(struct probe **out, const struct probe_settings *s, struct err *err);
 
 /* Before the health is stopped. NULL is fine. */
-void probe_stop(struct probe **p);
+void probe_stop(struct probe **out);
 
 #endif

@@ -72,6 +72,6 @@ unsigned http_server_port(const struct http_server *s);
 
 /* Hangs up on all, with 503 for those that wait for an answer. The memory goes once the loop has
  * closed its handles. NULL is fine. */
-void http_server_stop(struct http_server **s);
+void http_server_stop(struct http_server **out);
 
 #endif

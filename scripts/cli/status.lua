@@ -8,8 +8,12 @@ local live_router = require "cli.live"
 local pause = require "cli.pause"
 local show = require "cli.show"
 local waiting = require "cli.waiting"
+local watch = require "cli.watch"
 
 local status = {}
+
+local WATCH_SECONDS <const> = "2"
+local WATCH_MOST <const> = 3600
 
 function status.add(parser, common)
   local command = parser:command("status", "What is waiting, what failed, and how the router does.")
@@ -20,6 +24,8 @@ function status.add(parser, common)
     .. "gone (1m)."):argname("TIME")
   command:option("--max-dead", "With --check: how many dead letters there may be (0).")
     :argname("N")
+  command:option("--watch", "Draw it again every so many seconds (2), until Ctrl-C."):args("?")
+    :argname("SECONDS")
   common(command)
 end
 
@@ -106,7 +112,8 @@ local function append(list, more)
   table.move(more, 1, #more, #list + 1, list)
 end
 
-local function status_text(counts, live)
+-- The counters of a router, or `rates` instead of them.
+local function status_text(counts, live, rates)
   local list = { { "router", live.running and live.state or "not running" } }
   append(list, waiting.outbox_pairs(counts, live))
   append(list, waiting.retries_pairs(counts))
@@ -154,7 +161,8 @@ local function status_text(counts, live)
   if live.store_trouble and live.store_trouble ~= "" then
     list[#list + 1] = { "", "its WAL cannot be emptied: " .. show.line(live.store_trouble, 400) }
   end
-  for _, pair in ipairs(live.counters) do
+  append(list, rates or {})
+  for _, pair in ipairs(rates and {} or live.counters) do
     if pair[2] ~= 0 then list[#list + 1] = { "  " .. pair[1], pair[2] } end
   end
   return show.pairs(list)
@@ -185,8 +193,27 @@ local function check(args)
   return code
 end
 
+local function watch_status(args)
+  local seconds, bad = folder.whole_number(args.watch[1] or WATCH_SECONDS, "--watch", 1, WATCH_MOST)
+  if not seconds then return folder.USAGE, bad end
+  if args.json or not core.stdout_is_terminal() then
+    return folder.USAGE, "--watch draws on a terminal: for a program, ask `herald status --json` again and again"
+  end
+  local seen = {}
+  io.stdout:write "\27[2J"
+  while true do
+    local counts, live, problem = look(args)
+    if not counts then return live, problem end
+    watch.note(seen, live.counters, core.now())
+    io.stdout:write(watch.frame(status_text(counts, live, watch.rates(seen))))
+    io.stdout:flush()
+    core.sleep(seconds * 1000)
+  end
+end
+
 function status.run(args)
   if args.check then return check(args) end
+  if args.watch then return watch_status(args) end
   if args.max_late or args.max_dead then
     return folder.USAGE, "--max-late and --max-dead belong to --check"
   end

@@ -17,7 +17,7 @@ local helper = {}
 
 local STORE <const> = "shop.db"
 local NEEDS <const> = { run = "a router", ask = "a router", router_pid = "a router", inspect_rules = "a broker",
-  stderr_is_terminal = "a terminal" }
+  stderr_is_terminal = "a terminal", stdout_is_terminal = "a terminal" }
 
 local calls, stubs = {}, {}
 local shop -- where we are; nil: where we began

@@ -29,6 +29,6 @@ int backup_open(struct backup **out, struct db *db, const char *to, struct err *
 int backup_step(struct backup *b, struct backup_progress *progress, struct err *err);
 
 /* What was not finished goes. NULL is fine. */
-void backup_close(struct backup **b);
+void backup_close(struct backup **out);
 
 #endif

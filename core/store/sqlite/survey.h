@@ -24,7 +24,7 @@ typedef void survey_tick_fn(void *arg);
 /* ERR_NOT_FOUND: no file there. ERR_BUSY: another process keeps everybody out. ERR_CORRUPT: no
  * database, or one whose first page is damaged. */
 int survey_open(struct survey **out, const char *path, struct err *err);
-void survey_close(struct survey **s);
+void survey_close(struct survey **out);
 
 /* One statement that reads. `row` may not use the survey. */
 int survey_read(struct survey *s, const char *sql, survey_row_fn *row, survey_tick_fn *tick,
