@@ -30,14 +30,17 @@ words.modules = {
 
 local WIDTH <const> = 80 -- of usage and help
 
--- Options that stand before or after the command. The parser forgets what it read before
+-- Options that stand before or after the command; help shows them once. The parser forgets what it read before
 -- a command that has the same target, so those behind it have targets of their own.
 local function common(command, after)
-  command:option("-C --directory", "The router's folder."):argname("DIR"):target("directory" .. after)
-  command:option("--store", "The store, instead of the setting; relative to the folder.")
-    :argname("FILE"):target("store" .. after)
-  command:option("--broker", 'The broker, instead of the setting: "embedded" or amqp://...')
-    :argname("URL"):target("broker" .. after)
+  local below = after ~= ""
+  local function add(option, argument, name)
+    option:argname(argument):target(name .. after):hidden(below)
+  end
+  add(command:option("-C --directory", "The router's folder."), "DIR", "directory")
+  add(command:option("--store", "The store, instead of the setting; relative to the folder."), "FILE", "store")
+  add(command:option("--broker", 'The broker, instead of the setting: "embedded" or amqp://...'), "URL", "broker")
+  if below then command:epilog "-C DIR, --store FILE and --broker URL stand here, too: herald --help." end
 end
 
 -- A new one.

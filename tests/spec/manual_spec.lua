@@ -31,10 +31,24 @@ describe("the manual", function()
       local at = page:find("\n.SS " .. name .. "\n", 1, true) or command == parser and 1
       assert(at, "no section of " .. name)
       for _, option in ipairs(command._options) do
-        assert(page:find(roff.verbatim(option._aliases[1]), at, true), name .. " lacks " .. option._aliases[1])
+        local said = option._hidden or page:find(roff.verbatim(option._aliases[1]), at, true)
+        assert(said, name .. " lacks " .. option._aliases[1])
       end
     end)
     has(page, '.TH HERALD 1 2026-11-30 "herald 1.2.3" "herald"')
+  end)
+
+  it("says what all commands take once, in help, too", function()
+    local function count(text)
+      return select(2, text:gsub("%-%-directory", ""))
+    end
+    assert.equal(1, count(parser:get_help()))
+    each_command(parser, function(command)
+      if command ~= parser then
+        assert.equal(0, count(command:get_help()))
+        if command._name ~= "init" then has(command:get_help(), "--store FILE and --broker URL stand here, too") end
+      end
+    end)
   end)
 
   it("has every setting", function()
