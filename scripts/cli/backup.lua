@@ -28,10 +28,10 @@ local function progress()
   end
 end
 
--- What the copy has, in words; nil: it is of another version, which this herald cannot look into.
-local function contents(counts)
+-- What the copy has, in words, or why this herald cannot look into it.
+local function contents(counts, why)
   return counts and ("%d pending, %d retries, %d dead letters"):format(counts.pending, counts.retries, counts.dead)
-    or "of another version"
+    or "of another version: " .. show.line(why, 400)
 end
 
 -- What the user calls a file, before the folder is changed.
@@ -43,13 +43,13 @@ end
 function backup.copy(args, from, to, words)
   local bytes, kind, why = core.backup(from, to, progress())
   if not bytes then return folder.exit_code(kind), why end
-  local counts = core.counts(to)
+  local counts, _, unreadable = core.counts(to)
   if args.json then
     io.stdout:write(json.encode(json.object { { "file", to }, { "bytes", bytes },
       { "pending", counts and counts.pending or json.null }, { "retries", counts and counts.retries or json.null },
       { "dead", counts and counts.dead or json.null } }), "\n")
   else
-    io.stdout:write(("%s: %d KiB, checked; %s\n"):format(words, bytes // 1024, contents(counts)))
+    io.stdout:write(("%s: %d KiB, checked; %s\n"):format(words, bytes // 1024, contents(counts, unreadable)))
   end
 end
 

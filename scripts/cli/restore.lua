@@ -17,6 +17,13 @@ function restore.add(parser, common)
   common(command)
 end
 
+-- Why this herald could not start on a backup; nil: it could, as far as its version goes.
+local function too_new(file)
+  local counts, _, why = core.counts(file)
+  local version = not counts and why:match "has schema version (%d+)"
+  return version and math.tointeger(version) > core.schema_newest and why or nil
+end
+
 function restore.run(args)
   local file = backup.path(args.file)
   local s, code, problem = folder.open(args)
@@ -27,6 +34,8 @@ function restore.run(args)
         .. "away with all that is named after it"):format(s.store .. side)
     end
   end
+  local newer = core.kind(file) and too_new(file)
+  if newer then return folder.USAGE, newer end
   code, problem = backup.copy(args, file, s.store, ("%s is put back as %s"):format(file, s.store))
   if not code and not args.json then
     io.stdout:write("Start the router before any program writes to it: it begins a new epoch, so that no id is ",

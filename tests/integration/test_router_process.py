@@ -145,7 +145,7 @@ herald.on("note", "*", function() end)
                             ("reload 0 0", "a line of JSON such as"),
                             ("[1]", 'a member "ask"'),
                             ('{"ask":7}', 'a member "ask"'),
-                            ('{"ask":"stop"}', "status, reload, routed or nowhere"),
+                            ('{"ask":"stop"}', "status, reload, routed, nowhere, halts or settings"),
                             ('{"ask":"routed","type":"t"}', "two strings"),
                             ('{"ask":"reload","dry_run":1}', "true or false"),
                             ('{"ask":"reload","trial":-1}', "number of messages"),

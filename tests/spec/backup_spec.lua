@@ -58,6 +58,18 @@ describe("herald backup", function()
     assert.equal("3\n", helper.sql "select count(*) from herald_outbox;")
   end)
 
+  it("copies a store of a newer herald, says so, and puts none back", function()
+    local file = shop.base .. "/copy.db"
+    helper.sql "update herald_meta set value = 4711 where key = 'schema_version';"
+    local code, problem, out = run(backup, { file = file })
+    assert.same({}, { code, problem })
+    assert.matches("of another version: .*has schema version 4711.*use the newer herald", out)
+    code, problem = run(restore, { file = file, store = "other.db" })
+    assert.equal(2, code)
+    assert.matches("copy%.db has schema version 4711.*use the newer herald", problem)
+    assert.is_nil(require "herald.core".kind "other.db")
+  end)
+
   it("says what is no store", function()
     local code, problem = run(restore, { file = shop.base .. "/none.db", store = "other.db" })
     assert.equal(1, code)

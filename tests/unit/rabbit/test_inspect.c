@@ -502,7 +502,7 @@ static bool lose_quorum(void *arg, struct fake_conn *c, uint16_t channel, const 
 TEST_BETWEEN(prepare, finish, a_queue_that_cannot_be_consumed_is_an_error)
 {
     /* Declared by a person, with an argument that herald never gives. */
-    const struct answer there[] = {
+    static const struct answer there[] = {
         {"!q:", 406,
          "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': "
          "received the value 'none' of type 'longstr' but current is the value 'quorum' of type "
