@@ -43,12 +43,15 @@ local function list(args, s)
   end
 end
 
--- What is wrong with the name of a queue; nil: nothing, or nobody can tell.
+local UNTOLD <const> = "; the rules cannot be read, so whether one subscribes to it nobody can tell"
+
+-- What is wrong with the name of a queue; nil: nothing, or, with words for that, nobody can tell.
 local function unknown(s, name)
-  if name == pause.PUBLISH or not s.handler_memory then return nil end -- the settings are broken
+  if name == pause.PUBLISH then return nil end
+  if not s.handler_memory then return nil, UNTOLD end -- the settings are broken
   s.folders = folder.parts(s)
   local rules = core.inspect_rules(s)
-  if not rules or not rules.subscriptions then return nil end
+  if not rules or not rules.subscriptions then return nil, UNTOLD end
   local names = {}
   for i, subscription in ipairs(rules.subscriptions) do
     if subscription.queue == name then return nil end
@@ -68,8 +71,8 @@ function pause.tell(s)
     .. (why or answer and answer[1].error or "it gave no answer that can be read")
 end
 
--- Prints what was done; or a code and what is wrong.
-function pause.change(args, s, on)
+-- Prints what was done, and `more` words; or a code and what is wrong.
+function pause.change(args, s, on, more)
   local name = args.what
   local queue = name ~= pause.PUBLISH and name or nil
   local changed, kind, why = core.halt(s.store, queue, on)
@@ -81,16 +84,16 @@ function pause.change(args, s, on)
     return
   end
   local verb = on and (changed and "is paused" or "was paused before") or "goes on"
-  io.stdout:write(("%s %s; %s\n"):format(show.line(name, 255), verb, said))
+  io.stdout:write(("%s %s; %s%s\n"):format(show.line(name, 255), verb, said, more or ""))
 end
 
 function pause.run(args)
   local s, code, problem = folder.open_store(args)
   if not s then return code, problem end
   if not args.what then return list(args, s) end
-  local bad = unknown(s, args.what)
+  local bad, untold = unknown(s, args.what)
   if bad then return folder.USAGE, bad end
-  return pause.change(args, s, true)
+  return pause.change(args, s, true, untold)
 end
 
 return pause

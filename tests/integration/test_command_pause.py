@@ -105,6 +105,8 @@ class Pause(Case):
         self.assert_words(router.run("pause", "publish").out, "publish was paused before")
         self.assertEqual(router.json("pause")[0]["what"], "publish")
         self.assert_words(router.run("resume", other, code=1).err, "what is: publish")
+        router.write("rules/b.lua", "herald.route {")
+        self.assert_words(router.run("pause", other + "x").out, "nobody can tell")
 
     def test_the_embedded_broker_is_paused_alike(self):
         router = self.router({**RECORDER, "rules/b.lua": TWO}, broker="embedded").start()
