@@ -83,7 +83,7 @@ const struct script_host *turn_host(struct turn *t)
 void turn_use_script(struct turn *t, struct script **script, int64_t generation)
 {
     pausing_reset(t); /* what was mended must be tried at once */
-    halts_forget_told(t);
+    halts_use_rules(t);
     nameset_clear(&t->unhandled);
     t->script = script;
     t->generation = generation;
@@ -144,17 +144,31 @@ int64_t turn_cursor(const struct turn *t)
     return t->cursor;
 }
 
-static bool is_not_halted(void *arg, struct slice queue)
+struct next_retry {
+    const struct turn *turn;
+    int64_t due_at;
+};
+
+static bool look_at_queue(void *arg, struct slice queue, int64_t due_at)
 {
-    return !halts_have(arg, queue);
+    struct next_retry *n = arg;
+
+    if (due_at < n->due_at && !halts_have(n->turn, queue))
+        n->due_at = due_at;
+    return true;
 }
 
 /* What is due in a queue that is paused by hand wakes nobody. */
 static int next_retry(struct turn *t, int64_t *due_at_out, struct err *err)
 {
-    return t->halts.first == NULL
-               ? retry_next_due(t->parts.db, due_at_out, err)
-               : retry_next_due_of(t->parts.db, is_not_halted, t, due_at_out, err);
+    struct next_retry n = {.turn = t, .due_at = INT64_MAX};
+    int rc;
+
+    if (t->halts.first == NULL)
+        return retry_next_due(t->parts.db, due_at_out, err);
+    rc = retry_queues(t->parts.db, INT64_MAX, look_at_queue, &n, err);
+    *due_at_out = n.due_at;
+    return rc;
 }
 
 int turn_next_due(struct turn *t, int64_t *due_at_out, struct err *err)

@@ -96,10 +96,11 @@ static void tell(struct turn *t, struct halted *h)
 {
     struct broker *b = t->parts.broker;
 
-    if (h->told == h->on)
+    if (h->told == h->on && !h->stale)
         return;
     b->ops->pace(b, h->queue, h->on ? PACE_STOP : pace_of(t, h->queue));
     h->told = h->on;
+    h->stale = false;
     log_change(t, h->queue, h->on, &h->logged);
 }
 
@@ -123,10 +124,10 @@ void halts_tell(struct turn *t)
     }
 }
 
-void halts_forget_told(struct turn *t)
+void halts_use_rules(struct turn *t)
 {
     for (struct halted *h = t->halts.first; h != NULL; h = h->next)
-        h->told = false;
+        h->stale = true;
 }
 
 void halts_free(struct turn *t)

@@ -40,7 +40,8 @@ enum proof { PROOF_NONE, PROOF_WRITE, PROOF_CLEAR };
 struct halted {
     struct halted *next;
     bool on;     /* it is */
-    bool told;   /* the broker knows */
+    bool told;   /* that it is, to the broker */
+    bool stale;  /* other rules are in force since: tell again */
     bool logged; /* that it is */
     char queue[HALT_NAME_MAX + 1];
 };
@@ -241,7 +242,7 @@ void pausing_reset(struct turn *t);
 int halts_read(struct turn *t, struct err *err);
 bool halts_have(const struct turn *t, struct slice queue);
 void halts_tell(struct turn *t);
-void halts_forget_told(struct turn *t);
+void halts_use_rules(struct turn *t);
 void halts_free(struct turn *t);
 
 /* turn_publish.c: outbox rows out. */

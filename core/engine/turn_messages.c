@@ -159,11 +159,12 @@ static int step_retry(struct service *s, struct queue_line *line)
 }
 
 /* The queues that have due rows, as lines. */
-static bool add_line(void *arg, struct slice queue)
+static bool add_line(void *arg, struct slice queue, int64_t due_at)
 {
     struct service *s = arg;
     struct queue_line line = {.queue = queue};
 
+    (void)due_at;
     if (halts_have(s->turn, queue))
         return true;
     if (!arena_keep(&s->turn->arena, &line.queue))

@@ -136,7 +136,7 @@ int retry_queues(struct db *db, int64_t now_ms, retry_queue_fn *fn, void *arg, s
         rc = list_due(db, queue, now_ms, &start, 1, &first, &n, err);
         if (rc != OK)
             break;
-        go_on = n == 0 || fn(arg, queue);
+        go_on = n == 0 || fn(arg, queue, first.due_at);
     }
     buf_free(&name);
     return rc < 0 ? rc : OK;
@@ -186,32 +186,6 @@ int retry_next_due(struct db *db, int64_t *due_at_out, struct err *err)
 
     *due_at_out = INT64_MAX;
     return query_get_int(&q, due_at_out, err);
-}
-
-int retry_next_due_of(struct db *db, retry_queue_fn *counts, void *arg, int64_t *due_at_out,
-                      struct err *err)
-{
-    const struct retry_place start = {.id = 0};
-    struct retry_place first;
-    struct buf name;
-    size_t n;
-    int rc;
-
-    *due_at_out = INT64_MAX;
-    buf_init(&name, QUEUE_NAME_MAX);
-    while ((rc = next_queue(db, &name, err)) == 1) {
-        const struct slice queue = {name.data, name.len};
-
-        if (!counts(arg, queue))
-            continue;
-        rc = list_due(db, queue, INT64_MAX, &start, 1, &first, &n, err);
-        if (rc != OK)
-            break;
-        if (n > 0 && first.due_at < *due_at_out)
-            *due_at_out = first.due_at;
-    }
-    buf_free(&name);
-    return rc < 0 ? rc : OK;
 }
 
 int retry_again(struct db *db, int64_t id, int attempts, int64_t due_at, const char *error,

@@ -41,8 +41,9 @@ int retry_add(struct db *db, const struct retry_row *row, struct err *err);
  * properties say. Looks at body, content type, type and keys. Fails for want of memory only. */
 int retry_resolve(struct message *m, struct envelope *e, struct err *err);
 
-/* Gives each queue that has rows that are due, in order of name. Returns false to stop. */
-typedef bool retry_queue_fn(void *arg, struct slice queue);
+/* Gives each queue that has rows that are due, in order of name, and when the first of them is.
+ * Returns false to stop. */
+typedef bool retry_queue_fn(void *arg, struct slice queue, int64_t due_at);
 int retry_queues(struct db *db, int64_t now_ms, retry_queue_fn *fn, void *arg, struct err *err);
 
 /* A place among the due rows of a queue; zeroed: before all. */
@@ -57,9 +58,6 @@ struct retry_place {
 int retry_due(struct db *db, struct slice queue, int64_t now_ms, struct retry_place *place,
               size_t limit, retry_row_fn *fn, void *arg, struct err *err);
 int retry_next_due(struct db *db, int64_t *due_at_out, struct err *err); /* INT64_MAX: none */
-/* The same, of the queues for which `counts` is true. */
-int retry_next_due_of(struct db *db, retry_queue_fn *counts, void *arg, int64_t *due_at_out,
-                      struct err *err);
 
 /* The same of a row that could not be read before. */
 int retry_set_read(struct db *db, int64_t id, const struct message *read, struct err *err);

@@ -153,7 +153,7 @@
       "(select due_at from herald_retry where queue = ?1 and due_at > ?2 "                         \
       "and due_at < " BEHIND_TEXT " order by due_at limit 1)")                                     \
     X(WAITING_FIRST, "look at what waits",                                                         \
-      "select due_at, attempts, error from herald_retry where queue = ? order by due_at limit 1")  \
+      "select attempts, error from herald_retry where queue = ? order by due_at limit 1")          \
     /* inbox */                                                                                    \
     X(INBOX_ENTER, "enter an inbox row",                                                           \
       "insert into herald_inbox(queue, message_id, state, fingerprint, fingerprint_version, at) "  \

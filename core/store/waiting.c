@@ -174,7 +174,7 @@ struct telling {
 };
 
 /* A retry_queue_fn. */
-static bool tell_queue(void *arg, struct slice name)
+static bool tell_queue(void *arg, struct slice name, int64_t due_at)
 {
     struct telling *t = arg;
     struct waiting_queue queue = {.queue = name};
@@ -187,11 +187,9 @@ static bool tell_queue(void *arg, struct slice name)
     query_slice(&q, name);
     t->rc = query_row(&q, t->err);
     if (t->rc == 1) {
-        int64_t due_at = sqlite3_column_int64(q.stmt, 0);
-
         queue.since = due_at <= t->now_ms ? due_at : 0;
-        queue.attempts = sqlite3_column_int64(q.stmt, 1);
-        queue.error = column_slice(q.stmt, 2);
+        queue.attempts = sqlite3_column_int64(q.stmt, 0);
+        queue.error = column_slice(q.stmt, 1);
         t->fn(t->arg, &queue);
     }
     query_end(&q);

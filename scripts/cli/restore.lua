@@ -28,13 +28,14 @@ function restore.run(args)
   local file = backup.path(args.file)
   local s, code, problem = folder.open(args)
   if not s then return code, problem end
+  if not core.kind(file) then return folder.FAILED, ("there is no backup at %s"):format(file) end
   for _, side in ipairs(SIDES) do
     if core.kind(s.store .. side) then
       return folder.USAGE, ("%s is there still: stop the router and whoever has the store open, and move it "
         .. "away with all that is named after it"):format(s.store .. side)
     end
   end
-  local newer = core.kind(file) and too_new(file)
+  local newer = too_new(file)
   if newer then return folder.USAGE, newer end
   code, problem = backup.copy(args, file, s.store, ("%s is put back as %s"):format(file, s.store))
   if not code and not args.json then

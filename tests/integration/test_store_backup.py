@@ -3,11 +3,25 @@
 import json
 import os
 import shutil
+import subprocess
 
 from harness import RECORDER, Case
 
 
 class Backup(Case):
+    def test_a_full_disk_is_named_and_nothing_is_left_on_it(self):
+        router = self.router(RECORDER, broker="embedded").start()
+        router.sql("create table big (bytes); insert into big values (zeroblob(2000000))")
+        disk = os.path.join(self.folder, "small")
+        os.mkdir(disk)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", disk], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", disk], check=False)
+        copy = os.path.join(disk, "copy.db")
+        self.assert_words(router.run("backup", copy, code=1).err, f"{copy}: cannot write the copy of .*herald.db: ",
+                          "free some space")
+        self.assertEqual(os.listdir(disk), [])
+        self.assert_words(router.run("restore", copy, "--store", "other.db", code=1).err, f"no backup at {copy}")
+
     def send_notes(self, peer):
         for number in range(300):
             key = f"m{number}"

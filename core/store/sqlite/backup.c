@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,6 +30,15 @@ static int no_file(const char *path, const char *doing, struct err *err)
 {
     return err_set(err, errno == ENOSPC ? ERR_FULL : ERR_IO, "%s: cannot %s: %s", path, doing,
                    strerror(errno));
+}
+
+/* Where the copy lies comes first: it is that disk that is full, that folder that is closed. */
+static int fail_copy(struct backup *b, int rc, const char *doing, struct err *err)
+{
+    char words[512];
+
+    (void)snprintf(words, sizeof words, "%s the copy of %.400s", doing, b->db->path);
+    return db_fail_copy(b->to, b->copy, rc, words, err);
 }
 
 /* For its owner alone, as a store is. */
@@ -56,7 +66,9 @@ static int open_copy(struct backup *b, struct err *err)
 
     if (b->copy == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
-    return rc == SQLITE_OK ? OK : db_fail(b->db, b->copy, rc, "open the copy", err);
+    if (rc == SQLITE_OK) /* what fails is given up: there is nothing to roll back to */
+        rc = sqlite3_exec(b->copy, "pragma journal_mode = off", NULL, NULL, NULL);
+    return rc == SQLITE_OK ? OK : fail_copy(b, rc, "open", err);
 }
 
 static int begin(struct backup *b, struct err *err)
@@ -70,9 +82,7 @@ static int begin(struct backup *b, struct err *err)
     if (rc != OK)
         return rc;
     b->pages = sqlite3_backup_init(b->copy, "main", b->db->work, "main");
-    return b->pages != NULL
-               ? OK
-               : db_fail(b->db, b->copy, sqlite3_errcode(b->copy), "begin a backup", err);
+    return b->pages != NULL ? OK : fail_copy(b, sqlite3_extended_errcode(b->copy), "begin", err);
 }
 
 int backup_open(struct backup **out, struct db *db, const char *to, struct err *err)
@@ -115,7 +125,7 @@ static int check(struct backup *b, struct err *err)
     if (rc == SQLITE_OK)
         rc = sqlite3_step(stmt);
     if (rc != SQLITE_ROW)
-        rc = db_fail(b->db, b->copy, rc, "check the copy", err);
+        rc = fail_copy(b, rc, "check", err);
     else if (slice_is(slice_of(column_text(stmt, 0)), "ok"))
         rc = OK;
     else
@@ -150,7 +160,7 @@ static int finish(struct backup *b, struct err *err)
 
     b->pages = NULL;
     if (rc != SQLITE_OK)
-        return db_fail(b->db, b->copy, rc, "write the copy", err);
+        return fail_copy(b, rc, "write", err);
     rc = db_exec(b->db, b->db->work, "commit", "end a backup", err);
     b->reading = rc != OK;
     if (rc == OK)
@@ -176,7 +186,7 @@ int backup_step(struct backup *b, struct backup_progress *progress, struct err *
     if (rc == SQLITE_OK)
         return 1;
     if (rc != SQLITE_DONE)
-        return db_fail(b->db, b->copy, rc, "write the copy", err);
+        return fail_copy(b, rc, "write", err);
     return finish(b, err);
 }
 

@@ -69,7 +69,7 @@ static const char *advice(int code, int rc)
     }
 }
 
-static int fail(struct db *db, sqlite3 *handle, int rc, int code, const char *doing,
+static int fail(const char *path, sqlite3 *handle, int rc, int code, const char *doing,
                 struct err *err)
 {
     const char *words = rc == SQLITE_NOMEM ? "out of memory" : sqlite3_errmsg(handle);
@@ -77,7 +77,7 @@ static int fail(struct db *db, sqlite3 *handle, int rc, int code, const char *do
     /* The bind that failed, or the open, is not always the handle's last result. */
     if (sqlite3_extended_errcode(handle) != rc && rc != SQLITE_NOMEM)
         words = sqlite3_errstr(rc);
-    return err_set(err, code, "%s: cannot %s: %s%s", db->path, doing, words, advice(code, rc));
+    return err_set(err, code, "%s: cannot %s: %s%s", path, doing, words, advice(code, rc));
 }
 
 int db_fail(struct db *db, sqlite3 *handle, int rc, const char *doing, struct err *err)
@@ -91,7 +91,14 @@ int db_fail(struct db *db, sqlite3 *handle, int rc, const char *doing, struct er
         db->broken = true;
         code = ERR_UNKNOWN;
     }
-    return fail(db, handle, rc, code, doing, err);
+    return fail(db->path, handle, rc, code, doing, err);
+}
+
+int db_fail_copy(const char *path, sqlite3 *handle, int rc, const char *doing, struct err *err)
+{
+    int code = out_of_room(rc, sqlite3_system_errno(handle)) ? ERR_FULL : db_code(rc);
+
+    return fail(path, handle, rc, code, doing, err);
 }
 
 /* Nobody has seen anything of the transaction where a write of its frames was refused:
@@ -109,7 +116,7 @@ int db_fail_commit(struct db *db, int rc, int system_errno, struct err *err)
     } else if ((rc & 0xff) == SQLITE_CONSTRAINT) {
         code = ERR_SCRIPT; /* a deferred foreign key */
     }
-    return fail(db, db->work, rc, code, "commit", err);
+    return fail(db->path, db->work, rc, code, "commit", err);
 }
 
 int db_exec(struct db *db, sqlite3 *handle, const char *sql, const char *doing, struct err *err)

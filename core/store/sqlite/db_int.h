@@ -95,6 +95,8 @@ extern const char schema_identity[];
 int db_fail(struct db *db, sqlite3 *handle, int rc, const char *doing, struct err *err);
 /* The same for a commit, whose errno SQLite does not keep. */
 int db_fail_commit(struct db *db, int rc, int system_errno, struct err *err);
+/* The same for a file beside the store, which is not broken by it. */
+int db_fail_copy(const char *path, sqlite3 *handle, int rc, const char *doing, struct err *err);
 /* The code alone. */
 int db_code(int sqlite_rc);
 

@@ -2,7 +2,6 @@
 #include "store.h"
 
 #include "store/halt.h"
-#include "store/retry.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -84,23 +83,4 @@ TEST_OPENED(a_name_that_no_queue_can_have_is_refused)
     assert_false(changed);
     assert_true(begin(f, (struct slice){name, HALT_NAME_MAX}, 7));
     assert_int_equal(halt_begin(f->db, slice_of(""), 7, &changed, &f->err), ERR_INPUT);
-}
-
-static bool is_no_b(void *arg, struct slice queue)
-{
-    (void)arg;
-    return !slice_is(queue, "b");
-}
-
-TEST_OPENED(the_next_retry_is_asked_of_the_queues_that_count)
-{
-    int64_t due_at;
-
-    assert_ok(f, retry_next_due_of(f->db, is_no_b, NULL, &due_at, &f->err));
-    assert_true(due_at == INT64_MAX);
-    other_exec(f, "insert into herald_retry(due_at, queue, fingerprint, attempts, first_at, error, "
-                  "timestamp_s) values (5, 'b', 0, 1, 1, 'e', 0), (9, 'a', 0, 1, 1, 'e', 0), "
-                  "(7, 'c', 0, 1, 1, 'e', 0), (8, 'c', 0, 1, 1, 'e', 0)");
-    assert_ok(f, retry_next_due_of(f->db, is_no_b, NULL, &due_at, &f->err));
-    assert_true(due_at == 7);
 }
